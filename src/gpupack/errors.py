@@ -1,0 +1,92 @@
+"""Everything gpupack raises on purpose.
+
+The tree::
+
+    GpupackError
+    ├── InvalidInputError        what the caller gave cannot be used (exit code 2)
+    │   ├── UnknownNameError     no such example, GPU, objective, resource, model
+    │   ├── ProfileDataError     a table or record with values that cannot be
+    │   │   └── MissingReadingError   a reading that the question needs is absent
+    │   ├── ItemTooLargeError    an item larger than every empty bin
+    │   └── MissingExtraError    an optional dependency is not installed
+    ├── StoreError               a file that cannot be read or written (exit code 2)
+    ├── InfeasibleError          no placement exists under the limits (exit code 3)
+    └── CheckError               an answer failed its own independent check: a bug
+
+A class exists only where a caller would handle it differently. Time limits and
+unstable measurements are answers, not errors: they are values of a status.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class GpupackError(Exception):
+    """Base of every error that gpupack raises deliberately."""
+
+    exit_code: int = 1
+
+
+class InvalidInputError(GpupackError, ValueError):
+    """What the caller gave cannot be used; the message says why and the way out."""
+
+    exit_code = 2
+
+
+class UnknownNameError(InvalidInputError):
+    """A name that gpupack does not know: example, GPU, objective, resource, model."""
+
+
+class ProfileDataError(InvalidInputError):
+    """A table of profiles holds something that cannot be a measurement."""
+
+
+class MissingReadingError(ProfileDataError):
+    """A question needs a reading that the profiles do not have."""
+
+
+class ItemTooLargeError(InvalidInputError):
+    """An item does not fit into any empty bin."""
+
+
+class MissingExtraError(InvalidInputError):
+    """A feature needs an optional dependency that is not installed."""
+
+
+class StoreError(GpupackError):
+    """A file that cannot be read or written, or holds something else."""
+
+    exit_code = 2
+
+
+class InfeasibleError(GpupackError):
+    """No placement exists under the given limits.
+
+    Attributes:
+        model_names: The models that cannot be placed, sorted by name.
+        resource: The binding resource, or None when several combine.
+        suggestion: The smallest change that would help, in words.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        model_names: Sequence[str] = (),
+        resource: str | None = None,
+        suggestion: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.model_names = tuple(model_names)
+        self.resource = resource
+        self.suggestion = suggestion
+
+
+class CheckError(GpupackError):
+    """An answer failed its independent check; this is a bug in gpupack."""

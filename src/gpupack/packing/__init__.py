@@ -1,0 +1,1 @@
+"""Decide: exact vector bin packing over integers, without I/O or GPU words."""

@@ -1,0 +1,1 @@
+"""What is known: frozen, validated records that cross process and file boundaries."""

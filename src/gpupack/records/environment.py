@@ -1,0 +1,59 @@
+"""Everything that can change a measured number, kept beside it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from gpupack.records.record import Record
+
+
+class SharingMode(StrEnum):
+    """How processes share one GPU."""
+
+    TIME_SLICING = "time_slicing"
+    """The default: kernels of different processes take turns."""
+    MPS = "mps"
+    """NVIDIA's Multi-Process Service: kernels of processes run side by side."""
+    STREAMS = "streams"
+    """Models run inside the server's own process, on CUDA streams."""
+
+
+class Environment(Record):
+    """Where and how something was measured; None where the source does not say."""
+
+    source: str = Field(min_length=1)
+    """Who measured: "gpupack profile", "Model Analyzer export", a publication."""
+    measured_at: datetime | None = None
+    """When the measurement ended, with time zone."""
+    command: str | None = None
+    """The command line or call that measured."""
+    gpupack_version: str | None = None
+    commit: str | None = None
+    server_name: str | None = None
+    server_version: str | None = None
+    backend: str | None = None
+    """The Triton backend of the model, such as ``python`` or ``onnxruntime``."""
+    protocol: str | None = None
+    """How requests travelled: ``http``, ``grpc``, with ``+shm`` for shared memory."""
+    client_name: str | None = None
+    client_version: str | None = None
+    driver_version: str | None = None
+    cuda_driver_version: str | None = None
+    gpu_uuid: str | None = None
+    gpu_index: int | None = Field(default=None, ge=0)
+    mig_mode: str | None = None
+    sharing_mode: SharingMode | None = None
+    sm_clock_mhz: int | None = Field(default=None, ge=0)
+    memory_clock_mhz: int | None = Field(default=None, ge=0)
+    cpu_name: str | None = None
+    num_cpus: int | None = Field(default=None, ge=1)
+    operating_system: str | None = None
+    python_version: str | None = None
+    libraries: dict[str, str] = Field(default_factory=dict)
+    """Versions of further libraries that matter, by name: numpy, torch."""
+    seed: int | None = None
+    notes: tuple[str, ...] = ()
+    """What a reader of the number should know, such as foreign processes seen."""

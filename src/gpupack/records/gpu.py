@@ -1,0 +1,92 @@
+"""GPU types, fleets of them, and the share of each that may be used."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, model_validator
+
+from gpupack.records.record import Record
+from gpupack.units import NumBytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Resource(StrEnum):
+    """What a GPU can run out of."""
+
+    MEMORY = "memory"
+    """Device memory, in bytes."""
+    GPU_UTILIZATION = "gpu_utilization"
+    """Share of time with at least one kernel running (NVML), in percent."""
+    MEMORY_UTILIZATION = "memory_utilization"
+    """Share of time device memory was read or written (NVML), in percent."""
+    SM_UTILIZATION = "sm_utilization"
+    """Share of the streaming multiprocessors in use (NVML GPM), in percent."""
+
+
+class DeviceKind(StrEnum):
+    """What a record was measured on."""
+
+    GPU = "gpu"
+    HOST = "host"
+    """No GPU: the host's CPUs and main memory stand in for one."""
+
+
+class GpuType(Record):
+    """A kind of GPU, as far as packing needs to know it."""
+
+    name: str = Field(min_length=1)
+    memory_bytes: Annotated[NumBytes, Field(gt=0)]
+    """What NVML reports as the device's total memory."""
+    kind: DeviceKind = DeviceKind.GPU
+
+
+class FleetEntry(Record):
+    """How many GPUs of one type there are, and what one costs."""
+
+    gpu_type: GpuType
+    num_gpus: int | None = Field(default=None, ge=0)
+    """None: as many as needed."""
+    price_per_hour: float | None = Field(default=None, ge=0)
+    """In the caller's currency; gpupack ships no prices."""
+
+
+class Fleet(Record):
+    """The GPUs that may be used, one entry per type."""
+
+    entries: tuple[FleetEntry, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _types_are_distinct(self) -> Fleet:
+        names = [entry.gpu_type.name for entry in self.entries]
+        if len(set(names)) != len(names):
+            raise ValueError(f"a fleet names each GPU type once, got {names}")
+        return self
+
+
+class Headroom(Record):
+    """The share of each resource that may be used; None where it does not bind.
+
+    Memory never exceeds 1: a GPU cannot hold more than it has. The utilizations
+    may, trading throughput for hardware.
+    """
+
+    memory: float | None = Field(default=None, gt=0, le=1)
+    gpu_utilization: float | None = Field(default=None, gt=0)
+    memory_utilization: float | None = Field(default=None, gt=0)
+    sm_utilization: float | None = Field(default=None, gt=0)
+
+    def __iter__(self) -> Iterator[tuple[Resource, float]]:  # type: ignore[override]
+        """Yield each binding resource and its share, in a fixed order."""
+        for resource in Resource:
+            share = self.share(resource)
+            if share is not None:
+                yield resource, share
+
+    def share(self, resource: Resource) -> float | None:
+        """Return the share of ``resource`` that may be used, None if unlimited."""
+        value: float | None = getattr(self, resource.value)
+        return value

@@ -1,0 +1,44 @@
+"""Number types with units and bounds, and the conversions between units.
+
+Internally gpupack keeps bytes, percent (0–100), ratios (0–1), microseconds and
+inferences per second; people see MiB, percent and milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+BYTES_PER_MIB = 1024 * 1024
+
+NumBytes = Annotated[int, Field(ge=0, le=2**62)]
+"""A number of bytes."""
+
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+"""A share of time or capacity that cannot exceed 100 %."""
+
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+"""A share between 0 and 1."""
+
+Microseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A duration in microseconds."""
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A duration in seconds."""
+
+InferPerSec = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""Completed inferences (requests × batch size) per second."""
+
+PositiveInferPerSec = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Completed inferences per second; more than none."""
+
+
+def bytes_from_mib(mib: float) -> int:
+    """Return the whole number of bytes nearest to ``mib`` MiB."""
+    return round(mib * BYTES_PER_MIB)
+
+
+def mib_from_bytes(num_bytes: float) -> float:
+    """Return ``num_bytes`` in MiB, not rounded."""
+    return num_bytes / BYTES_PER_MIB
