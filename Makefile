@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SOURCES := $(wildcard src tests benchmarks)
 STAMP := $(VENV)/.installed
 
 .PHONY: help demo test check format schema notebooks clean
@@ -26,14 +27,14 @@ test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(STAMP) ## Format, lint, types, layers
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 
 format: $(STAMP) ## Format and fix what can be fixed
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
 
 schema: $(STAMP) ## Write the JSON Schemas to docs/schema
 	$(BIN)/python -m gpupack.records.schema docs/schema

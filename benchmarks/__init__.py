@@ -1,0 +1,1 @@
+"""Drivers that measure gpupack against its peers; see README.md."""

@@ -1,0 +1,1 @@
+"""Act: from a placement to running servers, and was it true?"""

@@ -1,0 +1,1 @@
+"""What others measured: readers of tables and other tools' exports."""

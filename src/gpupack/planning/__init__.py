@@ -1,0 +1,1 @@
+"""Translate: records and wishes into packing problems and back, offline."""

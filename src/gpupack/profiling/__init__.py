@@ -1,0 +1,1 @@
+"""Measure: the part that needs a server."""

@@ -1,0 +1,1 @@
+"""Look: records as text, Markdown, HTML and figures."""
