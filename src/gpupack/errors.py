@@ -31,7 +31,7 @@ class GpupackError(Exception):
     exit_code: int = 1
 
 
-class InvalidInputError(GpupackError, ValueError):
+class InvalidInputError(GpupackError):
     """What the caller gave cannot be used; the message says why and the way out."""
 
     exit_code = 2

@@ -1,0 +1,56 @@
+"""A placement and everything one can do with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpupack.errors import MissingExtraError
+from gpupack.records.placement import PlacementRecord
+from gpupack.report.text import (
+    format_placement,
+    placement_html_table,
+    placement_markdown,
+    placement_rows,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Placement(PlacementRecord):
+    """Which model runs where, how good that is, and what proves it.
+
+    ``print(placement)`` is a readable table; notebooks show one by themselves.
+    """
+
+    def __str__(self) -> str:
+        """Return a readable table, one line per GPU."""
+        return format_placement(self)
+
+    def to_json(self) -> str:
+        """Return the whole placement as indented JSON; ``read_placement`` reads it."""
+        return self.model_dump_json(indent=2, exclude_none=True)
+
+    def to_markdown(self) -> str:
+        """Return a Markdown table, one row per GPU; model names are escaped."""
+        return placement_markdown(self)
+
+    def _repr_html_(self) -> str:
+        return placement_html_table(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per model instance; needs pandas.
+
+        Columns: ``gpu_index``, ``gpu_type``, then the assignment's field names with
+        ``batch_size`` and ``concurrency`` in place of the load point.
+
+        Raises:
+            MissingExtraError: If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as err:
+            raise MissingExtraError(
+                "to_frame() needs pandas: pip install 'gpupack[frames]'"
+            ) from err
+        return pd.DataFrame(placement_rows(self))

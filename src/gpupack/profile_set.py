@@ -1,0 +1,164 @@
+"""A set of profiles: what every reader and ``profile()`` returns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+from pydantic import model_validator
+
+from gpupack.errors import MissingExtraError, ProfileDataError, UnknownNameError
+from gpupack.records.gpu import GpuType
+from gpupack.records.profile import (
+    FailedLoadPoint,
+    LoadPoint,
+    ProfileRecord,
+    ServerBaseline,
+)
+from gpupack.records.record import Record
+from gpupack.report.text import format_profiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+AnyRecord: TypeAlias = ServerBaseline | ProfileRecord | FailedLoadPoint
+
+
+class ProfileSet(Record):
+    """Profile records with the server-only baselines they were measured over.
+
+    Raises:
+        ProfileDataError: If a model has two records of one load point and GPU
+            type, or a GPU type has two baselines.
+    """
+
+    records: tuple[ProfileRecord, ...] = ()
+    baselines: tuple[ServerBaseline, ...] = ()
+    failures: tuple[FailedLoadPoint, ...] = ()
+
+    @model_validator(mode="after")
+    def _nothing_is_measured_twice(self) -> Self:
+        for (name, load_point, gpu_name), count in Counter(
+            record.key for record in self.records
+        ).items():
+            if count > 1:
+                raise ProfileDataError(
+                    f"model {name!r} has {count} records at load point {load_point} "
+                    f"on {gpu_name}; keep one"
+                )
+        for gpu_name, count in Counter(
+            baseline.gpu_type.name for baseline in self.baselines
+        ).items():
+            if count > 1:
+                raise ProfileDataError(
+                    f"GPU type {gpu_name} has {count} server-only baselines; keep one"
+                )
+        return self
+
+    @classmethod
+    def of(cls, records: Sequence[AnyRecord]) -> ProfileSet:
+        """Sort mixed records into a set."""
+        return cls(
+            records=tuple(one for one in records if isinstance(one, ProfileRecord)),
+            baselines=tuple(one for one in records if isinstance(one, ServerBaseline)),
+            failures=tuple(one for one in records if isinstance(one, FailedLoadPoint)),
+        )
+
+    def __len__(self) -> int:
+        """Return the number of profile records."""
+        return len(self.records)
+
+    def __str__(self) -> str:
+        """Return a readable table, one line per record."""
+        return format_profiles(self.records, self.baselines, self.failures)
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Every model with a record, sorted by name."""
+        return tuple(sorted({record.model_name for record in self.records}))
+
+    @property
+    def gpu_types(self) -> tuple[GpuType, ...]:
+        """Every GPU type with a record, sorted by name."""
+        by_name = {record.gpu_type.name: record.gpu_type for record in self.records}
+        return tuple(by_name[name] for name in sorted(by_name))
+
+    def select(
+        self,
+        model_names: str | Sequence[str] | None = None,
+        *,
+        load_point: LoadPoint | str | None = None,
+        gpu_type: str | None = None,
+    ) -> ProfileSet:
+        """Return the records of these models, load point and GPU type.
+
+        Baselines stay, those of other GPU types apart when ``gpu_type`` is given.
+
+        Raises:
+            UnknownNameError: If a named model has no record at all.
+        """
+        names = [model_names] if isinstance(model_names, str) else model_names
+        if names is not None:
+            unknown = sorted(set(names) - set(self.model_names))
+            if unknown:
+                raise UnknownNameError(
+                    f"no profile of {', '.join(map(repr, unknown))}; there are "
+                    f"profiles of {', '.join(map(repr, self.model_names)) or 'nothing'}"
+                )
+        point = (
+            LoadPoint.parse(load_point) if isinstance(load_point, str) else load_point
+        )
+
+        def wanted(record: ProfileRecord | FailedLoadPoint) -> bool:
+            return (
+                (names is None or record.model_name in names)
+                and (point is None or record.load_point == point)
+                and (gpu_type is None or record.gpu_type.name == gpu_type)
+            )
+
+        return ProfileSet(
+            records=tuple(record for record in self.records if wanted(record)),
+            baselines=tuple(
+                baseline
+                for baseline in self.baselines
+                if gpu_type is None or baseline.gpu_type.name == gpu_type
+            ),
+            failures=tuple(failure for failure in self.failures if wanted(failure)),
+        )
+
+    def baseline(self, gpu_type: str) -> ServerBaseline | None:
+        """Return the server-only baseline of a GPU type, None if there is none."""
+        for baseline in self.baselines:
+            if baseline.gpu_type.name == gpu_type:
+                return baseline
+        return None
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per record; needs pandas.
+
+        Columns are the record's field names, with ``batch_size``, ``concurrency``
+        and ``gpu_type`` (a name) in place of the nested ones.
+
+        Raises:
+            MissingExtraError: If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as err:
+            raise MissingExtraError(
+                "to_frame() needs pandas: pip install 'gpupack[frames]'"
+            ) from err
+        nested = {"load_point", "gpu_type", "environment", "windows", "missing"}
+        rows = [
+            {
+                "model_name": record.model_name,
+                "batch_size": record.load_point.batch_size,
+                "concurrency": record.load_point.concurrency,
+                "gpu_type": record.gpu_type.name,
+            }
+            | record.model_dump(exclude=nested | {"kind", "schema_version", "warnings"})
+            for record in self.records
+        ]
+        return pd.DataFrame(rows)

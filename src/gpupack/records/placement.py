@@ -1,0 +1,173 @@
+"""What was decided: which model instance runs on which GPU, and what that yields."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from gpupack.records.environment import SharingMode
+from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource
+from gpupack.records.profile import LoadPoint, ProfileRecord
+from gpupack.records.record import Record
+from gpupack.units import InferPerSec, NumBytes, Ratio, Seconds
+
+
+class Objective(StrEnum):
+    """What a placement is best at."""
+
+    MIN_GPUS = "min_gpus"
+    """The fewest GPUs; by default memory alone binds."""
+    MAX_THROUGHPUT = "max_throughput"
+    """No model loses throughput; memory and both utilizations bind."""
+    MIN_COST = "min_cost"
+    """The lowest price per hour."""
+
+
+class PlacementStatus(StrEnum):
+    """How good a placement is known to be."""
+
+    OPTIMAL = "OPTIMAL"
+    """Proved: no placement has a better objective value."""
+    FEASIBLE = "FEASIBLE"
+    """Checked, but a better one may exist; the gap says by how much at most."""
+
+
+class Assignment(Record):
+    """One model instance on one GPU, with what it takes and gives."""
+
+    model_name: str = Field(min_length=1)
+    load_point: LoadPoint
+    throughput_infer_per_sec: InferPerSec | None = None
+    """As measured alone at this load point; None where it was not measured."""
+    served_infer_per_sec: InferPerSec | None = None
+    """The traffic this instance takes; None without a demand."""
+    predicted_infer_per_sec: InferPerSec | None = None
+    """Expected beside its neighbours; None where nothing was predicted."""
+    memory_bytes: NumBytes
+    """The model's own memory: what was measured less the server-only baseline."""
+    gpu_utilization_percent: float | None = Field(default=None, ge=0)
+    memory_utilization_percent: float | None = Field(default=None, ge=0)
+    sm_utilization_percent: float | None = Field(default=None, ge=0)
+
+    @property
+    def retention(self) -> Ratio | None:
+        """Predicted throughput ÷ throughput alone."""
+        if self.predicted_infer_per_sec is None or not self.throughput_infer_per_sec:
+            return None
+        return self.predicted_infer_per_sec / self.throughput_infer_per_sec
+
+
+class ResourceUse(Record):
+    """How much of one resource of one GPU is used, and how much may be."""
+
+    resource: Resource
+    used: float = Field(ge=0)
+    """In bytes for memory (server included), in percent for utilizations."""
+    capacity: float = Field(gt=0)
+    """All there is: the GPU's bytes, or 100 %."""
+    limit: float | None = Field(default=None, ge=0)
+    """What the headroom allows; None where the resource does not bind."""
+
+    @property
+    def left(self) -> float:
+        """What may still be used; negative where nothing binds and it is over."""
+        return (self.capacity if self.limit is None else self.limit) - self.used
+
+    @property
+    def fill_ratio(self) -> float:
+        """Used ÷ capacity."""
+        return self.used / self.capacity
+
+
+class GpuPlacement(Record):
+    """One GPU and the model instances on it."""
+
+    gpu_index: int = Field(ge=0)
+    gpu_type: GpuType
+    assignments: tuple[Assignment, ...]
+    baseline_memory_bytes: NumBytes
+    """What the server takes with no model loaded."""
+    resources: tuple[ResourceUse, ...]
+    """Totals per resource; one that a model lacks a reading of is left out."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models, in the order of the assignments."""
+        return tuple(assignment.model_name for assignment in self.assignments)
+
+    def resource(self, resource: Resource) -> ResourceUse | None:
+        """Return the total of one resource, None where it is not known."""
+        for use in self.resources:
+            if use.resource is resource:
+                return use
+        return None
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of all models and the server."""
+        return self.baseline_memory_bytes + sum(
+            assignment.memory_bytes for assignment in self.assignments
+        )
+
+    @property
+    def memory_left_bytes(self) -> int:
+        """Memory that the headroom still allows."""
+        use = self.resource(Resource.MEMORY)
+        return (
+            self.gpu_type.memory_bytes - self.memory_bytes
+            if use is None
+            else int(use.left)
+        )
+
+    @property
+    def gpu_utilization_percent(self) -> float | None:
+        """Sum of the models' GPU utilization, None if one is not known."""
+        use = self.resource(Resource.GPU_UTILIZATION)
+        return None if use is None else use.used
+
+    @property
+    def memory_utilization_percent(self) -> float | None:
+        """Sum of the models' memory utilization, None if one is not known."""
+        use = self.resource(Resource.MEMORY_UTILIZATION)
+        return None if use is None else use.used
+
+
+class PlacementRecord(Record):
+    """Which model runs where, how good that is, and what proves it."""
+
+    kind: Literal["placement"] = "placement"
+    schema_version: Literal[1] = 1
+    objective: Objective
+    status: PlacementStatus
+    num_gpus: int = Field(ge=0)
+    objective_value: float
+    """GPUs, price per hour, or infer/sec, whatever the objective counts."""
+    bound: float
+    """Proven: no placement has a better objective value than this."""
+    gap: float = Field(ge=0)
+    """Distance between value and bound ÷ value; 0 is proved."""
+    method: str
+    """What closed the gap, or the last that tried."""
+    seconds: Seconds
+    """Wall time of the decision; the one field that differs between runs."""
+    seed: int
+    headroom: Headroom
+    fleet: Fleet
+    sharing_mode: SharingMode | None = None
+    gpus: tuple[GpuPlacement, ...]
+    warnings: tuple[str, ...] = ()
+    profiles: tuple[ProfileRecord, ...] = ()
+    """Every profile record of the placed models; empty if they were left out."""
+
+    @property
+    def throughput_infer_per_sec(self) -> float | None:
+        """Sum over instances, as measured alone; None if one is not known."""
+        total = 0.0
+        for gpu in self.gpus:
+            for assignment in gpu.assignments:
+                if assignment.throughput_infer_per_sec is None:
+                    return None
+                total += assignment.throughput_infer_per_sec
+        return total

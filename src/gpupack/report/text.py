@@ -1,0 +1,231 @@
+"""Records as text, Markdown and a small HTML table.
+
+Model names are untrusted: control characters are shown escaped everywhere, pipes
+escaped in Markdown, and everything escaped in HTML (by tabulate).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from gpupack.records.gpu import Resource
+from gpupack.records.placement import Objective, PlacementStatus
+from gpupack.units import mib_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpupack.records.placement import (
+        Assignment,
+        GpuPlacement,
+        PlacementRecord,
+        ResourceUse,
+    )
+    from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
+
+RESOURCE_TITLES = {
+    Resource.MEMORY: "memory MiB",
+    Resource.GPU_UTILIZATION: "GPU util %",
+    Resource.MEMORY_UTILIZATION: "mem util %",
+    Resource.SM_UTILIZATION: "SM util %",
+}
+"""Short titles, as nvidia-smi abbreviates."""
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with control characters and line breaks shown escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def format_number(value: float | None, digits: int = 1) -> str:
+    """Return a number for people: thousands separated, no trailing ``.0``."""
+    if value is None:
+        return "–"
+    text = f"{value:,.{digits}f}"
+    return text.removesuffix("." + "0" * digits) if digits else text
+
+
+def format_placement(placement: PlacementRecord) -> str:
+    """Return headline, table and warnings of a placement, about 80 columns wide."""
+    lines = [headline(placement), ""]
+    if placement.gpus:
+        lines.append(_gpu_table(placement, "simple", "\n"))
+        lines.append("")
+    lines.extend(f"warning: {printable(text)}" for text in placement.warnings)
+    return "\n".join(lines).rstrip()
+
+
+def placement_markdown(placement: PlacementRecord) -> str:
+    """Return the headline and a Markdown table with one row per GPU."""
+    return f"{headline(placement)}\n\n{_gpu_table(placement, 'pipe', ', ')}\n"
+
+
+def placement_html_table(placement: PlacementRecord) -> str:
+    """Return the headline and an escaped HTML table with one row per GPU."""
+    return f"<p>{headline(placement)}</p>\n{_gpu_table(placement, 'html', ', ')}"
+
+
+def headline(placement: PlacementRecord) -> str:
+    """Return one line: how many GPUs, how good, proved by what."""
+    gpus = f"{placement.num_gpus} GPU{'' if placement.num_gpus == 1 else 's'}"
+    if placement.status is PlacementStatus.OPTIMAL:
+        proof = f"OPTIMAL, proved by {placement.method}"
+    else:
+        proof = (
+            f"FEASIBLE, proven bound {format_number(placement.bound)}, gap "
+            f"{placement.gap:.1%}"
+        )
+    value = ""
+    if placement.objective is Objective.MIN_COST:
+        value = f", {format_number(placement.objective_value, 2)} per hour"
+    shares = ", ".join(
+        f"{resource.value} {format_number(share * 100)} %"
+        for resource, share in placement.headroom
+    )
+    return (
+        f"{placement.objective.value}: {gpus}{value} ({proof}; "
+        f"{placement.seconds:.2g} s); headroom {shares}"
+    )
+
+
+def placement_rows(placement: PlacementRecord) -> list[dict[str, object]]:
+    """Return one flat row per model instance."""
+    return [
+        {
+            "gpu_index": gpu.gpu_index,
+            "gpu_type": gpu.gpu_type.name,
+            "model_name": assignment.model_name,
+            "batch_size": assignment.load_point.batch_size,
+            "concurrency": assignment.load_point.concurrency,
+        }
+        | assignment.model_dump(exclude={"model_name", "load_point"})
+        for gpu in placement.gpus
+        for assignment in gpu.assignments
+    ]
+
+
+def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
+    resources = [
+        resource
+        for resource in Resource
+        if any(gpu.resource(resource) for gpu in placement.gpus)
+        and (
+            resource is not Resource.SM_UTILIZATION or placement.headroom.sm_utilization
+        )
+    ]
+    escape = _escape_pipes if style == "pipe" else printable
+    rows = [
+        [
+            str(gpu.gpu_index),
+            escape(gpu.gpu_type.name),
+            separator.join(_assignment_text(one, escape) for one in gpu.assignments),
+            *(_use_text(gpu, resource) for resource in resources),
+        ]
+        for gpu in placement.gpus
+    ]
+    titles = [
+        RESOURCE_TITLES[resource]
+        + ("" if placement.headroom.share(resource) is None else " (left)")
+        for resource in resources
+    ]
+    return tabulate(
+        rows,
+        headers=["GPU", "type", "models", *titles],
+        tablefmt=style,
+        disable_numparse=True,
+        colalign=["right", "left", "left"] + ["right"] * len(titles),
+    )
+
+
+def _escape_pipes(text: str) -> str:
+    shown = printable(text).replace("\\", "\\\\")
+    for char in "|*_`<>[]":
+        shown = shown.replace(char, f"\\{char}")
+    return shown
+
+
+def _assignment_text(assignment: Assignment, escape: Callable[[str], str]) -> str:
+    name = escape(assignment.model_name)
+    retention = assignment.retention
+    kept = "" if retention is None else f", keeps {retention:.0%}"
+    return f"{name} ({assignment.load_point}{kept})"
+
+
+def _use_text(gpu: GpuPlacement, resource: Resource) -> str:
+    use = gpu.resource(resource)
+    if use is None:
+        return "–"
+    used = _in_display_unit(use, use.used)
+    return used if use.limit is None else f"{used} ({_in_display_unit(use, use.left)})"
+
+
+def _in_display_unit(use: ResourceUse, value: float) -> str:
+    if use.resource is Resource.MEMORY:
+        return format_number(mib_from_bytes(value), 0)
+    return format_number(value)
+
+
+def format_profiles(
+    records: Sequence[ProfileRecord],
+    baselines: Sequence[ServerBaseline],
+    failures: Sequence[FailedLoadPoint],
+) -> str:
+    """Return a table of profile records, baselines first, failures below."""
+    rows = [
+        ["(server only)", baseline.gpu_type.name, "", "", "", "", *_readings(baseline)]
+        for baseline in baselines
+    ]
+    rows += [
+        [
+            printable(record.model_name),
+            record.gpu_type.name,
+            str(record.load_point),
+            format_number(record.throughput_infer_per_sec),
+            _milliseconds(record.latency_p50_us),
+            _milliseconds(record.latency_p99_us),
+            *_readings(record),
+        ]
+        for record in records
+    ]
+    headers = [
+        "model",
+        "GPU",
+        "load",
+        "infer/s",
+        "p50 ms",
+        "p99 ms",
+        "GPU %",
+        "mem %",
+        "MiB",
+    ]
+    table = tabulate(
+        rows,
+        headers=headers,
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=["left", "left", "left"] + ["right"] * 6,
+    )
+    failed = [
+        f"failed: {printable(failure.model_name)} at {failure.load_point}, "
+        f"{failure.stage}: {printable(failure.message)}"
+        for failure in failures
+    ]
+    return "\n".join([table, *failed])
+
+
+def _readings(record: ProfileRecord | ServerBaseline) -> list[str]:
+    memory = record.gpu_memory_used_bytes
+    return [
+        format_number(record.gpu_utilization_percent),
+        format_number(record.memory_utilization_percent),
+        format_number(None if memory is None else mib_from_bytes(memory), 0),
+    ]
+
+
+def _milliseconds(value_us: float | None) -> str:
+    return format_number(None if value_us is None else value_us / 1000, 1)

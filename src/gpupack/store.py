@@ -1,0 +1,247 @@
+"""Files: profile sets as JSON Lines, placements as one JSON object.
+
+A profile file has one record per line, each with its ``kind`` and
+``schema_version``, so that a sweep can append and a reader can tell what it holds.
+Whole files are written beside their target and renamed, so that a failed run
+leaves either the old file or the new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from gpupack.errors import ProfileDataError, StoreError
+from gpupack.placement import Placement
+from gpupack.profile_set import ProfileSet
+from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
+from gpupack.records.record import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
+    from gpupack.profile_set import AnyRecord
+
+_CLASS_BY_KIND: dict[str, type[ServerBaseline | ProfileRecord | FailedLoadPoint]] = {
+    "server_baseline": ServerBaseline,
+    "profile_record": ProfileRecord,
+    "failed_load_point": FailedLoadPoint,
+}
+
+
+@contextmanager
+def replace_file(path: str | Path) -> Iterator[IO[str]]:
+    """Open a file that takes the place of ``path`` when the block succeeds.
+
+    Raises:
+        StoreError: If the folder does not exist or cannot be written to.
+    """
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=".part", dir=target.parent or "."
+        )
+    except OSError as err:
+        raise StoreError(
+            f"cannot write {str(target)!r}: {err.strerror}; give a path in a folder "
+            "that exists and can be written to"
+        ) from err
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes files private; a result is as readable as the umask says.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(target)
+    except OSError as err:
+        _remove(name)
+        raise StoreError(f"cannot write {str(target)!r}: {err.strerror}") from err
+    except BaseException:
+        _remove(name)
+        raise
+
+
+def _remove(name: str) -> None:
+    with suppress(OSError):
+        Path(name).unlink()
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write ``text`` to ``path``, whole or not at all.
+
+    Raises:
+        StoreError: If the folder does not exist or cannot be written to.
+    """
+    with replace_file(path) as stream:
+        stream.write(text)
+
+
+def write_profiles(profiles: ProfileSet, path: str | Path) -> None:
+    """Write a profile set as JSON Lines: baselines, records, failures.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    records: tuple[AnyRecord, ...] = (
+        *profiles.baselines,
+        *profiles.records,
+        *profiles.failures,
+    )
+    with replace_file(path) as stream:
+        stream.writelines(_line(record) for record in records)
+
+
+def append_record(path: str | Path, record: AnyRecord) -> None:
+    """Append one record and wait until it is on the disk.
+
+    Raises:
+        StoreError: If the file cannot be written; what it held stays whole, but
+            the new line may be half there (``recover=True`` reads such a file).
+    """
+    try:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(_line(record))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as err:
+        raise StoreError(f"cannot append to {str(path)!r}: {err.strerror}") from err
+
+
+def _line(record: AnyRecord) -> str:
+    return record.model_dump_json(exclude_none=True) + "\n"
+
+
+def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
+    """Read a profile set that gpupack wrote.
+
+    Args:
+        path: A JSON Lines file.
+        recover: Leave out a last line without its newline: what a run that was
+            killed while writing leaves behind.
+
+    Raises:
+        StoreError: If the file cannot be read, a line is not a record of this
+            schema version, or the last line is half-written and ``recover`` is off.
+        ProfileDataError: If the records contradict each other.
+    """
+    text = read_text(path)
+    if text and not text.endswith("\n"):
+        if not recover:
+            raise StoreError(
+                f"{str(path)!r} ends within a line: it was not written to the end; "
+                "profile again with the same store to mend it, or remove its last line"
+            )
+        text = text[: text.rfind("\n") + 1]
+    records = [
+        _parse_line(line, f"{str(path)!r}, line {number}")
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip()
+    ]
+    try:
+        return ProfileSet.of(records)
+    except ProfileDataError as err:
+        raise ProfileDataError(f"{str(path)!r}: {err}") from err
+
+
+def _parse_line(line: str, where: str) -> AnyRecord:
+    try:
+        value = json.loads(line)
+    except ValueError as err:
+        raise StoreError(f"{where}: not JSON: {err}") from err
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or kind not in _CLASS_BY_KIND:
+        raise StoreError(
+            f"{where}: not a gpupack profile record (kind is {kind!r}, expected one of "
+            f"{', '.join(_CLASS_BY_KIND)})"
+        )
+    check_schema_version(value.get("schema_version"), where)
+    try:
+        return _CLASS_BY_KIND[kind].model_validate_json(line)
+    except ValidationError as err:
+        raise StoreError(f"{where}: {describe_validation_error(err)}") from err
+
+
+def check_schema_version(version: object, where: str) -> None:
+    """Refuse records of a schema that this release does not read.
+
+    Raises:
+        StoreError: If ``version`` is not the current one.
+    """
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        way_out = (
+            "a newer gpupack wrote it; upgrade gpupack to read it"
+            if newer
+            else "it was not written by a gpupack release"
+        )
+        raise StoreError(
+            f"{where}: schema version {version!r}, this gpupack reads "
+            f"{SCHEMA_VERSION}; {way_out}"
+        )
+
+
+def describe_validation_error(err: ValidationError) -> str:
+    """Return the first fault of a record in one line, with the value."""
+    first = err.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "record"
+    more = f" (and {err.error_count() - 1} more)" if err.error_count() > 1 else ""
+    value = repr(first.get("input"))
+    shown = value if len(value) <= 60 else value[:57] + "..."
+    return f"{field} is {shown}: {first['msg']}{more}"
+
+
+def write_placement(placement: Placement, path: str | Path) -> None:
+    """Write a placement as JSON, whole or not at all.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    write_text(path, placement.to_json() + "\n")
+
+
+def read_placement(path: str | Path) -> Placement:
+    """Read a placement that gpupack wrote.
+
+    Raises:
+        StoreError: If the file cannot be read, is not a placement, or is of
+            another schema version.
+    """
+    text = read_text(path)
+    where = repr(str(path))
+    try:
+        value = json.loads(text)
+    except ValueError as err:
+        raise StoreError(
+            f"{where}: not JSON, or not written to the end: {err}"
+        ) from err
+    if not isinstance(value, dict) or value.get("kind") != "placement":
+        raise StoreError(f"{where}: not a gpupack placement")
+    check_schema_version(value.get("schema_version"), where)
+    try:
+        return Placement.model_validate_json(text)
+    except ValidationError as err:
+        raise StoreError(f"{where}: {describe_validation_error(err)}") from err
+
+
+def read_text(path: str | Path) -> str:
+    """Return a file's text.
+
+    Raises:
+        StoreError: If it does not exist, cannot be read or is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as err:
+        raise StoreError(f"cannot read {str(path)!r}: {err.strerror}") from err
+    except ValueError as err:
+        raise StoreError(f"{str(path)!r} is not UTF-8 text: {err}") from err
