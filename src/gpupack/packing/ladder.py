@@ -1,0 +1,94 @@
+"""What the rungs share: the best packing, the best bound, the clock."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gpupack.packing.check import check_packing
+from gpupack.packing.solution import Bin, RungReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpupack.packing.problem import PackingProblem
+
+
+class Ladder:
+    """Best packing and bound so far, for rungs to read and improve.
+
+    Args:
+        problem: The canonical problem.
+        deadline: On the clock of ``time.perf_counter``.
+        max_bins: Stop as soon as it is known whether this many bins do.
+        seed: For every random choice.
+        num_workers: Threads a rung may use.
+    """
+
+    def __init__(
+        self,
+        problem: PackingProblem,
+        *,
+        deadline: float,
+        max_bins: int | None,
+        seed: int,
+        num_workers: int,
+    ) -> None:
+        self.problem = problem
+        self.deadline = deadline
+        self.max_bins = max_bins
+        self.seed = seed
+        self.num_workers = num_workers
+        self.bins: tuple[Bin, ...] = ()
+        self.num_bins = problem.num_items + 1
+        self.bound = 0
+        self.method = ""
+        self.rungs: list[RungReport] = []
+        self._rung_name = ""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is left to find out."""
+        if self.num_bins <= self.bound:
+            return True
+        if self.max_bins is None:
+            return False
+        return self.num_bins <= self.max_bins or self.bound > self.max_bins
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds until the deadline, at least 0."""
+        return max(0.0, self.deadline - time.perf_counter())
+
+    def offer(self, bins: tuple[Bin, ...]) -> bool:
+        """Keep a packing if it is better, after checking it; say if it was."""
+        num_bins = sum(one_bin.multiplicity for one_bin in bins)
+        if num_bins >= self.num_bins:
+            return False
+        check_packing(self.problem, bins)
+        self.bins, self.num_bins = bins, num_bins
+        self.method = self._rung_name
+        return True
+
+    def raise_bound(self, bound: int) -> bool:
+        """Keep a proven bound if it is better; say if it was."""
+        if bound <= self.bound:
+            return False
+        self.bound = bound
+        self.method = self._rung_name
+        return True
+
+    @contextmanager
+    def rung(self, name: str) -> Iterator[None]:
+        """Run a block as a rung: time it and note what it left."""
+        started = time.perf_counter()
+        self._rung_name = name
+        try:
+            yield
+        finally:
+            self.rungs.append(
+                RungReport(
+                    name, time.perf_counter() - started, self.num_bins, self.bound
+                )
+            )
