@@ -1,0 +1,34 @@
+"""How strongly models sharing one GPU type slow each other down, fitted or default."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from gpupack.records.environment import Environment, SharingMode
+from gpupack.records.record import Record
+
+
+class Calibration(Record):
+    """The contention factor of one GPU type and sharing mode, with its evidence."""
+
+    kind: Literal["calibration"] = "calibration"
+    schema_version: Literal[1] = 1
+    gpu_type_name: str = Field(min_length=1)
+    sharing_mode: SharingMode
+    contention_factor: float = Field(ge=0, le=100)
+    """How much one other request at the GPU adds to a request's time there.
+
+    1 is fair sharing of the GPU's time, 0 is no interference at all.
+    """
+    num_sets: int = Field(ge=0)
+    """Co-located sets it was fitted to; 0 for a default."""
+    mean_absolute_error_ratio: float | None = Field(default=None, ge=0)
+    """Of the predicted retentions over those sets; None for a default."""
+    environment: Environment
+
+    @property
+    def key(self) -> tuple[str, SharingMode]:
+        """What makes a calibration unique in a set: GPU type and sharing mode."""
+        return self.gpu_type_name, self.sharing_mode
