@@ -10,25 +10,80 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpupack.errors import GpupackError, InfeasibleError
-    from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
+    from gpupack.errors import (
+        GpupackError,
+        InfeasibleError,
+        InvalidInputError,
+        StoreError,
+    )
+    from gpupack.examples import load_example
+    from gpupack.importers.reader import read_profiles
+    from gpupack.placement import Placement
+    from gpupack.planning.place import place
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.environment import Environment
+    from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom
+    from gpupack.records.placement import Assignment, GpuPlacement
+    from gpupack.records.profile import (
+        FailedLoadPoint,
+        LoadPoint,
+        ProfileRecord,
+        ServerBaseline,
+    )
+    from gpupack.store import read_placement, write_placement, write_profiles
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Assignment": "gpupack.records.placement",
+    "Environment": "gpupack.records.environment",
+    "FailedLoadPoint": "gpupack.records.profile",
+    "Fleet": "gpupack.records.gpu",
+    "FleetEntry": "gpupack.records.gpu",
+    "GpuPlacement": "gpupack.records.placement",
+    "GpuType": "gpupack.records.gpu",
     "GpupackError": "gpupack.errors",
+    "Headroom": "gpupack.records.gpu",
     "InfeasibleError": "gpupack.errors",
+    "InvalidInputError": "gpupack.errors",
     "LoadPoint": "gpupack.records.profile",
+    "Placement": "gpupack.placement",
     "ProfileRecord": "gpupack.records.profile",
+    "ProfileSet": "gpupack.profile_set",
     "ServerBaseline": "gpupack.records.profile",
+    "StoreError": "gpupack.errors",
+    "load_example": "gpupack.examples",
+    "place": "gpupack.planning.place",
+    "read_placement": "gpupack.store",
+    "read_profiles": "gpupack.importers.reader",
+    "write_placement": "gpupack.store",
+    "write_profiles": "gpupack.store",
 }
 
 __all__ = [
+    "Assignment",
+    "Environment",
+    "FailedLoadPoint",
+    "Fleet",
+    "FleetEntry",
+    "GpuPlacement",
+    "GpuType",
     "GpupackError",
+    "Headroom",
     "InfeasibleError",
+    "InvalidInputError",
     "LoadPoint",
+    "Placement",
     "ProfileRecord",
+    "ProfileSet",
     "ServerBaseline",
+    "StoreError",
+    "load_example",
+    "place",
+    "read_placement",
+    "read_profiles",
+    "write_placement",
+    "write_profiles",
 ]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
+from gpupack.errors import MissingReadingError
 from gpupack.records.record import Record
 from gpupack.units import NumBytes
 
@@ -39,9 +40,26 @@ class GpuType(Record):
     """A kind of GPU, as far as packing needs to know it."""
 
     name: str = Field(min_length=1)
-    memory_bytes: Annotated[NumBytes, Field(gt=0)]
-    """What NVML reports as the device's total memory."""
+    memory_bytes: Annotated[NumBytes, Field(gt=0)] | None
+    """What NVML reports as the device's total memory; None if the source is silent."""
     kind: DeviceKind = DeviceKind.GPU
+
+    def known_memory_bytes(self) -> int:
+        """Return the total memory.
+
+        Raises:
+            MissingReadingError: If the source of the profiles did not say it.
+        """
+        if self.memory_bytes is None:
+            raise MissingReadingError(
+                f"the memory of GPU type {self.name!r} is not known; name the GPUs to "
+                'plan for, for example gpus="T4" or gpus="NAME:MIB"'
+            )
+        return self.memory_bytes
+
+
+UNKNOWN_GPU_TYPE = GpuType(name="unknown", memory_bytes=None)
+"""Of records whose source does not say what they were measured on."""
 
 
 class FleetEntry(Record):

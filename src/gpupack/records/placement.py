@@ -115,11 +115,9 @@ class GpuPlacement(Record):
     def memory_left_bytes(self) -> int:
         """Memory that the headroom still allows."""
         use = self.resource(Resource.MEMORY)
-        return (
-            self.gpu_type.memory_bytes - self.memory_bytes
-            if use is None
-            else int(use.left)
-        )
+        if use is None:
+            return self.gpu_type.known_memory_bytes() - self.memory_bytes
+        return int(use.left)
 
     @property
     def gpu_utilization_percent(self) -> float | None:

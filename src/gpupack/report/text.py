@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 
 RESOURCE_TITLES = {
-    Resource.MEMORY: "memory MiB",
-    Resource.GPU_UTILIZATION: "GPU util %",
-    Resource.MEMORY_UTILIZATION: "mem util %",
-    Resource.SM_UTILIZATION: "SM util %",
+    Resource.MEMORY: "MiB",
+    Resource.GPU_UTILIZATION: "GPU %",
+    Resource.MEMORY_UTILIZATION: "mem %",
+    Resource.SM_UTILIZATION: "SM %",
 }
 """Short titles, as nvidia-smi abbreviates."""
 

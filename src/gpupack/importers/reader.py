@@ -1,0 +1,90 @@
+"""Read profiles whoever wrote them: the file itself says what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpupack.catalogue import find_gpu_type
+from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
+from gpupack.importers.model_analyzer import (
+    GPU_FILE,
+    INFERENCE_FILE,
+    SERVER_FILE,
+    is_model_analyzer_table,
+    parse_model_analyzer,
+)
+from gpupack.importers.perf_analyzer import (
+    is_perf_analyzer_table,
+    parse_perf_analyzer_csv,
+    parse_perf_analyzer_json,
+)
+from gpupack.importers.table import parse_rows, parse_table
+from gpupack.profile_set import ProfileSet
+from gpupack.records.gpu import GpuType
+from gpupack.store import read_profile_file, read_text
+
+
+def read_profiles(
+    path: str | Path,
+    *,
+    gpu: str | GpuType | None = None,
+    model_name: str | None = None,
+    batch_size: int | None = None,
+) -> ProfileSet:
+    """Return the profiles in a file.
+
+    Args:
+        path: gpupack's own JSON Lines; a plain CSV (columns in
+            ``gpupack.importers.table``); an export of Model Analyzer, or the folder
+            with its three ``metrics-*.csv``; an export of perf_analyzer (CSV, JSON).
+        gpu: What was measured on, for files that do not say: a catalogue name,
+            ``"NAME:MIB"`` or a GPU type.
+        model_name: For perf_analyzer's exports, which do not name the model; left
+            out, the file's name without its suffix.
+        batch_size: For perf_analyzer's exports; left out, perf_analyzer's default
+            of 1 is taken, and the records say so in ``warnings``.
+
+    Raises:
+        StoreError: If the file cannot be read or is of another schema version.
+        ProfileDataError: Naming row, column and value of what cannot be used.
+    """
+    source = Path(path)
+    if batch_size is not None and batch_size < 1:
+        raise InvalidInputError(f"batch_size is {batch_size}; it must be ≥ 1")
+    gpu_type = find_gpu_type(gpu) if isinstance(gpu, str) else gpu
+    if source.is_dir():
+        return _read_folder(source, gpu_type)
+    text = read_text(source)
+    where = repr(str(source))
+    name = model_name if model_name is not None else source.stem
+    if not text.strip():
+        raise ProfileDataError(f"{where}: the file is empty")
+    if text.lstrip().startswith("{"):
+        if '"experiments"' in text[:1000]:
+            return parse_perf_analyzer_json(
+                text, where, model_name=name, batch_size=batch_size, gpu_type=gpu_type
+            )
+        return read_profile_file(source)
+    titles, _ = parse_rows(text, where)
+    if is_perf_analyzer_table(titles):
+        return parse_perf_analyzer_csv(
+            text, where, model_name=name, batch_size=batch_size, gpu_type=gpu_type
+        )
+    if is_model_analyzer_table(titles):
+        return parse_model_analyzer({where: text}, gpu_type=gpu_type)
+    return parse_table(text, where, gpu_type=gpu_type)
+
+
+def _read_folder(folder: Path, gpu_type: GpuType | None) -> ProfileSet:
+    present = [
+        folder / name
+        for name in (INFERENCE_FILE, GPU_FILE, SERVER_FILE)
+        if (folder / name).is_file()
+    ]
+    if not present:
+        raise StoreError(
+            f"{str(folder)!r} is a folder without Model Analyzer's tables "
+            f"({INFERENCE_FILE}, {GPU_FILE}, {SERVER_FILE}); name a file"
+        )
+    texts = {repr(str(path)): read_text(path) for path in present}
+    return parse_model_analyzer(texts, gpu_type=gpu_type)

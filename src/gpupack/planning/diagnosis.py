@@ -1,0 +1,126 @@
+"""Why nothing fits, and the smallest change that would help."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from gpupack.catalogue import MEMORY_MIB_BY_NAME
+from gpupack.errors import InfeasibleError
+from gpupack.planning.sizes import item_size, limit_of, to_reading_unit
+from gpupack.records.gpu import GpuType, Headroom, Resource
+from gpupack.units import BYTES_PER_MIB, mib_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.records.profile import ProfileRecord
+
+
+def require_each_fits_alone(
+    records: Sequence[ProfileRecord],
+    gpu_type: GpuType,
+    headroom: Headroom,
+    baseline_bytes: int,
+) -> None:
+    """Check that every model fits on a GPU of its own.
+
+    Raises:
+        InfeasibleError: Naming every model that does not, the resource, what it
+            needs, what there is, and the headroom or GPU that would do.
+    """
+    faults = []
+    too_large = []
+    first: Resource | None = None
+    suggestions = []
+    for resource, share in headroom:
+        limit = limit_of(gpu_type, headroom, resource)
+        taken = baseline_bytes if resource is Resource.MEMORY else 0
+        for record in records:
+            need = item_size(record, resource, baseline_bytes) + taken
+            if need <= limit:
+                continue
+            first = first or resource
+            too_large.append(record.model_name)
+            faults.append(
+                f"{record.model_name!r} needs {_amount(resource, need)} of "
+                f"{resource.value} (load point {record.load_point}"
+                f"{', server included' if taken else ''}), but {gpu_type.name} offers "
+                f"{_amount(resource, limit)} (headroom {share:g})"
+            )
+            suggestions.append(_way_out(resource, need, gpu_type))
+    if faults:
+        suggestion = suggestions[0]
+        raise InfeasibleError(
+            f"no GPU can hold {'; '.join(faults)}. {suggestion}",
+            model_names=sorted(set(too_large)),
+            resource=first.value if first else None,
+            suggestion=suggestion,
+        )
+
+
+def _way_out(resource: Resource, need: int, gpu_type: GpuType) -> str:
+    lower = "lower its batch size"
+    if resource is not Resource.MEMORY:
+        share = _round_up(to_reading_unit(resource, need) / 100)
+        return f"Raise the headroom of {resource.value} to {share:g}, or {lower}."
+    share = _round_up(need / gpu_type.known_memory_bytes())
+    larger = [
+        (mib, name)
+        for name, mib in MEMORY_MIB_BY_NAME.items()
+        if mib * BYTES_PER_MIB >= need
+    ]
+    ways = []
+    if share <= 1:
+        ways.append(f"raise the headroom of memory to {share:g}")
+    if larger:
+        mib, name = min(larger)
+        ways.append(
+            f"take a GPU with at least its memory, such as {name} ({mib:,} MiB)"
+        )
+    ways.append(lower)
+    text = ", ".join(ways[:-1]) + (", or " if len(ways) > 1 else "") + ways[-1]
+    return text[0].upper() + text[1:] + "."
+
+
+def _round_up(share: float) -> float:
+    return math.ceil(share * 1000) / 1000
+
+
+def _amount(resource: Resource, units: int) -> str:
+    if resource is Resource.MEMORY:
+        return f"{mib_from_bytes(units):,.0f} MiB"
+    return f"{to_reading_unit(resource, units):g} %"
+
+
+def too_few_gpus(
+    gpu_type: GpuType, available: int, *, bound: int, found: int, time_limit_s: float
+) -> InfeasibleError:
+    """Return the error for a counted supply that is too small.
+
+    Args:
+        gpu_type: The one type of the supply.
+        available: How many there are.
+        bound: Proven: fewer can never do.
+        found: How many are known to do.
+        time_limit_s: What the search was given.
+    """
+    if bound > available:
+        exactly = (
+            f"{found} would do"
+            if found == bound
+            else (f"at least {bound} are needed, {found} would do")
+        )
+        return InfeasibleError(
+            f"{available} {gpu_type.name} GPU{'s' * (available != 1)} cannot hold the "
+            f"models under the headroom; {exactly} (proved). Raise the number of GPUs, "
+            "or the headroom.",
+            resource=None,
+            suggestion=f"{found} {gpu_type.name} GPUs",
+        )
+    return InfeasibleError(
+        f"no placement on {available} {gpu_type.name} GPUs was found within "
+        f"{time_limit_s:g} s, and none is proved impossible; {found} would do. Raise "
+        "time_limit_s, or the number of GPUs.",
+        suggestion=f"{found} {gpu_type.name} GPUs",
+    )

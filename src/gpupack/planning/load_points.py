@@ -1,0 +1,95 @@
+"""Which record of a model is planned with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gpupack.errors import InvalidInputError, MissingReadingError, UnknownNameError
+from gpupack.profile_set import ProfileSet
+from gpupack.records.profile import LoadPoint, ProfileRecord
+
+LoadPointLike = str | LoadPoint | Mapping[str, str | LoadPoint]
+"""One load point for every model (``"2x4"``), or one by model name."""
+
+
+def choose_records(
+    profiles: ProfileSet,
+    load_point: LoadPointLike | None,
+    *,
+    allow_unstable: bool = False,
+) -> tuple[ProfileRecord, ...]:
+    """Return the one record of each model that is planned with, sorted by name.
+
+    Args:
+        profiles: Of one GPU type.
+        load_point: Needed where a model has several records.
+        allow_unstable: Whether a record that never settled may be used.
+
+    Raises:
+        UnknownNameError: If a mapping names a model without a profile.
+        MissingReadingError: If a model has no record at the chosen load point, or
+            only one that never settled.
+        InvalidInputError: If there is no profile at all, a load point cannot be
+            read, or a model has several and none was chosen.
+    """
+    if not profiles.records:
+        raise InvalidInputError("there are no profiles: nothing to place")
+    points = _points_by_model(profiles, load_point)
+    chosen = []
+    for model_name in profiles.model_names:
+        records = [one for one in profiles.records if one.model_name == model_name]
+        point = points.get(model_name)
+        if point is not None:
+            measured = ", ".join(str(record.load_point) for record in records)
+            records = [record for record in records if record.load_point == point]
+            if not records:
+                raise MissingReadingError(
+                    f"model {model_name!r} was not measured at load point {point}; it "
+                    f"was at {measured}"
+                )
+        if not allow_unstable:
+            settled = [one for one in records if one.is_stable is not False]
+            if not settled:
+                raise MissingReadingError(
+                    f"the measurement of model {model_name!r} at "
+                    f"{', '.join(str(record.load_point) for record in records)} never "
+                    "settled; measure it again, or use it all the same with "
+                    "allow_unstable=True"
+                )
+            records = settled
+        if len(records) > 1:
+            raise InvalidInputError(
+                f"model {model_name!r} has {len(records)} load points "
+                f"({', '.join(str(record.load_point) for record in records)}); choose "
+                'one with load_point="BATCHxCONCURRENCY"'
+            )
+        chosen.append(records[0])
+    return tuple(chosen)
+
+
+def _points_by_model(
+    profiles: ProfileSet, load_point: LoadPointLike | None
+) -> dict[str, LoadPoint]:
+    if load_point is None:
+        return {}
+    if isinstance(load_point, Mapping):
+        unknown = sorted(set(load_point) - set(profiles.model_names))
+        if unknown:
+            raise UnknownNameError(
+                f"load_point names {', '.join(map(repr, unknown))}, of which there is "
+                f"no profile; there are {', '.join(map(repr, profiles.model_names))}"
+            )
+        return {name: _parse(point) for name, point in load_point.items()}
+    return dict.fromkeys(profiles.model_names, _parse(load_point))
+
+
+def _parse(point: str | LoadPoint) -> LoadPoint:
+    if isinstance(point, LoadPoint):
+        return point
+    try:
+        return LoadPoint.parse(point)
+    except (ValueError, AttributeError) as err:
+        raise InvalidInputError(
+            f"load_point is {point!r}; it must be BATCHxCONCURRENCY with whole "
+            "numbers ≥ 1, such as 2x4"
+        ) from err

@@ -1,0 +1,112 @@
+"""From readings to the integers that the packing engine works with.
+
+Sizes round up and capacities down, once, here. Memory is counted in bytes,
+utilizations in millionths of a percent; decimals are taken as written (80 % of
+16 GiB is what a person computes, not what binary fractions make of it).
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from gpupack.errors import MissingReadingError
+from gpupack.records.gpu import GpuType, Headroom, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.profile import ProfileRecord, ServerBaseline
+
+_UNITS_PER_PERCENT = 1_000_000
+_FIELD_BY_RESOURCE = {
+    Resource.MEMORY: "gpu_memory_used_bytes",
+    Resource.GPU_UTILIZATION: "gpu_utilization_percent",
+    Resource.MEMORY_UTILIZATION: "memory_utilization_percent",
+    Resource.SM_UTILIZATION: "sm_utilization_percent",
+}
+
+
+def reading(record: ProfileRecord, resource: Resource) -> float | None:
+    """Return what a record measured of a resource: bytes or percent."""
+    value: float | None = getattr(record, _FIELD_BY_RESOURCE[resource])
+    return value
+
+
+def require_readings(
+    records: Sequence[ProfileRecord], resources: Sequence[Resource]
+) -> None:
+    """Check that every record has every binding resource.
+
+    Raises:
+        MissingReadingError: Naming models, field and the reason the records give.
+    """
+    for resource in resources:
+        field = _FIELD_BY_RESOURCE[resource]
+        lacking = [record for record in records if getattr(record, field) is None]
+        if lacking:
+            names = ", ".join(repr(record.model_name) for record in lacking)
+            raise MissingReadingError(
+                f"{resource.value} binds, but {field} is missing for {names}: "
+                f"{lacking[0].missing.get(field, 'not measured')}; or name what binds "
+                "without it in headroom="
+            )
+
+
+def baseline_memory_bytes(
+    profiles: ProfileSet, measured_on: GpuType, *, needed: bool
+) -> int:
+    """Return what the server alone takes on this GPU type.
+
+    Raises:
+        MissingReadingError: If it is needed and was not measured.
+    """
+    baseline: ServerBaseline | None = profiles.baseline(measured_on.name)
+    if baseline is not None and baseline.gpu_memory_used_bytes is not None:
+        return baseline.gpu_memory_used_bytes
+    if not needed:
+        return 0
+    why = (
+        "the profiles have no server-only baseline"
+        if baseline is None
+        else baseline.missing["gpu_memory_used_bytes"]
+    )
+    raise MissingReadingError(
+        "memory binds, but gpu_memory_used_bytes of the server-only baseline on "
+        f"{measured_on.name} is missing: {why}; add it (in a CSV, a row with an empty "
+        "model name)"
+    )
+
+
+def model_memory_bytes(record: ProfileRecord, baseline_bytes: int) -> int:
+    """Return a model's own memory: what was measured less the server's, ≥ 0."""
+    return max(0, (record.gpu_memory_used_bytes or 0) - baseline_bytes)
+
+
+def item_size(record: ProfileRecord, resource: Resource, baseline_bytes: int) -> int:
+    """Return a record's size in a binding resource, in the resource's integers."""
+    if resource is Resource.MEMORY:
+        return model_memory_bytes(record, baseline_bytes)
+    return percent_to_units_up(reading(record, resource) or 0.0)
+
+
+def percent_to_units_up(percent: float) -> int:
+    """Return a percentage in millionths of a percent, rounded up."""
+    return math.ceil(Decimal(repr(percent)) * _UNITS_PER_PERCENT)
+
+
+def limit_of(gpu_type: GpuType, headroom: Headroom, resource: Resource) -> int:
+    """Return what the headroom allows of a whole GPU, in the resource's integers."""
+    share = headroom.share(resource)
+    if share is None:
+        raise ValueError(f"{resource} does not bind")
+    if resource is Resource.MEMORY:
+        return math.floor(Decimal(repr(share)) * gpu_type.known_memory_bytes())
+    return math.floor(Decimal(repr(share)) * 100 * _UNITS_PER_PERCENT)
+
+
+def to_reading_unit(resource: Resource, units: int) -> float:
+    """Return an integer of the packing engine as bytes or percent."""
+    return units if resource is Resource.MEMORY else units / _UNITS_PER_PERCENT
