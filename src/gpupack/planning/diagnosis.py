@@ -52,7 +52,7 @@ def require_each_fits_alone(
     if faults:
         suggestion = suggestions[0]
         raise InfeasibleError(
-            f"no GPU can hold {'; '.join(faults)}. {suggestion}",
+            f"models that fit on no GPU: {'; '.join(faults)}. {suggestion}",
             model_names=sorted(set(too_large)),
             resource=first.value if first else None,
             suggestion=suggestion,

@@ -25,6 +25,41 @@ BINDING_BY_DEFAULT: dict[Objective, tuple[Resource, ...]] = {
 ``max_throughput`` lets no model lose throughput, so the utilizations bind too."""
 
 
+def resolve_objective(objective: Objective | str) -> Objective:
+    """Return the objective of that name.
+
+    Raises:
+        UnknownNameError: If there is none; names those there are.
+    """
+    try:
+        return Objective(objective)
+    except ValueError as err:
+        known = ", ".join(one.value for one in Objective)
+        raise UnknownNameError(
+            f"unknown objective {objective!r}; there are {known}"
+        ) from err
+
+
+def overlay_headroom(
+    objective: Objective, overall: float | None, named: Mapping[str, float]
+) -> HeadroomLike:
+    """Return the headroom of a share for whatever binds, and shares by name.
+
+    Args:
+        objective: Says what binds by default.
+        overall: The share of whatever binds; None if there is only ``named``.
+        named: Shares by resource name, taking precedence; they bind in any case.
+    """
+    if overall is None:
+        return dict(named) if named else 1.0
+    if not named:
+        return overall
+    default = dict.fromkeys(
+        (resource.value for resource in BINDING_BY_DEFAULT[objective]), overall
+    )
+    return default | dict(named)
+
+
 def resolve_headroom(objective: Objective, headroom: HeadroomLike) -> Headroom:
     """Return the share of each binding resource.
 

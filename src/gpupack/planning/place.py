@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError, MissingReadingError, UnknownNameError
+from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import SolveStatus
 from gpupack.packing.solve import solve
@@ -15,7 +15,7 @@ from gpupack.placement import Placement
 from gpupack.planning.check import check_placement
 from gpupack.planning.diagnosis import require_each_fits_alone, too_few_gpus
 from gpupack.planning.fleet import GpusLike, resolve_fleet
-from gpupack.planning.headroom import HeadroomLike, resolve_headroom
+from gpupack.planning.headroom import HeadroomLike, resolve_headroom, resolve_objective
 from gpupack.planning.load_points import LoadPointLike, choose_records
 from gpupack.planning.sizes import (
     baseline_memory_bytes,
@@ -89,7 +89,7 @@ def place(
         InfeasibleError: If a model fits on no GPU, or the supply is too small.
     """
     started = time.perf_counter()
-    goal = _objective(objective)
+    goal = resolve_objective(objective)
     _require_valid_search(time_limit_s, seed)
     shares = resolve_headroom(goal, headroom)
     fleet = resolve_fleet(gpus, profiles)
@@ -158,17 +158,6 @@ def place(
     )
     check_placement(placement, records, baseline)
     return placement
-
-
-def _objective(objective: Objective | str) -> Objective:
-    try:
-        goal = Objective(objective)
-    except ValueError as err:
-        known = ", ".join(one.value for one in Objective)
-        raise UnknownNameError(
-            f"unknown objective {objective!r}; there are {known}"
-        ) from err
-    return goal
 
 
 def _require_valid_search(time_limit_s: float, seed: int) -> None:

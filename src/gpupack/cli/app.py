@@ -1,0 +1,71 @@
+"""The ``gpupack`` command: its subcommands, and what its exit codes mean.
+
+Exit codes: 0 done (proved, or feasible with a warning), 1 a bug, 2 bad input,
+3 infeasible, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+import gpupack
+from gpupack.cli import demo, place
+from gpupack.cli.console import print_error
+from gpupack.errors import GpupackError
+
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="gpupack",
+    help="Pack inference models onto GPUs: measure them, place them, prove it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("place")(place.place_command)
+app.command("demo")(demo.demo_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gpupack {gpupack.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log what is being done.")
+    ] = False,
+) -> None:
+    if verbose:
+        logging.basicConfig(
+            level=logging.DEBUG, format="%(asctime)s %(name)s: %(message)s"
+        )
+
+
+def main() -> None:
+    """Run the command line; deliberate errors become one message and a code."""
+    try:
+        app()
+    except GpupackError as err:
+        print_error(str(err))
+        sys.exit(err.exit_code)
+    except KeyboardInterrupt:
+        print_error("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
