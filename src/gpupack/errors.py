@@ -10,6 +10,7 @@ The tree::
     │   ├── ItemTooLargeError    an item larger than every empty bin
     │   └── MissingExtraError    an optional dependency is not installed
     ├── StoreError               a file that cannot be read or written (exit code 2)
+    ├── DeviceError              a GPU or driver that cannot be used (exit code 2)
     ├── InfeasibleError          no placement exists under the limits (exit code 3)
     └── CheckError               an answer failed its own independent check: a bug
 
@@ -59,6 +60,12 @@ class MissingExtraError(InvalidInputError):
 
 class StoreError(GpupackError):
     """A file that cannot be read or written, or holds something else."""
+
+    exit_code = 2
+
+
+class DeviceError(GpupackError):
+    """A GPU or its driver cannot be used: none there, lost, or not permitted."""
 
     exit_code = 2
 
