@@ -36,7 +36,8 @@ def read_profiles(
     Args:
         path: gpupack's own JSON Lines; a plain CSV (columns in
             ``gpupack.importers.table``); an export of Model Analyzer, or the folder
-            with its three ``metrics-*.csv``; an export of perf_analyzer (CSV, JSON).
+            with its three ``metrics-*.csv``; gpupack's own such folder; an export of
+            perf_analyzer (CSV, JSON).
         gpu: What was measured on, for files that do not say: a catalogue name,
             ``"NAME:MIB"`` or a GPU type.
         model_name: For perf_analyzer's exports, which do not name the model; left
@@ -87,4 +88,20 @@ def _read_folder(folder: Path, gpu_type: GpuType | None) -> ProfileSet:
             f"({INFERENCE_FILE}, {GPU_FILE}, {SERVER_FILE}); name a file"
         )
     texts = {repr(str(path)): read_text(path) for path in present}
-    return parse_model_analyzer(texts, gpu_type=gpu_type)
+    if any(
+        is_model_analyzer_table(parse_rows(text, where)[0])
+        for where, text in texts.items()
+    ):
+        return parse_model_analyzer(texts, gpu_type=gpu_type)
+    if present[0].name == INFERENCE_FILE:
+        # In the article's tables this one repeats the readings of the GPU table.
+        texts.pop(repr(str(folder / GPU_FILE)), None)
+    parts = [
+        parse_table(text, where, gpu_type=gpu_type)
+        for where, text in texts.items()
+        if parse_rows(text, where)[1]
+    ]
+    return ProfileSet(
+        records=tuple(record for part in parts for record in part.records),
+        baselines=tuple(one for part in parts for one in part.baselines),
+    )

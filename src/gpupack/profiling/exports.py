@@ -1,0 +1,130 @@
+"""Profiles as the CSV tables that NVIDIA's Model Analyzer wrote for the article.
+
+The same three files, with the article's column titles, its "MB" being MiB. What was
+not measured is an empty cell. ``gpupack.read_profiles`` reads the folder, or any of
+the tables alone; only gpupack's own file, written beside them, keeps everything.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from gpupack.errors import StoreError
+from gpupack.store import replace_file, write_profiles
+from gpupack.units import BYTES_PER_MIB, mib_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.profile import GpuReadings, ProfileRecord
+
+SERVER_FILE = "metrics-server-only.csv"
+INFERENCE_FILE = "metrics-model-inference.csv"
+GPU_FILE = "metrics-model-gpu.csv"
+PROFILE_FILE = "profiles.jsonl"
+
+_LOAD_POINT_TITLES = ("Model", "Batch", "Concurrency")
+_GPU_TITLES = (
+    "Max Memory Utilization (%)",
+    "Max GPU Utilization (%)",
+    "Max GPU Memory (MB)",
+    "GPU",
+)
+_PERCENTILES = ("p50", "p90", "p95", "p99")
+
+_Cell: TypeAlias = str | int | float | None
+
+
+def write_article_tables(profiles: ProfileSet, folder: str | Path) -> tuple[Path, ...]:
+    """Write the three tables and gpupack's own file, and return their paths.
+
+    Args:
+        profiles: What to write; failed load points appear in gpupack's own file only.
+        folder: Made if it does not exist. Files of the same names are replaced.
+
+    Raises:
+        StoreError: If the folder cannot be made or written to.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise StoreError(
+            f"cannot make the folder {str(target)!r} for the exports: {err.strerror}; "
+            "give a path that can be written to"
+        ) from err
+    throughput = ("Throughput",)
+    latencies = tuple(f"{percentile} Latency (ms)" for percentile in _PERCENTILES)
+    _write(
+        target / SERVER_FILE,
+        (*_LOAD_POINT_TITLES, *throughput, *_GPU_TITLES),
+        (("", "", "", "", *_gpu_cells(one)) for one in profiles.baselines),
+    )
+    _write(
+        target / INFERENCE_FILE,
+        (*_LOAD_POINT_TITLES, *throughput, *_GPU_TITLES, *latencies),
+        (
+            (
+                *_load_point_cells(record),
+                record.throughput_infer_per_sec,
+                *_gpu_cells(record),
+                *_latency_cells(record),
+            )
+            for record in profiles.records
+        ),
+    )
+    _write(
+        target / GPU_FILE,
+        (*_LOAD_POINT_TITLES, *_GPU_TITLES),
+        (
+            (*_load_point_cells(record), *_gpu_cells(record))
+            for record in profiles.records
+        ),
+    )
+    write_profiles(profiles, target / PROFILE_FILE)
+    names = (SERVER_FILE, INFERENCE_FILE, GPU_FILE, PROFILE_FILE)
+    return tuple(target / name for name in names)
+
+
+def _write(path: Path, titles: Sequence[str], rows: Iterable[Sequence[_Cell]]) -> None:
+    with replace_file(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(titles)
+        writer.writerows(rows)
+
+
+def _load_point_cells(record: ProfileRecord) -> tuple[_Cell, ...]:
+    point = record.load_point
+    return record.model_name, point.batch_size, point.concurrency
+
+
+def _gpu_cells(readings: GpuReadings) -> tuple[_Cell, ...]:
+    used_bytes = readings.gpu_memory_used_bytes
+    return (
+        readings.memory_utilization_percent,
+        readings.gpu_utilization_percent,
+        None if used_bytes is None else _plain(mib_from_bytes(used_bytes)),
+        _gpu_name(readings),
+    )
+
+
+def _latency_cells(record: ProfileRecord) -> tuple[_Cell, ...]:
+    values = (getattr(record, f"latency_{one}_us") for one in _PERCENTILES)
+    return tuple(None if value is None else value / 1000 for value in values)
+
+
+def _gpu_name(readings: GpuReadings) -> str:
+    """Return the GPU's name and MiB, as the reader takes them; empty if not known."""
+    gpu_type = readings.gpu_type
+    if gpu_type.memory_bytes is None:
+        return ""
+    # Capacities round down.
+    return f"{gpu_type.name}:{gpu_type.memory_bytes // BYTES_PER_MIB}"
+
+
+def _plain(number: float) -> int | float:
+    """Return a whole number without its ``.0``."""
+    return int(number) if number.is_integer() else number
