@@ -2,8 +2,6 @@ import random
 
 import pytest
 from hypothesis import given, settings
-from tests.packing.brute_force import fewest_bins, make_problem
-from tests.packing.strategies import problems
 
 from gpupack.errors import CheckError, InvalidInputError, ItemTooLargeError
 from gpupack.packing import bounds, heuristics, small_search
@@ -12,6 +10,8 @@ from gpupack.packing.check import check_packing, check_result
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import Bin, PackingResult, SolveStatus
 from gpupack.packing.solve import solve
+from tests.packing.brute_force import fewest_bins, make_problem
+from tests.packing.strategies import problems
 
 exhaustive = settings(max_examples=200, derandomize=True, deadline=None)
 quick = settings(max_examples=60, derandomize=True, deadline=None)

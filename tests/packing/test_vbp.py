@@ -1,9 +1,9 @@
 import pytest
 from hypothesis import given, settings
-from tests.packing.strategies import problems
 
 from gpupack.errors import InvalidInputError, ItemTooLargeError
 from gpupack.packing.vbp import format_vbp, parse_vbp
+from tests.packing.strategies import problems
 
 
 @settings(max_examples=50, derandomize=True, deadline=None)

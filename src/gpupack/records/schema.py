@@ -1,0 +1,36 @@
+"""JSON Schemas of what gpupack writes: ``python -m gpupack.records.schema DIR``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from gpupack.records.placement import PlacementRecord
+from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
+from gpupack.records.record import Record
+
+CLASS_BY_FILE: dict[str, type[Record]] = {
+    "failed_load_point.schema.json": FailedLoadPoint,
+    "placement.schema.json": PlacementRecord,
+    "profile_record.schema.json": ProfileRecord,
+    "server_baseline.schema.json": ServerBaseline,
+}
+"""What each file in ``docs/schema`` describes."""
+
+
+def schema_text(record_class: type[Record]) -> str:
+    """Return the JSON Schema of a record as it stands in a file."""
+    schema = record_class.model_json_schema(mode="serialization")
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+def write_schemas(folder: Path) -> None:
+    """Write one schema per record class into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file_name, record_class in CLASS_BY_FILE.items():
+        (folder / file_name).write_text(schema_text(record_class), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_schemas(Path(sys.argv[1]))

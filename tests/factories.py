@@ -1,0 +1,47 @@
+"""Small records for tests, valid unless a test says otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpupack.profile_set import ProfileSet
+from gpupack.records.environment import Environment
+from gpupack.records.gpu import GpuType
+from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
+
+MIB = 1024 * 1024
+ENVIRONMENT = Environment(source="test")
+GPU = GpuType(name="test-gpu", memory_bytes=1000 * MIB)
+
+
+def make_record(model_name: str = "resnet", **values: Any) -> ProfileRecord:
+    """A record at load point 1x1 with 100 MiB (server included), 10 % and 5 %."""
+    defaults: dict[str, Any] = {
+        "load_point": LoadPoint(batch_size=1, concurrency=1),
+        "gpu_type": GPU,
+        "environment": ENVIRONMENT,
+        "throughput_infer_per_sec": 100.0,
+        "gpu_utilization_percent": 10.0,
+        "memory_utilization_percent": 5.0,
+        "gpu_memory_used_bytes": 100 * MIB,
+    }
+    return ProfileRecord.with_reason(
+        "not measured in this test", model_name=model_name, **(defaults | values)
+    )
+
+
+def make_baseline(memory_mib: int = 0, gpu_type: GpuType = GPU) -> ServerBaseline:
+    """A server-only baseline that takes ``memory_mib``."""
+    return ServerBaseline.with_reason(
+        "not measured in this test",
+        gpu_type=gpu_type,
+        environment=ENVIRONMENT,
+        gpu_utilization_percent=0.0,
+        memory_utilization_percent=0.0,
+        gpu_memory_used_bytes=memory_mib * MIB,
+    )
+
+
+def make_profiles(*records: ProfileRecord, baseline_mib: int = 0) -> ProfileSet:
+    """A set of these records over one baseline."""
+    return ProfileSet(records=records, baselines=(make_baseline(baseline_mib),))
