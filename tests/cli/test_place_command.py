@@ -1,0 +1,136 @@
+"""``gpupack place`` and ``gpupack demo`` as a person at a terminal meets them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gpupack
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gpupack", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+    )
+
+
+def test_a_proved_placement_exits_with_0_and_prints_every_model() -> None:
+    done = run("place", "medical")
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "4 GPUs (OPTIMAL" in done.stdout
+    for name in gpupack.load_example("medical").model_names:
+        assert name in done.stdout
+
+
+def test_json_and_markdown_are_written(tmp_path: Path) -> None:
+    json_path, markdown_path = tmp_path / "out.json", tmp_path / "out.md"
+
+    done = run(
+        "place", "medical", "--objective", "max_throughput", "--headroom", "0.8",
+        "--json", str(json_path), "--markdown", str(markdown_path), "--quiet",
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout) == (0, "")
+    placement = gpupack.read_placement(json_path)
+    assert placement.num_gpus == 8
+    assert json.loads(json_path.read_text())["num_gpus"] == 8
+    assert (
+        markdown_path.read_text().count("\n| ")
+        + markdown_path.read_text().count("\n|  ")
+        >= 8
+    )
+
+
+def test_a_named_headroom_overrides_the_overall_one() -> None:
+    # 80 % of everything is 8 GPUs; memory is not what binds there.
+    done = run(
+        "place", "medical", "--objective", "max_throughput",
+        "--headroom", "0.8", "--headroom", "memory=0.9",
+    )  # fmt: skip
+
+    assert "8 GPUs" in done.stdout
+    assert "memory 90 %, gpu_utilization 80 %" in done.stdout
+
+
+def test_headroom_by_name_alone_says_exactly_what_binds() -> None:
+    done = run("place", "medical", "--headroom", "memory=0.8")
+
+    assert "6 GPUs" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("medical", "--gpus", "3"), 3, "4 would do"),
+        (("medical", "--gpu", "small:9000"), 3, "segmentation_liver"),
+        (("medical", "--gpu", "Z80"), 2, "unknown GPU 'Z80'"),
+        (("medical", "--headroom", "much"), 2, "number"),
+        (("medical", "--headroom", "0.8", "--headroom", "0.9"), 2, "given twice"),
+        (("medical", "--headroom", "memory=2"), 2, "memory is 2"),
+        (("medical", "--objective", "speed"), 2, "unknown objective"),
+        (("medical", "--load-point", "2by4"), 2, "BATCHxCONCURRENCY"),
+        (("nothing.csv",), 2, "neither a file nor a built-in example"),
+        (("medical", "--json", "/nonexistent/folder/x.json"), 2, "cannot write"),
+        (("medical", "--gpus", "many"), 2, "--gpus"),
+    ],
+)
+def test_a_fault_is_one_message_and_its_exit_code(
+    arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = run("place", *arguments)
+
+    assert done.returncode == code
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_placement_that_is_not_proved_exits_with_0_and_a_warning(
+    tmp_path: Path,
+) -> None:
+    import random
+
+    rng = random.Random(5)
+    rows = [
+        f"m{i:03},1,1,10,{rng.randint(30, 780) / 10},{rng.randint(30, 700) / 10},"
+        f"{rng.randint(300, 7000)}"
+        for i in range(150)
+    ]
+    path = tmp_path / "many.csv"
+    path.write_text(
+        "model_name,batch_size,concurrency,throughput_infer_per_sec,"
+        "gpu_utilization_percent,memory_utilization_percent,gpu_memory_used_mib\n"
+        + ",,,,0,0,300\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+    done = run(
+        "place", str(path), "--gpu", "T4", "--objective", "max_throughput",
+        "--time-limit", "0", "--quiet",
+    )  # fmt: skip
+
+    assert done.returncode == 0
+    assert "not proved within 0 s" in " ".join(done.stderr.split())
+
+
+def test_the_demo_prints_both_cases_and_writes_them(tmp_path: Path) -> None:
+    done = run("demo", "--output", "out", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "4 GPUs (OPTIMAL" in done.stdout
+    assert "6 GPUs (OPTIMAL" in done.stdout
+    assert gpupack.read_placement(tmp_path / "out" / "four_gpus.json").num_gpus == 4
+    assert gpupack.read_placement(tmp_path / "out" / "six_gpus.json").num_gpus == 6
+
+
+def test_the_version_is_printed() -> None:
+    assert run("--version").stdout.strip() == f"gpupack {gpupack.__version__}"
