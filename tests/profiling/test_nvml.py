@@ -6,13 +6,6 @@ from pathlib import Path
 
 import pynvml
 import pytest
-from tests.profiling.nvml_standin import (
-    MIB,
-    SYSTEM,
-    Standin,
-    compile_standin,
-    loaded_standin,
-)
 
 from gpupack.errors import DeviceError, UnknownNameError
 from gpupack.profiling.discovery import open_device
@@ -20,6 +13,13 @@ from gpupack.profiling.host import HostDevice
 from gpupack.profiling.nvml import NvmlDevice, open_gpu
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import DeviceKind
+from tests.profiling.nvml_standin import (
+    MIB,
+    SYSTEM,
+    Standin,
+    compile_standin,
+    loaded_standin,
+)
 
 GPU_UTILIZATIONS = ("gpu_utilization_percent", "gpu_utilization_mean_percent")
 MEMORY_UTILIZATIONS = ("memory_utilization_percent", "memory_utilization_mean_percent")
