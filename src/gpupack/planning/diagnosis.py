@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from gpupack.records.profile import ProfileRecord
 
+MAX_FAULTS_SHOWN = 3
+"""Faults spelled out in one message."""
+
 
 def require_each_fits_alone(
     records: Sequence[ProfileRecord],
@@ -31,8 +34,7 @@ def require_each_fits_alone(
     """
     faults = []
     too_large = []
-    first: Resource | None = None
-    suggestions = []
+    largest_need: dict[Resource, int] = {}
     for resource, share in headroom:
         limit = limit_of(gpu_type, headroom, resource)
         taken = baseline_bytes if resource is Resource.MEMORY else 0
@@ -40,7 +42,7 @@ def require_each_fits_alone(
             need = item_size(record, resource, baseline_bytes) + taken
             if need <= limit:
                 continue
-            first = first or resource
+            largest_need[resource] = max(need, largest_need.get(resource, 0))
             too_large.append(record.model_name)
             faults.append(
                 f"{record.model_name!r} needs {_amount(resource, need)} of "
@@ -48,15 +50,22 @@ def require_each_fits_alone(
                 f"{', server included' if taken else ''}), but {gpu_type.name} offers "
                 f"{_amount(resource, limit)} (headroom {share:g})"
             )
-            suggestions.append(_way_out(resource, need, gpu_type))
     if faults:
-        suggestion = suggestions[0]
+        first, need = next(iter(largest_need.items()))
+        suggestion = _way_out(first, need, gpu_type)
         raise InfeasibleError(
-            f"models that fit on no GPU: {'; '.join(faults)}. {suggestion}",
+            f"models that fit on no GPU: {_shorten(faults)}. {suggestion}",
             model_names=sorted(set(too_large)),
-            resource=first.value if first else None,
+            resource=first.value,
             suggestion=suggestion,
         )
+
+
+def _shorten(faults: Sequence[str]) -> str:
+    """Join the first few; the error's ``model_names`` has them all."""
+    shown = "; ".join(faults[:MAX_FAULTS_SHOWN])
+    more = len(faults) - MAX_FAULTS_SHOWN
+    return f"{shown}; and {more} more" if more > 0 else shown
 
 
 def _way_out(resource: Resource, need: int, gpu_type: GpuType) -> str:
