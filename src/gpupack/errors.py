@@ -11,6 +11,9 @@ The tree::
     │   └── MissingExtraError    an optional dependency is not installed
     ├── StoreError               a file that cannot be read or written (exit code 2)
     ├── DeviceError              a GPU or driver that cannot be used (exit code 2)
+    ├── ServerError              a Triton that cannot do what was asked (exit code 2)
+    │   ├── ServerUnavailableError   the embedded server cannot be had here
+    │   └── LoadPointError           a load point could not be measured
     ├── InfeasibleError          no placement exists under the limits (exit code 3)
     └── CheckError               an answer failed its own independent check: a bug
 
@@ -62,6 +65,30 @@ class StoreError(GpupackError):
     """A file that cannot be read or written, or holds something else."""
 
     exit_code = 2
+
+
+class ServerError(GpupackError):
+    """A Triton server that cannot be reached, or refuses or fails a request."""
+
+    exit_code = 2
+
+
+class ServerUnavailableError(ServerError):
+    """The embedded server cannot be installed or started on this machine."""
+
+
+class LoadPointError(ServerError):
+    """A load point that could not be measured.
+
+    Attributes:
+        stage: Where it failed: ``load``, ``inputs``, ``warmup``, ``measure``.
+        model_name: The model that failed.
+    """
+
+    def __init__(self, message: str, *, stage: str, model_name: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.model_name = model_name
 
 
 class DeviceError(GpupackError):

@@ -1,0 +1,317 @@
+"""The process that sends requests: a closed loop, and nothing else.
+
+Started by ``gpupack.profiling.load`` as ``python -m gpupack.profiling.load_worker``,
+and told over a pipe what to do. It imports little, so that it starts in some 50 ms, and
+handles a response in some 20 µs: one thread, raw sockets, ``epoll``, requests whose
+bytes were built once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import signal
+import socket
+import ssl
+import sys
+import time
+from array import array
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TICK_NS = 50_000_000
+"""How often the worker reports."""
+DRAIN_S = 2.0
+"""How long requests in flight may take to end after the loop was stopped."""
+_MAX_ERROR_TEXT = 2000
+_RECEIVE_BYTES = 1 << 18
+
+
+class LoadError(Exception):
+    """The loop cannot go on: a refused request, a lost connection, a time-out."""
+
+
+def open_socket(target: dict[str, Any], timeout_s: float) -> socket.socket:
+    """Connect to an HTTP server, over TLS if it asks for that."""
+    try:
+        sock = socket.create_connection(
+            (target["host"], target["port"]), timeout=timeout_s
+        )
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if target["tls"] is not None:
+            sock = _tls_context(target["tls"]).wrap_socket(
+                sock, server_hostname=target["host"]
+            )
+    except OSError as err:
+        raise LoadError(f"cannot connect: {err}") from err
+    return sock
+
+
+def _tls_context(options: dict[str, Any]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=options["ca_path"])
+    if options["certificate_path"]:
+        context.load_cert_chain(options["certificate_path"], options["key_path"])
+    if not options["verify"]:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Exchange:
+    """One keep-alive connection with at most one request in flight."""
+
+    __slots__ = ("_buffer", "_length", "_sent", "request", "sock", "started_ns")
+
+    def __init__(self, sock: socket.socket, request: bytes) -> None:
+        self.sock = sock
+        self.request = memoryview(request)
+        self.started_ns = 0
+        self._sent = 0
+        self._buffer = bytearray()
+        self._length = -1
+
+    def send(self, now_ns: int) -> bool:
+        """Begin a request; whether all of it could be handed to the kernel."""
+        self.started_ns = now_ns
+        self._sent = 0
+        return self.send_more()
+
+    def send_more(self) -> bool:
+        """Go on sending; whether all of it is handed over."""
+        try:
+            while self._sent < len(self.request):
+                self._sent += self.sock.send(self.request[self._sent :])
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError as err:
+            raise LoadError(f"the connection broke while sending: {err}") from err
+        return True
+
+    def receive(self) -> bytes | None:
+        """Read what is there; the response, once it is complete."""
+        try:
+            while True:
+                data = self.sock.recv(_RECEIVE_BYTES)
+                if not data:
+                    raise LoadError("the server closed the connection")
+                if self._length < 0 and not self._buffer:
+                    # The common case: all of a response in one piece.
+                    length = response_length(data)
+                    if length == len(data):
+                        return data
+                    self._length = length
+                self._buffer += data
+                if self._length < 0:
+                    self._length = response_length(self._buffer)
+                if 0 <= self._length <= len(self._buffer):
+                    response = bytes(self._buffer)
+                    self._buffer.clear()
+                    self._length = -1
+                    return response
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except OSError as err:
+            raise LoadError(f"the connection broke: {err}") from err
+
+
+def response_length(data: bytes | bytearray) -> int:
+    """Return the bytes of head and body together, -1 while the head is incomplete."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return -1
+    head = data[:end].lower()
+    at = head.find(b"\r\ncontent-length:")
+    if at < 0:
+        raise LoadError("the server's response has no Content-Length")
+    stop = head.find(b"\r\n", at + 2)
+    value = head[at + 17 : stop if stop >= 0 else end]
+    return end + 4 + int(value)
+
+
+def is_success(response: bytes) -> bool:
+    """Whether the response's status is 200."""
+    return response[9:12] == b"200"
+
+
+def error_text(response: bytes) -> str:
+    """Return what the server said in a refused response."""
+    head, _, body = response.partition(b"\r\n\r\n")
+    status = head.partition(b"\r\n")[0].decode("latin-1")
+    return f"{status}: {body[:_MAX_ERROR_TEXT].decode(errors='replace')}"
+
+
+class HttpLoop:
+    """Keeps one request in flight on each of several connections."""
+
+    def __init__(self, target: dict[str, Any]) -> None:
+        self._target = target
+        self._is_tls = target["tls"] is not None
+
+    def once(self, request: bytes, timeout_s: float) -> bytes:
+        """Send one request and return its whole response."""
+        sock = open_socket(self._target, timeout_s)
+        with contextlib.closing(sock):
+            exchange = Exchange(sock, request)
+            sock.settimeout(timeout_s)
+            deadline = time.monotonic() + timeout_s
+            try:
+                sock.sendall(request)
+                while time.monotonic() < deadline:
+                    response = exchange.receive()
+                    if response is not None:
+                        break
+                else:
+                    raise LoadError(f"no response within {timeout_s:g} s")
+            except TimeoutError as err:
+                raise LoadError(f"no response within {timeout_s:g} s") from err
+            except LoadError as err:
+                if isinstance(err.__cause__, TimeoutError):
+                    raise LoadError(f"no response within {timeout_s:g} s") from err
+                raise
+        if not is_success(response):
+            raise LoadError(error_text(response))
+        return response
+
+    def run(
+        self, requests: Sequence[bytes], timeout_s: float, pipe: Connection
+    ) -> None:
+        """Drive the server until the pipe says stop; report every tick."""
+        exchanges: dict[int, Exchange] = {}
+        poller = select.epoll()
+        clock = time.monotonic_ns
+        try:
+            for request in requests:
+                sock = open_socket(self._target, timeout_s)
+                sock.setblocking(False)
+                exchanges[sock.fileno()] = Exchange(sock, request)
+                poller.register(sock.fileno(), select.EPOLLIN)
+            pipe_fd = pipe.fileno()
+            poller.register(pipe_fd, select.EPOLLIN)
+            report = Reporter(pipe)
+            for fd, exchange in exchanges.items():
+                if not exchange.send(clock()):
+                    poller.modify(fd, select.EPOLLIN | select.EPOLLOUT)
+            next_tick = clock() + TICK_NS
+            timeout_ns = int(timeout_s * 1e9)
+            tick_s = TICK_NS / 1e9
+            is_tls = self._is_tls
+            while True:
+                for fd, event in poller.poll(tick_s):
+                    if fd == pipe_fd:
+                        pipe.recv()
+                        self._drain(poller, exchanges, pipe_fd)
+                        report.tick()
+                        return
+                    exchange = exchanges[fd]
+                    if event & select.EPOLLOUT and exchange.send_more():
+                        poller.modify(fd, select.EPOLLIN)
+                    if not event & ~select.EPOLLOUT and not is_tls:
+                        continue
+                    response = exchange.receive()
+                    if response is None:
+                        continue
+                    now = clock()
+                    if response[9:12] != b"200":
+                        raise LoadError(error_text(response))
+                    report.ends.append(now)
+                    report.latencies.append(now - exchange.started_ns)
+                    if not exchange.send(now):
+                        poller.modify(fd, select.EPOLLIN | select.EPOLLOUT)
+                now = clock()
+                if now >= next_tick:
+                    report.tick()
+                    next_tick = now + TICK_NS
+                    oldest = min(one.started_ns for one in exchanges.values())
+                    if now - oldest > timeout_ns:
+                        raise LoadError(f"no response within {timeout_s:g} s")
+        finally:
+            poller.close()
+            for exchange in exchanges.values():
+                exchange.sock.close()
+
+    @staticmethod
+    def _drain(
+        poller: select.epoll, exchanges: dict[int, Exchange], pipe_fd: int
+    ) -> None:
+        # A server that is left with requests whose client is gone would still compute
+        # them, into the next measurement.
+        poller.unregister(pipe_fd)
+        waiting = set(exchanges)
+        deadline = time.monotonic() + DRAIN_S
+        while waiting and time.monotonic() < deadline:
+            for fd, event in poller.poll(0.05):
+                exchange = exchanges[fd]
+                if event & select.EPOLLOUT and exchange.send_more():
+                    poller.modify(fd, select.EPOLLIN)
+                if exchange.receive() is not None:
+                    waiting.discard(fd)
+                    poller.unregister(fd)
+
+
+class Reporter:
+    """Hands on when requests ended and how long they took, tick by tick."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self.ends = array("q")
+        self.latencies = array("q")
+
+    def tick(self) -> None:
+        """Send what came since the last tick, with the CPU time so far."""
+        ends, self.ends = self.ends, array("q")
+        latencies, self.latencies = self.latencies, array("q")
+        self._pipe.send(
+            (
+                "tick",
+                time.monotonic_ns(),
+                time.process_time_ns(),
+                waited_ns(),
+                ends.tobytes(),
+                latencies.tobytes(),
+            )
+        )
+
+
+def waited_ns() -> int:
+    """Return how long this process was ready but had no CPU; 0 where unknown."""
+    try:
+        with open("/proc/self/schedstat", encoding="ascii") as file:  # noqa: PTH123
+            return int(file.read().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def serve(pipe: Connection) -> None:
+    """Do what the pipe says until it closes."""
+    _, target = pipe.recv()
+    loop: Any
+    if target["is_grpc"]:
+        from gpupack.profiling.load_grpc import GrpcLoop
+
+        loop = GrpcLoop(target)
+    else:
+        loop = HttpLoop(target)
+    while True:
+        try:
+            command = pipe.recv()
+        except EOFError:
+            return
+        try:
+            if command[0] == "once":
+                pipe.send(("response", loop.once(command[1], command[2])))
+            elif command[0] == "run":
+                loop.run(command[1], command[2], pipe)
+                pipe.send(("stopped",))
+        except LoadError as err:
+            pipe.send(("failed", str(err)))
+        except EOFError:
+            return
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # gpupack says when to end
+    with contextlib.suppress(BrokenPipeError):
+        serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,349 @@
+"""One measurement: models driven at the same time until each is known well enough."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpupack.errors import LoadPointError, ServerError
+from gpupack.profiling.driven_model import DrivenModel, ModelLoad
+from gpupack.profiling.host import ProcessFamily
+from gpupack.profiling.load import LIMITED_SHARE, wait_any
+from gpupack.profiling.stability import (
+    ConfidenceRule,
+    StoppingRule,
+    StoppingRuleName,
+    ThreeWindowRule,
+    Verdict,
+    Window,
+    confidence_ratio,
+    cut_windows,
+    rule_by_name,
+    throughput_requests_per_s,
+)
+from gpupack.profiling.triton import ModelStatistics
+from gpupack.records.gpu import DeviceKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from gpupack.profiling.device import Device, DeviceReadings, Sampler
+    from gpupack.profiling.load import LoadProcess
+    from gpupack.profiling.triton import TritonServer
+
+NUM_RECORDED_WINDOWS = 20
+_WARM_UP_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """How well, and for how long at most, a load point is measured.
+
+    Attributes:
+        stopping_rule: ``confidence``, or perf_analyzer's ``three_windows``.
+        half_width_ratio: For ``confidence``: half-width asked for ÷ throughput.
+        percentile: The latency percentile that must be well founded.
+        min_duration_s: Measure at least so long. None: 0.5 s on a host, 2 s on a GPU,
+            whose utilization counters are renewed once a second.
+        max_duration_s: The time cap.
+        window_s: For ``three_windows``: length of a window.
+        window_requests: For ``three_windows``: requests per window instead.
+        warm_up_s: Drive the model so long first. None: 0.1 s on a host, 1 s on a GPU,
+            whose clocks rise under load.
+        request_timeout_s: How long one request may take.
+    """
+
+    stopping_rule: str = StoppingRuleName.CONFIDENCE
+    half_width_ratio: float = 0.02
+    percentile: float = 95.0
+    min_duration_s: float | None = None
+    max_duration_s: float = 10.0
+    window_s: float = 5.0
+    window_requests: int | None = None
+    warm_up_s: float | None = None
+    request_timeout_s: float = 30.0
+
+    def rule(self, *, concurrency: int, kind: DeviceKind) -> StoppingRule:
+        """Return the rule for one model.
+
+        Raises:
+            UnknownNameError: There is no rule of that name.
+        """
+        if rule_by_name(self.stopping_rule) is ThreeWindowRule:
+            return ThreeWindowRule(
+                window_s=self.window_s, window_requests=self.window_requests
+            )
+        min_duration_s = self.min_duration_s
+        if min_duration_s is None:
+            min_duration_s = 2.0 if kind is DeviceKind.GPU else 0.5
+        return ConfidenceRule(
+            half_width_ratio=self.half_width_ratio,
+            percentile=self.percentile,
+            min_duration_s=min(min_duration_s, self.max_duration_s),
+            max_duration_s=self.max_duration_s,
+            concurrency=concurrency,
+        )
+
+    def warm_up_duration_s(self, kind: DeviceKind) -> float:
+        """Return how long to drive a model before measuring."""
+        if self.warm_up_s is not None:
+            return self.warm_up_s
+        return 1.0 if kind is DeviceKind.GPU else 0.1
+
+
+@dataclass(frozen=True)
+class MeasuredLoad:
+    """What was measured of one model.
+
+    Attributes:
+        throughput_infer_per_sec: Completed requests × batch size ÷ seconds, None when
+            fewer than two requests ended.
+        ci_ratio: Half-width of its 95 % confidence interval ÷ throughput, None when
+            too few requests ended.
+        latencies_us: Of every request that counts, in order of ending.
+        statistics: The server's own counters over the measurement.
+        client_cpu_percent: CPU time of the load process ÷ wall time.
+        is_client_limited: Whether the load process, not the server, set the pace.
+    """
+
+    load: ModelLoad
+    throughput_infer_per_sec: float | None
+    ci_ratio: float | None
+    latencies_us: npt.NDArray[np.float64]
+    windows: tuple[Window, ...]
+    verdict: Verdict
+    statistics: ModelStatistics
+    client_cpu_percent: float | None
+    is_client_limited: bool | None
+    protocol: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of all models over one common window."""
+
+    loads: tuple[MeasuredLoad, ...]
+    duration_s: float
+    readings: DeviceReadings
+    server_cpu_percent: float | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def measure(
+    server: TritonServer,
+    load: ModelLoad,
+    *,
+    device: Device,
+    options: MeasureOptions | None = None,
+    server_pid: int | None = None,
+    process: LoadProcess | None = None,
+) -> Measurement:
+    """Measure one loaded model at one load point; see ``measure_together``."""
+    return measure_together(
+        server,
+        [load],
+        device=device,
+        options=options,
+        server_pid=server_pid,
+        processes=None if process is None else [process],
+    )
+
+
+def measure_together(
+    server: TritonServer,
+    loads: Sequence[ModelLoad],
+    *,
+    device: Device,
+    options: MeasureOptions | None = None,
+    server_pid: int | None = None,
+    processes: Sequence[LoadProcess] | None = None,
+) -> Measurement:
+    """Drive loaded models at the same time, each from a client process of its own.
+
+    All loops run before the common window begins and until it ends, so each model
+    feels the others all the time. The window ends when every model satisfies its
+    stopping rule, or at the time cap.
+
+    Args:
+        server: The server that has the models loaded.
+        loads: One per model, or several for one model.
+        device: What is read beside the measurement.
+        options: How well to measure.
+        server_pid: The server's process, for its CPU share; None if unknown.
+        processes: Client processes to use, one per load; by default new ones.
+
+    Raises:
+        LoadPointError: A model failed; says which, and at what stage.
+    """
+    chosen = options or MeasureOptions()
+    kind = device.gpu_type.kind
+    rules = [
+        chosen.rule(concurrency=load.load_point.concurrency, kind=kind)
+        for load in loads
+    ]
+    with ExitStack() as stack:
+        driven = [
+            stack.enter_context(
+                DrivenModel(
+                    server,
+                    load,
+                    process=processes[index] if processes else None,
+                    request_timeout_s=chosen.request_timeout_s,
+                )
+            )
+            for index, load in enumerate(loads)
+        ]
+        sampler = stack.enter_context(device.sampler())
+        # Models that are prepared but not measured would still load the server.
+        stack.callback(_stop_quietly, driven)
+        for model in driven:
+            model.start()
+        _warm_up(driven, chosen, kind)
+        return _measure_window(server, driven, rules, sampler, server_pid)
+
+
+def _warm_up(
+    driven: Sequence[DrivenModel], options: MeasureOptions, kind: DeviceKind
+) -> None:
+    """Drive all models until each has answered every client twice, and for a while."""
+    begin = time.monotonic()
+    duration_s = options.warm_up_duration_s(kind)
+    rounds = _WARM_UP_ROUNDS
+    while True:
+        wait_any([model.process for model in driven], 0.1)
+        _collect(driven, "warmup")
+        is_warm = all(
+            len(model.process.trace.completions()[0])
+            >= rounds * model.load.load_point.concurrency
+            for model in driven
+        )
+        if is_warm and time.monotonic() - begin >= duration_s:
+            return
+
+
+def _measure_window(
+    server: TritonServer,
+    driven: Sequence[DrivenModel],
+    rules: Sequence[StoppingRule],
+    sampler: Sampler,
+    server_pid: int | None,
+) -> Measurement:
+    family = ProcessFamily(server_pid) if server_pid is not None else None
+    before = _statistics(server, driven)
+    cpu_before_s = family.read().cpu_s if family else 0.0
+    sampler.reset()
+    begin_ns = time.monotonic_ns()
+    while True:
+        wait_any([model.process for model in driven], 0.2)
+        _collect(driven, "measure")
+        now_ns = time.monotonic_ns()
+        elapsed_s = (now_ns - begin_ns) / 1e9
+        verdicts = []
+        for model, rule in zip(driven, rules, strict=True):
+            ends, latencies = _between(model, begin_ns, now_ns)
+            verdicts.append(rule.decide(ends, latencies, elapsed_s))
+        if all(verdict.is_done for verdict in verdicts):
+            break
+    readings = sampler.readings()
+    cpu_after_s = family.read().cpu_s if family else 0.0
+    duration_s = (time.monotonic_ns() - begin_ns) / 1e9
+    after = _statistics(server, driven)
+    measured = tuple(
+        _summarize(model, verdict, begin_ns, now_ns, later.since(earlier))
+        for model, verdict, earlier, later in zip(
+            driven, verdicts, before, after, strict=True
+        )
+    )
+    _stop(driven)
+    return Measurement(
+        loads=measured,
+        duration_s=duration_s,
+        readings=readings,
+        server_cpu_percent=(
+            100 * max(0.0, cpu_after_s - cpu_before_s) / duration_s if family else None
+        ),
+    )
+
+
+def _summarize(
+    model: DrivenModel,
+    verdict: Verdict,
+    begin_ns: int,
+    end_ns: int,
+    statistics: ModelStatistics,
+) -> MeasuredLoad:
+    ends, latencies = _between(model, begin_ns, end_ns)
+    ends, latencies = ends[verdict.begin :], latencies[verdict.begin :]
+    load_point = model.load.load_point
+    rate = throughput_requests_per_s(ends)
+    shares = model.process.trace.cpu_shares(begin_ns, end_ns)
+    return MeasuredLoad(
+        load=model.load,
+        throughput_infer_per_sec=None if rate is None else rate * load_point.batch_size,
+        ci_ratio=confidence_ratio(ends, concurrency=load_point.concurrency),
+        # The first end opens the window; its request was sent before.
+        latencies_us=latencies[1:] / 1e3,
+        windows=cut_windows(ends, NUM_RECORDED_WINDOWS),
+        verdict=verdict,
+        statistics=statistics,
+        client_cpu_percent=None if shares is None else 100 * shares[0],
+        is_client_limited=None if shares is None else shares[1] >= LIMITED_SHARE,
+        protocol=model.protocol,
+        notes=tuple(model.notes),
+    )
+
+
+def _between(
+    model: DrivenModel, begin_ns: int, end_ns: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    ends, latencies = model.process.trace.completions()
+    first, last = np.searchsorted(ends, [begin_ns, end_ns])
+    return ends[first:last], latencies[first:last]
+
+
+def _collect(driven: Sequence[DrivenModel], stage: str) -> None:
+    for model in driven:
+        try:
+            model.process.collect()
+        except ServerError as err:
+            raise LoadPointError(
+                f"model {model.model_name} at load point {model.load.load_point}: "
+                f"{err}",
+                stage=stage,
+                model_name=model.model_name,
+            ) from err
+
+
+def _statistics(
+    server: TritonServer, driven: Sequence[DrivenModel]
+) -> list[ModelStatistics]:
+    try:
+        return [server.statistics(model.model_name) for model in driven]
+    except ServerError as err:
+        name = driven[0].model_name
+        raise LoadPointError(str(err), stage="measure", model_name=name) from err
+
+
+def _stop(driven: Sequence[DrivenModel]) -> None:
+    for model in driven:
+        try:
+            model.process.stop()
+        except ServerError as err:
+            raise LoadPointError(
+                str(err), stage="measure", model_name=model.model_name
+            ) from err
+
+
+def _stop_quietly(driven: Sequence[DrivenModel]) -> None:
+    for model in driven:
+        try:
+            model.process.stop()
+        except ServerError:
+            model.process.close()

@@ -1,0 +1,59 @@
+"""Keeps a server from outliving gpupack: a small process between the two.
+
+Run as ``python -I -S server_guard.py COMMAND…`` in a session of its own. It starts the
+command, and ends it when its own standard input closes, which happens however gpupack
+goes: an exception, Ctrl-C, or ``kill -9``. It needs the standard library alone.
+
+The parent-death signal of Linux was rejected for this: it fires when the *thread* that
+started the process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+
+GRACE_S = 3.0
+"""How long a server may take to exit by itself before it is killed."""
+
+
+def guard(command: list[str]) -> int:
+    """Run ``command`` until it exits or standard input closes; return its exit code."""
+    # The guard leads the process group: what it forwards to the group, it must survive.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Standard output is gpupack's; what models print belongs into the log.
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    print(server.pid, flush=True)  # noqa: T201 (gpupack reads it)
+    stdin_fd = sys.stdin.fileno()
+    exited_fd = os.pidfd_open(server.pid)
+    readable, _, _ = select.select([stdin_fd, exited_fd], [], [])
+    if exited_fd not in readable:
+        server.send_signal(signal.SIGTERM)
+        gone, _, _ = select.select([exited_fd], [], [], GRACE_S)
+        if not gone:
+            server.kill()
+    exit_code = server.wait()
+    # What the server left behind: the processes its models ran in.
+    _kill_group()
+    return exit_code
+
+
+def _kill_group() -> None:
+    group, own = os.getpgrp(), os.getpid()
+    for name in os.listdir("/proc"):  # noqa: PTH208 (no more than the names)
+        if not name.isdecimal() or int(name) == own:
+            continue
+        try:
+            if os.getpgid(int(name)) == group:
+                os.kill(int(name), signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+if __name__ == "__main__":
+    code = guard(sys.argv[1:])
+    sys.exit(128 - code if code < 0 else code)

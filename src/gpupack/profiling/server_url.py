@@ -1,0 +1,129 @@
+"""Where a Triton server answers, by which protocol, and how it is trusted."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gpupack.errors import InvalidInputError
+
+_DEFAULT_PORTS = {"http": 8000, "https": 8000, "grpc": 8001, "grpcs": 8001}
+
+
+@dataclass(frozen=True)
+class TlsOptions:
+    """How a TLS connection is checked; files in PEM form.
+
+    Attributes:
+        ca_path: Certificates to trust instead of the system's.
+        certificate_path: The client's own certificate, if the server asks for one.
+        key_path: The key of that certificate.
+        verify: Off: trust any certificate (HTTP only; for tests).
+    """
+
+    ca_path: Path | None = None
+    certificate_path: Path | None = None
+    key_path: Path | None = None
+    verify: bool = True
+
+    def read(self, path: Path | None) -> bytes | None:
+        """Return the content of one of the files, None where none is given.
+
+        Raises:
+            InvalidInputError: If it cannot be read.
+        """
+        if path is None:
+            return None
+        try:
+            return path.read_bytes()
+        except OSError as err:
+            raise InvalidInputError(f"cannot read {path}: {err.strerror}") from err
+
+    def context(self) -> ssl.SSLContext:
+        """Return what Python's ``ssl`` makes of the options.
+
+        Raises:
+            InvalidInputError: If a file cannot be read or is no certificate.
+        """
+        for path in (self.ca_path, self.certificate_path, self.key_path):
+            self.read(path)
+        try:
+            context = ssl.create_default_context(
+                cafile=str(self.ca_path) if self.ca_path else None
+            )
+            if self.certificate_path is not None:
+                context.load_cert_chain(self.certificate_path, self.key_path)
+        except (ssl.SSLError, OSError) as err:
+            raise InvalidInputError(f"the TLS files cannot be used: {err}") from err
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+@dataclass(frozen=True)
+class ServerUrl:
+    """A parsed server URL: ``http``, ``https``, ``grpc`` or ``grpcs``."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+    """A prefix that a proxy puts before Triton's own paths; HTTP only."""
+
+    @classmethod
+    def parse(cls, text: str) -> ServerUrl:
+        """Return the parts of ``scheme://host[:port][/prefix]``.
+
+        Raises:
+            InvalidInputError: If it is no such URL.
+        """
+        schemes = ", ".join(f"{name}://" for name in _DEFAULT_PORTS)
+        parts = urlsplit(text.strip())
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+            raise InvalidInputError(
+                f"{text!r} is no server URL; give one of {schemes} with a host and "
+                "port, such as grpc://localhost:8001"
+            )
+        try:
+            port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        except ValueError as err:
+            raise InvalidInputError(f"{text!r} is no server URL: {err}") from err
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname,
+            port=port,
+            path=parts.path.rstrip("/"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.address}{self.path}"
+
+    @property
+    def address(self) -> str:
+        """Host and port, as clients take them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether the server is spoken to by gRPC."""
+        return self.scheme.startswith("grpc")
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.scheme in ("https", "grpcs")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether client and server share a host, as far as the name tells."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False

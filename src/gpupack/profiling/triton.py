@@ -1,0 +1,309 @@
+"""Control of a Triton server: load, unload, describe, count; over HTTP or gRPC."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from gpupack.errors import ServerError, UnknownNameError
+from gpupack.profiling.server_url import ServerUrl, TlsOptions
+from gpupack.profiling.signature import ModelSignature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+CALL_TIMEOUT_S = 10.0
+"""For every call that is neither a load nor an unload."""
+READY_TIMEOUT_S = 5.0
+LOAD_TIMEOUT_S = 120.0
+UNLOAD_TIMEOUT_S = 30.0
+_READY = "READY"
+_UNLOADING = "UNLOADING"
+
+
+@dataclass(frozen=True)
+class RepositoryModel:
+    """One model that the server's repository holds."""
+
+    name: str
+    state: str = ""
+    """``READY``, ``LOADING``, ``UNLOADING``, ``UNAVAILABLE``; empty before a load."""
+    reason: str = ""
+    """Why it is not ready, in the server's words."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers requests."""
+        return self.state == _READY
+
+
+@dataclass(frozen=True)
+class ModelStatistics:
+    """The server's own counters of one model, since it was started."""
+
+    num_requests: int = 0
+    queue_ns: int = 0
+    compute_input_ns: int = 0
+    compute_infer_ns: int = 0
+    compute_output_ns: int = 0
+
+    def since(self, earlier: ModelStatistics) -> ModelStatistics:
+        """Return what was counted after ``earlier``."""
+        return ModelStatistics(
+            num_requests=self.num_requests - earlier.num_requests,
+            queue_ns=self.queue_ns - earlier.queue_ns,
+            compute_input_ns=self.compute_input_ns - earlier.compute_input_ns,
+            compute_infer_ns=self.compute_infer_ns - earlier.compute_infer_ns,
+            compute_output_ns=self.compute_output_ns - earlier.compute_output_ns,
+        )
+
+
+class TritonServer:
+    """A running Triton, by URL; every call has a time-out and one kind of error.
+
+    Raises:
+        InvalidInputError: The URL or the TLS files cannot be used.
+    """
+
+    def __init__(self, url: ServerUrl | str, *, tls: TlsOptions | None = None) -> None:
+        self.url = ServerUrl.parse(url) if isinstance(url, str) else url
+        self.tls = tls or TlsOptions()
+        if self.url.is_tls:
+            self.tls.context()  # says early what is wrong with the files
+        self._grpc_client: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, if one is held."""
+        client, self._grpc_client = self._grpc_client, None
+        if client is not None:
+            client.close()
+
+    def check_ready(self, *, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Return once the server answers and is ready.
+
+        Raises:
+            ServerError: Nobody answers, TLS does not match, or it is not ready in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self._call(
+            "answer whether it is ready",
+            CALL_TIMEOUT_S,
+            lambda client, options: client.is_server_ready(**options),
+        ):
+            # A server that is unloading a model is not ready for a second.
+            if time.monotonic() > deadline:
+                raise ServerError(
+                    f"the server at {self.url} is not ready: it is still starting, or "
+                    "a model it must load failed; see its log"
+                )
+            time.sleep(0.05)
+
+    def version(self) -> tuple[str, str]:
+        """Return the server's name and version."""
+        metadata = self._json("describe itself", "get_server_metadata")
+        return str(metadata.get("name", "triton")), str(metadata.get("version", ""))
+
+    def repository(self) -> tuple[RepositoryModel, ...]:
+        """Return the models in the server's repository, sorted by name."""
+        listing = self._json("list its models", "get_model_repository_index")
+        entries = listing if isinstance(listing, list) else listing.get("models", [])
+        models: dict[str, RepositoryModel] = {}
+        for entry in entries:
+            name, state = str(entry["name"]), str(entry.get("state", ""))
+            reason = str(entry.get("reason", ""))
+            # One entry per version: the liveliest counts.
+            if name not in models or state in (_READY, _UNLOADING):
+                models[name] = RepositoryModel(name, state, reason)
+        return tuple(models[name] for name in sorted(models))
+
+    def load(self, model_name: str, *, timeout_s: float = LOAD_TIMEOUT_S) -> None:
+        """Load a model and wait until it is ready.
+
+        Raises:
+            UnknownNameError: The repository has no such model.
+            ServerError: It did not load, or not in time.
+        """
+        known = [model.name for model in self.repository()]
+        if model_name not in known:
+            raise UnknownNameError(
+                f"the repository of {self.url} has no model {model_name!r}; it has "
+                f"{', '.join(known) or 'none'}"
+            )
+        self._call(
+            f"load model {model_name}",
+            timeout_s,
+            lambda client, options: client.load_model(model_name, **options),
+        )
+
+    def unload(self, model_name: str, *, timeout_s: float = UNLOAD_TIMEOUT_S) -> None:
+        """Unload a model and wait until the server says that it is gone.
+
+        The server answers at once, but takes a second to end the model's processes.
+
+        Raises:
+            ServerError: It did not unload in time.
+        """
+        self._call(
+            f"unload model {model_name}",
+            timeout_s,
+            lambda client, options: client.unload_model(model_name, **options),
+        )
+        deadline = time.monotonic() + timeout_s
+        while any(
+            model.state in (_READY, _UNLOADING)
+            for model in self.repository()
+            if model.name == model_name
+        ):
+            if time.monotonic() > deadline:
+                raise ServerError(
+                    f"model {model_name} at {self.url} is still loaded "
+                    f"{timeout_s:g} s after it was told to unload"
+                )
+            time.sleep(0.02)
+
+    def signature(self, model_name: str) -> ModelSignature:
+        """Return what a loaded model takes and gives."""
+        config = self._json(
+            f"describe model {model_name}", "get_model_config", model_name
+        )
+        return ModelSignature.parse(config.get("config", config))
+
+    def statistics(self, model_name: str) -> ModelStatistics:
+        """Return the server's counters of a model, over all its versions."""
+        answer = self._json(
+            f"count for model {model_name}", "get_inference_statistics", model_name
+        )
+        total = dict.fromkeys(
+            ("queue", "compute_input", "compute_infer", "compute_output"), 0
+        )
+        num_requests = 0
+        for version in answer.get("model_stats", []):
+            counters = version.get("inference_stats", {})
+            num_requests += int(counters.get("success", {}).get("count", 0))
+            for name in total:
+                total[name] += int(counters.get(name, {}).get("ns", 0))
+        return ModelStatistics(
+            num_requests=num_requests,
+            queue_ns=total["queue"],
+            compute_input_ns=total["compute_input"],
+            compute_infer_ns=total["compute_infer"],
+            compute_output_ns=total["compute_output"],
+        )
+
+    def register_shared_memory(self, name: str, key: str, num_bytes: int) -> None:
+        """Let the server read and write a system shared memory region.
+
+        Raises:
+            ServerError: The server does not share this host's memory.
+        """
+        self._call(
+            "register shared memory",
+            CALL_TIMEOUT_S,
+            lambda client, options: client.register_system_shared_memory(
+                name, key, num_bytes, **options
+            ),
+        )
+
+    def unregister_shared_memory(self, name: str) -> None:
+        """Let the server forget a region; nothing if it does not know it."""
+        self._call(
+            "unregister shared memory",
+            CALL_TIMEOUT_S,
+            lambda client, options: client.unregister_system_shared_memory(
+                name, **options
+            ),
+        )
+
+    def _json(self, purpose: str, method: str, *arguments: str) -> Any:
+        def ask(client: Any, options: dict[str, Any]) -> Any:
+            if self.url.is_grpc:
+                options = options | {"as_json": True}
+            return getattr(client, method)(*arguments, **options)
+
+        return self._call(purpose, CALL_TIMEOUT_S, ask)
+
+    def _call(
+        self,
+        purpose: str,
+        timeout_s: float,
+        call: Callable[[Any, dict[str, Any]], Any],
+    ) -> Any:
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            if self.url.is_grpc:
+                return call(self._grpc(), {"client_timeout": timeout_s})
+            client = self._http(timeout_s)
+            try:
+                return call(client, {})
+            finally:
+                client.close()
+        except InferenceServerException as err:
+            raise ServerError(self._explain(purpose, timeout_s, str(err))) from err
+        except (OSError, EOFError, ValueError) as err:
+            # gevent's time-out is a TimeoutError without words.
+            text = str(err) or type(err).__name__
+            raise ServerError(self._explain(purpose, timeout_s, text)) from err
+
+    def _explain(self, purpose: str, timeout_s: float, text: str) -> str:
+        told = " ".join(text.split())
+        lower = told.lower()
+        message = f"{self.url} did not {purpose}: {told}"
+        if "timed out" in lower or "timeout" in lower or "deadline" in lower:
+            return f"{message} (within {timeout_s:g} s)"
+        if "explicit model load" in lower:
+            return (
+                f"{message}; start the server with --model-control-mode=explicit, so "
+                "that each model can be measured alone"
+            )
+        if "refused" in lower or "unavailable" in lower or "failed to connect" in lower:
+            return (
+                f"{message}; is the server running there, and is the port that of "
+                f"{'gRPC (8001)' if self.url.is_grpc else 'HTTP (8000)'}?"
+            )
+        if "ssl" in lower or "certificate" in lower:
+            return f"{message}; give the right certificates with --tls-ca"
+        return message
+
+    def _http(self, timeout_s: float) -> Any:
+        from tritonclient.http import InferenceServerClient
+
+        context = self.tls.context() if self.url.is_tls else None
+        return InferenceServerClient(
+            self.url.address + self.url.path,
+            connection_timeout=min(timeout_s, CALL_TIMEOUT_S),
+            network_timeout=timeout_s,
+            ssl=self.url.is_tls,
+            ssl_context_factory=(lambda: context) if context else None,
+            insecure=not self.tls.verify,
+        )
+
+    def _grpc(self) -> Any:
+        from tritonclient.grpc import InferenceServerClient
+
+        if self._grpc_client is None:
+            self._grpc_client = InferenceServerClient(
+                self.url.address,
+                ssl=self.url.is_tls,
+                root_certificates=str(self.tls.ca_path) if self.tls.ca_path else None,
+                private_key=str(self.tls.key_path) if self.tls.key_path else None,
+                certificate_chain=(
+                    str(self.tls.certificate_path)
+                    if self.tls.certificate_path
+                    else None
+                ),
+            )
+        return self._grpc_client

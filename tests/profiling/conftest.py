@@ -1,0 +1,38 @@
+"""One real embedded Triton for all tests that only read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gpupack.errors import ServerUnavailableError
+from gpupack.profiling.embedded import EmbeddedServer
+from gpupack.profiling.installation import install_server
+from tests.profiling.served_models import write_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def installed() -> None:
+    try:
+        install_server()
+    except ServerUnavailableError as err:
+        pytest.skip(f"no embedded Triton here: {err}")
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_repository(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def triton(
+    installed: None, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedServer]:
+    log_path = tmp_path_factory.mktemp("log") / "tritonserver.log"
+    with EmbeddedServer(repository, log_path=log_path) as server:
+        yield server

@@ -1,0 +1,171 @@
+"""One load point, and several at once, against a real Triton."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gpupack.errors import LoadPointError, ServerError, UnknownNameError
+from gpupack.profiling.driven_model import ModelLoad
+from gpupack.profiling.host import HostDevice
+from gpupack.profiling.measure import MeasureOptions, measure, measure_together
+from gpupack.profiling.tensors import make_inputs
+from gpupack.profiling.triton import TritonServer
+from gpupack.records.profile import LoadPoint
+from tests.profiling.served_models import SLEEP_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpupack.profiling.embedded import EmbeddedServer
+
+pytestmark = pytest.mark.triton
+
+QUICK = MeasureOptions(
+    min_duration_s=0.2, max_duration_s=0.6, warm_up_s=0.02, request_timeout_s=5
+)
+
+
+@pytest.fixture(params=["http", "grpc"])
+def server(
+    triton: EmbeddedServer, request: pytest.FixtureRequest
+) -> Iterator[TritonServer]:
+    url = triton.url if request.param == "http" else triton.grpc_url
+    with TritonServer(url) as server:
+        yield server
+
+
+def load_of(
+    server: TritonServer,
+    name: str,
+    point: str = "1x1",
+    shapes: dict[str, list[int]] | None = None,
+) -> ModelLoad:
+    server.load(name)
+    signature = server.signature(name)
+    load_point = LoadPoint.parse(point)
+    inputs = make_inputs(signature, load_point.batch_size, shapes=shapes)
+    return ModelLoad(signature, load_point, inputs)
+
+
+def test_the_client_and_the_server_count_the_same_requests(
+    triton: EmbeddedServer, server: TritonServer
+) -> None:
+    load = load_of(server, "sleeper", "2x3")
+
+    result = measure(
+        server,
+        load,
+        device=HostDevice(triton.pid),
+        options=QUICK,
+        server_pid=triton.pid,
+    )
+
+    measured = result.loads[0]
+    assert measured.throughput_infer_per_sec is not None
+    # One instance that sleeps for each request: it cannot be faster than that.
+    assert measured.throughput_infer_per_sec <= 2 / SLEEP_S
+    # The server counts over a slightly longer time than the window.
+    counted = sum(window.num_requests for window in measured.windows)
+    assert counted <= measured.statistics.num_requests
+    assert len(measured.latencies_us) == counted
+    assert measured.latencies_us.min() >= SLEEP_S * 1e6
+    assert measured.protocol == server.url.scheme
+    assert result.server_cpu_percent is not None
+
+
+def test_strings_travel_and_come_back(
+    triton: EmbeddedServer, server: TritonServer
+) -> None:
+    load = load_of(server, "strings", "2x2")
+
+    result = measure(server, load, device=HostDevice(triton.pid), options=QUICK)
+
+    assert result.loads[0].throughput_infer_per_sec is not None
+
+
+def test_large_tensors_go_through_shared_memory(
+    triton: EmbeddedServer, server: TritonServer
+) -> None:
+    load = load_of(server, "large", "2x2")
+
+    result = measure(server, load, device=HostDevice(triton.pid), options=QUICK)
+
+    assert result.loads[0].protocol == f"{server.url.scheme}+shm"
+    assert result.loads[0].notes == ()
+
+
+def test_two_models_are_measured_over_one_window(
+    triton: EmbeddedServer, server: TritonServer
+) -> None:
+    loads = [load_of(server, "sleeper", "1x2"), load_of(server, "second", "1x1")]
+
+    result = measure_together(
+        server, loads, device=HostDevice(triton.pid), options=QUICK
+    )
+
+    names = [measured.load.signature.name for measured in result.loads]
+    assert names == ["sleeper", "second"]
+    for measured in result.loads:
+        assert measured.throughput_infer_per_sec is not None
+        assert sum(w.duration_s for w in measured.windows) <= result.duration_s
+
+
+def test_perf_analyzers_rule_can_be_asked_for(
+    triton: EmbeddedServer, server: TritonServer
+) -> None:
+    options = MeasureOptions(
+        stopping_rule="three_windows", window_requests=20, warm_up_s=0.02
+    )
+
+    result = measure(
+        server,
+        load_of(server, "sleeper"),
+        device=HostDevice(triton.pid),
+        options=options,
+    )
+
+    verdict = result.loads[0].verdict
+    counted = sum(window.num_requests for window in result.loads[0].windows)
+    assert verdict.is_done
+    assert counted >= 60  # three windows of 20
+
+
+def test_a_response_of_another_shape_is_an_error(
+    triton: EmbeddedServer, server: TritonServer
+) -> None:
+    with pytest.raises(LoadPointError, match=r"\[3, 5\].* declares .*\[1, 16\]"):
+        measure(
+            server,
+            load_of(server, "liar"),
+            device=HostDevice(triton.pid),
+            options=QUICK,
+        )
+
+
+def test_a_model_that_fails_to_load_says_why(server: TritonServer) -> None:
+    with pytest.raises(ServerError, match="no weights here"):
+        server.load("refuser")
+
+
+def test_a_model_nobody_has_is_named_beside_those_there_are(
+    server: TritonServer,
+) -> None:
+    with pytest.raises(UnknownNameError, match="no model 'nothing'; it has .*sleeper"):
+        server.load("nothing")
+
+
+def test_a_url_nobody_answers_is_a_clear_error(triton: EmbeddedServer) -> None:
+    for url in ("http://127.0.0.1:9", "grpc://127.0.0.1:9"):
+        with (
+            TritonServer(url) as server,
+            pytest.raises(ServerError, match="is the server running there"),
+        ):
+            server.check_ready()
+
+
+def test_tls_on_a_plain_port_is_a_clear_error(triton: EmbeddedServer) -> None:
+    url = triton.url.replace("http://", "https://")
+    with TritonServer(url) as server, pytest.raises(ServerError, match="did not"):
+        server.check_ready()
