@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from pydantic import model_validator
 
 from gpupack.errors import MissingExtraError, ProfileDataError, UnknownNameError
+from gpupack.records.calibration import Calibration
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import (
     FailedLoadPoint,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-AnyRecord: TypeAlias = ServerBaseline | ProfileRecord | FailedLoadPoint
+AnyRecord: TypeAlias = ServerBaseline | ProfileRecord | FailedLoadPoint | Calibration
 
 
 class ProfileSet(Record):
@@ -37,6 +38,8 @@ class ProfileSet(Record):
     records: tuple[ProfileRecord, ...] = ()
     baselines: tuple[ServerBaseline, ...] = ()
     failures: tuple[FailedLoadPoint, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
+    """What sharing a GPU costs; of several for one GPU type and way, the last holds."""
 
     @model_validator(mode="after")
     def _nothing_is_measured_twice(self) -> Self:
@@ -64,6 +67,7 @@ class ProfileSet(Record):
             records=tuple(one for one in records if isinstance(one, ProfileRecord)),
             baselines=tuple(one for one in records if isinstance(one, ServerBaseline)),
             failures=tuple(one for one in records if isinstance(one, FailedLoadPoint)),
+            calibrations=tuple(one for one in records if isinstance(one, Calibration)),
         )
 
     def __len__(self) -> int:
@@ -126,6 +130,7 @@ class ProfileSet(Record):
                 if gpu_type is None or baseline.gpu_type.name == gpu_type
             ),
             failures=tuple(failure for failure in self.failures if wanted(failure)),
+            calibrations=self.calibrations,
         )
 
     def baseline(self, gpu_type: str) -> ServerBaseline | None:

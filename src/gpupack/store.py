@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from gpupack.errors import ProfileDataError, StoreError
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
+from gpupack.records.calibration import Calibration
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import SCHEMA_VERSION
 
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 
     from gpupack.profile_set import AnyRecord
 
-_CLASS_BY_KIND: dict[str, type[ServerBaseline | ProfileRecord | FailedLoadPoint]] = {
+_CLASS_BY_KIND: dict[str, type[AnyRecord]] = {
     "server_baseline": ServerBaseline,
     "profile_record": ProfileRecord,
     "failed_load_point": FailedLoadPoint,
+    "calibration": Calibration,
 }
 
 
@@ -87,7 +89,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_profiles(profiles: ProfileSet, path: str | Path) -> None:
-    """Write a profile set as JSON Lines: baselines, records, failures.
+    """Write a profile set as JSON Lines: baselines, records, the rest.
 
     Raises:
         StoreError: If the file cannot be written.
@@ -96,6 +98,7 @@ def write_profiles(profiles: ProfileSet, path: str | Path) -> None:
         *profiles.baselines,
         *profiles.records,
         *profiles.failures,
+        *profiles.calibrations,
     )
     with replace_file(path) as stream:
         stream.writelines(_line(record) for record in records)

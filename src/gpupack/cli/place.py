@@ -12,6 +12,8 @@ from gpupack.errors import InvalidInputError
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpupack.planning.headroom import HeadroomLike
     from gpupack.profile_set import ProfileSet
 
@@ -48,6 +50,16 @@ def place_command(
         str | None,
         typer.Option(help="Batch size × concurrency to plan with, such as 2x4."),
     ] = None,
+    min_retention: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The share of its throughput alone that every model is predicted to "
+            "keep beside its neighbours: 0.9, or MODEL=0.9 for one; repeat for several."
+        ),
+    ] = None,
+    sharing: Annotated[
+        str, typer.Option(help="How models share a GPU: time_slicing, mps or streams.")
+    ] = "time_slicing",
     time_limit: Annotated[float, typer.Option(help="Seconds.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Same input and seed, same placement.")] = 0,
     allow_unstable: Annotated[
@@ -78,6 +90,8 @@ def place_command(
         gpus=_supply(gpu, gpus),
         headroom=_headroom(objective, headroom or []),
         load_point=load_point,
+        min_retention=_min_retention(min_retention or [], profiles.model_names),
+        sharing=sharing,
         time_limit_s=time_limit,
         seed=seed,
         allow_unstable=allow_unstable,
@@ -142,3 +156,29 @@ def _headroom(objective: str, options: list[str]) -> HeadroomLike:
         else:
             overall = share
     return overlay_headroom(resolve_objective(objective), overall, named)
+
+
+def _min_retention(
+    options: list[str], model_names: Sequence[str]
+) -> dict[str, float] | None:
+    """Return what the ``--min-retention`` options mean together."""
+    overall: float | None = None
+    named: dict[str, float] = {}
+    for option in options:
+        name, equals, text = option.rpartition("=")
+        try:
+            share = float(text)
+        except ValueError as err:
+            raise InvalidInputError(
+                f"--min-retention {option!r}: the share to keep is a number, such as "
+                "0.9 or resnet50=0.9"
+            ) from err
+        if (equals and name in named) or (not equals and overall is not None):
+            raise InvalidInputError(f"--min-retention {option!r}: given twice")
+        if equals:
+            named[name] = share
+        else:
+            overall = share
+    if overall is None:
+        return named or None
+    return dict.fromkeys(model_names, overall) | named

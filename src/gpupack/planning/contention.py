@@ -94,6 +94,14 @@ class CustomerClass:
             )
 
 
+def has_readings(record: ProfileRecord) -> bool:
+    """Return whether a record has what the prediction needs."""
+    return record.throughput_infer_per_sec is not None and (
+        record.gpu_utilization_mean_percent is not None
+        or record.gpu_utilization_percent is not None
+    )
+
+
 def customer_class(record: ProfileRecord, contention_factor: float) -> CustomerClass:
     """Return how the network sees the model of ``record``.
 

@@ -7,16 +7,27 @@ import time
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.packing.allowed_sets import solve_allowed
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import SolveStatus
 from gpupack.packing.solve import solve
 from gpupack.packing.tie_break import even_out
 from gpupack.placement import Placement
 from gpupack.planning.check import check_placement
+from gpupack.planning.contention import has_readings
 from gpupack.planning.diagnosis import require_each_fits_alone, too_few_gpus
 from gpupack.planning.fleet import GpusLike, resolve_fleet
 from gpupack.planning.headroom import HeadroomLike, resolve_headroom, resolve_objective
 from gpupack.planning.load_points import LoadPointLike, choose_records
+from gpupack.planning.retention import (
+    Contention,
+    MinRetentionLike,
+    RetentionRule,
+    resolve_contention,
+    resolve_min_retention,
+    retentions_or_none,
+)
+from gpupack.planning.sharing import sharing_alternatives
 from gpupack.planning.sizes import (
     baseline_memory_bytes,
     item_size,
@@ -25,6 +36,7 @@ from gpupack.planning.sizes import (
     reading,
     require_readings,
 )
+from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource
 from gpupack.records.placement import (
     Assignment,
@@ -55,6 +67,8 @@ def place(
     gpus: GpusLike | None = None,
     headroom: HeadroomLike = 1.0,
     load_point: LoadPointLike | None = None,
+    min_retention: MinRetentionLike | None = None,
+    sharing: SharingMode | str | None = None,
     time_limit_s: float = 10.0,
     seed: int = 0,
     allow_unstable: bool = False,
@@ -74,6 +88,11 @@ def place(
             "gpu_utilization": 1.1}``. Memory never exceeds 1.
         load_point: Which load point to plan with where a model has several:
             ``"2x4"`` (batch size × concurrency), or one by model name.
+        min_retention: The share of its solo throughput that every model is
+            predicted to keep beside its neighbours (``0.9``), or one by model name;
+            models not named may lose anything. Left out, prediction decides nothing.
+        sharing: How models share a GPU: ``"time_slicing"`` (what separate processes
+            do by default), ``"mps"`` or ``"streams"``. The prediction depends on it.
         time_limit_s: When it runs out, the best placement so far is returned,
             with ``status`` FEASIBLE. 0 gives the best heuristic answer.
         seed: The same input and seed give the same placement.
@@ -85,7 +104,8 @@ def place(
 
     Raises:
         InvalidInputError: If an argument cannot be used; subclasses say more.
-        MissingReadingError: If a binding resource was not measured.
+        MissingReadingError: If a binding resource, or what ``min_retention``
+            needs, was not measured.
         InfeasibleError: If a model fits on no GPU, or the supply is too small.
     """
     started = time.perf_counter()
@@ -117,13 +137,19 @@ def place(
         - (baseline if resource is Resource.MEMORY else 0)
         for resource in binding
     )
-    result = solve(
-        PackingProblem(
-            capacity=_at_least_one(capacity),
-            item_types=tuple(ItemType(sizes=size) for size in sizes),
-        ),
-        time_limit_s=time_limit_s,
-        seed=seed,
+    contention = resolve_contention(profiles, measured_on, sharing)
+    floors = resolve_min_retention(min_retention, profiles.model_names)
+    rule = RetentionRule(records, contention, floors) if floors else None
+    problem = PackingProblem(
+        capacity=_at_least_one(capacity),
+        item_types=tuple(ItemType(sizes=size) for size in sizes),
+    )
+    result = (
+        solve(problem, time_limit_s=time_limit_s, seed=seed)
+        if rule is None
+        else solve_allowed(
+            problem, rule.is_allowed, time_limit_s=time_limit_s, seed=seed
+        )
     )
     if available is not None and result.num_bins > available:
         raise too_few_gpus(
@@ -134,6 +160,22 @@ def place(
             time_limit_s=time_limit_s,
         )
     bins = even_out(_expand(result), sizes, capacity, _loads(records, baseline))
+    if rule is not None and not all(
+        rule.is_allowed(tuple((item, 1) for item in one_bin)) for one_bin in bins
+    ):
+        bins = _expand(result)  # evener, but with less kept than was asked
+    gpus_placed = tuple(
+        _gpu_placement(
+            index,
+            gpu_type,
+            [records[item] for item in one_bin],
+            baseline,
+            shares,
+            contention,
+        )
+        for index, one_bin in enumerate(bins)
+    )
+    is_predicted = all(has_readings(record) for record in records)
     placement = Placement(
         objective=goal,
         status=_status(result),
@@ -146,14 +188,20 @@ def place(
         seed=seed,
         headroom=shares,
         fleet=fleet,
-        sharing_mode=None,
-        gpus=tuple(
-            _gpu_placement(
-                index, gpu_type, [records[item] for item in one_bin], baseline, shares
-            )
-            for index, one_bin in enumerate(bins)
-        ),
-        warnings=warnings + _instability(records),
+        sharing_mode=contention.sharing_mode,
+        contention_factor=contention.factor if is_predicted else None,
+        num_calibration_sets=contention.num_sets if is_predicted else 0,
+        min_retention=floors,
+        sharing_alternatives=sharing_alternatives(
+            profiles,
+            measured_on,
+            [[records[item] for item in one_bin] for one_bin in bins],
+            contention,
+        )
+        if is_predicted
+        else (),
+        gpus=gpus_placed,
+        warnings=warnings + contention.warnings + _instability(records),
         profiles=usable.select([record.model_name for record in records]).records,
     )
     check_placement(placement, records, baseline)
@@ -272,18 +320,25 @@ def _gpu_placement(
     records: Sequence[ProfileRecord],
     baseline: int,
     headroom: Headroom,
+    contention: Contention,
 ) -> GpuPlacement:
+    kept = retentions_or_none(records, contention) or [None] * len(records)
     assignments = tuple(
         Assignment(
             model_name=record.model_name,
             load_point=record.load_point,
             throughput_infer_per_sec=record.throughput_infer_per_sec,
+            predicted_infer_per_sec=(
+                None
+                if share is None or record.throughput_infer_per_sec is None
+                else share * record.throughput_infer_per_sec
+            ),
             memory_bytes=model_memory_bytes(record, baseline),
             gpu_utilization_percent=record.gpu_utilization_percent,
             memory_utilization_percent=record.memory_utilization_percent,
             sm_utilization_percent=record.sm_utilization_percent,
         )
-        for record in records
+        for record, share in zip(records, kept, strict=True)
     )
     return GpuPlacement(
         gpu_index=index,

@@ -132,6 +132,18 @@ class GpuPlacement(Record):
         return None if use is None else use.used
 
 
+class SharingAlternative(Record):
+    """What the same models would keep if GPUs were shared in another way."""
+
+    sharing_mode: SharingMode
+    lowest_retention: Ratio
+    """Of any model, on the GPUs as placed."""
+    mean_retention: Ratio
+    """Over all models, on the GPUs as placed."""
+    num_gpus: int | None = Field(default=None, ge=1)
+    """GPUs that the same ``min_retention`` would take; None if none was asked for."""
+
+
 class PlacementRecord(Record):
     """Which model runs where, how good that is, and what proves it."""
 
@@ -154,6 +166,14 @@ class PlacementRecord(Record):
     headroom: Headroom
     fleet: Fleet
     sharing_mode: SharingMode | None = None
+    """How models are taken to share a GPU; None on the host device."""
+    contention_factor: float | None = Field(default=None, ge=0)
+    """What the predicted throughputs rest on; None where nothing was predicted."""
+    num_calibration_sets: int = Field(default=0, ge=0)
+    """Measured sets that the factor was fitted to; 0 for gpupack's default."""
+    min_retention: dict[str, Ratio] = Field(default_factory=dict)
+    """By model, what was asked to be kept; empty if nothing was."""
+    sharing_alternatives: tuple[SharingAlternative, ...] = ()
     gpus: tuple[GpuPlacement, ...]
     warnings: tuple[str, ...] = ()
     profiles: tuple[ProfileRecord, ...] = ()

@@ -6,11 +6,15 @@ import json
 import sys
 from pathlib import Path
 
+from gpupack.records.calibration import Calibration
+from gpupack.records.colocation import CoLocation
 from gpupack.records.placement import PlacementRecord
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
 
 CLASS_BY_FILE: dict[str, type[Record]] = {
+    "calibration.schema.json": Calibration,
+    "colocation.schema.json": CoLocation,
     "failed_load_point.schema.json": FailedLoadPoint,
     "placement.schema.json": PlacementRecord,
     "profile_record.schema.json": ProfileRecord,

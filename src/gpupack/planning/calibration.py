@@ -1,0 +1,170 @@
+"""Fit the contention factor of a GPU type and sharing mode to measured sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.planning.contention import class_from_solo, rates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpupack.records.colocation import CoLocation
+
+MAX_FACTOR = 10.0
+"""No sharing mode is searched beyond this."""
+_COARSE_STEP = 0.25
+_FINE_STEP = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class SoloBehavior:
+    """What a model does alone at one load point, over all readings of it.
+
+    Args:
+        requests_per_sec: Mean over the readings.
+        gpu_share: Mean share of time with a kernel running, 0–1.
+        num_customers: Requests that the server works on at once.
+    """
+
+    requests_per_sec: float
+    gpu_share: float
+    num_customers: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSet:
+    """Models that ran together: how each behaves alone, and what it kept."""
+
+    keys: tuple[tuple[str, str], ...]
+    alone: tuple[SoloBehavior, ...]
+    retentions: tuple[float, ...]
+
+    def predicted(self, contention_factor: float) -> tuple[float, ...]:
+        """Return the retentions that the network predicts with this factor."""
+        classes = [
+            class_from_solo(
+                one.requests_per_sec,
+                one.gpu_share,
+                one.num_customers,
+                contention_factor=contention_factor,
+            )
+            for one in self.alone
+        ]
+        together = rates(classes, contention_factor=contention_factor)
+        return tuple(
+            min(1.0, rate / one.requests_per_sec)
+            for rate, one in zip(together, self.alone, strict=True)
+        )
+
+
+def measured_sets(measurements: Iterable[CoLocation]) -> list[MeasuredSet]:
+    """Join co-located measurements with the solo readings among them.
+
+    Solo readings of one model and load point are averaged. A set is left out when
+    one of its models reached nothing or was held back by its own client.
+
+    Raises:
+        MissingReadingError: If a model of a set was never measured alone, or
+            without the GPU's utilization.
+    """
+    readings: dict[tuple[str, str], list[CoLocation]] = {}
+    together: list[CoLocation] = []
+    for measurement in measurements:
+        if len(measurement.models) == 1:
+            readings.setdefault(measurement.models[0].key, []).append(measurement)
+        else:
+            together.append(measurement)
+    alone = {key: _solo(key, found) for key, found in readings.items()}
+    sets = []
+    for measurement in together:
+        missing = [one.key for one in measurement.models if one.key not in alone]
+        if missing:
+            raise MissingReadingError(
+                f"{', '.join('/'.join(key) for key in missing)} ran beside others but "
+                "was not measured alone on the same GPU; measure it alone too"
+            )
+        rates_together = [one.throughput_infer_per_sec for one in measurement.models]
+        if any(
+            rate is None or one.is_client_limited
+            for rate, one in zip(rates_together, measurement.models, strict=True)
+        ):
+            continue
+        solos = tuple(alone[one.key] for one in measurement.models)
+        sets.append(
+            MeasuredSet(
+                keys=tuple(one.key for one in measurement.models),
+                alone=solos,
+                retentions=tuple(
+                    (rate or 0.0) / one.load_point.batch_size / solo.requests_per_sec
+                    for rate, one, solo in zip(
+                        rates_together, measurement.models, solos, strict=True
+                    )
+                ),
+            )
+        )
+    return sets
+
+
+def fit_contention_factor(sets: Sequence[MeasuredSet]) -> tuple[float, float]:
+    """Return the factor with the least mean absolute error, and that error.
+
+    Raises:
+        InvalidInputError: If there is no set to fit to.
+    """
+    if not sets:
+        raise InvalidInputError(
+            "fitting a contention factor needs at least one set of two or more models "
+            "measured together; verify a placement first"
+        )
+    coarse = _steps(0.0, MAX_FACTOR, _COARSE_STEP)
+    best = min(coarse, key=lambda factor: mean_absolute_error(sets, factor))
+    fine = _steps(
+        max(0.0, best - _COARSE_STEP),
+        min(MAX_FACTOR, best + _COARSE_STEP),
+        _FINE_STEP,
+    )
+    best = min(fine, key=lambda factor: mean_absolute_error(sets, factor))
+    return round(best, 4), mean_absolute_error(sets, best)
+
+
+def mean_absolute_error(sets: Sequence[MeasuredSet], contention_factor: float) -> float:
+    """Return the mean distance of predicted and measured retention, over models."""
+    return fmean(
+        abs(predicted - measured)
+        for one in sets
+        for predicted, measured in zip(
+            one.predicted(contention_factor), one.retentions, strict=True
+        )
+    )
+
+
+def _steps(low: float, high: float, step: float) -> list[float]:
+    return [low + step * index for index in range(round((high - low) / step) + 1)]
+
+
+def _solo(key: tuple[str, str], readings: Sequence[CoLocation]) -> SoloBehavior:
+    rates_alone, shares = [], []
+    for reading in readings:
+        model = reading.models[0]
+        share = reading.gpu_utilization_mean_percent
+        if share is None:
+            share = reading.gpu_utilization_percent
+        if model.throughput_infer_per_sec is None or share is None:
+            reason = "no request ended"
+            if share is None:
+                reason = reading.missing["gpu_utilization_mean_percent"]
+            raise MissingReadingError(
+                f"the solo measurement of {'/'.join(key)} cannot be used: {reason}"
+            )
+        rates_alone.append(model.throughput_infer_per_sec / model.load_point.batch_size)
+        shares.append(share / 100)
+    model = readings[0].models[0]
+    return SoloBehavior(
+        requests_per_sec=fmean(rates_alone),
+        gpu_share=min(1.0, max(fmean(shares), 1e-9)),
+        num_customers=min(model.load_point.concurrency, model.num_model_instances),
+    )

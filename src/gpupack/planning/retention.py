@@ -1,0 +1,216 @@
+"""From wishes about shared GPUs to a rule that the packing engine can follow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.planning.contention import (
+    CustomerClass,
+    customer_class,
+    default_contention_factor,
+    has_readings,
+    rates,
+)
+from gpupack.records.environment import SharingMode
+from gpupack.records.gpu import DeviceKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.gpu import GpuType
+    from gpupack.records.profile import ProfileRecord
+
+MinRetentionLike = float | Mapping[str, float]
+"""The share of its solo throughput that every model keeps, or one by model name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """How models share a GPU, and how strongly they slow each other down.
+
+    Args:
+        sharing_mode: None on the host device.
+        factor: The contention factor.
+        num_sets: Measured sets that the factor was fitted to; 0 for a default.
+        warnings: What a reader of the prediction should know.
+    """
+
+    sharing_mode: SharingMode | None
+    factor: float
+    num_sets: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def resolve_contention(
+    profiles: ProfileSet, gpu_type: GpuType, sharing: SharingMode | str | None
+) -> Contention:
+    """Return the calibrated factor of this GPU type and way of sharing.
+
+    Where the profiles hold none, gpupack's default for the way of sharing; with a
+    warning if there are calibrations, but of another GPU type or way.
+
+    Args:
+        profiles: May hold calibrations.
+        gpu_type: The GPUs that models shall share.
+        sharing: None takes time slicing, what separate processes do by default.
+
+    Raises:
+        UnknownNameError: If there is no such way of sharing.
+    """
+    if gpu_type.kind is DeviceKind.HOST:
+        return Contention(
+            None, default_contention_factor(gpu_type.kind, SharingMode.TIME_SLICING)
+        )
+    mode = resolve_sharing(sharing)
+    fitted = [one for one in profiles.calibrations if one.key == (gpu_type.name, mode)]
+    if fitted:
+        return Contention(mode, fitted[-1].contention_factor, fitted[-1].num_sets)
+    factor = default_contention_factor(gpu_type.kind, mode)
+    others = sorted(
+        {f"{one.gpu_type_name} ({one.sharing_mode})" for one in profiles.calibrations}
+    )
+    warnings: tuple[str, ...] = ()
+    if others:
+        warnings = (
+            f"the profiles are calibrated for {', '.join(others)}, not for "
+            f"{gpu_type.name} ({mode}): its predictions use gpupack's default "
+            f"contention factor {factor:g}; run `gpupack calibrate` on that GPU",
+        )
+    return Contention(mode, factor, warnings=warnings)
+
+
+def resolve_sharing(sharing: SharingMode | str | None) -> SharingMode:
+    """Return the way of sharing of that name; time slicing if None.
+
+    Raises:
+        UnknownNameError: If there is none; names those there are.
+    """
+    if sharing is None:
+        return SharingMode.TIME_SLICING
+    try:
+        return SharingMode(sharing)
+    except ValueError as err:
+        raise UnknownNameError(
+            f"unknown sharing {sharing!r}; there are "
+            f"{', '.join(mode.value for mode in SharingMode)}"
+        ) from err
+
+
+def resolve_min_retention(
+    min_retention: MinRetentionLike | None, model_names: Sequence[str]
+) -> dict[str, float]:
+    """Return what each model shall keep, by name; empty if nothing was asked for.
+
+    Raises:
+        UnknownNameError: If a model has no profile.
+        InvalidInputError: If a share is not above 0 and at most 1.
+    """
+    if min_retention is None:
+        return {}
+    if isinstance(min_retention, Mapping):
+        unknown = sorted(set(min_retention) - set(model_names))
+        if unknown:
+            raise UnknownNameError(
+                f"min_retention names {', '.join(map(repr, unknown))}, which has no "
+                f"profile; there are {', '.join(map(repr, sorted(set(model_names))))}"
+            )
+        wanted = dict(min_retention)
+    else:
+        wanted = dict.fromkeys(model_names, min_retention)
+    for name, share in wanted.items():
+        if isinstance(share, bool) or not isinstance(share, int | float):
+            raise InvalidInputError(
+                f"min_retention of {name!r} is {share!r}; it must be a number, such as "
+                "0.9"
+            )
+        if not math.isfinite(share) or not 0 < share <= 1:
+            reason = (
+                "no model keeps more than it has alone"
+                if share > 1
+                else "it must be above 0"
+            )
+            raise InvalidInputError(
+                f"min_retention of {name!r} is {share:g}, but {reason}; give a share "
+                "above 0 and at most 1, such as 0.9"
+            )
+    return wanted
+
+
+class RetentionRule:
+    """Which records may share a GPU: those predicted to keep what was asked.
+
+    Args:
+        records: Item i of the packing problem is record i.
+        contention: How the GPUs are shared.
+        min_retention: By model name; models not named may lose anything.
+
+    Raises:
+        MissingReadingError: If a record lacks what the prediction needs.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[ProfileRecord],
+        contention: Contention,
+        min_retention: Mapping[str, float],
+    ) -> None:
+        self._factor = contention.factor
+        self._classes = [
+            customer_class(record, contention.factor) for record in records
+        ]
+        self._alone = [record.requests_per_sec or 0.0 for record in records]
+        self._floors = [min_retention.get(record.model_name, 0.0) for record in records]
+        self._throughputs = [
+            record.throughput_infer_per_sec or 0.0 for record in records
+        ]
+        self._known: dict[tuple[int, ...], tuple[float, ...]] = {}
+
+    def retentions(self, items: tuple[int, ...]) -> tuple[float, ...]:
+        """Return what each of these items keeps beside the others, in order."""
+        if len(items) == 1:
+            return (1.0,)
+        known = self._known.get(items)
+        if known is None:
+            classes: list[CustomerClass] = [self._classes[item] for item in items]
+            together = rates(classes, contention_factor=self._factor)
+            known = tuple(
+                min(1.0, rate / self._alone[item])
+                for rate, item in zip(together, items, strict=True)
+            )
+            self._known[items] = known
+        return known
+
+    def is_allowed(self, counts: tuple[tuple[int, int], ...]) -> bool:
+        """Return whether every model of a set keeps what was asked."""
+        items = _expand(counts)
+        return len(items) == 1 or all(
+            kept >= self._floors[item]
+            for kept, item in zip(self.retentions(items), items, strict=True)
+        )
+
+    def throughput(self, counts: tuple[tuple[int, int], ...]) -> float:
+        """Return the predicted total throughput of a set, in infer/sec."""
+        items = _expand(counts)
+        return math.fsum(
+            kept * self._throughputs[item]
+            for kept, item in zip(self.retentions(items), items, strict=True)
+        )
+
+
+def retentions_or_none(
+    records: Sequence[ProfileRecord], contention: Contention
+) -> tuple[float, ...] | None:
+    """Return what each record keeps beside the others, None if that is unknown."""
+    if not all(has_readings(record) for record in records):
+        return None
+    rule = RetentionRule(records, contention, {})
+    return rule.retentions(tuple(range(len(records))))
+
+
+def _expand(counts: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    return tuple(index for index, copies in counts for _ in range(copies))

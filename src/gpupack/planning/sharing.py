@@ -1,0 +1,58 @@
+"""What another way of sharing GPUs would save or cost."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from gpupack.planning.retention import resolve_contention, retentions_or_none
+from gpupack.records.environment import SharingMode
+from gpupack.records.placement import SharingAlternative
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.planning.retention import Contention
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.gpu import GpuType
+    from gpupack.records.profile import ProfileRecord
+
+COMPARED = (SharingMode.TIME_SLICING, SharingMode.MPS)
+"""Streams are left out: whether a backend can use them is not a matter of choice."""
+
+
+def sharing_alternatives(
+    profiles: ProfileSet,
+    gpu_type: GpuType,
+    gpus: Sequence[Sequence[ProfileRecord]],
+    contention: Contention,
+) -> tuple[SharingAlternative, ...]:
+    """Return what the placed models would keep if GPUs were shared otherwise.
+
+    Args:
+        profiles: May hold calibrations of the other ways.
+        gpu_type: That the records were measured on.
+        gpus: The records placed on each GPU.
+        contention: How the GPUs are shared; that way itself is left out.
+    """
+    if contention.sharing_mode is None:
+        return ()
+    found = []
+    for mode in COMPARED:
+        if mode is contention.sharing_mode:
+            continue
+        other = resolve_contention(profiles, gpu_type, mode)
+        kept = [
+            share
+            for records in gpus
+            for share in retentions_or_none(records, other) or ()
+        ]
+        if kept:
+            found.append(
+                SharingAlternative(
+                    sharing_mode=mode,
+                    lowest_retention=min(kept),
+                    mean_retention=fmean(kept),
+                )
+            )
+    return tuple(found)

@@ -1,0 +1,72 @@
+"""What was measured of models that run at the same time on one GPU."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from gpupack.records.profile import GpuReadings, LoadPoint
+from gpupack.records.record import Record
+from gpupack.units import Microseconds, Percent, PositiveInferPerSec, Ratio, Seconds
+
+_READING: JsonDict = {"reading": True}
+
+
+class CoLocatedModel(Record):
+    """One model's share of a co-located measurement; None where nothing ended."""
+
+    model_name: str = Field(min_length=1)
+    load_point: LoadPoint
+    throughput_infer_per_sec: PositiveInferPerSec | None = None
+    throughput_ci_ratio: Ratio | None = None
+    """Half-width of the throughput's 95 % confidence interval ÷ throughput."""
+    latency_p95_us: Microseconds | None = None
+    is_stable: bool
+    """Whether the stopping rule was met before the time cap."""
+    is_client_limited: bool | None = None
+    """Whether the load generator, not the server, set the throughput."""
+    client_cpu_percent: float | None = Field(default=None, ge=0)
+    num_model_instances: int = Field(default=1, ge=1)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Model and load point, as a measurement alone has them too."""
+        return self.model_name, str(self.load_point)
+
+
+class CoLocation(GpuReadings):
+    """Models driven at the same time over one window; one model is a solo reading."""
+
+    kind: Literal["colocation"] = "colocation"
+    schema_version: Literal[1] = 1
+    label: str = ""
+    """What the measurement was for, such as ``alone`` or ``together``."""
+    models: tuple[CoLocatedModel, ...] = Field(min_length=1)
+    duration_s: Seconds
+    gpu_utilization_mean_percent: Percent | None = Field(
+        default=None, json_schema_extra=_READING
+    )
+    memory_utilization_mean_percent: Percent | None = Field(
+        default=None, json_schema_extra=_READING
+    )
+    sm_utilization_percent: Percent | None = Field(
+        default=None, json_schema_extra=_READING
+    )
+    sm_occupancy_percent: Percent | None = Field(
+        default=None, json_schema_extra=_READING
+    )
+    dram_bandwidth_percent: Percent | None = Field(
+        default=None, json_schema_extra=_READING
+    )
+    tensor_activity_percent: Percent | None = Field(
+        default=None, json_schema_extra=_READING
+    )
+    power_mean_watts: float | None = Field(
+        default=None, ge=0, json_schema_extra=_READING
+    )
+    server_cpu_percent: float | None = Field(
+        default=None, ge=0, json_schema_extra=_READING
+    )
+    """CPU time of the server's process tree ÷ wall time; 100 is one core."""

@@ -1,0 +1,166 @@
+"""place() with min_retention and sharing, against every partition of the models."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpupack.errors import InvalidInputError, MissingReadingError, UnknownNameError
+from gpupack.planning.contention import (
+    DEFAULT_CONTENTION_FACTORS,
+    predict_retentions,
+)
+from gpupack.planning.place import place
+from gpupack.profile_set import ProfileSet
+from gpupack.records.calibration import Calibration
+from gpupack.records.environment import SharingMode
+from gpupack.records.gpu import DeviceKind, GpuType
+from gpupack.records.placement import PlacementStatus
+from tests.factories import ENVIRONMENT, GPU, MIB, make_profiles, make_record
+from tests.planning.set_partitions import set_partitions
+
+LIMIT_MIB = 1000
+
+
+def profiles_of(rows: list[tuple[int, int]]) -> ProfileSet:
+    return make_profiles(
+        *(
+            make_record(
+                f"model{index}",
+                gpu_memory_used_bytes=memory_mib * MIB,
+                gpu_utilization_percent=float(utilization),
+            )
+            for index, (memory_mib, utilization) in enumerate(rows)
+        )
+    )
+
+
+def calibration(factor: float, mode: SharingMode, gpu: str = GPU.name) -> Calibration:
+    return Calibration(
+        gpu_type_name=gpu,
+        sharing_mode=mode,
+        contention_factor=factor,
+        num_sets=12,
+        environment=ENVIRONMENT,
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(1, 600), st.integers(1, 90)), min_size=1, max_size=6
+    ),
+    share=st.sampled_from([0.6, 0.8, 0.9, 0.95, 1.0]),
+    sharing=st.sampled_from(["time_slicing", "mps"]),
+)
+def test_the_number_of_gpus_is_the_smallest_over_all_partitions_that_keep_it(
+    rows: list[tuple[int, int]], share: float, sharing: str
+) -> None:
+    profiles = profiles_of(rows)
+    factor = DEFAULT_CONTENTION_FACTORS[SharingMode(sharing)]
+
+    def keeps(group: list[int]) -> bool:
+        records = [profiles.records[item] for item in group]
+        memory = sum(rows[item][0] for item in group)
+        kept = predict_retentions(records, contention_factor=factor)
+        return memory <= LIMIT_MIB and (len(group) == 1 or min(kept) >= share)
+
+    expected = min(
+        len(partition)
+        for partition in set_partitions(range(len(rows)))
+        if all(keeps(group) for group in partition)
+    )
+
+    placement = place(profiles, min_retention=share, sharing=sharing)
+
+    assert placement.num_gpus == expected
+    assert placement.status is PlacementStatus.OPTIMAL
+    for gpu in placement.gpus:
+        for assignment in gpu.assignments:
+            assert assignment.retention is not None
+            assert assignment.retention >= share - 1e-12
+
+
+def test_one_models_wish_leaves_the_others_free() -> None:
+    profiles = profiles_of([(10, 60), (10, 60), (10, 60)])
+    # Two at 60 % keep 1 / (1 + 0.6 · 1.25 · 0.6) = 0.69; three keep less.
+    picky = place(profiles, min_retention={"model1": 0.95})
+    assert picky.num_gpus == 2
+    assert picky.min_retention == {"model1": 0.95}
+    alone = next(gpu for gpu in picky.gpus if "model1" in gpu.models)
+    assert alone.models == ("model1",)
+
+
+def test_every_assignment_carries_what_it_keeps_beside_its_neighbors() -> None:
+    placement = place(profiles_of([(10, 40), (10, 40)]), sharing="time_slicing")
+    kept = 1 / (1 + 0.4 * 1.25 * 0.4)
+    for assignment in placement.gpus[0].assignments:
+        assert assignment.predicted_infer_per_sec == pytest.approx(100.0 * kept)
+        assert assignment.retention == pytest.approx(kept)
+    assert placement.contention_factor == 1.25
+    assert placement.sharing_mode is SharingMode.TIME_SLICING
+
+
+def test_the_other_way_of_sharing_is_told() -> None:
+    placement = place(profiles_of([(10, 40), (10, 40)]))
+    (other,) = placement.sharing_alternatives
+    assert other.sharing_mode is SharingMode.MPS
+    assert other.mean_retention == pytest.approx(1 / (1 + 0.4 * 0.25 * 0.4))
+
+
+def test_a_calibration_of_this_gpu_and_way_of_sharing_is_used() -> None:
+    profiles = profiles_of([(10, 40), (10, 40)]).model_copy(
+        update={
+            "calibrations": (
+                calibration(2.0, SharingMode.TIME_SLICING),
+                calibration(0.5, SharingMode.MPS),
+            )
+        }
+    )
+    sliced = place(profiles)
+    assert (sliced.contention_factor, sliced.num_calibration_sets) == (2.0, 12)
+    assert place(profiles, sharing="mps").contention_factor == 0.5
+    assert not sliced.warnings
+
+
+def test_a_calibration_of_another_gpu_is_named_and_not_used() -> None:
+    profiles = profiles_of([(10, 40), (10, 40)]).model_copy(
+        update={"calibrations": (calibration(2.0, SharingMode.MPS, "NVIDIA L4"),)}
+    )
+    placement = place(profiles, sharing="mps")
+    assert placement.contention_factor == DEFAULT_CONTENTION_FACTORS[SharingMode.MPS]
+    assert any("NVIDIA L4" in warning for warning in placement.warnings)
+
+
+def test_on_the_host_processes_share_fairly() -> None:
+    host = GpuType(name="host", memory_bytes=1000 * MIB, kind=DeviceKind.HOST)
+    records = [
+        make_record(name, gpu_type=host, gpu_utilization_percent=40.0)
+        for name in ("first", "second")
+    ]
+    baseline = make_profiles().baselines[0].model_copy(update={"gpu_type": host})
+    placement = place(ProfileSet(records=tuple(records), baselines=(baseline,)))
+    assert placement.sharing_mode is None
+    assert placement.contention_factor == 1.0
+
+
+def test_without_readings_nothing_is_predicted_and_nothing_can_be_asked_for() -> None:
+    profiles = make_profiles(
+        make_record("first", gpu_utilization_percent=None), make_record("second")
+    )
+    placement = place(profiles)
+    assert placement.contention_factor is None
+    with pytest.raises(MissingReadingError, match="gpu_utilization"):
+        place(profiles, min_retention=0.9)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.01, float("nan"), True, "0.9"])
+def test_a_share_that_nobody_can_keep_is_refused(share: object) -> None:
+    with pytest.raises(InvalidInputError, match="min_retention of 'model0'"):
+        place(profiles_of([(10, 40)]), min_retention=share)  # type: ignore[arg-type]
+
+
+def test_unknown_models_and_ways_of_sharing_are_named() -> None:
+    with pytest.raises(UnknownNameError, match="'nobody'"):
+        place(profiles_of([(10, 40)]), min_retention={"nobody": 0.9})
+    with pytest.raises(UnknownNameError, match="time_slicing, mps, streams"):
+        place(profiles_of([(10, 40)]), sharing="exclusive")
