@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingExtraError
 from gpupack.records.placement import PlacementRecord
+from gpupack.report.html import render_report
 from gpupack.report.text import (
     format_placement,
     placement_html_table,
@@ -15,6 +16,8 @@ from gpupack.report.text import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from gpupack.records.frontier import FrontierRecord
 
 
 class Placement(PlacementRecord):
@@ -34,6 +37,30 @@ class Placement(PlacementRecord):
     def to_markdown(self) -> str:
         """Return a Markdown table, one row per GPU; model names are escaped."""
         return placement_markdown(self)
+
+    def to_html(
+        self,
+        *,
+        before: PlacementRecord | None = None,
+        frontier: FrontierRecord | None = None,
+    ) -> str:
+        """Return a self-contained HTML page: bars, tables, curves, environment.
+
+        It loads nothing from anywhere and opens from disk.
+
+        Args:
+            before: An earlier placement to set beside this one, with what moved.
+            frontier: A trade-off to be drawn as well.
+
+        Raises:
+            MissingExtraError: If jinja2 is not installed.
+        """
+        placements: list[tuple[str, PlacementRecord]] = [("after", self)]
+        if before is None:
+            placements = [("placement", self)]
+        else:
+            placements.insert(0, ("before", before))
+        return render_report(placements, frontier=frontier)
 
     def _repr_html_(self) -> str:
         return placement_html_table(self)

@@ -1,0 +1,144 @@
+"""One GPU and resource as a stacked bar: what every drawing of a placement shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.records.gpu import Resource
+from gpupack.report.text import format_number, printable
+from gpupack.units import mib_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.records.placement import Assignment, GpuPlacement, PlacementRecord
+
+RESOURCE_NAMES = {
+    Resource.MEMORY: "Memory",
+    Resource.GPU_UTILIZATION: "GPU utilization",
+    Resource.MEMORY_UTILIZATION: "Memory utilization",
+    Resource.SM_UTILIZATION: "SM utilization",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What one model instance, or the server, takes of a resource."""
+
+    model_name: str | None
+    """None: the server with no model loaded."""
+    amount: float
+    """Bytes of memory, or percent of the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One resource of one GPU."""
+
+    gpu_index: int
+    resource: Resource
+    segments: tuple[Segment, ...]
+    used: float
+    capacity: float
+    limit: float | None
+    """What the headroom allows; None where the resource does not bind."""
+
+    @property
+    def fill_ratio(self) -> float:
+        """Used ÷ capacity; above 1 where the resource does not bind."""
+        return self.used / self.capacity
+
+    @property
+    def text(self) -> str:
+        """What is used, of what: ``"15,143 of 16,384 MiB"``, ``"92 %"``."""
+        if self.resource is Resource.MEMORY:
+            used = format_number(mib_from_bytes(self.used), 0)
+            return f"{used} of {format_amount(self.resource, self.capacity)}"
+        return format_amount(self.resource, self.used)
+
+    @property
+    def short_description(self) -> str:
+        """The bar's total and limit in words."""
+        limit = (
+            "does not bind"
+            if self.limit is None
+            else f"limit {format_amount(self.resource, self.limit)}"
+        )
+        name = RESOURCE_NAMES[self.resource].replace("Mem", "mem")
+        return f"GPU {self.gpu_index}, {name}: {self.text}, {limit}"
+
+    @property
+    def description(self) -> str:
+        """The whole bar in words, for those who cannot see it."""
+        parts = ", ".join(
+            f"{'server' if one.model_name is None else printable(one.model_name)} "
+            f"{format_amount(self.resource, one.amount)}"
+            for one in self.segments
+        )
+        return f"{self.short_description}. {parts}"
+
+
+def format_amount(resource: Resource, amount: float) -> str:
+    """Return an amount with its unit: MiB for memory, else percent."""
+    if resource is Resource.MEMORY:
+        return f"{format_number(mib_from_bytes(amount), 0)} MiB"
+    return f"{format_number(amount)} %"
+
+
+def amount_of(assignment: Assignment, resource: Resource) -> float | None:
+    """Return what a model instance takes, None where it was not measured."""
+    if resource is Resource.MEMORY:
+        return assignment.memory_bytes
+    value: float | None = getattr(assignment, f"{resource.value}_percent")
+    return value
+
+
+def bar_of(gpu: GpuPlacement, resource: Resource) -> Bar | None:
+    """Return the bar of a resource, None where a model lacks the reading."""
+    use = gpu.resource(resource)
+    if use is None:
+        return None
+    segments = [
+        Segment(model_name=one.model_name, amount=amount_of(one, resource) or 0.0)
+        for one in gpu.assignments
+    ]
+    if resource is Resource.MEMORY:
+        segments.insert(0, Segment(model_name=None, amount=gpu.baseline_memory_bytes))
+    return Bar(
+        gpu_index=gpu.gpu_index,
+        resource=resource,
+        segments=tuple(segments),
+        used=use.used,
+        capacity=use.capacity,
+        limit=use.limit,
+    )
+
+
+def shown_resources(placements: Sequence[PlacementRecord]) -> tuple[Resource, ...]:
+    """Return the resources that some GPU has a total of, or that bind."""
+    return tuple(
+        resource
+        for resource in Resource
+        if any(
+            placement.headroom.share(resource) is not None
+            or any(gpu.resource(resource) for gpu in placement.gpus)
+            for placement in placements
+        )
+    )
+
+
+def full_scale(placements: Sequence[PlacementRecord], resource: Resource) -> float:
+    """Return the share of the capacity at which a bar's axis ends, at least 1.
+
+    The same for every GPU, so that bars compare; in steps of 5 %.
+    """
+    most = 1.0
+    for placement in placements:
+        for gpu in placement.gpus:
+            use = gpu.resource(resource)
+            if use is not None:
+                limit = use.used if use.limit is None else max(use.used, use.limit)
+                most = max(most, limit / use.capacity)
+    return math.ceil(round(most * 20, 6)) / 20

@@ -1,0 +1,121 @@
+"""Throughput and latency over concurrency: what the profile curves show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpupack.records.profile import LoadPoint, ProfileRecord
+
+LATENCY_FIELDS = (
+    ("latency_p99_us", "p99 latency"),
+    ("latency_p95_us", "p95 latency"),
+    ("latency_p90_us", "p90 latency"),
+    ("latency_p50_us", "median latency"),
+    ("latency_mean_us", "mean latency"),
+)
+"""Which latency is drawn: the first that every record of the model has."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One load point of a model."""
+
+    concurrency: int
+    throughput_infer_per_sec: float | None
+    latency_ms: float | None
+    is_stable: bool | None
+    is_chosen: bool
+    """Whether a placement runs the model at this load point."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCurve:
+    """All load points of one batch size, by concurrency."""
+
+    batch_size: int
+    points: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCurves:
+    """One model on one GPU type."""
+
+    model_name: str
+    gpu_type_name: str
+    latency_title: str | None
+    """Which latency it is; None if none was measured at every load point."""
+    batches: tuple[BatchCurve, ...]
+
+    @property
+    def num_points(self) -> int:
+        """Load points in all."""
+        return sum(len(batch.points) for batch in self.batches)
+
+    @property
+    def concurrencies(self) -> tuple[int, ...]:
+        """Every measured concurrency, ascending."""
+        found = {point.concurrency for one in self.batches for point in one.points}
+        return tuple(sorted(found))
+
+
+def model_curves(
+    records: Iterable[ProfileRecord],
+    chosen: Iterable[tuple[str, LoadPoint]] = (),
+) -> tuple[ModelCurves, ...]:
+    """Return the curves of every model and GPU type, by name.
+
+    Args:
+        records: Profile records of any models.
+        chosen: Model names with the load points that are to be marked.
+    """
+    marked = set(chosen)
+    groups: dict[tuple[str, str], list[ProfileRecord]] = defaultdict(list)
+    for record in records:
+        groups[record.model_name, record.gpu_type.name].append(record)
+    return tuple(_curves(groups[key], marked) for key in sorted(groups))
+
+
+def _curves(
+    records: Sequence[ProfileRecord], marked: set[tuple[str, LoadPoint]]
+) -> ModelCurves:
+    field, title = next(
+        (
+            (field, title)
+            for field, title in LATENCY_FIELDS
+            if all(getattr(record, field) is not None for record in records)
+        ),
+        (None, None),
+    )
+    batches: dict[int, list[ProfileRecord]] = defaultdict(list)
+    for record in records:
+        batches[record.load_point.batch_size].append(record)
+    return ModelCurves(
+        model_name=records[0].model_name,
+        gpu_type_name=records[0].gpu_type.name,
+        latency_title=title,
+        batches=tuple(
+            BatchCurve(
+                batch_size=batch_size,
+                points=tuple(
+                    CurvePoint(
+                        concurrency=record.load_point.concurrency,
+                        throughput_infer_per_sec=record.throughput_infer_per_sec,
+                        latency_ms=(
+                            None if field is None else getattr(record, field) / 1000
+                        ),
+                        is_stable=record.is_stable,
+                        is_chosen=(record.model_name, record.load_point) in marked,
+                    )
+                    for record in sorted(
+                        batches[batch_size], key=lambda one: one.load_point.sort_key
+                    )
+                ),
+            )
+            for batch_size in sorted(batches)
+        ),
+    )

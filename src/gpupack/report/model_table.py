@@ -1,0 +1,87 @@
+"""The placed models, one row per model and load point."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpupack.records.placement import Assignment, PlacementRecord
+    from gpupack.records.profile import LoadPoint
+
+_MOST_PLACES = 12
+"""GPU numbers written out per row before the rest is only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """All instances of one model at one load point."""
+
+    model_name: str
+    load_point: LoadPoint
+    num_instances: int
+    gpu_indices: tuple[int, ...]
+    memory_bytes: int
+    """Of one instance."""
+    gpu_utilization_percent: float | None
+    memory_utilization_percent: float | None
+    alone_infer_per_sec: float | None
+    """Sum over the instances, as measured alone."""
+    served_infer_per_sec: float | None
+    predicted_infer_per_sec: float | None
+    lowest_retention: float | None
+    """Of the instance that loses most to its neighbours."""
+
+    @property
+    def places(self) -> str:
+        """The GPUs in words: ``"0, 3, 7 and 40 more"``."""
+        shown = ", ".join(map(str, self.gpu_indices[:_MOST_PLACES]))
+        more = len(self.gpu_indices) - _MOST_PLACES
+        return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def model_rows(placement: PlacementRecord) -> tuple[ModelRow, ...]:
+    """Return one row per model and load point, by name."""
+    groups: dict[tuple[str, tuple[int, int]], list[tuple[int, Assignment]]]
+    groups = defaultdict(list)
+    for gpu in placement.gpus:
+        for one in gpu.assignments:
+            key = (one.model_name, one.load_point.sort_key)
+            groups[key].append((gpu.gpu_index, one))
+    return tuple(_row(groups[key]) for key in sorted(groups))
+
+
+def _row(group: list[tuple[int, Assignment]]) -> ModelRow:
+    assignments = [one for _, one in group]
+    retentions = [one.retention for one in assignments]
+    known = [one for one in retentions if one is not None]
+    return ModelRow(
+        model_name=assignments[0].model_name,
+        load_point=assignments[0].load_point,
+        num_instances=len(group),
+        gpu_indices=tuple(sorted({index for index, _ in group})),
+        memory_bytes=max(one.memory_bytes for one in assignments),
+        gpu_utilization_percent=_highest(
+            [one.gpu_utilization_percent for one in assignments]
+        ),
+        memory_utilization_percent=_highest(
+            [one.memory_utilization_percent for one in assignments]
+        ),
+        alone_infer_per_sec=_sum([one.throughput_infer_per_sec for one in assignments]),
+        served_infer_per_sec=_sum([one.served_infer_per_sec for one in assignments]),
+        predicted_infer_per_sec=_sum(
+            [one.predicted_infer_per_sec for one in assignments]
+        ),
+        lowest_retention=min(known) if len(known) == len(retentions) else None,
+    )
+
+
+def _sum(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _highest(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return max(known) if len(known) == len(values) else None

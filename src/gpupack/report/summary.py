@@ -1,0 +1,189 @@
+"""A placement in a few sentences: how many GPUs, how good, at what cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.records.gpu import Resource
+from gpupack.records.placement import Objective, PlacementStatus
+from gpupack.report.bars import RESOURCE_NAMES, bar_of, format_amount
+from gpupack.report.text import format_number, printable
+
+if TYPE_CHECKING:
+    from gpupack.records.placement import PlacementRecord
+
+OBJECTIVE_NAMES = {
+    Objective.MIN_GPUS: "fewest GPUs",
+    Objective.MAX_THROUGHPUT: "most throughput",
+    Objective.MIN_COST: "lowest cost",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure of the summary, with what it means."""
+
+    title: str
+    value: str
+    detail: str
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return ``"1 GPU"``, ``"1,000 GPUs"``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def title_of(placement: PlacementRecord) -> str:
+    """Return the placement in half a sentence: ``"9 models on 4 GPUs"``."""
+    instances = [one.model_name for gpu in placement.gpus for one in gpu.assignments]
+    models = count_of(len(set(instances)), "model")
+    if len(instances) != len(set(instances)):
+        models += f" ({len(instances):,} instances)"
+    return f"{models} on {count_of(placement.num_gpus, 'GPU')}"
+
+
+def facts_of(placement: PlacementRecord) -> tuple[Fact, ...]:
+    """Return the summary's figures."""
+    facts = [_gpus(placement), _proof(placement), _throughput(placement)]
+    cost = _cost(placement)
+    if cost is not None:
+        facts.append(cost)
+    return (*facts, _headroom(placement), _tightest(placement))
+
+
+def _gpus(placement: PlacementRecord) -> Fact:
+    by_type = Counter(printable(gpu.gpu_type.name) for gpu in placement.gpus)
+    detail = ", ".join(f"{count:,} × {name}" for name, count in by_type.items())
+    sharing = placement.sharing_mode
+    if sharing is not None:
+        detail += f"; shared by {sharing.value.replace('_', ' ')}"
+    return Fact("GPUs", f"{placement.num_gpus:,}", detail or "nothing was placed")
+
+
+def _proof(placement: PlacementRecord) -> Fact:
+    what = OBJECTIVE_NAMES[placement.objective]
+    effort = (
+        f"by {printable(placement.method)} in {placement.seconds:.2g} s, "
+        f"seed {placement.seed}"
+    )
+    if placement.status is PlacementStatus.OPTIMAL:
+        return Fact(
+            "Proof", "OPTIMAL", f"{what}: no placement does better; proved {effort}"
+        )
+    return Fact(
+        "Proof",
+        f"gap {placement.gap:.1%}",
+        f"{what}: {format_number(placement.objective_value)} found, at best "
+        f"{format_number(placement.bound)} is possible; {effort}",
+    )
+
+
+def predicted_infer_per_sec(placement: PlacementRecord) -> float | None:
+    """Return the sum over instances as predicted, None if one was not."""
+    total = 0.0
+    for gpu in placement.gpus:
+        for one in gpu.assignments:
+            if one.predicted_infer_per_sec is None:
+                return None
+            total += one.predicted_infer_per_sec
+    return total
+
+
+def _throughput(placement: PlacementRecord) -> Fact:
+    alone = placement.throughput_infer_per_sec
+    predicted = predicted_infer_per_sec(placement)
+    if alone is None:
+        return Fact("Throughput", "–", "not measured for every model")
+    value = f"{format_number(alone)} infer/s"
+    if predicted is None:
+        return Fact(
+            "Throughput", value, "sum of the models alone; sharing was not predicted"
+        )
+    share = f" ({predicted / alone:.0%})" if alone else ""
+    return Fact(
+        "Throughput",
+        value,
+        f"sum of the models alone; {format_number(predicted)} predicted{share} when "
+        "all run at once",
+    )
+
+
+def price_per_hour(placement: PlacementRecord) -> float | None:
+    """Return what the used GPUs cost, None if one has no price."""
+    price_by_type = {
+        entry.gpu_type.name: entry.price_per_hour for entry in placement.fleet.entries
+    }
+    prices = [price_by_type.get(gpu.gpu_type.name) for gpu in placement.gpus]
+    known = [price for price in prices if price is not None]
+    return sum(known) if prices and len(known) == len(prices) else None
+
+
+def _cost(placement: PlacementRecord) -> Fact | None:
+    price = price_per_hour(placement)
+    if price is None:
+        return None
+    used = Counter(gpu.gpu_type.name for gpu in placement.gpus)
+    detail = ", ".join(
+        f"{used[entry.gpu_type.name]:,} × {printable(entry.gpu_type.name)} at "
+        f"{format_number(entry.price_per_hour, 2)}"
+        for entry in placement.fleet.entries
+        if used[entry.gpu_type.name]
+    )
+    return Fact("Cost per hour", format_number(price, 2), detail)
+
+
+def headroom_text(placement: PlacementRecord) -> str:
+    """Return the shares that may be used: ``"memory 90 %, GPU utilization 80 %"``."""
+    return ", ".join(
+        f"{RESOURCE_NAMES[resource].removesuffix(' ').replace('Mem', 'mem')} "
+        f"{format_number(share * 100)} %"
+        for resource, share in placement.headroom
+    )
+
+
+def _headroom(placement: PlacementRecord) -> Fact:
+    shares = dict(placement.headroom)
+    distinct = {format_number(share * 100) for share in shares.values()}
+    value = f"{distinct.pop()} %" if len(distinct) == 1 else "mixed"
+    names = ", ".join(
+        RESOURCE_NAMES[resource]
+        + ("" if value != "mixed" else f" {format_number(share * 100)} %")
+        for resource, share in shares.items()
+    )
+    if not shares:
+        return Fact("Headroom", "none", "nothing binds")
+    return Fact("Headroom", value, f"may be used at most; binding: {names}")
+
+
+def mean_fill_ratio(placement: PlacementRecord, resource: Resource) -> float | None:
+    """Return used ÷ capacity, averaged over GPUs; None if one is not known."""
+    ratios = [
+        None if use is None else use.fill_ratio
+        for use in (gpu.resource(resource) for gpu in placement.gpus)
+    ]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return sum(known) / len(known) if known and len(known) == len(ratios) else None
+
+
+def _tightest(placement: PlacementRecord) -> Fact:
+    """Name the binding resource and GPU with the least of it left."""
+    bars = [
+        bar
+        for gpu in placement.gpus
+        for resource, _ in placement.headroom
+        if (bar := bar_of(gpu, resource)) is not None and bar.limit is not None
+    ]
+    if not bars:
+        return Fact("Tightest", "–", "no binding resource is known")
+    bar = min(bars, key=lambda one: ((one.limit or 0) - one.used) / one.capacity)
+    left = (bar.limit or 0) - bar.used
+    mean = mean_fill_ratio(placement, Resource.MEMORY)
+    average = "" if mean is None else f"; memory is {mean:.0%} full on average"
+    return Fact(
+        "Tightest",
+        f"GPU {bar.gpu_index}",
+        f"{format_amount(bar.resource, left)} of "
+        f"{RESOURCE_NAMES[bar.resource].replace('Memory', 'memory')} left{average}",
+    )

@@ -1,0 +1,243 @@
+"""The HTML report in a real Chromium: what a person clicks, types and sees."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from gpupack.records.placement import PlacementRecord
+from gpupack.report.html import render_report
+from tests.report.placements import (
+    HOSTILE_NAME,
+    make_assignment,
+    make_fleet,
+    make_placement,
+    make_sweep,
+)
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium here; .ci/install-chromium installs one"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class OpenReport:
+    """A report in a tab that notes every request and complaint."""
+
+    def __init__(self, browser: Browser, path: Path, **options: object) -> None:
+        context = browser.new_context(**options)  # type: ignore[arg-type]
+        self.page: Page = context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda one: self.requests.append(one.url))
+        self.page.on("console", lambda one: self.complaints.append(one.text))
+        self.page.on("pageerror", lambda one: self.complaints.append(str(one)))
+        self.page.on("dialog", lambda one: self.complaints.append(one.message))
+        context.route("http*://**", self._refuse)
+        self.page.goto(path.as_uri())
+
+    def _refuse(self, route: Route) -> None:
+        route.abort()
+
+
+def two_gpus() -> PlacementRecord:
+    """``shared`` runs on both GPUs, a hostile name on one; 150 and 800 MiB of ten."""
+    return make_placement(
+        (
+            make_assignment("shared", predicted_infer_per_sec=93.0),
+            make_assignment(HOSTILE_NAME, memory_mib=600),
+        ),
+        (make_assignment("shared"), make_assignment("small", memory_mib=10)),
+        profiles=make_sweep("shared") + make_sweep(HOSTILE_NAME),
+        headroom=0.9,
+    )
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render_report([("two gpus", two_gpus())]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def report(browser: Browser, path: Path) -> Iterator[OpenReport]:
+    opened = OpenReport(browser, path)
+    yield opened
+    opened.page.context.close()
+
+
+def texts(page: Page, selector: str) -> list[str]:
+    return [one.strip() for one in page.locator(selector).all_inner_texts()]
+
+
+def test_it_loads_without_a_complaint_or_a_request(
+    report: OpenReport, path: Path
+) -> None:
+    report.page.wait_for_timeout(200)
+
+    assert report.complaints == []
+    assert report.requests == [path.as_uri()]
+
+
+def test_a_hostile_model_name_stays_text(report: OpenReport) -> None:
+    assert HOSTILE_NAME in report.page.inner_text("main")
+    report.page.locator(f".chip:has-text('{HOSTILE_NAME}')").first.click()
+    assert HOSTILE_NAME in report.page.inner_text("#picked")
+    assert report.complaints == []
+
+
+def test_tables_sort_both_ways(report: OpenReport) -> None:
+    page = report.page
+    head = page.locator("section:has(> h2:text-is('Models')) table")
+    button = head.get_by_role("button", name="Memory, MiB")
+
+    def names() -> list[str]:
+        return [one.strip() for one in head.locator("tbody th").all_inner_texts()]
+
+    button.click()
+    assert names() == ["small", "shared", HOSTILE_NAME]
+    assert button.locator("xpath=..").get_attribute("aria-sort") == "ascending"
+    button.click()
+    assert names() == [HOSTILE_NAME, "shared", "small"]
+
+
+def test_gpus_sort_by_how_full_they_are(report: OpenReport) -> None:
+    page = report.page
+    button = page.locator(".gpus").get_by_role("button", name="Memory", exact=True)
+
+    button.click()
+
+    order = page.locator(".gpus tbody th").all_inner_texts()
+    assert [one.split("\n")[0] for one in order] == ["GPU 1", "GPU 0"]
+
+
+def test_hovering_a_bar_names_the_model_and_its_amount(report: OpenReport) -> None:
+    page = report.page
+    assert page.locator("#tip").is_hidden()
+
+    page.locator(".bar").first.locator("i").nth(2).hover()
+
+    assert page.inner_text("#tip") == f"{HOSTILE_NAME}\nMemory on GPU 0: 600 MiB"
+
+
+def test_picking_a_model_marks_it_everywhere(report: OpenReport) -> None:
+    page = report.page
+
+    def opacity(selector: str) -> list[str]:
+        page.wait_for_timeout(200)
+        return page.eval_on_selector_all(
+            selector, "all => all.map(one => getComputedStyle(one).opacity)"
+        )
+
+    picked = page.locator("button.pick", has_text="shared").first
+    picked.click()
+
+    index = picked.get_attribute("data-m")
+    assert set(opacity(f"[data-m='{index}']")) == {"1"}
+    assert "1" not in opacity(f".bar i:not([data-m='{index}'])")
+    assert "1" not in opacity(f".chip:not([data-m='{index}']):not(.data *)")
+    assert "on 2 GPUs (0, 1)" in page.inner_text("#picked")
+    assert picked.get_attribute("aria-pressed") == "true"
+
+    page.keyboard.press("Escape")
+    assert set(opacity(".bar i")) == {"1"}
+
+
+def test_the_filter_leaves_only_gpus_with_such_a_model(report: OpenReport) -> None:
+    page = report.page
+
+    page.get_by_label("Show models named").fill("SMALL")
+
+    assert page.locator(".gpus tbody:visible").count() == 1
+    assert "1 of 3 models on 1 of 2 GPUs" in page.inner_text("#picked")
+
+
+def test_the_bars_work_from_the_keyboard(report: OpenReport) -> None:
+    page = report.page
+    page.locator(".bar[tabindex='0']").focus()
+
+    page.keyboard.press("ArrowRight")
+    assert "shared\nMemory on GPU 0: 100 MiB" in page.inner_text("#tip")
+    page.keyboard.press("ArrowDown")
+    assert "server alone\nMemory on GPU 1: 50 MiB" in page.inner_text("#tip")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+
+    assert "shared: on 2 GPUs" in page.inner_text("#picked")
+    assert page.locator(".bar[tabindex='0']").count() == 1, "one tab stop"
+
+
+def test_the_theme_button_turns_light_into_dark(report: OpenReport) -> None:
+    page = report.page
+
+    def background() -> str:
+        return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    light = background()
+    page.get_by_role("button", name="Dark").click()
+    assert background() != light
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("compared", [False, True], ids=["one", "two"])
+def test_axe_finds_no_serious_fault(
+    browser: Browser, tmp_path: Path, scheme: str, compared: bool
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    placements = [("two gpus", two_gpus())]
+    if compared:
+        placements.append(("one", make_placement((make_assignment("shared"),))))
+    path = tmp_path / "report.html"
+    path.write_text(render_report(placements), encoding="utf-8")
+    opened = OpenReport(browser, path, color_scheme=scheme)
+
+    result = Axe().run(opened.page)
+
+    serious = [
+        (fault["id"], [node["target"] for node in fault["nodes"]][:3])
+        for fault in result.response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+    opened.page.context.close()
+
+
+def test_a_thousand_gpus_stay_usable(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.html"
+    path.write_text(render_report([("fleet", make_fleet(1000, 5, 250))]), "utf-8")
+    page = OpenReport(browser, path).page
+
+    page.get_by_label("Show models named").fill("model_0007")
+    # 5,000 instances of 250 models dealt out in turn: 20 of each, on GPUs of their own.
+    assert page.locator(".gpus tbody:visible").count() == 20
+    page.keyboard.press("Escape")
+    page.locator("button.pick").nth(3).click()
+    page.mouse.wheel(0, 20_000)
+    page.wait_for_function("scrollY > 10000")
+    page.context.close()
