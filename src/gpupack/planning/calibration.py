@@ -10,7 +10,7 @@ from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.planning.contention import class_from_solo, rates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from gpupack.records.colocation import CoLocation
 
@@ -61,11 +61,17 @@ class MeasuredSet:
         )
 
 
-def measured_sets(measurements: Iterable[CoLocation]) -> list[MeasuredSet]:
+def measured_sets(
+    measurements: Iterable[CoLocation], *, labels: Collection[str] | None = None
+) -> list[MeasuredSet]:
     """Join co-located measurements with the solo readings among them.
 
     Solo readings of one model and load point are averaged. A set is left out when
     one of its models reached nothing or was held back by its own client.
+
+    Args:
+        measurements: Of one device and one way of sharing it.
+        labels: Use those with one of these labels only; None uses all.
 
     Raises:
         MissingReadingError: If a model of a set was never measured alone, or
@@ -74,6 +80,8 @@ def measured_sets(measurements: Iterable[CoLocation]) -> list[MeasuredSet]:
     readings: dict[tuple[str, str], list[CoLocation]] = {}
     together: list[CoLocation] = []
     for measurement in measurements:
+        if labels is not None and measurement.label not in labels:
+            continue
         if len(measurement.models) == 1:
             readings.setdefault(measurement.models[0].key, []).append(measurement)
         else:
