@@ -1,0 +1,1 @@
+"""The recorded profile of a zoo of networks on one GPU."""

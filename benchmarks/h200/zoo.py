@@ -1,0 +1,130 @@
+"""The models of the recorded profile: thirteen architectures, random weights.
+
+Classifiers and 3-D segmentation networks as in the article on medical imaging, and a
+few that serve elsewhere. ``write_repository`` makes a Triton model repository of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+_CONFIG = """\
+name: "{name}"
+backend: "python"
+max_batch_size: {max_batch_size}
+input [ {{ name: "INPUT" data_type: {input_type} dims: {input_dims} }} ]
+output [ {{ name: "OUTPUT" data_type: {output_type} dims: {output_dims} }} ]
+instance_group [ {{ count: 1 kind: {kind} }} ]
+parameters {{ key: "architecture" value {{ string_value: "{architecture}" }} }}
+parameters {{ key: "precision" value {{ string_value: "{precision}" }} }}
+parameters {{ key: "output" value {{ string_value: "{output}" }} }}
+"""
+
+
+@dataclass(frozen=True)
+class ZooModel:
+    """One served model and the load points it is recorded at.
+
+    Attributes:
+        name: As served.
+        architecture: As ``networks.build_network`` knows it.
+        input_dims: Without the batch.
+        output: ``scores`` (one vector) or ``labels`` (one class per voxel).
+        num_outputs: Length of the vector of scores.
+        precision: What the network computes in; inputs are float32 or int32 anyway.
+        batch_sizes: In rising order, so that PyTorch's kept memory does not pass
+            from a larger batch to the record of a smaller one.
+    """
+
+    name: str
+    architecture: str
+    input_dims: tuple[int, ...]
+    output: str = "scores"
+    num_outputs: int = 1000
+    precision: str = "float32"
+    batch_sizes: tuple[int, ...] = (1, 4, 16)
+    concurrency: tuple[int, ...] = (1, 4)
+
+    def config(self, *, kind: str) -> str:
+        """Return the text of ``config.pbtxt``; ``kind`` is Triton's ``KIND_…``."""
+        labels = self.output == "labels"
+        tokens = len(self.input_dims) == 1
+        return _CONFIG.format(
+            name=self.name,
+            max_batch_size=max(self.batch_sizes),
+            input_type="TYPE_INT32" if tokens else "TYPE_FP32",
+            input_dims=list(self.input_dims),
+            output_type="TYPE_UINT8" if labels else "TYPE_FP32",
+            output_dims=[1, *self.input_dims[1:]] if labels else [self.num_outputs],
+            kind=kind,
+            architecture=self.architecture,
+            precision=self.precision,
+            output=self.output,
+        )
+
+
+_IMAGE = (3, 224, 224)
+_HEAVY = (1, 2)
+
+ZOO = (
+    ZooModel("classification_breast", "mobilenet_v3_large", _IMAGE),
+    ZooModel("classification_chest", "densenet121", _IMAGE),
+    ZooModel("classification_malaria", "efficientnet_b0", _IMAGE),
+    ZooModel("classification_resnet50", "resnet50", _IMAGE),
+    ZooModel("classification_convnext", "convnext_base", _IMAGE),
+    ZooModel("classification_swin", "swin_t", _IMAGE, precision="float16"),
+    ZooModel("classification_vit", "vit_b_16", _IMAGE, precision="float16"),
+    ZooModel(
+        "text_encoder", "text_encoder", (128,), num_outputs=768, precision="float16"
+    ),
+    ZooModel(
+        "segmentation_mri_hippocampus",
+        "unet3d_small",
+        (1, 48, 48, 48),
+        "labels",
+        batch_sizes=(1, 2, 4),
+    ),
+    ZooModel(
+        "segmentation_ct_spleen",
+        "unet3d",
+        (1, 96, 96, 96),
+        "labels",
+        batch_sizes=(1, 2, 4),
+    ),
+    ZooModel(
+        "segmentation_ct_pancreas",
+        "vnet",
+        (1, 96, 96, 96),
+        "labels",
+        batch_sizes=(1, 2, 4),
+    ),
+    ZooModel(
+        "segmentation_liver",
+        "segresnet_liver",
+        (1, 128, 128, 128),
+        "labels",
+        batch_sizes=_HEAVY,
+    ),
+    ZooModel(
+        "segmentation_mri_brain_tumor",
+        "segresnet_brain",
+        (4, 128, 128, 128),
+        "labels",
+        batch_sizes=_HEAVY,
+    ),
+)
+
+
+def write_repository(
+    folder: Path, zoo: tuple[ZooModel, ...] = ZOO, *, kind: str = "KIND_GPU"
+) -> None:
+    """Write a Triton model repository with these models."""
+    here = Path(__file__).parent
+    for model in zoo:
+        version = folder / model.name / "1"
+        version.mkdir(parents=True, exist_ok=True)
+        (folder / model.name / "config.pbtxt").write_text(model.config(kind=kind))
+        shutil.copy(here / "served_model.py", version / "model.py")
+        shutil.copy(here / "networks.py", version / "networks.py")
