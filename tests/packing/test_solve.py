@@ -168,10 +168,10 @@ def test_a_time_limit_of_zero_gives_a_checked_packing_with_its_bound():
 
 
 def test_an_interrupt_returns_the_best_packing_so_far(monkeypatch):
-    def interrupted(ladder):
+    def interrupted(**_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gpupack.packing.cpsat.improve_by_assignment", interrupted)
+    monkeypatch.setattr("gpupack.packing.warm_up.kernels_are_ready", interrupted)
     problem = hard_problem()
 
     check_result(problem, solve(problem, num_workers=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from gpupack.packing.canonical import merge_bins
@@ -18,8 +19,8 @@ MAX_VARIABLES = 200_000
 """Item types × bins beyond which the model would not fit into the time limit."""
 
 
-def improve_by_assignment(ladder: Ladder) -> None:
-    """Look for fewer bins, or a proof that there are none, until the deadline.
+def improve_by_assignment(ladder: Ladder, *, time_limit_s: float = math.inf) -> None:
+    """Look for fewer bins, or a proof that there are none, until the time is up.
 
     Variables count the copies of each item type in each bin; bins are ordered
     by use and by first load, mutually conflicting items are fixed to bins, and
@@ -32,7 +33,7 @@ def improve_by_assignment(ladder: Ladder) -> None:
     model = AssignmentModel(problem, num_bins, ladder.bound)
     model.add_hint(ladder.bins)
     status = model.solve(
-        time_limit_s=ladder.remaining_s,
+        time_limit_s=min(time_limit_s, ladder.remaining_s),
         seed=ladder.seed,
         num_workers=ladder.num_workers,
     )

@@ -21,6 +21,7 @@ class Ladder:
     Args:
         problem: The canonical problem.
         deadline: On the clock of ``time.perf_counter``.
+        time_limit_s: The whole time given.
         max_bins: Stop as soon as it is known whether this many bins do.
         seed: For every random choice.
         num_workers: Threads a rung may use.
@@ -31,12 +32,14 @@ class Ladder:
         problem: PackingProblem,
         *,
         deadline: float,
+        time_limit_s: float,
         max_bins: int | None,
         seed: int,
         num_workers: int,
     ) -> None:
         self.problem = problem
         self.deadline = deadline
+        self.time_limit_s = time_limit_s
         self.max_bins = max_bins
         self.seed = seed
         self.num_workers = num_workers

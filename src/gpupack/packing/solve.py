@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gpupack.errors import CheckError, InvalidInputError
-from gpupack.packing import bounds, cpsat, heuristics, small_search
+from gpupack.packing import bounds, cpsat, heuristics, small_search, warm_up
 from gpupack.packing.canonical import canonicalize
 from gpupack.packing.check import check_packing, check_result
 from gpupack.packing.ladder import Ladder
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from gpupack.packing.problem import PackingProblem
     from gpupack.packing.solution import Bin
 
+SMALL_FOR_CPSAT = 120
+"""Items up to which CP-SAT's assignment model is worth trying first."""
+KERNEL_LOAD_S = 0.8
+"""Loading kernels that were compiled before takes less than this."""
+KERNEL_CHECK_S = 2.0
+"""How often to look whether kernels being compiled are ready."""
 SMALL_SEARCH_NODES = 20_000
 """Nodes for the search of small problems: about 50 ms at most."""
 
@@ -65,6 +71,7 @@ def solve(
     ladder = Ladder(
         canonical.problem,
         deadline=started + time_limit_s,
+        time_limit_s=time_limit_s,
         max_bins=max_bins,
         seed=seed,
         num_workers=num_workers or os.cpu_count() or 1,
@@ -103,12 +110,35 @@ def climb(ladder: Ladder) -> None:
         if problem.num_items <= small_search.MAX_ITEMS:
             with ladder.rung("small search"):
                 _search_small(ladder)
+        if not ladder.is_closed and ladder.remaining_s > 0:
+            _wait_for_kernels(ladder)
+        if not ladder.is_closed and warm_up.kernels_are_ready(wait_s=0):
+            # Imports numba, which small problems should not wait for.
+            from gpupack.packing.pattern_ladder import climb_patterns
+
+            climb_patterns(ladder)
         if ladder.is_closed or ladder.remaining_s == 0:
             return
         with ladder.rung("CP-SAT"):
             cpsat.improve_by_assignment(ladder)
     except KeyboardInterrupt:
         return
+
+
+def _wait_for_kernels(ladder: Ladder) -> None:
+    """Wait for the compiled kernels, a small problem with CP-SAT at work.
+
+    With one worker it only waits, so that the answer does not depend on what
+    was compiled before.
+    """
+    is_small = ladder.problem.num_items <= SMALL_FOR_CPSAT and ladder.num_workers > 1
+    patience = KERNEL_LOAD_S if is_small else ladder.remaining_s
+    with ladder.rung("kernels"):
+        ready = warm_up.kernels_are_ready(wait_s=min(patience, ladder.remaining_s))
+    while not ready and not ladder.is_closed and ladder.remaining_s > 0:
+        with ladder.rung("CP-SAT"):
+            cpsat.improve_by_assignment(ladder, time_limit_s=KERNEL_CHECK_S)
+        ready = warm_up.kernels_are_ready(wait_s=0)
 
 
 def _search_small(ladder: Ladder) -> None:

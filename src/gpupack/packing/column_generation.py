@@ -1,0 +1,110 @@
+"""Column generation: the linear program over all fillings of a bin, by demand.
+
+The pattern formulation of Gilmore and Gomory (1961): ``simplex`` solves it over
+the patterns known, ``pricing`` finds patterns that it lacks. What is wanted is
+the rounded-up bound, not the last digits of the optimum. So exact pricing only
+asks whether any filling is worth more than (value of the duals) ÷ (best bound):
+if none is, Farley's bound rises to the next integer. That threshold lies above
+1 whenever the bound has not been reached yet, which cuts the search by orders
+of magnitude against looking for negative reduced costs.
+
+References:
+    Gilmore and Gomory, "A linear programming approach to the cutting-stock
+    problem", Operations Research 9, 1961.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpupack.packing.conflicts import max_copies
+from gpupack.packing.pricing import Pricer, farley_bound, round_to_grid
+from gpupack.packing.simplex import Master
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gpupack.packing.ladder import Ladder
+    from gpupack.packing.simplex import Pattern
+    from gpupack.packing.solution import Bin
+
+QUICK_NODES = 500
+"""Search nodes per filling while quick pricing still finds columns."""
+THOROUGH_NODES = 20_000
+EXACT_NODES = 2_000_000
+"""Search nodes per exact pricing between looks at the clock."""
+INTEGRAL = 1e-6
+
+
+class ColumnGeneration:
+    """Patterns, duals and bounds of one problem, kept from rung to rung.
+
+    Args:
+        ladder: Whose problem, clock, packing and bound to use.
+    """
+
+    def __init__(self, ladder: Ladder) -> None:
+        self.ladder = ladder
+        problem = ladder.problem
+        self.rng = np.random.default_rng(ladder.seed)
+        self.demand: NDArray[np.int64] = problem.counts
+        self.max_copies = max_copies(problem)
+        self.master = Master(self.demand, self.max_copies, self.rng)
+        self.pricer = Pricer(problem.sizes, problem.capacities)
+        self.is_exact = True
+        """False once an exact pricing was given up: the bound may not be the best."""
+
+    def learn(self, bins: tuple[Bin, ...]) -> None:
+        """Add the fillings of a packing to the patterns."""
+        self.master.add(one_bin.counts for one_bin in bins)
+
+    def raise_bound(self) -> None:
+        """Add patterns until the linear program cannot raise the bound further."""
+        ladder = self.ladder
+        while not ladder.is_closed and ladder.remaining_s > 0:
+            self.master.optimize()
+            if self.master.value <= ladder.bound + INTEGRAL:
+                return
+            if self.add_columns(self.demand, node_limit=QUICK_NODES):
+                continue
+            if not self._price_exactly():
+                return
+
+    def add_columns(self, supply: NDArray[np.int64], *, node_limit: int) -> int:
+        """Price quickly at the current duals; return how many patterns were new."""
+        duals = round_to_grid(self.master.duals)
+        return self.master.add(
+            self.pricer.price_many(duals, supply, node_limit=node_limit)
+        )
+
+    def _price_exactly(self) -> bool:
+        """Raise the bound by proof, or add columns; False if neither was possible."""
+        ladder = self.ladder
+        duals = round_to_grid(self.master.duals)
+        value = float(duals @ self.demand)
+        # No filling above this threshold: Farley's bound exceeds the bound known.
+        threshold = value / ladder.bound * (1 - 1e-9) - 2e-7 if ladder.bound else 2.0
+        threshold = max(threshold, 1 + 1e-6)
+        node_limit = THOROUGH_NODES
+        while True:
+            result = self.pricer.price(
+                duals, self.demand, threshold=threshold, node_limit=node_limit
+            )
+            if self.master.add(result.patterns):
+                return True
+            if math.isfinite(result.upper_bound):
+                bound = farley_bound(duals, self.demand, result.upper_bound)
+                return ladder.raise_bound(math.ceil(bound - 1e-9))
+            if ladder.remaining_s < ladder.time_limit_s * 0.5 or node_limit > 3e7:
+                self.is_exact = False
+                return False
+            node_limit = min(10 * node_limit, 10 * EXACT_NODES)
+
+    def to_packing(self, patterns: dict[Pattern, int]) -> tuple[Bin, ...]:
+        """Return the packing that patterns covering the demand contain."""
+        from gpupack.packing.patterns import drop_surplus
+
+        return drop_surplus(patterns, self.demand)

@@ -1,0 +1,158 @@
+"""Pivots of the revised simplex method on a dense inverse (see ``simplex``)."""
+
+import numpy as np
+
+from gpupack.packing.kernels.compile import kernel
+
+
+@kernel
+def _pivot(
+    inverse, values, basis, duals, in_basis, alpha, leaving, entering, reduced_cost
+):
+    num_rows = len(values)
+    step = values[leaving] / alpha[leaving]
+    for row in range(num_rows):
+        values[row] -= step * alpha[row]
+    values[leaving] = step
+    pivot = alpha[leaving]
+    for row in range(num_rows):
+        factor = inverse[row, leaving]
+        if factor != 0.0:
+            factor /= pivot
+            for other in range(num_rows):
+                inverse[row, other] -= factor * alpha[other]
+            inverse[row, leaving] = factor
+            duals[row] += reduced_cost * factor
+    if basis[leaving] >= 0:
+        in_basis[basis[leaving]] = False
+    basis[leaving] = entering
+    if entering >= 0:
+        in_basis[entering] = True
+
+
+@kernel
+def _direction(inverse, starts, rows, column_values, entering, alpha):
+    num_rows = len(alpha)
+    if entering < 0:
+        row = -1 - entering
+        for other in range(num_rows):
+            alpha[other] = -inverse[row, other]
+        return
+    alpha[:] = 0.0
+    for at in range(starts[entering], starts[entering + 1]):
+        row, count = rows[at], column_values[at]
+        for other in range(num_rows):
+            alpha[other] += count * inverse[row, other]
+
+
+@kernel
+def pivot_primal(
+    inverse,
+    values,
+    basis,
+    duals,
+    starts,
+    rows,
+    column_values,
+    num_columns,
+    in_basis,
+    max_pivots,
+):
+    """Pivot while a column prices out; return (optimal, pivots)."""
+    num_rows = len(values)
+    alpha = np.empty(num_rows)
+    for pivots in range(max_pivots):
+        lowest, entering, found = -1e-9, 0, False
+        for column in range(num_columns):
+            if in_basis[column]:
+                continue
+            reduced_cost = 1.0
+            for at in range(starts[column], starts[column + 1]):
+                reduced_cost -= duals[rows[at]] * column_values[at]
+            if reduced_cost < lowest:
+                lowest, entering, found = reduced_cost, column, True
+        for row in range(num_rows):
+            if duals[row] < lowest:
+                lowest, entering, found = duals[row], -1 - row, True
+        if not found:
+            return True, pivots
+        _direction(inverse, starts, rows, column_values, entering, alpha)
+        limit = np.inf
+        for row in range(num_rows):
+            if alpha[row] > 1e-9:
+                limit = min(limit, (max(values[row], 0.0) + 1e-10) / alpha[row])
+        leaving, largest = -1, 0.0
+        for row in range(num_rows):
+            admissible = max(values[row], 0.0) <= limit * alpha[row]
+            if alpha[row] > 1e-9 and admissible and alpha[row] > largest:
+                leaving, largest = row, alpha[row]
+        if leaving < 0:
+            return True, pivots
+        values[leaving] = max(values[leaving], 0.0)
+        _pivot(
+            inverse, values, basis, duals, in_basis, alpha, leaving, entering, lowest
+        )
+    return False, max_pivots
+
+
+@kernel
+def pivot_dual(
+    inverse,
+    values,
+    basis,
+    duals,
+    starts,
+    rows,
+    column_values,
+    num_columns,
+    in_basis,
+    max_pivots,
+):
+    """Pivot until no basic value is negative; return (feasible, pivots)."""
+    num_rows = len(values)
+    alpha = np.empty(num_rows)
+    for pivots in range(max_pivots):
+        leaving = np.argmin(values)
+        if values[leaving] >= -1e-9:
+            return True, pivots
+        best_ratio, best_size, entering, entering_cost = np.inf, 0.0, 0, 0.0
+        found = False
+        for column in range(num_columns):
+            if in_basis[column]:
+                continue
+            reduced_cost, size = 1.0, 0.0
+            for at in range(starts[column], starts[column + 1]):
+                reduced_cost -= duals[rows[at]] * column_values[at]
+                size -= inverse[rows[at], leaving] * column_values[at]
+            if size > 1e-9:
+                ratio = max(reduced_cost, 0.0) / size
+                if ratio < best_ratio - 1e-12 or (
+                    ratio < best_ratio + 1e-12 and size > best_size
+                ):
+                    best_ratio, best_size, found = ratio, size, True
+                    entering, entering_cost = column, reduced_cost
+        for row in range(num_rows):
+            size = inverse[row, leaving]
+            if size > 1e-9:
+                ratio = max(duals[row], 0.0) / size
+                if ratio < best_ratio - 1e-12 or (
+                    ratio < best_ratio + 1e-12 and size > best_size
+                ):
+                    best_ratio, best_size, found = ratio, size, True
+                    entering, entering_cost = -1 - row, duals[row]
+        if not found:
+            values[leaving] = 0.0
+            continue
+        _direction(inverse, starts, rows, column_values, entering, alpha)
+        _pivot(
+            inverse,
+            values,
+            basis,
+            duals,
+            in_basis,
+            alpha,
+            leaving,
+            entering,
+            entering_cost,
+        )
+    return False, max_pivots

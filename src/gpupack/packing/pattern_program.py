@@ -1,0 +1,131 @@
+"""The restricted master as an integer program: choose among known patterns.
+
+With every pattern that a packing into K bins can use at hand, its answer is a
+proof: such a pattern's reduced cost is at most K minus the value of the duals
+(scaled to be dual feasible), and only maximal patterns matter when items may be
+covered more than once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpupack.packing.pricing import round_to_grid
+
+if TYPE_CHECKING:
+    from gpupack.packing.column_generation import ColumnGeneration
+    from gpupack.packing.simplex import Pattern
+
+MAX_PATTERNS = 60_000
+ENUMERATION_NODES = 20_000_000
+
+
+def close_gap(
+    generation: ColumnGeneration, *, max_patterns: int, effort: float
+) -> None:
+    """Look for a packing that meets the bound, among all useful patterns if few.
+
+    Args:
+        generation: The patterns and duals so far.
+        max_patterns: If more are useful, the patterns known have to do.
+        effort: CP-SAT's deterministic time to spend, about seconds.
+    """
+    ladder = generation.ladder
+    target = ladder.bound
+    generation.master.optimize()
+    patterns = enumerate_useful(
+        generation, target, max_patterns=min(max_patterns, MAX_PATTERNS)
+    )
+    if ladder.remaining_s < 0.02:
+        return
+    status = solve_patterns(
+        generation,
+        generation.master.patterns if patterns is None else patterns,
+        target,
+        effort=effort if patterns is None else 10 * effort,
+    )
+    if patterns is not None and status == "NONE":
+        ladder.raise_bound(target + 1)
+
+
+def enumerate_useful(
+    generation: ColumnGeneration, num_bins: int, *, max_patterns: int = MAX_PATTERNS
+) -> list[Pattern] | None:
+    """Return all maximal patterns that a packing into ``num_bins`` can need.
+
+    Let π be duals with every filling worth at most 1. A packing into K bins
+    covers the demand b, so Σ_bins (1 − π·a) ≤ K − π·b, and no bin's reduced cost
+    1 − π·a exceeds the right-hand side.
+
+    Returns:
+        None if they are too many to list.
+    """
+    duals = round_to_grid(generation.master.duals)
+    result = generation.pricer.price(
+        duals, generation.demand, node_limit=ENUMERATION_NODES
+    )
+    if not math.isfinite(result.upper_bound):
+        return None
+    generation.master.add(result.patterns)
+    duals = round_to_grid(duals / max(1.0, result.upper_bound))
+    gap = num_bins - float(duals @ generation.demand)
+    return generation.pricer.enumerate_maximal(
+        duals,
+        np.minimum(generation.demand, generation.max_copies),
+        threshold=1.0 - gap - 1e-6,
+        node_limit=ENUMERATION_NODES,
+        max_patterns=max_patterns,
+    )
+
+
+def solve_patterns(
+    generation: ColumnGeneration,
+    patterns: list[Pattern],
+    num_bins: int,
+    *,
+    effort: float,
+) -> str:
+    """Look for a cover by at most ``num_bins`` of the patterns.
+
+    Returns:
+        "FOUND" (and the ladder has it), "NONE" if there is none, or "UNKNOWN".
+    """
+    from ortools.sat.python import cp_model
+
+    ladder = generation.ladder
+    demand = generation.demand.tolist()
+    model = cp_model.CpModel()
+    uses = []
+    covers: list[list[tuple[int, cp_model.IntVar]]] = [[] for _ in demand]
+    for number, pattern in enumerate(patterns):
+        most = max(-(-demand[item] // count) for item, count in pattern)
+        use = model.new_int_var(0, min(most, num_bins), f"p{number}")
+        uses.append(use)
+        for item, count in pattern:
+            covers[item].append((count, use))
+    for needed, terms in zip(demand, covers, strict=True):
+        if not terms:
+            return "NONE"
+        model.add(sum(count * use for count, use in terms) >= needed)
+    model.add(sum(uses) <= num_bins)
+    solver = cp_model.CpSolver()
+    solver.parameters.max_time_in_seconds = ladder.remaining_s
+    solver.parameters.max_deterministic_time = effort
+    solver.parameters.random_seed = ladder.seed
+    solver.parameters.num_workers = ladder.num_workers
+    solver.parameters.linearization_level = 2
+    status = solver.status_name(solver.solve(model))
+    if status in {"OPTIMAL", "FEASIBLE"}:
+        chosen = {
+            pattern: int(solver.value(use))
+            for pattern, use in zip(patterns, uses, strict=True)
+            if solver.value(use)
+        }
+        ladder.offer(generation.to_packing(chosen))
+        return "FOUND"
+    if status == "INFEASIBLE":
+        return "NONE"
+    return "UNKNOWN"

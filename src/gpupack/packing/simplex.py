@@ -1,0 +1,184 @@
+"""The restricted master: a covering linear program that grows by columns.
+
+    minimize Σ x_p   subject to   Σ_p a_ip x_p ≥ b_i for every item type i,  x ≥ 0
+
+A revised simplex method on a dense basis inverse, kept between calls: added
+columns leave it primal feasible, a changed demand leaves it dual feasible, so
+either needs a few pivots only. Its answers are trusted for quality alone:
+every bound is computed from its duals by exact pricing (see ``pricing``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpupack.packing.kernels import simplex as kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    Pattern = tuple[tuple[int, int], ...]
+
+TOLERANCE = 1e-9
+REFACTOR_EVERY = 400
+"""Pivots after which the inverse is computed afresh."""
+
+
+class Master:
+    """Patterns so far, and the linear program over them.
+
+    Args:
+        demand: Copies of each item type to cover, shape (types,), ≥ 0.
+        max_copies: Copies of each type that one bin can hold.
+        rng: For the perturbation of the demand, which breaks ties among pivots.
+    """
+
+    def __init__(
+        self,
+        demand: NDArray[np.int64],
+        max_copies: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> None:
+        self.num_rows = len(demand)
+        self._perturbation = rng.uniform(0.5, 1.0, self.num_rows) * 1e-6
+        self._starts = np.zeros(1024, dtype=np.int64)
+        self._rows = np.zeros(8192, dtype=np.int64)
+        self._values = np.zeros(8192)
+        self._in_basis = np.zeros(1023, dtype=np.bool_)
+        self.patterns: list[Pattern] = []
+        self._known: set[Pattern] = set()
+        self._pivots = 0
+        self.add(
+            ((item, int(copies)),) for item, copies in enumerate(max_copies.tolist())
+        )
+        self.basis = np.arange(self.num_rows)
+        self._in_basis[: self.num_rows] = True
+        self.demand = demand.astype(np.float64)
+        self._refactor()
+
+    @property
+    def num_columns(self) -> int:
+        """Number of patterns."""
+        return len(self.patterns)
+
+    def add(self, patterns: Iterable[Pattern]) -> int:
+        """Add patterns that are new; return how many were."""
+        added = 0
+        for pattern in patterns:
+            if pattern in self._known:
+                continue
+            self._known.add(pattern)
+            column, start = self.num_columns, int(self._starts[self.num_columns])
+            end = start + len(pattern)
+            if column + 2 > len(self._starts):
+                self._starts = np.resize(self._starts, 2 * len(self._starts))
+                grown = np.zeros(len(self._starts) - 1, dtype=np.bool_)
+                grown[:column] = self._in_basis[:column]
+                self._in_basis = grown
+            while end > len(self._rows):
+                self._rows = np.resize(self._rows, 2 * len(self._rows))
+                self._values = np.resize(self._values, 2 * len(self._values))
+            for offset, (item, count) in enumerate(pattern):
+                self._rows[start + offset] = item
+                self._values[start + offset] = count
+            self._starts[column + 1] = end
+            self.patterns.append(pattern)
+            added += 1
+        return added
+
+    def optimize(self, *, max_pivots: int = 100_000) -> bool:
+        """Pivot until no pattern prices out; False if ``max_pivots`` ended it."""
+        left = max_pivots
+        while left > 0:
+            done, pivots = kernels.pivot_primal(
+                self._inverse,
+                self._primal_values,
+                self.basis,
+                self._duals,
+                self._starts,
+                self._rows,
+                self._values,
+                self.num_columns,
+                self._in_basis,
+                min(REFACTOR_EVERY - self._pivots, left),
+            )
+            self._pivots += pivots
+            left -= max(pivots, 1)
+            if done:
+                return True
+            if self._pivots >= REFACTOR_EVERY:
+                self._refactor()
+        return False
+
+    def set_demand(self, demand: NDArray[np.int64]) -> None:
+        """Change the demand and restore feasibility by dual pivots."""
+        self.demand = demand.astype(np.float64)
+        self._set_primal_values()
+        for _ in range(50):
+            done, pivots = kernels.pivot_dual(
+                self._inverse,
+                self._primal_values,
+                self.basis,
+                self._duals,
+                self._starts,
+                self._rows,
+                self._values,
+                self.num_columns,
+                self._in_basis,
+                REFACTOR_EVERY - self._pivots,
+            )
+            self._pivots += pivots
+            if done:
+                return
+            if self._pivots >= REFACTOR_EVERY:
+                self._refactor()
+        self.restart()
+
+    def restart(self) -> None:
+        """Go back to the basis of one pattern per item type."""
+        self._in_basis[:] = False
+        self.basis = np.arange(self.num_rows)
+        self._in_basis[: self.num_rows] = True
+        self._refactor()
+
+    @property
+    def duals(self) -> NDArray[np.float64]:
+        """Value of one copy of each item type, ≥ 0."""
+        duals: NDArray[np.float64] = np.maximum(self._duals, 0.0)
+        return duals
+
+    @property
+    def value(self) -> float:
+        """Objective of the current basis."""
+        return float(self._duals @ self.demand)
+
+    def solution(self) -> list[tuple[int, float]]:
+        """Return the patterns in use: (column, how many bins)."""
+        return sorted(
+            (int(column), float(value))
+            for column, value in zip(self.basis, self._primal_values, strict=True)
+            if column >= 0 and value > 1e-7
+        )
+
+    def _refactor(self) -> None:
+        matrix = np.zeros((self.num_rows, self.num_rows))
+        for position, column in enumerate(self.basis.tolist()):
+            if column < 0:
+                matrix[-1 - column, position] = -1.0
+            else:
+                start, end = self._starts[column : column + 2]
+                matrix[self._rows[start:end], position] = self._values[start:end]
+        # Row k of the array is column k of the inverse: both updates then run
+        # along rows.
+        self._inverse = np.ascontiguousarray(np.linalg.inv(matrix).T)
+        self._duals = self._inverse @ (self.basis >= 0).astype(np.float64)
+        self._set_primal_values()
+        self._pivots = 0
+
+    def _set_primal_values(self) -> None:
+        perturbed = np.where(self.demand > 0, self.demand + self._perturbation, 0.0)
+        self._primal_values = perturbed @ self._inverse
