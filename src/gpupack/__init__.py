@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gpupack.placement import Placement
     from gpupack.planning.place import place
     from gpupack.profile_set import ProfileSet
+    from gpupack.profiling.sweep import profile
     from gpupack.records.environment import Environment
     from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom
     from gpupack.records.placement import Assignment, GpuPlacement
@@ -54,6 +55,7 @@ _HOME = {
     "StoreError": "gpupack.errors",
     "load_example": "gpupack.examples",
     "place": "gpupack.planning.place",
+    "profile": "gpupack.profiling.sweep",
     "read_placement": "gpupack.store",
     "read_profiles": "gpupack.importers.reader",
     "write_placement": "gpupack.store",
@@ -80,6 +82,7 @@ __all__ = [
     "StoreError",
     "load_example",
     "place",
+    "profile",
     "read_placement",
     "read_profiles",
     "write_placement",

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import gpupack
-from gpupack.cli import demo, place, report
+from gpupack.cli import demo, place, profile, report, server
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
 
@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 app.command("place")(place.place_command)
 app.command("report")(report.report_command)
+app.command("profile")(profile.profile_command)
+app.add_typer(server.app, name="server")
 app.command("demo")(demo.demo_command)
 
 

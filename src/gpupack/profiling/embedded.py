@@ -290,7 +290,7 @@ class EmbeddedServer:
             f"--backend-directory={backends}",
             "--model-control-mode=explicit",
             "--disable-auto-complete-config",
-            "--exit-timeout-secs=2",
+            "--exit-timeout-secs=1",
             # A killed server leaves its shared memory behind: named so that stop() can
             # tell it from others'.
             f"--backend-config=python,shm-region-prefix-name={self._folder.name}-",

@@ -201,8 +201,8 @@ def measure_together(
             for index, load in enumerate(loads)
         ]
         sampler = stack.enter_context(device.sampler())
-        # Models that are prepared but not measured would still load the server.
-        stack.callback(_stop_quietly, driven)
+        # After an error, the loops end at once: nothing they have is still wanted.
+        stack.push(lambda kind, *_: _abandon(driven) if kind is not None else None)
         for model in driven:
             model.start()
         _warm_up(driven, chosen, kind)
@@ -341,9 +341,6 @@ def _stop(driven: Sequence[DrivenModel]) -> None:
             ) from err
 
 
-def _stop_quietly(driven: Sequence[DrivenModel]) -> None:
+def _abandon(driven: Sequence[DrivenModel]) -> None:
     for model in driven:
-        try:
-            model.process.stop()
-        except ServerError:
-            model.process.close()
+        model.process.close()

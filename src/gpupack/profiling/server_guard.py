@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 
-GRACE_S = 3.0
+GRACE_S = 2.5
 """How long a server may take to exit by itself before it is killed."""
 
 

@@ -1,0 +1,281 @@
+"""``gpupack profile``: measure models on a Triton server."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpupack.cli.console import print_error, print_warning
+from gpupack.cli.progress import progress_bar
+from gpupack.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from gpupack.profile_set import ProfileSet
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def profile_command(
+    *,
+    model_repository: Annotated[
+        Path | None,
+        typer.Option(help="Folder of models, for the embedded server."),
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(help="Names, such as a,b; the whole repository if left out."),
+    ] = None,
+    batch: Annotated[
+        str, typer.Option(help="Batch sizes: inputs per request.")
+    ] = "1,2,4",
+    concurrency: Annotated[
+        str, typer.Option(help="Concurrencies: requests kept in flight.")
+    ] = "1,2,4",
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="A running Triton: http://, https://, grpc:// or grpcs://HOST:PORT."
+        ),
+    ] = None,
+    embedded: Annotated[
+        bool,
+        typer.Option(
+            "--embedded", help="Start a Triton of our own (the default without --url)."
+        ),
+    ] = False,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the records, one JSON line each, as they come; the same "
+            "command goes on where it was stopped."
+        ),
+    ] = None,
+    export_path: Annotated[
+        Path | None, typer.Option(help="Folder for the three CSV tables.")
+    ] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            help="GPU to measure on: index, GPU:MIG indices, UUID, or host; for a "
+            "server on another host the name of its GPU type."
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse when other processes use the GPU."),
+    ] = False,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Sizes of a dynamic input, without the batch: NAME:3,224,224, or "
+            "MODEL/NAME:…; repeat for several."
+        ),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Real inputs: FILE.npz for every model, or MODEL=FILE.npz; repeat."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="For random inputs.")] = 0,
+    stability: Annotated[
+        str,
+        typer.Option(
+            help="When a point is done: confidence (interval of the throughput), or "
+            "three_windows (perf_analyzer's rule)."
+        ),
+    ] = "confidence",
+    precision: Annotated[
+        float,
+        typer.Option(help="Half-width of the 95 % interval asked for, in percent."),
+    ] = 2.0,
+    percentile: Annotated[
+        float,
+        typer.Option(help="Measure enough requests for this latency percentile."),
+    ] = 95.0,
+    min_seconds: Annotated[
+        float | None, typer.Option(help="Measure each point at least so long.")
+    ] = None,
+    max_seconds: Annotated[
+        float, typer.Option(help="Measure each point at most so long.")
+    ] = 10.0,
+    warm_up: Annotated[
+        float | None, typer.Option(help="Seconds to drive a model before measuring.")
+    ] = None,
+    window_seconds: Annotated[
+        float, typer.Option(help="For three_windows: length of a window.")
+    ] = 5.0,
+    window_requests: Annotated[
+        int | None, typer.Option(help="For three_windows: requests per window instead.")
+    ] = None,
+    request_timeout: Annotated[
+        float, typer.Option(help="Seconds one request may take.")
+    ] = 30.0,
+    load_timeout: Annotated[
+        float, typer.Option(help="Seconds a model may take to load.")
+    ] = 120.0,
+    server_python: Annotated[
+        Path | None,
+        typer.Option(help="Python that the embedded server runs models in."),
+    ] = None,
+    server_root: Annotated[
+        Path | None,
+        typer.Option(help="An unpacked nvidia-pytriton wheel, instead of our own."),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Certificates to trust (PEM).")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="The client's own certificate (PEM).")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
+    tls_insecure: Annotated[
+        bool, typer.Option("--tls-insecure", help="Trust any certificate (HTTPS).")
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Measure again what failed before."),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")
+    ] = False,
+) -> None:
+    """Measure each model alone, at every batch size × concurrency.
+
+    Exit codes: 0 done (failed load points are listed), 2 bad input, 130 interrupted.
+    """
+    from gpupack.profiling.measure import MeasureOptions
+    from gpupack.profiling.server_url import TlsOptions
+    from gpupack.profiling.sweep import InputOptions, profile
+    from gpupack.profiling.sweep_store import INPUTS_STAGE
+
+    if url is not None and (embedded or model_repository is not None):
+        raise InvalidInputError(
+            "--url names a running server, with a repository of its own: leave out "
+            "--embedded and --model-repository"
+        )
+    try:
+        with progress_bar(quiet=quiet) as bar:
+            profiles = profile(
+                _names(models),
+                server=url,
+                model_repository=model_repository,
+                batch_sizes=_counts("--batch", batch),
+                concurrency=_counts("--concurrency", concurrency),
+                gpus=gpu,
+                store=store,
+                export_path=export_path,
+                strict=strict,
+                options=MeasureOptions(
+                    stopping_rule=stability,
+                    half_width_ratio=precision / 100,
+                    percentile=percentile,
+                    min_duration_s=min_seconds,
+                    max_duration_s=max_seconds,
+                    window_s=window_seconds,
+                    window_requests=window_requests,
+                    warm_up_s=warm_up,
+                    request_timeout_s=request_timeout,
+                ),
+                inputs=InputOptions(
+                    shapes=_shapes(shape or []), data=_data(data or []), seed=seed
+                ),
+                tls=TlsOptions(
+                    ca_path=tls_ca,
+                    certificate_path=tls_cert,
+                    key_path=tls_key,
+                    verify=not tls_insecure,
+                ),
+                server_python=server_python,
+                server_root=server_root,
+                load_timeout_s=load_timeout,
+                retry_failed=retry_failed,
+                command=shlex.join(["gpupack", *sys.argv[1:]]),
+                progress=bar,
+                install_progress=bar.install if bar is not None else None,
+            )
+    except KeyboardInterrupt:
+        if store is None:
+            raise
+        print_error(
+            f"interrupted; every finished load point is in {store}: run the same "
+            "command again to go on"
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    _show(profiles, store=store, export_path=export_path, quiet=quiet)
+    if any(failure.stage == INPUTS_STAGE for failure in profiles.failures):
+        raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _show(
+    profiles: ProfileSet, *, store: Path | None, export_path: Path | None, quiet: bool
+) -> None:
+    if not quiet:
+        typer.echo(str(profiles))
+        for path in (store, export_path):
+            if path is not None:
+                typer.echo(f"written to {path}")
+    for warning in sorted({text for one in profiles.records for text in one.warnings}):
+        concerned = [
+            f"{one.model_name} {one.load_point}"
+            for one in profiles.records
+            if warning in one.warnings
+        ]
+        print_warning(f"{', '.join(concerned)}: {warning}")
+    for failure in profiles.failures:
+        print_warning(
+            f"{failure.model_name} {failure.load_point} failed ({failure.stage}): "
+            f"{failure.message}"
+        )
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InvalidInputError("--models: name at least one, such as a,b")
+    return names
+
+
+def _counts(option: str, text: str) -> list[int]:
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError as err:
+        raise InvalidInputError(
+            f"{option} {text!r}: give whole numbers with commas, such as 1,2,4"
+        ) from err
+    if min(counts) < 1:
+        raise InvalidInputError(f"{option} {text!r}: every number is at least 1")
+    return counts
+
+
+def _shapes(options: list[str]) -> dict[str, list[int]]:
+    shapes = {}
+    for option in options:
+        name, colon, sizes = option.rpartition(":")
+        try:
+            shape = [int(size) for size in sizes.split(",")]
+        except ValueError:
+            shape = []
+        if not colon or not name or not shape or min(shape) < 1:
+            raise InvalidInputError(
+                f"--shape {option!r}: give NAME:SIZES, such as image:3,224,224"
+            )
+        shapes[name] = shape
+    return shapes
+
+
+def _data(options: list[str]) -> dict[str, Path]:
+    files = {}
+    for option in options:
+        model_name, _, path = option.rpartition("=")
+        if not Path(path).is_file():
+            raise InvalidInputError(f"--data {option!r}: there is no file {path!r}")
+        files[model_name] = Path(path)
+    return files

@@ -1,0 +1,102 @@
+"""Progress bars for what takes longer than a second, on standard error."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from gpupack.cli.console import errors
+from gpupack.records.profile import FailedLoadPoint, ProfileRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SPEED_PERIOD_S = 120.0
+"""The time left is estimated from the load points of the last two minutes."""
+
+
+class ProgressBar:
+    """One bar for the installation of the server and the sweep that follows."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+        self._install_task: TaskID | None = None
+
+    def install(self, step: int, num_steps: int, text: str) -> None:
+        """Show an installation's step."""
+        if self._install_task is None:
+            self._install_task = self._progress.add_task("server", total=num_steps)
+        self._progress.update(
+            self._install_task, completed=step, description=f"server: {text}"
+        )
+
+    def begin(self, num_points: int, num_finished: int) -> None:
+        """See ``SweepProgress``."""
+        self._task = self._progress.add_task(
+            "starting", total=num_points, completed=num_finished
+        )
+
+    def working(self, text: str) -> None:
+        """See ``SweepProgress``."""
+        if self._task is not None:
+            self._progress.update(self._task, description=text)
+
+    def finished(self, outcome: ProfileRecord | FailedLoadPoint) -> None:
+        """See ``SweepProgress``."""
+        if self._task is not None:
+            self._progress.advance(self._task)
+        self._progress.console.print(describe(outcome), markup=False)
+
+
+def describe(outcome: ProfileRecord | FailedLoadPoint) -> str:
+    """Return one line on a load point that is done."""
+    where = f"{outcome.model_name} {outcome.load_point}"
+    if isinstance(outcome, FailedLoadPoint):
+        first_line = outcome.message.splitlines()[0] if outcome.message else ""
+        return f"{where}: failed ({outcome.stage}): {first_line}"
+    if outcome.throughput_infer_per_sec is None:
+        return f"{where}: no throughput"
+    width = (
+        f" ±{100 * outcome.throughput_ci_ratio:.1f} %"
+        if outcome.throughput_ci_ratio is not None
+        else ""
+    )
+    unstable = "" if outcome.is_stable else ", not stable"
+    limited = ", limited by the client" if outcome.is_client_limited else ""
+    return (
+        f"{where}: {outcome.throughput_infer_per_sec:.1f} infer/s{width}"
+        f"{unstable}{limited}"
+    )
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[ProgressBar | None]:
+    """Yield a bar on standard error; None when quiet."""
+    if quiet:
+        yield None
+        return
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+        speed_estimate_period=_SPEED_PERIOD_S,
+    ) as progress:
+        yield ProgressBar(progress)

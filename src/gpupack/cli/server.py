@@ -1,0 +1,72 @@
+"""``gpupack server``: the embedded Triton in the user's cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpupack.cli.progress import progress_bar
+
+app = typer.Typer(
+    help="Install, show or remove the embedded Triton server.", no_args_is_help=True
+)
+
+
+@app.command("install")
+def install_command(
+    *,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(help="The nvidia-pytriton wheel; fetched from PyPI otherwise."),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar.")
+    ] = False,
+) -> None:
+    """Install the server into an environment of its own in the user's cache."""
+    from gpupack.profiling.installation import install_server, installation_folder
+
+    with progress_bar(quiet=quiet) as bar:
+        install_server(wheel=wheel, progress=bar.install if bar is not None else None)
+    if not quiet:
+        typer.echo(f"installed in {installation_folder()}")
+
+
+@app.command("info")
+def info_command() -> None:
+    """Show whether the server is installed, where, and which Python models run in."""
+    from gpupack.profiling.embedded import inspect_python
+    from gpupack.profiling.installation import (
+        PACKAGE_NAME,
+        PACKAGE_VERSION,
+        TRITON_VERSION,
+        cache_folder,
+        check_platform,
+        find_installation,
+        installation_folder,
+    )
+
+    check_platform()
+    typer.echo(f"server: Triton {TRITON_VERSION} of {PACKAGE_NAME} {PACKAGE_VERSION}")
+    typer.echo(f"folder: {installation_folder()}")
+    typer.echo(f"logs:   {cache_folder() / 'logs'}")
+    found = find_installation()
+    if found is None:
+        typer.echo("state:  not installed; run `gpupack server install`")
+        return
+    python = inspect_python(found.python)
+    typer.echo("state:  installed")
+    typer.echo(f"models: Python {python.version}, {python.executable}")
+
+
+@app.command("remove")
+def remove_command() -> None:
+    """Remove the server from the user's cache."""
+    from gpupack.profiling.installation import installation_folder, remove_server
+
+    if remove_server():
+        typer.echo(f"removed {installation_folder()}")
+    else:
+        typer.echo(f"nothing to remove in {installation_folder()}")

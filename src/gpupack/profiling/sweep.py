@@ -1,0 +1,500 @@
+"""``gpupack.profile``: every model alone, at every load point, nothing lost."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from gpupack.errors import (
+    InvalidInputError,
+    LoadPointError,
+    ServerError,
+    UnknownNameError,
+)
+from gpupack.profiling.driven_model import ModelLoad
+from gpupack.profiling.embedded import EmbeddedServer
+from gpupack.profiling.exports import write_article_tables
+from gpupack.profiling.load import LoadProcess
+from gpupack.profiling.measure import MeasureOptions, measure
+from gpupack.profiling.recording import (
+    Circumstances,
+    failed_load_point,
+    profile_record,
+    server_baseline,
+)
+from gpupack.profiling.session import ServerSession
+from gpupack.profiling.settling import wait_until_settled
+from gpupack.profiling.stability import rule_by_name
+from gpupack.profiling.sweep_store import INPUTS_STAGE, SweepStore
+from gpupack.profiling.tensors import make_inputs
+from gpupack.profiling.triton import LOAD_TIMEOUT_S, UNLOAD_TIMEOUT_S
+from gpupack.records.gpu import DeviceKind
+from gpupack.records.profile import FailedLoadPoint, LoadPoint, ProfileRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gpupack.profile_set import ProfileSet
+    from gpupack.profiling.installation import InstallProgress
+    from gpupack.profiling.server_url import TlsOptions
+    from gpupack.profiling.signature import ModelSignature
+    from gpupack.records.environment import SharingMode
+
+logger = logging.getLogger(__name__)
+
+_BASELINE_S = {DeviceKind.HOST: 0.5, DeviceKind.GPU: 2.0}
+_QUIET_S = {DeviceKind.HOST: 0.2, DeviceKind.GPU: 0.5}
+"""Memory has settled after so long without change, where the server has said that no
+model is loaded and none is being unloaded."""
+
+
+class SweepProgress(Protocol):
+    """Told how a sweep goes on."""
+
+    def begin(self, num_points: int, num_finished: int) -> None:
+        """The sweep has so many load points, of which some are in the store."""
+        ...
+
+    def working(self, text: str) -> None:
+        """What is being done now."""
+        ...
+
+    def finished(self, outcome: ProfileRecord | FailedLoadPoint) -> None:
+        """One load point is in the store."""
+        ...
+
+
+class SilentProgress:
+    """Tells nobody."""
+
+    def begin(self, num_points: int, num_finished: int) -> None:
+        """Do nothing."""
+
+    def working(self, text: str) -> None:
+        """Do nothing."""
+
+    def finished(self, outcome: ProfileRecord | FailedLoadPoint) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Where requests' data come from.
+
+    Attributes:
+        shapes: Sizes of dynamic inputs, by input name; ``model/input`` for one model.
+        data: A ``.npz`` for a model, by model name; ``""`` for all.
+        seed: For random data.
+    """
+
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    data: Mapping[str, Path] = field(default_factory=dict)
+    seed: int = 0
+
+    def shapes_of(self, signature: ModelSignature) -> dict[str, Sequence[int]]:
+        """Return the shapes that concern one model."""
+        names = {spec.name for spec in signature.inputs}
+        chosen: dict[str, Sequence[int]] = {}
+        for key, shape in self.shapes.items():
+            model_name, slash, input_name = key.rpartition("/")
+            if (slash and model_name == signature.name) or (
+                not slash and input_name in names
+            ):
+                chosen[input_name] = shape
+        return chosen
+
+    def data_of(self, model_name: str) -> Path | None:
+        """Return the data file that concerns one model."""
+        return self.data.get(model_name) or self.data.get("")
+
+
+def profile(
+    models: str | Sequence[str] | None = None,
+    *,
+    server: EmbeddedServer | str | None = None,
+    model_repository: Path | str | None = None,
+    batch_sizes: Sequence[int] = (1, 2, 4),
+    concurrency: Sequence[int] = (1, 2, 4),
+    gpus: int | str | Sequence[int | str] | None = None,
+    store: Path | str | None = None,
+    export_path: Path | str | None = None,
+    strict: bool = False,
+    options: MeasureOptions | None = None,
+    inputs: InputOptions | None = None,
+    tls: TlsOptions | None = None,
+    server_python: Path | str | None = None,
+    server_root: Path | str | None = None,
+    server_environment: Mapping[str, str] | None = None,
+    load_timeout_s: float = LOAD_TIMEOUT_S,
+    retry_failed: bool = False,
+    sharing_mode: SharingMode | None = None,
+    command: str | None = None,
+    progress: SweepProgress | None = None,
+    install_progress: InstallProgress | None = None,
+) -> ProfileSet:
+    """Measure each model alone, at every batch size × concurrency.
+
+    The server-only baseline comes first. Each load point is on the disk before the
+    next begins; the same call with the same ``store`` goes on where it was stopped.
+    A load point that fails becomes a failure in the result, and the sweep goes on.
+
+    Args:
+        models: Names of models; None takes the whole repository.
+        server: URL of a running Triton (``http://``, ``https://``, ``grpc://``,
+            ``grpcs://``) with explicit model control, or an ``EmbeddedServer``. None
+            starts an embedded one on ``model_repository``.
+        model_repository: Folder of models, for the embedded server.
+        batch_sizes: Inputs per request.
+        concurrency: Requests kept in flight.
+        gpus: The GPU to measure on: index, ``"GPU:MIG"`` indices, UUID, or ``"host"``.
+            For a server on another host, the name of its GPU type.
+        store: File to keep the records in, as they come.
+        export_path: Folder for the three CSV tables, and gpupack's own file.
+        strict: Refuse, rather than warn, when other processes use the GPU.
+        options: How well to measure, and by which stopping rule.
+        inputs: Shapes of dynamic inputs, real data, seed.
+        tls: Certificates, for ``https`` and ``grpcs``.
+        server_python: Python that models run in, for the embedded server.
+        server_root: A server tree unpacked by other means, for the embedded server.
+        server_environment: Variables for the embedded server.
+        load_timeout_s: How long a model may take to load.
+        retry_failed: Measure again what failed in an earlier run of this store.
+        sharing_mode: How processes share the GPU, if the device cannot tell.
+        command: What to note in the records as the command that measured.
+        progress: Told how the sweep goes on.
+        install_progress: Told about the installation of the embedded server.
+
+    Returns:
+        Baseline, records and failures: those of this call, and of the store.
+
+    Raises:
+        InvalidInputError: Something that was asked for cannot be; also when not one
+            load point could be measured because of what was asked for.
+        ServerError: The server cannot be started or reached.
+        StoreError: The store cannot be used; all before this point is in it.
+    """
+    points = _load_points(batch_sizes, concurrency)
+    names = _model_names(models)
+    chosen = options or MeasureOptions()
+    rule_by_name(chosen.stopping_rule)
+    gpu = _one_gpu(gpus)
+    target = _target(
+        server,
+        model_repository,
+        gpu=gpu,
+        python=server_python,
+        root=server_root,
+        environment=server_environment,
+        install_progress=install_progress,
+    )
+    with SweepStore(Path(store) if store is not None else None) as sweep_store:
+        session = ServerSession(target, gpu=gpu, tls=tls)
+        gpu_name = session.device.gpu_type.name
+        sweep_store.check_fits(names, gpu_name)
+        sweep = Sweep(
+            session,
+            sweep_store,
+            points=points,
+            options=chosen,
+            inputs=inputs or InputOptions(),
+            strict=strict,
+            load_timeout_s=load_timeout_s,
+            retry_failed=retry_failed,
+            sharing_mode=sharing_mode,
+            command=command,
+            progress=progress or SilentProgress(),
+        )
+        if names is None or sweep_store.baseline is None or sweep.has_work(names):
+            with session:
+                sweep.run(names)
+        profiles = sweep_store.profiles()
+    if export_path is not None:
+        write_article_tables(profiles, export_path)
+    bad = [failure for failure in profiles.failures if failure.stage == INPUTS_STAGE]
+    if bad and not profiles.records:
+        raise InvalidInputError(bad[0].message)
+    return profiles
+
+
+@dataclass
+class Sweep:
+    """The work of one ``profile`` call on an open session."""
+
+    session: ServerSession
+    store: SweepStore
+    points: Sequence[LoadPoint]
+    options: MeasureOptions
+    inputs: InputOptions
+    strict: bool
+    load_timeout_s: float
+    retry_failed: bool
+    sharing_mode: SharingMode | None
+    command: str | None
+    progress: SweepProgress
+    _circumstances: Circumstances = field(init=False)
+    _process: LoadProcess | None = field(default=None, init=False)
+    _tried: set[tuple[str, LoadPoint]] = field(default_factory=set, init=False)
+
+    def has_work(self, names: Iterable[str]) -> bool:
+        """Whether any load point of these models is still to be measured."""
+        return any(self._to_do(name) for name in names)
+
+    def run(self, names: Sequence[str] | None) -> None:
+        """Measure the baseline, then every model that has work left."""
+        server = self.session.server
+        known = [model.name for model in server.repository()]
+        if names is None:
+            names = known
+            self.store.check_fits(names, self.session.device.gpu_type.name)
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UnknownNameError(
+                f"the repository of {server.url} has no model "
+                f"{', '.join(map(repr, unknown))}; it has {', '.join(known) or 'none'}"
+            )
+        if not names:
+            raise InvalidInputError(f"the repository of {server.url} is empty")
+        server_name, server_version = server.version()
+        self._circumstances = Circumstances(
+            server_name=server_name,
+            server_version=server_version,
+            command=self.command,
+            seed=self.inputs.seed,
+            sharing_mode=self.sharing_mode,
+        )
+        to_do = {name: self._to_do(name) for name in names}
+        num_points = len(names) * len(self.points)
+        self.progress.begin(num_points, num_points - sum(map(len, to_do.values())))
+        try:
+            self._check_isolation()
+            if self.store.baseline is None:
+                self._measure_baseline()
+            with_work = [name for name in names if to_do[name]]
+            for name in with_work:
+                self._measure_model(name, to_do[name], is_last=name == with_work[-1])
+        finally:
+            self._end_process()
+
+    def _to_do(self, name: str) -> list[LoadPoint]:
+        return [point for point in self.points if not self._is_finished(name, point)]
+
+    def _is_finished(self, name: str, point: LoadPoint) -> bool:
+        if self.retry_failed and (name, point) not in self._tried:
+            return self.store.is_measured(name, point)
+        return self.store.is_finished(name, point)
+
+    def _check_isolation(self) -> tuple[str, ...]:
+        strangers = self.session.device.foreign_processes(self.session.own_pids)
+        if not strangers:
+            return ()
+        warning = f"other processes use the GPU: {'; '.join(strangers)}"
+        if self.strict:
+            raise InvalidInputError(
+                f"{warning}. Stop them, or measure without --strict; what was "
+                "measured so far is kept"
+            )
+        logger.warning(warning)
+        return (warning,)
+
+    def _measure_baseline(self) -> None:
+        self.progress.working("server only")
+        device = self.session.device
+        self._settle()
+        with device.sampler() as sampler:
+            sampler.reset()
+            time.sleep(_BASELINE_S[device.gpu_type.kind])
+            readings = sampler.readings()
+        self.store.add(
+            server_baseline(readings, device=device, circumstances=self._circumstances)
+        )
+
+    def _settle(self) -> None:
+        device, baseline = self.session.device, self.store.baseline
+        settled = wait_until_settled(
+            device.memory_used_bytes,
+            at_most_bytes=None if baseline is None else baseline.gpu_memory_used_bytes,
+            quiet_s=_QUIET_S[device.gpu_type.kind],
+        )
+        if not settled.is_settled and settled.memory_used_bytes is not None:
+            logger.warning(
+                "memory has not settled after %.0f s: %d bytes in use",
+                settled.waited_s,
+                settled.memory_used_bytes,
+            )
+
+    def _measure_model(
+        self, name: str, points: Sequence[LoadPoint], *, is_last: bool
+    ) -> None:
+        signature: ModelSignature | None = None
+        for number, point in enumerate(points):
+            self._tried.add((name, point))
+            if signature is None:
+                try:
+                    signature = self._load(name)
+                except ServerError as err:
+                    message = self.session.explain(str(err))
+                    for left in points[number:]:
+                        self._fail(name, left, "load", message)
+                    self._recover()
+                    return
+            self.progress.working(f"{name} at {point}")
+            warnings = self._check_isolation()
+            try:
+                self._measure_point(signature, point, warnings)
+            except InvalidInputError as err:
+                self._fail(name, point, INPUTS_STAGE, str(err))
+            except LoadPointError as err:
+                message = self.session.explain(str(err))
+                self._fail(name, point, err.stage, message)
+                self._recover(name)
+                signature = None
+        # A server that is about to be stopped need not unload first.
+        if signature is not None and not (is_last and self.session.is_owned):
+            self._unload(name)
+
+    def _load(self, name: str) -> ModelSignature:
+        self.progress.working(f"loading {name}")
+        if self._process is None:
+            # Its start overlaps with the load.
+            self._process = LoadProcess(
+                self.session.server.url, self.session.server.tls
+            )
+        self.session.server.load(name, timeout_s=self.load_timeout_s)
+        return self.session.server.signature(name)
+
+    def _measure_point(
+        self, signature: ModelSignature, point: LoadPoint, warnings: tuple[str, ...]
+    ) -> None:
+        tensors = make_inputs(
+            signature,
+            point.batch_size,
+            shapes=self.inputs.shapes_of(signature),
+            data_path=self.inputs.data_of(signature.name),
+            seed=self.inputs.seed,
+        )
+        measurement = measure(
+            self.session.server,
+            ModelLoad(signature, point, tensors),
+            device=self.session.device,
+            options=self.options,
+            server_pid=self.session.server_pid,
+            process=self._process,
+        )
+        record = profile_record(
+            measurement,
+            0,
+            device=self.session.device,
+            circumstances=self._circumstances,
+            warnings=warnings,
+        )
+        self.store.add(record)
+        self.progress.finished(record)
+
+    def _unload(self, name: str) -> None:
+        self.progress.working(f"unloading {name}")
+        try:
+            self.session.server.unload(name, timeout_s=UNLOAD_TIMEOUT_S)
+        except ServerError as err:
+            logger.warning("%s", err)
+            self._recover()
+            return
+        self._settle()
+
+    def _fail(self, name: str, point: LoadPoint, stage: str, message: str) -> None:
+        failure = failed_load_point(
+            name,
+            point,
+            stage=stage,
+            message=message,
+            device=self.session.device,
+            circumstances=self._circumstances,
+        )
+        self.store.add(failure)
+        self.progress.finished(failure)
+
+    def _recover(self, name: str | None = None) -> None:
+        """Start over with a fresh client and, if it is ours, a fresh server."""
+        self._end_process()
+        if self.session.embedded is not None:
+            self.session.recover()
+        elif name is not None:
+            self._unload(name)
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+
+def _load_points(
+    batch_sizes: Sequence[int], concurrency: Sequence[int]
+) -> tuple[LoadPoint, ...]:
+    for title, values in (("batch size", batch_sizes), ("concurrency", concurrency)):
+        if isinstance(values, str | bytes) or not len(values):
+            raise InvalidInputError(f"give at least one {title}, such as 1,2,4")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InvalidInputError(
+                    f"a {title} is a whole number of at least 1, got {value!r}"
+                )
+    return tuple(
+        LoadPoint(batch_size=batch_size, concurrency=in_flight)
+        for batch_size in sorted(set(batch_sizes))
+        for in_flight in sorted(set(concurrency))
+    )
+
+
+def _model_names(models: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    if models is None:
+        return None
+    names = (models,) if isinstance(models, str) else tuple(models)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise InvalidInputError(
+            "name at least one model, or leave models out for the whole repository"
+        )
+    return tuple(dict.fromkeys(names))
+
+
+def _one_gpu(gpus: int | str | Sequence[int | str] | None) -> int | str | None:
+    if gpus is None or isinstance(gpus, int | str):
+        return gpus
+    if len(gpus) != 1:
+        raise InvalidInputError(
+            f"each model is measured alone on one GPU, got {len(gpus)} of them; "
+            "profile once per kind of GPU, each with a store of its own"
+        )
+    return gpus[0]
+
+
+def _target(
+    server: EmbeddedServer | str | None,
+    model_repository: Path | str | None,
+    *,
+    gpu: int | str | None,
+    python: Path | str | None,
+    root: Path | str | None,
+    environment: Mapping[str, str] | None,
+    install_progress: InstallProgress | None,
+) -> EmbeddedServer | str:
+    if server is not None:
+        return server
+    if model_repository is None:
+        raise InvalidInputError(
+            "nothing to profile: give the URL of a running Triton, or a model "
+            "repository for the embedded server"
+        )
+    variables = dict(environment or {})
+    if gpu is not None and str(gpu) != "host" and ":" not in str(gpu):
+        # The models must run on the GPU that is watched.
+        variables.setdefault("CUDA_VISIBLE_DEVICES", str(gpu))
+        variables.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    return EmbeddedServer(
+        model_repository,
+        python=python,
+        root=root,
+        environment=variables,
+        progress=install_progress,
+    )

@@ -1,0 +1,184 @@
+"""The file of a sweep: what is done is in it, and nothing is done twice."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from gpupack.errors import StoreError
+from gpupack.profile_set import ProfileSet
+from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
+from gpupack.store import append_record, read_profile_file
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import TracebackType
+
+    from gpupack.profile_set import AnyRecord
+    from gpupack.records.calibration import Calibration
+    from gpupack.records.profile import LoadPoint
+
+INPUTS_STAGE = "inputs"
+"""A load point that failed here was asked for wrongly, and is tried again."""
+
+PointKey = tuple[str, "LoadPoint"]
+
+
+class SweepStore:
+    """Records of a sweep, in memory and, if it has a path, on the disk at once.
+
+    Used as a context: no other sweep can write to the file meanwhile.
+
+    Raises:
+        StoreError: The file cannot be read or written, is something else than
+            profiles, or another sweep writes to it.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._baselines: list[ServerBaseline] = []
+        self._records: dict[PointKey, ProfileRecord] = {}
+        self._failures: dict[PointKey, FailedLoadPoint] = {}
+        self._calibrations: list[Calibration] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self.path is not None:
+            with self._stack:
+                self._open(self.path)
+                self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def check_fits(self, model_names: Collection[str] | None, gpu_name: str) -> None:
+        """Refuse a file that belongs to another sweep.
+
+        Raises:
+            StoreError: It has other models than these, or another GPU type.
+        """
+        for model_name, _ in (*self._records, *self._failures):
+            if model_names is not None and model_name not in model_names:
+                raise StoreError(
+                    f"{str(self.path)!r} holds profiles of model {model_name!r}, which "
+                    "is not in this sweep: give another --store, or name that model too"
+                )
+        names = [record.gpu_type.name for record in self._baselines]
+        names += [record.gpu_type.name for record in self._records.values()]
+        names += [failure.gpu_type.name for failure in self._failures.values()]
+        for name in names:
+            if name != gpu_name:
+                raise StoreError(
+                    f"{str(self.path)!r} was measured on {name}, this sweep is on "
+                    f"{gpu_name}: give another --store"
+                )
+
+    @property
+    def baseline(self) -> ServerBaseline | None:
+        """The server-only baseline, if it was measured."""
+        return self._baselines[0] if self._baselines else None
+
+    def is_measured(self, model_name: str, load_point: LoadPoint) -> bool:
+        """Whether a load point has a profile record."""
+        return (model_name, load_point) in self._records
+
+    def is_finished(self, model_name: str, load_point: LoadPoint) -> bool:
+        """Whether a load point was measured, or failed for good."""
+        key = model_name, load_point
+        failure = self._failures.get(key)
+        return key in self._records or (
+            failure is not None and failure.stage != INPUTS_STAGE
+        )
+
+    def add(self, record: AnyRecord) -> None:
+        """Keep a record; it is on the disk when this returns.
+
+        Raises:
+            StoreError: The disk is full, or the file cannot be written.
+        """
+        if isinstance(record, FailedLoadPoint):
+            known = self._failures.get((record.model_name, record.load_point))
+            if known is not None and known.message == record.message:
+                return
+        if self.path is not None:
+            append_record(self.path, record)
+        self._remember(record)
+
+    def profiles(self) -> ProfileSet:
+        """Return everything that is known; a failure only if it was not mended."""
+        return ProfileSet(
+            records=tuple(self._records.values()),
+            baselines=tuple(self._baselines),
+            calibrations=tuple(self._calibrations),
+            failures=tuple(
+                failure
+                for key, failure in self._failures.items()
+                if key not in self._records
+            ),
+        )
+
+    def _remember(self, record: AnyRecord) -> None:
+        if isinstance(record, ServerBaseline):
+            self._baselines.append(record)
+        elif isinstance(record, ProfileRecord):
+            self._records[record.model_name, record.load_point] = record
+        elif isinstance(record, FailedLoadPoint):
+            self._failures[record.model_name, record.load_point] = record
+        else:
+            self._calibrations.append(record)
+
+    def _open(self, path: Path) -> None:
+        try:
+            existed = path.exists()
+            handle = self._stack.enter_context(path.open("a+b"))
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not existed:
+                _sync_folder(path.parent)
+        except BlockingIOError as err:
+            raise StoreError(
+                f"another sweep is writing to {str(path)!r}; wait for it, or give "
+                "another --store"
+            ) from err
+        except OSError as err:
+            raise StoreError(
+                f"cannot write {str(path)!r}: {err.strerror}; give a path in a folder "
+                "that exists and can be written to"
+            ) from err
+        known = read_profile_file(path, recover=True)
+        records: tuple[AnyRecord, ...] = (
+            *known.baselines,
+            *known.failures,
+            *known.records,
+            *known.calibrations,
+        )
+        for record in records:
+            self._remember(record)
+        _drop_half_line(path)
+
+
+def _drop_half_line(path: Path) -> None:
+    """Cut what a run that was killed while writing left of its last line."""
+    with path.open("r+b") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            file.truncate(whole)
+            os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name as lasting as its content."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,441 @@
+"""Whole sweeps against a real Triton, with faults that really happen."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+import pytest
+
+import gpupack
+from gpupack.errors import (
+    InvalidInputError,
+    ServerError,
+    StoreError,
+    UnknownNameError,
+)
+from gpupack.profiling.embedded import EmbeddedServer
+from gpupack.profiling.measure import MeasureOptions
+from gpupack.profiling.sweep import InputOptions, profile
+from gpupack.records.profile import FailedLoadPoint, ProfileRecord
+from gpupack.store import read_profile_file
+from tests.profiling.served_models import write_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = [pytest.mark.triton, pytest.mark.usefixtures("installed")]
+
+QUICK = MeasureOptions(
+    min_duration_s=0.1,
+    max_duration_s=0.2,
+    warm_up_s=0.01,
+    percentile=50,
+    request_timeout_s=0.5,
+)
+
+
+def sweep(repository: Path, models: str | list[str], **options: object) -> object:
+    given: dict[str, object] = {
+        "model_repository": repository,
+        "batch_sizes": [1],
+        "concurrency": [1],
+        "options": QUICK,
+    }
+    return profile(models, **(given | options))
+
+
+def points(profiles: gpupack.ProfileSet) -> list[str]:
+    return [f"{one.model_name} {one.load_point}" for one in profiles.records]
+
+
+class Watcher:
+    """Calls a function when a load point begins, and remembers what was done."""
+
+    def __init__(self, action: Callable[[str], None] | None = None) -> None:
+        self.outcomes: list[ProfileRecord | FailedLoadPoint] = []
+        self.begun: tuple[int, int] | None = None
+        self._action = action
+
+    def begin(self, num_points: int, num_finished: int) -> None:
+        self.begun = num_points, num_finished
+
+    def working(self, text: str) -> None:
+        if self._action is not None:
+            self._action(text)
+
+    def finished(self, outcome: ProfileRecord | FailedLoadPoint) -> None:
+        self.outcomes.append(outcome)
+
+
+def test_a_sweep_measures_every_point_after_the_baseline(
+    repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.jsonl"
+
+    profiles = sweep(
+        repository,
+        ["sleeper", "second"],
+        batch_sizes=[2, 1],
+        concurrency=[1, 2],
+        store=store,
+        export_path=tmp_path / "tables",
+    )
+
+    assert points(profiles) == [
+        f"{name} {point}"
+        for name in ("sleeper", "second")
+        for point in ("1x1", "1x2", "2x1", "2x2")
+    ]
+    (baseline,) = profiles.baselines
+    for record in profiles.records:
+        # A model's process needs memory that the server alone does not.
+        assert record.gpu_memory_used_bytes > baseline.gpu_memory_used_bytes
+        assert record.environment.server_version == "2.51.0"
+        assert record.environment.protocol == "http"
+        assert record.windows
+        assert record.server_compute_infer_us > 0
+    assert read_profile_file(store) == profiles
+    assert gpupack.read_profiles(tmp_path / "tables") is not None
+
+
+def test_a_second_run_of_a_finished_sweep_measures_nothing(
+    repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.jsonl"
+    first = sweep(repository, ["sleeper"], store=store)
+    content = store.read_bytes()
+
+    second = sweep(repository, ["sleeper"], store=store)
+
+    assert second == first
+    assert store.read_bytes() == content
+
+
+def test_a_half_written_line_is_measured_again_and_the_rest_is_not(
+    repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.jsonl"
+    first = sweep(repository, ["sleeper"], concurrency=[1, 2], store=store)
+    lines = store.read_bytes().splitlines(keepends=True)
+    store.write_bytes(b"".join(lines[:-1]) + lines[-1][:100])
+    watcher = Watcher()
+
+    second = sweep(
+        repository, ["sleeper"], concurrency=[1, 2], store=store, progress=watcher
+    )
+
+    assert watcher.begun == (2, 1)
+    assert [str(one.load_point) for one in watcher.outcomes] == ["1x2"]
+    assert second.records[0] == first.records[0]
+    assert read_profile_file(store) == second
+
+
+@pytest.mark.parametrize(
+    ("model", "stage", "message"),
+    [
+        ("refuser", "load", "no weights here"),
+        ("crasher", "warmup|measure", "crasher"),
+        ("silent", "warmup", "no response within 0.5 s"),
+        ("liar", "warmup", "declares FP32"),
+        ("stateful", "inputs", "stateful"),
+        ("decoupled", "inputs|load", "decoupled"),
+        ("dynamic", "inputs", "--shape X:64,4"),
+    ],
+)
+def test_a_model_that_fails_is_a_failure_and_the_sweep_goes_on(
+    repository: Path, model: str, stage: str, message: str
+) -> None:
+    profiles = sweep(repository, [model, "sleeper"])
+
+    (failure,) = profiles.failures
+    assert failure.model_name == model
+    assert failure.stage in stage.split("|")
+    assert message in failure.message
+    assert points(profiles) == ["sleeper 1x1"]
+
+
+def test_a_server_killed_mid_window_is_restarted_and_the_sweep_goes_on(
+    repository: Path,
+) -> None:
+    server = EmbeddedServer(repository)
+
+    def kill(text: str) -> None:
+        if text == "sleeper at 1x2":
+            timer = threading.Timer(0.4, os.kill, (server.pid, signal.SIGKILL))
+            timer.start()
+
+    options = MeasureOptions(min_duration_s=1.0, max_duration_s=1.0, warm_up_s=0.01)
+    profiles = sweep(
+        repository,
+        ["sleeper"],
+        server=server,
+        concurrency=[1, 2, 3],
+        options=options,
+        progress=Watcher(kill),
+    )
+
+    assert points(profiles) == ["sleeper 1x1", "sleeper 1x3"]
+    (failure,) = profiles.failures
+    assert failure.stage == "measure"
+    assert "The embedded server exited; its log ends with" in failure.message
+    assert not server.is_running
+
+
+def test_shapes_and_real_data_reach_the_model(repository: Path, tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, X=np.ones((5, 4), dtype=np.float32))
+
+    by_shape = sweep(repository, "dynamic", inputs=InputOptions(shapes={"X": [3, 4]}))
+    by_data = sweep(
+        repository, "dynamic", batch_sizes=[2], inputs=InputOptions(data={"": path})
+    )
+
+    assert points(by_shape) == ["dynamic 1x1"]
+    assert points(by_data) == ["dynamic 2x1"]
+
+
+def test_a_batch_above_the_models_limit_fails_and_the_others_are_measured(
+    repository: Path,
+) -> None:
+    profiles = sweep(repository, ["unbatched"], batch_sizes=[1, 2])
+
+    assert points(profiles) == ["unbatched 1x1"]
+    (failure,) = profiles.failures
+    assert "max_batch_size: 0" in failure.message
+
+
+def test_what_was_asked_for_wrongly_is_tried_again_with_the_right_question(
+    repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.jsonl"
+    with pytest.raises(InvalidInputError, match="dynamic dimensions"):
+        sweep(repository, "dynamic", store=store)
+
+    profiles = sweep(
+        repository, "dynamic", store=store, inputs=InputOptions(shapes={"X": [3, 4]})
+    )
+
+    assert points(profiles) == ["dynamic 1x1"]
+    assert profiles.failures == ()
+
+
+def test_a_failed_point_is_measured_again_only_on_request(tmp_path: Path) -> None:
+    repository = tmp_path / "models"
+    marker = tmp_path / "broken"
+    marker.touch()
+    write_model(
+        repository,
+        "moody",
+        initialize=f"assert not os.path.exists({str(marker)!r})",
+    )
+    store = tmp_path / "store.jsonl"
+    assert sweep(repository, "moody", store=store).failures
+    marker.unlink()
+
+    assert sweep(repository, "moody", store=store).failures
+    again = sweep(repository, "moody", store=store, retry_failed=True)
+
+    assert points(again) == ["moody 1x1"]
+    assert again.failures == ()
+
+
+def test_a_store_of_other_models_or_another_device_is_refused(
+    repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.jsonl"
+    sweep(repository, "sleeper", store=store)
+
+    with pytest.raises(StoreError, match="'sleeper', which is not in this sweep"):
+        sweep(repository, "second", store=store)
+    content = store.read_text().replace('"name":"host', '"name":"Other GPU')
+    store.write_text(content)
+    with pytest.raises(StoreError, match="was measured on Other GPU"):
+        sweep(repository, "sleeper", store=store)
+    assert store.read_text() == content
+
+
+def test_a_store_that_another_sweep_writes_to_is_refused(
+    repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.jsonl"
+    refused: list[str] = []
+
+    def second_sweep(text: str) -> None:
+        if text == "server only":
+            with pytest.raises(StoreError, match="another sweep is writing"):
+                sweep(repository, "sleeper", store=store)
+            refused.append(text)
+
+    sweep(repository, "sleeper", store=store, progress=Watcher(second_sweep))
+
+    assert refused == ["server only"]
+
+
+def test_unknown_models_and_empty_repositories_are_named(
+    repository: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownNameError, match=r"no model 'nothing'; it has .*sleeper"):
+        sweep(repository, "nothing")
+    with pytest.raises(InvalidInputError, match="no model repository at"):
+        sweep(tmp_path / "nowhere", "sleeper")
+    with pytest.raises(InvalidInputError, match="is empty"):
+        profile(model_repository=tmp_path, options=QUICK)
+
+
+def test_a_running_server_with_a_model_loaded_is_refused(
+    repository: Path,
+) -> None:
+    from gpupack.profiling.triton import TritonServer
+
+    with EmbeddedServer(repository) as server:
+        TritonServer(server.url).load("sleeper")
+        with pytest.raises(ServerError, match="has models loaded: sleeper"):
+            profile("second", server=server.url, options=QUICK)
+
+
+def test_a_running_server_is_profiled_by_url_and_left_running(
+    repository: Path,
+) -> None:
+    with EmbeddedServer(repository) as server:
+        profiles = profile(
+            "sleeper",
+            server=server.grpc_url,
+            batch_sizes=[1],
+            concurrency=[1],
+            options=QUICK,
+        )
+        assert server.is_running
+
+    assert profiles.records[0].environment.protocol == "grpc"
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 1.5, "2"])
+def test_batch_sizes_and_concurrencies_are_whole_numbers_from_one(
+    repository: Path, value: object
+) -> None:
+    with pytest.raises(InvalidInputError, match="whole number of at least 1"):
+        sweep(repository, "sleeper", batch_sizes=[value])
+    with pytest.raises(InvalidInputError, match="whole number of at least 1"):
+        sweep(repository, "sleeper", concurrency=[value])
+
+
+COMMAND = [
+    sys.executable,
+    "-m",
+    "gpupack",
+    "profile",
+    "--models=sleeper",
+    "--batch=1,2",
+    "--concurrency=1,2,3",
+    "--min-seconds=0.3",
+    "--max-seconds=0.3",
+    "--warm-up=0",
+]
+
+
+def start(repository: Path, store: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, f"--model-repository={repository}", f"--store={store}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_lines(store: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while not store.exists() or store.read_bytes().count(b"\n") < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def servers_of(repository: Path) -> list[int]:
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if f"--model-repository={repository}" in (process.info["cmdline"] or [])
+        and "tritonserver" in (process.info["cmdline"] or [""])[0]
+    ]
+
+
+def test_after_kill_9_nothing_is_lost_repeated_or_left_running(
+    repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.jsonl"
+    process = start(repository, store)
+    wait_for_lines(store, 4)  # the baseline and three points
+    process.kill()
+    process.communicate()
+    before = store.read_bytes()
+    finished = before[: before.rfind(b"\n") + 1]
+
+    second = start(repository, store)
+    second.communicate(timeout=60)
+
+    assert second.returncode == 0
+    assert store.read_bytes().startswith(finished)
+    keys = [record.key for record in read_profile_file(store).records]
+    assert len(keys) == len(set(keys)) == 6
+    deadline = time.monotonic() + 10
+    while servers_of(repository) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert servers_of(repository) == []
+
+
+def test_ctrl_c_ends_with_a_usable_file_and_no_server(
+    repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.jsonl"
+    process = start(repository, store)
+    wait_for_lines(store, 2)
+
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=5)  # the promise is five seconds
+
+    assert process.returncode == 130
+    assert "run the same command again" in told
+    assert len(read_profile_file(store)) >= 1
+    assert servers_of(repository) == []
+
+
+def test_a_full_disk_ends_the_sweep_with_everything_before_it(
+    repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.jsonl"
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    held: list[bytes] = []
+
+    def fill(text: str) -> None:
+        if text == "sleeper at 1x2":
+            held.append(store.read_bytes())
+            # What a full disk is to a program: no file may grow beyond this size.
+            limit = (len(held[0]) + 100, unlimited[1])
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    try:
+        with pytest.raises(StoreError, match="cannot append to"):
+            sweep(
+                repository,
+                "sleeper",
+                concurrency=[1, 2, 3],
+                store=store,
+                progress=Watcher(fill),
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert store.read_bytes().startswith(held[0])
+    assert len(read_profile_file(store, recover=True)) == 1
+
+    mended = sweep(repository, "sleeper", concurrency=[1, 2, 3], store=store)
+
+    assert points(mended) == ["sleeper 1x1", "sleeper 1x2", "sleeper 1x3"]
