@@ -16,6 +16,7 @@ from gpupack.report.text import (
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from gpupack.records.frontier import FrontierRecord
 
@@ -61,6 +62,17 @@ class Placement(PlacementRecord):
         else:
             placements.insert(0, ("before", before))
         return render_report(placements, frontier=frontier)
+
+    def plot(self) -> Figure:
+        """Return the placement as a matplotlib figure: models stacked per GPU.
+
+        Raises:
+            InvalidInputError: If the placement is empty.
+            MissingExtraError: If matplotlib is not installed.
+        """
+        from gpupack.report.figures import plot_placement
+
+        return plot_placement(self)
 
     def _repr_html_(self) -> str:
         return placement_html_table(self)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from matplotlib.figure import Figure
 
 AnyRecord: TypeAlias = ServerBaseline | ProfileRecord | FailedLoadPoint | Calibration
 
@@ -139,6 +140,19 @@ class ProfileSet(Record):
             if baseline.gpu_type.name == gpu_type:
                 return baseline
         return None
+
+    def plot(self, model_name: str) -> Figure:
+        """Return a model's throughput and latency over concurrency as a figure.
+
+        A line per batch size, with 95 % confidence intervals; a row per GPU type.
+
+        Raises:
+            UnknownNameError: If the model has no record.
+            MissingExtraError: If matplotlib is not installed.
+        """
+        from gpupack.report.figures import plot_profiles
+
+        return plot_profiles(self.select(model_name).records, model_name)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per record; needs pandas.

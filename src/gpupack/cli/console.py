@@ -5,6 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+results = Console(highlight=False)
+"""For results: bars and colours in a terminal, plain text when piped."""
+
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 """For errors, warnings and progress; rich honours NO_COLOR and pipes."""
 

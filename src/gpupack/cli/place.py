@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpupack.cli.console import print_warning
+from gpupack.cli.console import print_warning, results
 from gpupack.errors import InvalidInputError
 from gpupack.records.placement import Objective, PlacementStatus
 
@@ -81,6 +81,7 @@ def place_command(
     Exit codes: 0 proved (or feasible, with a warning), 2 bad input, 3 infeasible.
     """
     from gpupack.planning.place import place
+    from gpupack.report.terminal import print_placement
     from gpupack.store import write_placement, write_text
 
     profiles = read_source(source)
@@ -101,7 +102,7 @@ def place_command(
     if markdown_path is not None:
         write_text(markdown_path, placement.to_markdown())
     if not quiet:
-        typer.echo(str(placement))
+        print_placement(placement, results)
     if placement.status is PlacementStatus.FEASIBLE:
         print_warning(
             f"not proved within {time_limit:g} s: {placement.num_gpus} GPUs found, at "

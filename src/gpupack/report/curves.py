@@ -27,6 +27,7 @@ class CurvePoint:
 
     concurrency: int
     throughput_infer_per_sec: float | None
+    throughput_ci_ratio: float | None
     latency_ms: float | None
     is_stable: bool | None
     is_chosen: bool
@@ -105,6 +106,7 @@ def _curves(
                     CurvePoint(
                         concurrency=record.load_point.concurrency,
                         throughput_infer_per_sec=record.throughput_infer_per_sec,
+                        throughput_ci_ratio=record.throughput_ci_ratio,
                         latency_ms=(
                             None if field is None else getattr(record, field) / 1000
                         ),

@@ -1,0 +1,132 @@
+"""A placement as bars in a terminal, at most 80 columns wide.
+
+Colours come from rich, which honours NO_COLOR; models are told apart by the blocks
+they are drawn with as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from gpupack.report.bars import (
+    RESOURCE_NAMES,
+    Bar,
+    bar_of,
+    full_scale,
+    shown_resources,
+)
+from gpupack.report.palette import SERVER_COLOR, style_by_model
+from gpupack.report.text import format_placement, headline, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gpupack.records.placement import GpuPlacement, PlacementRecord
+
+_MOST_GPUS = 40
+"""GPUs drawn as bars; more are listed in the table only."""
+_WIDTH = 80
+_NAME_WIDTH = 21
+_AMOUNT_WIDTH = 22
+
+
+@dataclass(frozen=True, slots=True)
+class _Glyphs:
+    """What bars are drawn with."""
+
+    blocks: str
+    server: str
+    free: str
+    limit: str
+
+    def block(self, index: int) -> str:
+        return self.blocks[index % len(self.blocks)]
+
+
+_UNICODE = _Glyphs(blocks="█▓▒░", server="▪", free="·", limit="│")
+_ASCII = _Glyphs(blocks="#=+:", server="s", free=".", limit="|")
+
+
+def print_placement(placement: PlacementRecord, console: Console) -> None:
+    """Print a placement: bars and numbers in a terminal, a plain table elsewhere."""
+    if not console.is_terminal or len(placement.gpus) > _MOST_GPUS:
+        console.print(
+            Text(format_placement(placement)), soft_wrap=True, highlight=False
+        )
+        return
+    width = min(console.width, _WIDTH)
+    console.print(Text(headline(placement), style="bold"), width=width)
+    for gpu in placement.gpus:
+        console.print()
+        for line in _gpu_lines(placement, gpu, console, width):
+            console.print(line, width=width, highlight=False)
+    for warning in placement.warnings:
+        line = Text.assemble(("warning: ", "bold yellow"), printable(warning))
+        console.print(line, width=width)
+
+
+def _gpu_lines(
+    placement: PlacementRecord, gpu: GpuPlacement, console: Console, width: int
+) -> list[Text]:
+    glyphs = _UNICODE if console.encoding.lower().startswith("utf") else _ASCII
+    styles = style_by_model(name for one in placement.gpus for name in one.models)
+    colors = [styles[name].color for name in gpu.models]
+    name = printable(gpu.gpu_type.name)
+    lines = [Text.assemble((f"GPU {gpu.gpu_index}", "bold"), f"  {name}")]
+    for resource in shown_resources([placement]):
+        bar = bar_of(gpu, resource)
+        title = f"  {RESOURCE_NAMES[resource]:<{_NAME_WIDTH - 2}}"
+        if bar is None:
+            lines.append(Text(f"{title}not measured"))
+            continue
+        room = max(10, width - _NAME_WIDTH - _AMOUNT_WIDTH)
+        scale = full_scale([placement], resource)
+        drawn = _draw(bar, room / scale, room, glyphs, colors)
+        lines.append(Text.assemble(title, drawn, " ", bar.text))
+    for index, one in enumerate(gpu.assignments):
+        retention = one.retention
+        kept = "" if retention is None else f", keeps {retention:.0%}"
+        lines.append(
+            Text.assemble(
+                "  ",
+                (glyphs.block(index) * 2, colors[index]),
+                f" {printable(one.model_name)} ({one.load_point}{kept})",
+            )
+        )
+    return lines
+
+
+def _draw(
+    bar: Bar, capacity_cells: float, room: int, glyphs: _Glyphs, colors: list[str]
+) -> Text:
+    """Return the bar in ``room`` cells, the capacity in ``capacity_cells`` of them."""
+    cells = [(glyphs.free, "dim")] * room
+    end = 0.0
+    model_index = 0
+    for segment in bar.segments:
+        start, end = end, end + segment.amount / bar.capacity * capacity_cells
+        if segment.model_name is None:
+            cell = (glyphs.server, SERVER_COLOR)
+        else:
+            cell = (glyphs.block(model_index), colors[model_index])
+            model_index += 1
+        for place in range(round(start), min(round(end), room)):
+            cells[place] = cell
+    limit = bar.capacity if bar.limit is None else bar.limit
+    place = round(limit / bar.capacity * capacity_cells)
+    if place < room:
+        cells[place] = (glyphs.limit, "bold")
+    return Text.assemble(
+        *(("".join(one for one, _ in run), style) for style, run in _runs(cells))
+    )
+
+
+def _runs(
+    cells: list[tuple[str, str]],
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    return [(style, list(run)) for style, run in groupby(cells, key=itemgetter(1))]
