@@ -1,0 +1,7 @@
+"""Capacity planning over integers: jobs with options, onto several types of bins.
+
+Each job wants service, or a number of whole copies. An option runs copies of one job
+in one type of bin: it takes some room in full, some in proportion to the service it
+gives. What is decided is how many bins of each *configuration* (how many copies of
+which option) to use, and how the service is shared out among them.
+"""

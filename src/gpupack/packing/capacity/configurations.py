@@ -1,0 +1,159 @@
+"""Configurations: how many copies of which options one bin holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpupack.packing.capacity.problem import CapacityProblem
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Configuration:
+    """Copies per option in a bin, by their full sizes only.
+
+    How much the copies serve is not part of it: bins of one configuration share out
+    their service freely, and as what fits into a bin is convex in the service, any
+    total that fits into all of them together can be spread evenly over them.
+
+    Args:
+        bin_type: Index of the bin type.
+        counts: Pairs (option, copies ≥ 1), by option.
+    """
+
+    bin_type: int
+    counts: tuple[tuple[int, int], ...]
+
+
+def fixed_room_left(
+    problem: CapacityProblem, configuration: Configuration
+) -> tuple[int, ...]:
+    """Return what the fixed sizes leave of each dimension; negative where it overflows."""
+    left = list(problem.bin_types[configuration.bin_type].capacity)
+    for option, copies in configuration.counts:
+        for dimension, size in enumerate(problem.options[option].fixed):
+            left[dimension] -= size * copies
+    return tuple(left)
+
+
+def enumerate_configurations(
+    problem: CapacityProblem, *, limit: int
+) -> list[Configuration] | None:
+    """Return every configuration that an optimal plan may need, None if too many.
+
+    Of jobs with a demand only fillings to which no copy can be added: copies that
+    serve nothing take nothing but fixed room. Copies of whole jobs always take all
+    of theirs, so every number of them is a configuration of its own.
+
+    Args:
+        problem: What is planned.
+        limit: Give up beyond so many steps of the search.
+    """
+    found: list[Configuration] = []
+    budget = limit
+    for bin_type in range(len(problem.bin_types)):
+        if problem.bin_types[bin_type].count == 0:
+            continue
+        for configuration in _fillings(problem, bin_type):
+            budget -= 1
+            if budget < 0:
+                return None
+            if configuration is not None and configuration.counts:
+                found.append(configuration)
+    return found
+
+
+def _fillings(
+    problem: CapacityProblem, bin_type: int
+) -> Iterator[Configuration | None]:
+    """Yield the configurations of a bin type, and None for every other step."""
+    indices = useful_options(problem, bin_type)
+    # Whole jobs first, so that the others can be checked for being maximal.
+    order = sorted(
+        indices, key=lambda i: (not problem.jobs[problem.options[i].job].is_whole, i)
+    )
+    most = [problem.most_copies(index) for index in order]
+    chosen: list[int] = []
+    per_job = [0] * len(problem.jobs)
+
+    def descend(depth: int, left: list[int]) -> Iterator[Configuration | None]:
+        if depth == len(order):
+            yield maximal(left)
+            return
+        yield None
+        index = order[depth]
+        option = problem.options[index]
+        job = problem.jobs[option.job]
+        copies = most[depth]
+        if job.is_whole:
+            copies = min(copies, job.copies - per_job[option.job])
+        for size, room in zip(option.fixed, left, strict=True):
+            if size:
+                copies = min(copies, room // size)
+        for count in range(copies, -1, -1):
+            chosen.append(count)
+            per_job[option.job] += count
+            yield from descend(
+                depth + 1,
+                [
+                    room - size * count
+                    for size, room in zip(option.fixed, left, strict=True)
+                ],
+            )
+            per_job[option.job] -= count
+            chosen.pop()
+
+    def maximal(left: list[int]) -> Configuration | None:
+        for index, count, limit in zip(order, chosen, most, strict=True):
+            option = problem.options[index]
+            if problem.jobs[option.job].is_whole or count >= limit:
+                continue
+            if all(
+                size <= room for size, room in zip(option.fixed, left, strict=True)
+            ):
+                return None
+        counts = sorted(
+            (index, count) for index, count in zip(order, chosen, strict=True) if count
+        )
+        return Configuration(bin_type, tuple(counts))
+
+    yield from descend(0, list(problem.bin_types[bin_type].capacity))
+
+
+def useful_options(problem: CapacityProblem, bin_type: int) -> tuple[int, ...]:
+    """Return the options of a bin type that no other option of the job dominates.
+
+    An option of a job with a demand is dominated by one that gives at least as much
+    service for no more fixed room, and each unit of it for no more room in
+    proportion. Options of whole jobs differ in what they yield and are all kept
+    unless another is at least as good in every size and in its rate.
+    """
+    kept: list[int] = []
+    for index in problem.options_by_bin_type[bin_type]:
+        if not any(
+            other != index and _dominates(problem, other, index)
+            for other in problem.options_by_bin_type[bin_type]
+        ):
+            kept.append(index)
+    return tuple(kept)
+
+
+def _dominates(problem: CapacityProblem, first: int, second: int) -> bool:
+    """Say whether ``second`` is never needed beside ``first``; ties go to the first."""
+    a, b = problem.options[first], problem.options[second]
+    if a.job != b.job or a.rate < b.rate:
+        return False
+    if any(x > y for x, y in zip(a.fixed, b.fixed, strict=True)):
+        return False
+    if any(
+        x * b.rate > y * a.rate
+        for x, y in zip(a.proportional, b.proportional, strict=True)
+    ):
+        return False
+    is_same = (
+        a.rate == b.rate and a.fixed == b.fixed and a.proportional == b.proportional
+    )
+    return not is_same or first < second

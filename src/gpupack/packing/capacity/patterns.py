@@ -1,0 +1,278 @@
+"""Patterns: a filled bin with the service it gives; found greedily or exactly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.packing.capacity.configurations import Configuration, useful_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.packing.capacity.problem import CapacityProblem
+
+GRID = 10_000
+"""Steps of a copy's service in exact pricing; rounding is outward, for the bound."""
+MAX_RANKED = 60
+SIZE_STEPS = 100_000
+VALUE_STEPS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A configuration, and the share of full copies that each option serves with.
+
+    Args:
+        configuration: The copies.
+        loads: Per pair of the configuration: service ÷ rate, at most the copies;
+            equal to the copies for whole jobs.
+    """
+
+    configuration: Configuration
+    loads: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a pattern earns.
+
+    Args:
+        per_load: Per option: of serving at the full rate of one copy.
+        per_copy: Per option: of one copy being there.
+    """
+
+    per_load: Sequence[float]
+    per_copy: Sequence[float]
+
+    def value(self, pattern: Pattern) -> float:
+        """Return what a pattern is worth."""
+        return math.fsum(
+            self.per_load[option] * load + self.per_copy[option] * count
+            for (option, count), load in zip(
+                pattern.configuration.counts, pattern.loads, strict=True
+            )
+        )
+
+
+class PatternFinder:
+    """Finds valuable patterns of one bin type.
+
+    Args:
+        problem: What is planned.
+        bin_type: Index of the bin type.
+        seed: For the exact search.
+    """
+
+    def __init__(self, problem: CapacityProblem, bin_type: int, *, seed: int) -> None:
+        self._problem = problem
+        self._bin_type = bin_type
+        self._seed = seed
+        self.options = useful_options(problem, bin_type)
+        capacity = problem.bin_types[bin_type].capacity
+        self._fixed: dict[int, tuple[float, ...]] = {}
+        self._loaded: dict[int, tuple[float, ...]] = {}
+        self._most: dict[int, int] = {}
+        self._most_load: dict[int, float] = {}
+        for index in self.options:
+            option = problem.options[index]
+            self._fixed[index] = tuple(
+                size / most if most else 0.0
+                for size, most in zip(option.fixed, capacity, strict=True)
+            )
+            self._loaded[index] = tuple(
+                size / most if most else 0.0
+                for size, most in zip(option.proportional, capacity, strict=True)
+            )
+            self._most[index] = problem.most_copies(index)
+            demand = problem.jobs[option.job].demand
+            self._most_load[index] = (
+                math.inf if demand is None else demand / option.rate
+            )
+
+    def greedy(
+        self, prices: Prices, weights: Sequence[float], *, max_starts: int
+    ) -> list[Pattern]:
+        """Return patterns filled by value per weighted room.
+
+        Args:
+            prices: Of loads and copies.
+            weights: Of each dimension, ≥ 0: what room in it is worth.
+            max_starts: Patterns at most; each starts with another job.
+        """
+        density = {}
+        for index in self.options:
+            worth = prices.per_load[index] + prices.per_copy[index]
+            if worth <= 0:
+                continue
+            room = sum(
+                weight * (fixed + loaded)
+                for weight, fixed, loaded in zip(
+                    weights, self._fixed[index], self._loaded[index], strict=True
+                )
+            )
+            density[index] = worth / max(room, 1e-9)
+        ranked = sorted(density, key=lambda index: (-density[index], index))
+        starts = {self._problem.options[index].job: index for index in reversed(ranked)}
+        first = sorted(starts.values(), key=ranked.index)[:max_starts]
+        # Beyond the best few dozen no option ever gets a turn.
+        ranked = ranked[:MAX_RANKED]
+        patterns = [self._fill(start, ranked, prices) for start in first]
+        return [pattern for pattern in patterns if pattern is not None]
+
+    def _fill(
+        self, start: int, ranked: Sequence[int], prices: Prices
+    ) -> Pattern | None:
+        left = [1.0] * self._problem.num_dimensions
+        loads: dict[int, float] = {}
+        counts: dict[int, int] = {}
+        wanted: dict[int, float] = {}
+        for index in (start, *ranked):
+            job = self._problem.options[index].job
+            is_whole = self._problem.jobs[job].is_whole
+            # The share of the job's demand (or of its copies) still open.
+            open_share = wanted.get(job, 1.0)
+            once = index == start and index not in counts
+            while counts.get(index, 0) < self._most[index] and open_share > 1e-9:
+                fixed, loaded = self._fixed[index], self._loaded[index]
+                if any(
+                    f > have + 1e-12 for f, have in zip(fixed, left, strict=True)
+                ):
+                    break
+                if is_whole:
+                    load, used = 1.0, 1 / self._problem.jobs[job].copies
+                else:
+                    load = 1.0
+                    if math.isfinite(self._most_load[index]):
+                        load = min(load, open_share * self._most_load[index])
+                    for size, f, have in zip(loaded, fixed, left, strict=True):
+                        if size > 0:
+                            load = min(load, max(0.0, (have - f) / size))
+                    used = load / self._most_load[index] if self._most_load[index] else 1
+                    worth = prices.per_load[index] * load + prices.per_copy[index]
+                    if worth <= 1e-12:
+                        break
+                counts[index] = counts.get(index, 0) + 1
+                loads[index] = loads.get(index, 0.0) + load
+                open_share -= used
+                wanted[job] = open_share
+                for dimension, (f, size) in enumerate(zip(fixed, loaded, strict=True)):
+                    left[dimension] -= f + size * load
+                if once or load < 1.0:
+                    break
+        if not counts:
+            return None
+        pairs = tuple(sorted(counts.items()))
+        return Pattern(
+            Configuration(self._bin_type, pairs),
+            tuple(loads[option] for option, _ in pairs),
+        )
+
+    def best(
+        self, prices: Prices, *, time_limit_s: float
+    ) -> tuple[Pattern | None, float]:
+        """Return a most valuable pattern, and what no pattern can exceed.
+
+        Service is cut into ``GRID`` steps per copy, sizes are rounded down, values
+        up, and each copy may exceed the room by one step: the bound holds for every
+        pattern with continuous service.
+        """
+        from ortools.sat.python import cp_model
+
+        options = [
+            index
+            for index in self.options
+            if prices.per_load[index] > 1e-12 or prices.per_copy[index] > 1e-12
+        ]
+        if not options:
+            return None, 0.0
+        top = max(
+            max(prices.per_load[index], prices.per_copy[index]) for index in options
+        )
+        model = cp_model.CpModel()
+        copies = {i: model.new_int_var(0, self._most[i], "") for i in options}
+        load: dict[int, cp_model.IntVar] = {}
+        terms = []
+        for index in options:
+            if prices.per_copy[index] > 1e-12:
+                worth = math.ceil(prices.per_copy[index] / top * VALUE_STEPS)
+                terms.append(worth * GRID * copies[index])
+            if prices.per_load[index] > 1e-12:
+                most = min(self._most_load[index], self._most[index])
+                load[index] = model.new_int_var(0, math.ceil(most * GRID), "")
+                model.add(load[index] <= GRID * copies[index])
+                worth = math.ceil(prices.per_load[index] / top * VALUE_STEPS)
+                terms.append(worth * load[index])
+        problem = self._problem
+        capacity = problem.bin_types[self._bin_type].capacity
+        for dimension, room in enumerate(capacity):
+            sizes = [
+                (index, problem.options[index].fixed[dimension]) for index in options
+            ]
+            if not any(self._loaded[index][dimension] for index in load):
+                # Nothing in proportion here: exact integers.
+                model.add(sum(s * copies[i] for i, s in sizes if s) <= room)
+                continue
+            total = []
+            for index in options:
+                fixed = math.floor(self._fixed[index][dimension] * SIZE_STEPS)
+                loaded = math.floor(self._loaded[index][dimension] * SIZE_STEPS)
+                if fixed:
+                    total.append(fixed * GRID * copies[index])
+                if index in load and loaded:
+                    total.append(loaded * load[index])
+                    total.append(-loaded * copies[index])
+            model.add(sum(total) <= SIZE_STEPS * GRID)
+        model.maximize(sum(terms))
+        solver = cp_model.CpSolver()
+        solver.parameters.num_workers = 1
+        solver.parameters.random_seed = self._seed
+        solver.parameters.max_time_in_seconds = max(time_limit_s, 0.01)
+        status = solver.solve(model)
+        scale = top / VALUE_STEPS / GRID
+        # CP-SAT's bound is exact up to rounding of its float; one step covers it.
+        bound = (solver.best_objective_bound * (1 + 1e-9) + 1) * scale
+        if status not in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
+            return None, bound if status == cp_model.UNKNOWN else 0.0
+        pairs = tuple(
+            sorted((i, int(solver.value(v))) for i, v in copies.items() if solver.value(v))
+        )
+        if not pairs:
+            return None, bound
+        configuration = Configuration(self._bin_type, pairs)
+        wanted = {i: solver.value(v) / GRID for i, v in load.items()}
+        return self._made_to_fit(configuration, wanted), bound
+
+    def _made_to_fit(
+        self, configuration: Configuration, wanted: dict[int, float]
+    ) -> Pattern:
+        """Scale the loads of a rounded pattern down until they fit exactly."""
+        left = [1.0] * self._problem.num_dimensions
+        used = [0.0] * self._problem.num_dimensions
+        loads = []
+        for index, count in configuration.counts:
+            is_whole = self._problem.jobs[self._problem.options[index].job].is_whole
+            most = min(float(count), self._most_load[index])
+            load = float(count) if is_whole else min(wanted.get(index, 0.0), most)
+            loads.append(load)
+            for dimension in range(len(left)):
+                left[dimension] -= self._fixed[index][dimension] * count
+                used[dimension] += self._loaded[index][dimension] * load
+        factor = min(
+            (
+                max(0.0, have) / take
+                for have, take in zip(left, used, strict=True)
+                if take > max(0.0, have)
+            ),
+            default=1.0,
+        )
+        return Pattern(
+            configuration,
+            tuple(
+                load
+                if self._problem.jobs[self._problem.options[index].job].is_whole
+                else load * factor
+                for (index, _), load in zip(configuration.counts, loads, strict=True)
+            ),
+        )

@@ -1,0 +1,69 @@
+"""The answer to a capacity problem, with what proves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PlanStatus(StrEnum):
+    """How good an answer is known to be."""
+
+    OPTIMAL = "OPTIMAL"
+    """The value equals the proven bound."""
+    FEASIBLE = "FEASIBLE"
+    """A checked plan; a better one may exist."""
+    INFEASIBLE = "INFEASIBLE"
+    """Proved: there is no plan."""
+    UNKNOWN = "UNKNOWN"
+    """No plan was found in time, and none was proved impossible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Copies of one option in one bin.
+
+    Args:
+        option: Index of the option.
+        num_copies: At least 1.
+        service: What they serve together, in the problem's units.
+    """
+
+    option: int
+    num_copies: int
+    service: float
+
+
+@dataclass(frozen=True, slots=True)
+class FilledBin:
+    """What a bin of one type holds, and how many bins hold exactly that."""
+
+    bin_type: int
+    copies: tuple[Copies, ...]
+    multiplicity: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityPlan:
+    """Filled bins, their value and a proven bound on it.
+
+    Args:
+        bins: Equal ones merged; empty without a plan.
+        value: Cost, weighted service or share, whatever the goal counts.
+        bound: No plan is better.
+        status: How good it is known to be.
+        method: What closed the gap, or the last that tried.
+        seconds: Wall time of the solve.
+    """
+
+    bins: tuple[FilledBin, ...]
+    value: float
+    bound: float
+    status: PlanStatus
+    method: str
+    seconds: float
+
+    @property
+    def num_bins(self) -> int:
+        """Number of bins used."""
+        return sum(one.multiplicity for one in self.bins)

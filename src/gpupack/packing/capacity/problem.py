@@ -1,0 +1,186 @@
+"""The capacity problem: jobs, their options, and the types of bins they go into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from gpupack.errors import InvalidInputError
+
+
+class Goal(StrEnum):
+    """What a capacity plan is best at."""
+
+    MIN_COST = "min_cost"
+    """The lowest total cost of bins that serves every demand in full."""
+    MAX_SERVICE = "max_service"
+    """The most weighted service from a limited number of bins."""
+    MAX_MIN_SHARE = "max_min_share"
+    """The largest share of its demand that every job gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class BinType:
+    """One kind of bin.
+
+    Args:
+        capacity: One integer ≥ 0 per dimension.
+        cost: Of one bin, an integer ≥ 0.
+        count: How many there are; None for as many as needed.
+    """
+
+    capacity: tuple[int, ...]
+    cost: int = 1
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What shall run.
+
+    Args:
+        demand: Service wanted, in integer units ≥ 0; None for a job of whole copies,
+            each of which runs at its option's full rate.
+        copies: The least number of copies of a job with a demand; the exact number
+            of a job of whole copies. At least 1.
+        weight: Of one unit of service, where service is what counts.
+        is_optional: Whether the job may be left out.
+    """
+
+    demand: int | None = None
+    copies: int = 1
+    weight: float = 1.0
+    is_optional: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the job runs in whole copies, without a demand."""
+        return self.demand is None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One way to run a copy of a job.
+
+    Args:
+        job: Index of the job.
+        bin_type: Index of the bin type it runs in.
+        fixed: Taken in full by every copy, one integer ≥ 0 per dimension.
+        proportional: Taken by a copy at its full rate, in proportion when it serves
+            less; all 0 for a job of whole copies.
+        rate: Service of one copy at most, ≥ 1.
+    """
+
+    job: int
+    bin_type: int
+    fixed: tuple[int, ...]
+    proportional: tuple[int, ...]
+    rate: int
+
+
+@dataclass(frozen=True)
+class CapacityProblem:
+    """Run every job by copies of its options in bins of which none overflows.
+
+    Raises:
+        InvalidInputError: If shapes or indices do not agree or a number is out of
+            range.
+    """
+
+    bin_types: tuple[BinType, ...]
+    jobs: tuple[Job, ...]
+    options: tuple[Option, ...]
+
+    def __post_init__(self) -> None:
+        if not self.bin_types:
+            raise InvalidInputError("a capacity problem needs at least one bin type")
+        shapes = {len(bin_type.capacity) for bin_type in self.bin_types}
+        shapes |= {len(one.fixed) for one in self.options}
+        shapes |= {len(one.proportional) for one in self.options}
+        if len(shapes) != 1:
+            raise InvalidInputError(
+                f"bins and options have different numbers of dimensions: {shapes}"
+            )
+        for index, option in enumerate(self.options):
+            if not 0 <= option.job < len(self.jobs):
+                raise InvalidInputError(f"option {index} is of no job: {option}")
+            if not 0 <= option.bin_type < len(self.bin_types):
+                raise InvalidInputError(f"option {index} has no bin type: {option}")
+            if option.rate < 1 or min(option.fixed + option.proportional) < 0:
+                raise InvalidInputError(
+                    f"option {index} needs a rate ≥ 1 and sizes ≥ 0: {option}"
+                )
+            if self.jobs[option.job].is_whole and any(option.proportional):
+                raise InvalidInputError(
+                    f"option {index} of a job of whole copies takes room in "
+                    f"proportion: {option}"
+                )
+        for index, job in enumerate(self.jobs):
+            if job.copies < 1 or (job.demand is not None and job.demand < 0):
+                raise InvalidInputError(
+                    f"job {index} needs copies ≥ 1 and a demand ≥ 0: {job}"
+                )
+
+    @property
+    def num_dimensions(self) -> int:
+        """Number of dimensions."""
+        return len(self.bin_types[0].capacity)
+
+    @cached_property
+    def options_by_job(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of the options of each job that fit into an empty bin."""
+        return self._group([one.job for one in self.options], len(self.jobs))
+
+    @cached_property
+    def options_by_bin_type(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of the options of each bin type that fit into an empty bin."""
+        keys = [one.bin_type for one in self.options]
+        return self._group(keys, len(self.bin_types))
+
+    def _group(self, keys: list[int], length: int) -> tuple[tuple[int, ...], ...]:
+        groups: list[list[int]] = [[] for _ in range(length)]
+        for index, (option, key) in enumerate(zip(self.options, keys, strict=True)):
+            if self.fits_alone(option):
+                groups[key].append(index)
+        return tuple(tuple(group) for group in groups)
+
+    def fits_alone(self, option: Option) -> bool:
+        """Return whether one copy fits into an empty bin, be it at less than full rate."""
+        capacity = self.bin_types[option.bin_type].capacity
+        return all(
+            size <= most and (taken == 0 or most > size)
+            for size, taken, most in zip(
+                option.fixed, option.proportional, capacity, strict=True
+            )
+        )
+
+    def rate_alone(self, index: int) -> float:
+        """Return what one copy serves at most in a bin of its own."""
+        option = self.options[index]
+        capacity = self.bin_types[option.bin_type].capacity
+        return option.rate * min(
+            (
+                min(1.0, (most - size) / loaded)
+                for size, loaded, most in zip(
+                    option.fixed, option.proportional, capacity, strict=True
+                )
+                if loaded
+            ),
+            default=1.0,
+        )
+
+    def most_copies(self, index: int) -> int:
+        """Return how many copies of an option are of any use in one bin."""
+        option = self.options[index]
+        job = self.jobs[option.job]
+        useful = (
+            job.copies
+            if job.demand is None
+            else max(job.copies, -(-job.demand // option.rate))
+        )
+        capacity = self.bin_types[option.bin_type].capacity
+        for size, most in zip(option.fixed, capacity, strict=True):
+            if size:
+                useful = min(useful, most // size)
+        return useful

@@ -1,0 +1,291 @@
+"""The capacity problem over given configurations, as a mixed-integer program.
+
+    X_k   bins of configuration k, an integer
+    Y_ko  share of a job's demand that option o serves in them, continuous
+    S_j   share of its demand that job j gets;  N_o  copies of a whole job's option
+
+Its size does not depend on how large the demands are. With every configuration that
+matters it is exact; with some of them its best plan is a plan. Solved by SCIP, its
+linear relaxation by GLOP, both inside OR-Tools.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from gpupack.packing.capacity.configurations import fixed_room_left
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ortools.linear_solver import pywraplp
+
+    from gpupack.packing.capacity.configurations import Configuration
+    from gpupack.packing.capacity.problem import CapacityProblem
+
+SLACK = 1e-7
+"""Relative room left when an earlier objective is held while a later one is solved."""
+
+
+class Measure(StrEnum):
+    """What can be minimized or maximized."""
+
+    COST = "cost"
+    BINS = "bins"
+    SERVICE = "service"
+    SHARE = "share"
+
+    @property
+    def is_maximized(self) -> bool:
+        """Whether more is better."""
+        return self in {Measure.SERVICE, Measure.SHARE}
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramResult:
+    """What a solve found: a plan over the configurations, and a bound for them.
+
+    Args:
+        state: "optimal", "feasible", "infeasible" or "unknown".
+        value: Of the measure; 0 without a plan.
+        bound: No plan over these configurations has a better value.
+        uses: Pairs (configuration index, number of bins ≥ 1).
+        shares: Share of its demand that each job gets, None for whole jobs.
+    """
+
+    state: str
+    value: float
+    bound: float
+    uses: tuple[tuple[int, int], ...]
+    shares: tuple[float | None, ...]
+
+
+class CapacityProgram:
+    """Builds the program once; measures are solved and held one after the other.
+
+    Args:
+        problem: What is planned.
+        configurations: That may be used.
+        in_full: Whether every demand of a job that is not optional must be met.
+        seed: For the solver's random choices.
+    """
+
+    def __init__(
+        self,
+        problem: CapacityProblem,
+        configurations: Sequence[Configuration],
+        *,
+        in_full: bool,
+        seed: int,
+    ) -> None:
+        from ortools.linear_solver import pywraplp
+
+        self._problem = problem
+        self._configurations = configurations
+        self._in_full = in_full
+        self._mip = pywraplp.Solver.CreateSolver("SCIP")
+        self._mip.SetSolverSpecificParametersAsString(
+            f"randomization/randomseedshift = {seed % 2**31}"
+        )
+        self._infinity = self._mip.infinity()
+        self._add_bins()
+        self._add_jobs()
+        self._add_service()
+
+    def _add_bins(self) -> None:
+        problem, mip = self._problem, self._mip
+        self._x = [
+            mip.IntVar(0, self._infinity, f"x{k}")
+            for k in range(len(self._configurations))
+        ]
+        for index, bin_type in enumerate(problem.bin_types):
+            if bin_type.count is not None:
+                mip.Add(
+                    mip.Sum(
+                        x
+                        for x, one in zip(self._x, self._configurations, strict=True)
+                        if one.bin_type == index
+                    )
+                    <= bin_type.count
+                )
+
+    def _add_jobs(self) -> None:
+        problem, mip = self._problem, self._mip
+        self._share = [
+            None
+            if not job.demand
+            else mip.NumVar(1.0 if self._in_full and not job.is_optional else 0.0, 1, "")
+            for job in problem.jobs
+        ]
+        self._copies = [
+            mip.IntVar(0, problem.jobs[option.job].copies, "")
+            if problem.jobs[option.job].is_whole
+            else None
+            for option in problem.options
+        ]
+        provided: list[list[object]] = [[] for _ in problem.options]
+        for x, configuration in zip(self._x, self._configurations, strict=True):
+            for option, count in configuration.counts:
+                provided[option].append(count * x)
+        for index, job in enumerate(problem.jobs):
+            options = problem.options_by_job[index]
+            terms = [term for option in options for term in provided[option]]
+            if job.is_whole:
+                for option in options:
+                    mip.Add(self._copies[option] <= mip.Sum(provided[option]))
+                for option, one in enumerate(problem.options):
+                    if one.job == index and option not in options:
+                        mip.Add(self._copies[option] == 0)
+                total = mip.Sum(self._copies[option] for option in options)
+                if job.is_optional:
+                    mip.Add(total <= job.copies)
+                else:
+                    mip.Add(total == job.copies)
+            elif not job.is_optional:
+                mip.Add(mip.Sum(terms) >= job.copies)
+
+    def _add_service(self) -> None:
+        problem, mip = self._problem, self._mip
+        served: list[list[object]] = [[] for _ in problem.jobs]
+        for x, configuration in zip(self._x, self._configurations, strict=True):
+            left = fixed_room_left(problem, configuration)
+            capacity = problem.bin_types[configuration.bin_type].capacity
+            in_use: list[list[object]] = [[] for _ in capacity]
+            most = [0] * len(capacity)
+            for index, count in configuration.counts:
+                option = problem.options[index]
+                demand = problem.jobs[option.job].demand
+                if not demand:
+                    continue
+                y = mip.NumVar(0, 1, "")
+                served[option.job].append(y)
+                mip.Add(y <= option.rate * count / demand * x)
+                for dimension, size in enumerate(option.proportional):
+                    if size:
+                        most[dimension] += size * count
+                        in_use[dimension].append(
+                            size / capacity[dimension] * demand / option.rate * y
+                        )
+            for dimension, terms in enumerate(in_use):
+                if terms and most[dimension] > left[dimension]:
+                    mip.Add(
+                        mip.Sum(terms) <= left[dimension] / capacity[dimension] * x
+                    )
+        for share, terms in zip(self._share, served, strict=True):
+            if share is not None:
+                mip.Add(mip.Sum(terms) >= share)
+
+    def expression(self, measure: Measure) -> pywraplp.LinearExpr:
+        """Return a measure as a linear expression; service is divided by its scale."""
+        problem, mip = self._problem, self._mip
+        if measure is Measure.COST:
+            return mip.Sum(
+                problem.bin_types[one.bin_type].cost * x
+                for x, one in zip(self._x, self._configurations, strict=True)
+            )
+        if measure is Measure.BINS:
+            return mip.Sum(self._x)
+        if measure is Measure.SHARE:
+            smallest = mip.NumVar(0, 1, "")
+            for job, share in zip(problem.jobs, self._share, strict=True):
+                if share is not None and not job.is_optional:
+                    mip.Add(share >= smallest)
+            return smallest + 0.0
+        scale = service_scale(problem)
+        terms = [
+            job.weight * job.demand / scale * share
+            for job, share in zip(problem.jobs, self._share, strict=True)
+            if share is not None and job.demand
+        ]
+        terms += [
+            problem.jobs[option.job].weight * option.rate / scale * copies
+            for option, copies in zip(problem.options, self._copies, strict=True)
+            if copies is not None
+        ]
+        return mip.Sum(terms) + 0.0
+
+    def hold(self, measure: Measure, value: float) -> None:
+        """Require a measure to stay (almost) as good as ``value`` from now on."""
+        expression = self.expression(measure)
+        if measure.is_maximized:
+            if measure is Measure.SERVICE:
+                value /= service_scale(self._problem)
+            self._mip.Add(expression >= value * (1 - SLACK))
+        else:
+            self._mip.Add(expression <= value * (1 + SLACK))
+
+    def hint(self, uses: Sequence[tuple[int, int]]) -> None:
+        """Start from numbers of bins per configuration."""
+        counts = dict(uses)
+        self._mip.SetHint(self._x, [counts.get(k, 0) for k in range(len(self._x))])
+
+    def solve(self, measure: Measure, *, time_limit_s: float) -> ProgramResult:
+        """Return the best plan for a measure within the time limit."""
+        from ortools.linear_solver import pywraplp
+
+        mip = self._mip
+        expression = self.expression(measure)
+        if measure.is_maximized:
+            mip.Maximize(expression)
+        else:
+            mip.Minimize(expression)
+        mip.SetTimeLimit(max(1, int(time_limit_s * 1000)))
+        parameters = pywraplp.MPSolverParameters()
+        parameters.SetDoubleParam(parameters.RELATIVE_MIP_GAP, 1e-9)
+        state = {
+            pywraplp.Solver.OPTIMAL: "optimal",
+            pywraplp.Solver.FEASIBLE: "feasible",
+            pywraplp.Solver.INFEASIBLE: "infeasible",
+        }.get(mip.Solve(parameters), "unknown")
+        scale = service_scale(self._problem) if measure is Measure.SERVICE else 1.0
+        if state not in {"optimal", "feasible"}:
+            return ProgramResult(state, 0.0, 0.0, (), ())
+        objective = mip.Objective()
+        return ProgramResult(
+            state,
+            objective.Value() * scale,
+            (objective.Value() if state == "optimal" else objective.BestBound())
+            * scale,
+            tuple(
+                (k, round(x.solution_value()))
+                for k, x in enumerate(self._x)
+                if x.solution_value() > 0.5
+            ),
+            tuple(
+                None if share is None else share.solution_value()
+                for share in self._share
+            ),
+        )
+
+    def copies_per_option(self) -> tuple[int, ...]:
+        """Return how many copies of each option of whole jobs the last plan uses."""
+        return tuple(
+            0 if copies is None else round(copies.solution_value())
+            for copies in self._copies
+        )
+
+
+def service_scale(problem: CapacityProblem) -> float:
+    """Return the largest weighted service of any job, ≥ 1, to scale programs by."""
+    scale = 1.0
+    for index, job in enumerate(problem.jobs):
+        if job.demand is not None:
+            scale = max(scale, job.weight * job.demand)
+            continue
+        for option in problem.options_by_job[index]:
+            scale = max(scale, job.weight * job.copies * problem.options[option].rate)
+    return scale
+
+
+def most_service(problem: CapacityProblem) -> float:
+    """Return the weighted service of every demand in full and every best option."""
+    total = 0.0
+    for index, job in enumerate(problem.jobs):
+        if job.demand is not None:
+            total += job.weight * job.demand
+            continue
+        rates = [problem.options[i].rate for i in problem.options_by_job[index]]
+        total += job.weight * job.copies * max(rates, default=0)
+    return total

@@ -1,0 +1,149 @@
+"""How the bins of a plan share out the service: evenly, then without idle copies."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from gpupack.packing.capacity.configurations import fixed_room_left
+from gpupack.packing.capacity.plan import Copies, FilledBin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.packing.capacity.configurations import Configuration
+    from gpupack.packing.capacity.problem import CapacityProblem
+
+ROUNDING = 1e-7
+
+
+def share_out(
+    problem: CapacityProblem,
+    uses: Sequence[tuple[Configuration, int]],
+    shares: Sequence[float | None],
+    whole_copies: Sequence[int],
+) -> tuple[FilledBin, ...]:
+    """Return the bins with their service, the highest fill as low as it can be.
+
+    Args:
+        problem: What was planned.
+        uses: Configurations and how many bins have each.
+        shares: Share of its demand that each job gets, None for whole jobs.
+        whole_copies: Copies of each option of whole jobs that are wanted.
+    """
+    loads = _even_loads(problem, uses, shares)
+    bins: list[tuple[int, dict[int, int], dict[int, float]]] = []
+    for (configuration, multiplicity), load in zip(uses, loads, strict=True):
+        bins.extend(
+            (configuration.bin_type, dict(configuration.counts), dict(load))
+            for _ in range(multiplicity)
+        )
+    _drop_idle(problem, bins, whole_copies)
+    merged: dict[FilledBin, int] = {}
+    for bin_type, counts, load in bins:
+        copies = tuple(
+            Copies(
+                option,
+                counts[option],
+                float(counts[option] * problem.options[option].rate)
+                if problem.jobs[problem.options[option].job].is_whole
+                else load.get(option, 0.0) * problem.options[option].rate,
+            )
+            for option in sorted(counts)
+            if counts[option]
+        )
+        if copies:
+            one = FilledBin(bin_type, copies)
+            merged[one] = merged.get(one, 0) + 1
+    return tuple(
+        FilledBin(one.bin_type, one.copies, count) for one, count in merged.items()
+    )
+
+
+def _even_loads(
+    problem: CapacityProblem,
+    uses: Sequence[tuple[Configuration, int]],
+    shares: Sequence[float | None],
+) -> list[dict[int, float]]:
+    """Return, per configuration, the load of each option in one bin, in copies."""
+    from ortools.linear_solver import pywraplp
+
+    lp = pywraplp.Solver.CreateSolver("GLOP")
+    highest = lp.NumVar(0, lp.infinity(), "")
+    objective = lp.Objective()
+    objective.SetMinimization()
+    objective.SetCoefficient(highest, 1)
+    variables: list[dict[int, pywraplp.Variable]] = []
+    served: dict[int, list[tuple[float, pywraplp.Variable]]] = {}
+    for configuration, multiplicity in uses:
+        here: dict[int, pywraplp.Variable] = {}
+        capacity = problem.bin_types[configuration.bin_type].capacity
+        left = fixed_room_left(problem, configuration)
+        for index, count in configuration.counts:
+            option = problem.options[index]
+            demand = problem.jobs[option.job].demand
+            if demand:
+                y = lp.NumVar(0, count, "")
+                here[index] = y
+                served.setdefault(option.job, []).append(
+                    (option.rate / demand * multiplicity, y)
+                )
+        for dimension, most in enumerate(capacity):
+            sizes = [
+                (y, problem.options[index].proportional[dimension])
+                for index, y in here.items()
+                if problem.options[index].proportional[dimension]
+            ]
+            if not sizes:
+                continue
+            # What is fixed weighs as it is: fill = (capacity - left + load) / capacity.
+            within = lp.RowConstraint(-lp.infinity(), left[dimension] / most, "")
+            even = lp.RowConstraint(-lp.infinity(), left[dimension] / most - 1, "")
+            even.SetCoefficient(highest, -1)
+            for y, size in sizes:
+                within.SetCoefficient(y, size / most)
+                even.SetCoefficient(y, size / most)
+        variables.append(here)
+    for job, terms in served.items():
+        share = min(1.0, shares[job] or 0.0)
+        # The program that chose the bins and this one round differently.
+        row = lp.RowConstraint(share * (1 - ROUNDING) if share < 1 else 1.0, 1.0, "")
+        for factor, y in terms:
+            row.SetCoefficient(y, factor)
+        missing = lp.NumVar(0, 1, "")
+        row.SetCoefficient(missing, 1)
+        objective.SetCoefficient(missing, 1e4)
+    lp.Solve()
+    return [
+        {index: max(0.0, y.solution_value()) for index, y in here.items()}
+        for here in variables
+    ]
+
+
+def _drop_idle(
+    problem: CapacityProblem,
+    bins: list[tuple[int, dict[int, int], dict[int, float]]],
+    whole_copies: Sequence[int],
+) -> None:
+    """Take out copies that nothing needs, from the last bin to the first."""
+    total = [0] * len(problem.jobs)
+    placed = [0] * len(problem.options)
+    for _, counts, _ in bins:
+        for option, count in counts.items():
+            total[problem.options[option].job] += count
+            placed[option] += count
+    for _, counts, load in reversed(bins):
+        for option in sorted(counts, reverse=True):
+            index = problem.options[option].job
+            job = problem.jobs[index]
+            if job.is_whole:
+                spare = placed[option] - whole_copies[option]
+                idle = min(counts[option], spare)
+                placed[option] -= idle
+            else:
+                needed = math.ceil(load.get(option, 0.0) - ROUNDING)
+                least = 0 if job.is_optional else job.copies
+                idle = min(counts[option] - needed, total[index] - least)
+            idle = max(0, idle)
+            counts[option] -= idle
+            total[index] -= idle
