@@ -104,6 +104,8 @@ class InfeasibleError(GpupackError):
         model_names: The models that cannot be placed, sorted by name.
         resource: The binding resource, or None when several combine.
         suggestion: The smallest change that would help, in words.
+        limits: With ``model_names``, the smallest set of limits that clash: leaving
+            out any one of them, or of the models, would make it possible.
     """
 
     exit_code = 3
@@ -115,11 +117,13 @@ class InfeasibleError(GpupackError):
         model_names: Sequence[str] = (),
         resource: str | None = None,
         suggestion: str | None = None,
+        limits: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.model_names = tuple(model_names)
         self.resource = resource
         self.suggestion = suggestion
+        self.limits = tuple(limits)
 
 
 class CheckError(GpupackError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from gpupack.catalogue import find_gpu_type
-from gpupack.errors import InvalidInputError
+from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 
@@ -57,7 +58,7 @@ def resolve_fleet(gpus: GpusLike | None, profiles: ProfileSet) -> Fleet:
         raise InvalidInputError("gpus names no GPU type")
     entries = []
     for named, count in pairs:
-        gpu_type = find_gpu_type(named) if isinstance(named, str) else named
+        gpu_type = _named_type(named, profiles) if isinstance(named, str) else named
         if count is not None and (
             isinstance(count, bool) or not isinstance(count, int) or count < 1
         ):
@@ -70,6 +71,69 @@ def resolve_fleet(gpus: GpusLike | None, profiles: ProfileSet) -> Fleet:
     if len(set(names)) < len(names):
         raise InvalidInputError(f"gpus names a GPU type twice: {', '.join(names)}")
     return Fleet(entries=tuple(entries))
+
+
+def _named_type(name: str, profiles: ProfileSet) -> GpuType:
+    """Return the type of that name that was measured on, or else the catalogue's."""
+    for gpu_type in profiles.gpu_types:
+        if gpu_type.name == name and gpu_type.memory_bytes is not None:
+            return gpu_type
+    return find_gpu_type(name)
+
+
+def with_prices(fleet: Fleet, prices: Mapping[str, float] | None) -> Fleet:
+    """Return the fleet with the caller's prices per GPU and hour.
+
+    Args:
+        fleet: May have prices of its own, which ``prices`` replaces.
+        prices: By the name of the GPU type, as in the fleet or the catalogue.
+
+    Raises:
+        UnknownNameError: If a price is of a type that is not in the fleet.
+        InvalidInputError: If a price is not a finite number ≥ 0.
+    """
+    if prices is None:
+        return fleet
+    by_name = {entry.gpu_type.name: entry for entry in fleet.entries}
+    for name, price in prices.items():
+        folded = {known.casefold(): known for known in by_name}
+        known = folded.get(name.strip().casefold())
+        if known is None:
+            raise UnknownNameError(
+                f"a price is given for {name!r}, which is not among the GPUs: "
+                f"{', '.join(by_name)}"
+            )
+        if (
+            isinstance(price, bool)
+            or not isinstance(price, int | float)
+            or not math.isfinite(price)
+            or price < 0
+        ):
+            raise InvalidInputError(
+                f"the price of {known} is {price!r}; it must be a finite number ≥ 0, "
+                "per GPU and hour"
+            )
+        by_name[known] = by_name[known].model_copy(
+            update={"price_per_hour": float(price)}
+        )
+    return Fleet(entries=tuple(by_name.values()))
+
+
+def require_prices(fleet: Fleet) -> None:
+    """Check that every GPU type has a price.
+
+    Raises:
+        InvalidInputError: Naming those without; gpupack ships no prices.
+    """
+    lacking = [
+        entry.gpu_type.name for entry in fleet.entries if entry.price_per_hour is None
+    ]
+    if lacking:
+        example = ", ".join(f'"{name}": ...' for name in lacking)
+        raise InvalidInputError(
+            f"min_cost needs a price per hour of {', '.join(lacking)}; give "
+            f"prices={{{example}}} (gpupack ships none, they differ by provider)"
+        )
 
 
 def _measured_type(profiles: ProfileSet) -> GpuType:

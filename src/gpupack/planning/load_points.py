@@ -1,4 +1,4 @@
-"""Which record of a model is planned with."""
+"""Which records of a model may be planned with."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ LoadPointLike = str | LoadPoint | Mapping[str, str | LoadPoint]
 """One load point for every model (``"2x4"``), or one by model name."""
 
 
-def choose_records(
+def allowed_records(
     profiles: ProfileSet,
     load_point: LoadPointLike | None,
     *,
     allow_unstable: bool = False,
-) -> tuple[ProfileRecord, ...]:
-    """Return the one record of each model that is planned with, sorted by name.
+) -> dict[str, tuple[ProfileRecord, ...]]:
+    """Return the records that each model may be planned with, by sorted model name.
 
     Args:
-        profiles: Of one GPU type.
-        load_point: Needed where a model has several records.
+        profiles: Of one or several GPU types.
+        load_point: The only load point allowed, of every model or by model name.
         allow_unstable: Whether a record that never settled may be used.
 
     Raises:
         UnknownNameError: If a mapping names a model without a profile.
         MissingReadingError: If a model has no record at the chosen load point, or
-            only one that never settled.
-        InvalidInputError: If there is no profile at all, a load point cannot be
-            read, or a model has several and none was chosen.
+            only ones that never settled.
+        InvalidInputError: If there is no profile at all, or a load point cannot be
+            read.
     """
     if not profiles.records:
         raise InvalidInputError("there are no profiles: nothing to place")
     points = _points_by_model(profiles, load_point)
-    chosen = []
+    allowed = {}
     for model_name in profiles.model_names:
         records = [one for one in profiles.records if one.model_name == model_name]
         point = points.get(model_name)
         if point is not None:
-            measured = ", ".join(str(record.load_point) for record in records)
+            measured = ", ".join(
+                dict.fromkeys(str(record.load_point) for record in records)
+            )
             records = [record for record in records if record.load_point == point]
             if not records:
                 raise MissingReadingError(
@@ -57,14 +59,12 @@ def choose_records(
                     "allow_unstable=True"
                 )
             records = settled
-        if len(records) > 1:
-            raise InvalidInputError(
-                f"model {model_name!r} has {len(records)} load points "
-                f"({', '.join(str(record.load_point) for record in records)}); choose "
-                'one with load_point="BATCHxCONCURRENCY"'
+        allowed[model_name] = tuple(
+            sorted(
+                records, key=lambda one: (one.gpu_type.name, one.load_point.sort_key)
             )
-        chosen.append(records[0])
-    return tuple(chosen)
+        )
+    return allowed
 
 
 def _points_by_model(

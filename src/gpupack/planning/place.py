@@ -7,57 +7,36 @@ import time
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
-from gpupack.packing.allowed_sets import solve_allowed
-from gpupack.packing.problem import ItemType, PackingProblem
-from gpupack.packing.solution import SolveStatus
-from gpupack.packing.solve import solve
-from gpupack.packing.tie_break import even_out
-from gpupack.placement import Placement
-from gpupack.planning.check import check_placement
-from gpupack.planning.contention import has_readings
-from gpupack.planning.diagnosis import require_each_fits_alone, too_few_gpus
-from gpupack.planning.fleet import GpusLike, resolve_fleet
-from gpupack.planning.headroom import HeadroomLike, resolve_headroom, resolve_objective
-from gpupack.planning.load_points import LoadPointLike, choose_records
-from gpupack.planning.retention import (
-    Contention,
-    MinRetentionLike,
-    RetentionRule,
-    resolve_contention,
-    resolve_min_retention,
-    retentions_or_none,
+from gpupack.planning.best_load_points import best_records
+from gpupack.planning.fleet import (
+    GpusLike,
+    require_prices,
+    resolve_fleet,
+    with_prices,
 )
-from gpupack.planning.sharing import sharing_alternatives
-from gpupack.planning.sizes import (
-    baseline_memory_bytes,
-    item_size,
-    limit_of,
-    model_memory_bytes,
-    reading,
-    require_readings,
+from gpupack.planning.headroom import HeadroomLike, resolve_headroom, resolve_objective
+from gpupack.planning.latency import within_latency_limits
+from gpupack.planning.load_points import LoadPointLike, allowed_records
+from gpupack.planning.one_type import place_on_one_type
+from gpupack.planning.retention import MinRetentionLike, resolve_min_retention
+from gpupack.planning.supply import Supply, supplies_of
+from gpupack.planning.wishes import (
+    Fairness,
+    LatencyLimitLike,
+    ReplicasLike,
+    Wishes,
+    resolve_wishes,
 )
 from gpupack.records.environment import SharingMode
-from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource
-from gpupack.records.placement import (
-    Assignment,
-    GpuPlacement,
-    Objective,
-    PlacementStatus,
-    ResourceUse,
-)
+from gpupack.records.placement import Objective
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from gpupack.packing.solution import PackingResult
+    from gpupack.placement import Placement
     from gpupack.profile_set import ProfileSet
+    from gpupack.records.gpu import Fleet, Headroom
     from gpupack.records.profile import ProfileRecord
-
-_UTILIZATIONS = (
-    Resource.GPU_UTILIZATION,
-    Resource.MEMORY_UTILIZATION,
-    Resource.SM_UTILIZATION,
-)
 
 
 def place(
@@ -65,8 +44,17 @@ def place(
     objective: Objective | str = Objective.MIN_GPUS,
     *,
     gpus: GpusLike | None = None,
+    prices: Mapping[str, float] | None = None,
     headroom: HeadroomLike = 1.0,
     load_point: LoadPointLike | None = None,
+    demand: Mapping[str, float] | None = None,
+    latency_limit_ms: LatencyLimitLike | None = None,
+    latency_percentile: int = 99,
+    replicas: ReplicasLike | None = None,
+    weights: Mapping[str, float] | None = None,
+    fairness: Fairness | str | None = None,
+    optional: Sequence[str] = (),
+    carry_memory_over: bool = False,
     min_retention: MinRetentionLike | None = None,
     sharing: SharingMode | str | None = None,
     time_limit_s: float = 10.0,
@@ -76,18 +64,36 @@ def place(
     """Return the best placement of every model, with what proves it.
 
     Args:
-        profiles: What was measured, one GPU type.
-        objective: ``"min_gpus"``: the fewest GPUs; memory binds. Or
-            ``"max_throughput"``: the fewest GPUs on which no model loses
-            throughput; memory and both utilizations bind.
+        profiles: What was measured. A model goes only on GPU types it was profiled on.
+        objective: ``"min_gpus"``: the fewest GPUs (the cheapest of equally many);
+            memory binds, and the utilizations too if there is a demand.
+            ``"min_cost"``: the lowest price per hour; the same binds.
+            ``"max_throughput"``: no model loses throughput, on the fewest GPUs; on a
+            limited fleet with choices, the most weighted throughput. Memory and both
+            utilizations bind.
         gpus: The supply: a catalogue name (``"16GB"``, ``"T4"``) or ``GpuType``, or
-            either with a count (``{"T4": 4}``). Left out, as many as needed of the
+            types with counts, None for as many as needed
+            (``{"L4": 8, "A100-80GB": None}``). Left out, as many as needed of the
             type that the profiles were measured on.
+        prices: Per GPU and hour by GPU type, in your currency; gpupack ships none.
         headroom: The share that may be used of whatever binds (``0.8`` is 80 %), or
             a mapping that names exactly what binds: ``{"memory": 0.9,
             "gpu_utilization": 1.1}``. Memory never exceeds 1.
-        load_point: Which load point to plan with where a model has several:
-            ``"2x4"`` (batch size × concurrency), or one by model name.
+        load_point: Pins the load point (``"2x4"``: batch size × concurrency) of
+            every model, or of some by name. Otherwise every record is an option.
+        demand: Infer/sec to be served by model name, by as many replicas as needed.
+            A replica takes its memory in full, its utilizations in proportion to the
+            traffic it serves. 0 keeps a model loaded and idle.
+        latency_limit_ms: Load points that exceed it, measured alone, are no options.
+        latency_percentile: Of the limit: 50, 90, 95 or 99.
+        replicas: Instances of every model, or by name: exactly so many of a model
+            without a demand (default 1), at least so many of one with.
+        weights: Of one infer/sec of a model in ``max_throughput``; default 1.
+        fairness: ``"sum"``, or ``"max_min"``: make the smallest served share of
+            demand as large as possible first.
+        optional: Models that may be left out; all others are served at least once.
+        carry_memory_over: Let models go on a GPU type without records, by the memory
+            measured on another, where nothing but memory binds.
         min_retention: The share of its solo throughput that every model is
             predicted to keep beside its neighbours (``0.9``), or one by model name;
             models not named may lose anything. Left out, prediction decides nothing.
@@ -99,113 +105,134 @@ def place(
         allow_unstable: Use measurements that never settled.
 
     Returns:
-        The placement. Equally good ones are told apart by lower highest
-        utilization, then by model name.
+        The placement. Equally good ones are told apart by more throughput, lower
+        highest utilization, then by model name.
 
     Raises:
         InvalidInputError: If an argument cannot be used; subclasses say more.
-        MissingReadingError: If a binding resource, or what ``min_retention``
-            needs, was not measured.
-        InfeasibleError: If a model fits on no GPU, or the supply is too small.
+        MissingReadingError: If a binding resource, or what ``min_retention`` or a
+            demand needs, was not measured.
+        InfeasibleError: If a model fits on no GPU, no load point keeps a latency
+            limit, or the supply is too small.
     """
     started = time.perf_counter()
     goal = resolve_objective(objective)
     _require_valid_search(time_limit_s, seed)
-    shares = resolve_headroom(goal, headroom)
-    fleet = resolve_fleet(gpus, profiles)
-    gpu_type, available = _only_type(fleet)
-    measured_on, warnings = _measured_on(profiles, gpu_type)
-    usable = profiles.select(gpu_type=measured_on.name)
-    records = choose_records(usable, load_point, allow_unstable=allow_unstable)
-
-    binding = [resource for resource, _ in shares]
-    require_readings(records, binding)
+    wishes = resolve_wishes(
+        profiles.model_names,
+        demand=demand,
+        latency_limit_ms=latency_limit_ms,
+        latency_percentile=latency_percentile,
+        replicas=replicas,
+        weights=weights,
+        fairness=fairness,
+        optional=optional,
+    )
+    _require_sense(goal, wishes)
+    # A demand says that models run at the same time: what they use then binds.
+    shares = resolve_headroom(
+        Objective.MAX_THROUGHPUT if wishes.demand else goal, headroom
+    )
+    fleet = with_prices(resolve_fleet(gpus, profiles), prices)
+    if goal is Objective.MIN_COST:
+        require_prices(fleet)
+    records = within_latency_limits(
+        allowed_records(profiles, load_point, allow_unstable=allow_unstable), wishes
+    )
+    needs_throughput = goal is Objective.MAX_THROUGHPUT or bool(wishes.demand)
+    supplies, warnings = supplies_of(
+        fleet,
+        profiles,
+        records,
+        shares,
+        carry_memory_over=carry_memory_over,
+        promises_traffic=needs_throughput,
+    )
     if goal is Objective.MAX_THROUGHPUT:
-        _require_throughput(records)
-    baseline = baseline_memory_bytes(
-        usable, measured_on, needed=Resource.MEMORY in binding
-    )
-    warnings += _memory_below_baseline(records, baseline)
-    require_each_fits_alone(records, gpu_type, shares, baseline)
-
-    sizes = [
-        tuple(item_size(record, resource, baseline) for resource in binding)
-        for record in records
-    ]
-    capacity = tuple(
-        limit_of(gpu_type, shares, resource)
-        - (baseline if resource is Resource.MEMORY else 0)
-        for resource in binding
-    )
-    contention = resolve_contention(profiles, measured_on, sharing)
+        _require_throughput(supplies, wishes)
+    warnings += _doubts(supplies)
     floors = resolve_min_retention(min_retention, profiles.model_names)
-    rule = RetentionRule(records, contention, floors) if floors else None
-    problem = PackingProblem(
-        capacity=_at_least_one(capacity),
-        item_types=tuple(ItemType(sizes=size) for size in sizes),
-    )
-    result = (
-        solve(problem, time_limit_s=time_limit_s, seed=seed)
-        if rule is None
-        else solve_allowed(
-            problem, rule.is_allowed, time_limit_s=time_limit_s, seed=seed
-        )
-    )
-    if available is not None and result.num_bins > available:
-        raise too_few_gpus(
-            gpu_type,
-            available,
-            bound=result.bound,
-            found=result.num_bins,
-            time_limit_s=time_limit_s,
-        )
-    bins = even_out(_expand(result), sizes, capacity, _loads(records, baseline))
-    if rule is not None and not all(
-        rule.is_allowed(tuple((item, 1) for item in one_bin)) for one_bin in bins
-    ):
-        bins = _expand(result)  # evener, but with less kept than was asked
-    gpus_placed = tuple(
-        _gpu_placement(
-            index,
-            gpu_type,
-            [records[item] for item in one_bin],
-            baseline,
-            shares,
-            contention,
-        )
-        for index, one_bin in enumerate(bins)
-    )
-    is_predicted = all(has_readings(record) for record in records)
-    placement = Placement(
-        objective=goal,
-        status=_status(result),
-        num_gpus=len(bins),
-        objective_value=len(bins),
-        bound=result.bound,
-        gap=(len(bins) - result.bound) / len(bins),
-        method=result.method,
-        seconds=time.perf_counter() - started,
-        seed=seed,
-        headroom=shares,
-        fleet=fleet,
-        sharing_mode=contention.sharing_mode,
-        contention_factor=contention.factor if is_predicted else None,
-        num_calibration_sets=contention.num_sets if is_predicted else 0,
-        min_retention=floors,
-        sharing_alternatives=sharing_alternatives(
+    chosen = _without_choice(goal, supplies, wishes, shares)
+    if chosen is not None:
+        placement = place_on_one_type(
             profiles,
-            measured_on,
-            [[records[item] for item in one_bin] for one_bin in bins],
-            contention,
+            goal,
+            supplies[0],
+            chosen,
+            fleet=fleet,
+            headroom=shares,
+            min_retention=floors,
+            sharing=sharing,
+            warnings=warnings,
+            time_limit_s=time_limit_s,
+            seed=seed,
         )
-        if is_predicted
-        else (),
-        gpus=gpus_placed,
-        warnings=warnings + contention.warnings + _instability(records),
-        profiles=usable.select([record.model_name for record in records]).records,
+    else:
+        placement = _place_with_choices(
+            profiles,
+            goal,
+            supplies,
+            fleet,
+            shares,
+            wishes,
+            sharing,
+            warnings,
+            floors,
+            time_limit_s=time_limit_s,
+            seed=seed,
+        )
+    return placement.model_copy(update={"seconds": time.perf_counter() - started})
+
+
+def _place_with_choices(
+    profiles: ProfileSet,
+    goal: Objective,
+    supplies: tuple[Supply, ...],
+    fleet: Fleet,
+    headroom: Headroom,
+    wishes: Wishes,
+    sharing: SharingMode | str | None,
+    warnings: tuple[str, ...],
+    floors: Mapping[str, float],
+    *,
+    time_limit_s: float,
+    seed: int,
+) -> Placement:
+    from gpupack.planning.capacity import CapacityQuestion, place_with_choices
+
+    if floors:
+        raise InvalidInputError(
+            "min_retention needs one load point per model on one GPU type, without "
+            "demand, replicas or optional models: pin the load points with "
+            "load_point=, or leave min_retention out"
+        )
+    question = CapacityQuestion(
+        profiles=profiles,
+        model_names=profiles.model_names,
+        objective=goal,
+        supplies=supplies,
+        fleet=fleet,
+        headroom=headroom,
+        wishes=wishes,
+        sharing=sharing,
+        warnings=warnings,
     )
-    check_placement(placement, records, baseline)
-    return placement
+    return place_with_choices(question, time_limit_s=time_limit_s, seed=seed)
+
+
+def _without_choice(
+    goal: Objective, supplies: Sequence[Supply], wishes: Wishes, headroom: Headroom
+) -> tuple[ProfileRecord, ...] | None:
+    """Return the one record of each model if nothing is to be chosen, or else None."""
+    if len(supplies) > 1 or not wishes.is_plain or wishes.fairness is not Fairness.SUM:
+        return None
+    (supply,) = supplies
+    by_name = supply.records
+    if any(len(records) > 1 for records in by_name.values()):
+        if goal is not Objective.MAX_THROUGHPUT or supply.entry.num_gpus is not None:
+            return None
+        by_name = best_records(supply, headroom)
+    return tuple(by_name[name][0] for name in sorted(by_name))
 
 
 def _require_valid_search(time_limit_s: float, seed: int) -> None:
@@ -219,162 +246,69 @@ def _require_valid_search(time_limit_s: float, seed: int) -> None:
         )
 
 
-def _only_type(fleet: Fleet) -> tuple[GpuType, int | None]:
-    if len(fleet.entries) > 1:
-        names = ", ".join(entry.gpu_type.name for entry in fleet.entries)
+def _require_sense(goal: Objective, wishes: Wishes) -> None:
+    """Check that weights and fairness have something to decide.
+
+    Raises:
+        InvalidInputError: If they are given where throughput is not the objective, or
+            max-min fairness without a demand.
+    """
+    if goal is not Objective.MAX_THROUGHPUT:
+        for argument, is_given in (
+            ("weights", bool(wishes.weights)),
+            ("fairness", wishes.fairness is not Fairness.SUM),
+        ):
+            if is_given:
+                raise InvalidInputError(
+                    f"{argument} decides between models when throughput is short, but "
+                    f'the objective is {goal.value}; use objective="max_throughput"'
+                )
+    if wishes.fairness is Fairness.MAX_MIN and not any(
+        value > 0 and name not in wishes.optional
+        for name, value in wishes.demand.items()
+    ):
         raise InvalidInputError(
-            f"gpus names several types ({names}); place() plans for one type at a time"
+            'fairness="max_min" shares out demand, but there is none; give '
+            "demand={model: infer/sec}"
         )
-    entry = fleet.entries[0]
-    entry.gpu_type.known_memory_bytes()
-    return entry.gpu_type, entry.num_gpus
 
 
-def _measured_on(
-    profiles: ProfileSet, gpu_type: GpuType
-) -> tuple[GpuType, tuple[str, ...]]:
-    """Return the GPU type whose records are used, with a warning if it differs."""
-    types = {one.name: one for one in profiles.gpu_types}
-    if gpu_type.name in types or not types:
-        return types.get(gpu_type.name, gpu_type), ()
-    if len(types) > 1:
-        raise InvalidInputError(
-            f"no profile was measured on {gpu_type.name}, and several other GPU types "
-            f"were ({', '.join(types)}); select one with profiles.select(gpu_type=...)"
-        )
-    (measured_on,) = types.values()
-    if measured_on.memory_bytes is None:
-        return measured_on, ()
-    return measured_on, (
-        f"the profiles were measured on {measured_on.name}, not on {gpu_type.name}: "
-        "memory carries over, utilizations and throughput may not",
-    )
-
-
-def _require_throughput(records: Sequence[ProfileRecord]) -> None:
-    lacking = [one for one in records if one.throughput_infer_per_sec is None]
+def _require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:
+    lacking = [
+        one
+        for one in _records(supplies)
+        if one.throughput_infer_per_sec is None and one.model_name not in wishes.demand
+    ]
     if lacking:
-        names = ", ".join(repr(record.model_name) for record in lacking)
+        names = ", ".join(dict.fromkeys(repr(record.model_name) for record in lacking))
         raise MissingReadingError(
             "max_throughput needs throughput_infer_per_sec, which is missing for "
             f"{names}: {lacking[0].missing['throughput_infer_per_sec']}"
         )
 
 
-def _memory_below_baseline(
-    records: Sequence[ProfileRecord], baseline: int
-) -> tuple[str, ...]:
-    return tuple(
+def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
+    """Return warnings about measurements that are used all the same."""
+    below = [
         f"{record.model_name!r} used less memory than the server alone; its own need "
         "is taken as 0"
-        for record in records
+        for supply in supplies
+        for record in _records([supply])
         if record.gpu_memory_used_bytes is not None
-        and record.gpu_memory_used_bytes < baseline
-    )
-
-
-def _instability(records: Sequence[ProfileRecord]) -> tuple[str, ...]:
-    return tuple(
+        and record.gpu_memory_used_bytes < supply.baseline_bytes
+    ]
+    unstable = [
         f"the measurement of {record.model_name!r} at {record.load_point} never settled"
-        for record in records
+        for record in _records(supplies)
         if record.is_stable is False
-    )
-
-
-def _at_least_one(capacity: tuple[int, ...]) -> tuple[int, ...]:
-    """Let a resource of which nothing is left bind no model that needs none of it."""
-    return tuple(max(1, most) for most in capacity)
-
-
-def _expand(result: PackingResult) -> list[list[int]]:
-    """Return item indices per bin; every item type here has one copy."""
-    return [
-        [item for item, count in one_bin.counts for _ in range(count)]
-        for one_bin in result.bins
-        for _ in range(one_bin.multiplicity)
     ]
+    return tuple(dict.fromkeys(below + unstable))
 
 
-def _loads(records: Sequence[ProfileRecord], baseline: int) -> list[tuple[int, ...]]:
-    """Return what shall be evened out: known utilizations, or else memory."""
-    known = [
-        resource
-        for resource in _UTILIZATIONS
-        if all(reading(record, resource) is not None for record in records)
-    ] or [Resource.MEMORY]
+def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:
     return [
-        tuple(item_size(record, resource, baseline) for resource in known)
-        for record in records
+        record
+        for supply in supplies
+        for of_model in supply.records.values()
+        for record in of_model
     ]
-
-
-def _status(result: PackingResult) -> PlacementStatus:
-    if result.status is SolveStatus.OPTIMAL:
-        return PlacementStatus.OPTIMAL
-    return PlacementStatus.FEASIBLE
-
-
-def _gpu_placement(
-    index: int,
-    gpu_type: GpuType,
-    records: Sequence[ProfileRecord],
-    baseline: int,
-    headroom: Headroom,
-    contention: Contention,
-) -> GpuPlacement:
-    kept = retentions_or_none(records, contention) or [None] * len(records)
-    assignments = tuple(
-        Assignment(
-            model_name=record.model_name,
-            load_point=record.load_point,
-            throughput_infer_per_sec=record.throughput_infer_per_sec,
-            predicted_infer_per_sec=(
-                None
-                if share is None or record.throughput_infer_per_sec is None
-                else share * record.throughput_infer_per_sec
-            ),
-            memory_bytes=model_memory_bytes(record, baseline),
-            gpu_utilization_percent=record.gpu_utilization_percent,
-            memory_utilization_percent=record.memory_utilization_percent,
-            sm_utilization_percent=record.sm_utilization_percent,
-        )
-        for record, share in zip(records, kept, strict=True)
-    )
-    return GpuPlacement(
-        gpu_index=index,
-        gpu_type=gpu_type,
-        assignments=assignments,
-        baseline_memory_bytes=baseline,
-        resources=tuple(
-            use
-            for resource in Resource
-            if (use := _resource_use(resource, gpu_type, records, baseline, headroom))
-        ),
-    )
-
-
-def _resource_use(
-    resource: Resource,
-    gpu_type: GpuType,
-    records: Sequence[ProfileRecord],
-    baseline: int,
-    headroom: Headroom,
-) -> ResourceUse | None:
-    """Return the total over models, None if one lacks the reading."""
-    if any(reading(record, resource) is None for record in records):
-        return None
-    is_memory = resource is Resource.MEMORY
-    capacity = float(gpu_type.known_memory_bytes()) if is_memory else 100.0
-    used = (
-        float(baseline + sum(model_memory_bytes(one, baseline) for one in records))
-        if is_memory
-        # Decimals as written add up as a person adds them: 23.1 + 56.2 = 79.3.
-        else round(math.fsum(reading(record, resource) or 0.0 for record in records), 6)
-    )
-    share = headroom.share(resource)
-    return ResourceUse(
-        resource=resource,
-        used=used,
-        capacity=capacity,
-        limit=None if share is None else round(share * capacity, 6),
-    )

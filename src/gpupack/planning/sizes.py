@@ -92,6 +92,22 @@ def item_size(record: ProfileRecord, resource: Resource, baseline_bytes: int) ->
     return percent_to_units_up(reading(record, resource) or 0.0)
 
 
+def evening_loads(
+    records: Sequence[ProfileRecord], baseline_bytes: int
+) -> list[tuple[int, ...]]:
+    """Return what shall be evened out: known utilizations, or else memory."""
+    known: list[Resource] = [
+        resource
+        for resource in Resource
+        if resource is not Resource.MEMORY
+        and all(reading(record, resource) is not None for record in records)
+    ] or [Resource.MEMORY]
+    return [
+        tuple(item_size(record, resource, baseline_bytes) for resource in known)
+        for record in records
+    ]
+
+
 def percent_to_units_up(percent: float) -> int:
     """Return a percentage in millionths of a percent, rounded up."""
     return math.ceil(Decimal(repr(percent)) * _UNITS_PER_PERCENT)

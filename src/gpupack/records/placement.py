@@ -25,6 +25,22 @@ class Objective(StrEnum):
     """The lowest price per hour."""
 
 
+class ObjectiveUnit(StrEnum):
+    """What the value and the bound of a placement count."""
+
+    GPUS = "gpus"
+    PRICE_PER_HOUR = "price_per_hour"
+    INFER_PER_SEC = "infer_per_sec"
+    """Weighted, where models have weights."""
+    SERVED_SHARE = "served_share"
+    """The smallest share of its demand that a model gets."""
+
+    @property
+    def is_maximized(self) -> bool:
+        """Whether more is better, so that the bound lies above the value."""
+        return self in {ObjectiveUnit.INFER_PER_SEC, ObjectiveUnit.SERVED_SHARE}
+
+
 class PlacementStatus(StrEnum):
     """How good a placement is known to be."""
 
@@ -42,7 +58,8 @@ class Assignment(Record):
     throughput_infer_per_sec: InferPerSec | None = None
     """As measured alone at this load point; None where it was not measured."""
     served_infer_per_sec: InferPerSec | None = None
-    """The traffic this instance takes; None without a demand."""
+    """The traffic this instance takes; None without a demand. The utilizations
+    below are then those of this traffic, in proportion."""
     predicted_infer_per_sec: InferPerSec | None = None
     """Expected beside its neighbours; None where nothing was predicted."""
     memory_bytes: NumBytes
@@ -154,6 +171,9 @@ class PlacementRecord(Record):
     num_gpus: int = Field(ge=0)
     objective_value: float
     """GPUs, price per hour, or infer/sec, whatever the objective counts."""
+    objective_unit: ObjectiveUnit = ObjectiveUnit.GPUS
+    """``max_throughput`` counts GPUs where no model loses throughput by design: on an
+    unlimited fleet, or when nothing was to be chosen; otherwise what is served."""
     bound: float
     """Proven: no placement has a better objective value than this."""
     gap: float = Field(ge=0)
@@ -178,6 +198,19 @@ class PlacementRecord(Record):
     warnings: tuple[str, ...] = ()
     profiles: tuple[ProfileRecord, ...] = ()
     """Every profile record of the placed models; empty if they were left out."""
+
+    @property
+    def served_infer_per_sec(self) -> dict[str, float]:
+        """Traffic taken by model name, of models with a demand."""
+        served: dict[str, float] = {}
+        for gpu in self.gpus:
+            for assignment in gpu.assignments:
+                if assignment.served_infer_per_sec is not None:
+                    served[assignment.model_name] = (
+                        served.get(assignment.model_name, 0.0)
+                        + assignment.served_infer_per_sec
+                    )
+        return served
 
     @property
     def throughput_infer_per_sec(self) -> float | None:

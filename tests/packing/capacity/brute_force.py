@@ -26,7 +26,9 @@ def best_value(problem, goal, *, max_bins):
                 continue
             if goal is Goal.MIN_COST:
                 cost = sum(problem.bin_types[one].cost for one, _ in bins)
-                if (best is None or cost < best) and _serve(problem, bins, goal) is not None:
+                if (best is None or cost < best) and _serve(
+                    problem, bins, goal
+                ) is not None:
                     best = cost
                 continue
             value = _serve(problem, bins, goal)
@@ -60,8 +62,7 @@ def _fillings(problem, bin_type):
 
 def _within_counts(problem, bins):
     return all(
-        bin_type.count is None
-        or sum(one == index for one, _ in bins) <= bin_type.count
+        bin_type.count is None or sum(one == index for one, _ in bins) <= bin_type.count
         for index, bin_type in enumerate(problem.bin_types)
     )
 

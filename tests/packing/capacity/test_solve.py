@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given, settings
-from tests.packing.capacity.brute_force import best_value
-from tests.packing.capacity.strategies import capacity_problems
 
 from gpupack.packing.capacity.plan import PlanStatus
 from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.solve import plan_capacity
+from tests.packing.capacity.brute_force import best_value
+from tests.packing.capacity.strategies import capacity_problems
 
 exhaustive = settings(max_examples=60, derandomize=True, deadline=None)
 

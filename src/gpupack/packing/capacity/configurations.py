@@ -31,7 +31,7 @@ class Configuration:
 def fixed_room_left(
     problem: CapacityProblem, configuration: Configuration
 ) -> tuple[int, ...]:
-    """Return what the fixed sizes leave of each dimension; negative where it overflows."""
+    """Return what the fixed sizes leave of each dimension, < 0 if they overflow."""
     left = list(problem.bin_types[configuration.bin_type].capacity)
     for option, copies in configuration.counts:
         for dimension, size in enumerate(problem.options[option].fixed):
@@ -111,9 +111,7 @@ def _fillings(
             option = problem.options[index]
             if problem.jobs[option.job].is_whole or count >= limit:
                 continue
-            if all(
-                size <= room for size, room in zip(option.fixed, left, strict=True)
-            ):
+            if all(size <= room for size, room in zip(option.fixed, left, strict=True)):
                 return None
         counts = sorted(
             (index, count) for index, count in zip(order, chosen, strict=True) if count

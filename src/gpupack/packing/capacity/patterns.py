@@ -136,9 +136,7 @@ class PatternFinder:
             once = index == start and index not in counts
             while counts.get(index, 0) < self._most[index] and open_share > 1e-9:
                 fixed, loaded = self._fixed[index], self._loaded[index]
-                if any(
-                    f > have + 1e-12 for f, have in zip(fixed, left, strict=True)
-                ):
+                if any(f > have + 1e-12 for f, have in zip(fixed, left, strict=True)):
                     break
                 if is_whole:
                     load, used = 1.0, 1 / self._problem.jobs[job].copies
@@ -149,7 +147,9 @@ class PatternFinder:
                     for size, f, have in zip(loaded, fixed, left, strict=True):
                         if size > 0:
                             load = min(load, max(0.0, (have - f) / size))
-                    used = load / self._most_load[index] if self._most_load[index] else 1
+                    used = (
+                        load / self._most_load[index] if self._most_load[index] else 1
+                    )
                     worth = prices.per_load[index] * load + prices.per_copy[index]
                     if worth <= 1e-12:
                         break
@@ -236,7 +236,9 @@ class PatternFinder:
         if status not in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
             return None, bound if status == cp_model.UNKNOWN else 0.0
         pairs = tuple(
-            sorted((i, int(solver.value(v))) for i, v in copies.items() if solver.value(v))
+            sorted(
+                (i, int(solver.value(v))) for i, v in copies.items() if solver.value(v)
+            )
         )
         if not pairs:
             return None, bound

@@ -12,12 +12,19 @@ from gpupack.errors import InvalidInputError
 class Goal(StrEnum):
     """What a capacity plan is best at."""
 
+    MIN_BINS = "min_bins"
+    """The fewest bins that serve every demand in full."""
     MIN_COST = "min_cost"
     """The lowest total cost of bins that serves every demand in full."""
     MAX_SERVICE = "max_service"
     """The most weighted service from a limited number of bins."""
     MAX_MIN_SHARE = "max_min_share"
     """The largest share of its demand that every job gets."""
+
+    @property
+    def is_in_full(self) -> bool:
+        """Whether every demand must be met."""
+        return self in {Goal.MIN_BINS, Goal.MIN_COST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +152,16 @@ class CapacityProblem:
                 groups[key].append(index)
         return tuple(tuple(group) for group in groups)
 
+    def prices(self, goal: Goal) -> tuple[int, ...]:
+        """Return what a bin of each type adds to the value of a goal."""
+        if goal is Goal.MIN_BINS:
+            return tuple(1 for _ in self.bin_types)
+        if goal is Goal.MIN_COST:
+            return tuple(one.cost for one in self.bin_types)
+        return tuple(0 for _ in self.bin_types)
+
     def fits_alone(self, option: Option) -> bool:
-        """Return whether one copy fits into an empty bin, be it at less than full rate."""
+        """Return whether one copy fits into an empty bin, if not at its full rate."""
         capacity = self.bin_types[option.bin_type].capacity
         return all(
             size <= most and (taken == 0 or most > size)

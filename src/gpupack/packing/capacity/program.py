@@ -116,7 +116,9 @@ class CapacityProgram:
         self._share = [
             None
             if not job.demand
-            else mip.NumVar(1.0 if self._in_full and not job.is_optional else 0.0, 1, "")
+            else mip.NumVar(
+                1.0 if self._in_full and not job.is_optional else 0.0, 1, ""
+            )
             for job in problem.jobs
         ]
         self._copies = [
@@ -170,9 +172,7 @@ class CapacityProgram:
                         )
             for dimension, terms in enumerate(in_use):
                 if terms and most[dimension] > left[dimension]:
-                    mip.Add(
-                        mip.Sum(terms) <= left[dimension] / capacity[dimension] * x
-                    )
+                    mip.Add(mip.Sum(terms) <= left[dimension] / capacity[dimension] * x)
         for share, terms in zip(self._share, served, strict=True):
             if share is not None:
                 mip.Add(mip.Sum(terms) >= share)

@@ -1,10 +1,10 @@
 """The linear relaxation over all patterns, by column generation, and its bound.
 
-    References:
-        Gilmore and Gomory, "A linear programming approach to the cutting-stock
-        problem", Operations Research 9, 1961. Farley, "A note on bounding a class of
-        linear programming problems, including cutting stock problems", Operations
-        Research 38, 1990: scaled prices give a bound before the relaxation is solved.
+References:
+    Gilmore and Gomory, "A linear programming approach to the cutting-stock
+    problem", Operations Research 9, 1961. Farley, "A note on bounding a class of
+    linear programming problems, including cutting stock problems", Operations
+    Research 38, 1990: scaled prices give a bound before the relaxation is solved.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from gpupack.packing.capacity.program import service_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ortools.linear_solver import pywraplp
 
     from gpupack.packing.capacity.configurations import Configuration
     from gpupack.packing.capacity.problem import CapacityProblem
@@ -81,6 +83,7 @@ class Relaxer:
         self._goal = goal
         self._deadline = deadline
         self._scale = service_scale(problem)
+        self._bin_prices = problem.prices(goal)
         self._finders = [
             PatternFinder(problem, index, seed=seed)
             for index in range(len(problem.bin_types))
@@ -94,12 +97,12 @@ class Relaxer:
         infinity = lp.infinity()
         self._objective = lp.Objective()
         self._objective.SetMinimization()
-        in_full = self._goal is Goal.MIN_COST
+        in_full = self._goal.is_in_full
         # Above any price that a plan in whole bins could justify.
         self._penalty = 1000.0 * (
-            sum(max(1, one.cost) for one in problem.bin_types) if in_full else 1.0
+            sum(max(1, price) for price in self._bin_prices) if in_full else 1.0
         )
-        self._artificial = []
+        self._artificial: list[pywraplp.Variable] = []
         smallest = None
         if self._goal is Goal.MAX_MIN_SHARE:
             smallest = lp.NumVar(0, 1, "")
@@ -110,7 +113,9 @@ class Relaxer:
         for index, job in enumerate(problem.jobs):
             if job.demand is not None:
                 if job.demand:
-                    share = lp.NumVar(1.0 if in_full and not job.is_optional else 0, 1, "")
+                    share = lp.NumVar(
+                        1.0 if in_full and not job.is_optional else 0, 1, ""
+                    )
                     if self._goal is Goal.MAX_SERVICE:
                         self._objective.SetCoefficient(
                             share, -job.weight * job.demand / self._scale
@@ -122,7 +127,9 @@ class Relaxer:
                     self._service_rows[index] = row
                     if in_full and not job.is_optional:
                         self._relax(row)
-                if not job.is_optional and not (in_full and job.demand and job.copies == 1):
+                if not job.is_optional and not (
+                    in_full and job.demand and job.copies == 1
+                ):
                     row = lp.RowConstraint(job.copies, infinity, "")
                     self._copy_rows[index] = row
                     self._relax(row)
@@ -149,10 +156,10 @@ class Relaxer:
             for bin_type in problem.bin_types
         ]
 
-    def _relax(self, row: object) -> None:
+    def _relax(self, row: pywraplp.Constraint) -> None:
         """Let a row be bought off at a high price, so that the program is feasible."""
         missing = self._lp.NumVar(0, self._lp.infinity(), "")
-        row.SetCoefficient(missing, 1.0)  # type: ignore[attr-defined]
+        row.SetCoefficient(missing, 1.0)
         self._objective.SetCoefficient(missing, self._penalty)
         self._artificial.append(missing)
 
@@ -162,8 +169,7 @@ class Relaxer:
         lp, problem = self._lp, self._problem
         bin_type = pattern.configuration.bin_type
         column = lp.NumVar(0, lp.infinity(), "")
-        cost = problem.bin_types[bin_type].cost if self._goal is Goal.MIN_COST else 0
-        self._objective.SetCoefficient(column, cost)
+        self._objective.SetCoefficient(column, self._bin_prices[bin_type])
         service: dict[int, float] = {}
         copies: dict[int, int] = {}
         for (option, count), load in zip(
@@ -253,12 +259,7 @@ class Relaxer:
         return Prices(per_load, per_copy)
 
     def _price_of_bin(self, bin_type: int, duals: _Duals) -> float:
-        cost = (
-            self._problem.bin_types[bin_type].cost
-            if self._goal is Goal.MIN_COST
-            else 0.0
-        )
-        return cost - duals.room[bin_type]
+        return self._bin_prices[bin_type] - duals.room[bin_type]
 
     def _improve_greedily(self, duals: _Duals) -> bool:
         prices = self._prices(duals)
@@ -303,15 +304,10 @@ class Relaxer:
         without count allows only factors at which no pattern earns its cost.
         """
         problem = self._problem
-        costs = [
-            bin_type.cost if self._goal is Goal.MIN_COST else 0
-            for bin_type in problem.bin_types
-        ]
+        costs = self._bin_prices
         factors = {1.0}
         most = 1.0
-        for bin_type, cost, value in zip(
-            problem.bin_types, costs, values, strict=True
-        ):
+        for bin_type, cost, value in zip(problem.bin_types, costs, values, strict=True):
             if value > 0:
                 factors.add(cost / value)
                 if bin_type.count is None:
@@ -350,7 +346,7 @@ class Relaxer:
                 total += job.copies * cheapest
             elif not job.demand:
                 continue
-            elif self._goal is Goal.MIN_COST:
+            elif self._goal.is_in_full:
                 total += 0.0 if job.is_optional else price
             elif self._goal is Goal.MAX_SERVICE:
                 total += min(0.0, price - job.weight * job.demand / self._scale)
@@ -379,10 +375,8 @@ class Relaxer:
             key=lambda p: (max(0.0, self._patterns[p].reduced_cost()), p.configuration),
         )
         used_configurations = list(dict.fromkeys(p.configuration for p in used))
-        every = dict.fromkeys(
-            [*used_configurations, *(p.configuration for p in rest)]
-        )
-        if self._goal is Goal.MIN_COST:
+        every = dict.fromkeys([*used_configurations, *(p.configuration for p in rest)])
+        if self._goal.is_in_full:
             return Relaxation(
                 value,
                 bound,
@@ -402,13 +396,11 @@ class Relaxer:
         )
 
     def _worst_value(self) -> float:
-        if self._goal is not Goal.MIN_COST:
-            return 1e-6
         worst = 1e-6
-        for one in self._problem.bin_types:
-            if one.cost and one.count is None:
+        for price, one in zip(self._bin_prices, self._problem.bin_types, strict=True):
+            if price and one.count is None:
                 return math.inf
-            worst += one.cost * (one.count or 0)
+            worst += price * (one.count or 0)
         return worst
 
 

@@ -34,6 +34,7 @@ PROVED = 1e-6
 """Relative gap at which a plan counts as proved."""
 
 _MEASURES = {
+    Goal.MIN_BINS: (Measure.BINS, Measure.COST, Measure.SERVICE),
     Goal.MIN_COST: (Measure.COST, Measure.BINS, Measure.SERVICE),
     Goal.MAX_SERVICE: (Measure.SERVICE, Measure.COST, Measure.BINS),
     Goal.MAX_MIN_SHARE: (Measure.SHARE, Measure.SERVICE, Measure.COST, Measure.BINS),
@@ -97,7 +98,7 @@ class _Search:
         for index, job in enumerate(self._asked.jobs):
             if not job.is_optional and not self._asked.options_by_job[index]:
                 return self._without_plan(PlanStatus.INFEASIBLE, "a job fits nowhere")
-        if self._goal is not Goal.MIN_COST:
+        if not self._goal.is_in_full:
             # Everything for everyone, if the bins allow it, and then the cheapest.
             full = _everything(self._asked, self._goal)
             plan = self._solve(full, Goal.MIN_COST)
@@ -145,23 +146,26 @@ class _Search:
     def _has_no_fractional_plan(
         self, problem: CapacityProblem, goal: Goal, bought_off: bool
     ) -> bool:
-        if not bought_off or goal is not Goal.MIN_COST:
+        if not bought_off or not goal.is_in_full:
             return False
         free = replace(
             problem, bin_types=tuple(replace(one, cost=0) for one in problem.bin_types)
         )
         deadline = time.perf_counter() + self._remaining_s() * RELAXATION_SHARE
-        relaxer = Relaxer(free, goal, deadline=deadline, seed=self._seed)
+        relaxer = Relaxer(free, Goal.MIN_COST, deadline=deadline, seed=self._seed)
         return relaxer.run().is_infeasible
 
     def _program(
-        self, problem: CapacityProblem, goal: Goal, configurations: Sequence[Configuration]
+        self,
+        problem: CapacityProblem,
+        goal: Goal,
+        configurations: Sequence[Configuration],
     ) -> tuple[ProgramResult, tuple[FilledBin, ...]]:
         """Solve the goal's measures one after the other."""
         program = CapacityProgram(
             problem,
             configurations,
-            in_full=goal is Goal.MIN_COST,
+            in_full=goal.is_in_full,
             seed=self._seed,
         )
         first: ProgramResult | None = None
@@ -192,12 +196,12 @@ class _Search:
         bound: float,
         method: str,
     ) -> CapacityPlan:
-        check_plan(problem, bins, in_full=goal is Goal.MIN_COST)
+        check_plan(problem, bins, in_full=goal.is_in_full)
         value = measured_value(problem, goal, bins)
         # The check allows service one part in a million off; a bound that float
         # rounding put on the wrong side of the value equals it.
         off = PROVED * max(1.0, abs(value))
-        if goal is Goal.MIN_COST:
+        if goal.is_in_full:
             bound = min(bound, value)
             is_proved = value - bound <= off
         else:
@@ -229,12 +233,9 @@ def measured_value(
     problem: CapacityProblem, goal: Goal, bins: Sequence[FilledBin]
 ) -> float:
     """Return what a plan is worth for a goal, from its bins alone."""
-    if goal is Goal.MIN_COST:
-        return float(
-            sum(
-                problem.bin_types[one.bin_type].cost * one.multiplicity for one in bins
-            )
-        )
+    if goal.is_in_full:
+        prices = problem.prices(goal)
+        return float(sum(prices[one.bin_type] * one.multiplicity for one in bins))
     served = [0.0] * len(problem.jobs)
     for one in bins:
         for group in one.copies:
@@ -265,9 +266,7 @@ def _everything(problem: CapacityProblem, goal: Goal) -> CapacityProblem:
         if job.is_whole
     }
     options = tuple(
-        option
-        for option in problem.options
-        if option.rate >= best.get(option.job, 0)
+        option for option in problem.options if option.rate >= best.get(option.job, 0)
     )
     return replace(problem, jobs=jobs, options=options)
 
@@ -277,7 +276,7 @@ def _counted(problem: CapacityProblem, goal: Goal) -> CapacityProblem:
 
     As many bins as there could be copies are as good as any number of them.
     """
-    if goal is Goal.MIN_COST:
+    if goal.is_in_full:
         return problem
     most = sum(
         job.copies
@@ -303,11 +302,11 @@ def _counted(problem: CapacityProblem, goal: Goal) -> CapacityProblem:
 
 def _rounded_bound(problem: CapacityProblem, goal: Goal, bound: float) -> float:
     """Round a bound on the cost up to a sum that costs can have."""
-    if goal is not Goal.MIN_COST:
+    if not goal.is_in_full:
         return bound
     if math.isinf(bound):
         return 0.0
-    step = math.gcd(*(one.cost for one in problem.bin_types))
+    step = math.gcd(*problem.prices(goal))
     if step == 0:
         return max(0.0, bound)
     return max(0.0, math.ceil(bound / step - 1e-6) * step)

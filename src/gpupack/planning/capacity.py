@@ -1,0 +1,252 @@
+"""Placements that choose: load points, replicas, GPU types, how traffic is shared."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.packing.capacity.plan import PlanStatus
+from gpupack.packing.capacity.problem import Goal
+from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.packing.tie_break import even_out
+from gpupack.placement import Placement
+from gpupack.planning.capacity_check import check_capacity_placement
+from gpupack.planning.clash import infeasible
+from gpupack.planning.gpu_placement import ModelInstance, gpu_placement
+from gpupack.planning.retention import resolve_contention
+from gpupack.planning.sizes import evening_loads
+from gpupack.planning.translation import PRICE_UNITS, SERVICE_UNITS, translate
+from gpupack.planning.wishes import Fairness
+from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.packing.capacity.plan import CapacityPlan, FilledBin
+    from gpupack.planning.supply import Supply
+    from gpupack.planning.translation import Translation
+    from gpupack.planning.wishes import Wishes
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.environment import SharingMode
+    from gpupack.records.gpu import Fleet, Headroom
+    from gpupack.records.placement import GpuPlacement
+
+
+@dataclass(frozen=True)
+class CapacityQuestion:
+    """Everything that a placement with choices depends on, checked.
+
+    Args:
+        profiles: What was measured.
+        model_names: To place.
+        objective: What is best.
+        supplies: GPU types with their records.
+        fleet: As the caller gave it, with prices.
+        headroom: What binds.
+        wishes: What is asked of the models.
+        sharing: How models share a GPU, for the prediction.
+        warnings: So far.
+    """
+
+    profiles: ProfileSet
+    model_names: tuple[str, ...]
+    objective: Objective
+    supplies: tuple[Supply, ...]
+    fleet: Fleet
+    headroom: Headroom
+    wishes: Wishes
+    sharing: SharingMode | str | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether every GPU type is counted."""
+        return all(entry.num_gpus is not None for entry in self.fleet.entries)
+
+    @property
+    def goal(self) -> Goal:
+        """What the packing engine is asked for."""
+        if self.objective is Objective.MIN_COST:
+            return Goal.MIN_COST
+        if self.objective is Objective.MIN_GPUS:
+            return Goal.MIN_BINS
+        if self.wishes.fairness is Fairness.MAX_MIN:
+            return Goal.MAX_MIN_SHARE
+        return Goal.MAX_SERVICE
+
+    def translated(self) -> Translation:
+        """Return the question in the packing engine's integers."""
+        return translate(
+            self.supplies,
+            self.headroom,
+            self.wishes,
+            self.model_names,
+            needs_throughput=self.objective is Objective.MAX_THROUGHPUT,
+        )
+
+
+def place_with_choices(
+    question: CapacityQuestion, *, time_limit_s: float, seed: int
+) -> Placement:
+    """Return the best placement.
+
+    Raises:
+        InfeasibleError: If there is none; names the smallest set that clashes.
+        MissingReadingError: If a reading that is needed is missing.
+    """
+    started = time.perf_counter()
+    translation = question.translated()
+    plan = plan_capacity(
+        translation.problem, question.goal, time_limit_s=time_limit_s, seed=seed
+    )
+    if plan.status in {PlanStatus.INFEASIBLE, PlanStatus.UNKNOWN}:
+        raise infeasible(question, plan, time_limit_s=time_limit_s)
+    gpus = _gpus(question, translation, plan)
+    value, bound, unit = _value(question, translation, plan, len(gpus))
+    left_out = sorted(
+        set(question.model_names) - {name for gpu in gpus for name in gpu.models}
+    )
+    warnings = question.warnings
+    if left_out:
+        warnings += (f"optional models left out: {', '.join(left_out)}",)
+    placed = {record.key for record in translation.records}
+    placement = Placement(
+        objective=question.objective,
+        objective_unit=unit,
+        status=PlacementStatus.OPTIMAL
+        if plan.status is PlanStatus.OPTIMAL
+        else PlacementStatus.FEASIBLE,
+        num_gpus=len(gpus),
+        objective_value=value,
+        bound=bound,
+        gap=abs(value - bound) / value if value else 0.0,
+        method=plan.method,
+        seconds=time.perf_counter() - started,
+        seed=seed,
+        headroom=question.headroom,
+        fleet=question.fleet,
+        sharing_mode=resolve_contention(
+            question.profiles, question.supplies[0].measured_on, question.sharing
+        ).sharing_mode,
+        gpus=gpus,
+        warnings=warnings,
+        profiles=tuple(one for one in question.profiles.records if one.key in placed),
+    )
+    check_capacity_placement(placement, question.supplies, question.wishes)
+    return placement
+
+
+def _value(
+    question: CapacityQuestion,
+    translation: Translation,
+    plan: CapacityPlan,
+    num_gpus: int,
+) -> tuple[float, float, ObjectiveUnit]:
+    """Return value, bound and what they count."""
+    if question.goal is Goal.MIN_BINS:
+        return num_gpus, plan.bound, ObjectiveUnit.GPUS
+    if question.goal is Goal.MIN_COST:
+        return (
+            plan.value / PRICE_UNITS,
+            plan.bound / PRICE_UNITS,
+            ObjectiveUnit.PRICE_PER_HOUR,
+        )
+    if question.goal is Goal.MAX_MIN_SHARE:
+        return plan.value, plan.bound, ObjectiveUnit.SERVED_SHARE
+    return (
+        plan.value / SERVICE_UNITS,
+        plan.bound / SERVICE_UNITS,
+        ObjectiveUnit.INFER_PER_SEC,
+    )
+
+
+def _gpus(
+    question: CapacityQuestion, translation: Translation, plan: CapacityPlan
+) -> tuple[GpuPlacement, ...]:
+    filled: list[tuple[int, list[tuple[int, float]]]] = []
+    for bin_type in range(len(translation.supplies)):
+        bins = [one for one in plan.bins if one.bin_type == bin_type]
+        for instances in _instances(translation, bin_type, bins):
+            filled.append((bin_type, instances))
+    filled.sort(
+        key=lambda one: (
+            one[0],
+            [(translation.records[option].model_name, option) for option, _ in one[1]],
+            [-service for _, service in one[1]],
+        )
+    )
+    gpus = []
+    for index, (bin_type, instances) in enumerate(filled):
+        supply = translation.supplies[bin_type]
+        gpus.append(
+            gpu_placement(
+                index,
+                supply.gpu_type,
+                [
+                    ModelInstance(
+                        translation.records[option],
+                        _served(translation, option, service),
+                        is_carried_over=supply.is_carried_over
+                        and len(question.supplies) > 1,
+                    )
+                    for option, service in instances
+                ],
+                baseline_bytes=supply.baseline_bytes,
+                headroom=question.headroom,
+                contention=resolve_contention(
+                    question.profiles, supply.measured_on, question.sharing
+                ),
+            )
+        )
+    return tuple(gpus)
+
+
+def _served(translation: Translation, option: int, service: float) -> float | None:
+    job = translation.problem.jobs[translation.problem.options[option].job]
+    return None if job.is_whole else round(service / SERVICE_UNITS, 6)
+
+
+def _instances(
+    translation: Translation, bin_type: int, bins: Sequence[FilledBin]
+) -> list[list[tuple[int, float]]]:
+    """Return option and service of every instance, bin by bin, by model name."""
+    problem = translation.problem
+    instances = sorted(
+        (
+            (group.option, group.service / group.num_copies, number)
+            for number, one in enumerate(
+                one for one in bins for _ in range(one.multiplicity)
+            )
+            for group in one.copies
+            for _ in range(group.num_copies)
+        ),
+        key=lambda one: (translation.records[one[0]].model_name, one),
+    )
+    if not instances:
+        return []
+    num_bins = sum(one.multiplicity for one in bins)
+    positions: list[list[int]] = [[] for _ in range(num_bins)]
+    for position, (_, _, number) in enumerate(instances):
+        positions[number].append(position)
+    if all(problem.jobs[problem.options[one].job].is_whole for one, _, _ in instances):
+        records = [translation.records[option] for option, _, _ in instances]
+        baseline = translation.supplies[bin_type].baseline_bytes
+        positions = even_out(
+            positions,
+            [problem.options[option].fixed for option, _, _ in instances],
+            problem.bin_types[bin_type].capacity,
+            evening_loads(records, baseline),
+        )
+    expanded = [[instances[position][:2] for position in one] for one in positions]
+    return [
+        sorted(
+            filled,
+            key=lambda one: (
+                translation.records[one[0]].model_name,
+                translation.records[one[0]].load_point.sort_key,
+                -one[1],
+            ),
+        )
+        for filled in expanded
+    ]

@@ -1,0 +1,115 @@
+"""An independent check of a placement with choices: from the readings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from gpupack.errors import CheckError
+from gpupack.planning.sizes import limit_of, model_memory_bytes, reading
+from gpupack.records.gpu import Resource
+from gpupack.records.placement import Objective
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.planning.supply import Supply
+    from gpupack.planning.wishes import Wishes
+    from gpupack.records.placement import Assignment, PlacementRecord
+    from gpupack.records.profile import ProfileRecord
+
+TOLERANCE = 1e-5
+"""Traffic is shared out in floating point and written in millionths of infer/sec."""
+
+
+def check_capacity_placement(
+    placement: PlacementRecord, supplies: Sequence[Supply], wishes: Wishes
+) -> None:
+    """Check what runs against what was measured and asked for.
+
+    Raises:
+        CheckError: Naming the GPU or model that is wrong.
+    """
+    supply_by_name = {supply.gpu_type.name: supply for supply in supplies}
+    instances: Counter[str] = Counter()
+    served: Counter[str] = Counter()
+    for gpu in placement.gpus:
+        supply = supply_by_name[gpu.gpu_type.name]
+        totals: dict[Resource, float] = dict.fromkeys(Resource, 0.0)
+        totals[Resource.MEMORY] = supply.baseline_bytes
+        for assignment in gpu.assignments:
+            record = _record_of(supply, assignment, gpu.gpu_index)
+            load = 1.0
+            if assignment.model_name in wishes.demand:
+                traffic = assignment.served_infer_per_sec or 0.0
+                load = traffic / (record.throughput_infer_per_sec or 1.0)
+                if load > 1 + TOLERANCE:
+                    raise CheckError(
+                        f"GPU {gpu.gpu_index}: {assignment.model_name!r} serves "
+                        f"{traffic}, more than {record.throughput_infer_per_sec}"
+                    )
+                served[assignment.model_name] += traffic  # type: ignore[assignment]
+            instances[assignment.model_name] += 1
+            totals[Resource.MEMORY] += model_memory_bytes(record, supply.baseline_bytes)
+            for resource, _ in placement.headroom:
+                if resource is not Resource.MEMORY:
+                    totals[resource] += (reading(record, resource) or 0.0) * load
+        for resource, _ in placement.headroom:
+            limit = limit_of(gpu.gpu_type, placement.headroom, resource)
+            if resource is Resource.MEMORY:
+                over = totals[resource] > limit
+            else:
+                over = totals[resource] * 1e6 > limit * (1 + TOLERANCE)
+            if over:
+                raise CheckError(
+                    f"GPU {gpu.gpu_index} uses {totals[resource]} of {resource.value}, "
+                    f"more than {placement.headroom.share(resource)} of it"
+                )
+    _check_counts(placement, supplies)
+    _check_models(placement, supplies, wishes, instances, served)
+
+
+def _record_of(supply: Supply, assignment: Assignment, gpu_index: int) -> ProfileRecord:
+    for record in supply.records.get(assignment.model_name, ()):
+        if record.load_point == assignment.load_point:
+            return record
+    raise CheckError(
+        f"GPU {gpu_index}: {assignment.model_name!r} at {assignment.load_point} was "
+        f"not to run on {supply.gpu_type.name}"
+    )
+
+
+def _check_counts(placement: PlacementRecord, supplies: Sequence[Supply]) -> None:
+    used = Counter(gpu.gpu_type.name for gpu in placement.gpus)
+    for supply in supplies:
+        limit = supply.entry.num_gpus
+        if limit is not None and used[supply.gpu_type.name] > limit:
+            raise CheckError(
+                f"{used[supply.gpu_type.name]} GPUs of type {supply.gpu_type.name}, of "
+                f"which there are {limit}"
+            )
+    if placement.num_gpus != len(placement.gpus):
+        raise CheckError(f"num_gpus is {placement.num_gpus}, not {len(placement.gpus)}")
+
+
+def _check_models(
+    placement: PlacementRecord,
+    supplies: Sequence[Supply],
+    wishes: Wishes,
+    instances: Counter[str],
+    served: Counter[str],
+) -> None:
+    in_full = placement.objective is not Objective.MAX_THROUGHPUT
+    for name in sorted({name for supply in supplies for name in supply.records}):
+        asked = wishes.replicas.get(name, 1)
+        if name in wishes.optional:
+            continue
+        if instances[name] < asked or (
+            name not in wishes.demand and instances[name] > asked
+        ):
+            raise CheckError(f"{name!r} has {instances[name]} instances, not {asked}")
+        demand = wishes.demand.get(name, 0.0)
+        if served[name] > demand * (1 + TOLERANCE) + 1e-3:
+            raise CheckError(f"{name!r} serves {served[name]}, more than {demand}")
+        if in_full and served[name] < demand * (1 - TOLERANCE) - 1e-3:
+            raise CheckError(f"{name!r} serves {served[name]}, less than {demand}")

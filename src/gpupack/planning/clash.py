@@ -1,0 +1,205 @@
+"""Why no placement exists: the smallest set of models and limits that clash."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InfeasibleError
+from gpupack.packing.capacity.plan import PlanStatus
+from gpupack.packing.capacity.problem import Goal
+from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.records.gpu import Fleet, Headroom, Resource
+
+if TYPE_CHECKING:
+    from gpupack.packing.capacity.plan import CapacityPlan
+    from gpupack.planning.capacity import CapacityQuestion
+
+DIAGNOSIS_LIMIT_S = 5.0
+"""Wall time for finding the smallest clashing set; what is found by then is told."""
+MAX_SMALL_SET = 3
+"""Sets of models up to this size are tried one by one."""
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What holds: any of it can be taken away to see whether that helps."""
+
+    resources: tuple[Resource, ...]
+    counted: tuple[str, ...]
+    demands: tuple[str, ...]
+
+    def names(self, question: CapacityQuestion) -> tuple[str, ...]:
+        counts = {
+            entry.gpu_type.name: entry.num_gpus for entry in question.fleet.entries
+        }
+        return (
+            *(
+                f"headroom of {resource.value} "
+                f"{(question.headroom.share(resource) or 0):g}"
+                for resource in self.resources
+            ),
+            *(
+                f"{counts[name]} {name} GPU{'s' * (counts[name] != 1)}"
+                for name in self.counted
+            ),
+            *(
+                f"demand of {name!r} {question.wishes.demand[name]:g} infer/sec"
+                for name in self.demands
+            ),
+        )
+
+
+def infeasible(
+    question: CapacityQuestion, plan: CapacityPlan, *, time_limit_s: float
+) -> InfeasibleError:
+    """Return the error for a question without a placement.
+
+    The set it names is one from which nothing can be taken away: without any one of
+    the models, or of the limits, there would be a placement. Small sets of models
+    are tried first; beyond ``MAX_SMALL_SET`` models the set need not be the smallest.
+    """
+    if plan.status is PlanStatus.UNKNOWN:
+        return InfeasibleError(
+            f"no placement was found within {time_limit_s:g} s, and none is proved "
+            "impossible. Raise time_limit_s, or the number of GPUs.",
+            suggestion="raise time_limit_s",
+        )
+    deadline = time.perf_counter() + DIAGNOSIS_LIMIT_S
+    in_full = question.goal.is_in_full
+    limits = _Limits(
+        tuple(resource for resource, _ in question.headroom),
+        tuple(
+            entry.gpu_type.name
+            for entry in question.fleet.entries
+            if entry.num_gpus is not None
+        ),
+        tuple(question.wishes.demand) if in_full else (),
+    )
+    required = tuple(
+        name for name in question.model_names if name not in question.wishes.optional
+    )
+    models = _fewest_models(question, required, limits, deadline)
+    limits = _fewest_limits(question, models, limits, deadline)
+    suggestion = _way_out(question, deadline)
+    held = limits.names(question)
+    return InfeasibleError(
+        f"no placement exists: {', '.join(map(repr, models))} "
+        f"{'clashes' if len(models) == 1 else 'clash'} with "
+        f"{', '.join(held) or 'the GPUs to plan for'}. {suggestion}",
+        model_names=models,
+        resource=limits.resources[0].value if len(limits.resources) == 1 else None,
+        suggestion=suggestion,
+        limits=held,
+    )
+
+
+def _fewest_models(
+    question: CapacityQuestion,
+    models: tuple[str, ...],
+    limits: _Limits,
+    deadline: float,
+) -> tuple[str, ...]:
+    for size in range(1, min(MAX_SMALL_SET, len(models) - 1) + 1):
+        for some in combinations(models, size):
+            if time.perf_counter() > deadline - DIAGNOSIS_LIMIT_S / 2:
+                break
+            if _is_impossible(question, some, limits):
+                return some
+    kept = list(models)
+    for name in models:
+        if time.perf_counter() > deadline:
+            break
+        without = tuple(one for one in kept if one != name)
+        if without and _is_impossible(question, without, limits):
+            kept.remove(name)
+    return tuple(kept)
+
+
+def _fewest_limits(
+    question: CapacityQuestion,
+    models: tuple[str, ...],
+    limits: _Limits,
+    deadline: float,
+) -> _Limits:
+    limits = replace(
+        limits, demands=tuple(name for name in limits.demands if name in models)
+    )
+    for kind in ("resources", "counted", "demands"):
+        for one in getattr(limits, kind):
+            if time.perf_counter() > deadline:
+                return limits
+            rest = tuple(other for other in getattr(limits, kind) if other != one)
+            without = replace(limits, **{kind: rest})
+            if _is_impossible(question, models, without):
+                limits = without
+    return limits
+
+
+def _is_impossible(
+    question: CapacityQuestion, models: tuple[str, ...], limits: _Limits
+) -> bool:
+    """Return whether these models under these limits are proved to fit nowhere."""
+    plan = _plan(question, models, limits)
+    return plan is not None and plan.status is PlanStatus.INFEASIBLE
+
+
+def _plan(
+    question: CapacityQuestion, models: tuple[str, ...], limits: _Limits
+) -> CapacityPlan | None:
+    if not limits.resources:
+        # Nothing binds: only a model that was profiled nowhere could not be placed.
+        return None
+    headroom = Headroom(
+        **{one.value: question.headroom.share(one) for one in limits.resources}
+    )
+    wishes = replace(
+        question.wishes,
+        demand={
+            name: demand if name in limits.demands else 0.0
+            for name, demand in question.wishes.demand.items()
+            if name in models
+        },
+        optional=frozenset(),
+    )
+    supplies = tuple(
+        replace(
+            supply,
+            entry=supply.entry
+            if supply.gpu_type.name in limits.counted
+            else supply.entry.model_copy(update={"num_gpus": None}),
+        )
+        for supply in question.supplies
+    )
+    asked = replace(
+        question,
+        headroom=headroom,
+        wishes=wishes,
+        supplies=supplies,
+        model_names=models,
+        fleet=Fleet(entries=tuple(supply.entry for supply in supplies)),
+    )
+    return plan_capacity(asked.translated().problem, Goal.MIN_BINS, time_limit_s=1.0)
+
+
+def _way_out(question: CapacityQuestion, deadline: float) -> str:
+    """Return in words what would do: more GPUs, or else more headroom."""
+    demands = tuple(question.wishes.demand) if question.goal.is_in_full else ()
+    resources = tuple(resource for resource, _ in question.headroom)
+    required = tuple(
+        name for name in question.model_names if name not in question.wishes.optional
+    )
+    if time.perf_counter() < deadline:
+        plan = _plan(question, required, _Limits(resources, (), demands))
+        if plan is not None and plan.bins:
+            parts = []
+            for index, supply in enumerate(question.supplies):
+                count = sum(
+                    one.multiplicity for one in plan.bins if one.bin_type == index
+                )
+                if count:
+                    parts.append(f"{count} {supply.gpu_type.name}")
+            return f"{' and '.join(parts)} GPUs would do."
+    return "Raise the headroom, lower batch sizes, or add a larger GPU type."

@@ -1,0 +1,142 @@
+"""GPU types of a fleet, each with the records that may be planned with on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError
+from gpupack.planning.sizes import baseline_memory_bytes
+from gpupack.records.gpu import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom
+    from gpupack.records.profile import ProfileRecord
+
+
+@dataclass(frozen=True)
+class Supply:
+    """GPUs of one type, and what may run on them.
+
+    Args:
+        entry: Type, count and price.
+        measured_on: The type that the records are of; another one only where the
+            memory was carried over.
+        baseline_bytes: What the server alone takes.
+        records: By model name; a model without a record may not go here.
+    """
+
+    entry: FleetEntry
+    measured_on: GpuType
+    baseline_bytes: int
+    records: Mapping[str, tuple[ProfileRecord, ...]]
+
+    @property
+    def gpu_type(self) -> GpuType:
+        """The type of the GPUs."""
+        return self.entry.gpu_type
+
+    @property
+    def is_carried_over(self) -> bool:
+        """Whether the records were measured on another type."""
+        return self.measured_on.name != self.gpu_type.name
+
+
+def supplies_of(
+    fleet: Fleet,
+    profiles: ProfileSet,
+    records: Mapping[str, tuple[ProfileRecord, ...]],
+    headroom: Headroom,
+    *,
+    carry_memory_over: bool,
+    promises_traffic: bool,
+) -> tuple[tuple[Supply, ...], tuple[str, ...]]:
+    """Return the supply of each GPU type of the fleet, and warnings.
+
+    Args:
+        fleet: The GPUs that may be used.
+        profiles: For the baselines.
+        records: Allowed records by model name, of every GPU type.
+        headroom: Says what binds.
+        carry_memory_over: Whether a type without any record may take models whose
+            memory was measured on another; only where nothing but memory binds.
+        promises_traffic: Whether a demand or a throughput must hold.
+
+    Raises:
+        InvalidInputError: If a GPU type has no records and nothing may be carried
+            over, or a model was profiled on none of the types.
+        MissingReadingError: If a baseline that is needed was not measured.
+    """
+    types = {one.name: one for one in profiles.gpu_types}
+    binding = [resource for resource, _ in headroom]
+    is_memory_only = binding == [Resource.MEMORY] and not promises_traffic
+    is_memory_needed = Resource.MEMORY in binding
+    supplies = []
+    warnings: list[str] = []
+    for entry in fleet.entries:
+        name = entry.gpu_type.name
+        entry.gpu_type.known_memory_bytes()
+        measured_on = types.get(name)
+        if measured_on is None:
+            measured_on = _donor(types, fleet, name, carry_memory_over, is_memory_only)
+            if measured_on.memory_bytes is not None:
+                warnings.append(
+                    f"the profiles were measured on {measured_on.name}, not on {name}: "
+                    "memory carries over, utilizations and throughput may not"
+                )
+        here = {
+            model_name: of_type
+            for model_name, of_model in records.items()
+            if (
+                of_type := tuple(
+                    one for one in of_model if one.gpu_type.name == measured_on.name
+                )
+            )
+        }
+        baseline = baseline_memory_bytes(profiles, measured_on, needed=is_memory_needed)
+        supplies.append(Supply(entry, measured_on, baseline, here))
+    _require_each_profiled(supplies, records)
+    return tuple(supplies), tuple(warnings)
+
+
+def _donor(
+    types: Mapping[str, GpuType],
+    fleet: Fleet,
+    name: str,
+    carry_memory_over: bool,
+    is_memory_only: bool,
+) -> GpuType:
+    """Return the measured type whose memory readings stand in for ``name``'s."""
+    if len(types) == 1 and len(fleet.entries) == 1:
+        return next(iter(types.values()))
+    measured = ", ".join(sorted(types)) or "nothing"
+    if not carry_memory_over:
+        raise InvalidInputError(
+            f"no model was profiled on {name}; profiles are of {measured}. Profile "
+            "there, leave it out of gpus, or plan by memory alone with "
+            "carry_memory_over=True"
+        )
+    if not is_memory_only:
+        raise InvalidInputError(
+            f"no model was profiled on {name}, and only memory carries over from "
+            f"{measured}: let nothing else bind (headroom={{'memory': 1.0}}, no "
+            f"demand, not max_throughput), or profile on {name}"
+        )
+    # The largest card: what a model takes does not shrink with the card's memory.
+    return max(types.values(), key=lambda one: (one.memory_bytes or 0, one.name))
+
+
+def _require_each_profiled(
+    supplies: list[Supply], records: Mapping[str, tuple[ProfileRecord, ...]]
+) -> None:
+    for model_name, of_model in records.items():
+        if not any(model_name in supply.records for supply in supplies):
+            measured = ", ".join(sorted({one.gpu_type.name for one in of_model}))
+            named = ", ".join(supply.gpu_type.name for supply in supplies)
+            raise InvalidInputError(
+                f"{model_name!r} was profiled on {measured}, but on none of the GPUs "
+                f"to plan for: {named}; a model goes only where it was profiled"
+            )
