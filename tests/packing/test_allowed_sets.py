@@ -94,7 +94,7 @@ def test_the_most_value_agrees_with_every_partition_tried(
     def value(counts: Counts) -> float:
         return sum(items[index][1] for index, _ in counts) / len(counts)
 
-    best = maximize_value(problem, rule, value, max_bins=max_bins, num_workers=1)
+    best = maximize_value(problem, rule, value, max_bins=max_bins)
     assert best is not None
     totals = [
         sum(value(tuple((i, 1) for i in sorted(group))) for group in partition)

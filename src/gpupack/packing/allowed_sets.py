@@ -12,6 +12,7 @@ bound is that of the problem without the rule, which stays valid.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,8 +36,8 @@ MAX_SETS = 60_000
 """More allowed sets than this are not listed."""
 _LISTING_SHARE = 0.4
 """Share of the time limit that listing the sets may take."""
-_VALUE_SCALE = 1000
-"""Values enter the integer program as thousandths."""
+_MAX_SEARCHED_ITEMS = 24
+_MAX_SEARCH_STEPS = 20_000
 
 
 def solve_allowed(
@@ -79,12 +80,12 @@ def solve_allowed(
     if listed is None:
         method = "bound without the rule"
     elif _num_bins(bins) > bound:
-        cover = _cover(
+        maximal = _maximal(listed)
+        cover = _search_cover(problem, maximal, bound, _num_bins(bins)) or _cover(
             problem,
-            _maximal(listed),
+            maximal,
             time_limit_s=max(0.0, deadline - time.perf_counter()),
             seed=seed,
-            num_workers=num_workers,
             hint=bins,
         )
         method = "listed sets"
@@ -129,7 +130,6 @@ def maximize_value(
     max_bins: int,
     time_limit_s: float = 10.0,
     seed: int = 0,
-    num_workers: int | None = None,
     max_sets: int = MAX_SETS,
 ) -> BestPartition | None:
     """Return the packing of all items into at most ``max_bins`` with the most value.
@@ -141,7 +141,6 @@ def maximize_value(
         max_bins: How many bins there are.
         time_limit_s: Wall time, ≥ 0.
         seed: For every random choice.
-        num_workers: Threads; all of the machine's cores if None.
         max_sets: List at most so many allowed sets.
 
     Returns:
@@ -156,17 +155,16 @@ def maximize_value(
     )
     if listed is None:
         return None
-    worth = [round(value(counts) * _VALUE_SCALE) for counts in listed]
     program = _SetProgram(problem, listed, exactly=True)
     program.limit_bins(max_bins)
-    program.maximize(worth)
+    program.maximize([value(counts) for counts in listed])
     status = program.solve(
-        max(0.05, time_limit_s - (time.perf_counter() - started)), seed, num_workers
+        max(0.05, time_limit_s - (time.perf_counter() - started)), seed
     )
     seconds = time.perf_counter() - started
     if status == "INFEASIBLE":
         return BestPartition(None, 0.0, 0.0, SolveStatus.OPTIMAL, seconds)
-    upper = program.bound / _VALUE_SCALE
+    upper = program.bound
     if status not in {"OPTIMAL", "FEASIBLE"}:
         return BestPartition(None, 0.0, upper, SolveStatus.FEASIBLE, seconds)
     bins = program.bins()
@@ -193,27 +191,33 @@ def list_allowed(
     found: list[Counts] = []
     item_types = problem.item_types
 
-    def extend(counts: Counts, free: tuple[int, ...], first: int) -> bool:
-        for index in range(first, len(item_types)):
-            sizes = item_types[index].sizes
-            left = free
-            for copies in range(1, item_types[index].count + 1):
-                left = tuple(
-                    have - size for have, size in zip(left, sizes, strict=True)
-                )
-                grown = (*counts, (index, copies))
-                if min(left) < 0 or not is_allowed(grown):
-                    break
-                if len(found) >= max_sets or (
-                    deadline is not None and time.perf_counter() > deadline
-                ):
-                    return False
-                found.append(grown)
-                if not extend(grown, left, index + 1):
-                    return False
+    def extend(counts: Counts, free: tuple[int, ...], candidates: list[int]) -> bool:
+        # Closed downwards: what cannot join a set cannot join a larger one.
+        joined: list[tuple[int, Counts, tuple[int, ...]]] = []
+        for index in candidates:
+            item_type = item_types[index]
+            copies = 1
+            others = counts
+            if counts and counts[-1][0] == index:
+                copies, others = counts[-1][1] + 1, counts[:-1]
+            left = tuple(
+                have - size for have, size in zip(free, item_type.sizes, strict=True)
+            )
+            grown = (*others, (index, copies))
+            if copies <= item_type.count and min(left) >= 0 and is_allowed(grown):
+                joined.append((index, grown, left))
+        for position, (_, grown, left) in enumerate(joined):
+            if len(found) >= max_sets or (
+                deadline is not None and time.perf_counter() > deadline
+            ):
+                return False
+            found.append(grown)
+            if not extend(grown, left, [index for index, _, _ in joined[position:]]):
+                return False
         return True
 
-    return found if extend((), problem.capacity, 0) else None
+    everything = list(range(problem.num_types))
+    return found if extend((), problem.capacity, everything) else None
 
 
 def _maximal(sets: Sequence[Counts]) -> list[Counts]:
@@ -278,13 +282,61 @@ class _Cover:
     bound: int
 
 
+def _search_cover(
+    problem: PackingProblem, sets: Sequence[Counts], bound: int, upper: int
+) -> _Cover | None:
+    """Return the fewest bins of a small problem by depth-first search.
+
+    Spares small problems the import of a solver library. Tries every set that covers
+    the first item still open, with one bin more at a time; ``upper`` bins are known to
+    do, so reaching them proves them. None when it gives up.
+    """
+    if problem.num_items > _MAX_SEARCHED_ITEMS:
+        return None
+    covering: list[list[Counts]] = [[] for _ in range(problem.num_types)]
+    largest = max(sum(copies for _, copies in counts) for counts in sets)
+    for counts in sorted(sets, key=lambda one: -sum(copies for _, copies in one)):
+        for index, _ in counts:
+            covering[index].append(counts)
+    steps_left = _MAX_SEARCH_STEPS
+    dead: set[tuple[tuple[int, ...], int]] = set()
+
+    def cover(left: tuple[int, ...], num_bins: int) -> list[Counts] | None:
+        nonlocal steps_left
+        total = sum(left)
+        if total == 0:
+            return []
+        if total > num_bins * largest or (left, num_bins) in dead or steps_left <= 0:
+            return None
+        steps_left -= 1
+        first = next(index for index, count in enumerate(left) if count)
+        for counts in covering[first]:
+            rest = list(left)
+            for index, copies in counts:
+                rest[index] = max(0, rest[index] - copies)
+            found = cover(tuple(rest), num_bins - 1)
+            if found is not None:
+                return [counts, *found]
+        dead.add((left, num_bins))
+        return None
+
+    everything = tuple(item_type.count for item_type in problem.item_types)
+    for num_bins in range(max(1, bound), upper):
+        found = cover(everything, num_bins)
+        if found is not None:
+            bins = _without_surplus(problem, [Bin(counts) for counts in found])
+            return _Cover(bins, num_bins)
+        if steps_left <= 0:
+            return None
+    return _Cover((), upper)
+
+
 def _cover(
     problem: PackingProblem,
     sets: Sequence[Counts],
     *,
     time_limit_s: float,
     seed: int,
-    num_workers: int | None,
     hint: tuple[Bin, ...],
 ) -> _Cover:
     if time_limit_s <= 0:
@@ -292,10 +344,12 @@ def _cover(
     program = _SetProgram(problem, sets, exactly=False)
     program.limit_bins(_num_bins(hint))
     program.minimize_bins()
-    status = program.solve(time_limit_s, seed, num_workers)
+    status = program.solve(time_limit_s, seed)
     if status not in {"OPTIMAL", "FEASIBLE"}:
         return _Cover((), 0)
-    return _Cover(_without_surplus(problem, program.bins()), round(program.bound))
+    return _Cover(
+        _without_surplus(problem, program.bins()), math.ceil(program.bound - 1e-6)
+    )
 
 
 def _without_surplus(problem: PackingProblem, bins: Sequence[Bin]) -> tuple[Bin, ...]:
@@ -317,60 +371,70 @@ def _without_surplus(problem: PackingProblem, bins: Sequence[Bin]) -> tuple[Bin,
 
 
 class _SetProgram:
-    """How often each listed set is used, as an integer program for CP-SAT."""
+    """How often each listed set is used, as an integer program for SCIP.
+
+    CP-SAT proves these slowly: its linear relaxation, which is nearly tight with all
+    columns written out, is not where it is strong.
+    """
 
     def __init__(
         self, problem: PackingProblem, sets: Sequence[Counts], *, exactly: bool
     ) -> None:
         # Importing OR-Tools takes half a second: only when it is really needed.
-        from ortools.sat.python import cp_model
+        from ortools.linear_solver import pywraplp
 
         self._sets = sets
-        self._model = cp_model.CpModel()
-        self._solver = cp_model.CpSolver()
-        most = problem.num_items
+        self._solver = pywraplp.Solver.CreateSolver("SCIP")
         self._uses = [
-            self._model.new_int_var(0, most, f"set{index}")
-            for index in range(len(sets))
+            self._solver.IntVar(0, problem.num_items, "") for _ in range(len(sets))
         ]
-        by_item: list[list[cp_model.LinearExprT]] = [
-            [] for _ in range(problem.num_types)
+        rows = [
+            self._solver.Constraint(
+                item_type.count,
+                item_type.count if exactly else self._solver.infinity(),
+            )
+            for item_type in problem.item_types
         ]
         for use, counts in zip(self._uses, sets, strict=True):
             for index, copies in counts:
-                by_item[index].append(copies * use)
-        for terms, item_type in zip(by_item, problem.item_types, strict=True):
-            if exactly:
-                self._model.add(sum(terms) == item_type.count)
-            else:
-                self._model.add(sum(terms) >= item_type.count)
+                rows[index].SetCoefficient(use, copies)
 
     def limit_bins(self, most: int) -> None:
-        self._model.add(sum(self._uses) <= most)
+        row = self._solver.Constraint(0, most)
+        for use in self._uses:
+            row.SetCoefficient(use, 1)
 
     def minimize_bins(self) -> None:
-        self._model.minimize(sum(self._uses))
+        objective = self._solver.Objective()
+        for use in self._uses:
+            objective.SetCoefficient(use, 1)
+        objective.SetMinimization()
 
-    def maximize(self, worth: Sequence[int]) -> None:
-        self._model.maximize(
-            sum(each * use for each, use in zip(worth, self._uses, strict=True))
+    def maximize(self, worth: Sequence[float]) -> None:
+        objective = self._solver.Objective()
+        for use, each in zip(self._uses, worth, strict=True):
+            objective.SetCoefficient(use, each)
+        objective.SetMaximization()
+
+    def solve(self, time_limit_s: float, seed: int) -> str:
+        self._solver.SetTimeLimit(max(1, int(1000 * time_limit_s)))
+        self._solver.SetSolverSpecificParametersAsString(
+            f"randomization/randomseedshift = {seed}\n"
         )
-
-    def solve(self, time_limit_s: float, seed: int, num_workers: int | None) -> str:
-        parameters = self._solver.parameters
-        parameters.max_time_in_seconds = time_limit_s
-        parameters.random_seed = seed
-        if num_workers is not None:
-            parameters.num_workers = num_workers
-        return str(self._solver.status_name(self._solver.solve(self._model)))
+        names = {
+            self._solver.OPTIMAL: "OPTIMAL",
+            self._solver.FEASIBLE: "FEASIBLE",
+            self._solver.INFEASIBLE: "INFEASIBLE",
+        }
+        return names.get(self._solver.Solve(), "UNKNOWN")
 
     @property
     def bound(self) -> float:
-        return float(self._solver.best_objective_bound)
+        return float(self._solver.Objective().BestBound())
 
     def bins(self) -> tuple[Bin, ...]:
         return merge_bins(
-            Bin(counts, int(self._solver.value(use)))
+            Bin(counts, round(use.solution_value()))
             for counts, use in zip(self._sets, self._uses, strict=True)
-            if self._solver.value(use)
+            if use.solution_value() > 0.5
         )
