@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCES := $(wildcard src tests benchmarks)
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check format schema notebooks clean
+.PHONY: help demo test check format docs schema notebooks clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml
 		{ echo "gpupack needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[frames,report]' --group dev --group notebooks
+	$(BIN)/python -m pip install --quiet --editable '.[frames,report]' --group dev --group docs --group notebooks
 	@touch $@
 
 demo: $(STAMP) ## Both case studies on the built-in example
@@ -35,6 +35,9 @@ check: $(STAMP) ## Format, lint, types, layers
 format: $(STAMP) ## Format and fix what can be fixed
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+
+docs: $(STAMP) ## Build the documentation into docs/_build/html; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 schema: $(STAMP) ## Write the JSON Schemas to docs/schema
 	$(BIN)/python -m gpupack.records.schema docs/schema
