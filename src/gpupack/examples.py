@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
 from gpupack.errors import UnknownNameError
@@ -9,6 +10,7 @@ from gpupack.profile_set import ProfileSet
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
+from gpupack.store import read_profile_file
 from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ def load_example(name: str) -> ProfileSet:
     Args:
         name: ``"medical"``: nine medical imaging models at batch size 2 and
             concurrency 4 on a 16-GB GPU, as an article published them in 2020
-            (its "MB" read as MiB).
+            (its "MB" read as MiB). ``"h200"``: thirteen networks at 74 load points
+            on an NVIDIA H200, measured by ``gpupack.profile``. Points whose confidence
+            interval is wider than ±2 % are in it, marked as not stable; ``place``
+            leaves them out unless told ``allow_unstable=True``.
 
     Raises:
         UnknownNameError: If there is no such example; names those there are.
@@ -89,4 +94,12 @@ def _load_medical() -> ProfileSet:
     return ProfileSet(records=records, baselines=(baseline,))
 
 
-_LOADER_BY_NAME: dict[str, Callable[[], ProfileSet]] = {"medical": _load_medical}
+def _load_h200() -> ProfileSet:
+    with as_file(files("gpupack") / "data" / "h200.jsonl") as path:
+        return read_profile_file(path)
+
+
+_LOADER_BY_NAME: dict[str, Callable[[], ProfileSet]] = {
+    "h200": _load_h200,
+    "medical": _load_medical,
+}
