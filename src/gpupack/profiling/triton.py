@@ -136,17 +136,21 @@ class TritonServer:
             UnknownNameError: The repository has no such model.
             ServerError: It did not load, or not in time.
         """
-        known = [model.name for model in self.repository()]
-        if model_name not in known:
+        try:
+            self._call(
+                f"load model {model_name}",
+                timeout_s,
+                lambda client, options: client.load_model(model_name, **options),
+            )
+        except ServerError as err:
+            # Asked only now: while models load, a server does not list its repository.
+            known = [model.name for model in self.repository()]
+            if model_name in known:
+                raise
             raise UnknownNameError(
                 f"the repository of {self.url} has no model {model_name!r}; it has "
                 f"{', '.join(known) or 'none'}"
-            )
-        self._call(
-            f"load model {model_name}",
-            timeout_s,
-            lambda client, options: client.load_model(model_name, **options),
-        )
+            ) from err
 
     def unload(self, model_name: str, *, timeout_s: float = UNLOAD_TIMEOUT_S) -> None:
         """Unload a model and wait until the server says that it is gone.
