@@ -224,6 +224,16 @@ def test_no_gpu_named_takes_the_first_that_cuda_may_see(
     assert open_device().environment_fields()["gpu_index"] == 0
 
 
+@pytest.mark.parametrize("hidden", ["", "-1", "-1,0"])
+def test_the_host_is_the_device_where_every_gpu_is_hidden_from_cuda(
+    nvml: Standin, monkeypatch: pytest.MonkeyPatch, hidden: str
+) -> None:
+    nvml.add_gpu(0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+
+    assert isinstance(open_device(), HostDevice)
+
+
 @pytest.mark.parametrize("selector", [2, -1, "GPU-9", "first", "0:0", "GPU-"])
 def test_a_gpu_that_does_not_exist_is_refused_with_those_that_do(
     nvml: Standin, selector: int | str

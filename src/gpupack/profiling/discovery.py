@@ -24,7 +24,7 @@ def open_device(
         gpu: An index, ``"GPU:MIG"`` indices, the first letters of a UUID, or
             ``"host"``. None takes the first of ``CUDA_VISIBLE_DEVICES`` (as an index,
             in the driver's order), GPU 0 where that is not set, and the host where
-            there is no driver.
+            there is no driver or that variable hides every GPU.
         server_pid: The process whose tree is watched when the host is the device.
 
     Raises:
@@ -35,8 +35,9 @@ def open_device(
     if gpu is None:
         if not has_driver():
             return HostDevice(server_pid)
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
-        return open_gpu(visible or "0")
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+        # CUDA stops at the first entry that is no device.
+        return HostDevice(server_pid) if visible in ("", "-1") else open_gpu(visible)
     if str(gpu).strip() == HOST:
         return HostDevice(server_pid)
     return open_gpu(str(gpu))

@@ -1,0 +1,124 @@
+"""The command line on a machine whose NVIDIA driver is the tests' stand-in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gpupack.importers.reader import read_profiles
+from gpupack.profiling.exports import INFERENCE_FILE, SERVER_FILE
+from gpupack.records.gpu import DeviceKind
+from gpupack.store import read_profile_file
+from tests.profiling.nvml_standin import MIB, SYSTEM, compile_standin
+
+pytestmark = pytest.mark.triton
+
+STRANGER_PID = 999_999_901
+
+
+@dataclass(frozen=True)
+class StandinHost:
+    """Runs gpupack in processes that find the stand-in where a driver would be."""
+
+    library_folder: Path
+    repository: Path
+
+    def profile(
+        self, folder: Path, *options: str, **numbers: int
+    ) -> subprocess.CompletedProcess[str]:
+        """Profile one model; ``numbers`` are the GPU's, over a quiet 80-GiB one."""
+        quiet = {
+            "memory_total": 81920 * MIB,
+            "memory_used": 700 * MIB,
+            "gpu_utilization": 30,
+            "memory_utilization": 4,
+            "power_mw": 90_000,
+            "num_processes": 0,
+            "mig": 0,
+        }
+        lines = [f"0 {key} {value}" for key, value in (quiet | numbers).items()]
+        lines += [f"{SYSTEM} count 1", f"{SYSTEM} stranger_pid {STRANGER_PID}"]
+        table = folder / "gpu.txt"
+        table.write_text("\n".join(lines))
+        return subprocess.run(
+            [
+                *(sys.executable, "-m", "gpupack", "profile", "--embedded", "-q"),
+                *("--model-repository", str(self.repository), "--models", "sleeper"),
+                *("--batch", "2", "--concurrency", "1"),
+                *("--store", str(folder / "store.jsonl")),
+                *("--export-path", str(folder / "tables")),
+                *options,
+            ],
+            env=os.environ
+            | {
+                "LD_LIBRARY_PATH": str(self.library_folder),
+                "NVML_STANDIN": str(table),
+                "CUDA_VISIBLE_DEVICES": "0",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+
+@pytest.fixture(scope="module")
+def host(
+    installed: None, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> StandinHost:
+    library = compile_standin(tmp_path_factory.mktemp("driver"))
+    return StandinHost(library.parent, repository)
+
+
+def test_a_sweep_on_a_gpu_gives_gpu_records_and_tables_that_read_back(
+    host: StandinHost, tmp_path: Path
+) -> None:
+    done = host.profile(tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    profiles = read_profile_file(tmp_path / "store.jsonl")
+    (record,) = profiles.records
+    (baseline,) = profiles.baselines
+    assert record.gpu_type.kind is DeviceKind.GPU
+    assert record.gpu_type.name == "NVIDIA Stand-in 80GB"
+    assert record.gpu_utilization_percent == 30
+    assert record.power_mean_watts == 90
+    assert record.gpu_memory_used_bytes == baseline.gpu_memory_used_bytes == 700 * MIB
+    assert record.environment.driver_version == "580.159.04"
+    # This one is older than Hopper, and counts no energy.
+    assert "Hopper" in record.missing["sm_utilization_percent"]
+    assert "does not support" in record.missing["energy_joules"]
+    again = read_profiles(tmp_path / "tables")
+    assert again.records[0].key == record.key
+    assert again.records[0].throughput_infer_per_sec == record.throughput_infer_per_sec
+    assert again.baselines[0].gpu_memory_used_bytes == 700 * MIB
+    assert (tmp_path / "tables" / SERVER_FILE).is_file()
+    assert (tmp_path / "tables" / INFERENCE_FILE).is_file()
+
+
+def test_a_stranger_on_the_gpu_is_named_and_under_strict_refused(
+    host: StandinHost, tmp_path: Path
+) -> None:
+    stranger = {"num_processes": 1, "pid0": STRANGER_PID, "pid0_used": 512 * MIB}
+    named = f"pid {STRANGER_PID}, /usr/bin/train, 512 MiB"
+
+    done = host.profile(tmp_path, "--strict", **stranger)
+
+    assert done.returncode == 2
+    assert named in " ".join(done.stderr.split())
+    store = tmp_path / "store.jsonl"
+    assert not store.exists() or not read_profile_file(store).records
+
+
+def test_a_gpu_that_is_not_there_is_bad_input(
+    host: StandinHost, tmp_path: Path
+) -> None:
+    done = host.profile(tmp_path, "--gpu", "3")
+
+    assert done.returncode == 2
+    assert "GPU '3' does not exist" in " ".join(done.stderr.split())
