@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.plan import PlanStatus
@@ -16,74 +15,16 @@ from gpupack.planning.clash import infeasible
 from gpupack.planning.gpu_placement import ModelInstance, gpu_placement
 from gpupack.planning.retention import resolve_contention
 from gpupack.planning.sizes import evening_loads
-from gpupack.planning.translation import PRICE_UNITS, SERVICE_UNITS, translate
-from gpupack.planning.wishes import Fairness
-from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+from gpupack.planning.translation import PRICE_UNITS, SERVICE_UNITS
+from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.packing.capacity.plan import CapacityPlan, FilledBin
-    from gpupack.planning.supply import Supply
+    from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.translation import Translation
-    from gpupack.planning.wishes import Wishes
-    from gpupack.profile_set import ProfileSet
-    from gpupack.records.environment import SharingMode
-    from gpupack.records.gpu import Fleet, Headroom
     from gpupack.records.placement import GpuPlacement
-
-
-@dataclass(frozen=True)
-class CapacityQuestion:
-    """Everything that a placement with choices depends on, checked.
-
-    Args:
-        profiles: What was measured.
-        model_names: To place.
-        objective: What is best.
-        supplies: GPU types with their records.
-        fleet: As the caller gave it, with prices.
-        headroom: What binds.
-        wishes: What is asked of the models.
-        sharing: How models share a GPU, for the prediction.
-        warnings: So far.
-    """
-
-    profiles: ProfileSet
-    model_names: tuple[str, ...]
-    objective: Objective
-    supplies: tuple[Supply, ...]
-    fleet: Fleet
-    headroom: Headroom
-    wishes: Wishes
-    sharing: SharingMode | str | None = None
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether every GPU type is counted."""
-        return all(entry.num_gpus is not None for entry in self.fleet.entries)
-
-    @property
-    def goal(self) -> Goal:
-        """What the packing engine is asked for."""
-        if self.objective is Objective.MIN_COST:
-            return Goal.MIN_COST
-        if self.objective is Objective.MIN_GPUS:
-            return Goal.MIN_BINS
-        if self.wishes.fairness is Fairness.MAX_MIN:
-            return Goal.MAX_MIN_SHARE
-        return Goal.MAX_SERVICE
-
-    def translated(self) -> Translation:
-        """Return the question in the packing engine's integers."""
-        return translate(
-            self.supplies,
-            self.headroom,
-            self.wishes,
-            self.model_names,
-            needs_throughput=self.objective is Objective.MAX_THROUGHPUT,
-        )
 
 
 def place_with_choices(

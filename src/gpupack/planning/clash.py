@@ -15,7 +15,7 @@ from gpupack.records.gpu import Fleet, Headroom, Resource
 
 if TYPE_CHECKING:
     from gpupack.packing.capacity.plan import CapacityPlan
-    from gpupack.planning.capacity import CapacityQuestion
+    from gpupack.planning.question import CapacityQuestion
 
 DIAGNOSIS_LIMIT_S = 5.0
 """Wall time for finding the smallest clashing set; what is found by then is told."""

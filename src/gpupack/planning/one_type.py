@@ -30,39 +30,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.packing.solution import PackingResult
-    from gpupack.planning.supply import Supply
-    from gpupack.profile_set import ProfileSet
-    from gpupack.records.environment import SharingMode
-    from gpupack.records.gpu import Fleet, Headroom
+    from gpupack.planning.question import CapacityQuestion
     from gpupack.records.profile import ProfileRecord
 
 
 def place_on_one_type(
-    profiles: ProfileSet,
-    objective: Objective,
-    supply: Supply,
+    question: CapacityQuestion,
     records: Sequence[ProfileRecord],
     *,
-    fleet: Fleet,
-    headroom: Headroom,
     min_retention: Mapping[str, float],
-    sharing: SharingMode | str | None,
-    warnings: tuple[str, ...],
     time_limit_s: float,
     seed: int,
 ) -> Placement:
     """Return the placement of every record, once, on the fewest GPUs.
 
     Args:
-        profiles: For calibrations, and to be kept with the placement.
-        objective: Recorded; the fewest GPUs are also the cheapest.
-        supply: The GPUs.
+        question: Of one GPU type; the fewest GPUs are also the cheapest.
         records: One of each model, sorted by name.
-        fleet: As the caller gave it.
-        headroom: What binds.
         min_retention: What models shall keep, by name.
-        sharing: How models share a GPU.
-        warnings: So far.
         time_limit_s: Wall time of the search.
         seed: For every random choice.
 
@@ -71,6 +56,8 @@ def place_on_one_type(
         InfeasibleError: If a model fits on no GPU, or the supply is too small.
     """
     started = time.perf_counter()
+    (supply,) = question.supplies
+    headroom, objective = question.headroom, question.objective
     gpu_type, available = supply.gpu_type, supply.entry.num_gpus
     baseline = supply.baseline_bytes
     binding = [resource for resource, _ in headroom]
@@ -85,7 +72,9 @@ def place_on_one_type(
         - (baseline if resource is Resource.MEMORY else 0)
         for resource in binding
     )
-    contention = resolve_contention(profiles, supply.measured_on, sharing)
+    contention = resolve_contention(
+        question.profiles, supply.measured_on, question.sharing
+    )
     rule = RetentionRule(records, contention, min_retention) if min_retention else None
     problem = PackingProblem(
         capacity=_at_least_one(capacity),
@@ -130,13 +119,13 @@ def place_on_one_type(
         seconds=time.perf_counter() - started,
         seed=seed,
         headroom=headroom,
-        fleet=fleet,
+        fleet=question.fleet,
         sharing_mode=contention.sharing_mode,
         contention_factor=contention.factor if is_predicted else None,
         num_calibration_sets=contention.num_sets if is_predicted else 0,
         min_retention=dict(min_retention),
         sharing_alternatives=sharing_alternatives(
-            profiles, supply.measured_on, placed, contention
+            question.profiles, supply.measured_on, placed, contention
         )
         if is_predicted
         else (),
@@ -151,8 +140,8 @@ def place_on_one_type(
             )
             for index, here in enumerate(placed)
         ),
-        warnings=warnings + contention.warnings,
-        profiles=profiles.select(
+        warnings=question.warnings + contention.warnings,
+        profiles=question.profiles.select(
             [record.model_name for record in records],
             gpu_type=supply.measured_on.name,
         ).records,

@@ -6,36 +6,29 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.errors import InvalidInputError
 from gpupack.planning.best_load_points import best_records
-from gpupack.planning.fleet import (
-    GpusLike,
-    require_prices,
-    resolve_fleet,
-    with_prices,
-)
-from gpupack.planning.headroom import HeadroomLike, resolve_headroom, resolve_objective
-from gpupack.planning.latency import within_latency_limits
-from gpupack.planning.load_points import LoadPointLike, allowed_records
+from gpupack.planning.capacity import place_with_choices
+from gpupack.planning.fleet import GpusLike
+from gpupack.planning.headroom import HeadroomLike, resolve_objective
+from gpupack.planning.load_points import LoadPointLike
 from gpupack.planning.one_type import place_on_one_type
+from gpupack.planning.question import CapacityQuestion, ask
 from gpupack.planning.retention import MinRetentionLike, resolve_min_retention
-from gpupack.planning.supply import Supply, supplies_of
 from gpupack.planning.wishes import (
     Fairness,
     LatencyLimitLike,
     ReplicasLike,
-    Wishes,
     resolve_wishes,
 )
 from gpupack.records.environment import SharingMode
 from gpupack.records.placement import Objective
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gpupack.placement import Placement
     from gpupack.profile_set import ProfileSet
-    from gpupack.records.gpu import Fleet, Headroom
     from gpupack.records.profile import ProfileRecord
 
 
@@ -117,7 +110,7 @@ def place(
     """
     started = time.perf_counter()
     goal = resolve_objective(objective)
-    _require_valid_search(time_limit_s, seed)
+    require_valid_search(time_limit_s, seed)
     wishes = resolve_wishes(
         profiles.model_names,
         demand=demand,
@@ -128,114 +121,64 @@ def place(
         fairness=fairness,
         optional=optional,
     )
-    _require_sense(goal, wishes)
-    # A demand says that models run at the same time: what they use then binds.
-    shares = resolve_headroom(
-        Objective.MAX_THROUGHPUT if wishes.demand else goal, headroom
-    )
-    fleet = with_prices(resolve_fleet(gpus, profiles), prices)
-    if goal is Objective.MIN_COST:
-        require_prices(fleet)
-    records = within_latency_limits(
-        allowed_records(profiles, load_point, allow_unstable=allow_unstable), wishes
-    )
-    needs_throughput = goal is Objective.MAX_THROUGHPUT or bool(wishes.demand)
-    supplies, warnings = supplies_of(
-        fleet,
+    question = ask(
         profiles,
-        records,
-        shares,
+        goal,
+        gpus=gpus,
+        prices=prices,
+        headroom=headroom,
+        load_point=load_point,
+        wishes=wishes,
         carry_memory_over=carry_memory_over,
-        promises_traffic=needs_throughput,
+        sharing=sharing,
+        allow_unstable=allow_unstable,
     )
-    if goal is Objective.MAX_THROUGHPUT:
-        _require_throughput(supplies, wishes)
-    warnings += _doubts(supplies)
     floors = resolve_min_retention(min_retention, profiles.model_names)
-    chosen = _without_choice(goal, supplies, wishes, shares)
+    chosen = _without_choice(question)
     if chosen is not None:
         placement = place_on_one_type(
-            profiles,
-            goal,
-            supplies[0],
+            question,
             chosen,
-            fleet=fleet,
-            headroom=shares,
             min_retention=floors,
-            sharing=sharing,
-            warnings=warnings,
             time_limit_s=time_limit_s,
             seed=seed,
         )
-    else:
-        placement = _place_with_choices(
-            profiles,
-            goal,
-            supplies,
-            fleet,
-            shares,
-            wishes,
-            sharing,
-            warnings,
-            floors,
-            time_limit_s=time_limit_s,
-            seed=seed,
-        )
-    return placement.model_copy(update={"seconds": time.perf_counter() - started})
-
-
-def _place_with_choices(
-    profiles: ProfileSet,
-    goal: Objective,
-    supplies: tuple[Supply, ...],
-    fleet: Fleet,
-    headroom: Headroom,
-    wishes: Wishes,
-    sharing: SharingMode | str | None,
-    warnings: tuple[str, ...],
-    floors: Mapping[str, float],
-    *,
-    time_limit_s: float,
-    seed: int,
-) -> Placement:
-    from gpupack.planning.capacity import CapacityQuestion, place_with_choices
-
-    if floors:
+    elif floors:
         raise InvalidInputError(
             "min_retention needs one load point per model on one GPU type, without "
             "demand, replicas or optional models: pin the load points with "
             "load_point=, or leave min_retention out"
         )
-    question = CapacityQuestion(
-        profiles=profiles,
-        model_names=profiles.model_names,
-        objective=goal,
-        supplies=supplies,
-        fleet=fleet,
-        headroom=headroom,
-        wishes=wishes,
-        sharing=sharing,
-        warnings=warnings,
-    )
-    return place_with_choices(question, time_limit_s=time_limit_s, seed=seed)
+    else:
+        placement = place_with_choices(question, time_limit_s=time_limit_s, seed=seed)
+    return placement.model_copy(update={"seconds": time.perf_counter() - started})
 
 
-def _without_choice(
-    goal: Objective, supplies: Sequence[Supply], wishes: Wishes, headroom: Headroom
-) -> tuple[ProfileRecord, ...] | None:
+def _without_choice(question: CapacityQuestion) -> tuple[ProfileRecord, ...] | None:
     """Return the one record of each model if nothing is to be chosen, or else None."""
-    if len(supplies) > 1 or not wishes.is_plain or wishes.fairness is not Fairness.SUM:
+    wishes = question.wishes
+    if (
+        len(question.supplies) > 1
+        or not wishes.is_plain
+        or wishes.fairness is not Fairness.SUM
+    ):
         return None
-    (supply,) = supplies
+    (supply,) = question.supplies
     by_name = supply.records
     if any(len(records) > 1 for records in by_name.values()):
-        if goal is not Objective.MAX_THROUGHPUT or supply.entry.num_gpus is not None:
+        is_limited = supply.entry.num_gpus is not None
+        if question.objective is not Objective.MAX_THROUGHPUT or is_limited:
             return None
-        by_name = best_records(supply, headroom)
+        by_name = best_records(supply, question.headroom)
     return tuple(by_name[name][0] for name in sorted(by_name))
 
 
-def _require_valid_search(time_limit_s: float, seed: int) -> None:
+def require_valid_search(time_limit_s: float, seed: int) -> None:
+    """Check the two arguments that every search has.
+
+    Raises:
+        InvalidInputError: If the limit is not finite and ≥ 0, or the seed no count.
+    """
     if not math.isfinite(time_limit_s) or time_limit_s < 0:
         raise InvalidInputError(
             f"time_limit_s is {time_limit_s}; it must be finite and ≥ 0 seconds"
@@ -244,71 +187,3 @@ def _require_valid_search(time_limit_s: float, seed: int) -> None:
         raise InvalidInputError(
             f"seed is {seed!r}; it must be a whole number from 0 to {2**31 - 1}"
         )
-
-
-def _require_sense(goal: Objective, wishes: Wishes) -> None:
-    """Check that weights and fairness have something to decide.
-
-    Raises:
-        InvalidInputError: If they are given where throughput is not the objective, or
-            max-min fairness without a demand.
-    """
-    if goal is not Objective.MAX_THROUGHPUT:
-        for argument, is_given in (
-            ("weights", bool(wishes.weights)),
-            ("fairness", wishes.fairness is not Fairness.SUM),
-        ):
-            if is_given:
-                raise InvalidInputError(
-                    f"{argument} decides between models when throughput is short, but "
-                    f'the objective is {goal.value}; use objective="max_throughput"'
-                )
-    if wishes.fairness is Fairness.MAX_MIN and not any(
-        value > 0 and name not in wishes.optional
-        for name, value in wishes.demand.items()
-    ):
-        raise InvalidInputError(
-            'fairness="max_min" shares out demand, but there is none; give '
-            "demand={model: infer/sec}"
-        )
-
-
-def _require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:
-    lacking = [
-        one
-        for one in _records(supplies)
-        if one.throughput_infer_per_sec is None and one.model_name not in wishes.demand
-    ]
-    if lacking:
-        names = ", ".join(dict.fromkeys(repr(record.model_name) for record in lacking))
-        raise MissingReadingError(
-            "max_throughput needs throughput_infer_per_sec, which is missing for "
-            f"{names}: {lacking[0].missing['throughput_infer_per_sec']}"
-        )
-
-
-def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
-    """Return warnings about measurements that are used all the same."""
-    below = [
-        f"{record.model_name!r} used less memory than the server alone; its own need "
-        "is taken as 0"
-        for supply in supplies
-        for record in _records([supply])
-        if record.gpu_memory_used_bytes is not None
-        and record.gpu_memory_used_bytes < supply.baseline_bytes
-    ]
-    unstable = [
-        f"the measurement of {record.model_name!r} at {record.load_point} never settled"
-        for record in _records(supplies)
-        if record.is_stable is False
-    ]
-    return tuple(dict.fromkeys(below + unstable))
-
-
-def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:
-    return [
-        record
-        for supply in supplies
-        for of_model in supply.records.values()
-        for record in of_model
-    ]

@@ -107,6 +107,7 @@ def translate(
         Job(
             demand=_units_up(wishes.demand[name]) if name in wishes.demand else None,
             copies=wishes.replicas.get(name, 1),
+            max_copies=wishes.most_replicas.get(name),
             weight=wishes.weights.get(name, 1.0),
             is_optional=name in wishes.optional,
         )

@@ -41,6 +41,7 @@ class Wishes:
         weights: Of one infer/sec in ``max_throughput``, > 0.
         fairness: What ``max_throughput`` makes large.
         optional: Models that may be left out.
+        most_replicas: Instances at most, of models with a demand.
     """
 
     demand: Mapping[str, float] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Wishes:
     weights: Mapping[str, float] = field(default_factory=dict)
     fairness: Fairness = Fairness.SUM
     optional: frozenset[str] = frozenset()
+    most_replicas: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_plain(self) -> bool:

@@ -68,6 +68,12 @@ def check_plan(
                 f"{count} bins of type {bin_type_index}, of which there are "
                 f"{bin_type.count}"
             )
+    cost = sum(
+        count * one.cost
+        for count, one in zip(used_bins, problem.bin_types, strict=True)
+    )
+    if problem.budget is not None and cost > problem.budget:
+        raise CheckError(f"the bins cost {cost}, more than {problem.budget}")
     for index, job in enumerate(problem.jobs):
         if job.is_optional and copies[index] == 0:
             continue
@@ -78,6 +84,10 @@ def check_plan(
             raise CheckError(f"job {index} has {copies[index]} of {job.copies} copies")
         if job.demand is None:
             continue
+        if job.max_copies is not None and copies[index] > job.max_copies:
+            raise CheckError(
+                f"job {index} has {copies[index]} copies, at most {job.max_copies}"
+            )
         if served[index] > job.demand * (1 + TOLERANCE):
             raise CheckError(f"job {index} is served beyond its demand")
         is_promised = in_full and not job.is_optional

@@ -46,7 +46,8 @@ def enumerate_configurations(
 
     Of jobs with a demand only fillings to which no copy can be added: copies that
     serve nothing take nothing but fixed room. Copies of whole jobs always take all
-    of theirs, so every number of them is a configuration of its own.
+    of theirs, and some jobs may have only so many copies, so every number of those is
+    a configuration of its own.
 
     Args:
         problem: What is planned.
@@ -71,9 +72,9 @@ def _fillings(
 ) -> Iterator[Configuration | None]:
     """Yield the configurations of a bin type, and None for every other step."""
     indices = useful_options(problem, bin_type)
-    # Whole jobs first, so that the others can be checked for being maximal.
+    # Counted jobs first, so that the others can be checked for being maximal.
     order = sorted(
-        indices, key=lambda i: (not problem.jobs[problem.options[i].job].is_whole, i)
+        indices, key=lambda i: (not problem.jobs[problem.options[i].job].is_counted, i)
     )
     most = [problem.most_copies(index) for index in order]
     chosen: list[int] = []
@@ -88,8 +89,9 @@ def _fillings(
         option = problem.options[index]
         job = problem.jobs[option.job]
         copies = most[depth]
-        if job.is_whole:
-            copies = min(copies, job.copies - per_job[option.job])
+        if job.is_counted:
+            most_of_job = job.copies if job.is_whole else job.max_copies
+            copies = min(copies, (most_of_job or 0) - per_job[option.job])
         for size, room in zip(option.fixed, left, strict=True):
             if size:
                 copies = min(copies, room // size)
@@ -109,7 +111,7 @@ def _fillings(
     def maximal(left: list[int]) -> Configuration | None:
         for index, count, limit in zip(order, chosen, most, strict=True):
             option = problem.options[index]
-            if problem.jobs[option.job].is_whole or count >= limit:
+            if problem.jobs[option.job].is_counted or count >= limit:
                 continue
             if all(size <= room for size, room in zip(option.fixed, left, strict=True)):
                 return None

@@ -195,7 +195,7 @@ class PatternFinder:
         load: dict[int, cp_model.IntVar] = {}
         terms = []
         for index in options:
-            if prices.per_copy[index] > 1e-12:
+            if abs(prices.per_copy[index]) > 1e-12:
                 worth = math.ceil(prices.per_copy[index] / top * VALUE_STEPS)
                 terms.append(worth * GRID * copies[index])
             if prices.per_load[index] > 1e-12:

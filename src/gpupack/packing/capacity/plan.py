@@ -64,6 +64,11 @@ class CapacityPlan:
     seconds: float
 
     @property
+    def is_found(self) -> bool:
+        """Whether there is a plan at all."""
+        return self.status in {PlanStatus.OPTIMAL, PlanStatus.FEASIBLE}
+
+    @property
     def num_bins(self) -> int:
         """Number of bins used."""
         return sum(one.multiplicity for one in self.bins)

@@ -51,12 +51,15 @@ class Job:
             each of which runs at its option's full rate.
         copies: The least number of copies of a job with a demand; the exact number
             of a job of whole copies. At least 1.
+        max_copies: The greatest number of copies of a job with a demand; None for as
+            many as needed.
         weight: Of one unit of service, where service is what counts.
         is_optional: Whether the job may be left out.
     """
 
     demand: int | None = None
     copies: int = 1
+    max_copies: int | None = None
     weight: float = 1.0
     is_optional: bool = False
 
@@ -64,6 +67,11 @@ class Job:
     def is_whole(self) -> bool:
         """Whether the job runs in whole copies, without a demand."""
         return self.demand is None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether a copy more than needed would be one too many."""
+        return self.is_whole or self.max_copies is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,12 @@ class Option:
 class CapacityProblem:
     """Run every job by copies of its options in bins of which none overflows.
 
+    Args:
+        bin_types: What there is.
+        jobs: What shall run.
+        options: How it can run.
+        budget: The total cost of bins may not exceed it; None for no limit.
+
     Raises:
         InvalidInputError: If shapes or indices do not agree or a number is out of
             range.
@@ -98,6 +112,7 @@ class CapacityProblem:
     bin_types: tuple[BinType, ...]
     jobs: tuple[Job, ...]
     options: tuple[Option, ...]
+    budget: int | None = None
 
     def __post_init__(self) -> None:
         if not self.bin_types:
@@ -194,6 +209,8 @@ class CapacityProblem:
             if job.demand is None
             else max(job.copies, -(-job.demand // option.rate))
         )
+        if job.max_copies is not None:
+            useful = min(useful, job.max_copies)
         capacity = self.bin_types[option.bin_type].capacity
         for size, most in zip(option.fixed, capacity, strict=True):
             if size:

@@ -110,6 +110,8 @@ class CapacityProgram:
                     )
                     <= bin_type.count
                 )
+        if problem.budget is not None:
+            mip.Add(self.expression(Measure.COST) <= problem.budget)
 
     def _add_jobs(self) -> None:
         problem, mip = self._problem, self._mip
@@ -145,8 +147,11 @@ class CapacityProgram:
                     mip.Add(total <= job.copies)
                 else:
                     mip.Add(total == job.copies)
-            elif not job.is_optional:
+                continue
+            if not job.is_optional:
                 mip.Add(mip.Sum(terms) >= job.copies)
+            if job.max_copies is not None:
+                mip.Add(mip.Sum(terms) <= job.max_copies)
 
     def _add_service(self) -> None:
         problem, mip = self._problem, self._mip

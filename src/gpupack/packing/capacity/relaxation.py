@@ -60,6 +60,8 @@ class _Duals:
     def __init__(self, problem: CapacityProblem) -> None:
         self.service = [0.0] * len(problem.jobs)
         self.copies = [0.0] * len(problem.jobs)
+        self.most = [0.0] * len(problem.jobs)
+        self.budget = 0.0
         self.option = [0.0] * len(problem.options)
         self.room = [0.0] * len(problem.bin_types)
 
@@ -109,6 +111,7 @@ class Relaxer:
             self._objective.SetCoefficient(smallest, -1.0)
         self._service_rows: dict[int, pywraplp.Constraint] = {}
         self._copy_rows: dict[int, pywraplp.Constraint] = {}
+        self._most_rows: dict[int, pywraplp.Constraint] = {}
         self._option_rows: dict[int, pywraplp.Constraint] = {}
         for index, job in enumerate(problem.jobs):
             if job.demand is not None:
@@ -133,6 +136,10 @@ class Relaxer:
                     row = lp.RowConstraint(job.copies, infinity, "")
                     self._copy_rows[index] = row
                     self._relax(row)
+                if job.max_copies is not None:
+                    self._most_rows[index] = lp.RowConstraint(
+                        -infinity, job.max_copies, ""
+                    )
                 continue
             total = lp.RowConstraint(
                 0 if job.is_optional else job.copies, job.copies, ""
@@ -155,6 +162,11 @@ class Relaxer:
             else lp.RowConstraint(-infinity, bin_type.count, "")
             for bin_type in problem.bin_types
         ]
+        self._budget_row = (
+            None
+            if problem.budget is None
+            else lp.RowConstraint(-infinity, problem.budget, "")
+        )
 
     def _relax(self, row: pywraplp.Constraint) -> None:
         """Let a row be bought off at a high price, so that the program is feasible."""
@@ -186,8 +198,11 @@ class Relaxer:
         for job, share in service.items():
             self._service_rows[job].SetCoefficient(column, share)
         for job, count in copies.items():
-            if job in self._copy_rows:
-                self._copy_rows[job].SetCoefficient(column, count)
+            for rows in (self._copy_rows, self._most_rows):
+                if job in rows:
+                    rows[job].SetCoefficient(column, count)
+        if self._budget_row is not None:
+            self._budget_row.SetCoefficient(column, problem.bin_types[bin_type].cost)
         row = self._count_rows[bin_type]
         if row is not None:
             row.SetCoefficient(column, 1)
@@ -240,6 +255,10 @@ class Relaxer:
             duals.service[index] = max(0.0, row.dual_value())
         for index, row in self._copy_rows.items():
             duals.copies[index] = max(0.0, row.dual_value())
+        for index, row in self._most_rows.items():
+            duals.most[index] = min(0.0, row.dual_value())
+        if self._budget_row is not None:
+            duals.budget = min(0.0, self._budget_row.dual_value())
         for index, row in self._option_rows.items():
             duals.option[index] = max(0.0, row.dual_value())
         for index, count_row in enumerate(self._count_rows):
@@ -255,11 +274,14 @@ class Relaxer:
             per_load.append(
                 duals.service[option.job] * option.rate / demand if demand else 0.0
             )
-            per_copy.append(duals.copies[option.job] + duals.option[index])
+            per_copy.append(
+                duals.copies[option.job] + duals.most[option.job] + duals.option[index]
+            )
         return Prices(per_load, per_copy)
 
     def _price_of_bin(self, bin_type: int, duals: _Duals) -> float:
-        return self._bin_prices[bin_type] - duals.room[bin_type]
+        cost = self._problem.bin_types[bin_type].cost
+        return self._bin_prices[bin_type] - duals.room[bin_type] - duals.budget * cost
 
     def _improve_greedily(self, duals: _Duals) -> bool:
         prices = self._prices(duals)
@@ -301,10 +323,16 @@ class Relaxer:
 
         With what jobs need priced, bins and jobs decide apart: each bin type at most
         ``count`` times its best pattern, each job its cheapest service. A type
-        without count allows only factors at which no pattern earns its cost.
+        without count allows only factors at which no pattern earns its cost. A budget
+        is priced, too.
         """
         problem = self._problem
-        costs = self._bin_prices
+        per_budget = -duals.budget
+        costs = [
+            price + per_budget * one.cost
+            for price, one in zip(self._bin_prices, problem.bin_types, strict=True)
+        ]
+        paid = per_budget * (problem.budget or 0)
         factors = {1.0}
         most = 1.0
         for bin_type, cost, value in zip(problem.bin_types, costs, values, strict=True):
@@ -317,7 +345,7 @@ class Relaxer:
         for factor in factors:
             if factor > most:
                 continue
-            total = self._jobs_bound(duals, factor)
+            total = self._jobs_bound(duals, factor) - paid
             for bin_type, cost, value in zip(
                 problem.bin_types, costs, values, strict=True
             ):
@@ -331,6 +359,7 @@ class Relaxer:
         shares = 0.0
         for index, job in enumerate(self._problem.jobs):
             total += factor * duals.copies[index] * job.copies
+            total += factor * duals.most[index] * (job.max_copies or 0)
             price = factor * duals.service[index]
             if job.is_whole:
                 costs = []

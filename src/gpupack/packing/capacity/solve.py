@@ -100,9 +100,13 @@ class _Search:
                 return self._without_plan(PlanStatus.INFEASIBLE, "a job fits nowhere")
         if not self._goal.is_in_full:
             # Everything for everyone, if the bins allow it, and then the cheapest.
-            full = _everything(self._asked, self._goal)
-            plan = self._solve(full, Goal.MIN_COST)
-            if plan.status in {PlanStatus.OPTIMAL, PlanStatus.FEASIBLE}:
+            full = replace(_everything(self._asked, self._goal), budget=None)
+            has_costs = any(one.cost for one in full.bin_types)
+            plan = self._solve(full, Goal.MIN_COST if has_costs else Goal.MIN_BINS)
+            if plan.is_found and (
+                self._asked.budget is None
+                or measured_value(full, Goal.MIN_COST, plan.bins) <= self._asked.budget
+            ):
                 value = most_service(self._asked)
                 if self._goal is Goal.MAX_MIN_SHARE:
                     value = 1.0

@@ -1,0 +1,211 @@
+"""What is asked of ``place()`` and ``frontier()``, resolved and checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.packing.capacity.problem import Goal
+from gpupack.planning.fleet import require_prices, resolve_fleet, with_prices
+from gpupack.planning.headroom import resolve_headroom
+from gpupack.planning.latency import within_latency_limits
+from gpupack.planning.load_points import allowed_records
+from gpupack.planning.supply import Supply, supplies_of
+from gpupack.planning.translation import PRICE_UNITS, Translation, translate
+from gpupack.planning.wishes import Fairness, Wishes
+from gpupack.records.placement import Objective
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gpupack.planning.fleet import GpusLike
+    from gpupack.planning.headroom import HeadroomLike
+    from gpupack.planning.load_points import LoadPointLike
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.environment import SharingMode
+    from gpupack.records.gpu import Fleet, Headroom
+    from gpupack.records.profile import ProfileRecord
+
+
+@dataclass(frozen=True)
+class CapacityQuestion:
+    """Everything that a placement with choices depends on, checked.
+
+    Args:
+        profiles: What was measured.
+        model_names: To place.
+        objective: What is best.
+        supplies: GPU types with their records.
+        fleet: As the caller gave it, with prices.
+        headroom: What binds.
+        wishes: What is asked of the models.
+        sharing: How models share a GPU, for the prediction.
+        warnings: So far.
+        max_gpus: How many GPUs may be used in all; None for no limit.
+        max_price_per_hour: What they may cost in all; None for no limit.
+    """
+
+    profiles: ProfileSet
+    model_names: tuple[str, ...]
+    objective: Objective
+    supplies: tuple[Supply, ...]
+    fleet: Fleet
+    headroom: Headroom
+    wishes: Wishes
+    sharing: SharingMode | str | None = None
+    warnings: tuple[str, ...] = ()
+    max_gpus: int | None = None
+    max_price_per_hour: float | None = None
+
+    @property
+    def goal(self) -> Goal:
+        """What the packing engine is asked for."""
+        if self.objective is Objective.MIN_COST:
+            return Goal.MIN_COST
+        if self.objective is Objective.MIN_GPUS:
+            return Goal.MIN_BINS
+        if self.wishes.fairness is Fairness.MAX_MIN:
+            return Goal.MAX_MIN_SHARE
+        return Goal.MAX_SERVICE
+
+    def translated(self) -> Translation:
+        """Return the question in the packing engine's integers."""
+        translation = translate(
+            self.supplies,
+            self.headroom,
+            self.wishes,
+            self.model_names,
+            needs_throughput=self.objective is Objective.MAX_THROUGHPUT,
+        )
+        problem = translation.problem
+        if self.max_gpus is not None:
+            bin_types = tuple(replace(one, cost=1) for one in problem.bin_types)
+            problem = replace(problem, bin_types=bin_types, budget=self.max_gpus)
+        elif self.max_price_per_hour is not None:
+            budget = math.floor(Decimal(repr(self.max_price_per_hour)) * PRICE_UNITS)
+            problem = replace(problem, budget=budget)
+        return replace(translation, problem=problem)
+
+
+def ask(
+    profiles: ProfileSet,
+    objective: Objective,
+    *,
+    gpus: GpusLike | None,
+    prices: Mapping[str, float] | None,
+    headroom: HeadroomLike,
+    load_point: LoadPointLike | None,
+    wishes: Wishes,
+    carry_memory_over: bool,
+    sharing: SharingMode | str | None,
+    allow_unstable: bool,
+) -> CapacityQuestion:
+    """Return the question that arguments of ``place()`` pose.
+
+    Raises:
+        InvalidInputError: If an argument cannot be used; subclasses say more.
+        InfeasibleError: If no load point of a model keeps its latency limit.
+    """
+    _require_sense(objective, wishes)
+    # A demand says that models run at the same time: what they use then binds.
+    shares = resolve_headroom(
+        Objective.MAX_THROUGHPUT if wishes.demand else objective, headroom
+    )
+    fleet = with_prices(resolve_fleet(gpus, profiles), prices)
+    if objective is Objective.MIN_COST:
+        require_prices(fleet)
+    records = within_latency_limits(
+        allowed_records(profiles, load_point, allow_unstable=allow_unstable), wishes
+    )
+    supplies, warnings = supplies_of(
+        fleet,
+        profiles,
+        records,
+        shares,
+        carry_memory_over=carry_memory_over,
+        promises_traffic=objective is Objective.MAX_THROUGHPUT or bool(wishes.demand),
+    )
+    if objective is Objective.MAX_THROUGHPUT:
+        _require_throughput(supplies, wishes)
+    return CapacityQuestion(
+        profiles=profiles,
+        model_names=profiles.model_names,
+        objective=objective,
+        supplies=supplies,
+        fleet=fleet,
+        headroom=shares,
+        wishes=wishes,
+        sharing=sharing,
+        warnings=warnings + _doubts(supplies),
+    )
+
+
+def _require_sense(goal: Objective, wishes: Wishes) -> None:
+    """Check that weights and fairness have something to decide.
+
+    Raises:
+        InvalidInputError: If they are given where throughput is not the objective, or
+            max-min fairness without a demand.
+    """
+    if goal is not Objective.MAX_THROUGHPUT:
+        for argument, is_given in (
+            ("weights", bool(wishes.weights)),
+            ("fairness", wishes.fairness is not Fairness.SUM),
+        ):
+            if is_given:
+                raise InvalidInputError(
+                    f"{argument} decides between models when throughput is short, but "
+                    f'the objective is {goal.value}; use objective="max_throughput"'
+                )
+    if wishes.fairness is Fairness.MAX_MIN and not any(
+        value > 0 and name not in wishes.optional
+        for name, value in wishes.demand.items()
+    ):
+        raise InvalidInputError(
+            'fairness="max_min" shares out demand, but there is none; give '
+            "demand={model: infer/sec}"
+        )
+
+
+def _require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:
+    lacking = [
+        one
+        for one in _records(supplies)
+        if one.throughput_infer_per_sec is None and one.model_name not in wishes.demand
+    ]
+    if lacking:
+        names = ", ".join(dict.fromkeys(repr(record.model_name) for record in lacking))
+        raise MissingReadingError(
+            "max_throughput needs throughput_infer_per_sec, which is missing for "
+            f"{names}: {lacking[0].missing['throughput_infer_per_sec']}"
+        )
+
+
+def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
+    """Return warnings about measurements that are used all the same."""
+    below = [
+        f"{record.model_name!r} used less memory than the server alone; its own need "
+        "is taken as 0"
+        for supply in supplies
+        for record in _records([supply])
+        if record.gpu_memory_used_bytes is not None
+        and record.gpu_memory_used_bytes < supply.baseline_bytes
+    ]
+    unstable = [
+        f"the measurement of {record.model_name!r} at {record.load_point} never settled"
+        for record in _records(supplies)
+        if record.is_stable is False
+    ]
+    return tuple(dict.fromkeys(below + unstable))
+
+
+def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:
+    return [
+        record
+        for supply in supplies
+        for of_model in supply.records.values()
+        for record in of_model
+    ]
