@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from gpupack.examples import load_example
     from gpupack.importers.reader import read_profiles
     from gpupack.placement import Placement
+    from gpupack.planning.frontier import frontier
     from gpupack.planning.place import place
+    from gpupack.planning.trade_off import Frontier
     from gpupack.profile_set import ProfileSet
     from gpupack.profiling.sweep import profile
     from gpupack.records.environment import Environment
@@ -41,6 +43,7 @@ _HOME = {
     "FailedLoadPoint": "gpupack.records.profile",
     "Fleet": "gpupack.records.gpu",
     "FleetEntry": "gpupack.records.gpu",
+    "Frontier": "gpupack.planning.trade_off",
     "GpuPlacement": "gpupack.records.placement",
     "GpuType": "gpupack.records.gpu",
     "GpupackError": "gpupack.errors",
@@ -53,6 +56,7 @@ _HOME = {
     "ProfileSet": "gpupack.profile_set",
     "ServerBaseline": "gpupack.records.profile",
     "StoreError": "gpupack.errors",
+    "frontier": "gpupack.planning.frontier",
     "load_example": "gpupack.examples",
     "place": "gpupack.planning.place",
     "profile": "gpupack.profiling.sweep",
@@ -68,6 +72,7 @@ __all__ = [
     "FailedLoadPoint",
     "Fleet",
     "FleetEntry",
+    "Frontier",
     "GpuPlacement",
     "GpuType",
     "GpupackError",
@@ -80,6 +85,7 @@ __all__ = [
     "ProfileSet",
     "ServerBaseline",
     "StoreError",
+    "frontier",
     "load_example",
     "place",
     "profile",

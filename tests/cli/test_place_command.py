@@ -79,7 +79,9 @@ def test_headroom_by_name_alone_says_exactly_what_binds() -> None:
         (("medical", "--load-point", "2by4"), 2, "BATCHxCONCURRENCY"),
         (("nothing.csv",), 2, "neither a file nor a built-in example"),
         (("medical", "--json", "/nonexistent/folder/x.json"), 2, "cannot write"),
-        (("medical", "--gpus", "many"), 2, "--gpus"),
+        (("medical", "--gpus", "many"), 2, "unknown GPU 'many'"),
+        (("medical", "--gpus", "T4=many"), 2, "--gpus 'T4=many'"),
+        (("medical", "--demand", "900"), 2, "--demand 900 names no model"),
     ],
 )
 def test_a_fault_is_one_message_and_its_exit_code(

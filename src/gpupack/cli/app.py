@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import gpupack
-from gpupack.cli import demo, place, profile, report, server
+from gpupack.cli import demo, frontier, place, profile, report, server
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("place")(place.place_command)
+app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
 app.command("profile")(profile.profile_command)
 app.add_typer(server.app, name="server")

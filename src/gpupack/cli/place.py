@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpupack.cli.console import print_warning, results
+from gpupack.cli.named_values import (
+    parse_by_model,
+    parse_counts,
+    parse_for_models,
+    parse_named,
+)
+from gpupack.cli.supply import GPU_HELP, GPUS_HELP, parse_supply
 from gpupack.errors import InvalidInputError
-from gpupack.records.placement import Objective, PlacementStatus
+from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpupack.placement import Placement
     from gpupack.planning.headroom import HeadroomLike
     from gpupack.profile_set import ProfileSet
 
@@ -28,7 +36,7 @@ def place_command(
     ],
     *,
     objective: Annotated[
-        str, typer.Option(help="min_gpus or max_throughput.")
+        str, typer.Option(help="min_gpus, min_cost or max_throughput.")
     ] = Objective.MIN_GPUS.value,
     headroom: Annotated[
         list[str] | None,
@@ -40,16 +48,55 @@ def place_command(
     ] = None,
     gpu: Annotated[
         str | None,
-        typer.Option(help="GPU type: 16GB, T4, A100-80GB, or NAME:MIB for any other."),
+        typer.Option(help=GPU_HELP),
     ] = None,
-    gpus: Annotated[
-        int | None,
-        typer.Option(help="How many there are; as many as needed if left out."),
+    gpus: Annotated[list[str] | None, typer.Option(help=GPUS_HELP)] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(help="Price per GPU and hour: L4=0.71; repeat for each type."),
     ] = None,
     load_point: Annotated[
-        str | None,
-        typer.Option(help="Batch size × concurrency to plan with, such as 2x4."),
+        list[str] | None,
+        typer.Option(
+            help="Batch size × concurrency to plan with: 2x4, or MODEL=2x4 for one; "
+            "every measured one is an option if left out."
+        ),
     ] = None,
+    demand: Annotated[
+        list[str] | None,
+        typer.Option(help="Infer/sec to be served: MODEL=900; repeat for each model."),
+    ] = None,
+    latency_limit: Annotated[
+        list[str] | None,
+        typer.Option(help="Milliseconds: 25, or MODEL=25 for one; repeat."),
+    ] = None,
+    latency_percentile: Annotated[
+        int, typer.Option(help="Of the latency limit: 50, 90, 95 or 99.")
+    ] = 99,
+    replicas: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instances: 2, or MODEL=2 for one; at least so many with a demand."
+        ),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a model's throughput in max_throughput: MODEL=2."),
+    ] = None,
+    fairness: Annotated[
+        str, typer.Option(help="sum, or max_min: the share of demand each model gets.")
+    ] = "sum",
+    optional: Annotated[
+        list[str] | None,
+        typer.Option(help="A model that may be left out; repeat for several."),
+    ] = None,
+    carry_memory_over: Annotated[
+        bool,
+        typer.Option(
+            "--carry-memory-over",
+            help="Use GPU types without profiles, by the memory measured on another.",
+        ),
+    ] = False,
     min_retention: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,10 +135,30 @@ def place_command(
     placement = place(
         profiles,
         objective,
-        gpus=_supply(gpu, gpus),
-        headroom=_headroom(objective, headroom or []),
-        load_point=load_point,
-        min_retention=_min_retention(min_retention or [], profiles.model_names),
+        gpus=parse_supply(gpu, gpus),
+        prices=parse_by_model("--price", price, "L4=0.71"),
+        headroom=parse_headroom(
+            Objective.MAX_THROUGHPUT.value if demand else objective, headroom
+        ),
+        load_point=parse_load_points(load_point, profiles.model_names),
+        demand=parse_by_model("--demand", demand, "resnet=900"),
+        latency_limit_ms=parse_for_models(
+            "--latency-limit", latency_limit, "25 or resnet=25", profiles.model_names
+        ),
+        latency_percentile=latency_percentile,
+        replicas=parse_counts(
+            "--replicas", replicas, "2 or resnet=2", profiles.model_names
+        ),
+        weights=parse_by_model("--weight", weight, "resnet=2"),
+        fairness=fairness,
+        optional=optional or (),
+        carry_memory_over=carry_memory_over,
+        min_retention=parse_for_models(
+            "--min-retention",
+            min_retention,
+            "0.9 or resnet50=0.9",
+            profiles.model_names,
+        ),
         sharing=sharing,
         time_limit_s=time_limit,
         seed=seed,
@@ -105,8 +172,8 @@ def place_command(
         print_placement(placement, results)
     if placement.status is PlacementStatus.FEASIBLE:
         print_warning(
-            f"not proved within {time_limit:g} s: {placement.num_gpus} GPUs found, at "
-            f"least {placement.bound:g} needed; raise --time-limit"
+            f"not proved within {time_limit:g} s: {_found_and_bound(placement)}; raise "
+            "--time-limit"
         )
 
 
@@ -129,57 +196,48 @@ def read_source(source: str) -> ProfileSet:
     )
 
 
-def _supply(gpu: str | None, count: int | None) -> str | int | tuple[str, int] | None:
-    if gpu is None:
-        return count
-    return gpu if count is None else (gpu, count)
+def parse_headroom(objective: str, options: Sequence[str] | None) -> HeadroomLike:
+    """Return what the ``--headroom`` options mean together.
 
-
-def _headroom(objective: str, options: list[str]) -> HeadroomLike:
-    """Return what the ``--headroom`` options mean together."""
+    Raises:
+        InvalidInputError: If a share is no number or given twice.
+    """
     from gpupack.planning.headroom import overlay_headroom, resolve_objective
 
-    overall: float | None = None
-    named: dict[str, float] = {}
-    for option in options:
-        resource, equals, text = option.rpartition("=")
-        try:
-            share = float(text)
-        except ValueError as err:
-            raise InvalidInputError(
-                f"--headroom {option!r}: the share that may be used is a number, such "
-                "as 0.8 or memory=0.9"
-            ) from err
-        if (equals and resource in named) or (not equals and overall is not None):
-            raise InvalidInputError(f"--headroom {option!r}: given twice")
-        if equals:
-            named[resource] = share
-        else:
-            overall = share
+    overall, named = parse_named("--headroom", options, "a share: 0.8 or memory=0.9")
     return overlay_headroom(resolve_objective(objective), overall, named)
 
 
-def _min_retention(
-    options: list[str], model_names: Sequence[str]
-) -> dict[str, float] | None:
-    """Return what the ``--min-retention`` options mean together."""
-    overall: float | None = None
-    named: dict[str, float] = {}
-    for option in options:
-        name, equals, text = option.rpartition("=")
-        try:
-            share = float(text)
-        except ValueError as err:
-            raise InvalidInputError(
-                f"--min-retention {option!r}: the share to keep is a number, such as "
-                "0.9 or resnet50=0.9"
-            ) from err
+def parse_load_points(
+    options: Sequence[str] | None, model_names: Sequence[str]
+) -> str | dict[str, str] | None:
+    """Return what the ``--load-point`` options mean together.
+
+    Raises:
+        InvalidInputError: If a model, or all of them, are given two.
+    """
+    overall: str | None = None
+    named: dict[str, str] = {}
+    for option in options or ():
+        name, equals, point = option.rpartition("=")
         if (equals and name in named) or (not equals and overall is not None):
-            raise InvalidInputError(f"--min-retention {option!r}: given twice")
+            raise InvalidInputError(f"--load-point {option!r}: given twice")
         if equals:
-            named[name] = share
+            named[name] = point
         else:
-            overall = share
-    if overall is None:
-        return named or None
-    return dict.fromkeys(model_names, overall) | named
+            overall = point
+    if not named:
+        return overall
+    return (dict.fromkeys(model_names, overall) if overall else {}) | named
+
+
+def _found_and_bound(placement: Placement) -> str:
+    unit = placement.objective_unit
+    value, bound = placement.objective_value, placement.bound
+    if unit is ObjectiveUnit.GPUS:
+        return f"{placement.num_gpus} GPUs found, at least {bound:g} needed"
+    if unit is ObjectiveUnit.PRICE_PER_HOUR:
+        return f"{value:.2f} per hour found, at least {bound:.2f} needed"
+    if unit is ObjectiveUnit.SERVED_SHARE:
+        return f"{value:.1%} of every demand found, at most {bound:.1%} possible"
+    return f"{value:,.1f} infer/sec found, at most {bound:,.1f} possible"

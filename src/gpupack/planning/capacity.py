@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from gpupack.errors import InfeasibleError
 from gpupack.packing.capacity.plan import PlanStatus
 from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.solve import plan_capacity
@@ -28,9 +29,19 @@ if TYPE_CHECKING:
 
 
 def place_with_choices(
-    question: CapacityQuestion, *, time_limit_s: float, seed: int
+    question: CapacityQuestion,
+    *,
+    time_limit_s: float,
+    seed: int,
+    diagnose: bool = True,
 ) -> Placement:
     """Return the best placement.
+
+    Args:
+        question: What is asked.
+        time_limit_s: Wall time of the search.
+        seed: For every random choice.
+        diagnose: Whether the error should name what clashes, which takes searching.
 
     Raises:
         InfeasibleError: If there is none; names the smallest set that clashes.
@@ -42,6 +53,8 @@ def place_with_choices(
         translation.problem, question.goal, time_limit_s=time_limit_s, seed=seed
     )
     if plan.status in {PlanStatus.INFEASIBLE, PlanStatus.UNKNOWN}:
+        if not diagnose:
+            raise InfeasibleError("no placement exists, or none was found in time")
         raise infeasible(question, plan, time_limit_s=time_limit_s)
     gpus = _gpus(question, translation, plan)
     value, bound, unit = _value(question, translation, plan, len(gpus))

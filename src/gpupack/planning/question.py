@@ -71,6 +71,10 @@ class CapacityQuestion:
             return Goal.MAX_MIN_SHARE
         return Goal.MAX_SERVICE
 
+    def in_units(self, budget: float) -> float:
+        """Return a number of GPUs, or a price, in what the engine's goal counts."""
+        return budget * PRICE_UNITS if self.goal is Goal.MIN_COST else budget
+
     def translated(self) -> Translation:
         """Return the question in the packing engine's integers."""
         translation = translate(

@@ -106,8 +106,9 @@ def _even_loads(
         variables.append(here)
     for job, terms in served.items():
         share = min(1.0, shares[job] or 0.0)
-        # The program that chose the bins and this one round differently.
-        row = lp.RowConstraint(share * (1 - ROUNDING) if share < 1 else 1.0, 1.0, "")
+        # The program that chose the bins rounds differently: what is missing to its
+        # share is made as little as can be.
+        row = lp.RowConstraint(share, 1.0, "")
         for factor, y in terms:
             row.SetCoefficient(y, factor)
         missing = lp.NumVar(0, 1, "")

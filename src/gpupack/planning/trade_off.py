@@ -1,0 +1,114 @@
+"""A frontier and everything one can do with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from gpupack.errors import MissingExtraError
+from gpupack.placement import Placement
+from gpupack.records.frontier import FrontierRecord
+from gpupack.report.text import format_number
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from gpupack.records.frontier import FrontierPoint
+
+_COLUMNS = (
+    "GPUs",
+    "fleet",
+    "price/h",
+    "infer/s",
+    "at most",
+    "served",
+    "headroom",
+    "status",
+)
+
+
+class Frontier(FrontierRecord):
+    """What every number of GPUs, or every budget, yields at best.
+
+    ``print(frontier)`` is a readable table; notebooks show one by themselves.
+    """
+
+    placements: tuple[Placement, ...] = ()
+    """The placement behind each point, in the same order."""
+    wanted_infer_per_sec: float
+    """Weighted throughput of all that is asked for: where the frontier ends."""
+
+    def __str__(self) -> str:
+        """Return a readable table, one line per step."""
+        return tabulate(self._rows(), headers=_COLUMNS, disable_numparse=True)
+
+    def _repr_html_(self) -> str:
+        return str(
+            tabulate(
+                self._rows(), headers=_COLUMNS, disable_numparse=True, tablefmt="html"
+            )
+        )
+
+    def plot(self) -> Figure:
+        """Return throughput over GPUs, or over price, as a matplotlib figure.
+
+        Raises:
+            MissingExtraError: If matplotlib is not installed.
+        """
+        from gpupack.report.figures import plot_frontier
+
+        return plot_frontier(self)
+
+    def to_json(self) -> str:
+        """Return the frontier with its placements as indented JSON."""
+        return self.model_dump_json(indent=2, exclude_none=True)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per step; needs pandas.
+
+        Raises:
+            MissingExtraError: If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as err:
+            raise MissingExtraError(
+                "to_frame() needs pandas: pip install 'gpupack[frames]'"
+            ) from err
+        return pd.DataFrame(
+            [
+                point.model_dump(exclude={"headroom"})
+                | {"utilization_headroom": _utilization_headroom(point)}
+                for point in self.points
+            ]
+        )
+
+    def _rows(self) -> list[list[str]]:
+        return [
+            [
+                str(point.num_gpus),
+                point.label or "",
+                format_number(point.price_per_hour, 2),
+                format_number(point.throughput_infer_per_sec),
+                format_number(point.bound_infer_per_sec),
+                f"{point.throughput_infer_per_sec / self.wanted_infer_per_sec:.1%}"
+                if self.wanted_infer_per_sec
+                else "–",
+                _percent(_utilization_headroom(point)),
+                point.status.value,
+            ]
+            for point in self.points
+        ]
+
+
+def _utilization_headroom(point: FrontierPoint) -> float | None:
+    if point.headroom is None:
+        return None
+    shares = [share for resource, share in point.headroom if resource.value != "memory"]
+    return max(shares, default=None)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share * 100:.0f} %"

@@ -1,0 +1,53 @@
+"""``gpupack frontier`` and the options of a capacity plan."""
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from gpupack.cli.app import app
+from gpupack.records.placement import Objective
+from gpupack.store import read_placement
+
+
+def test_the_frontier_is_printed_drawn_and_written(tmp_path: Path) -> None:
+    figure, table = tmp_path / "frontier.svg", tmp_path / "frontier.json"
+
+    done = CliRunner().invoke(
+        app,
+        ["frontier", "medical", "--plot", str(figure), "--json", str(table)],
+        catch_exceptions=False,
+    )
+
+    # Case study 1 holds the models on 4 GPUs, case study 2 needs 6 to lose nothing.
+    assert done.exit_code == 0
+    rows = done.stdout.splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ["4", "5", "6"]
+    assert figure.read_text(encoding="utf-8").startswith("<?xml")
+    points = json.loads(table.read_text(encoding="utf-8"))["points"]
+    assert [point["num_gpus"] for point in points] == [4, 5, 6]
+
+
+def test_every_option_of_a_capacity_plan_is_understood(tmp_path: Path) -> None:
+    written = tmp_path / "placement.json"
+
+    done = CliRunner().invoke(
+        app,
+        [
+            *("place", "medical", "--objective", "min_cost", "--json", str(written)),
+            *("--gpus", "16GB=9", "--price", "16GB=0.5"),
+            *("--demand", "classification_breast=2000"),
+            *("--demand", "classification_malaria=0"),
+            *("--replicas", "segmentation_liver=2", "--load-point", "2x4"),
+            *("--optional", "segmentation_mri_brain_tumor"),
+        ],
+        catch_exceptions=False,
+    )
+
+    assert done.exit_code == 0
+    placement = read_placement(written)
+    assert placement.objective is Objective.MIN_COST
+    assert placement.objective_value == placement.num_gpus * 0.5
+    models = [name for gpu in placement.gpus for name in gpu.models]
+    assert models.count("segmentation_liver") == 2
+    assert round(sum(placement.served_infer_per_sec.values())) == 2000

@@ -1,0 +1,100 @@
+"""frontier(): what every number of GPUs, or every budget, yields."""
+
+from typing import Any
+
+import pytest
+
+import gpupack
+from gpupack.errors import InfeasibleError, InvalidInputError
+from gpupack.records.gpu import GpuType
+from gpupack.records.placement import PlacementStatus
+from tests.factories import GPU, make_profiles
+from tests.planning.test_place_choices import BIG, on_both, record
+
+MEDICAL = gpupack.load_example("medical")
+
+
+def test_the_medical_frontier_leads_from_case_study_1_to_case_study_2() -> None:
+    frontier = gpupack.frontier(MEDICAL)
+
+    total = sum(one.throughput_infer_per_sec or 0.0 for one in MEDICAL.records)
+    assert [point.num_gpus for point in frontier.points] == [4, 5, 6]
+    assert frontier.points[-1].throughput_infer_per_sec == pytest.approx(total)
+    assert all(one.status is PlacementStatus.OPTIMAL for one in frontier.points)
+    throughputs = [point.throughput_infer_per_sec for point in frontier.points]
+    assert throughputs == sorted(throughputs)
+    assert throughputs[0] < throughputs[-1]
+
+
+def test_a_step_appears_at_the_headroom_that_place_needs_for_it() -> None:
+    frontier = gpupack.frontier(MEDICAL)
+
+    for point in frontier.points[:-1]:
+        assert point.headroom is not None
+        share = point.headroom.gpu_utilization
+        assert share is not None
+
+        def num_gpus(share: float) -> int:
+            shares = {"gpu_utilization": share, "memory_utilization": share}
+            return gpupack.place(
+                MEDICAL, "max_throughput", headroom={"memory": 1.0} | shares
+            ).num_gpus
+
+        assert num_gpus(share) <= point.num_gpus
+        assert num_gpus(round(share - 0.01, 2)) > point.num_gpus
+
+
+def test_the_frontier_over_budgets_ends_where_every_demand_is_met() -> None:
+    # a costs 50 % of a small GPU per 100 infer/sec, a fifth of that of a big one.
+    profiles = on_both(
+        record("a", busy=50.0), record("a", busy=10.0, rate=100.0, gpu_type=BIG)
+    )
+    fleet: dict[GpuType, int | None] = {GPU: None, BIG: None}
+    arguments: dict[str, Any] = {
+        "gpus": fleet,
+        "prices": {"test-gpu": 1.0, "big-gpu": 4.0},
+        "demand": {"a": 1000.0},
+    }
+
+    frontier = gpupack.frontier(profiles, by="price", max_points=4, **arguments)
+
+    # One big GPU for 4 serves 1000; small ones would take five.
+    last = frontier.points[-1]
+    assert (last.price_per_hour, last.throughput_infer_per_sec) == (4.0, 1000.0)
+    assert frontier.points[0].price_per_hour == 1.0
+    assert frontier.points[0].throughput_infer_per_sec == pytest.approx(200)
+    cheapest = gpupack.place(profiles, "min_cost", **arguments)
+    assert cheapest.objective_value == 4.0
+
+
+def test_given_budgets_are_the_steps() -> None:
+    profiles = make_profiles(record("a", busy=100.0))
+
+    frontier = gpupack.frontier(profiles, budgets=[3, 1], demand={"a": 1000.0})
+
+    assert [
+        (point.num_gpus, point.throughput_infer_per_sec) for point in frontier.points
+    ] == [(1, 100.0), (3, 300.0)]
+    assert "30.0%" in str(frontier)
+
+
+def test_models_that_do_not_even_fit_idle_are_named() -> None:
+    profiles = make_profiles(record("a", mib=600), record("b", mib=600))
+
+    with pytest.raises(InfeasibleError) as caught:
+        gpupack.frontier(profiles, gpus=1)
+    assert caught.value.model_names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"by": "watts"}, "by is 'watts'"),
+        ({"by": "price"}, "price per hour of test-gpu"),
+        ({"max_points": 1}, "max_points is 1"),
+        ({"budgets": [0]}, "budget of 0"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_named(arguments: Any, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        gpupack.frontier(make_profiles(record("a")), **arguments)
