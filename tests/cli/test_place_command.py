@@ -125,7 +125,7 @@ def test_a_placement_that_is_not_proved_exits_with_0_and_a_warning(
 
 
 def test_the_demo_prints_both_cases_and_writes_them(tmp_path: Path) -> None:
-    done = run("demo", "--output", "out", cwd=tmp_path)
+    done = run("demo", "--no-live", "--output", "out", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert "4 GPUs (OPTIMAL" in done.stdout

@@ -13,8 +13,12 @@ def demo_command(
     output: Annotated[
         Path, typer.Option(help="Folder for the placements; made if absent.")
     ] = Path("demo-output"),
+    live: Annotated[
+        bool, typer.Option(help="Profile three shipped models on a real Triton too.")
+    ] = True,
 ) -> None:
-    """Place the nine published medical models, both ways, and write the placements."""
+    """Place the nine published medical models, both ways, and three measured live."""
+    from gpupack.cli.live_demo import run_live_demo
     from gpupack.errors import StoreError
     from gpupack.examples import load_example
     from gpupack.planning.place import place
@@ -39,4 +43,7 @@ def demo_command(
         path = output / file_name
         write_placement(placement, path)
         written.append(path)
-    typer.echo(f"\nPlacements written to {' and '.join(str(path) for path in written)}")
+    live_path = run_live_demo(output) if live else None
+    if live_path is not None:
+        written.append(live_path)
+    typer.echo(f"\nPlacements written to {', '.join(str(path) for path in written)}")

@@ -147,7 +147,8 @@ def profile_command(
 ) -> None:
     """Measure each model alone, at every batch size × concurrency.
 
-    Exit codes: 0 done (failed load points are listed), 2 bad input, 130 interrupted.
+    Exit codes: 0 done (failed load points are listed), 2 bad input or nothing
+    measured, 130 interrupted.
     """
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.profiling.server_url import TlsOptions
@@ -208,7 +209,9 @@ def profile_command(
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _show(profiles, store=store, export_path=export_path, quiet=quiet)
-    if any(failure.stage == INPUTS_STAGE for failure in profiles.failures):
+    if not profiles.records or any(
+        failure.stage == INPUTS_STAGE for failure in profiles.failures
+    ):
         raise typer.Exit(EXIT_BAD_INPUT)
 
 
@@ -227,11 +230,15 @@ def _show(
             if warning in one.warnings
         ]
         print_warning(f"{', '.join(concerned)}: {warning}")
-    for failure in profiles.failures:
-        print_warning(
-            f"{failure.model_name} {failure.load_point} failed ({failure.stage}): "
-            f"{failure.message}"
-        )
+    for model_name, stage, message in dict.fromkeys(
+        (one.model_name, one.stage, one.message) for one in profiles.failures
+    ):
+        points = [
+            str(one.load_point)
+            for one in profiles.failures
+            if (one.model_name, one.stage, one.message) == (model_name, stage, message)
+        ]
+        print_warning(f"{model_name} {', '.join(points)} failed ({stage}): {message}")
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.errors import LoadPointError, ServerError
+from gpupack.errors import InvalidInputError, LoadPointError, ServerError
 from gpupack.profiling.driven_model import DrivenModel, ModelLoad
 from gpupack.profiling.host import ProcessFamily
 from gpupack.profiling.load import LIMITED_SHARE, wait_any
@@ -22,6 +23,7 @@ from gpupack.profiling.stability import (
     Window,
     confidence_ratio,
     cut_windows,
+    requests_for_percentile,
     rule_by_name,
     throughput_requests_per_s,
 )
@@ -68,6 +70,35 @@ class MeasureOptions:
     window_requests: int | None = None
     warm_up_s: float | None = None
     request_timeout_s: float = 30.0
+
+    def check(self) -> None:
+        """Refuse values that no measurement can have.
+
+        Raises:
+            InvalidInputError: A number out of its range.
+            UnknownNameError: There is no rule of that name.
+        """
+        rule_by_name(self.stopping_rule)
+        requests_for_percentile(self.percentile)
+        for name, value in (
+            ("half_width_ratio", self.half_width_ratio),
+            ("max_duration_s", self.max_duration_s),
+            ("window_s", self.window_s),
+            ("request_timeout_s", self.request_timeout_s),
+        ):
+            if not 0 < value < math.inf:
+                raise InvalidInputError(f"{name} is a number above 0, got {value:g}")
+        for name, optional in (
+            ("min_duration_s", self.min_duration_s),
+            ("warm_up_s", self.warm_up_s),
+        ):
+            if optional is not None and not 0 <= optional < math.inf:
+                raise InvalidInputError(f"{name} is at least 0, got {optional:g}")
+        if self.window_requests is not None and self.window_requests < 2:
+            raise InvalidInputError(
+                f"a window of {self.window_requests} requests has no throughput; "
+                "give 2 or more, such as 50"
+            )
 
     def rule(self, *, concurrency: int, kind: DeviceKind) -> StoppingRule:
         """Return the rule for one model.

@@ -27,7 +27,6 @@ from gpupack.profiling.recording import (
 )
 from gpupack.profiling.session import ServerSession
 from gpupack.profiling.settling import wait_until_settled
-from gpupack.profiling.stability import rule_by_name
 from gpupack.profiling.sweep_store import INPUTS_STAGE, SweepStore
 from gpupack.profiling.tensors import make_inputs
 from gpupack.profiling.triton import LOAD_TIMEOUT_S, UNLOAD_TIMEOUT_S
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_BASELINE_S = {DeviceKind.HOST: 0.5, DeviceKind.GPU: 2.0}
+_BASELINE_S = {DeviceKind.HOST: 0.3, DeviceKind.GPU: 2.0}
 _QUIET_S = {DeviceKind.HOST: 0.2, DeviceKind.GPU: 0.5}
 """Memory has settled after so long without change, where the server has said that no
 model is loaded and none is being unloaded."""
@@ -179,7 +178,7 @@ def profile(
     points = _load_points(batch_sizes, concurrency)
     names = _model_names(models)
     chosen = options or MeasureOptions()
-    rule_by_name(chosen.stopping_rule)
+    chosen.check()
     gpu = _one_gpu(gpus)
     target = _target(
         server,
@@ -247,7 +246,7 @@ class Sweep:
         server = self.session.server
         known = [model.name for model in server.repository()]
         if names is None:
-            names = known
+            names = self._models_among(known)
             self.store.check_fits(names, self.session.device.gpu_type.name)
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -285,6 +284,26 @@ class Sweep:
         if self.retry_failed and (name, point) not in self._tried:
             return self.store.is_measured(name, point)
         return self.store.is_finished(name, point)
+
+    def _models_among(self, names: Sequence[str]) -> list[str]:
+        """Leave out folders of our own server's repository that are no models."""
+        if self.session.embedded is None:
+            return list(names)
+        repository = self.session.embedded.model_repository
+        return [
+            name
+            for name in names
+            if (repository / name / "config.pbtxt").is_file()
+            or any(child.name.isdecimal() for child in (repository / name).iterdir())
+        ]
+
+    def _is_unloaded(self, name: str) -> bool:
+        """Whether a failed load left nothing behind."""
+        try:
+            states = {one.name: one.state for one in self.session.server.repository()}
+        except ServerError:
+            return False
+        return states.get(name, "") in ("", "UNAVAILABLE")
 
     def _check_isolation(self) -> tuple[str, ...]:
         strangers = self.session.device.foreign_processes(self.session.own_pids)
@@ -338,7 +357,8 @@ class Sweep:
                     message = self.session.explain(str(err))
                     for left in points[number:]:
                         self._fail(name, left, "load", message)
-                    self._recover()
+                    if not self._is_unloaded(name):
+                        self._recover()
                     return
             self.progress.working(f"{name} at {point}")
             warnings = self._check_isolation()
@@ -351,9 +371,9 @@ class Sweep:
                 self._fail(name, point, err.stage, message)
                 self._recover(name)
                 signature = None
-        # A server that is about to be stopped need not unload first.
-        if signature is not None and not (is_last and self.session.is_owned):
-            self._unload(name)
+        if signature is None or (is_last and self.session.is_owned):
+            return  # a server that is about to be stopped need not unload first
+        self._unload(name, wait=not is_last)
 
     def _load(self, name: str) -> ModelSignature:
         self.progress.working(f"loading {name}")
@@ -393,15 +413,16 @@ class Sweep:
         self.store.add(record)
         self.progress.finished(record)
 
-    def _unload(self, name: str) -> None:
+    def _unload(self, name: str, *, wait: bool = True) -> None:
         self.progress.working(f"unloading {name}")
         try:
-            self.session.server.unload(name, timeout_s=UNLOAD_TIMEOUT_S)
+            self.session.server.unload(name, timeout_s=UNLOAD_TIMEOUT_S, wait=wait)
         except ServerError as err:
             logger.warning("%s", err)
             self._recover()
             return
-        self._settle()
+        if wait:
+            self._settle()
 
     def _fail(self, name: str, point: LoadPoint, stage: str, message: str) -> None:
         failure = failed_load_point(

@@ -152,10 +152,17 @@ class TritonServer:
                 f"{', '.join(known) or 'none'}"
             ) from err
 
-    def unload(self, model_name: str, *, timeout_s: float = UNLOAD_TIMEOUT_S) -> None:
+    def unload(
+        self,
+        model_name: str,
+        *,
+        timeout_s: float = UNLOAD_TIMEOUT_S,
+        wait: bool = True,
+    ) -> None:
         """Unload a model and wait until the server says that it is gone.
 
-        The server answers at once, but takes a second to end the model's processes.
+        The server answers at once, but takes a second to end the model's processes;
+        ``wait=False`` leaves it to that.
 
         Raises:
             ServerError: It did not unload in time.
@@ -166,7 +173,7 @@ class TritonServer:
             lambda client, options: client.unload_model(model_name, **options),
         )
         deadline = time.monotonic() + timeout_s
-        while any(
+        while wait and any(
             model.state in (_READY, _UNLOADING)
             for model in self.repository()
             if model.name == model_name

@@ -1,0 +1,117 @@
+"""``gpupack profile``, ``gpupack server`` and the live demo, as a person meets them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpupack.cli.live_demo import run_live_demo
+from gpupack.errors import ServerUnavailableError
+from gpupack.profiling.installation import install_server
+from gpupack.store import read_placement
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gpupack", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"NO_COLOR": "1", "COLUMNS": "100"} | variables,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.triton
+def test_the_live_demo_measures_three_models_and_places_them(tmp_path: Path) -> None:
+    try:
+        install_server()
+    except ServerUnavailableError as err:
+        pytest.skip(f"no embedded Triton here: {err}")
+
+    path = run_live_demo(tmp_path, quiet=True)
+
+    assert path is not None
+    placed = {
+        assignment.model_name
+        for gpu in read_placement(path).gpus
+        for assignment in gpu.assignments
+    }
+    assert placed == {"classifier", "ranker", "segmenter"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "nothing to profile"),
+        (["--batch=0"], "--batch '0': every number is at least 1"),
+        (["--batch=two"], "--batch 'two': give whole numbers"),
+        (["--concurrency=-1"], "--concurrency '-1': every number is at least 1"),
+        (["--models=,"], "--models: name at least one"),
+        (["--url=localhost:8000"], "is no server URL"),
+        (["--url=grpc://127.0.0.1:9"], "is the server running there"),
+        (["--url=https://127.0.0.1:9", "--tls-ca=nowhere.pem"], "cannot read nowhere"),
+        (["--url=http://x:1", "--embedded"], "leave out --embedded"),
+        (["--url=http://192.0.2.1:8000"], "name its type"),
+        (["--model-repository=nowhere"], "no model repository at nowhere"),
+        (["--model-repository=.", "--stability=feeling"], "no stopping rule 'feeling'"),
+        (["--model-repository=.", "--gpu=99"], "99"),
+        (["--model-repository=.", "--shape=image"], "--shape 'image': give NAME:SIZES"),
+        (["--model-repository=.", "--data=no.npz"], "there is no file 'no.npz'"),
+        (["--model-repository=.", "--server-python=/no/python"], "no Python at"),
+        (["--model-repository=.", "--server-root=/no/tree"], "no embedded server"),
+        (["--model-repository=.", "--store=/no/folder/x"], "cannot write"),
+        (["--model-repository=.", "--percentile=100"], "below 100"),
+    ],
+)
+def test_bad_input_is_one_clear_message_and_exit_code_2(
+    arguments: list[str], told: str
+) -> None:
+    done = run("profile", *arguments)
+
+    assert done.returncode == 2, done.stderr
+    assert told in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_not_there_is_shown_and_removed_all_the_same(
+    tmp_path: Path,
+) -> None:
+    cache = str(tmp_path / "cache")
+
+    info = run("server", "info", GPUPACK_CACHE_DIR=cache)
+    remove = run("server", "remove", GPUPACK_CACHE_DIR=cache)
+
+    assert "not installed" in info.stdout
+    assert "nothing to remove" in remove.stdout
+
+
+def test_without_a_package_index_the_message_names_the_wheel_option(
+    tmp_path: Path,
+) -> None:
+    done = run(
+        "server",
+        "install",
+        GPUPACK_CACHE_DIR=str(tmp_path / "cache"),
+        PIP_NO_INDEX="1",
+        PIP_FIND_LINKS=str(tmp_path),
+        PIP_CONFIG_FILE=os.devnull,
+    )
+
+    assert done.returncode == 2
+    assert "--wheel FILE" in " ".join(done.stderr.split())
+    assert not (tmp_path / "cache" / "triton-0.7.0").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    done = run("server", "install", GPUPACK_CACHE_DIR=str(file / "cache"))
+
+    assert done.returncode == 2
+    assert "GPUPACK_CACHE_DIR" in done.stderr
