@@ -237,7 +237,12 @@ def test_a_thousand_gpus_stay_usable(browser: Browser, tmp_path: Path) -> None:
     # 5,000 instances of 250 models dealt out in turn: 20 of each, on GPUs of their own.
     assert page.locator(".gpus tbody:visible").count() == 20
     page.keyboard.press("Escape")
+    models = page.locator("section:has(> h2:text-is('Models'))")
+    assert models.locator("tbody tr:visible").count() == 200
+    models.get_by_role("button", name="Show all 250 rows").click()
+    assert models.locator("tbody tr:visible").count() == 250
     page.locator("button.pick").nth(3).click()
+    page.mouse.move(600, 400)
     page.mouse.wheel(0, 20_000)
     page.wait_for_function("scrollY > 10000")
     page.context.close()

@@ -202,7 +202,7 @@ def test_a_thousand_gpus_and_five_thousand_distinct_models_fit_into_5_mb() -> No
     text = render_report([("fleet", make_fleet(1000, 5, 5000))])
 
     assert len(text.encode()) <= 5_000_000
-    assert text.count("<tbody data-ms=") == 1000
+    assert text.count(" data-ms=") == 1000
     assert text.count('class="chip c') == 5000
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.records.gpu import Resource
-from gpupack.records.placement import Objective, PlacementStatus
+from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.bars import RESOURCE_NAMES, bar_of, format_amount
 from gpupack.report.text import format_number, printable
 
@@ -75,9 +76,21 @@ def _proof(placement: PlacementRecord) -> Fact:
     return Fact(
         "Proof",
         f"gap {placement.gap:.1%}",
-        f"{what}: {format_number(placement.objective_value)} found, at best "
-        f"{format_number(placement.bound)} is possible; {effort}",
+        f"{what}: {_value(placement, placement.objective_value)} found, at best "
+        f"{_value(placement, placement.bound)} possible; {effort}",
     )
+
+
+def _value(placement: PlacementRecord, value: float) -> str:
+    """Return a value of the objective with its unit."""
+    unit = placement.objective_unit
+    if unit is ObjectiveUnit.SERVED_SHARE:
+        return f"{value:.1%} of every demand"
+    if unit is ObjectiveUnit.PRICE_PER_HOUR:
+        return f"{format_number(value, 2)} per hour"
+    if unit is ObjectiveUnit.INFER_PER_SEC:
+        return f"{format_number(value)} infer/s"
+    return f"{format_number(value)} GPUs"
 
 
 def predicted_infer_per_sec(placement: PlacementRecord) -> float | None:
@@ -96,18 +109,18 @@ def _throughput(placement: PlacementRecord) -> Fact:
     predicted = predicted_infer_per_sec(placement)
     if alone is None:
         return Fact("Throughput", "–", "not measured for every model")
-    value = f"{format_number(alone)} infer/s"
+    detail = "sum of the models alone; "
     if predicted is None:
-        return Fact(
-            "Throughput", value, "sum of the models alone; sharing was not predicted"
+        detail += "sharing was not predicted"
+    else:
+        share = f" ({predicted / alone:.0%})" if alone else ""
+        detail += f"{format_number(predicted)} predicted{share} when all run at once"
+    served = placement.served_infer_per_sec
+    if served:
+        detail += (
+            f"; {format_number(math.fsum(served.values()))} served of what is asked"
         )
-    share = f" ({predicted / alone:.0%})" if alone else ""
-    return Fact(
-        "Throughput",
-        value,
-        f"sum of the models alone; {format_number(predicted)} predicted{share} when "
-        "all run at once",
-    )
+    return Fact("Throughput", f"{format_number(alone)} infer/s", detail)
 
 
 def price_per_hour(placement: PlacementRecord) -> float | None:

@@ -26,8 +26,18 @@
   const bodies = all(".gpus tbody").map((body) => ({
     body, models: body.dataset.ms.trim().split(" ").filter(Boolean).map(Number),
   }));
-  const rows = all("[data-m]").filter((one) => one.matches("tr,article"));
+  const articles = all("article[data-m]");
+  const buttons = new Map();
+  for (const button of all("button.pick")) {
+    const model = Number(button.dataset.m);
+    buttons.set(model, [...(buttons.get(model) || []), button]);
+  }
   let pick = null;
+  const press = (model, pressed) => {
+    for (const button of buttons.get(model) || []) {
+      button.setAttribute("aria-pressed", String(pressed));
+    }
+  };
 
   const describePick = () => {
     if (pick === null) { return ""; }
@@ -39,7 +49,9 @@
       (on.length ? ` (${where})` : "");
   };
   const choose = (model) => {
+    press(pick, false);
     pick = model === pick ? null : model;
+    press(pick, true);
     while (sheet.cssRules.length) { sheet.deleteRule(0); }
     if (pick !== null) {
       const other = `[data-m]:not([data-m="${pick}"])`;
@@ -47,9 +59,6 @@
       sheet.insertRule(`tr[data-m="${pick}"]>*{background:color-mix(in srgb,var(--accent) 14%,transparent)}`);
       sheet.insertRule(`.bar i[data-m="${pick}"]{box-shadow:inset 0 0 0 2px var(--ink)}`);
       sheet.insertRule(`.chip[data-m="${pick}"]{font-weight:700}`);
-    }
-    for (const button of all("button.pick")) {
-      button.setAttribute("aria-pressed", String(Number(button.dataset.m) === pick));
     }
     picked.textContent = describePick();
     clear.hidden = pick === null && !filter.value;
@@ -60,19 +69,49 @@
   });
 
   // ---- show only models whose name holds the text ---------------------------------
+  // Long tables show their first rows until asked: thousands of them are slow to lay out.
+  const FIRST_ROWS = 200;
+  const tables = all("table.data").map((table) => ({ table, limit: FIRST_ROWS, more: null }));
+  for (const one of tables) {
+    const count = one.table.tBodies[0].rows.length;
+    if (count <= FIRST_ROWS) { one.limit = Infinity; continue; }
+    one.more = document.createElement("button");
+    one.more.type = "button";
+    one.more.className = "more";
+    one.more.addEventListener("click", () => { one.limit = Infinity; showRows(one); });
+    one.table.parentElement.after(one.more);
+  }
+  let wanted = null;
+  const showRows = (one) => {
+    let fitting = 0;
+    for (const row of one.table.tBodies[0].rows) {
+      const fits = wanted === null || row.dataset.m === undefined ||
+        wanted.has(Number(row.dataset.m));
+      fitting += fits;
+      row.hidden = !fits || fitting > one.limit;
+    }
+    if (one.more) {
+      one.more.hidden = fitting <= one.limit;
+      one.more.textContent = `Show all ${fitting.toLocaleString("en")} rows`;
+    }
+  };
+  tables.forEach(showRows);
+
   const lowered = names.map((name) => name.toLowerCase());
   const applyFilter = () => {
     const text = filter.value.trim().toLowerCase();
-    const wanted = new Set(lowered.flatMap((name, index) => name.includes(text) ? [index] : []));
+    wanted = text === "" ? null
+      : new Set(lowered.flatMap((name, index) => name.includes(text) ? [index] : []));
     let shown = 0;
     for (const { body, models } of bodies) {
-      body.hidden = text !== "" && !models.some((model) => wanted.has(model));
+      body.hidden = wanted !== null && !models.some((model) => wanted.has(model));
       shown += !body.hidden;
     }
-    for (const row of rows) {
-      row.hidden = text !== "" && !wanted.has(Number(row.dataset.m));
+    for (const article of articles) {
+      article.hidden = wanted !== null && !wanted.has(Number(article.dataset.m));
     }
-    picked.textContent = text === "" ? describePick()
+    tables.forEach(showRows);
+    picked.textContent = wanted === null ? describePick()
       : `${wanted.size} of ${names.length} models on ${shown} of ${bodies.length} GPUs`;
     clear.hidden = pick === null && text === "";
     startBars();
@@ -111,6 +150,7 @@
     for (const one of table.tHead.rows[0].cells) { one.removeAttribute("aria-sort"); }
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     parent.append(...keyed.map((pair) => pair[1]));
+    tables.filter((one) => one.table === table).forEach(showRows);
     startBars();
   };
   for (const button of all("button.sort")) {
@@ -163,7 +203,7 @@
   function startBars() {
     for (const table of all(".gpus")) {
       for (const bar of all('.bar[tabindex="0"]', table)) { bar.tabIndex = -1; }
-      const first = all(".bar", table).find((bar) => !bar.closest("tbody").hidden);
+      const first = table.querySelector("tbody:not([hidden]) .bar");
       if (first) { first.tabIndex = 0; }
     }
   }
