@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MAX_THRESHOLDS = 100
 """Dual-feasible functions tried per dimension and family."""
+CLIQUE_STARTS = 5
+"""Cliques of conflicting types that are grown."""
 
 
 def lower_bound(problem: PackingProblem) -> int:
@@ -89,20 +91,20 @@ def conflict_clique_bound(problem: PackingProblem) -> int:
     """Return the bins that a set of mutually conflicting types needs alone.
 
     Types of which no two may share a bin need ⌈count / copies per bin⌉ bins
-    each. The clique is grown greedily from each of the most demanding types.
+    each. The clique is grown greedily from each of the types whose conflicts
+    demand most.
     """
-    copies = max_copies(problem)
-    needs = -(-problem.counts // copies)
+    needs = -(-problem.counts // max_copies(problem))
     conflicts = conflict_matrix(problem)
-    order = np.argsort(-needs * (1 + conflicts.sum(axis=1)), kind="stable")
+    demands = conflicts @ needs.astype(np.float64) + needs
+    order = np.argsort(-demands, kind="stable")
     best = int(needs.max())
-    for start in order[:20]:
+    for start in order[:CLIQUE_STARTS]:
         total = int(needs[start])
         candidates = conflicts[start].copy()
         while candidates.any():
             indices = np.flatnonzero(candidates)
-            degrees = conflicts[np.ix_(indices, indices)].sum(axis=1)
-            chosen = indices[int(np.argmax(needs[indices] * (1 + degrees)))]
+            chosen = indices[int(np.argmax(needs[indices] * demands[indices]))]
             total += int(needs[chosen])
             candidates &= conflicts[chosen]
         best = max(best, total)

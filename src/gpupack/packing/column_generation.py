@@ -34,8 +34,15 @@ if TYPE_CHECKING:
 QUICK_NODES = 500
 """Search nodes per filling while quick pricing still finds columns."""
 THOROUGH_NODES = 20_000
-EXACT_NODES = 2_000_000
-"""Search nodes per exact pricing between looks at the clock."""
+PATIENCE = 2_000
+"""Search nodes after which any new column ends an exact pricing."""
+ROUNDS = 400
+NODES = 2_000_000
+"""Rounds of column generation, and nodes of an exact pricing, in one portion."""
+MAX_NODES = 20_000_000
+"""An exact pricing that needs more is given up."""
+NODES_PER_S = 1_000_000
+"""A slow machine's search nodes per second, to keep to the time limit."""
 INTEGRAL = 1e-6
 
 
@@ -54,23 +61,30 @@ class ColumnGeneration:
         self.max_copies = max_copies(problem)
         self.master = Master(self.demand, self.max_copies, self.rng)
         self.pricer = Pricer(problem.sizes, problem.capacities)
-        self.is_exact = True
-        """False once an exact pricing was given up: the bound may not be the best."""
 
     def learn(self, bins: tuple[Bin, ...]) -> None:
         """Add the fillings of a packing to the patterns."""
         self.master.add(one_bin.counts for one_bin in bins)
 
-    def raise_bound(self) -> None:
-        """Add patterns until the linear program cannot raise the bound further."""
+    def raise_bound(self, *, portion: int = 1) -> None:
+        """Add patterns until the linear program cannot raise the bound further.
+
+        Args:
+            portion: Multiplies the rounds and search nodes allowed for it.
+        """
         ladder = self.ladder
-        while not ladder.is_closed and ladder.remaining_s > 0:
-            self.master.optimize()
+        for _ in range(ROUNDS * portion):
+            if ladder.is_closed or ladder.remaining_s == 0:
+                return
+            self.master.optimize(deadline=ladder.deadline)
+            ladder.collect()
             if self.master.value <= ladder.bound + INTEGRAL:
                 return
             if self.add_columns(self.demand, node_limit=QUICK_NODES):
                 continue
-            if not self._price_exactly():
+            if self.add_columns(self.demand, node_limit=10 * QUICK_NODES):
+                continue
+            if not self._price_exactly(min(portion * NODES, MAX_NODES)):
                 return
 
     def add_columns(self, supply: NDArray[np.int64], *, node_limit: int) -> int:
@@ -80,28 +94,37 @@ class ColumnGeneration:
             self.pricer.price_many(duals, supply, node_limit=node_limit)
         )
 
-    def _price_exactly(self) -> bool:
+    def affordable_nodes(self, node_limit: int) -> int:
+        """Return the node limit, or what the time left allows if that is less."""
+        return max(1, min(node_limit, int(self.ladder.remaining_s * NODES_PER_S)))
+
+    def _price_exactly(self, node_limit: int) -> bool:
         """Raise the bound by proof, or add columns; False if neither was possible."""
         ladder = self.ladder
         duals = round_to_grid(self.master.duals)
         value = float(duals @ self.demand)
-        # No filling above this threshold: Farley's bound exceeds the bound known.
-        threshold = value / ladder.bound * (1 - 1e-9) - 2e-7 if ladder.bound else 2.0
-        threshold = max(threshold, 1 + 1e-6)
-        node_limit = THOROUGH_NODES
-        while True:
+        # What the linear program would prove if it had all columns already, then
+        # ever more modest aims: the modest ones are far cheaper to prove.
+        reach = math.ceil(value - INTEGRAL) - 1 - ladder.bound
+        aims = sorted({ladder.bound + reach * k // 4 for k in range(5)}, reverse=True)
+        for aim in aims:
+            # No filling above this threshold: Farley's bound exceeds ``aim``.
+            threshold = value / aim * (1 - 1e-9) - 2e-7 if aim else 2.0
             result = self.pricer.price(
-                duals, self.demand, threshold=threshold, node_limit=node_limit
+                duals,
+                self.demand,
+                threshold=max(threshold, 1 + 1e-6),
+                node_limit=self.affordable_nodes(
+                    node_limit if aim == ladder.bound else THOROUGH_NODES
+                ),
+                patience=PATIENCE,
             )
             if self.master.add(result.patterns):
                 return True
             if math.isfinite(result.upper_bound):
                 bound = farley_bound(duals, self.demand, result.upper_bound)
                 return ladder.raise_bound(math.ceil(bound - 1e-9))
-            if ladder.remaining_s < ladder.time_limit_s * 0.5 or node_limit > 3e7:
-                self.is_exact = False
-                return False
-            node_limit = min(10 * node_limit, 10 * EXACT_NODES)
+        return False
 
     def to_packing(self, patterns: dict[Pattern, int]) -> tuple[Bin, ...]:
         """Return the packing that patterns covering the demand contain."""

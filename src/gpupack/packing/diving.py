@@ -35,6 +35,9 @@ def dive(generation: ColumnGeneration, *, randomize: bool) -> bool:
     num_fixed = 0
     found = False
     while ladder.remaining_s > 0:
+        ladder.collect()
+        if ladder.is_closed:
+            break
         _solve_rest(generation, left, ladder.num_bins - 1 - num_fixed)
         if num_fixed + math.ceil(master.value - INTEGRAL) >= ladder.num_bins:
             break
@@ -48,7 +51,7 @@ def dive(generation: ColumnGeneration, *, randomize: bool) -> bool:
         if not left.any():
             found = ladder.offer(generation.to_packing(fixed))
             break
-    master.set_demand(generation.demand)
+    master.set_demand(generation.demand, deadline=ladder.deadline)
     return found
 
 
@@ -57,14 +60,14 @@ def _solve_rest(
 ) -> None:
     """Optimize over the rest of the demand, pricing while it needs too many bins."""
     master, ladder = generation.master, generation.ladder
-    master.set_demand(left)
-    master.optimize()
+    master.set_demand(left, deadline=ladder.deadline)
+    master.optimize(deadline=ladder.deadline)
     node_limit = QUICK_NODES
     for _ in range(60):
         if master.value <= allowed - 1 + INTEGRAL or ladder.remaining_s == 0:
             return
         if generation.add_columns(left, node_limit=node_limit):
-            master.optimize()
+            master.optimize(deadline=ladder.deadline)
         elif node_limit < THOROUGH_NODES and master.value > allowed + INTEGRAL:
             node_limit = THOROUGH_NODES
         else:

@@ -14,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -141,6 +142,52 @@ class EjectionSearch:
             self._slot_of[item] = filled[one_bin]
             filled[one_bin] += 1
             self._free[one_bin] -= self._sizes[item]
+
+
+class BackgroundSearch:
+    """An ejection search in a thread; the kernels run without the GIL."""
+
+    name = "local search"
+
+    def __init__(self, search: EjectionSearch) -> None:
+        self._search = search
+        self._lock = threading.Lock()
+        self._found: tuple[Bin, ...] | None = None
+        self._better: tuple[Bin, ...] | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> BackgroundSearch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def take(self) -> tuple[Bin, ...] | None:
+        """Return the packing found since the last call, if any."""
+        with self._lock:
+            found, self._found = self._found, None
+        return found
+
+    def improve_on(self, bins: tuple[Bin, ...]) -> None:
+        """Start again from a packing found elsewhere, if it has fewer bins."""
+        with self._lock:
+            self._better = bins
+
+    def _run(self) -> None:
+        search = self._search
+        while not self._stop.is_set() and search.num_bins > 0:
+            with self._lock:
+                better, self._better = self._better, None
+            if better is not None and _number(better) <= search.num_bins:
+                search.restart(better)
+            if search.run(rounds=search.slice_rounds):
+                bins = search.packing()
+                with self._lock:
+                    self._found = bins
+                search.restart(bins)
 
 
 def _number(bins: tuple[Bin, ...]) -> int:

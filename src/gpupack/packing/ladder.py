@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gpupack.packing.check import check_packing
 from gpupack.packing.solution import Bin, RungReport
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpupack.packing.problem import PackingProblem
+
+
+class BackgroundSource(Protocol):
+    """Something that finds packings in a thread of its own."""
+
+    name: str
+
+    def take(self) -> tuple[Bin, ...] | None:
+        """Return the best packing found since the last call, if any."""
 
 
 class Ladder:
@@ -48,6 +57,8 @@ class Ladder:
         self.bound = 0
         self.method = ""
         self.rungs: list[RungReport] = []
+        self.background: BackgroundSource | None = None
+        """Work in another thread that may have found a packing."""
         self._rung_name = ""
 
     @property
@@ -82,16 +93,25 @@ class Ladder:
         self.method = self._rung_name
         return True
 
+    def collect(self) -> None:
+        """Take what the background work has found."""
+        if self.background is not None:
+            found = self.background.take()
+            if found is not None and self.offer(found):
+                self.method = self.background.name
+
     @contextmanager
     def rung(self, name: str) -> Iterator[None]:
-        """Run a block as a rung: time it and note what it left."""
+        """Run a block as a rung: add up its time and note what it left."""
         started = time.perf_counter()
         self._rung_name = name
         try:
             yield
         finally:
-            self.rungs.append(
-                RungReport(
-                    name, time.perf_counter() - started, self.num_bins, self.bound
-                )
-            )
+            seconds = time.perf_counter() - started
+            for index, report in enumerate(self.rungs):
+                if report.name == name:
+                    seconds += report.seconds
+                    del self.rungs[index]
+                    break
+            self.rungs.append(RungReport(name, seconds, self.num_bins, self.bound))

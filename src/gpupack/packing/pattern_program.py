@@ -35,7 +35,7 @@ def close_gap(
     """
     ladder = generation.ladder
     target = ladder.bound
-    generation.master.optimize()
+    generation.master.optimize(deadline=ladder.deadline)
     patterns = enumerate_useful(
         generation, target, max_patterns=min(max_patterns, MAX_PATTERNS)
     )
@@ -65,7 +65,9 @@ def enumerate_useful(
     """
     duals = round_to_grid(generation.master.duals)
     result = generation.pricer.price(
-        duals, generation.demand, node_limit=ENUMERATION_NODES
+        duals,
+        generation.demand,
+        node_limit=generation.affordable_nodes(ENUMERATION_NODES) // 4,
     )
     if not math.isfinite(result.upper_bound):
         return None
@@ -76,7 +78,7 @@ def enumerate_useful(
         duals,
         np.minimum(generation.demand, generation.max_copies),
         threshold=1.0 - gap - 1e-6,
-        node_limit=ENUMERATION_NODES,
+        node_limit=generation.affordable_nodes(ENUMERATION_NODES) // 4,
         max_patterns=max_patterns,
     )
 

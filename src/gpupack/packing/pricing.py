@@ -73,8 +73,17 @@ class Pricer:
         *,
         threshold: float = 1.0 + 1e-6,
         node_limit: int,
+        patience: int | None = None,
     ) -> PricingResult:
-        """Look for the filling of largest dual value above ``threshold``."""
+        """Look for the filling of largest dual value above ``threshold``.
+
+        Args:
+            duals: Value of one copy of each item type.
+            supply: Copies of each type at hand.
+            threshold: Only fillings worth more are of interest.
+            node_limit: Search nodes before the search is cut.
+            patience: Search nodes before any filling above the threshold will do.
+        """
         order, weights = self._efficiency_order(duals, supply)
         counts = np.zeros((MAX_RECORDED, len(order)), dtype=np.int64)
         recorded, best, is_complete = kernels.search(
@@ -86,6 +95,7 @@ class Pricer:
             supply[order],
             threshold,
             node_limit,
+            node_limit if patience is None else patience,
             *self._tables(order, duals, weights, supply),
             counts,
         )

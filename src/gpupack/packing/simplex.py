@@ -10,6 +10,8 @@ every bound is computed from its duals by exact pricing (see ``pricing``).
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 REFACTOR_EVERY = 400
 """Pivots after which the inverse is computed afresh."""
+MAX_DUAL_LOOKS = 400
 
 
 class Master:
@@ -52,6 +55,8 @@ class Master:
         self.patterns: list[Pattern] = []
         self._known: set[Pattern] = set()
         self._pivots = 0
+        # About 50 ms of pivots between looks at the clock.
+        self._pivots_per_look = max(4, int(1e8 / (self.num_rows + 100) ** 2))
         self.add(
             ((item, int(copies)),) for item, copies in enumerate(max_copies.tolist())
         )
@@ -90,10 +95,13 @@ class Master:
             added += 1
         return added
 
-    def optimize(self, *, max_pivots: int = 100_000) -> bool:
-        """Pivot until no pattern prices out; False if ``max_pivots`` ended it."""
-        left = max_pivots
-        while left > 0:
+    def optimize(self, *, deadline: float = math.inf) -> bool:
+        """Pivot until no pattern prices out; False if the deadline came first.
+
+        Args:
+            deadline: On the clock of ``time.perf_counter``.
+        """
+        while time.perf_counter() < deadline:
             done, pivots = kernels.pivot_primal(
                 self._inverse,
                 self._primal_values,
@@ -104,21 +112,27 @@ class Master:
                 self._values,
                 self.num_columns,
                 self._in_basis,
-                min(REFACTOR_EVERY - self._pivots, left),
+                min(REFACTOR_EVERY - self._pivots, self._pivots_per_look),
             )
             self._pivots += pivots
-            left -= max(pivots, 1)
             if done:
                 return True
             if self._pivots >= REFACTOR_EVERY:
                 self._refactor()
         return False
 
-    def set_demand(self, demand: NDArray[np.int64]) -> None:
-        """Change the demand and restore feasibility by dual pivots."""
+    def set_demand(
+        self, demand: NDArray[np.int64], *, deadline: float = math.inf
+    ) -> None:
+        """Change the demand and restore feasibility by dual pivots.
+
+        If that takes too many pivots, it starts again from one pattern per type.
+        """
         self.demand = demand.astype(np.float64)
         self._set_primal_values()
-        for _ in range(50):
+        for _ in range(MAX_DUAL_LOOKS):
+            if time.perf_counter() > deadline:
+                break
             done, pivots = kernels.pivot_dual(
                 self._inverse,
                 self._primal_values,
@@ -129,7 +143,7 @@ class Master:
                 self._values,
                 self.num_columns,
                 self._in_basis,
-                REFACTOR_EVERY - self._pivots,
+                min(REFACTOR_EVERY - self._pivots, self._pivots_per_look),
             )
             self._pivots += pivots
             if done:
@@ -165,16 +179,14 @@ class Master:
         )
 
     def _refactor(self) -> None:
-        matrix = np.zeros((self.num_rows, self.num_rows))
-        for position, column in enumerate(self.basis.tolist()):
-            if column < 0:
-                matrix[-1 - column, position] = -1.0
-            else:
-                start, end = self._starts[column : column + 2]
-                matrix[self._rows[start:end], position] = self._values[start:end]
-        # Row k of the array is column k of the inverse: both updates then run
-        # along rows.
-        self._inverse = np.ascontiguousarray(np.linalg.inv(matrix).T)
+        # Row k of the array is column k of the inverse: updates run along rows.
+        self._inverse, basis, is_regular = kernels.invert(
+            self.basis, self._starts, self._rows, self._values
+        )
+        if not is_regular:
+            self.restart()
+            return
+        self.basis = basis
         self._duals = self._inverse @ (self.basis >= 0).astype(np.float64)
         self._set_primal_values()
         self._pivots = 0

@@ -24,7 +24,7 @@ SMALL_FOR_CPSAT = 120
 """Items up to which CP-SAT's assignment model is worth trying first."""
 KERNEL_LOAD_S = 0.8
 """Loading kernels that were compiled before takes less than this."""
-KERNEL_CHECK_S = 2.0
+KERNEL_CHECK_S = 1.0
 """How often to look whether kernels being compiled are ready."""
 SMALL_SEARCH_NODES = 20_000
 """Nodes for the search of small problems: about 50 ms at most."""

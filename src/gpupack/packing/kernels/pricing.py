@@ -153,6 +153,7 @@ def search(
     supply,
     threshold,
     node_limit,
+    patience,
     grids,
     tables,
     out,
@@ -166,7 +167,7 @@ def search(
     recorded, nodes, at = 0, 0, 0
     while True:
         nodes += 1
-        if nodes > node_limit:
+        if nodes > node_limit or (recorded > 0 and nodes > patience):
             return recorded, best, False
         needed = best + 1e-9 - value
         go_on = at < num_items
@@ -232,6 +233,7 @@ def search_disjoint(
             total_room,
             left[keep],
             threshold,
+            node_limit,
             node_limit,
             no_grids,
             no_tables,

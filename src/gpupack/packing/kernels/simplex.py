@@ -6,31 +6,6 @@ from gpupack.packing.kernels.compile import kernel
 
 
 @kernel
-def _pivot(
-    inverse, values, basis, duals, in_basis, alpha, leaving, entering, reduced_cost
-):
-    num_rows = len(values)
-    step = values[leaving] / alpha[leaving]
-    for row in range(num_rows):
-        values[row] -= step * alpha[row]
-    values[leaving] = step
-    pivot = alpha[leaving]
-    for row in range(num_rows):
-        factor = inverse[row, leaving]
-        if factor != 0.0:
-            factor /= pivot
-            for other in range(num_rows):
-                inverse[row, other] -= factor * alpha[other]
-            inverse[row, leaving] = factor
-            duals[row] += reduced_cost * factor
-    if basis[leaving] >= 0:
-        in_basis[basis[leaving]] = False
-    basis[leaving] = entering
-    if entering >= 0:
-        in_basis[entering] = True
-
-
-@kernel
 def _direction(inverse, starts, rows, column_values, entering, alpha):
     num_rows = len(alpha)
     if entering < 0:
@@ -43,6 +18,74 @@ def _direction(inverse, starts, rows, column_values, entering, alpha):
         row, count = rows[at], column_values[at]
         for other in range(num_rows):
             alpha[other] += count * inverse[row, other]
+
+
+@kernel
+def _eliminate(inverse, duals, alpha, leaving, reduced_cost):
+    # Row k of the array is column k of the inverse.
+    num_rows = len(alpha)
+    used = np.flatnonzero(alpha)
+    is_sparse = 4 * len(used) < num_rows
+    pivot = alpha[leaving]
+    for row in range(num_rows):
+        factor = inverse[row, leaving]
+        if factor != 0.0:
+            factor /= pivot
+            if is_sparse:
+                for other in used:
+                    inverse[row, other] -= factor * alpha[other]
+            else:
+                for other in range(num_rows):
+                    inverse[row, other] -= factor * alpha[other]
+            inverse[row, leaving] = factor
+            duals[row] += reduced_cost * factor
+
+
+@kernel
+def invert(basis, starts, rows, column_values):
+    """Return the inverse of the basis, transposed, and the basis reordered.
+
+    Columns enter an identity one by one, each at its largest free row.
+    """
+    num_rows = len(basis)
+    inverse = np.eye(num_rows)
+    reordered = np.empty_like(basis)
+    is_taken = np.zeros(num_rows, dtype=np.bool_)
+    alpha = np.empty(num_rows)
+    ignored = np.zeros(num_rows)
+    # Slacks first: they touch one row each.
+    for entering in np.sort(basis):
+        _direction(inverse, starts, rows, column_values, entering, alpha)
+        chosen, largest = -1, 0.0
+        for row in range(num_rows):
+            if not is_taken[row] and abs(alpha[row]) > largest:
+                chosen, largest = row, abs(alpha[row])
+        if chosen < 0 or largest < 1e-11:
+            return inverse, reordered, False
+        for row in range(num_rows):
+            if abs(alpha[row]) < 1e-13:
+                alpha[row] = 0.0
+        _eliminate(inverse, ignored, alpha, chosen, 0.0)
+        reordered[chosen] = entering
+        is_taken[chosen] = True
+    return inverse, reordered, True
+
+
+@kernel
+def _pivot(
+    inverse, values, basis, duals, in_basis, alpha, leaving, entering, reduced_cost
+):
+    num_rows = len(values)
+    step = values[leaving] / alpha[leaving]
+    for row in range(num_rows):
+        values[row] -= step * alpha[row]
+    values[leaving] = step
+    _eliminate(inverse, duals, alpha, leaving, reduced_cost)
+    if basis[leaving] >= 0:
+        in_basis[basis[leaving]] = False
+    basis[leaving] = entering
+    if entering >= 0:
+        in_basis[entering] = True
 
 
 @kernel
