@@ -71,3 +71,21 @@ def find_gpu_type(name: str) -> GpuType:
         f"unknown GPU {name!r}; known are {', '.join(MEMORY_MIB_BY_NAME)}, a nominal "
         "size such as 16GB, or NAME:MIB for any other card"
     )
+
+
+def is_same_card(one: GpuType, other: GpuType) -> bool:
+    """Return whether a catalogue name and a driver's name mean the same card.
+
+    ``"H200"`` and ``"NVIDIA H200"``, ``"A100-40GB"`` and ``"NVIDIA A100-SXM4-40GB"``:
+    the kind and the memory are the same, and what the catalogue calls the card is a
+    word of what the driver calls it.
+    """
+    if one.name == other.name:
+        return True
+    if (one.kind, one.memory_bytes) != (other.kind, other.memory_bytes):
+        return False
+    for known, spoken in ((one.name, other.name), (other.name, one.name)):
+        if known in MEMORY_MIB_BY_NAME:
+            words = re.split(r"[\s-]+", spoken.casefold())
+            return known.casefold().partition("-")[0] in words
+    return False

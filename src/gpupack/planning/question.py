@@ -198,12 +198,16 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
         if record.gpu_memory_used_bytes is not None
         and record.gpu_memory_used_bytes < supply.baseline_bytes
     ]
-    unstable = [
-        f"the measurement of {record.model_name!r} at {record.load_point} never settled"
-        for record in _records(supplies)
-        if record.is_stable is False
+    unstable: dict[str, list[str]] = {}
+    for record in _records(supplies):
+        if record.is_stable is False:
+            unstable.setdefault(record.model_name, []).append(str(record.load_point))
+    never_settled = [
+        f"measurements of {model_name!r} that never settled: "
+        f"{', '.join(dict.fromkeys(points))}"
+        for model_name, points in unstable.items()
     ]
-    return tuple(dict.fromkeys(below + unstable))
+    return (*dict.fromkeys(below), *never_settled)
 
 
 def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:

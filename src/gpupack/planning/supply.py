@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.catalogue import is_same_card
 from gpupack.errors import InvalidInputError
 from gpupack.planning.sizes import baseline_memory_bytes
 from gpupack.records.gpu import Resource
@@ -79,7 +80,9 @@ def supplies_of(
     for entry in fleet.entries:
         name = entry.gpu_type.name
         entry.gpu_type.known_memory_bytes()
-        measured_on = types.get(name)
+        measured_on = types.get(name) or next(
+            (one for one in types.values() if is_same_card(one, entry.gpu_type)), None
+        )
         if measured_on is None:
             measured_on = _donor(types, fleet, name, carry_memory_over, is_memory_only)
             if measured_on.memory_bytes is not None:

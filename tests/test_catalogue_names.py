@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+import gpupack
+from gpupack.catalogue import find_gpu_type, is_same_card
+from gpupack.records.gpu import DeviceKind, GpuType
+from gpupack.units import bytes_from_mib
+
+
+def driver_type(name: str, mib: int, kind: DeviceKind = DeviceKind.GPU) -> GpuType:
+    return GpuType(name=name, memory_bytes=bytes_from_mib(mib), kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("catalogue_name", "driver_name", "mib"),
+    [
+        ("H200", "NVIDIA H200", 143771),
+        ("A100-40GB", "NVIDIA A100-SXM4-40GB", 40960),
+        ("A100-40GB", "NVIDIA A100-PCIE-40GB", 40960),
+        ("H100-80GB", "NVIDIA H100 80GB HBM3", 81559),
+        ("T4", "Tesla T4", 15360),
+    ],
+)
+def test_a_driver_s_name_and_the_catalogue_s_mean_the_same_card(
+    catalogue_name: str, driver_name: str, mib: int
+) -> None:
+    known, spoken = find_gpu_type(catalogue_name), driver_type(driver_name, mib)
+
+    assert is_same_card(known, spoken)
+    assert is_same_card(spoken, known)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        driver_type("NVIDIA H200", 143770),
+        driver_type("NVIDIA H2000", 143771),
+        driver_type("NVIDIA H20", 143771),
+        driver_type("host, H200", 143771, DeviceKind.HOST),
+    ],
+)
+def test_another_name_memory_or_kind_is_another_card(other: GpuType) -> None:
+    assert not is_same_card(find_gpu_type("H200"), other)
+
+
+def test_profiles_of_a_card_are_planned_with_under_its_catalogue_name() -> None:
+    profiles = gpupack.load_example("h200").select(["segmentation_liver"])
+
+    placement = gpupack.place(profiles, objective="max_throughput", gpus={"H200": 1})
+
+    assert [one.gpu_type.name for one in placement.gpus] == ["H200"]
+    assert not any("not on H200" in text for text in placement.warnings)
+
+
+def test_points_that_never_settled_are_named_once_for_each_model() -> None:
+    profiles = gpupack.load_example("h200").select(["classification_breast"])
+
+    placement = gpupack.place(profiles, gpus="H200", allow_unstable=True)
+
+    (warning,) = (text for text in placement.warnings if "never settled" in text)
+    assert warning.endswith("1x1, 1x4, 4x1, 4x4, 16x1, 16x4")
