@@ -94,3 +94,35 @@ def test_files_of_one_name_are_told_apart_by_their_path(
 
     assert done.returncode == 0
     assert f"to {relative}" in (tmp_path / "report.html").read_text()
+
+
+def test_a_frontier_is_drawn_beside_the_placement(folder: Path, tmp_path: Path) -> None:
+    run("frontier", "medical", "--json", "frontier.json", cwd=tmp_path)
+
+    done = run(
+        "report", str(folder / "four.json"), "--frontier", "frontier.json", cwd=tmp_path
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    # Six GPUs serve everything: the sum of the nine published throughputs.
+    assert "2,298 at 6" in page
+
+
+def test_a_placement_is_no_frontier(folder: Path, tmp_path: Path) -> None:
+    placement = str(folder / "four.json")
+
+    done = run("report", placement, "--frontier", placement, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "not a gpupack frontier" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_file_given_twice_is_refused(folder: Path, tmp_path: Path) -> None:
+    placement = str(folder / "four.json")
+
+    done = run("report", placement, placement, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "different labels" in done.stderr

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
         "docs/quickstart.md",
         "docs/index.md",
         "docs/howto/choose_headroom.md",
+        "docs/howto/look_at_results.md",
     ],
 )
 def test_every_code_block_runs_and_prints_what_is_shown(

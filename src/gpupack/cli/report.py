@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from gpupack.planning.trade_off import Frontier
 
 
 def report_command(
@@ -20,6 +23,10 @@ def report_command(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The HTML file to write.")
     ] = Path("report.html"),
+    frontier: Annotated[
+        Path | None,
+        typer.Option(help="What gpupack frontier --json wrote, to be drawn as well."),
+    ] = None,
 ) -> None:
     """Write placements as one HTML file that needs no network.
 
@@ -30,7 +37,8 @@ def report_command(
 
     labels = _labels(placements)
     found = [(labels[path], read_placement(path)) for path in placements]
-    write_text(output, render_report(found))
+    trade_off = None if frontier is None else _read_frontier(frontier)
+    write_text(output, render_report(found, frontier=trade_off))
     typer.echo(f"Report written to {output}")
 
 
@@ -40,3 +48,40 @@ def _labels(paths: list[Path]) -> dict[Path, str]:
     return {
         path: path.stem if stems.count(path.stem) == 1 else str(path) for path in paths
     }
+
+
+def _read_frontier(path: Path) -> Frontier:
+    """Return what ``gpupack frontier --json`` wrote.
+
+    Raises:
+        StoreError: If the file cannot be read or holds something else.
+    """
+    import json
+
+    from pydantic import ValidationError
+
+    from gpupack.errors import StoreError
+    from gpupack.planning.trade_off import Frontier
+    from gpupack.store import (
+        check_schema_version,
+        describe_validation_error,
+        read_text,
+    )
+
+    text = read_text(path)
+    where = repr(str(path))
+    try:
+        value = json.loads(text)
+    except ValueError as err:
+        raise StoreError(
+            f"{where}: not JSON, or not written to the end: {err}"
+        ) from err
+    if not isinstance(value, dict) or value.get("kind") != "frontier":
+        raise StoreError(
+            f"{where}: not a gpupack frontier; write one with gpupack frontier --json"
+        )
+    check_schema_version(value.get("schema_version"), where)
+    try:
+        return Frontier.model_validate_json(text)
+    except ValidationError as err:
+        raise StoreError(f"{where}: {describe_validation_error(err)}") from err

@@ -25,7 +25,7 @@ from gpupack.report.palette import (
     style_by_model,
 )
 from gpupack.report.summary import title_of
-from gpupack.report.text import printable
+from gpupack.report.text import format_number, printable
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ _AXIS_TITLES = {
 }
 _MOST_LABELS = 40
 """GPUs and models that are written out; more would only overlap."""
+_MOST_WRITTEN = 12
+"""Points of a frontier whose throughput is written beside them."""
 _LIMIT_COLOR = "#b3261e"
 
 
@@ -163,7 +165,17 @@ def plot_frontier(frontier: FrontierRecord) -> Figure:
             )
     axes.set_xlabel("price per hour" if priced else "GPUs")
     axes.set_ylabel("throughput, infer/s")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.12 * max(point.bound_infer_per_sec for point in points) or 1)
+    if len(points) <= _MOST_WRITTEN:
+        for x, point in zip(x_all, points, strict=True):
+            axes.annotate(
+                format_number(point.throughput_infer_per_sec),
+                (x, point.throughput_infer_per_sec),
+                xytext=(0, 7),
+                textcoords="offset points",
+                ha="center",
+                fontsize="small",
+            )
     if not priced:
         axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.3)

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingExtraError
 from gpupack.report.bars import format_amount
-from gpupack.report.summary import OBJECTIVE_NAMES, count_of, headroom_text
+from gpupack.report.summary import (
+    OBJECTIVE_NAMES,
+    count_of,
+    headroom_shares,
+    headroom_text,
+)
 from gpupack.report.text import format_number, printable
 from gpupack.report.view import ReportView
 from gpupack.units import mib_from_bytes
@@ -94,6 +99,7 @@ def _jinja() -> jinja2.Environment:
     environment.globals.update(
         count_of=count_of,
         format_amount=format_amount,
+        headroom_shares=headroom_shares,
         headroom_text=headroom_text,
         objective_names=OBJECTIVE_NAMES,
     )

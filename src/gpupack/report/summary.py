@@ -13,6 +13,7 @@ from gpupack.report.bars import RESOURCE_NAMES, bar_of, format_amount
 from gpupack.report.text import format_number, printable
 
 if TYPE_CHECKING:
+    from gpupack.records.gpu import Headroom
     from gpupack.records.placement import PlacementRecord
 
 OBJECTIVE_NAMES = {
@@ -148,11 +149,16 @@ def _cost(placement: PlacementRecord) -> Fact | None:
 
 
 def headroom_text(placement: PlacementRecord) -> str:
+    """Return the shares of a placement's resources that may be used, in words."""
+    return headroom_shares(placement.headroom)
+
+
+def headroom_shares(headroom: Headroom) -> str:
     """Return the shares that may be used: ``"memory 90 %, GPU utilization 80 %"``."""
     return ", ".join(
-        f"{RESOURCE_NAMES[resource].removesuffix(' ').replace('Mem', 'mem')} "
+        f"{RESOURCE_NAMES[resource].replace('Mem', 'mem')} "
         f"{format_number(share * 100)} %"
-        for resource, share in placement.headroom
+        for resource, share in headroom
     )
 
 
