@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.problem import CapacityProblem
 
 GRID = 10_000
-"""Steps of a copy's service in exact pricing; rounding is outward, for the bound."""
+"""Steps of service in exact pricing; rounding is outward, for the bound."""
 MAX_RANKED = 60
-SIZE_STEPS = 100_000
-VALUE_STEPS = 1_000_000
+SIZE_STEPS = 10_000_000
+VALUE_STEPS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,12 @@ class PatternFinder:
             )
 
     def greedy(
-        self, prices: Prices, weights: Sequence[float], *, max_starts: int
+        self,
+        prices: Prices,
+        weights: Sequence[float],
+        *,
+        max_starts: int,
+        open_shares: Sequence[float] | None = None,
     ) -> list[Pattern]:
         """Return patterns filled by value per weighted room.
 
@@ -100,6 +105,8 @@ class PatternFinder:
             prices: Of loads and copies.
             weights: Of each dimension, ≥ 0: what room in it is worth.
             max_starts: Patterns at most; each starts with another job.
+            open_shares: Share of each job's demand, or copies, that is still open;
+                all of it if left out.
         """
         density = {}
         for index in self.options:
@@ -118,11 +125,44 @@ class PatternFinder:
         first = sorted(starts.values(), key=ranked.index)[:max_starts]
         # Beyond the best few dozen no option ever gets a turn.
         ranked = ranked[:MAX_RANKED]
-        patterns = [self._fill(start, ranked, prices) for start in first]
+        open_shares = open_shares or [1.0] * len(self._problem.jobs)
+        patterns = [self._fill(start, ranked, prices, open_shares) for start in first]
         return [pattern for pattern in patterns if pattern is not None]
 
+    def weights(self, prices: Prices) -> list[float]:
+        """Return what room in each dimension is worth: the knapsack's dual values.
+
+        Of its linear relaxation, in which copies, too, may be fractions.
+        """
+        from ortools.linear_solver import pywraplp
+
+        lp = pywraplp.Solver.CreateSolver("GLOP")
+        rows = [
+            lp.RowConstraint(-lp.infinity(), 1.0, "")
+            for _ in range(self._problem.num_dimensions)
+        ]
+        objective = lp.Objective()
+        objective.SetMaximization()
+        for index in self.options:
+            worth = prices.per_load[index] + prices.per_copy[index]
+            if worth <= 0:
+                continue
+            most = min(float(self._most[index]), self._most_load[index])
+            copies = lp.NumVar(0, most if most > 0 else self._most[index], "")
+            objective.SetCoefficient(copies, worth)
+            for row, fixed, loaded in zip(
+                rows, self._fixed[index], self._loaded[index], strict=True
+            ):
+                row.SetCoefficient(copies, fixed + loaded)
+        lp.Solve()
+        return [max(0.0, row.dual_value()) for row in rows]
+
     def _fill(
-        self, start: int, ranked: Sequence[int], prices: Prices
+        self,
+        start: int,
+        ranked: Sequence[int],
+        prices: Prices,
+        open_shares: Sequence[float],
     ) -> Pattern | None:
         left = [1.0] * self._problem.num_dimensions
         loads: dict[int, float] = {}
@@ -132,7 +172,7 @@ class PatternFinder:
             job = self._problem.options[index].job
             is_whole = self._problem.jobs[job].is_whole
             # The share of the job's demand (or of its copies) still open.
-            open_share = wanted.get(job, 1.0)
+            open_share = wanted.get(job, open_shares[job])
             once = index == start and index not in counts
             while counts.get(index, 0) < self._most[index] and open_share > 1e-9:
                 fixed, loaded = self._fixed[index], self._loaded[index]
@@ -174,9 +214,12 @@ class PatternFinder:
     ) -> tuple[Pattern | None, float]:
         """Return a most valuable pattern, and what no pattern can exceed.
 
-        Service is cut into ``GRID`` steps per copy, sizes are rounded down, values
-        up, and each copy may exceed the room by one step: the bound holds for every
-        pattern with continuous service.
+        Service is counted in steps, ``GRID`` of them in a full copy, or in all the
+        service that is wanted if that is less. Sizes are rounded down, values up.
+        For given copies some best loads are a vertex: all but one load per dimension
+        is zero, full, or all that is wanted. So each dimension has room for as many
+        loads to be rounded up by one step, and one more for a load of several copies
+        that meets its whole demand; the bound then holds for continuous service.
         """
         from ortools.sat.python import cp_model
 
@@ -192,38 +235,64 @@ class PatternFinder:
         )
         model = cp_model.CpModel()
         copies = {i: model.new_int_var(0, self._most[i], "") for i in options}
+        full = {i: min(1.0, self._most_load[i]) for i in options}
         load: dict[int, cp_model.IntVar] = {}
+        rounded_up: dict[int, cp_model.IntVar] = {}
         terms = []
         for index in options:
             if abs(prices.per_copy[index]) > 1e-12:
                 worth = math.ceil(prices.per_copy[index] / top * VALUE_STEPS)
                 terms.append(worth * GRID * copies[index])
-            if prices.per_load[index] > 1e-12:
-                most = min(self._most_load[index], self._most[index])
+            if prices.per_load[index] > 1e-12 and full[index] > 0:
+                most = min(self._most_load[index], self._most[index]) / full[index]
                 load[index] = model.new_int_var(0, math.ceil(most * GRID), "")
                 model.add(load[index] <= GRID * copies[index])
-                worth = math.ceil(prices.per_load[index] / top * VALUE_STEPS)
+                worth = math.ceil(
+                    prices.per_load[index] * full[index] / top * VALUE_STEPS
+                )
                 terms.append(worth * load[index])
-        problem = self._problem
-        capacity = problem.bin_types[self._bin_type].capacity
+                needed = math.ceil(self._most_load[index])
+                if 1 < self._most_load[index] <= self._most[index]:
+                    rounded_up[index] = model.new_bool_var("")
+                    model.add(copies[index] >= needed * rounded_up[index])
+        capacity = self._problem.bin_types[self._bin_type].capacity
+        loaded_dimensions = sum(
+            any(self._loaded[index][dimension] for index in load)
+            for dimension in range(len(capacity))
+        )
         for dimension, room in enumerate(capacity):
-            sizes = [
-                (index, problem.options[index].fixed[dimension]) for index in options
-            ]
-            if not any(self._loaded[index][dimension] for index in load):
+            sizes = {
+                index: math.floor(
+                    self._loaded[index][dimension] * full[index] * SIZE_STEPS
+                )
+                for index in load
+            }
+            if not any(sizes.values()):
                 # Nothing in proportion here: exact integers.
-                model.add(sum(s * copies[i] for i, s in sizes if s) <= room)
+                model.add(
+                    sum(
+                        self._problem.options[index].fixed[dimension] * copies[index]
+                        for index in options
+                        if self._problem.options[index].fixed[dimension]
+                    )
+                    <= room
+                )
                 continue
-            total = []
-            for index in options:
-                fixed = math.floor(self._fixed[index][dimension] * SIZE_STEPS)
-                loaded = math.floor(self._loaded[index][dimension] * SIZE_STEPS)
-                if fixed:
-                    total.append(fixed * GRID * copies[index])
-                if index in load and loaded:
-                    total.append(loaded * load[index])
-                    total.append(-loaded * copies[index])
-            model.add(sum(total) <= SIZE_STEPS * GRID)
+            total = [sizes[index] * load[index] for index in load if sizes[index]]
+            total += [
+                math.floor(self._fixed[index][dimension] * SIZE_STEPS)
+                * GRID
+                * copies[index]
+                for index in options
+                if self._fixed[index][dimension]
+            ]
+            spare = loaded_dimensions * max(sizes.values())
+            model.add(
+                sum(total)
+                <= SIZE_STEPS * GRID
+                + spare
+                + sum(sizes[index] * used for index, used in rounded_up.items())
+            )
         model.maximize(sum(terms))
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1
@@ -237,13 +306,26 @@ class PatternFinder:
             return None, bound if status == cp_model.UNKNOWN else 0.0
         pairs = tuple(
             sorted(
-                (i, int(solver.value(v))) for i, v in copies.items() if solver.value(v)
+                (index, int(solver.value(count)))
+                for index, count in copies.items()
+                if solver.value(count)
             )
         )
         if not pairs:
             return None, bound
-        configuration = Configuration(self._bin_type, pairs)
-        wanted = {i: solver.value(v) / GRID for i, v in load.items()}
+        wanted = {
+            index: solver.value(steps) / GRID * full[index]
+            for index, steps in load.items()
+        }
+        busy = tuple(
+            (index, count)
+            if prices.per_copy[index] > 1e-12
+            else (index, min(count, math.ceil(wanted.get(index, 0.0) - 1e-9)))
+            for index, count in pairs
+        )
+        configuration = Configuration(
+            self._bin_type, tuple((index, count) for index, count in busy if count > 0)
+        )
         return self._made_to_fit(configuration, wanted), bound
 
     def _made_to_fit(

@@ -226,8 +226,10 @@ class CapacityProgram:
         counts = dict(uses)
         self._mip.SetHint(self._x, [counts.get(k, 0) for k in range(len(self._x))])
 
-    def solve(self, measure: Measure, *, time_limit_s: float) -> ProgramResult:
-        """Return the best plan for a measure within the time limit."""
+    def solve(
+        self, measure: Measure, *, time_limit_s: float, gap: float = 0.0
+    ) -> ProgramResult:
+        """Return the best plan for a measure within the time limit, or this gap."""
         from ortools.linear_solver import pywraplp
 
         mip = self._mip
@@ -238,7 +240,7 @@ class CapacityProgram:
             mip.Minimize(expression)
         mip.SetTimeLimit(max(1, int(time_limit_s * 1000)))
         parameters = pywraplp.MPSolverParameters()
-        parameters.SetDoubleParam(parameters.RELATIVE_MIP_GAP, 1e-9)
+        parameters.SetDoubleParam(parameters.RELATIVE_MIP_GAP, max(gap, 1e-9))
         state = {
             pywraplp.Solver.OPTIMAL: "optimal",
             pywraplp.Solver.FEASIBLE: "feasible",
@@ -251,7 +253,11 @@ class CapacityProgram:
         return ProgramResult(
             state,
             objective.Value() * scale,
-            (objective.Value() if state == "optimal" else objective.BestBound())
+            (
+                objective.Value()
+                if state == "optimal" and gap == 0
+                else objective.BestBound()
+            )
             * scale,
             tuple(
                 (k, round(x.solution_value()))

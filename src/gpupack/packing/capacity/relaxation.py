@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.configurations import Configuration
     from gpupack.packing.capacity.problem import CapacityProblem
 
-CLOSE_ENOUGH = 1e-4
+CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
 MAX_EXACT_PRICING_S = 2.0
+MAX_REFILLS = 2
+"""Rounds of new patterns after each fixing of a dive."""
 MAX_STARTS = 8
 """Greedy patterns per bin type and weighting in one round."""
 
@@ -227,7 +229,64 @@ class Relaxer:
             best_bound = max(best_bound, bound)
             if not is_new or value - best_bound <= target_gap * max(1.0, abs(value)):
                 break
-        return self._result(value, best_bound)
+        return self._result(best_bound)
+
+    def dive(self, *, deadline: float) -> tuple[tuple[Configuration, int], ...] | None:
+        """Return a plan found by fixing patterns one after the other, None if none.
+
+        Whole parts of the relaxation are fixed, then the largest fraction is rounded
+        up; patterns made to measure for what is still open are generated in between.
+
+        Args:
+            deadline: On the clock of ``time.perf_counter``.
+        """
+        fixed: dict[Pattern, int] = {}
+        while time.perf_counter() < deadline:
+            self._lp.Solve()
+            values = {
+                pattern: column.solution_value() - fixed.get(pattern, 0)
+                for pattern, column in self._patterns.items()
+                if column.solution_value() > fixed.get(pattern, 0) + 1e-6
+            }
+            if not values:
+                is_complete = all(
+                    one.solution_value() < 1e-7 for one in self._artificial
+                )
+                return _uses(fixed) if is_complete else None
+            whole = {
+                pattern: math.floor(value + 1e-6)
+                for pattern, value in values.items()
+                if value >= 1 - 1e-6
+            }
+            if not whole:
+                most = max(values, key=lambda one: (values[one], one.configuration))
+                whole = {most: 1}
+            for pattern, count in whole.items():
+                fixed[pattern] = fixed.get(pattern, 0) + count
+                self._patterns[pattern].SetLb(fixed[pattern])
+            self._refill(fixed)
+        return None
+
+    def _refill(self, fixed: dict[Pattern, int]) -> None:
+        """Generate patterns for what the fixed ones leave open."""
+        problem = self._problem
+        covered = [0.0] * len(problem.jobs)
+        for pattern, count in fixed.items():
+            for (option, copies), load in zip(
+                pattern.configuration.counts, pattern.loads, strict=True
+            ):
+                one = problem.options[option]
+                job = problem.jobs[one.job]
+                if job.demand:
+                    covered[one.job] += count * load * one.rate / job.demand
+                else:
+                    covered[one.job] += count * copies / job.copies
+        left = [max(0.0, 1.0 - share) for share in covered]
+        for _ in range(MAX_REFILLS):
+            self._lp.Solve()
+            duals = self._duals()
+            if not self._improve_greedily(duals, left, num_weightings=3):
+                return
 
     def _first_patterns(self) -> list[Pattern]:
         problem = self._problem
@@ -283,16 +342,23 @@ class Relaxer:
         cost = self._problem.bin_types[bin_type].cost
         return self._bin_prices[bin_type] - duals.room[bin_type] - duals.budget * cost
 
-    def _improve_greedily(self, duals: _Duals) -> bool:
+    def _improve_greedily(
+        self,
+        duals: _Duals,
+        open_shares: Sequence[float] | None = None,
+        *,
+        num_weightings: int | None = None,
+    ) -> bool:
         prices = self._prices(duals)
         is_new = False
-        dimensions = self._problem.num_dimensions
         for bin_type, finder in enumerate(self._finders):
             if self._problem.bin_types[bin_type].count == 0:
                 continue
             price = self._price_of_bin(bin_type, duals)
-            for weights in _weightings(dimensions):
-                for pattern in finder.greedy(prices, weights, max_starts=MAX_STARTS):
+            for weights in _weightings(finder.weights(prices))[:num_weightings]:
+                for pattern in finder.greedy(
+                    prices, weights, max_starts=MAX_STARTS, open_shares=open_shares
+                ):
                     gain = prices.value(pattern) - price
                     if gain > 1e-3 * max(price, 1e-3) and self._add(pattern):
                         is_new = True
@@ -385,7 +451,9 @@ class Relaxer:
             total += min(0.0, shares - 1.0)
         return total
 
-    def _result(self, value: float, bound: float) -> Relaxation:
+    def _result(self, bound: float) -> Relaxation:
+        self._lp.Solve()  # patterns may have been added since
+        value = self._objective.Value()
         bought_off = any(one.solution_value() > 1e-6 for one in self._artificial)
         # A bound above what any feasible plan can cost proves there is none.
         is_infeasible = bought_off and bound > self._worst_value()
@@ -433,12 +501,25 @@ class Relaxer:
         return worst
 
 
-def _weightings(dimensions: int) -> list[list[float]]:
-    """Return what room is worth: alike, and each dimension mostly."""
-    alike = [1.0] * dimensions
-    if dimensions == 1:
-        return [alike]
-    return [alike] + [
-        [1.0 if d == mostly else 0.2 for d in range(dimensions)]
-        for mostly in range(dimensions)
-    ]
+def _weightings(weights: list[float]) -> list[list[float]]:
+    """Return what room is worth, and variations: each dimension more, each less."""
+    total = sum(weights)
+    if len(weights) == 1 or total <= 0:
+        return [[1.0] * len(weights)]
+    floor = 0.02 * total
+    base = [max(weight, floor) for weight in weights]
+    varied = [base]
+    for dimension in range(len(base)):
+        for factor in (0.5, 2.0):
+            other = list(base)
+            other[dimension] *= factor
+            varied.append(other)
+    return varied
+
+
+def _uses(fixed: dict[Pattern, int]) -> tuple[tuple[Configuration, int], ...]:
+    """Return how many bins have each configuration."""
+    uses: dict[Configuration, int] = {}
+    for pattern, count in fixed.items():
+        uses[pattern.configuration] = uses.get(pattern.configuration, 0) + count
+    return tuple(sorted(uses.items()))

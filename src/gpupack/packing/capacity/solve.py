@@ -13,7 +13,7 @@ from gpupack.packing.capacity.configurations import enumerate_configurations
 from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.problem import CapacityProblem, Goal
 from gpupack.packing.capacity.program import CapacityProgram, Measure, most_service
-from gpupack.packing.capacity.relaxation import Relaxer
+from gpupack.packing.capacity.relaxation import CLOSE_ENOUGH, Relaxer
 from gpupack.packing.capacity.sharing import share_out
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ MAX_ENUMERATED = 400
 """Configurations up to which the program over all of them is solved at once."""
 MAX_EXTRA_CONFIGURATIONS = 150
 """Configurations beside those the relaxation uses that the program may choose from."""
-RELAXATION_SHARE = 0.5
-"""Of the time limit, for column generation at most."""
+RELAXATION_SHARE = 0.4
+DIVING_SHARE = 0.4
+"""Of the time that is left, for column generation and for diving at most."""
 PROVED = 1e-6
 """Relative gap at which a plan counts as proved."""
 
@@ -48,6 +49,7 @@ def plan_capacity(
     *,
     time_limit_s: float = 10.0,
     seed: int = 0,
+    target_gap: float = 0.0,
 ) -> CapacityPlan:
     """Return a checked plan and a proven bound.
 
@@ -60,6 +62,8 @@ def plan_capacity(
             the plan is the cheapest that gives it.
         time_limit_s: Wall time, ≥ 0; the best plan so far is returned.
         seed: For every random choice.
+        target_gap: Stop as soon as value and bound are this close, relative to the
+            value.
 
     Raises:
         InvalidInputError: If the limit is negative or not a number, or
@@ -72,7 +76,14 @@ def plan_capacity(
     ):
         raise InvalidInputError("a largest smallest share needs a demand")
     started = time.perf_counter()
-    search = _Search(problem, goal, started=started, limit_s=time_limit_s, seed=seed)
+    search = _Search(
+        problem,
+        goal,
+        started=started,
+        limit_s=time_limit_s,
+        seed=seed,
+        target_gap=target_gap,
+    )
     return search.run()
 
 
@@ -87,7 +98,9 @@ class _Search:
         started: float,
         limit_s: float,
         seed: int,
+        target_gap: float,
     ) -> None:
+        self._target_gap = target_gap
         self._asked = problem
         self._goal = goal
         self._started = started
@@ -133,18 +146,27 @@ class _Search:
             deadline=time.perf_counter() + self._remaining_s() * RELAXATION_SHARE,
             seed=self._seed,
         )
-        relaxation = relaxer.run()
+        relaxation = relaxer.run(target_gap=max(self._target_gap / 2, CLOSE_ENOUGH))
         if relaxation.is_infeasible or self._has_no_fractional_plan(
             problem, goal, relaxation.bought_off
         ):
             return self._without_plan(PlanStatus.INFEASIBLE, "column generation")
+        bound = _rounded_bound(problem, goal, relaxation.bound)
+        dived: tuple[tuple[Configuration, int], ...] = ()
+        if goal.is_in_full:
+            dived = (
+                relaxer.dive(
+                    deadline=time.perf_counter() + self._remaining_s() * DIVING_SHARE
+                )
+                or ()
+            )
         chosen = relaxation.configurations[
             : relaxation.num_used + MAX_EXTRA_CONFIGURATIONS
         ]
-        result, bins = self._program(problem, goal, chosen)
+        chosen = tuple(dict.fromkeys([*(one for one, _ in dived), *chosen]))
+        result, bins = self._program(problem, goal, chosen, hint=dived)
         if result.state in {"infeasible", "unknown"}:
             return self._without_plan(PlanStatus.UNKNOWN, "column generation")
-        bound = _rounded_bound(problem, goal, relaxation.bound)
         return self._plan(problem, goal, bins, bound, "column generation")
 
     def _has_no_fractional_plan(
@@ -164,19 +186,28 @@ class _Search:
         problem: CapacityProblem,
         goal: Goal,
         configurations: Sequence[Configuration],
+        *,
+        hint: Sequence[tuple[Configuration, int]] = (),
     ) -> tuple[ProgramResult, tuple[FilledBin, ...]]:
-        """Solve the goal's measures one after the other."""
+        """Solve the goal's measures one after the other, starting from a hint."""
         program = CapacityProgram(
             problem,
             configurations,
             in_full=goal.is_in_full,
             seed=self._seed,
         )
+        if hint:
+            position = {one: index for index, one in enumerate(configurations)}
+            program.hint([(position[one], count) for one, count in hint])
         first: ProgramResult | None = None
         bins: tuple[FilledBin, ...] = ()
         for measure in _MEASURES[goal]:
             share = 0.9 if first is None else 0.3
-            result = program.solve(measure, time_limit_s=self._remaining_s() * share)
+            result = program.solve(
+                measure,
+                time_limit_s=self._remaining_s() * share,
+                gap=self._target_gap / 2,
+            )
             if first is None:
                 first = result
             if result.state not in {"optimal", "feasible"}:
