@@ -229,7 +229,7 @@ class EmbeddedServer:
                 if self._wait_until_ready():
                     return
                 # Between choosing a port and binding it, another process may take it.
-                taken = "Address already in use" in self.log_tail(50)
+                taken = "already in use" in self.log_tail(50)
                 self.stop()
                 if not taken or attempt == _NUM_STARTS - 1:
                     break
@@ -257,9 +257,7 @@ class EmbeddedServer:
             if guard.stdout is not None:
                 guard.stdout.close()
         if self._folder is not None:
-            for region in Path("/dev/shm").glob(f"{self._folder.name}*"):
-                region.unlink(missing_ok=True)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            server_guard.remove_traces(self._folder)  # if the guard could not
             self._folder = None
 
     def restart(self) -> None:
@@ -301,10 +299,10 @@ class EmbeddedServer:
             f"--metrics-address={_LOOPBACK}",
             f"--metrics-port={metrics_port}",
         ]
-        guarded = [sys.executable, "-I", "-S", server_guard.__file__, *command]
+        guard = [sys.executable, "-I", "-S", server_guard.__file__, str(self._folder)]
         with _open_log(self.log_path) as log:
             self._guard = subprocess.Popen(
-                guarded,
+                [*guard, *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

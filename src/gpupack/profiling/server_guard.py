@@ -1,8 +1,10 @@
 """Keeps a server from outliving gpupack: a small process between the two.
 
-Run as ``python -I -S server_guard.py COMMAND…`` in a session of its own. It starts the
-command, and ends it when its own standard input closes, which happens however gpupack
-goes: an exception, Ctrl-C, or ``kill -9``. It needs the standard library alone.
+Run as ``python -I -S server_guard.py FOLDER COMMAND…`` in a session of its own. It
+starts the command, and ends it when its own standard input closes, which happens
+however gpupack goes: an exception, Ctrl-C, or ``kill -9``. Then it removes the server's
+folder, and the shared memory that is named after it. It needs the standard library
+alone.
 
 The parent-death signal of Linux was rejected for this: it fires when the *thread* that
 started the process ends.
@@ -12,15 +14,18 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+SHARED_MEMORY = Path("/dev/shm")
 GRACE_S = 2.5
 """How long a server may take to exit by itself before it is killed."""
 
 
-def guard(command: list[str]) -> int:
+def guard(folder: Path, command: list[str]) -> int:
     """Run ``command`` until it exits or standard input closes; return its exit code."""
     # The guard leads the process group: what it forwards to the group, it must survive.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -39,7 +44,15 @@ def guard(command: list[str]) -> int:
     exit_code = server.wait()
     # What the server left behind: the processes its models ran in.
     _kill_group()
+    remove_traces(folder)
     return exit_code
+
+
+def remove_traces(folder: Path) -> None:
+    """Remove the server's private folder, and its shared memory."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for region in SHARED_MEMORY.glob(f"{folder.name}*"):
+        region.unlink(missing_ok=True)
 
 
 def _kill_group() -> None:
@@ -55,5 +68,5 @@ def _kill_group() -> None:
 
 
 if __name__ == "__main__":
-    code = guard(sys.argv[1:])
+    code = guard(Path(sys.argv[1]), sys.argv[2:])
     sys.exit(128 - code if code < 0 else code)

@@ -154,7 +154,7 @@ def _read_arrays(path: Path) -> Tensors:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, AttributeError) as err:
+    except (OSError, EOFError, ValueError, AttributeError) as err:
         raise InvalidInputError(
             f"cannot read input data from {path}: {err}; it must be a .npz with one "
             "array per input, without pickled objects (strings as a `S` or `U` array)"

@@ -1,0 +1,50 @@
+"""Server URLs, and what TLS needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpupack.errors import InvalidInputError
+from gpupack.profiling.server_url import ServerUrl, TlsOptions
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "is_grpc", "is_tls", "is_loopback"),
+    [
+        ("http://localhost:8000", "localhost:8000", False, False, True),
+        ("https://127.0.0.1", "127.0.0.1:8000", False, True, True),
+        ("grpc://[::1]:9", "[::1]:9", True, False, True),
+        ("grpcs://triton.example:443", "triton.example:443", True, True, False),
+        ("grpc://10.0.0.7", "10.0.0.7:8001", True, False, False),
+    ],
+)
+def test_a_url_says_host_port_protocol_and_encryption(
+    text: str, address: str, is_grpc: bool, is_tls: bool, is_loopback: bool
+) -> None:
+    url = ServerUrl.parse(text)
+
+    assert url.address == address
+    assert (url.is_grpc, url.is_tls, url.is_loopback) == (is_grpc, is_tls, is_loopback)
+
+
+def test_a_prefix_is_kept() -> None:
+    assert ServerUrl.parse("http://proxy:80/triton/").path == "/triton"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "localhost:8001", "ftp://host", "http://", "grpc://host:port"]
+)
+def test_what_is_no_url_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="no server URL"):
+        ServerUrl.parse(text)
+
+
+def test_tls_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    with pytest.raises(InvalidInputError, match="cannot read"):
+        TlsOptions(ca_path=path).context()
+    path.write_text("no certificate")
+    with pytest.raises(InvalidInputError, match="TLS files cannot be used"):
+        TlsOptions(ca_path=path).context()
