@@ -16,6 +16,8 @@ from gpupack.profiling.exports import (
     SERVER_FILE,
     write_article_tables,
 )
+from gpupack.profiling.host import HostDevice
+from gpupack.records.gpu import DeviceKind
 from gpupack.records.profile import GpuReadings
 
 ARTICLE_TITLES = [
@@ -112,6 +114,16 @@ def test_what_was_not_measured_is_an_empty_cell(tmp_path: Path) -> None:
     # A sweep without a baseline: the table is there, with no row, and is no obstacle.
     assert read_rows(tmp_path / SERVER_FILE) == []
     assert read_profiles(tmp_path).records[0].memory_utilization_percent is None
+
+
+def test_a_host_comes_back_from_the_tables_as_a_host(tmp_path: Path) -> None:
+    host = HostDevice().gpu_type
+    record = load_example("medical").records[0].model_copy(update={"gpu_type": host})
+    write_article_tables(ProfileSet(records=(record,)), tmp_path)
+
+    (again,) = read_profiles(tmp_path).records
+
+    assert (again.gpu_type.name, again.gpu_type.kind) == (host.name, DeviceKind.HOST)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -32,7 +32,12 @@ from gpupack.catalogue import find_gpu_type
 from gpupack.errors import GpupackError, ProfileDataError
 from gpupack.profile_set import ProfileSet
 from gpupack.records.environment import Environment
-from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
+from gpupack.records.gpu import (
+    HOST_NAME_PREFIX,
+    UNKNOWN_GPU_TYPE,
+    DeviceKind,
+    GpuType,
+)
 from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
 from gpupack.store import describe_validation_error
 from gpupack.units import BYTES_PER_MIB
@@ -262,6 +267,9 @@ def _gpu_type(row: TableRow, default: GpuType | None) -> GpuType:
     if not name:
         return default or UNKNOWN_GPU_TYPE
     try:
-        return find_gpu_type(name)
+        gpu_type = find_gpu_type(name)
     except GpupackError as err:
         raise ProfileDataError(f"{row.where}: {err}") from err
+    if name.startswith(HOST_NAME_PREFIX):
+        return gpu_type.model_copy(update={"kind": DeviceKind.HOST})
+    return gpu_type

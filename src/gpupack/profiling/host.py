@@ -17,7 +17,7 @@ import psutil
 
 from gpupack.profiling.device import DEFAULT_INTERVAL_S
 from gpupack.profiling.sampler import Poll, PollingSampler
-from gpupack.records.gpu import DeviceKind, GpuType
+from gpupack.records.gpu import HOST_NAME_PREFIX, DeviceKind, GpuType
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -53,7 +53,7 @@ class HostDevice:
         self._server_pid = server_pid
         self._num_cpus = count_usable_cpus()
         self._gpu_type = GpuType(
-            name=f"host, {self._num_cpus} CPUs",
+            name=f"{HOST_NAME_PREFIX}{self._num_cpus} CPUs",
             memory_bytes=psutil.virtual_memory().total,
             kind=DeviceKind.HOST,
         )

@@ -36,6 +36,10 @@ class DeviceKind(StrEnum):
     """No GPU: the host's CPUs and main memory stand in for one."""
 
 
+HOST_NAME_PREFIX = "host, "
+"""Begins the name of every type of kind ``HOST``, so that tables keep the kind."""
+
+
 class GpuType(Record):
     """A kind of GPU, as far as packing needs to know it."""
 
