@@ -203,6 +203,21 @@ def test_the_theme_button_turns_light_into_dark(report: OpenReport) -> None:
     assert background() != light
 
 
+def test_it_prints_dark_on_white_whatever_the_screen(
+    browser: Browser, path: Path
+) -> None:
+    page = OpenReport(browser, path, color_scheme="dark").page
+
+    page.emulate_media(media="print")
+
+    style = "getComputedStyle(document.body)"
+    assert page.evaluate(f"{style}.backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate(f"{style}.color") == "rgb(0, 0, 0)"
+    assert page.locator("#tools").is_hidden()
+    assert page.pdf().startswith(b"%PDF")
+    page.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("compared", [False, True], ids=["one", "two"])
 def test_axe_finds_no_serious_fault(

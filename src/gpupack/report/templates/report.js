@@ -55,7 +55,8 @@
     while (sheet.cssRules.length) { sheet.deleteRule(0); }
     if (pick !== null) {
       const other = `[data-m]:not([data-m="${pick}"])`;
-      sheet.insertRule(`.bar i${other},.bar .server,.chip${other},article${other}{opacity:.16}`);
+      sheet.insertRule(`.bar i${other},.bar .server{opacity:.18}`);
+      sheet.insertRule(`.chip${other},article${other}{opacity:.4}`);
       sheet.insertRule(`tr[data-m="${pick}"]>*{background:color-mix(in srgb,var(--accent) 14%,transparent)}`);
       sheet.insertRule(`.bar i[data-m="${pick}"]{box-shadow:inset 0 0 0 2px var(--ink)}`);
       sheet.insertRule(`.chip[data-m="${pick}"]{font-weight:700}`);
@@ -156,6 +157,8 @@
   for (const button of all("button.sort")) {
     button.addEventListener("click", () => sortBy(button.closest("th")));
   }
+
+  addEventListener("beforeprint", () => all("details").forEach((one) => { one.open = true; }));
 
   // ---- tooltips -------------------------------------------------------------------
   const resourceOf = (bar) => bar.closest("table").tHead.rows[0]
