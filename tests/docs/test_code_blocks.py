@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
         "README.md",
         "docs/quickstart.md",
         "docs/index.md",
+        "docs/explanation/utilization.md",
         "docs/howto/choose_headroom.md",
         "docs/howto/look_at_results.md",
     ],
