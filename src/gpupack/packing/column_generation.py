@@ -16,6 +16,7 @@ References:
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,16 +35,16 @@ if TYPE_CHECKING:
 QUICK_NODES = 500
 """Search nodes per filling while quick pricing still finds columns."""
 THOROUGH_NODES = 20_000
-PATIENCE = 2_000
-"""Search nodes after which any new column ends an exact pricing."""
 ROUNDS = 400
-NODES = 2_000_000
+NODES = 10_000_000
 """Rounds of column generation, and nodes of an exact pricing, in one portion."""
-MAX_NODES = 20_000_000
+MAX_NODES = 200_000_000
 """An exact pricing that needs more is given up."""
-NODES_PER_S = 1_000_000
-"""A slow machine's search nodes per second, to keep to the time limit."""
+NODES_PER_S = 1_000_000.0
+"""Search nodes per second assumed until it has been measured."""
 INTEGRAL = 1e-6
+SMOOTHING = 0.8
+"""Weight of the former center in the duals that quick pricing looks at first."""
 
 
 class ColumnGeneration:
@@ -61,6 +62,8 @@ class ColumnGeneration:
         self.max_copies = max_copies(problem)
         self.master = Master(self.demand, self.max_copies, self.rng)
         self.pricer = Pricer(problem.sizes, problem.capacities)
+        self._center = self.master.duals
+        self._nodes_per_s = NODES_PER_S
 
     def learn(self, bins: tuple[Bin, ...]) -> None:
         """Add the fillings of a packing to the patterns."""
@@ -82,49 +85,77 @@ class ColumnGeneration:
                 return
             if self.add_columns(self.demand, node_limit=QUICK_NODES):
                 continue
-            if self.add_columns(self.demand, node_limit=10 * QUICK_NODES):
-                continue
             if not self._price_exactly(min(portion * NODES, MAX_NODES)):
                 return
 
     def add_columns(self, supply: NDArray[np.int64], *, node_limit: int) -> int:
         """Price quickly at the current duals; return how many patterns were new."""
-        duals = round_to_grid(self.master.duals)
-        return self.master.add(
-            self.pricer.price_many(duals, supply, node_limit=node_limit)
-        )
+        duals = self.master.duals
+        # Duals of a linear program with few columns swing: price at a point on
+        # the way to them first, which is what a stabilized method would do.
+        self._center = SMOOTHING * self._center + (1 - SMOOTHING) * duals
+        for point in (self._center, duals):
+            found = self.pricer.price_many(
+                round_to_grid(point), supply, node_limit=node_limit
+            )
+            added = self.master.add(
+                pattern
+                for pattern in found
+                if sum(duals[item] * count for item, count in pattern) > 1 + INTEGRAL
+            )
+            if added:
+                return added
+        return 0
 
     def affordable_nodes(self, node_limit: int) -> int:
         """Return the node limit, or what the time left allows if that is less."""
-        return max(1, min(node_limit, int(self.ladder.remaining_s * NODES_PER_S)))
+        return max(1, min(node_limit, int(self.ladder.remaining_s * self._nodes_per_s)))
 
     def _price_exactly(self, node_limit: int) -> bool:
         """Raise the bound by proof, or add columns; False if neither was possible."""
         ladder = self.ladder
         duals = round_to_grid(self.master.duals)
         value = float(duals @ self.demand)
-        # What the linear program would prove if it had all columns already, then
-        # ever more modest aims: the modest ones are far cheaper to prove.
-        reach = math.ceil(value - INTEGRAL) - 1 - ladder.bound
-        aims = sorted({ladder.bound + reach * k // 4 for k in range(5)}, reverse=True)
+        # First the most modest aim, the cheapest to prove and the one whose
+        # columns help most; then on to what the linear program would prove if it
+        # had all columns already.
+        reach = max(0, math.ceil(value - INTEGRAL) - 1 - ladder.bound)
+        aims = sorted({ladder.bound + reach * k // 4 for k in range(5)})
+        raised = False
         for aim in aims:
             # No filling above this threshold: Farley's bound exceeds ``aim``.
             threshold = value / aim * (1 - 1e-9) - 2e-7 if aim else 2.0
+            threshold = max(threshold, 1 + 1e-6)
+            found = self.pricer.price_many(
+                duals,
+                self.demand,
+                threshold=threshold,
+                node_limit=THOROUGH_NODES,
+                thorough=True,
+            )
+            if self.master.add(found):
+                return True
+            nodes = self.affordable_nodes(THOROUGH_NODES if raised else node_limit)
+            started = time.perf_counter()
             result = self.pricer.price(
                 duals,
                 self.demand,
-                threshold=max(threshold, 1 + 1e-6),
-                node_limit=self.affordable_nodes(
-                    node_limit if aim == ladder.bound else THOROUGH_NODES
-                ),
-                patience=PATIENCE,
+                threshold=threshold,
+                node_limit=nodes,
+                patience=THOROUGH_NODES,
             )
+            seconds = time.perf_counter() - started
+            if not result.patterns and result.upper_bound == math.inf:
+                self._nodes_per_s = max(NODES_PER_S / 4, 0.7 * nodes / seconds)
             if self.master.add(result.patterns):
                 return True
-            if math.isfinite(result.upper_bound):
-                bound = farley_bound(duals, self.demand, result.upper_bound)
-                return ladder.raise_bound(math.ceil(bound - 1e-9))
-        return False
+            if not math.isfinite(result.upper_bound):
+                break
+            bound = farley_bound(duals, self.demand, result.upper_bound)
+            raised = ladder.raise_bound(math.ceil(bound - 1e-9)) or raised
+            if ladder.is_closed:
+                break
+        return raised
 
     def to_packing(self, patterns: dict[Pattern, int]) -> tuple[Bin, ...]:
         """Return the packing that patterns covering the demand contain."""

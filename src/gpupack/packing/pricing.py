@@ -65,6 +65,9 @@ class Pricer:
         self.capacities = capacities
         self._relative = sizes / capacities
         self._multipliers = np.full(len(capacities), 1.0 / len(capacities))
+        self._tuned_key = b""
+        self._tables_key = b""
+        self._tables_of_key = (np.zeros(0, dtype=np.int64), np.zeros((0, 0, 0)))
 
     def price(
         self,
@@ -115,13 +118,17 @@ class Pricer:
         *,
         threshold: float = 1.0 + 1e-6,
         node_limit: int,
+        thorough: bool = False,
     ) -> list[Pattern]:
         """Return fillings above ``threshold`` that share no copy of an item.
 
         Each takes its items out of the supply of the next; a cut search is
-        good enough here.
+        good enough here, without the tables unless it is to be ``thorough``.
         """
         order, weights = self._efficiency_order(duals, supply)
+        bounds = (np.zeros(0, dtype=np.int64), np.zeros((0, 0, 0)))
+        if thorough:
+            bounds = self._tables(order, duals, weights, supply)
         counts = np.zeros((2 * MAX_RECORDED, len(order)), dtype=np.int64)
         found = kernels.search_disjoint(
             self.sizes[order],
@@ -132,6 +139,7 @@ class Pricer:
             supply[order],
             threshold,
             node_limit,
+            *bounds,
             counts,
         )
         return [_to_pattern(order, counts[at]) for at in range(found)]
@@ -180,6 +188,9 @@ class Pricer:
 
         A capacity that is small enough is its own grid: nothing is rounded.
         """
+        key = duals.tobytes() + order.tobytes() + weights.tobytes() + supply.tobytes()
+        if key == self._tables_key:
+            return self._tables_of_key
         num_constraints = len(self.capacities) + 1
         finest = MAX_ENTRIES // (num_constraints * (len(order) + 1))
         finest = max(16, min(MAX_GRID, finest))
@@ -195,6 +206,7 @@ class Pricer:
             grids,
             tables,
         )
+        self._tables_key, self._tables_of_key = key, (grids, tables)
         return grids, tables
 
     def _efficiency_order(
@@ -209,6 +221,10 @@ class Pricer:
 
     def _tune(self, duals: NDArray[np.float64], supply: NDArray[np.int64]) -> None:
         """Lower the Lagrangian bound at the root by changing the multipliers."""
+        key = duals.tobytes() + supply.tobytes()
+        if key == self._tuned_key:
+            return
+        self._tuned_key = key
         scale = float(duals.max(initial=0.0)) or 1.0
         self._multipliers = kernels.tune_multipliers(
             self._relative, duals / scale, supply, self._multipliers

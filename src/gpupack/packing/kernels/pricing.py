@@ -75,7 +75,7 @@ def _exceeds(sizes, duals, weights, supply, start, free, room, needed):
     # than ``needed``.
     value = 0.0
     for item in range(start, len(duals)):
-        if not _fits(sizes, item, free):
+        if supply[item] == 0 or not _fits(sizes, item, free):
             continue
         weight = weights[item] * supply[item]
         if weight <= room:
@@ -212,38 +212,40 @@ def search(
 
 @kernel
 def search_disjoint(
-    sizes, capacities, duals, weights, total_room, supply, threshold, node_limit, out
+    sizes,
+    capacities,
+    duals,
+    weights,
+    total_room,
+    supply,
+    threshold,
+    node_limit,
+    grids,
+    tables,
+    out,
 ):
     """Find fillings one after the other, each from what is left."""
     left = supply.copy()
     one = np.zeros((1, len(duals)), dtype=np.int64)
-    no_grids = np.zeros(0, dtype=np.int64)
-    no_tables = np.zeros((0, 0, 0))
     found = 0
     while found < len(out):
-        keep = np.flatnonzero(left)
-        if len(keep) == 0:
-            break
-        sub = np.zeros((1, len(keep)), dtype=np.int64)
+        # Tables for the whole supply still bound what a part of it can give.
         recorded, _, _ = search(
-            sizes[keep],
+            sizes,
             capacities,
-            duals[keep],
-            weights[keep],
+            duals,
+            weights,
             total_room,
-            left[keep],
+            left,
             threshold,
             node_limit,
             node_limit,
-            no_grids,
-            no_tables,
-            sub,
+            grids,
+            tables,
+            one,
         )
         if recorded == 0:
             break
-        one[:] = 0
-        for position in range(len(keep)):
-            one[0, keep[position]] = sub[0, position]
         # Take the filling as often as the supply allows; one column is enough.
         repeats = 1 << 62
         for item in range(len(duals)):
