@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from gpupack.examples import load_example
     from gpupack.importers.reader import read_profiles
     from gpupack.placement import Placement
+    from gpupack.planning.explain import explain
     from gpupack.planning.frontier import frontier
     from gpupack.planning.place import place
     from gpupack.planning.trade_off import Frontier
     from gpupack.profile_set import ProfileSet
     from gpupack.profiling.sweep import profile
     from gpupack.records.environment import Environment
+    from gpupack.records.explanation import Explanation
     from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom
     from gpupack.records.placement import Assignment, GpuPlacement
     from gpupack.records.profile import (
@@ -40,6 +42,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Assignment": "gpupack.records.placement",
     "Environment": "gpupack.records.environment",
+    "Explanation": "gpupack.records.explanation",
     "FailedLoadPoint": "gpupack.records.profile",
     "Fleet": "gpupack.records.gpu",
     "FleetEntry": "gpupack.records.gpu",
@@ -56,6 +59,7 @@ _HOME = {
     "ProfileSet": "gpupack.profile_set",
     "ServerBaseline": "gpupack.records.profile",
     "StoreError": "gpupack.errors",
+    "explain": "gpupack.planning.explain",
     "frontier": "gpupack.planning.frontier",
     "load_example": "gpupack.examples",
     "place": "gpupack.planning.place",
@@ -69,6 +73,7 @@ _HOME = {
 __all__ = [
     "Assignment",
     "Environment",
+    "Explanation",
     "FailedLoadPoint",
     "Fleet",
     "FleetEntry",
@@ -85,6 +90,7 @@ __all__ = [
     "ProfileSet",
     "ServerBaseline",
     "StoreError",
+    "explain",
     "frontier",
     "load_example",
     "place",

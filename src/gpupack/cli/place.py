@@ -119,6 +119,10 @@ def place_command(
     markdown_path: Annotated[
         Path | None, typer.Option("--markdown", help="Write the table as Markdown.")
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say what binds, why, and what would help."),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print no table.")
     ] = False,
@@ -170,6 +174,8 @@ def place_command(
         write_text(markdown_path, placement.to_markdown())
     if not quiet:
         print_placement(placement, results)
+    if explain:
+        results.print(str(placement.explain()), markup=False, soft_wrap=True)
     if placement.status is PlacementStatus.FEASIBLE:
         print_warning(
             f"not proved within {time_limit:g} s: {_found_and_bound(placement)}; raise "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InvalidInputError
 from gpupack.planning.best_load_points import best_records
 from gpupack.planning.capacity import place_with_choices
+from gpupack.planning.explain import explain_question
 from gpupack.planning.fleet import GpusLike
 from gpupack.planning.headroom import HeadroomLike, resolve_objective
 from gpupack.planning.load_points import LoadPointLike
@@ -151,7 +152,8 @@ def place(
         )
     else:
         placement = place_with_choices(question, time_limit_s=time_limit_s, seed=seed)
-    return placement.model_copy(update={"seconds": time.perf_counter() - started})
+    timed = placement.model_copy(update={"seconds": time.perf_counter() - started})
+    return timed.explained_by(lambda one: explain_question(one, question))
 
 
 def _without_choice(question: CapacityQuestion) -> tuple[ProfileRecord, ...] | None:

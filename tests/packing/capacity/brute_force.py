@@ -24,8 +24,9 @@ def best_value(problem, goal, *, max_bins):
         for bins in combinations_with_replacement(fillings, num_bins):
             if not _within_counts(problem, bins) or not _has_copies(problem, bins):
                 continue
-            if goal is Goal.MIN_COST:
-                cost = sum(problem.bin_types[one].cost for one, _ in bins)
+            if goal.is_in_full:
+                prices = problem.prices(goal)
+                cost = sum(prices[one] for one, _ in bins)
                 if (best is None or cost < best) and _serve(
                     problem, bins, goal
                 ) is not None:
@@ -114,7 +115,7 @@ def _serve(problem, bins, goal):
         total.append(job.weight * service)
         if job.is_optional:
             continue
-        if goal is Goal.MIN_COST:
+        if goal.is_in_full:
             lp.Add(service >= job.demand)
         if goal is Goal.MAX_MIN_SHARE:
             lp.Add(service >= smallest * job.demand)

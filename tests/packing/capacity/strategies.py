@@ -4,10 +4,11 @@ from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Opti
 
 
 @st.composite
-def capacity_problems(draw, *, counted=False, max_jobs=3):
+def capacity_problems(draw, *, counted=False, max_jobs=3, has_demand=False):
     """Small problems: memory in full, one resource in proportion."""
     num_types = draw(st.integers(1, 2))
-    count = st.integers(1, 2) if counted else st.one_of(st.none(), st.integers(1, 3))
+    most = 3 if num_types == 1 else 1
+    count = st.integers(1, most) if counted else st.one_of(st.none(), st.integers(1, 3))
     bin_types = tuple(
         BinType(
             capacity=(draw(st.integers(6, 10)), 10),
@@ -18,13 +19,18 @@ def capacity_problems(draw, *, counted=False, max_jobs=3):
     )
     jobs, options = [], []
     for index in range(draw(st.integers(1, max_jobs))):
-        demand = draw(st.one_of(st.none(), st.integers(0, 12)))
+        is_first = has_demand and index == 0
+        demand = (
+            draw(st.integers(1, 12))
+            if is_first
+            else draw(st.one_of(st.none(), st.integers(0, 12)))
+        )
         jobs.append(
             Job(
                 demand=demand,
                 copies=draw(st.integers(1, 2)) if demand is None else 1,
                 weight=draw(st.sampled_from([1.0, 2.0])),
-                is_optional=draw(st.integers(0, 4)) == 0,
+                is_optional=not is_first and draw(st.integers(0, 4)) == 0,
             )
         )
         for bin_type in range(num_types):

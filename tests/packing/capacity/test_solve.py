@@ -1,8 +1,11 @@
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from gpupack.packing.capacity import solve
+from gpupack.packing.capacity.check import check_plan
 from gpupack.packing.capacity.plan import PlanStatus
-from gpupack.packing.capacity.problem import Goal
+from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
 from gpupack.packing.capacity.solve import plan_capacity
 from tests.packing.capacity.brute_force import best_value
 from tests.packing.capacity.strategies import capacity_problems
@@ -10,20 +13,37 @@ from tests.packing.capacity.strategies import capacity_problems
 exhaustive = settings(max_examples=60, derandomize=True, deadline=None)
 
 
-@pytest.mark.parametrize("goal", [Goal.MAX_SERVICE, Goal.MAX_MIN_SHARE])
+# Four times sixty random problems against every multiset of bin fillings.
 @exhaustive
 @given(problem=capacity_problems(counted=True))
-def test_service_from_counted_bins_is_that_of_brute_force(goal, problem):
-    if goal is Goal.MAX_MIN_SHARE and not any(
-        job.demand and not job.is_optional for job in problem.jobs
-    ):
-        return
-    num_bins = sum(one.count for one in problem.bin_types)
-    if num_bins > 3:
-        return
+def test_service_from_counted_bins_is_that_of_brute_force(problem):
+    assert_as_good_as_brute_force(problem, Goal.MAX_SERVICE)
+
+
+@exhaustive
+@given(problem=capacity_problems(counted=True, has_demand=True))
+def test_the_smallest_share_is_that_of_brute_force(problem):
+    assert_as_good_as_brute_force(problem, Goal.MAX_MIN_SHARE)
+
+
+@exhaustive
+@given(problem=capacity_problems(counted=True))
+def test_the_cost_is_that_of_brute_force(problem):
+    assert_as_good_as_brute_force(problem, Goal.MIN_COST)
+
+
+@exhaustive
+@given(problem=capacity_problems(counted=True))
+def test_the_number_of_bins_is_that_of_brute_force(problem):
+    assert_as_good_as_brute_force(problem, Goal.MIN_BINS)
+
+
+def assert_as_good_as_brute_force(problem, goal):
     plan = plan_capacity(problem, goal)
 
-    best = best_value(problem, goal, max_bins=num_bins)
+    best = best_value(
+        problem, goal, max_bins=sum(one.count for one in problem.bin_types)
+    )
     if best is None:
         assert plan.status is PlanStatus.INFEASIBLE
     else:
@@ -31,20 +51,61 @@ def test_service_from_counted_bins_is_that_of_brute_force(goal, problem):
         assert plan.value == pytest.approx(best, rel=1e-5, abs=1e-6)
 
 
-@exhaustive
-@given(problem=capacity_problems())
-def test_the_cost_is_that_of_brute_force(problem):
-    plan = plan_capacity(problem, Goal.MIN_COST)
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(
+    problem=capacity_problems(), goal=st.sampled_from([Goal.MIN_COST, Goal.MIN_BINS])
+)
+def test_column_generation_bounds_and_fills_as_enumeration_does(problem, goal):
+    exact = plan_capacity(problem, goal)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        generated = plan_capacity(problem, goal)
 
-    if plan.num_bins > 3:
+    if exact.status is PlanStatus.INFEASIBLE:
+        assert not generated.is_found
         return
-    best = best_value(problem, Goal.MIN_COST, max_bins=3)
-    if plan.status is PlanStatus.INFEASIBLE:
-        assert best is None
-    else:
-        assert plan.status is PlanStatus.OPTIMAL
-        assert plan.value == plan.bound
-        if best is not None:
-            assert plan.value <= best
-        if plan.value <= 3 * min(one.cost for one in problem.bin_types):
-            assert plan.value == best
+    assert generated.bound <= exact.value
+    if generated.is_found:
+        check_plan(problem, generated.bins, in_full=True)
+        assert generated.value >= exact.value
+
+
+@settings(max_examples=25, derandomize=True, deadline=None)
+@given(problem=capacity_problems(counted=True, has_demand=True))
+def test_generated_bounds_on_service_are_never_below_what_can_be_served(problem):
+    exact = plan_capacity(problem, Goal.MAX_SERVICE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        generated = plan_capacity(problem, Goal.MAX_SERVICE)
+
+    if exact.is_found and generated.is_found:
+        assert generated.bound >= exact.value * (1 - 1e-6)
+        assert generated.value <= exact.value * (1 + 1e-6)
+
+
+def test_many_jobs_with_large_demands_are_within_one_percent_of_the_bound():
+    # 12 jobs with 4 options on 2 types: too many configurations to list.
+    jobs, options = [], []
+    for job in range(12):
+        jobs.append(Job(demand=1000 * (job + 3)))
+        for bin_type in range(2):
+            for step in range(1, 5):
+                options.append(
+                    Option(
+                        job=job,
+                        bin_type=bin_type,
+                        fixed=(7 + job + 3 * step, 0),
+                        proportional=(0, 20 + 5 * ((job + step) % 4) + 10 * step),
+                        rate=(10 + job % 5) * step * (bin_type + 1),
+                    )
+                )
+    problem = CapacityProblem(
+        (BinType((100, 100), cost=10), BinType((160, 100), cost=23)),
+        tuple(jobs),
+        tuple(options),
+    )
+
+    plan = plan_capacity(problem, Goal.MIN_COST, time_limit_s=10, target_gap=0.01)
+
+    assert plan.num_bins > 100
+    assert (plan.value - plan.bound) / plan.value <= 0.01

@@ -1,0 +1,99 @@
+"""explain(): what binds, what proves it, which single change would help."""
+
+from pathlib import Path
+
+import pytest
+
+import gpupack
+from gpupack.errors import InvalidInputError
+from gpupack.records.explanation import ChangeKind
+from gpupack.records.gpu import Resource
+from tests.factories import make_profiles
+from tests.planning.test_place_choices import record
+
+MEDICAL = gpupack.load_example("medical")
+
+
+def test_case_study_1_is_proved_by_the_sum_of_memory() -> None:
+    explanation = gpupack.place(MEDICAL).explain()
+
+    assert explanation.binding_resource is Resource.MEMORY
+    # Published: 53,016 MiB in all; three GPUs offer 3 × (16384 - 309) MiB.
+    assert "53,016 MiB" in explanation.proof
+    assert f"{3 * (16384 - 309):,}" in explanation.proof
+    assert len(explanation.binding) == 4
+
+
+def test_case_study_2_is_proved_by_the_model_that_shares_with_nobody() -> None:
+    explanation = gpupack.place(MEDICAL, "max_throughput").explain()
+
+    # 491 - 79 = 412 % are left for the others, so five more GPUs.
+    assert explanation.proof == (
+        "'segmentation_ct_pancreas' shares a GPU with no other model and takes 1 GPU; "
+        "the others need 412 % of gpu_utilization, of which a GPU offers 100 %: 5 more."
+    )
+    assert explanation.binding_resource is Resource.GPU_UTILIZATION
+
+
+@pytest.mark.parametrize(("objective", "headroom"), [("max_throughput", 1.0)])
+def test_the_headroom_named_saves_a_gpu_and_a_little_less_does_not(
+    objective: str, headroom: float
+) -> None:
+    placement = gpupack.place(MEDICAL, objective, headroom=headroom)
+    (change,) = [
+        one
+        for one in placement.explain().changes
+        if one.kind is ChangeKind.HEADROOM and "gpu_utilization" in one.change
+    ]
+
+    share = float(change.change.rsplit(" ", 1)[1])
+
+    def num_gpus(share: float) -> int:
+        shares = {"memory": 1.0, "memory_utilization": 1.0, "gpu_utilization": share}
+        return gpupack.place(MEDICAL, objective, headroom=shares).num_gpus
+
+    assert num_gpus(share) == placement.num_gpus - 1
+    assert num_gpus(round(share - 0.01, 2)) == placement.num_gpus
+
+
+def test_another_load_point_that_saves_a_gpu_is_named() -> None:
+    profiles = make_profiles(
+        record("a", "1x1", mib=300), record("a", "8x1", mib=600), record("b", mib=600)
+    )
+    placement = gpupack.place(profiles, load_point={"a": "8x1"})
+
+    changes = placement.explain().changes
+
+    assert placement.num_gpus == 2
+    assert [one.change for one in changes if one.kind is ChangeKind.LOAD_POINT] == [
+        "'a' at 1x1 on test-gpu"
+    ]
+
+
+def test_a_gpu_type_that_saves_gpus_is_named() -> None:
+    changes = gpupack.place(MEDICAL).explain().changes
+
+    # 53,016 MiB take three cards of 23 to 24 GiB instead of four of 16.
+    assert ("L4 GPUs instead", 3) in [(one.change, one.value) for one in changes]
+
+
+def test_a_placement_from_a_file_is_explained_with_its_profiles(tmp_path: Path) -> None:
+    path = tmp_path / "placement.json"
+    gpupack.write_placement(gpupack.place(MEDICAL, "max_throughput"), path)
+    placement = gpupack.read_placement(path)
+
+    with pytest.raises(InvalidInputError, match=r"gpupack\.explain"):
+        placement.explain()
+    explanation = gpupack.explain(placement, MEDICAL)
+    assert "'segmentation_ct_pancreas' shares" in explanation.proof
+    assert "Proof:" in str(explanation)
+
+
+def test_throughput_from_a_limited_fleet_is_explained_by_its_bound() -> None:
+    profiles = make_profiles(record("a", busy=100.0))
+    placement = gpupack.place(profiles, "max_throughput", gpus=2, demand={"a": 900.0})
+
+    explanation = placement.explain()
+
+    assert "200 infer/sec" in explanation.proof
+    assert explanation.changes == ()
