@@ -47,7 +47,7 @@ def require_readings(
         field = _FIELD_BY_RESOURCE[resource]
         lacking = [record for record in records if getattr(record, field) is None]
         if lacking:
-            names = ", ".join(repr(record.model_name) for record in lacking)
+            names = ", ".join(dict.fromkeys(repr(one.model_name) for one in lacking))
             raise MissingReadingError(
                 f"{resource.value} binds, but {field} is missing for {names}: "
                 f"{lacking[0].missing.get(field, 'not measured')}; or name what binds "

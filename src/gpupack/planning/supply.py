@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import is_same_card
 from gpupack.errors import InvalidInputError
-from gpupack.planning.sizes import baseline_memory_bytes
+from gpupack.planning.sizes import baseline_memory_bytes, require_readings
 from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def supplies_of(
     Raises:
         InvalidInputError: If a GPU type has no records and nothing may be carried
             over, or a model was profiled on none of the types.
-        MissingReadingError: If a baseline that is needed was not measured.
+        MissingReadingError: If a reading that binds, or a baseline that is needed,
+            was not measured.
     """
     types = {one.name: one for one in profiles.gpu_types}
     binding = [resource for resource, _ in headroom]
@@ -99,6 +100,10 @@ def supplies_of(
                 )
             )
         }
+        # Who has no readings hears of those before the baseline they come with.
+        require_readings(
+            [record for of_model in here.values() for record in of_model], binding
+        )
         baseline = baseline_memory_bytes(profiles, measured_on, needed=is_memory_needed)
         supplies.append(Supply(entry, measured_on, baseline, here))
     _require_each_profiled(supplies, records)
