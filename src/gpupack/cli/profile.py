@@ -93,7 +93,7 @@ def profile_command(
     precision: Annotated[
         float,
         typer.Option(help="Half-width of the 95 % interval asked for, in percent."),
-    ] = 2.0,
+    ] = 3.0,
     percentile: Annotated[
         float,
         typer.Option(help="Measure enough requests for this latency percentile."),

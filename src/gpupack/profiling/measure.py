@@ -62,7 +62,7 @@ class MeasureOptions:
     """
 
     stopping_rule: str = StoppingRuleName.CONFIDENCE
-    half_width_ratio: float = 0.02
+    half_width_ratio: float = 0.03
     percentile: float = 95.0
     min_duration_s: float | None = None
     max_duration_s: float = 10.0

@@ -185,7 +185,7 @@ class ConfidenceRule:
         concurrency: Requests in flight.
     """
 
-    half_width_ratio: float = 0.02
+    half_width_ratio: float = 0.03
     percentile: float = 95.0
     min_duration_s: float = 0.5
     max_duration_s: float = 10.0
