@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 # path.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.colocation_figure import draw
 from benchmarks.colocation_report import judge, read_measurements
 from gpupack.deploy.measurement import measure_set
 from gpupack.planning.calibration import fit_contention_factor, measured_sets
@@ -360,6 +361,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--report", action="store_true", help="print the figures")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--figure", type=Path, help="draw the judged sets there")
     parser.add_argument("--record", type=Path, help="JSON Lines file to append to")
     parser.add_argument("--repository", type=Path, help="Triton model repository")
     parser.add_argument("--sharing", default="time_slicing")
@@ -371,7 +373,9 @@ def main() -> None:
     parser.add_argument("--verify-s", type=float, default=85.0)
     parser.add_argument("--seed", type=int, default=6)
     arguments = parser.parse_args()
-    if arguments.report:
+    if arguments.figure:
+        draw(judge(read_measurements(arguments.results)), arguments.figure)
+    elif arguments.report:
         print(json.dumps(judge(read_measurements(arguments.results)).to_json()))
     elif arguments.record and arguments.repository:
         record(arguments)

@@ -36,6 +36,7 @@ class Judgement:
         plain: The same, by the network with factor 1.
         rule: The same, by "a sum of at most 100 % loses nothing".
         repeats: Distances of two readings of one retention.
+        kept: Retention of every model that a plan for 0.9 put beside others.
     """
 
     sharing: str
@@ -47,6 +48,7 @@ class Judgement:
     plain: tuple[float, ...]
     rule: tuple[float, ...]
     repeats: tuple[float, ...]
+    kept: tuple[float, ...]
     parts: tuple[Judgement, ...] = field(default=())
 
     def to_json(self) -> dict[str, object]:
@@ -63,6 +65,8 @@ class Judgement:
             "plain_network_mae_points": _mae(self.plain, self.measured),
             "rule_bias_points": _round(_points(self.rule, self.measured).mean()),
             "mean_retention": _round(fmean(self.measured)),
+            "num_planned": len(self.kept),
+            "planned_that_keep_087": _round(fmean(x >= 0.87 for x in self.kept)),
             "num_judged_sets": len(self.set_keys),
             "num_judged_retentions": len(self.measured),
         }
@@ -108,6 +112,7 @@ def judge(measurements: Sequence[CoLocation]) -> Judgement:
         plain=_joined(part.plain for part in parts),
         rule=_joined(part.rule for part in parts),
         repeats=_joined(part.repeats for part in parts),
+        kept=_joined(part.kept for part in parts),
         parts=parts,
     )
 
@@ -127,7 +132,8 @@ def _judge_one(sharing: str, measurements: Sequence[CoLocation]) -> Judgement:
         predicted=_joined(one.predicted(factor) for one in judged),
         plain=_joined(one.predicted(1.0) for one in judged),
         rule=_joined(_rule(one, highest) for one in judged),
-        repeats=_repeats([*fitting, *readings]),
+        repeats=_repeats(measured_sets(measurements)),
+        kept=_kept_by_plans(measurements),
     )
 
 
@@ -160,6 +166,12 @@ def _repeats(readings: Sequence[MeasuredSet]) -> tuple[float, ...]:
                 for a, b in zip(one.retentions, earlier.retentions, strict=True)
             ]
     return tuple(distances)
+
+
+def _kept_by_plans(measurements: Sequence[CoLocation]) -> tuple[float, ...]:
+    labels = ("alone", "plan light", "plan heavy")
+    planned = measured_sets(measurements, labels=labels)
+    return _joined(one.retentions for one in planned)
 
 
 def _highest_utilization(

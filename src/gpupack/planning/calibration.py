@@ -22,11 +22,11 @@ _FINE_STEP = 0.01
 
 @dataclass(frozen=True, slots=True)
 class SoloBehavior:
-    """What a model does alone at one load point, over all readings of it.
+    """What a model does alone at one load point.
 
     Args:
-        requests_per_sec: Mean over the readings.
-        gpu_share: Mean share of time with a kernel running, 0–1.
+        requests_per_sec: Completed requests per second.
+        gpu_share: Share of time with a kernel running, 0–1.
         num_customers: Requests that the server works on at once.
     """
 
@@ -66,8 +66,9 @@ def measured_sets(
 ) -> list[MeasuredSet]:
     """Join co-located measurements with the solo readings among them.
 
-    Solo readings of one model and load point are averaged. A set is left out when
-    one of its models reached nothing or was held back by its own client.
+    Of several solo readings of one model and load point the fastest counts: a busy
+    host only ever slows a closed loop down, so it is the least disturbed. A set is
+    left out when one of its models reached nothing or was held back by its client.
 
     Args:
         measurements: Of one device and one way of sharing it.
@@ -155,24 +156,22 @@ def _steps(low: float, high: float, step: float) -> list[float]:
 
 
 def _solo(key: tuple[str, str], readings: Sequence[CoLocation]) -> SoloBehavior:
-    rates_alone, shares = [], []
-    for reading in readings:
-        model = reading.models[0]
-        share = reading.gpu_utilization_mean_percent
+    reading = max(
+        readings, key=lambda one: one.models[0].throughput_infer_per_sec or 0.0
+    )
+    model = reading.models[0]
+    share = reading.gpu_utilization_mean_percent
+    if share is None:
+        share = reading.gpu_utilization_percent
+    if model.throughput_infer_per_sec is None or share is None:
+        reason = "no request ended"
         if share is None:
-            share = reading.gpu_utilization_percent
-        if model.throughput_infer_per_sec is None or share is None:
-            reason = "no request ended"
-            if share is None:
-                reason = reading.missing["gpu_utilization_mean_percent"]
-            raise MissingReadingError(
-                f"the solo measurement of {'/'.join(key)} cannot be used: {reason}"
-            )
-        rates_alone.append(model.throughput_infer_per_sec / model.load_point.batch_size)
-        shares.append(share / 100)
-    model = readings[0].models[0]
+            reason = reading.missing["gpu_utilization_mean_percent"]
+        raise MissingReadingError(
+            f"the solo measurement of {'/'.join(key)} cannot be used: {reason}"
+        )
     return SoloBehavior(
-        requests_per_sec=fmean(rates_alone),
-        gpu_share=min(1.0, max(fmean(shares), 1e-9)),
+        requests_per_sec=(model.throughput_infer_per_sec / model.load_point.batch_size),
+        gpu_share=min(1.0, max(share / 100, 1e-9)),
         num_customers=min(model.load_point.concurrency, model.num_model_instances),
     )
