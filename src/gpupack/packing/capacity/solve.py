@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
+from gpupack.packing.capacity.assignment import AssignmentModel, is_worth_it
 from gpupack.packing.capacity.check import check_plan
 from gpupack.packing.capacity.configurations import enumerate_configurations
 from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
@@ -31,6 +33,8 @@ MAX_EXTRA_CONFIGURATIONS = 150
 RELAXATION_SHARE = 0.4
 DIVING_SHARE = 0.4
 """Of the time that is left, for column generation and for diving at most."""
+MIN_BIN_BY_BIN_S = 0.3
+"""With less time left the plain model is not tried."""
 PROVED = 1e-6
 """Relative gap at which a plan counts as proved."""
 
@@ -167,7 +171,42 @@ class _Search:
         result, bins = self._program(problem, goal, chosen, hint=dived)
         if result.state in {"infeasible", "unknown"}:
             return self._without_plan(PlanStatus.UNKNOWN, "column generation")
-        return self._plan(problem, goal, bins, bound, "column generation")
+        plan = self._plan(problem, goal, bins, bound, "column generation")
+        if goal.is_in_full and plan.status is PlanStatus.FEASIBLE:
+            plan = self._bin_by_bin(problem, goal, plan)
+        return plan
+
+    def _bin_by_bin(
+        self, problem: CapacityProblem, goal: Goal, plan: CapacityPlan
+    ) -> CapacityPlan:
+        """Spend what time is left on the plain model, where it is small enough."""
+        step = math.gcd(*problem.prices(goal)) or 1
+        gap = (plan.value - plan.bound) / plan.value
+        while plan.status is PlanStatus.FEASIBLE and gap > self._target_gap:
+            max_value = round(plan.value) - step
+            left = self._started + self._limit_s - time.perf_counter()
+            if left < MIN_BIN_BY_BIN_S or not is_worth_it(problem, goal, max_value):
+                break
+            model = AssignmentModel(
+                problem, goal, max_value=max_value, lower_bound=round(plan.bound)
+            )
+            found = model.solve(
+                time_limit_s=left, seed=self._seed, num_workers=os.cpu_count() or 1
+            )
+            bound = min(plan.value, max(plan.bound, found.bound))
+            bound = _rounded_bound(problem, goal, bound)
+            bins: tuple[FilledBin, ...] = ()
+            if found.uses is not None:
+                configurations = [one for one, _ in found.uses]
+                _, bins = self._program(problem, goal, configurations, hint=found.uses)
+            better = bins or plan.bins
+            again = self._plan(problem, goal, better, bound, "CP-SAT")
+            if again.value >= plan.value:
+                # Found nothing, or only what rounding allowed: the bound may be better.
+                return self._plan(problem, goal, plan.bins, bound, "CP-SAT")
+            plan = again
+            gap = (plan.value - plan.bound) / plan.value
+        return plan
 
     def _has_no_fractional_plan(
         self, problem: CapacityProblem, goal: Goal, bought_off: bool
