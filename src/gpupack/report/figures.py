@@ -294,7 +294,14 @@ def _draw_curves(axes: Axes, curves: ModelCurves, field: str) -> None:
         )
         for point, value in points:
             if point.is_stable is False:
-                axes.plot(point.concurrency, value, marker, color=color, mfc="white")
+                axes.plot(
+                    point.concurrency,
+                    value,
+                    marker,
+                    color=color,
+                    mfc="white",
+                    zorder=4,
+                )
             if point.is_chosen:
                 axes.plot(point.concurrency, value, "o", ms=13, mfc="none", mec="black")
 
