@@ -71,6 +71,7 @@ class Placement(PlacementRecord):
         *,
         before: PlacementRecord | None = None,
         frontier: FrontierRecord | None = None,
+        explanation: Explanation | None = None,
     ) -> str:
         """Return a self-contained HTML page: bars, tables, curves, environment.
 
@@ -79,6 +80,7 @@ class Placement(PlacementRecord):
         Args:
             before: An earlier placement to set beside this one, with what moved.
             frontier: A trade-off to be drawn as well.
+            explanation: What ``explain()`` returned, to be told as well.
 
         Raises:
             MissingExtraError: If jinja2 is not installed.
@@ -88,7 +90,7 @@ class Placement(PlacementRecord):
             placements = [("placement", self)]
         else:
             placements.insert(0, ("before", before))
-        return render_report(placements, frontier=frontier)
+        return render_report(placements, frontier=frontier, explanation=explanation)
 
     def plot(self) -> Figure:
         """Return the placement as a matplotlib figure: models stacked per GPU.

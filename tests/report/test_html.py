@@ -77,6 +77,17 @@ def test_the_medical_report_tells_the_published_totals() -> None:
     assert len(placement.to_html().encode()) <= 300_000
 
 
+def test_the_explanation_is_told() -> None:
+    placement = gpupack.place(gpupack.load_example("medical"), "max_throughput")
+    explanation = placement.explain()
+
+    page = Page(placement.to_html(explanation=explanation))
+
+    # 491 % of GPU utilization in all, and the largest model shares with nobody.
+    assert "GPU utilization 6, Memory utilization 5, Memory 4" in page.words
+    assert explanation.proof in page.words
+
+
 def test_a_hostile_name_stays_text() -> None:
     hostile = (HOSTILE_NAME, '"><img src=x onerror=alert(1)>', "</title>", "\u202egpj")
     text = render_report(

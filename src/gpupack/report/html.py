@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingExtraError
-from gpupack.report.bars import format_amount
+from gpupack.report.bars import RESOURCE_NAMES, format_amount
 from gpupack.report.summary import (
     OBJECTIVE_NAMES,
     count_of,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     import jinja2
 
+    from gpupack.records.explanation import Explanation
     from gpupack.records.frontier import FrontierRecord
     from gpupack.records.placement import PlacementRecord
 
@@ -37,6 +38,7 @@ def render_report(
     placements: Sequence[tuple[str, PlacementRecord]],
     *,
     frontier: FrontierRecord | None = None,
+    explanation: Explanation | None = None,
 ) -> str:
     """Return a complete HTML page.
 
@@ -44,6 +46,7 @@ def render_report(
         placements: A label and a placement each; with two or more, each is compared
             with the one before it.
         frontier: A trade-off to be drawn beside them.
+        explanation: Why the last placement is as it is.
 
     Raises:
         InvalidInputError: If there is no placement, or two have the same label.
@@ -59,6 +62,7 @@ def render_report(
     view = ReportView(placements, frontier)
     return template.render(
         view=view,
+        explanation=explanation,
         printable_names=[printable(name) for name in view.model_names],
         style=_template_text("report.css"),
         script=script,
@@ -102,5 +106,6 @@ def _jinja() -> jinja2.Environment:
         headroom_shares=headroom_shares,
         headroom_text=headroom_text,
         objective_names=OBJECTIVE_NAMES,
+        resource_names=RESOURCE_NAMES,
     )
     return environment
