@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TICK_NS = 50_000_000
+TICK_NS = 30_000_000
 """How often the worker reports."""
 DRAIN_S = 2.0
 """How long requests in flight may take to end after the loop was stopped."""

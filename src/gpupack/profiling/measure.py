@@ -56,8 +56,8 @@ class MeasureOptions:
         max_duration_s: The time cap.
         window_s: For ``three_windows``: length of a window.
         window_requests: For ``three_windows``: requests per window instead.
-        warm_up_s: Drive the model so long first. None: 0.1 s on a host, 1 s on a GPU,
-            whose clocks rise under load.
+        warm_up_s: Drive the model so long first. None: 1 s on a GPU, whose clocks rise
+            under load; on a host 0.1 s, or two rounds if it was driven just before.
         request_timeout_s: How long one request may take.
     """
 
@@ -121,11 +121,13 @@ class MeasureOptions:
             concurrency=concurrency,
         )
 
-    def warm_up_duration_s(self, kind: DeviceKind) -> float:
+    def warm_up_duration_s(self, kind: DeviceKind, *, is_warm: bool) -> float:
         """Return how long to drive a model before measuring."""
         if self.warm_up_s is not None:
             return self.warm_up_s
-        return 1.0 if kind is DeviceKind.GPU else 0.1
+        if kind is DeviceKind.GPU:
+            return 1.0
+        return 0.0 if is_warm else 0.1
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def measure(
     options: MeasureOptions | None = None,
     server_pid: int | None = None,
     process: LoadProcess | None = None,
+    is_warm: bool = False,
 ) -> Measurement:
     """Measure one loaded model at one load point; see ``measure_together``."""
     return measure_together(
@@ -184,6 +187,7 @@ def measure(
         options=options,
         server_pid=server_pid,
         processes=None if process is None else [process],
+        is_warm=is_warm,
     )
 
 
@@ -195,6 +199,7 @@ def measure_together(
     options: MeasureOptions | None = None,
     server_pid: int | None = None,
     processes: Sequence[LoadProcess] | None = None,
+    is_warm: bool = False,
 ) -> Measurement:
     """Drive loaded models at the same time, each from a client process of its own.
 
@@ -209,6 +214,7 @@ def measure_together(
         options: How well to measure.
         server_pid: The server's process, for its CPU share; None if unknown.
         processes: Client processes to use, one per load; by default new ones.
+        is_warm: The models were driven just before.
 
     Raises:
         LoadPointError: A model failed; says which, and at what stage.
@@ -236,16 +242,13 @@ def measure_together(
         stack.push(lambda kind, *_: _abandon(driven) if kind is not None else None)
         for model in driven:
             model.start()
-        _warm_up(driven, chosen, kind)
+        _warm_up(driven, chosen.warm_up_duration_s(kind, is_warm=is_warm))
         return _measure_window(server, driven, rules, sampler, server_pid)
 
 
-def _warm_up(
-    driven: Sequence[DrivenModel], options: MeasureOptions, kind: DeviceKind
-) -> None:
+def _warm_up(driven: Sequence[DrivenModel], duration_s: float) -> None:
     """Drive all models until each has answered every client twice, and for a while."""
     begin = time.monotonic()
-    duration_s = options.warm_up_duration_s(kind)
     rounds = _WARM_UP_ROUNDS
     while True:
         wait_any([model.process for model in driven], 0.1)

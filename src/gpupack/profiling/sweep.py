@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BASELINE_S = {DeviceKind.HOST: 0.3, DeviceKind.GPU: 2.0}
-_QUIET_S = {DeviceKind.HOST: 0.2, DeviceKind.GPU: 0.5}
+_QUIET_S = {DeviceKind.HOST: 0.1, DeviceKind.GPU: 0.5}
 """Memory has settled after so long without change, where the server has said that no
 model is loaded and none is being unloaded."""
 
@@ -348,6 +348,7 @@ class Sweep:
         self, name: str, points: Sequence[LoadPoint], *, is_last: bool
     ) -> None:
         signature: ModelSignature | None = None
+        is_warm = False
         for number, point in enumerate(points):
             self._tried.add((name, point))
             if signature is None:
@@ -363,14 +364,15 @@ class Sweep:
             self.progress.working(f"{name} at {point}")
             warnings = self._check_isolation()
             try:
-                self._measure_point(signature, point, warnings)
+                self._measure_point(signature, point, warnings, is_warm=is_warm)
+                is_warm = True
             except InvalidInputError as err:
                 self._fail(name, point, INPUTS_STAGE, str(err))
             except LoadPointError as err:
                 message = self.session.explain(str(err))
                 self._fail(name, point, err.stage, message)
                 self._recover(name)
-                signature = None
+                signature, is_warm = None, False
         if signature is None or (is_last and self.session.is_owned):
             return  # a server that is about to be stopped need not unload first
         self._unload(name, wait=not is_last)
@@ -386,7 +388,12 @@ class Sweep:
         return self.session.server.signature(name)
 
     def _measure_point(
-        self, signature: ModelSignature, point: LoadPoint, warnings: tuple[str, ...]
+        self,
+        signature: ModelSignature,
+        point: LoadPoint,
+        warnings: tuple[str, ...],
+        *,
+        is_warm: bool,
     ) -> None:
         tensors = make_inputs(
             signature,
@@ -402,6 +409,7 @@ class Sweep:
             options=self.options,
             server_pid=self.session.server_pid,
             process=self._process,
+            is_warm=is_warm,
         )
         record = profile_record(
             measurement,
