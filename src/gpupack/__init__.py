@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gpupack.deploy.calibrate import calibrate
+    from gpupack.deploy.verify import verify
     from gpupack.errors import (
         GpupackError,
         InfeasibleError,
@@ -59,6 +61,7 @@ _HOME = {
     "ProfileSet": "gpupack.profile_set",
     "ServerBaseline": "gpupack.records.profile",
     "StoreError": "gpupack.errors",
+    "calibrate": "gpupack.deploy.calibrate",
     "explain": "gpupack.planning.explain",
     "frontier": "gpupack.planning.frontier",
     "load_example": "gpupack.examples",
@@ -66,6 +69,7 @@ _HOME = {
     "profile": "gpupack.profiling.sweep",
     "read_placement": "gpupack.store",
     "read_profiles": "gpupack.importers.reader",
+    "verify": "gpupack.deploy.verify",
     "write_placement": "gpupack.store",
     "write_profiles": "gpupack.store",
 }
@@ -90,6 +94,7 @@ __all__ = [
     "ProfileSet",
     "ServerBaseline",
     "StoreError",
+    "calibrate",
     "explain",
     "frontier",
     "load_example",
@@ -97,6 +102,7 @@ __all__ = [
     "profile",
     "read_placement",
     "read_profiles",
+    "verify",
     "write_placement",
     "write_profiles",
 ]

@@ -23,6 +23,7 @@ from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import SCHEMA_VERSION
+from gpupack.records.verification import GpuVerification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -248,3 +249,44 @@ def read_text(path: str | Path) -> str:
         raise StoreError(f"cannot read {str(path)!r}: {err.strerror}") from err
     except ValueError as err:
         raise StoreError(f"{str(path)!r} is not UTF-8 text: {err}") from err
+
+
+def append_verification(path: str | Path, result: GpuVerification) -> None:
+    """Append one verified GPU and wait until it is on the disk.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    try:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(result.model_dump_json(exclude_none=True) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as err:
+        raise StoreError(f"cannot append to {str(path)!r}: {err.strerror}") from err
+
+
+def read_verifications(path: str | Path) -> tuple[GpuVerification, ...]:
+    """Return the verified GPUs in a file, none if it does not exist.
+
+    A last line without its newline, what a killed run leaves behind, is cut off.
+
+    Raises:
+        StoreError: If the file cannot be read or holds something else.
+    """
+    if not Path(path).exists():
+        return ()
+    text = read_text(path)
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_text(path, whole)
+    found = []
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            found.append(GpuVerification.model_validate_json(line))
+        except ValidationError as err:
+            raise StoreError(
+                f"{str(path)!r}, line {number}: not a verification: "
+                f"{describe_validation_error(err)}"
+            ) from err
+    return tuple(found)

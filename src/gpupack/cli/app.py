@@ -1,7 +1,7 @@
 """The ``gpupack`` command: its subcommands, and what its exit codes mean.
 
 Exit codes: 0 done (proved, or feasible with a warning), 1 a bug, 2 bad input,
-3 infeasible, 130 interrupted.
+3 infeasible, 4 a verified placement broke a promise, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import gpupack
-from gpupack.cli import demo, frontier, place, profile, report, server
+from gpupack.cli import demo, frontier, place, profile, report, server, verify
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
 
@@ -32,6 +32,8 @@ app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
 app.command("profile")(profile.profile_command)
 app.add_typer(server.app, name="server")
+app.command("verify")(verify.verify_command)
+app.command("calibrate")(verify.calibrate_command)
 app.command("demo")(demo.demo_command)
 
 

@@ -11,6 +11,7 @@ from gpupack.records.colocation import CoLocation
 from gpupack.records.placement import PlacementRecord
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
+from gpupack.records.verification import GpuVerification
 
 CLASS_BY_FILE: dict[str, type[Record]] = {
     "calibration.schema.json": Calibration,
@@ -19,6 +20,7 @@ CLASS_BY_FILE: dict[str, type[Record]] = {
     "placement.schema.json": PlacementRecord,
     "profile_record.schema.json": ProfileRecord,
     "server_baseline.schema.json": ServerBaseline,
+    "verification.schema.json": GpuVerification,
 }
 """What each file in ``docs/schema`` describes."""
 

@@ -1,0 +1,59 @@
+"""Fit the contention factor of a GPU and way of sharing: ``calibrate()``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import gpupack
+from gpupack.errors import InvalidInputError
+from gpupack.planning.calibration import fit_contention_factor, measured_sets
+from gpupack.records.calibration import Calibration
+from gpupack.records.environment import Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.records.verification import GpuVerification
+
+
+def calibrate(verifications: Sequence[GpuVerification]) -> Calibration:
+    """Return the contention factor that fits these verified GPUs best.
+
+    Raises:
+        InvalidInputError: If they are of several GPU types or ways of sharing, were
+            run on the host, or no two models ran together.
+        MissingReadingError: If the GPU's utilization was not read.
+    """
+    kinds = {
+        (measurement.gpu_type.name, measurement.environment.sharing_mode)
+        for one in verifications
+        for measurement in one.measurements
+    }
+    if len(kinds) != 1:
+        told = ", ".join(sorted(f"{name} ({mode})" for name, mode in kinds))
+        raise InvalidInputError(
+            "a calibration is for one GPU type and way of sharing, the verifications "
+            f"are of {told or 'none'}; give those of one"
+        )
+    ((gpu_type_name, mode),) = kinds
+    if mode is None:
+        raise InvalidInputError(
+            "the host device needs no calibration: processes share its cores fairly"
+        )
+    # A model's own solo reading, taken beside its set, is the one to compare with.
+    sets = [found for one in verifications for found in measured_sets(one.measurements)]
+    factor, error = fit_contention_factor(sets)
+    return Calibration(
+        gpu_type_name=gpu_type_name,
+        sharing_mode=mode,
+        contention_factor=factor,
+        num_sets=len(sets),
+        mean_absolute_error_ratio=error,
+        environment=Environment(
+            source="gpupack calibrate",
+            measured_at=datetime.now(UTC),
+            gpupack_version=gpupack.__version__,
+            sharing_mode=mode,
+        ),
+    )

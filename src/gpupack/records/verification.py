@@ -1,0 +1,65 @@
+"""What a placement promised, and what came of it on a real GPU."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from gpupack.records.colocation import CoLocation
+from gpupack.records.environment import SharingMode
+from gpupack.records.profile import LoadPoint
+from gpupack.records.record import Record
+from gpupack.units import InferPerSec, NumBytes, Ratio
+
+
+class ModelVerdict(Record):
+    """One model instance beside its neighbors: promised against measured."""
+
+    model_name: str = Field(min_length=1)
+    load_point: LoadPoint
+    promised_infer_per_sec: InferPerSec | None = None
+    """Predicted together, or alone where nothing was predicted."""
+    alone_infer_per_sec: InferPerSec | None = None
+    """Measured now, with the neighbors loaded but idle."""
+    together_infer_per_sec: InferPerSec | None = None
+    """Measured now, beside its neighbors."""
+    predicted_retention: Ratio | None = None
+    min_retention: Ratio | None = None
+    """What was asked to be kept; None if nothing was."""
+    is_client_limited: bool | None = None
+    """Whether the load generator, not the server, set the throughput."""
+    broken: str | None = None
+    """Which promise was broken, in words; None if all were kept."""
+
+    @property
+    def retention(self) -> float | None:
+        """Measured together ÷ measured alone."""
+        if self.together_infer_per_sec is None or not self.alone_infer_per_sec:
+            return None
+        return self.together_infer_per_sec / self.alone_infer_per_sec
+
+
+class GpuVerification(Record):
+    """One GPU of a placement, run."""
+
+    kind: Literal["gpu_verification"] = "gpu_verification"
+    schema_version: Literal[1] = 1
+    placed: str
+    """A digest of what was placed on the GPU, so that a run can be resumed."""
+    gpu_index: int = Field(ge=0)
+    sharing_mode: SharingMode | None = None
+    models: tuple[ModelVerdict, ...]
+    memory_predicted_bytes: NumBytes
+    memory_measured_bytes: NumBytes | None = None
+    """Highest used memory, the server included; None where it cannot be read."""
+    broken: tuple[str, ...] = ()
+    """Every broken promise of this GPU, in words."""
+    warnings: tuple[str, ...] = ()
+    measurements: tuple[CoLocation, ...] = ()
+    """The models alone, then together: what a calibration is fitted to."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether every promise was kept."""
+        return not self.broken
