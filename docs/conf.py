@@ -70,6 +70,6 @@ def write_reference(app: object) -> None:
         page.write_text(text, encoding="utf-8")
 
 
-def setup(app) -> None:  # noqa: ANN001 - Sphinx passes its application
+def setup(app) -> None:
     """Let Sphinx call what is written above."""
     app.connect("builder-inited", write_reference)

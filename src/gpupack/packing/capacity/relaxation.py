@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
+MIN_EXACT_PRICING_S = 0.25
 MAX_EXACT_PRICING_S = 2.0
 MAX_REFILLS = 2
 """Rounds of new patterns after each fixing of a dive."""
@@ -213,6 +214,7 @@ class Relaxer:
 
     def run(self, *, target_gap: float = CLOSE_ENOUGH) -> Relaxation:
         """Generate patterns until the bound is close or the deadline near."""
+        started = time.perf_counter()
         best_bound = -math.inf
         value = math.inf
         for pattern in self._first_patterns():
@@ -223,7 +225,10 @@ class Relaxer:
             if time.perf_counter() > self._deadline:
                 break
             duals = self._duals()
-            if self._improve_greedily(duals):
+            now = time.perf_counter()
+            # Without an exact round there is no bound: half of the time is for those.
+            is_late = best_bound == -math.inf and now - started > self._deadline - now
+            if not is_late and self._improve_greedily(duals):
                 continue
             bound, is_new = self._improve_exactly(duals)
             best_bound = max(best_bound, bound)
@@ -373,8 +378,10 @@ class Relaxer:
                 values.append(0.0)
                 continue
             remaining = self._deadline - time.perf_counter()
+            share = remaining / (len(self._finders) - bin_type)
             pattern, most = finder.best(
-                prices, time_limit_s=min(MAX_EXACT_PRICING_S, remaining)
+                prices,
+                time_limit_s=max(MIN_EXACT_PRICING_S, min(MAX_EXACT_PRICING_S, share)),
             )
             values.append(max(0.0, most))
             if pattern is not None:

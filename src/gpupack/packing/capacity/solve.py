@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InvalidInputError
 from gpupack.packing.capacity.assignment import AssignmentModel, is_worth_it
 from gpupack.packing.capacity.check import check_plan
-from gpupack.packing.capacity.configurations import enumerate_configurations
+from gpupack.packing.capacity.configurations import (
+    Configuration,
+    enumerate_configurations,
+)
 from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.problem import CapacityProblem, Goal
 from gpupack.packing.capacity.program import CapacityProgram, Measure, most_service
@@ -21,7 +24,6 @@ from gpupack.packing.capacity.sharing import share_out
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.configurations import Configuration
     from gpupack.packing.capacity.plan import FilledBin
     from gpupack.packing.capacity.program import ProgramResult
 
@@ -30,6 +32,8 @@ MAX_ENUMERATED = 400
 """Configurations up to which the program over all of them is solved at once."""
 MAX_EXTRA_CONFIGURATIONS = 150
 """Configurations beside those the relaxation uses that the program may choose from."""
+FULL_SHARE = 0.4
+"""Of the time limit, to see whether everything can be served."""
 RELAXATION_SHARE = 0.4
 DIVING_SHARE = 0.4
 """Of the time that is left, for column generation and for diving at most."""
@@ -115,15 +119,19 @@ class _Search:
         for index, job in enumerate(self._asked.jobs):
             if not job.is_optional and not self._asked.options_by_job[index]:
                 return self._without_plan(PlanStatus.INFEASIBLE, "a job fits nowhere")
-        if not self._goal.is_in_full:
+        if not self._goal.is_in_full and self._asked.budget is None:
             # Everything for everyone, if the bins allow it, and then the cheapest.
-            full = replace(_everything(self._asked, self._goal), budget=None)
+            full = _everything(self._asked, self._goal)
             has_costs = any(one.cost for one in full.bin_types)
-            plan = self._solve(full, Goal.MIN_COST if has_costs else Goal.MIN_BINS)
-            if plan.is_found and (
-                self._asked.budget is None
-                or measured_value(full, Goal.MIN_COST, plan.bins) <= self._asked.budget
-            ):
+            plan = _Search(
+                full,
+                Goal.MIN_COST if has_costs else Goal.MIN_BINS,
+                started=self._started,
+                limit_s=self._limit_s * FULL_SHARE,
+                seed=self._seed,
+                target_gap=self._target_gap,
+            ).run()
+            if plan.is_found:
                 value = most_service(self._asked)
                 if self._goal is Goal.MAX_MIN_SHARE:
                     value = 1.0
@@ -164,6 +172,8 @@ class _Search:
                 )
                 or ()
             )
+        else:
+            dived = self._idle_plan(problem)
         chosen = relaxation.configurations[
             : relaxation.num_used + MAX_EXTRA_CONFIGURATIONS
         ]
@@ -175,6 +185,30 @@ class _Search:
         if goal.is_in_full and plan.status is PlanStatus.FEASIBLE:
             plan = self._bin_by_bin(problem, goal, plan)
         return plan
+
+    def _idle_plan(
+        self, problem: CapacityProblem
+    ) -> tuple[tuple[Configuration, int], ...]:
+        """Return the fewest bins in which every copy that must be there is, idle."""
+        jobs = tuple(
+            job if job.demand is None else replace(job, demand=0)
+            for job in problem.jobs
+        )
+        has_costs = any(one.cost for one in problem.bin_types)
+        plan = _Search(
+            replace(problem, jobs=jobs, budget=None),
+            Goal.MIN_COST if has_costs else Goal.MIN_BINS,
+            started=time.perf_counter(),
+            limit_s=self._remaining_s() * DIVING_SHARE,
+            seed=self._seed,
+            target_gap=0.1,
+        ).run()
+        uses: dict[Configuration, int] = {}
+        for one in plan.bins:
+            counts = tuple((group.option, group.num_copies) for group in one.copies)
+            key = Configuration(one.bin_type, counts)
+            uses[key] = uses.get(key, 0) + one.multiplicity
+        return tuple(sorted(uses.items()))
 
     def _bin_by_bin(
         self, problem: CapacityProblem, goal: Goal, plan: CapacityPlan
@@ -241,7 +275,7 @@ class _Search:
         first: ProgramResult | None = None
         bins: tuple[FilledBin, ...] = ()
         for measure in _MEASURES[goal]:
-            share = 0.9 if first is None else 0.3
+            share = 0.6 if first is None else 0.3
             result = program.solve(
                 measure,
                 time_limit_s=self._remaining_s() * share,
