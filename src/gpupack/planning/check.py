@@ -34,7 +34,8 @@ def check_placement(
         raise CheckError(f"placed {dict(placed)}, expected {dict(expected)}")
     if placement.num_gpus != len(placement.gpus):
         raise CheckError(f"num_gpus is {placement.num_gpus}, not {len(placement.gpus)}")
-    if placement.objective_value < placement.bound:
+    gain = placement.objective_value - placement.bound
+    if gain > 0 if placement.objective_unit.is_maximized else gain < 0:
         raise CheckError(
             f"the value {placement.objective_value} beats the bound {placement.bound}"
         )

@@ -13,6 +13,7 @@ from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.planning.lone_models import proof_by_lone_models
 from gpupack.planning.question import CapacityQuestion, ask
+from gpupack.planning.sharing import sharing_notes
 from gpupack.planning.supply import Supply
 from gpupack.planning.translation import PRICE_UNITS
 from gpupack.planning.wishes import resolve_wishes
@@ -101,7 +102,10 @@ def explain_question(
             binding=binding,
             needs=(),
             changes=(),
-            notes=("what more GPUs would serve is the frontier: gpupack.frontier()",),
+            notes=(
+                "what more GPUs would serve is the frontier: gpupack.frontier()",
+                *sharing_notes(placement),
+            ),
         )
     reasons = _Reasons(placement, question)
     needs = reasons.needs()
@@ -112,7 +116,7 @@ def explain_question(
         binding=binding,
         needs=needs,
         changes=changes,
-        notes=tuple(reasons.notes),
+        notes=(*reasons.notes, *sharing_notes(placement)),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from gpupack.packing.allowed_sets import solve_allowed
+from gpupack.errors import InvalidInputError
+from gpupack.packing.allowed_sets import maximize_value, solve_allowed
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import SolveStatus
 from gpupack.packing.solve import solve
@@ -27,11 +28,16 @@ from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from gpupack.packing.solution import PackingResult
+    from gpupack.packing.allowed_sets import BestPartition
+    from gpupack.packing.solution import Bin, PackingResult
     from gpupack.planning.question import CapacityQuestion
+    from gpupack.planning.retention import Contention
     from gpupack.records.profile import ProfileRecord
+
+_OTHERWISE_LIMIT_S = 1.0
+"""For counting the GPUs that another way of sharing would take."""
 
 
 def place_on_one_type(
@@ -39,6 +45,7 @@ def place_on_one_type(
     records: Sequence[ProfileRecord],
     *,
     min_retention: Mapping[str, float],
+    maximize_predicted: bool = False,
     time_limit_s: float,
     seed: int,
 ) -> Placement:
@@ -48,6 +55,8 @@ def place_on_one_type(
         question: Of one GPU type; the fewest GPUs are also the cheapest.
         records: One of each model, sorted by name.
         min_retention: What models shall keep, by name.
+        maximize_predicted: Use the GPUs there are for the most predicted throughput
+            instead; the supply is then a number.
         time_limit_s: Wall time of the search.
         seed: For every random choice.
 
@@ -75,11 +84,18 @@ def place_on_one_type(
     contention = resolve_contention(
         question.profiles, supply.measured_on, question.sharing
     )
-    rule = RetentionRule(records, contention, min_retention) if min_retention else None
+    rule = (
+        RetentionRule(records, contention, min_retention)
+        if min_retention or maximize_predicted
+        else None
+    )
     problem = PackingProblem(
         capacity=_at_least_one(capacity),
         item_types=tuple(ItemType(sizes=size) for size in sizes),
     )
+    best = None
+    if maximize_predicted and rule is not None and available is not None:
+        best = _most_throughput(problem, rule, available, time_limit_s, seed)
     result = (
         solve(problem, time_limit_s=time_limit_s, seed=seed)
         if rule is None
@@ -95,9 +111,17 @@ def place_on_one_type(
             found=result.num_bins,
             time_limit_s=time_limit_s,
         )
-    bins = even_out(_expand(result), sizes, capacity, evening_loads(records, baseline))
-    if rule is not None and not all(
-        rule.is_allowed(tuple((item, 1) for item in one_bin)) for one_bin in bins
+    bins = (
+        even_out(_expand(result), sizes, capacity, evening_loads(records, baseline))
+        if best is None
+        else _expand_bins(best.bins or ())
+    )
+    if (
+        best is None
+        and rule is not None
+        and not all(
+            rule.is_allowed(tuple((item, 1) for item in one_bin)) for one_bin in bins
+        )
     ):
         bins = _expand(result)  # evener, but with less kept than was asked
     placed = [[records[item] for item in one_bin] for one_bin in bins]
@@ -107,15 +131,15 @@ def place_on_one_type(
     )
     placement = Placement(
         objective=objective,
-        objective_unit=ObjectiveUnit.PRICE_PER_HOUR
-        if objective is Objective.MIN_COST
-        else ObjectiveUnit.GPUS,
-        status=_status(result),
+        objective_unit=_unit(objective, maximize_predicted),
+        status=_status(result if best is None else best),
         num_gpus=len(bins),
-        objective_value=len(bins) * price,
-        bound=result.bound * price,
-        gap=(len(bins) - result.bound) / len(bins),
-        method=result.method,
+        objective_value=len(bins) * price if best is None else best.value,
+        bound=result.bound * price if best is None else best.bound,
+        gap=(len(bins) - result.bound) / len(bins)
+        if best is None
+        else (best.bound - best.value) / best.value,
+        method=result.method if best is None else "listed sets",
         seconds=time.perf_counter() - started,
         seed=seed,
         headroom=headroom,
@@ -125,7 +149,11 @@ def place_on_one_type(
         num_calibration_sets=contention.num_sets if is_predicted else 0,
         min_retention=dict(min_retention),
         sharing_alternatives=sharing_alternatives(
-            question.profiles, supply.measured_on, placed, contention
+            question.profiles,
+            supply.measured_on,
+            placed,
+            contention,
+            _gpus_otherwise(problem, records, min_retention, seed),
         )
         if is_predicted
         else (),
@@ -150,6 +178,62 @@ def place_on_one_type(
     return placement
 
 
+def _most_throughput(
+    problem: PackingProblem,
+    rule: RetentionRule,
+    available: int,
+    time_limit_s: float,
+    seed: int,
+) -> BestPartition | None:
+    """Return the most predicted throughput, None if no GPUs hold the models.
+
+    Raises:
+        InvalidInputError: If there are too many ways to share a GPU to compare them.
+    """
+    best = maximize_value(
+        problem,
+        rule.is_allowed,
+        rule.throughput,
+        max_bins=available,
+        time_limit_s=max(time_limit_s, 0.1),
+        seed=seed,
+    )
+    if best is None or (best.bins is None and best.status is not SolveStatus.OPTIMAL):
+        raise InvalidInputError(
+            "contention='predicted' compares every set of models that fits a GPU, and "
+            f"there are too many for {time_limit_s:g} s; give more time, fewer models, "
+            "or min_retention=, which rules most of them out"
+        )
+    return best if best.bins is not None else None
+
+
+def _gpus_otherwise(
+    problem: PackingProblem,
+    records: Sequence[ProfileRecord],
+    min_retention: Mapping[str, float],
+    seed: int,
+) -> Callable[[Contention], int | None]:
+    """Return what counts the GPUs that another way of sharing would take."""
+
+    def count(contention: Contention) -> int | None:
+        if not min_retention:
+            return None
+        rule = RetentionRule(records, contention, min_retention)
+        return solve_allowed(
+            problem, rule.is_allowed, time_limit_s=_OTHERWISE_LIMIT_S, seed=seed
+        ).num_bins
+
+    return count
+
+
+def _unit(objective: Objective, maximize_predicted: bool) -> ObjectiveUnit:
+    if maximize_predicted:
+        return ObjectiveUnit.INFER_PER_SEC
+    if objective is Objective.MIN_COST:
+        return ObjectiveUnit.PRICE_PER_HOUR
+    return ObjectiveUnit.GPUS
+
+
 def _at_least_one(capacity: tuple[int, ...]) -> tuple[int, ...]:
     """Let a resource of which nothing is left bind no model that needs none of it."""
     return tuple(max(1, most) for most in capacity)
@@ -157,14 +241,18 @@ def _at_least_one(capacity: tuple[int, ...]) -> tuple[int, ...]:
 
 def _expand(result: PackingResult) -> list[list[int]]:
     """Return item indices per bin; every item type here has one copy."""
+    return _expand_bins(result.bins)
+
+
+def _expand_bins(bins: Sequence[Bin]) -> list[list[int]]:
     return [
         [item for item, count in one_bin.counts for _ in range(count)]
-        for one_bin in result.bins
+        for one_bin in bins
         for _ in range(one_bin.multiplicity)
     ]
 
 
-def _status(result: PackingResult) -> PlacementStatus:
+def _status(result: PackingResult | BestPartition) -> PlacementStatus:
     if result.status is SolveStatus.OPTIMAL:
         return PlacementStatus.OPTIMAL
     return PlacementStatus.FEASIBLE

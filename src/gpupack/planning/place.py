@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError
+from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.best_load_points import best_records
 from gpupack.planning.capacity import place_with_choices
 from gpupack.planning.explain import explain_question
@@ -51,6 +51,7 @@ def place(
     carry_memory_over: bool = False,
     min_retention: MinRetentionLike | None = None,
     sharing: SharingMode | str | None = None,
+    contention: str = "plain",
     time_limit_s: float = 10.0,
     seed: int = 0,
     allow_unstable: bool = False,
@@ -93,6 +94,10 @@ def place(
             models not named may lose anything. Left out, prediction decides nothing.
         sharing: How models share a GPU: ``"time_slicing"`` (what separate processes
             do by default), ``"mps"`` or ``"streams"``. The prediction depends on it.
+        contention: ``"plain"``: headroom says what models lose, by plain sums.
+            ``"predicted"``: ``max_throughput`` on a counted fleet maximizes the
+            predicted throughput of all models; a plain headroom then binds memory
+            alone, since the prediction takes the place of the utilizations.
         time_limit_s: When it runs out, the best placement so far is returned,
             with ``status`` FEASIBLE. 0 gives the best heuristic answer.
         seed: The same input and seed give the same placement.
@@ -122,6 +127,9 @@ def place(
         fairness=fairness,
         optional=optional,
     )
+    is_predicted = _is_predicted(contention, goal)
+    if is_predicted and isinstance(headroom, int | float):
+        headroom = {"memory": headroom}
     question = ask(
         profiles,
         goal,
@@ -136,11 +144,18 @@ def place(
     )
     floors = resolve_min_retention(min_retention, profiles.model_names)
     chosen = _without_choice(question)
+    if is_predicted and (chosen is None or question.supplies[0].entry.num_gpus is None):
+        raise InvalidInputError(
+            "contention='predicted' needs one load point per model and a counted "
+            "supply of one GPU type, such as gpus={'T4': 4}, load_point='2x4', without "
+            "demand, replicas or optional models"
+        )
     if chosen is not None:
         placement = place_on_one_type(
             question,
             chosen,
             min_retention=floors,
+            maximize_predicted=is_predicted,
             time_limit_s=time_limit_s,
             seed=seed,
         )
@@ -154,6 +169,20 @@ def place(
         placement = place_with_choices(question, time_limit_s=time_limit_s, seed=seed)
     timed = placement.model_copy(update={"seconds": time.perf_counter() - started})
     return timed.explained_by(lambda one: explain_question(one, question))
+
+
+def _is_predicted(contention: str, objective: Objective) -> bool:
+    if contention not in ("plain", "predicted"):
+        raise UnknownNameError(
+            f"unknown contention {contention!r}; there are plain, predicted"
+        )
+    is_predicted = contention == "predicted"
+    if is_predicted and objective is not Objective.MAX_THROUGHPUT:
+        raise InvalidInputError(
+            "contention='predicted' is for max_throughput; with other objectives, "
+            "min_retention= says what models shall keep"
+        )
+    return is_predicted
 
 
 def _without_choice(question: CapacityQuestion) -> tuple[ProfileRecord, ...] | None:

@@ -10,11 +10,12 @@ from gpupack.records.environment import SharingMode
 from gpupack.records.placement import SharingAlternative
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gpupack.planning.retention import Contention
     from gpupack.profile_set import ProfileSet
     from gpupack.records.gpu import GpuType
+    from gpupack.records.placement import PlacementRecord
     from gpupack.records.profile import ProfileRecord
 
 COMPARED = (SharingMode.TIME_SLICING, SharingMode.MPS)
@@ -26,6 +27,7 @@ def sharing_alternatives(
     gpu_type: GpuType,
     gpus: Sequence[Sequence[ProfileRecord]],
     contention: Contention,
+    count_gpus: Callable[[Contention], int | None],
 ) -> tuple[SharingAlternative, ...]:
     """Return what the placed models would keep if GPUs were shared otherwise.
 
@@ -34,6 +36,7 @@ def sharing_alternatives(
         gpu_type: That the records were measured on.
         gpus: The records placed on each GPU.
         contention: How the GPUs are shared; that way itself is left out.
+        count_gpus: Returns how many GPUs the same promise would take another way.
     """
     if contention.sharing_mode is None:
         return ()
@@ -53,6 +56,34 @@ def sharing_alternatives(
                     sharing_mode=mode,
                     lowest_retention=min(kept),
                     mean_retention=fmean(kept),
+                    num_gpus=count_gpus(other),
                 )
             )
     return tuple(found)
+
+
+def sharing_notes(placement: PlacementRecord) -> tuple[str, ...]:
+    """Return in words what another way of sharing would save or cost."""
+    kept = [
+        one.retention
+        for gpu in placement.gpus
+        for one in gpu.assignments
+        if one.retention is not None
+    ]
+    notes = []
+    for other in placement.sharing_alternatives:
+        if not kept:
+            continue
+        note = (
+            f"shared through {other.sharing_mode}, the models of these GPUs would keep "
+            f"{other.mean_retention:.0%} of their throughput on average, at least "
+            f"{other.lowest_retention:.0%}; through {placement.sharing_mode} it is "
+            f"{fmean(kept):.0%} and {min(kept):.0%}"
+        )
+        if other.num_gpus is not None:
+            note += (
+                f"; keeping what was asked would take {other.num_gpus} GPUs, not "
+                f"{placement.num_gpus}"
+            )
+        notes.append(note)
+    return tuple(notes)
