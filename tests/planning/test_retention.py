@@ -109,7 +109,7 @@ def test_the_other_way_of_sharing_is_told() -> None:
     placement = place(profiles_of([(10, 40), (10, 40)]))
     (other,) = placement.sharing_alternatives
     assert other.sharing_mode is SharingMode.MPS
-    assert other.mean_retention == pytest.approx(1 / (1 + 0.4 * 0.25 * 0.4))
+    assert other.mean_retention == pytest.approx(1 / (1 + 0.4 * 0.55 * 0.4))
 
 
 def test_a_calibration_of_this_gpu_and_way_of_sharing_is_used() -> None:
@@ -220,8 +220,9 @@ def test_maximizing_what_is_predicted_needs_a_counted_fleet() -> None:
 
 def test_explain_says_what_mps_would_save() -> None:
     placement = place(profiles_of([(10, 40)] * 3), min_retention=0.9)
-    # Two at 40 % keep 0.83 taking turns. Through MPS three keep 0.92: two leave a queue
-    # of 2 · 1.1 / 2.6, so a cycle of 2.5 D becomes 1.5 D + (1 + 0.25 · 0.846) D.
+    # Two at 40 % keep 0.83 taking turns, 1 / (1 + 0.4 · 0.55 · 0.4) = 0.92 through MPS;
+    # three keep less: two leave a queue of 2 · 1.22 / 2.72, so a cycle of 2.5 D becomes
+    # 1.5 D + (1 + 0.55 · 0.897) D, which is 0.84.
     assert placement.num_gpus == 3
     (note,) = [one for one in placement.explain().notes if "mps" in one]
-    assert "would take 1 GPUs, not 3" in note
+    assert "would take 2 GPUs, not 3" in note

@@ -107,6 +107,13 @@ def place_command(
     sharing: Annotated[
         str, typer.Option(help="How models share a GPU: time_slicing, mps or streams.")
     ] = "time_slicing",
+    contention: Annotated[
+        str,
+        typer.Option(
+            help="predicted: max_throughput counts what models are predicted to reach "
+            "together; plain: what they reach alone."
+        ),
+    ] = "plain",
     time_limit: Annotated[float, typer.Option(help="Seconds.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Same input and seed, same placement.")] = 0,
     allow_unstable: Annotated[
@@ -164,6 +171,7 @@ def place_command(
             profiles.model_names,
         ),
         sharing=sharing,
+        contention=contention,
         time_limit_s=time_limit,
         seed=seed,
         allow_unstable=allow_unstable,

@@ -57,10 +57,13 @@ MAX_EXACT_CUSTOMERS = 10
 
 DEFAULT_CONTENTION_FACTORS = {
     SharingMode.TIME_SLICING: 1.25,
-    SharingMode.MPS: 0.25,
+    SharingMode.MPS: 0.55,
     SharingMode.STREAMS: 1.0,
 }
-"""Used where nothing was calibrated: fitted on an H200; streams: fair sharing."""
+"""Used where nothing was calibrated: fitted on an H200, see the documentation.
+
+Streams were not measured and are taken as fair sharing.
+"""
 
 HOST_CONTENTION_FACTOR = 1.0
 """On the host device processes share cores fairly; nothing needs fitting."""
