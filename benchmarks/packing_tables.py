@@ -35,6 +35,9 @@ def main() -> None:
 def render(lines: Sequence[Line]) -> str:
     """Return all tables as Markdown."""
     check_against_known(lines)
+    # A later line supersedes an earlier one of the same instance and solver.
+    latest = {(line["set"], line["name"], line["solver"]): line for line in lines}
+    lines = list(latest.values())
     sections = []
     for name in PROBLEM_SETS:
         of_set = [line for line in lines if line["set"] == name]

@@ -26,6 +26,8 @@ from gpupack.packing.pricing import Pricer, farley_bound, round_to_grid
 from gpupack.packing.simplex import Master
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from gpupack.packing.ladder import Ladder
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 QUICK_NODES = 500
 """Search nodes per filling while quick pricing still finds columns."""
 THOROUGH_NODES = 20_000
-ROUNDS = 400
+INTERLUDE_ROUNDS = 4
+ROUNDS = 200
 NODES = 10_000_000
 """Rounds of column generation, and nodes of an exact pricing, in one portion."""
 MAX_NODES = 200_000_000
@@ -69,14 +72,19 @@ class ColumnGeneration:
         """Add the fillings of a packing to the patterns."""
         self.master.add(one_bin.counts for one_bin in bins)
 
-    def raise_bound(self, *, portion: int = 1) -> None:
+    def raise_bound(
+        self, *, portion: int = 1, interlude: Callable[[], None] | None = None
+    ) -> None:
         """Add patterns until the linear program cannot raise the bound further.
 
         Args:
             portion: Multiplies the rounds and search nodes allowed for it.
+            interlude: Called now and then, for work that takes turns with it.
         """
         ladder = self.ladder
-        for _ in range(ROUNDS * portion):
+        for number in range(1, ROUNDS * portion):
+            if interlude is not None and number % INTERLUDE_ROUNDS == 0:
+                interlude()
             if ladder.is_closed or ladder.remaining_s == 0:
                 return
             self.master.optimize(deadline=ladder.deadline)

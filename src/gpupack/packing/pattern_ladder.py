@@ -61,11 +61,16 @@ def _climb(ladder: Ladder, search: EjectionSearch | None) -> None:
                 eject(ladder, search, 1)
         return
     generation = ColumnGeneration(ladder)
+
+    def interlude() -> None:
+        if search is not None:
+            eject(ladder, search, SLICES_PER_DIVE)
+
     portion = 1
     while not ladder.is_closed and ladder.remaining_s > 0:
         with ladder.rung("column generation"):
             generation.learn(ladder.bins)
-            generation.raise_bound(portion=portion)
+            generation.raise_bound(portion=portion, interlude=interlude)
         for number in range(FIRST_DIVES * portion):
             with ladder.rung("diving"):
                 diving.dive(generation, randomize=portion > 1 or number > 0)
