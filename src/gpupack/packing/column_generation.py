@@ -138,7 +138,7 @@ class ColumnGeneration:
                 duals,
                 self.demand,
                 threshold=threshold,
-                node_limit=THOROUGH_NODES,
+                node_limit=self.affordable_nodes(THOROUGH_NODES),
                 thorough=True,
             )
             if self.master.add(found):

@@ -31,6 +31,8 @@ GRID = float(2**30)
 """Duals are rounded down to multiples of 1/GRID, so that sums are exact."""
 VALUE_TOLERANCE = 1e-7
 MAX_RECORDED = 64
+MAX_THOROUGH = 12
+"""Fillings of one thorough pricing: a cut search for each takes its time."""
 MAX_GRID = 4096
 """Parts into which a capacity is divided for the single-constraint bounds."""
 MAX_ENTRIES = 2_000_000
@@ -129,7 +131,8 @@ class Pricer:
         bounds = (np.zeros(0, dtype=np.int64), np.zeros((0, 0, 0)))
         if thorough:
             bounds = self._tables(order, duals, weights, supply)
-        counts = np.zeros((2 * MAX_RECORDED, len(order)), dtype=np.int64)
+        most = MAX_THOROUGH if thorough else 2 * MAX_RECORDED
+        counts = np.zeros((most, len(order)), dtype=np.int64)
         found = kernels.search_disjoint(
             self.sizes[order],
             self.capacities,
