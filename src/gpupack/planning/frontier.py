@@ -90,7 +90,8 @@ def frontier(
         allow_unstable: As for ``place()``.
 
     Returns:
-        The steps, in the order of the budget, each with its placement and bound.
+        The steps, in the order of the budget, each with its placement and bound. A
+        budget for which no placement was found within the time limit is left out.
 
     Raises:
         InvalidInputError: If an argument cannot be used, or prices are missing.
@@ -229,14 +230,23 @@ class _Steps:
         return total
 
     def walk(self, budgets: Sequence[float]) -> Iterator[tuple[float, Placement]]:
-        """Yield the best placement of each budget, up to the one that serves all."""
+        """Yield the best placement of each budget, up to the one that serves all.
+
+        A budget for which none was found in time is left out.
+        """
         previous: Placement | None = None
         for budget in budgets:
-            placement = place_with_choices(
-                self._within(self._question, budget),
-                time_limit_s=self._time_limit_s,
-                seed=self._seed,
-            )
+            try:
+                placement = place_with_choices(
+                    self._within(self._question, budget),
+                    time_limit_s=self._time_limit_s,
+                    seed=self._seed,
+                    diagnose=budget == budgets[-1],
+                )
+            except InfeasibleError:
+                if budget == budgets[-1] and previous is None:
+                    raise
+                continue
             if (
                 previous is not None
                 and previous.objective_value > placement.objective_value

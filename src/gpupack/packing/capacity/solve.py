@@ -179,6 +179,9 @@ class _Search:
         ]
         chosen = tuple(dict.fromkeys([*(one for one, _ in dived), *chosen]))
         result, bins = self._program(problem, goal, chosen, hint=dived)
+        if result.state == "unknown" and dived:
+            few = [one for one, _ in dived]
+            result, bins = self._program(problem, goal, few, hint=dived)
         if result.state in {"infeasible", "unknown"}:
             return self._without_plan(PlanStatus.UNKNOWN, "column generation")
         plan = self._plan(problem, goal, bins, bound, "column generation")
