@@ -119,12 +119,21 @@ class AssignmentModel:
                 self._model.add_hint(self._x[item][one_bin], counts.get(item, 0))
 
     def solve(self, *, time_limit_s: float, seed: int, num_workers: int) -> str:
-        """Solve and return CP-SAT's status name."""
+        """Solve and return CP-SAT's status name.
+
+        Raises:
+            KeyboardInterrupt: If the solve was interrupted.
+        """
         parameters = self._solver.parameters
         parameters.max_time_in_seconds = time_limit_s
         parameters.random_seed = seed
         parameters.num_workers = num_workers
-        return str(self._solver.status_name(self._solver.solve(self._model)))
+        status = str(self._solver.status_name(self._solver.solve(self._model)))
+        is_open = status in {"UNKNOWN", "FEASIBLE"}
+        if is_open and self._solver.wall_time < 0.9 * time_limit_s - 0.2:
+            # CP-SAT takes an interrupt as the end of this solve; pass it on.
+            raise KeyboardInterrupt
+        return status
 
     def bound(self) -> int:
         """Return the bound that the last solve proved."""

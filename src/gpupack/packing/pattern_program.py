@@ -94,6 +94,9 @@ def solve_patterns(
 
     Returns:
         "FOUND" (and the ladder has it), "NONE" if there is none, or "UNKNOWN".
+
+    Raises:
+        KeyboardInterrupt: If the solve was interrupted.
     """
     from ortools.sat.python import cp_model
 
@@ -114,7 +117,8 @@ def solve_patterns(
         model.add(sum(count * use for count, use in terms) >= needed)
     model.add(sum(uses) <= num_bins)
     solver = cp_model.CpSolver()
-    solver.parameters.max_time_in_seconds = ladder.remaining_s
+    time_limit_s = ladder.remaining_s
+    solver.parameters.max_time_in_seconds = time_limit_s
     solver.parameters.max_deterministic_time = effort
     solver.parameters.random_seed = ladder.seed
     solver.parameters.num_workers = ladder.num_workers
@@ -130,4 +134,8 @@ def solve_patterns(
         return "FOUND"
     if status == "INFEASIBLE":
         return "NONE"
+    spent = solver.response_proto.deterministic_time
+    if spent < 0.8 * effort and solver.wall_time < 0.9 * time_limit_s - 0.2:
+        # CP-SAT takes an interrupt as the end of this solve; pass it on.
+        raise KeyboardInterrupt
     return "UNKNOWN"

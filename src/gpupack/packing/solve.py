@@ -96,33 +96,42 @@ def solve(
 
 def climb(ladder: Ladder) -> None:
     """Run rung after rung until nothing is left to find out or time is up."""
+    try:
+        _climb_cheap(ladder)
+        if not ladder.is_closed and ladder.remaining_s > 0:
+            _climb_dear(ladder)
+    except KeyboardInterrupt:
+        if not ladder.bins:
+            raise
+
+
+def _climb_cheap(ladder: Ladder) -> None:
+    """Run the rungs that take milliseconds and need no compiled code."""
     problem = ladder.problem
     with ladder.rung("bounds"):
         ladder.raise_bound(bounds.lower_bound(problem))
     with ladder.rung("heuristics"):
         for bins in heuristics.constructive_packings(problem):
             ladder.offer(bins)
-            if ladder.is_closed:
+            if ladder.is_closed or ladder.remaining_s == 0:
                 return
-            if ladder.remaining_s == 0:
-                return
-    try:
-        if problem.num_items <= small_search.MAX_ITEMS:
-            with ladder.rung("small search"):
-                _search_small(ladder)
-        if not ladder.is_closed and ladder.remaining_s > 0:
-            _wait_for_kernels(ladder)
-        if not ladder.is_closed and warm_up.kernels_are_ready(wait_s=0):
-            # Imports numba, which small problems should not wait for.
-            from gpupack.packing.pattern_ladder import climb_patterns
+    if problem.num_items <= small_search.MAX_ITEMS:
+        with ladder.rung("small search"):
+            _search_small(ladder)
 
-            climb_patterns(ladder)
-        if ladder.is_closed or ladder.remaining_s == 0:
-            return
-        with ladder.rung("CP-SAT"):
-            cpsat.improve_by_assignment(ladder)
-    except KeyboardInterrupt:
+
+def _climb_dear(ladder: Ladder) -> None:
+    """Run the rungs that take the time: on patterns, then CP-SAT."""
+    _wait_for_kernels(ladder)
+    if not ladder.is_closed and warm_up.kernels_are_ready(wait_s=0):
+        # Imports numba, which small problems should not wait for.
+        from gpupack.packing.pattern_ladder import climb_patterns
+
+        climb_patterns(ladder)
+    if ladder.is_closed or ladder.remaining_s == 0:
         return
+    with ladder.rung("CP-SAT"):
+        cpsat.improve_by_assignment(ladder)
 
 
 def _wait_for_kernels(ladder: Ladder) -> None:
