@@ -24,7 +24,7 @@ def benchmark_environment(*, seed: int, notes: tuple[str, ...] = ()) -> Environm
         commit=_commit(),
         cpu_name=_cpu_name(),
         num_cpus=os.cpu_count(),
-        operating_system=platform.platform(),
+        operating_system=_operating_system(),
         python_version=platform.python_version(),
         libraries={
             name: found for name in LIBRARIES if (found := _version(name)) is not None
@@ -32,6 +32,13 @@ def benchmark_environment(*, seed: int, notes: tuple[str, ...] = ()) -> Environm
         seed=seed,
         notes=(f"load average at the start: {load}", *notes),
     )
+
+
+def _operating_system() -> str:
+    """Return system, kernel version without a local build's suffix, machine, libc."""
+    kernel = platform.release().partition("-")[0]
+    libc = "".join(platform.libc_ver())
+    return f"{platform.system()}-{kernel}-{platform.machine()}-with-{libc}"
 
 
 def _version(package: str) -> str | None:
