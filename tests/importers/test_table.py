@@ -156,3 +156,14 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ProfileDataError, match="empty"):
         gpupack.read_profiles(path)
+
+
+def test_profiles_of_an_unknown_gpu_survive_a_round_trip(tmp_path: Path) -> None:
+    profiles = parse_table(PUBLISHED, "t.csv")
+    placement = gpupack.place(profiles, gpus="16GB")
+
+    gpupack.write_profiles(profiles, tmp_path / "profiles.jsonl")
+    gpupack.write_placement(placement, tmp_path / "placement.json")
+
+    assert gpupack.read_profiles(tmp_path / "profiles.jsonl") == profiles
+    assert gpupack.read_placement(tmp_path / "placement.json") == placement

@@ -44,7 +44,7 @@ class GpuType(Record):
     """A kind of GPU, as far as packing needs to know it."""
 
     name: str = Field(min_length=1)
-    memory_bytes: Annotated[NumBytes, Field(gt=0)] | None
+    memory_bytes: Annotated[NumBytes, Field(gt=0)] | None = None
     """What NVML reports as the device's total memory; None if the source is silent."""
     kind: DeviceKind = DeviceKind.GPU
 
