@@ -33,6 +33,17 @@ class Placement(PlacementRecord):
     _explainer: Callable[[Placement], Explanation] | None = None
     """Set by ``place()``, which knows what was asked; not written to files."""
 
+    def __eq__(self, other: object) -> bool:
+        """Compare what was decided; what could explain it does not count."""
+        if not isinstance(other, Placement):
+            return NotImplemented
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in type(self).model_fields
+        )
+
+    __hash__ = PlacementRecord.__hash__
+
     def explained_by(self, explainer: Callable[[Placement], Explanation]) -> Placement:
         """Return the placement, with what answers ``explain()``."""
         self._explainer = explainer
