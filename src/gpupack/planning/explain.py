@@ -253,12 +253,13 @@ class _Reasons:
                     high = middle
                 else:
                     low = middle
-            changed = self._with_share(resource, high)
-            yield self._change(
+            change = self._change(
                 ChangeKind.HEADROOM,
                 f"headroom of {resource.value} from {share:g} to {high / 100:g}",
-                changed,
+                self._with_share(resource, high),
             )
+            if change is not None:
+                yield change
 
     def _with_share(self, resource: Resource, percent: int) -> CapacityQuestion:
         shares = {one.value: share for one, share in self._question.headroom}
@@ -283,12 +284,15 @@ class _Reasons:
                 changed = replace(
                     self._question, supplies=_with_record(allowed, record)
                 )
-                if changed.supplies != allowed and self._saves(changed):
-                    yield self._change(
-                        ChangeKind.LOAD_POINT,
-                        f"{name!r} at {record.load_point} on {record.gpu_type.name}",
-                        changed,
-                    )
+                if changed.supplies == allowed:
+                    continue
+                change = self._change(
+                    ChangeKind.LOAD_POINT,
+                    f"{name!r} at {record.load_point} on {record.gpu_type.name}",
+                    changed,
+                )
+                if change is not None:
+                    yield change
 
     def _gpu_type_changes(self) -> Iterator[SavingChange]:
         if self._scale != 1:
@@ -297,12 +301,13 @@ class _Reasons:
             if time.perf_counter() > self._deadline:
                 return
             changed = self._on_type(gpu_type)
-            if changed is not None and self._saves(changed):
-                yield self._change(
-                    ChangeKind.GPU_TYPE,
-                    f"{gpu_type.name} GPUs instead",
-                    changed,
-                )
+            if changed is None:
+                continue
+            change = self._change(
+                ChangeKind.GPU_TYPE, f"{gpu_type.name} GPUs instead", changed
+            )
+            if change is not None:
+                yield change
 
     def _other_types(self) -> list[GpuType]:
         used = {supply.gpu_type.name for supply in self._question.supplies}
@@ -344,20 +349,28 @@ class _Reasons:
         )
 
     def _saves(self, question: CapacityQuestion) -> bool:
-        plan = self._plan(question)
-        now = self._placement.objective_value
-        return plan.is_found and plan.value / self._scale < now * (1 - 1e-9)
+        return self._better_value(question) is not None
 
     def _change(
         self, kind: ChangeKind, words: str, question: CapacityQuestion
-    ) -> SavingChange:
-        value = self._plan(question).value / self._scale
-        return SavingChange(
-            kind=kind,
-            change=words,
-            value=value,
-            saved=self._placement.objective_value - value,
-        )
+    ) -> SavingChange | None:
+        """Return what a change saves, None if no better plan is found."""
+        value = self._better_value(question)
+        if value is None:
+            return None
+        saved = self._placement.objective_value - value
+        return SavingChange(kind=kind, change=words, value=value, saved=saved)
+
+    def _better_value(self, question: CapacityQuestion) -> float | None:
+        """Return the value of the plan found, None if it is no better than now.
+
+        A plan that stops at the time limit may be another the next time it is asked
+        for, so that whoever needs the value must not ask twice.
+        """
+        plan = self._plan(question)
+        value = plan.value / self._scale if plan.is_found else math.inf
+        is_better = value < self._placement.objective_value * (1 - 1e-9)
+        return value if is_better else None
 
     def _plan(self, question: CapacityQuestion) -> CapacityPlan:
         goal = Goal.MIN_COST if self._scale != 1 else Goal.MIN_BINS

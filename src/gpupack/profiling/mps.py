@@ -118,7 +118,7 @@ class MpsDaemon:
             self._guard = subprocess.Popen(
                 [
                     *(sys.executable, "-I", "-S", server_guard.__file__),
-                    *(self._control, "-f"),
+                    *(str(self._folder), self._control, "-f"),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -44,7 +44,10 @@ def guard(folder: Path, command: list[str]) -> int:
     exit_code = server.wait()
     # What the server left behind: the processes its models ran in.
     _kill_group()
-    remove_traces(folder)
+    if stdin_fd in readable:
+        # Gpupack is gone or has let go. If the command ended by itself, gpupack still
+        # wants to read the log in the folder, and removes it.
+        remove_traces(folder)
     return exit_code
 
 
