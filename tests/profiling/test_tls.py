@@ -14,6 +14,7 @@ import pytest
 
 from gpupack.errors import ServerError
 from gpupack.profiling.driven_model import ModelLoad
+from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.host import HostDevice
 from gpupack.profiling.measure import MeasureOptions, measure
 from gpupack.profiling.server_url import ServerUrl, TlsOptions
@@ -25,12 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gpupack.profiling.embedded import EmbeddedServer
-
 pytestmark = [
     pytest.mark.triton,
     pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl"),
 ]
+
+
+@pytest.fixture(scope="module")
+def triton(
+    installed: None, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedServer]:
+    # Of its own: the one that all tests share is not ready once a test made one of
+    # its models crash.
+    log_path = tmp_path_factory.mktemp("log") / "tritonserver.log"
+    with EmbeddedServer(repository, log_path=log_path) as server:
+        yield server
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
