@@ -28,6 +28,20 @@ def test_the_frontier_is_printed_drawn_and_written(tmp_path: Path) -> None:
     assert [point["num_gpus"] for point in points] == [4, 5, 6]
 
 
+def test_a_quiet_frontier_writes_its_file_and_says_nothing(tmp_path: Path) -> None:
+    table = tmp_path / "frontier.json"
+
+    done = CliRunner().invoke(
+        app,
+        ["frontier", "medical", "-q", "--allow-unstable", "--json", str(table)],
+        catch_exceptions=False,
+    )
+
+    assert done.exit_code == 0
+    assert done.output == ""
+    assert table.stat().st_size > 0
+
+
 def test_every_option_of_a_capacity_plan_is_understood(tmp_path: Path) -> None:
     written = tmp_path / "placement.json"
 

@@ -7,24 +7,31 @@ from typing import Annotated
 
 import typer
 
-from gpupack.cli.console import print_warning, results
-from gpupack.cli.named_values import (
-    parse_by_model,
-    parse_counts,
-    parse_for_models,
+from gpupack.cli.asked import (
+    AllowUnstableOption,
+    DemandOption,
+    GpuOption,
+    GpusOption,
+    HeadroomOption,
+    LatencyLimitOption,
+    LatencyPercentileOption,
+    LoadPointOption,
+    OptionalOption,
+    PriceOption,
+    QuietOption,
+    ReplicasOption,
+    SeedOption,
+    SourceArgument,
+    WeightOption,
+    parse_asked,
+    read_source,
 )
-from gpupack.cli.place import parse_headroom, parse_load_points, read_source
-from gpupack.cli.supply import GPU_HELP, GPUS_HELP, parse_supply
+from gpupack.cli.console import print_warning, results
 from gpupack.records.placement import Objective, PlacementStatus
 
 
 def frontier_command(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A file of profiles, or the name of a built-in example: medical."
-        ),
-    ],
+    source: SourceArgument,
     *,
     by: Annotated[
         str, typer.Option(help="gpus, or price for budgets per hour.")
@@ -36,43 +43,20 @@ def frontier_command(
     max_points: Annotated[
         int, typer.Option(help="Steps at most where no --budget is given.")
     ] = 20,
-    gpu: Annotated[str | None, typer.Option(help=GPU_HELP)] = None,
-    gpus: Annotated[list[str] | None, typer.Option(help=GPUS_HELP)] = None,
-    price: Annotated[
-        list[str] | None,
-        typer.Option(help="Price per GPU and hour: L4=0.71; repeat for each type."),
-    ] = None,
-    headroom: Annotated[
-        list[str] | None,
-        typer.Option(help="The share that may be used: 0.8, or memory=0.9; repeat."),
-    ] = None,
-    load_point: Annotated[
-        list[str] | None,
-        typer.Option(help="Batch size × concurrency: 2x4, or MODEL=2x4 for one."),
-    ] = None,
-    demand: Annotated[
-        list[str] | None,
-        typer.Option(help="Infer/sec wanted: MODEL=900; repeat for each model."),
-    ] = None,
-    latency_limit: Annotated[
-        list[str] | None,
-        typer.Option(help="Milliseconds: 25, or MODEL=25 for one; repeat."),
-    ] = None,
-    latency_percentile: Annotated[
-        int, typer.Option(help="Of the latency limit: 50, 90, 95 or 99.")
-    ] = 99,
-    replicas: Annotated[
-        list[str] | None, typer.Option(help="Instances: 2, or MODEL=2 for one.")
-    ] = None,
-    weight: Annotated[
-        list[str] | None, typer.Option(help="Of a model's throughput: MODEL=2.")
-    ] = None,
-    optional: Annotated[
-        list[str] | None,
-        typer.Option(help="A model that may be left out; repeat for several."),
-    ] = None,
+    gpu: GpuOption = None,
+    gpus: GpusOption = None,
+    price: PriceOption = None,
+    headroom: HeadroomOption = None,
+    load_point: LoadPointOption = None,
+    demand: DemandOption = None,
+    latency_limit: LatencyLimitOption = None,
+    latency_percentile: LatencyPercentileOption = 99,
+    replicas: ReplicasOption = None,
+    weight: WeightOption = None,
+    optional: OptionalOption = None,
     time_limit: Annotated[float, typer.Option(help="Seconds for each step.")] = 10.0,
-    seed: Annotated[int, typer.Option(help="Same input and seed, same answer.")] = 0,
+    seed: SeedOption = 0,
+    allow_unstable: AllowUnstableOption = False,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write steps and placements as JSON.")
     ] = None,
@@ -80,6 +64,7 @@ def frontier_command(
         Path | None,
         typer.Option("--plot", help="Write the figure: .png, .svg or .pdf."),
     ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Show what every number of GPUs, or every budget, yields at best.
 
@@ -95,28 +80,31 @@ def frontier_command(
         by=by,
         budgets=budget or None,
         max_points=max_points,
-        gpus=parse_supply(gpu, gpus),
-        prices=parse_by_model("--price", price, "L4=0.71"),
-        headroom=parse_headroom(Objective.MAX_THROUGHPUT.value, headroom),
-        load_point=parse_load_points(load_point, profiles.model_names),
-        demand=parse_by_model("--demand", demand, "resnet=900"),
-        latency_limit_ms=parse_for_models(
-            "--latency-limit", latency_limit, "25 or resnet=25", profiles.model_names
-        ),
-        latency_percentile=latency_percentile,
-        replicas=parse_counts(
-            "--replicas", replicas, "2 or resnet=2", profiles.model_names
-        ),
-        weights=parse_by_model("--weight", weight, "resnet=2"),
-        optional=optional or (),
         time_limit_s=time_limit,
-        seed=seed,
+        **parse_asked(
+            profiles,
+            Objective.MAX_THROUGHPUT.value,
+            gpu=gpu,
+            gpus=gpus,
+            price=price,
+            headroom=headroom,
+            load_point=load_point,
+            demand=demand,
+            latency_limit=latency_limit,
+            latency_percentile=latency_percentile,
+            replicas=replicas,
+            weight=weight,
+            optional=optional,
+            seed=seed,
+            allow_unstable=allow_unstable,
+        ),
     )
     if json_path is not None:
         write_text(json_path, found.to_json() + "\n")
     if plot_path is not None:
         _write_figure(found.plot(), plot_path)
-    results.print(str(found), markup=False, soft_wrap=True)
+    if not quiet:
+        results.print(str(found), markup=False, soft_wrap=True)
     unproved = [
         point for point in found.points if point.status is PlacementStatus.FEASIBLE
     ]

@@ -9,12 +9,6 @@ from gpupack.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-GPU_HELP = "GPU type: 16GB, T4, A100-80GB, or NAME:MIB for any other."
-GPUS_HELP = (
-    "How many there are, as many as needed if left out; or a mixed fleet: L4=8 for "
-    "eight, A100-80GB for as many as needed, repeated."
-)
-
 Supply = str | int | tuple[str, int] | dict[str, int | None] | None
 
 
