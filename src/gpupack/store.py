@@ -13,7 +13,7 @@ import os
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
@@ -22,7 +22,7 @@ from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
-from gpupack.records.record import SCHEMA_VERSION
+from gpupack.records.record import SCHEMA_VERSION, Record
 from gpupack.records.verification import GpuVerification
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from typing import IO
 
     from gpupack.profile_set import AnyRecord
+
+R = TypeVar("R", bound=Record)
 
 _CLASS_BY_KIND: dict[str, type[AnyRecord]] = {
     "server_baseline": ServerBaseline,
@@ -220,6 +222,22 @@ def read_placement(path: str | Path) -> Placement:
         StoreError: If the file cannot be read, is not a placement, or is of
             another schema version.
     """
+    return read_one(path, "placement", Placement)
+
+
+def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "") -> R:
+    """Read the one record that a file holds.
+
+    Args:
+        path: The JSON file.
+        kind: What the file must call itself.
+        record: What its content is checked against.
+        way_out: What a user with another kind of file is told to do.
+
+    Raises:
+        StoreError: If the file cannot be read, is of another kind, or is of another
+            schema version.
+    """
     text = read_text(path)
     where = repr(str(path))
     try:
@@ -228,11 +246,12 @@ def read_placement(path: str | Path) -> Placement:
         raise StoreError(
             f"{where}: not JSON, or not written to the end: {err}"
         ) from err
-    if not isinstance(value, dict) or value.get("kind") != "placement":
-        raise StoreError(f"{where}: not a gpupack placement")
+    if not isinstance(value, dict) or value.get("kind") != kind:
+        hint = f"; {way_out}" if way_out else ""
+        raise StoreError(f"{where}: not a gpupack {kind}{hint}")
     check_schema_version(value.get("schema_version"), where)
     try:
-        return Placement.model_validate_json(text)
+        return record.model_validate_json(text)
     except ValidationError as err:
         raise StoreError(f"{where}: {describe_validation_error(err)}") from err
 

@@ -51,37 +51,9 @@ def _labels(paths: list[Path]) -> dict[Path, str]:
 
 
 def _read_frontier(path: Path) -> Frontier:
-    """Return what ``gpupack frontier --json`` wrote.
-
-    Raises:
-        StoreError: If the file cannot be read or holds something else.
-    """
-    import json
-
-    from pydantic import ValidationError
-
-    from gpupack.errors import StoreError
     from gpupack.planning.trade_off import Frontier
-    from gpupack.store import (
-        check_schema_version,
-        describe_validation_error,
-        read_text,
-    )
+    from gpupack.store import read_one
 
-    text = read_text(path)
-    where = repr(str(path))
-    try:
-        value = json.loads(text)
-    except ValueError as err:
-        raise StoreError(
-            f"{where}: not JSON, or not written to the end: {err}"
-        ) from err
-    if not isinstance(value, dict) or value.get("kind") != "frontier":
-        raise StoreError(
-            f"{where}: not a gpupack frontier; write one with gpupack frontier --json"
-        )
-    check_schema_version(value.get("schema_version"), where)
-    try:
-        return Frontier.model_validate_json(text)
-    except ValidationError as err:
-        raise StoreError(f"{where}: {describe_validation_error(err)}") from err
+    return read_one(
+        path, "frontier", Frontier, way_out="write one with gpupack frontier --json"
+    )
