@@ -129,5 +129,5 @@ def test_a_host_comes_back_from_the_tables_as_a_host(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
-    with pytest.raises(StoreError, match=r"cannot make the folder .*file/sub"):
+    with pytest.raises(StoreError, match=r"to the folder .*file/sub"):
         write_article_tables(load_example("medical"), tmp_path / "file" / "sub")

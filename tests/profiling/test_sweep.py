@@ -108,6 +108,45 @@ def test_a_sweep_measures_every_point_after_the_baseline(
     assert gpupack.read_profiles(tmp_path / "tables") is not None
 
 
+def test_with_an_export_folder_alone_every_point_is_kept_in_it_at_once(
+    repository: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "tables" / "profiles.jsonl"
+    seen: list[int] = []
+
+    def stop_at_the_third(text: str) -> None:
+        if text == "sleeper at 1x3":
+            seen.append(len(read_profile_file(kept)))
+            raise KeyboardInterrupt
+
+    options = {"concurrency": [1, 2, 3], "export_path": tmp_path / "tables"}
+    with pytest.raises(KeyboardInterrupt):
+        sweep(repository, "sleeper", progress=Watcher(stop_at_the_third), **options)
+    watcher = Watcher()
+    profiles = sweep(repository, "sleeper", progress=watcher, **options)
+
+    assert seen == [2]
+    assert watcher.begun == (3, 2)
+    assert read_profile_file(kept) == profiles
+
+
+def test_an_export_folder_that_cannot_be_used_is_refused_before_the_sweep(
+    repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    watcher = Watcher()
+
+    with pytest.raises(StoreError, match="cannot write exports"):
+        sweep(
+            repository,
+            "sleeper",
+            export_path=tmp_path / "file" / "tables",
+            progress=watcher,
+        )
+
+    assert watcher.begun is None
+
+
 def test_a_second_run_of_a_finished_sweep_measures_nothing(
     repository: Path, tmp_path: Path
 ) -> None:

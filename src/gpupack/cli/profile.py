@@ -56,7 +56,11 @@ def profile_command(
         ),
     ] = None,
     export_path: Annotated[
-        Path | None, typer.Option(help="Folder for the three CSV tables.")
+        Path | None,
+        typer.Option(
+            help="Folder for the three CSV tables; without --store the records are "
+            "kept there too, in profiles.jsonl."
+        ),
     ] = None,
     gpu: Annotated[
         str | None,
@@ -150,6 +154,7 @@ def profile_command(
     Exit codes: 0 done (failed load points are listed), 2 bad input or nothing
     measured, 130 interrupted.
     """
+    from gpupack.profiling.exports import PROFILE_FILE
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.profiling.server_url import TlsOptions
     from gpupack.profiling.sweep import InputOptions, profile
@@ -160,6 +165,7 @@ def profile_command(
             "--url names a running server, with a repository of its own: leave out "
             "--embedded and --model-repository"
         )
+    kept_in = store or (export_path / PROFILE_FILE if export_path else None)
     try:
         with progress_bar(quiet=quiet) as bar:
             profiles = profile(
@@ -201,10 +207,10 @@ def profile_command(
                 install_progress=bar.install if bar is not None else None,
             )
     except KeyboardInterrupt:
-        if store is None:
+        if kept_in is None:
             raise
         print_error(
-            f"interrupted; every finished load point is in {store}: run the same "
+            f"interrupted; every finished load point is in {kept_in}: run the same "
             "command again to go on"
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None

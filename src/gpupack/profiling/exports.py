@@ -8,6 +8,7 @@ the tables alone; only gpupack's own file, written beside them, keeps everything
 from __future__ import annotations
 
 import csv
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -38,6 +39,25 @@ _PERCENTILES = ("p50", "p90", "p95", "p99")
 _Cell: TypeAlias = str | int | float | None
 
 
+def prepare_folder(folder: str | Path) -> Path:
+    """Make a folder that exports can be written to, and return it.
+
+    Raises:
+        StoreError: If the folder cannot be made or written to.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target):
+            pass
+    except OSError as err:
+        raise StoreError(
+            f"cannot write exports to the folder {str(target)!r}: {err.strerror}; "
+            "give a path that can be made and written to"
+        ) from err
+    return target
+
+
 def write_article_tables(profiles: ProfileSet, folder: str | Path) -> tuple[Path, ...]:
     """Write the three tables and gpupack's own file, and return their paths.
 
@@ -48,14 +68,7 @@ def write_article_tables(profiles: ProfileSet, folder: str | Path) -> tuple[Path
     Raises:
         StoreError: If the folder cannot be made or written to.
     """
-    target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise StoreError(
-            f"cannot make the folder {str(target)!r} for the exports: {err.strerror}; "
-            "give a path that can be written to"
-        ) from err
+    target = prepare_folder(folder)
     throughput = ("Throughput",)
     latencies = tuple(f"{percentile} Latency (ms)" for percentile in _PERCENTILES)
     _write(

@@ -16,7 +16,11 @@ from gpupack.errors import (
 )
 from gpupack.profiling.driven_model import ModelLoad
 from gpupack.profiling.embedded import EmbeddedServer
-from gpupack.profiling.exports import write_article_tables
+from gpupack.profiling.exports import (
+    PROFILE_FILE,
+    prepare_folder,
+    write_article_tables,
+)
 from gpupack.profiling.load import LoadProcess
 from gpupack.profiling.measure import MeasureOptions, measure
 from gpupack.profiling.recording import (
@@ -150,8 +154,10 @@ def profile(
         concurrency: Requests kept in flight.
         gpus: The GPU to measure on: index, ``"GPU:MIG"`` indices, UUID, or ``"host"``.
             For a server on another host, the name of its GPU type.
-        store: File to keep the records in, as they come.
-        export_path: Folder for the three CSV tables, and gpupack's own file.
+        store: File to keep the records in, as they come; by default gpupack's own
+            file in ``export_path``, nowhere without that.
+        export_path: Folder for the three CSV tables, written at the end, and gpupack's
+            own file, ``profiles.jsonl``.
         strict: Refuse, rather than warn, when other processes use the GPU.
         options: How well to measure, and by which stopping rule.
         inputs: Shapes of dynamic inputs, real data, seed.
@@ -180,6 +186,10 @@ def profile(
     chosen = options or MeasureOptions()
     chosen.check()
     gpu = _one_gpu(gpus)
+    if export_path is not None:
+        # Before anything is measured: a sweep must not end in a folder it cannot use.
+        folder = prepare_folder(export_path)
+        store = folder / PROFILE_FILE if store is None else store
     target = _target(
         server,
         model_repository,
