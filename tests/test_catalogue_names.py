@@ -54,9 +54,13 @@ def test_profiles_of_a_card_are_planned_with_under_its_catalogue_name() -> None:
 
 
 def test_points_that_never_settled_are_named_once_for_each_model() -> None:
-    profiles = gpupack.load_example("h200").select(["classification_breast"])
+    profiles = gpupack.load_example("h200").select(["classification_vit"])
+    unstable = [
+        str(one.load_point) for one in profiles.records if one.is_stable is False
+    ]
+    assert len(unstable) > 1
 
     placement = gpupack.place(profiles, gpus="H200", allow_unstable=True)
 
     (warning,) = (text for text in placement.warnings if "never settled" in text)
-    assert warning.endswith("1x1, 1x4, 4x1, 4x4, 16x1, 16x4")
+    assert warning.endswith(", ".join(unstable))

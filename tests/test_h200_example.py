@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import gpupack
 from gpupack.examples import load_example
 from gpupack.records.gpu import DeviceKind
 
@@ -14,6 +15,16 @@ def test_at_least_eight_networks_were_measured_at_four_load_points_each() -> Non
     assert len(points) >= 8
     assert min(points.values()) >= 4
     assert not PROFILES.failures
+
+
+def test_every_network_can_be_planned_with_from_points_that_settled() -> None:
+    stable = Counter(
+        record.model_name for record in PROFILES.records if record.is_stable
+    )
+
+    assert stable.keys() == set(PROFILES.model_names)
+    assert min(stable.values()) >= 2
+    assert gpupack.place(PROFILES, "max_throughput", time_limit_s=5.0).num_gpus > 1
 
 
 def test_every_record_says_where_and_how_it_was_measured() -> None:

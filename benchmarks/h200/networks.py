@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 
 class UNet3d(nn.Module):
@@ -219,4 +218,6 @@ def build_network(architecture: str) -> nn.Module:
     """Return a network of this module, or torchvision's, with random weights."""
     if architecture in _BUILDERS:
         return _BUILDERS[architecture]()
+    from torchvision import models  # takes a second; half of the zoo does without
+
     return models.get_model(architecture, weights=None)

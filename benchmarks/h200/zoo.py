@@ -23,6 +23,10 @@ parameters {{ key: "output" value {{ string_value: "{output}" }} }}
 """
 
 
+_INPUT_TYPES = {1: "TYPE_INT32", 3: "TYPE_UINT8", 4: "TYPE_FP16"}
+"""By number of dimensions: token numbers, pictures as decoded, scanned volumes."""
+
+
 @dataclass(frozen=True)
 class ZooModel:
     """One served model and the load points it is recorded at.
@@ -33,9 +37,9 @@ class ZooModel:
         input_dims: Without the batch.
         output: ``scores`` (one vector) or ``labels`` (one class per voxel).
         num_outputs: Length of the vector of scores.
-        precision: What the network computes in; inputs are float32 or int32 anyway.
-        batch_sizes: In rising order, so that PyTorch's kept memory does not pass
-            from a larger batch to the record of a smaller one.
+        precision: What the network computes in, whatever its inputs come as.
+        batch_sizes: In rising order, because a model keeps the memory of every batch
+            size that it has served.
     """
 
     name: str
@@ -44,17 +48,16 @@ class ZooModel:
     output: str = "scores"
     num_outputs: int = 1000
     precision: str = "float32"
-    batch_sizes: tuple[int, ...] = (1, 4, 16)
+    batch_sizes: tuple[int, ...] = (1, 8, 32)
     concurrency: tuple[int, ...] = (1, 4)
 
     def config(self, *, kind: str) -> str:
         """Return the text of ``config.pbtxt``; ``kind`` is Triton's ``KIND_…``."""
         labels = self.output == "labels"
-        tokens = len(self.input_dims) == 1
         return _CONFIG.format(
             name=self.name,
             max_batch_size=max(self.batch_sizes),
-            input_type="TYPE_INT32" if tokens else "TYPE_FP32",
+            input_type=_INPUT_TYPES[len(self.input_dims)],
             input_dims=list(self.input_dims),
             output_type="TYPE_UINT8" if labels else "TYPE_FP32",
             output_dims=[1, *self.input_dims[1:]] if labels else [self.num_outputs],
@@ -66,14 +69,17 @@ class ZooModel:
 
 
 _IMAGE = (3, 224, 224)
-_HEAVY = (1, 2)
+_VOLUME_BATCHES = (1, 2, 4)
+_LARGE_VOLUME_BATCHES = (1, 2)
 
 ZOO = (
-    ZooModel("classification_breast", "mobilenet_v3_large", _IMAGE),
-    ZooModel("classification_chest", "densenet121", _IMAGE),
-    ZooModel("classification_malaria", "efficientnet_b0", _IMAGE),
-    ZooModel("classification_resnet50", "resnet50", _IMAGE),
-    ZooModel("classification_convnext", "convnext_base", _IMAGE),
+    ZooModel(
+        "classification_breast", "mobilenet_v3_large", _IMAGE, precision="float16"
+    ),
+    ZooModel("classification_chest", "densenet121", _IMAGE, precision="float16"),
+    ZooModel("classification_malaria", "efficientnet_b0", _IMAGE, precision="float16"),
+    ZooModel("classification_resnet50", "resnet50", _IMAGE, precision="float16"),
+    ZooModel("classification_convnext", "convnext_base", _IMAGE, batch_sizes=(1, 4, 16)),
     ZooModel("classification_swin", "swin_t", _IMAGE, precision="float16"),
     ZooModel("classification_vit", "vit_b_16", _IMAGE, precision="float16"),
     ZooModel(
@@ -84,35 +90,35 @@ ZOO = (
         "unet3d_small",
         (1, 48, 48, 48),
         "labels",
-        batch_sizes=(1, 2, 4),
+        batch_sizes=(1, 4, 16),
     ),
     ZooModel(
         "segmentation_ct_spleen",
         "unet3d",
         (1, 96, 96, 96),
         "labels",
-        batch_sizes=(1, 2, 4),
+        batch_sizes=_VOLUME_BATCHES,
     ),
     ZooModel(
         "segmentation_ct_pancreas",
         "vnet",
         (1, 96, 96, 96),
         "labels",
-        batch_sizes=(1, 2, 4),
+        batch_sizes=_VOLUME_BATCHES,
     ),
     ZooModel(
         "segmentation_liver",
         "segresnet_liver",
         (1, 128, 128, 128),
         "labels",
-        batch_sizes=_HEAVY,
+        batch_sizes=_LARGE_VOLUME_BATCHES,
     ),
     ZooModel(
         "segmentation_mri_brain_tumor",
         "segresnet_brain",
         (4, 128, 128, 128),
         "labels",
-        batch_sizes=_HEAVY,
+        batch_sizes=_LARGE_VOLUME_BATCHES,
     ),
 )
 

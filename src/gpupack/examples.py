@@ -41,9 +41,9 @@ def load_example(name: str) -> ProfileSet:
         name: ``"medical"``: nine medical imaging models at batch size 2 and
             concurrency 4 on a 16-GB GPU, as an article published them in 2020
             (its "MB" read as MiB). ``"h200"``: thirteen networks at 74 load points
-            on an NVIDIA H200, measured by ``gpupack.profile``. Points whose confidence
-            interval is wider than ±2 % are in it, marked as not stable; ``place``
-            leaves them out unless told ``allow_unstable=True``.
+            on an NVIDIA H200, measured by ``gpupack.profile``. The twelve points whose
+            confidence interval stayed wider than ±3 % are in it, marked as not stable;
+            ``place`` leaves them out unless told ``allow_unstable=True``.
 
     Raises:
         UnknownNameError: If there is no such example; names those there are.
