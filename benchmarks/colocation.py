@@ -25,29 +25,24 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 # Also works as ``python benchmarks/colocation.py``: the repository is then not on the
 # path.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.colocation_figure import draw
 from benchmarks.colocation_report import judge, read_measurements
 from gpupack.deploy.measurement import measure_set
-from gpupack.planning.calibration import fit_contention_factor, measured_sets
-from gpupack.planning.place import place
-from gpupack.profile_set import ProfileSet
 from gpupack.profiling.discovery import open_device
+from gpupack.profiling.driven_model import DrivenModel, ModelLoad
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.load import LoadProcess
 from gpupack.profiling.measure import MeasureOptions
 from gpupack.profiling.mps import MpsDaemon
-from gpupack.profiling.settling import wait_until_settled
+from gpupack.profiling.tensors import make_inputs
 from gpupack.profiling.triton import TritonServer
-from gpupack.records.calibration import Calibration
 from gpupack.records.environment import SharingMode
-from gpupack.records.profile import LoadPoint, ProfileRecord
+from gpupack.records.profile import LoadPoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,11 +55,10 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results"
 SET_SIZES = (2, 2, 3, 3, 3, 4, 4, 5, 6)
 """Sizes are drawn from here: small sets fit and large ones test the extremes."""
-NUM_REPEATS = 5
+NUM_REPEATS = 3
 """Sets of each half that are measured twice."""
-MIN_RETENTION = 0.9
-SECONDS_PER_SOLO = 2.6
-SECONDS_PER_SET = 3.6
+SECONDS_PER_SOLO = 1.7
+SECONDS_PER_SET = 2.7
 
 
 def split(names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -112,14 +106,23 @@ class Recorder:
         self._processes = processes
         self.measurements: list[CoLocation] = []
 
+    def try_out(self, model: tuple[str, Sequence[LoadPoint]]) -> None:
+        """Send one request at every load point: a first one may take seconds."""
+        name, points = model
+        signature = self._server.signature(name)
+        for point in points:
+            load = ModelLoad(signature, point, make_inputs(signature, point.batch_size))
+            with DrivenModel(self._server, load, process=self._processes[name]):
+                pass
+
     def measure(self, label: str, members: Sequence[Member]) -> CoLocation | None:
         """Measure one set; a failure is printed and leaves the others their turn."""
         options = MeasureOptions(
             half_width_ratio=0.03,
             percentile=50.0,
-            min_duration_s=1.8 if len(members) == 1 else 2.6,
-            max_duration_s=2.6 if len(members) == 1 else 4.0,
-            warm_up_s=0.4,
+            min_duration_s=1.2 if len(members) == 1 else 1.8,
+            max_duration_s=1.5 if len(members) == 1 else 2.0,
+            warm_up_s=0.25,
         )
         try:
             reading = measure_set(
@@ -180,10 +183,9 @@ def record(arguments: argparse.Namespace) -> None:
         )
         server = stack.enter_context(TritonServer(embedded.url))
         device = open_device(server_pid=embedded.pid)
-        baseline = wait_until_settled(device.memory_used_bytes, quiet_s=0.5)
         names = [model.name for model in server.repository()]
         names = [name for name in names if name not in arguments.without]
-        with ThreadPoolExecutor(max_workers=8) as pool:
+        with ThreadPoolExecutor(max_workers=len(names)) as pool:
             list(pool.map(server.load, names))
         print(f"{time.monotonic() - started:.0f} s: {len(names)} models", flush=True)
         if daemon is not None and not daemon.server_pids():
@@ -200,6 +202,9 @@ def record(arguments: argparse.Namespace) -> None:
             processes=processes,
         )
         points = load_points(server, names)
+        with ThreadPoolExecutor(max_workers=len(names)) as pool:
+            list(pool.map(recorder.try_out, points.items()))
+        print(f"{time.monotonic() - started:.0f} s: tried out", flush=True)
         solos = [((name, point),) for name in names for point in points[name]]
         fitting, judging = split(names)
         for solo in solos:
@@ -209,7 +214,7 @@ def record(arguments: argparse.Namespace) -> None:
             [("fit", one) for one in _sets_with_repeats(fitting, points, arguments)],
             [("judge", one) for one in _sets_with_repeats(judging, points, arguments)],
         )
-        reserve = len(solos) * SECONDS_PER_SOLO + arguments.verify_s
+        reserve = len(solos) * SECONDS_PER_SOLO
         num_sets = 0
         for label, members in sets:
             if time.monotonic() + SECONDS_PER_SET + reserve > deadline:
@@ -221,9 +226,6 @@ def record(arguments: argparse.Namespace) -> None:
         for solo in solos:
             recorder.measure("alone", solo)
         print(f"{time.monotonic() - started:.0f} s: alone again", flush=True)
-        notes = verify_plans(server, recorder, points, sharing, deadline)
-        notes["server_alone_bytes"] = baseline.memory_used_bytes
-        arguments.record.with_suffix(".plans.json").write_text(json.dumps(notes))
     print(f"{time.monotonic() - started:.0f} s: done", flush=True)
 
 
@@ -234,7 +236,9 @@ def _sets_with_repeats(
 ) -> list[tuple[Member, ...]]:
     rng = random.Random(f"{arguments.seed}/{','.join(names)}")
     sets = draw_sets(names, points, arguments.num_sets // 2, rng)
-    return sets + sets[:NUM_REPEATS]
+    # In the middle: time may run out before the last set.
+    middle = len(sets) // 2
+    return sets[:middle] + sets[:NUM_REPEATS] + sets[middle:]
 
 
 def _interleave(
@@ -251,111 +255,6 @@ def _interleave(
     ]
 
 
-def verify_plans(
-    server: TritonServer,
-    recorder: Recorder,
-    points: dict[str, list[LoadPoint]],
-    sharing: SharingMode,
-    deadline: float,
-) -> dict[str, object]:
-    """Plan all models for a retention of 0.9 from their solo readings, and run that.
-
-    Every shared GPU of a light and of a heavy plan is measured with the other models
-    loaded but idle; then the densest of them with nothing else on the GPU.
-
-    Returns:
-        The placements, and what the densest GPU's models took of its memory.
-    """
-    sets = measured_sets(recorder.measurements, labels=("alone", "fit"))
-    factor, error = fit_contention_factor(sets)
-    print(f"contention factor {factor:g}, fitted error {error:.3f}", flush=True)
-    profiles = solo_profiles(recorder.measurements, factor, len(sets), sharing)
-    densest: tuple[Member, ...] = ()
-    notes: dict[str, object] = {"contention_factor": factor, "fitted_error": error}
-    for position, label in enumerate(("plan light", "plan heavy")):
-        placement = place(
-            profiles,
-            # Retention decides: these models take a twentieth of the GPU's memory.
-            headroom={"gpu_utilization": 100.0},
-            load_point={name: own[position] for name, own in points.items()},
-            min_retention=MIN_RETENTION,
-            sharing=sharing,
-            time_limit_s=5.0,
-        )
-        print(f"{label}: {placement.num_gpus} GPUs, {placement.status}", flush=True)
-        notes[label] = json.loads(placement.model_dump_json(exclude={"profiles"}))
-        for gpu in placement.gpus:
-            members = tuple((one.model_name, one.load_point) for one in gpu.assignments)
-            if len(members) < 2 or time.monotonic() + SECONDS_PER_SET > deadline:
-                continue
-            recorder.measure(label, members)
-            if len(members) > len(densest):
-                densest = members
-    if not densest:
-        return notes
-    kept = {name for name, _ in densest}
-    for name in set(points) - kept:
-        server.unload(name)
-    settled = wait_until_settled(recorder.device.memory_used_bytes, quiet_s=1.5)
-    notes["densest"] = [(name, str(point)) for name, point in densest]
-    notes["densest_bytes"] = settled.memory_used_bytes
-    for _ in range(2):
-        recorder.measure("densest", densest)
-    for member in densest:
-        recorder.measure("densest alone", (member,))
-    return notes
-
-
-def solo_profiles(
-    measurements: Sequence[CoLocation],
-    factor: float,
-    num_sets: int,
-    sharing: SharingMode,
-) -> ProfileSet:
-    """Return the solo readings as profiles that place() can plan with."""
-    readings: dict[tuple[str, str], list[CoLocation]] = {}
-    for one in measurements:
-        if one.label == "alone":
-            readings.setdefault(one.models[0].key, []).append(one)
-    records = tuple(
-        ProfileRecord.with_reason(
-            "not kept by this benchmark",
-            model_name=found[0].models[0].model_name,
-            load_point=found[0].models[0].load_point,
-            gpu_type=found[0].gpu_type,
-            environment=found[0].environment,
-            throughput_infer_per_sec=fmean(
-                one.models[0].throughput_infer_per_sec or 0.0 for one in found
-            ),
-            gpu_utilization_percent=max(
-                one.gpu_utilization_percent or 0.0 for one in found
-            ),
-            gpu_utilization_mean_percent=fmean(
-                one.gpu_utilization_mean_percent or 0.0 for one in found
-            ),
-            sm_utilization_percent=_mean_or_none(
-                [one.sm_utilization_percent for one in found]
-            ),
-            num_model_instances=found[0].models[0].num_model_instances,
-        )
-        for found in readings.values()
-    )
-    environment = measurements[0].environment
-    calibration = Calibration(
-        gpu_type_name=measurements[0].gpu_type.name,
-        sharing_mode=sharing,
-        contention_factor=factor,
-        num_sets=num_sets,
-        environment=environment,
-    )
-    return ProfileSet(records=records, calibrations=(calibration,))
-
-
-def _mean_or_none(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if len(known) == len(values) else None
-
-
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -369,11 +268,12 @@ def main() -> None:
     parser.add_argument("--server-python", type=Path, default=None)
     parser.add_argument("--without", nargs="*", default=[], help="models to leave out")
     parser.add_argument("--num-sets", type=int, default=62)
-    parser.add_argument("--budget-s", type=float, default=500.0)
-    parser.add_argument("--verify-s", type=float, default=85.0)
+    parser.add_argument("--budget-s", type=float, default=300.0)
     parser.add_argument("--seed", type=int, default=6)
     arguments = parser.parse_args()
     if arguments.figure:
+        from benchmarks.colocation_figure import draw
+
         draw(judge(read_measurements(arguments.results)), arguments.figure)
     elif arguments.report:
         print(json.dumps(judge(read_measurements(arguments.results)).to_json()))

@@ -79,7 +79,9 @@ ZOO = (
     ZooModel("classification_chest", "densenet121", _IMAGE, precision="float16"),
     ZooModel("classification_malaria", "efficientnet_b0", _IMAGE, precision="float16"),
     ZooModel("classification_resnet50", "resnet50", _IMAGE, precision="float16"),
-    ZooModel("classification_convnext", "convnext_base", _IMAGE, batch_sizes=(1, 4, 16)),
+    ZooModel(
+        "classification_convnext", "convnext_base", _IMAGE, batch_sizes=(1, 4, 16)
+    ),
     ZooModel("classification_swin", "swin_t", _IMAGE, precision="float16"),
     ZooModel("classification_vit", "vit_b_16", _IMAGE, precision="float16"),
     ZooModel(
