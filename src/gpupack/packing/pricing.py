@@ -2,10 +2,12 @@
 
     maximize Σ π_i x_i   subject to   Σ_i s_id x_i ≤ C_d,  0 ≤ x_i ≤ u_i integer
 
-Depth-first branch and bound over the item types by falling efficiency
-π_i / μ·s_i. A node is cut by the fractional knapsack over the single surrogate
-constraint Σ (μ·s_i) x_i ≤ μ·C, restricted to items that still fit; the
-multipliers μ are chosen to make the bound at the root small.
+Depth-first branch and bound. The item types that take more than half a bin
+in some dimension come first, since it is they that make the linear relaxation
+weak; then the others; both by falling efficiency π_i / μ·s_i. A node is cut by the
+fractional knapsack over the single surrogate constraint Σ (μ·s_i) x_i ≤ μ·C,
+restricted to items that still fit. The multipliers μ are the dual prices of the
+linear relaxation: at the root, and again each time the big ones are decided.
 
 References:
     Glover, "Surrogate constraint duality in mathematical programming",
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.kernels import pricing as kernels
+from gpupack.packing.kernels.bin_relaxation import relaxation_multipliers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +40,10 @@ MAX_GRID = 4096
 """Parts into which a capacity is divided for the single-constraint bounds."""
 MAX_ENTRIES = 2_000_000
 """Of the tables of those bounds: 16 MB."""
+BIG = 1 / 2
+"""Share of a bin, in some dimension, above which a type is decided on first."""
+MANY = np.iinfo(np.int64).max
+NO_TABLES = (np.zeros(0, dtype=np.int64), np.zeros((0, 0, 0)))
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,19 @@ class PricingResult:
     upper_bound: float
 
 
+@dataclass(frozen=True)
+class _Setting:
+    """What every search at the same duals shares, types in its order."""
+
+    order: NDArray[np.int64]
+    num_big: int
+    sizes: NDArray[np.int64]
+    duals: NDArray[np.float64]
+    supply: NDArray[np.int64]
+    shares: NDArray[np.float64]
+    multipliers: NDArray[np.float64]
+
+
 class Pricer:
     """Prices fillings of one bin of a fixed size.
 
@@ -65,11 +85,14 @@ class Pricer:
     def __init__(self, sizes: NDArray[np.int64], capacities: NDArray[np.int64]) -> None:
         self.sizes = np.ascontiguousarray(sizes)
         self.capacities = capacities
-        self._relative = sizes / capacities
-        self._multipliers = np.full(len(capacities), 1.0 / len(capacities))
-        self._tuned_key = b""
-        self._tables_key = b""
-        self._tables_of_key = (np.zeros(0, dtype=np.int64), np.zeros((0, 0, 0)))
+        self._shares = np.ascontiguousarray((sizes / capacities).T)
+        self._is_big: NDArray[np.bool_] = self._shares.max(axis=0) > BIG
+        fits = np.where(sizes > 0, capacities // np.maximum(sizes, 1), MANY)
+        self._copies_per_bin: NDArray[np.int64] = fits.min(axis=1)
+        self._key: tuple[bytes, bytes, bool] | None = None
+        self._setting_of_key: _Setting | None = None
+        self._tables_of: _Setting | None = None
+        self._tables_of_it = NO_TABLES
 
     def price(
         self,
@@ -89,26 +112,21 @@ class Pricer:
             node_limit: Search nodes before the search is cut.
             patience: Search nodes before any filling above the threshold will do.
         """
-        order, weights = self._efficiency_order(duals, supply)
-        counts = np.zeros((MAX_RECORDED, len(order)), dtype=np.int64)
-        recorded, best, is_complete = kernels.search(
-            self.sizes[order],
-            self.capacities,
-            duals[order],
-            weights[order],
-            float(self._multipliers.sum()),
-            supply[order],
+        setting = self._setting(duals, supply, with_worthless=False)
+        counts = np.zeros((MAX_RECORDED, len(setting.order)), dtype=np.int64)
+        recorded, best, is_complete = self._search(
+            setting,
             threshold,
             node_limit,
             node_limit if patience is None else patience,
-            *self._tables(order, duals, weights, supply),
+            False,
             counts,
         )
         upper_bound = np.inf
         if is_complete:
             upper_bound = max(best, threshold) + VALUE_TOLERANCE
         patterns = [
-            _to_pattern(order, counts[at % MAX_RECORDED])
+            _to_pattern(setting.order, counts[at % MAX_RECORDED])
             for at in range(max(0, recorded - MAX_RECORDED), recorded)
         ]
         return PricingResult(patterns, best, upper_bound)
@@ -127,25 +145,23 @@ class Pricer:
         Each takes its items out of the supply of the next; a cut search is
         good enough here, without the tables unless it is to be ``thorough``.
         """
-        order, weights = self._efficiency_order(duals, supply)
-        bounds = (np.zeros(0, dtype=np.int64), np.zeros((0, 0, 0)))
-        if thorough:
-            bounds = self._tables(order, duals, weights, supply)
+        setting = self._setting(duals, supply, with_worthless=False)
         most = MAX_THOROUGH if thorough else 2 * MAX_RECORDED
-        counts = np.zeros((most, len(order)), dtype=np.int64)
+        counts = np.zeros((most, len(setting.order)), dtype=np.int64)
         found = kernels.search_disjoint(
-            self.sizes[order],
+            setting.sizes,
             self.capacities,
-            duals[order],
-            weights[order],
-            float(self._multipliers.sum()),
-            supply[order],
+            setting.duals,
+            supply[setting.order],
+            setting.shares,
+            setting.multipliers,
+            setting.num_big,
             threshold,
             node_limit,
-            *bounds,
+            *(self._tables(setting) if thorough else NO_TABLES),
             counts,
         )
-        return [_to_pattern(order, counts[at]) for at in range(found)]
+        return [_to_pattern(setting.order, counts[at]) for at in range(found)]
 
     def enumerate_maximal(
         self,
@@ -160,78 +176,97 @@ class Pricer:
 
         None if there are more than ``max_patterns`` or the search was cut.
         """
-        self._tune(duals, supply)
-        weights = self._relative @ self._multipliers
-        order = _by_efficiency(duals, weights, np.flatnonzero(supply > 0))
-        counts = np.zeros((max_patterns, len(order)), dtype=np.int16)
-        found = kernels.enumerate_maximal(
-            self.sizes[order],
+        setting = self._setting(duals, supply, with_worthless=True)
+        counts = np.zeros((max_patterns, len(setting.order)), dtype=np.int64)
+        found, _, is_complete = self._search(
+            setting, threshold, node_limit, node_limit, True, counts
+        )
+        if not is_complete:
+            return None
+        return [_to_pattern(setting.order, counts[at]) for at in range(found)]
+
+    def _search(
+        self,
+        setting: _Setting,
+        threshold: float,
+        node_limit: int,
+        patience: int,
+        list_all: bool,
+        out: NDArray[np.int64],
+    ) -> tuple[int, float, bool]:
+        found: tuple[int, float, bool] = kernels.search(
+            setting.sizes,
             self.capacities,
-            duals[order],
-            weights[order],
-            float(self._multipliers.sum()),
-            supply[order],
+            setting.duals,
+            setting.supply,
+            setting.shares,
+            setting.multipliers,
+            setting.num_big,
             threshold,
             node_limit,
-            *self._tables(order, duals, weights, supply),
-            counts,
+            patience,
+            *self._tables(setting),
+            list_all,
+            out,
         )
-        if found < 0:
-            return None
-        return [_to_pattern(order, counts[at]) for at in range(found)]
+        return found
+
+    def _setting(
+        self,
+        duals: NDArray[np.float64],
+        supply: NDArray[np.int64],
+        *,
+        with_worthless: bool,
+    ) -> _Setting:
+        """Return the types in the order of the search and the surrogate constraint."""
+        key = (duals.tobytes(), supply.tobytes(), with_worthless)
+        if key == self._key and self._setting_of_key is not None:
+            return self._setting_of_key
+        limits = np.minimum(supply, self._copies_per_bin)
+        multipliers = relaxation_multipliers(
+            self._shares, duals, limits, np.ones(len(self.capacities))
+        )
+        if multipliers.sum() <= 0:
+            multipliers[:] = 1.0
+        multipliers /= multipliers.sum()
+        surrogate = multipliers @ self._shares
+        is_wanted = limits > 0
+        if not with_worthless:
+            is_wanted &= duals > 1e-9
+        efficiency = duals / np.maximum(surrogate, 1e-12)
+        order = np.lexsort((-efficiency, ~self._is_big))
+        order = order[is_wanted[order]]
+        setting = _Setting(
+            order=order,
+            num_big=int(self._is_big[order].sum()),
+            sizes=self.sizes[order],
+            duals=duals[order],
+            supply=limits[order],
+            shares=np.vstack([self._shares, surrogate])[:, order],
+            multipliers=multipliers,
+        )
+        self._key, self._setting_of_key = key, setting
+        return setting
 
     def _tables(
-        self,
-        order: NDArray[np.int64],
-        duals: NDArray[np.float64],
-        weights: NDArray[np.float64],
-        supply: NDArray[np.int64],
+        self, setting: _Setting
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return bounds by every constraint alone, for the search to look up.
 
         A capacity that is small enough is its own grid: nothing is rounded.
         """
-        key = duals.tobytes() + order.tobytes() + weights.tobytes() + supply.tobytes()
-        if key == self._tables_key:
-            return self._tables_of_key
-        num_constraints = len(self.capacities) + 1
-        finest = MAX_ENTRIES // (num_constraints * (len(order) + 1))
+        if setting is self._tables_of:
+            return self._tables_of_it
+        num_constraints, num_items = setting.shares.shape
+        finest = MAX_ENTRIES // (num_constraints * (num_items + 1))
         finest = max(16, min(MAX_GRID, finest))
         grids = np.minimum(np.append(self.capacities, finest), finest)
-        tables = np.empty((num_constraints, len(order) + 1, int(grids.max()) + 1))
+        tables = np.empty((num_constraints, num_items + 1, int(grids.max()) + 1))
         kernels.knapsack_tables(
-            self.sizes[order],
-            self.capacities,
-            duals[order],
-            weights[order],
-            float(self._multipliers.sum()),
-            supply[order],
-            grids,
-            tables,
+            setting.shares, setting.duals, setting.supply, grids, tables
         )
-        self._tables_key, self._tables_of_key = key, (grids, tables)
+        self._tables_of, self._tables_of_it = setting, (grids, tables)
         return grids, tables
-
-    def _efficiency_order(
-        self, duals: NDArray[np.float64], supply: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        self._tune(duals, supply)
-        weights = self._relative @ self._multipliers
-        order = _by_efficiency(
-            duals, weights, np.flatnonzero((duals > 1e-9) & (supply > 0))
-        )
-        return order, weights
-
-    def _tune(self, duals: NDArray[np.float64], supply: NDArray[np.int64]) -> None:
-        """Lower the Lagrangian bound at the root by changing the multipliers."""
-        key = duals.tobytes() + supply.tobytes()
-        if key == self._tuned_key:
-            return
-        self._tuned_key = key
-        scale = float(duals.max(initial=0.0)) or 1.0
-        self._multipliers = kernels.tune_multipliers(
-            self._relative, duals / scale, supply, self._multipliers
-        )
 
 
 def farley_bound(
@@ -255,15 +290,6 @@ def round_to_grid(duals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the duals rounded down to multiples of 1/GRID."""
     rounded: NDArray[np.float64] = np.floor(np.maximum(duals, 0.0) * GRID) / GRID
     return rounded
-
-
-def _by_efficiency(
-    duals: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    candidates: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    efficiency = duals[candidates] / np.maximum(weights[candidates], 1e-12)
-    return candidates[np.argsort(-efficiency, kind="stable")]
 
 
 def _to_pattern(order: NDArray[np.int64], counts: NDArray[np.int64]) -> Pattern:

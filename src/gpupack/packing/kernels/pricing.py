@@ -2,49 +2,8 @@
 
 import numpy as np
 
+from gpupack.packing.kernels.bin_relaxation import relaxation_multipliers
 from gpupack.packing.kernels.compile import kernel
-
-
-@kernel
-def tune_multipliers(relative, duals, supply, multipliers):
-    """Return multipliers with a small Lagrangian bound, by coordinate search."""
-    # The bound Σ_d μ_d + Σ_i u_i max(0, π_i − μ·s_i) is convex and piecewise
-    # linear in μ, and at least the surrogate bound.
-    num_types, num_dimensions = relative.shape
-    best = multipliers.copy()
-    lowest = np.inf
-    step = 0.5
-    for sweep in range(12):
-        improved = False
-        # The first sweep only values the starting point.
-        for move in range(2 * num_dimensions if sweep > 0 else 1):
-            trial = best.copy()
-            if sweep > 0:
-                dimension = move // 2
-                if move % 2 == 0:
-                    trial[dimension] = trial[dimension] * (1.0 + step) + 0.02 * step
-                else:
-                    trial[dimension] = max(
-                        0.0, trial[dimension] * (1.0 - step) - 0.005 * step
-                    )
-            value = trial.sum()
-            for item in range(num_types):
-                if supply[item] <= 0:
-                    continue
-                weight = 0.0
-                for dimension in range(num_dimensions):
-                    weight += trial[dimension] * relative[item, dimension]
-                if duals[item] > weight:
-                    value += supply[item] * (duals[item] - weight)
-            if value < lowest - 1e-12:
-                lowest = value
-                best = trial
-                improved = True
-        if not improved or sweep > 0:
-            step *= 0.6
-    if best.sum() <= 0:
-        best[:] = 1.0 / num_dimensions
-    return best
 
 
 @kernel
@@ -70,17 +29,17 @@ def _copies(sizes, item, free, limit):
 
 
 @kernel
-def _exceeds(sizes, duals, weights, supply, start, free, room, needed):
-    # Whether the fractional knapsack over items from ``start`` is worth more
-    # than ``needed``.
+def _exceeds(sizes, duals, weights, limits, order, start, free, room, needed):
+    # Whether the fractional knapsack over items from ``start``, by falling
+    # efficiency, is worth more than ``needed``.
     value = 0.0
-    for item in range(start, len(duals)):
-        if supply[item] == 0 or not _fits(sizes, item, free):
+    for item in order:
+        if item < start or limits[item] == 0 or not _fits(sizes, item, free):
             continue
-        weight = weights[item] * supply[item]
+        weight = weights[item] * limits[item]
         if weight <= room:
             room -= weight
-            value += duals[item] * supply[item]
+            value += duals[item] * limits[item]
         else:
             value += duals[item] * room / weights[item]
             return value > needed
@@ -90,25 +49,19 @@ def _exceeds(sizes, duals, weights, supply, start, free, room, needed):
 
 
 @kernel
-def knapsack_tables(
-    sizes, capacities, duals, weights, total_room, supply, grids, tables
-):
+def knapsack_tables(shares, duals, supply, grids, tables):
     """Fill ``tables`` with single-constraint bounds.
 
     Entry [c, k, r] is the most that items from k on can be worth within r of the
-    ``grids[c]`` parts of constraint c: each dimension alone, and the surrogate
-    last. Sizes are rounded down to the grid, so the entries are upper bounds.
+    ``grids[c]`` parts of constraint c. Shares are rounded down to the grid, so the
+    entries are upper bounds.
     """
-    num_constraints = len(grids)
-    num_items = len(duals)
+    num_constraints, num_items = shares.shape
     tables[:, num_items, :] = 0.0
     for constraint in range(num_constraints):
         grid = grids[constraint]
         for item in range(num_items - 1, -1, -1):
-            if constraint < num_constraints - 1:
-                share = sizes[item, constraint] / capacities[constraint]
-            else:
-                share = weights[item] / total_room
+            share = shares[constraint, item]
             weight = int(np.floor(share * grid + 1e-9))
             # An exact size that is a whole number of cells may round either way.
             if weight / grid > share + 1e-12:
@@ -129,18 +82,28 @@ def knapsack_tables(
 
 
 @kernel
-def _within_tables(tables, grids, capacities, total_room, at, free, room, needed):
+def _within_tables(tables, grids, at, rooms, needed):
     # Whether every single-constraint bound leaves more than ``needed``.
-    num_constraints = len(grids)
-    for constraint in range(num_constraints):
-        if constraint < num_constraints - 1:
-            share = free[constraint] / capacities[constraint]
-        else:
-            share = room / total_room
-        cell = min(grids[constraint], int(share * grids[constraint] + 1e-6))
+    for constraint in range(len(grids)):
+        grid = grids[constraint]
+        cell = min(grid, int(rooms[constraint] * grid + 1e-6))
         if tables[constraint, at, cell] <= needed:
             return False
     return True
+
+
+@kernel
+def _surrogate(shares, multipliers, duals, weights):
+    # Set the weights in the surrogate constraint; return items by efficiency.
+    num_items = len(duals)
+    efficiency = np.empty(num_items)
+    for item in range(num_items):
+        weight = 0.0
+        for dimension in range(len(multipliers)):
+            weight += multipliers[dimension] * shares[dimension, item]
+        weights[item] = weight
+        efficiency[item] = -duals[item] / max(weight, 1e-12)
+    return np.argsort(efficiency)
 
 
 @kernel
@@ -148,55 +111,118 @@ def search(
     sizes,
     capacities,
     duals,
-    weights,
-    total_room,
     supply,
+    shares,
+    multipliers,
+    num_big,
     threshold,
     node_limit,
     patience,
     grids,
     tables,
+    list_all,
     out,
 ):
-    """Find the most valuable filling; return (recorded, value, complete)."""
+    """Search the fillings depth first; return (recorded, value, complete).
+
+    Args:
+        sizes: Of the types with a value, the big ones first.
+        capacities: Of the bin.
+        duals: Value of one copy.
+        supply: Copies that a filling may have.
+        shares: Part of each constraint that one copy takes: every dimension's,
+            and last that of the surrogate constraint.
+        multipliers: Of the surrogate constraint, adding up to 1.
+        num_big: How many types are big: first it is decided which of them are in,
+            then the surrogate is tuned to the room that they leave.
+        threshold: Only fillings worth more are of interest.
+        node_limit: Nodes before the search is cut.
+        patience: Nodes before any filling above the threshold will do.
+        grids: Of the tables, empty to do without.
+        tables: See ``knapsack_tables``.
+        list_all: Record every maximal filling above the threshold, not each one
+            that is better than those before.
+        out: Takes the fillings; the search for the best goes round in it, the
+            search for all is cut when it is full.
+    """
     num_items, num_dimensions = sizes.shape
     free = capacities.copy()
-    room = total_room
+    rooms = np.ones(num_dimensions + 1)
     counts = np.zeros(num_items, dtype=np.int64)
+    root_weights = shares[num_dimensions]
+    weights = np.empty(num_items)
+    root_order = _surrogate(shares, multipliers, duals, weights)
+    order, limits, prices = root_order, supply.copy(), multipliers
+    is_tuned = num_big == 0
     best, value = threshold, 0.0
     recorded, nodes, at = 0, 0, 0
     while True:
         nodes += 1
-        if nodes > node_limit or (recorded > 0 and nodes > patience):
+        if nodes > node_limit or (recorded > 0 and nodes > patience and not list_all):
             return recorded, best, False
-        needed = best + 1e-9 - value
-        go_on = at < num_items
-        if go_on and len(grids) > 0:
-            go_on = _within_tables(
-                tables, grids, capacities, total_room, at, free, room, needed
-            )
-        if go_on:
-            go_on = _exceeds(
-                sizes, duals, weights, supply, at, free, room + 1e-9, needed
-            )
-        if go_on:
-            # Take as many as fit of the next item that fits at all.
-            while at < num_items:
-                copies = _copies(sizes, at, free, supply[at])
-                if copies > 0:
-                    counts[at] = copies
-                    for dimension in range(num_dimensions):
-                        free[dimension] -= copies * sizes[at, dimension]
-                    room -= copies * weights[at]
-                    value += copies * duals[at]
+        if at < num_items:
+            needed = best - value + (-1e-9 if list_all else 1e-9)
+            rooms[num_dimensions] = 0.0
+            for dimension in range(num_dimensions):
+                rooms[dimension] = free[dimension] / capacities[dimension]
+                rooms[num_dimensions] += multipliers[dimension] * rooms[dimension]
+            go_on = needed < 0 or _within_tables(tables, grids, at, rooms, needed)
+            if go_on and at < num_big:
+                room = rooms[num_dimensions] + 1e-9
+                go_on = needed < 0 or _exceeds(
+                    sizes,
+                    duals,
+                    root_weights,
+                    supply,
+                    root_order,
+                    at,
+                    free,
+                    room,
+                    needed,
+                )
+            elif go_on:
+                if not is_tuned:
+                    for item in range(num_items):
+                        limits[item] = 0
+                        if item >= num_big:
+                            limits[item] = _copies(sizes, item, free, supply[item])
+                    prices = relaxation_multipliers(
+                        shares, duals, limits, rooms[:num_dimensions]
+                    )
+                    order = _surrogate(shares, prices, duals, weights)
+                    is_tuned = True
+                room = 1e-9
+                for dimension in range(num_dimensions):
+                    room += prices[dimension] * rooms[dimension]
+                go_on = needed < 0 or _exceeds(
+                    sizes, duals, weights, limits, order, at, free, room, needed
+                )
+            if go_on:
+                # Take as many as fit of the next item that fits at all.
+                while at < num_items:
+                    copies = _copies(sizes, at, free, supply[at])
+                    if copies > 0:
+                        counts[at] = copies
+                        for dimension in range(num_dimensions):
+                            free[dimension] -= copies * sizes[at, dimension]
+                        value += copies * duals[at]
+                        is_tuned = is_tuned and at >= num_big
+                        at += 1
+                        break
                     at += 1
-                    break
-                at += 1
-            if value > best + 1e-9:
-                best = value
-                out[recorded % len(out), :] = counts
-                recorded += 1
-            continue
+                if not list_all and value > best + 1e-9:
+                    best = value
+                    out[recorded % len(out), :] = counts
+                    recorded += 1
+                continue
+        elif (
+            list_all and value >= threshold and _is_maximal(sizes, supply, counts, free)
+        ):
+            if recorded == len(out):
+                return recorded, best, False
+            for item in range(num_items):
+                out[recorded, item] = counts[item]
+            recorded += 1
         at -= 1
         while at >= 0 and counts[at] == 0:
             at -= 1
@@ -205,9 +231,17 @@ def search(
         counts[at] -= 1
         for dimension in range(num_dimensions):
             free[dimension] += sizes[at, dimension]
-        room += weights[at]
         value -= duals[at]
+        is_tuned = is_tuned and at >= num_big
         at += 1
+
+
+@kernel
+def _is_maximal(sizes, supply, counts, free):
+    for item in range(len(counts)):
+        if counts[item] < supply[item] and _fits(sizes, item, free):
+            return False
+    return True
 
 
 @kernel
@@ -215,116 +249,55 @@ def search_disjoint(
     sizes,
     capacities,
     duals,
-    weights,
-    total_room,
     supply,
+    shares,
+    multipliers,
+    num_big,
     threshold,
     node_limit,
     grids,
     tables,
     out,
 ):
-    """Find fillings one after the other, each from what is left."""
+    """Find fillings one after the other, each from what is left; return how many.
+
+    ``supply`` is that of all fillings together. The other arguments are those of
+    ``search``.
+    """
+    num_items = len(duals)
     left = supply.copy()
-    one = np.zeros((1, len(duals)), dtype=np.int64)
+    one = np.zeros((1, num_items), dtype=np.int64)
+    limits = np.empty(num_items, dtype=np.int64)
     found = 0
     while found < len(out):
+        for item in range(num_items):
+            limits[item] = _copies(sizes, item, capacities, left[item])
         # Tables for the whole supply still bound what a part of it can give.
         recorded, _, _ = search(
             sizes,
             capacities,
             duals,
-            weights,
-            total_room,
-            left,
+            limits,
+            shares,
+            multipliers,
+            num_big,
             threshold,
             node_limit,
             node_limit,
             grids,
             tables,
+            False,
             one,
         )
         if recorded == 0:
             break
         # Take the filling as often as the supply allows; one column is enough.
         repeats = 1 << 62
-        for item in range(len(duals)):
+        for item in range(num_items):
             if one[0, item] > 0:
                 repeats = min(repeats, left[item] // one[0, item])
-        for item in range(len(duals)):
+        for item in range(num_items):
             left[item] -= repeats * one[0, item]
         out[found, :] = one[0]
         found += 1
     return found
-
-
-@kernel
-def enumerate_maximal(
-    sizes,
-    capacities,
-    duals,
-    weights,
-    total_room,
-    supply,
-    threshold,
-    node_limit,
-    grids,
-    tables,
-    out,
-):
-    """List the maximal fillings above the threshold; -1 if too many."""
-    num_items, num_dimensions = sizes.shape
-    free = capacities.copy()
-    room = total_room
-    counts = np.zeros(num_items, dtype=np.int64)
-    value = 0.0
-    found, nodes, at = 0, 0, 0
-    while True:
-        nodes += 1
-        if nodes > node_limit:
-            return -1
-        if at < num_items:
-            needed = threshold - value
-            if needed <= 0 or (
-                _within_tables(
-                    tables, grids, capacities, total_room, at, free, room, needed - 1e-9
-                )
-                and _exceeds(
-                    sizes, duals, weights, supply, at, free, room + 1e-9, needed - 1e-9
-                )
-            ):
-                while at < num_items:
-                    copies = _copies(sizes, at, free, supply[at])
-                    if copies > 0:
-                        counts[at] = copies
-                        for dimension in range(num_dimensions):
-                            free[dimension] -= copies * sizes[at, dimension]
-                        room -= copies * weights[at]
-                        value += copies * duals[at]
-                        at += 1
-                        break
-                    at += 1
-                continue
-        elif value >= threshold:
-            maximal = True
-            for item in range(num_items):
-                if counts[item] < supply[item] and _fits(sizes, item, free):
-                    maximal = False
-                    break
-            if maximal:
-                if found == len(out):
-                    return -1
-                for item in range(num_items):
-                    out[found, item] = counts[item]
-                found += 1
-        at -= 1
-        while at >= 0 and counts[at] == 0:
-            at -= 1
-        if at < 0:
-            return found
-        counts[at] -= 1
-        for dimension in range(num_dimensions):
-            free[dimension] += sizes[at, dimension]
-        room += weights[at]
-        value -= duals[at]
-        at += 1

@@ -1,0 +1,66 @@
+"""Pricing against other solvers, where trying everything would take too long."""
+
+import numpy as np
+import pytest
+from ortools.linear_solver import pywraplp
+from ortools.sat.python import cp_model
+
+from gpupack.packing.kernels.bin_relaxation import relaxation_multipliers
+from gpupack.packing.pricing import GRID, Pricer, round_to_grid
+
+
+def many_copies_pricing(seed):
+    """Sixty types, up to 25 copies per bin, worth about what they take."""
+    rng = np.random.default_rng(seed)
+    capacities = np.array([800, 800, 14745])
+    use = np.clip(rng.lognormal(4.9, 0.8, 60), 32, 780)
+    memory = np.clip(rng.lognormal(7.6, 0.8, 60), 600, 13000)
+    sizes = np.column_stack([use, use * rng.uniform(0.6, 1.0, 60), memory])
+    sizes = sizes.astype(np.int64)
+    shares = sizes / capacities
+    duals = (0.6 * shares[:, 0] + 0.4 * shares[:, 2]) * rng.uniform(0.7, 1.0, 60)
+    # A type that fits beside no other is worth a bin of its own, as in duals of a
+    # linear program: this is what makes the plain relaxation weak.
+    duals[shares.max(axis=1) > 0.8] = 1.0
+    copies = (capacities // np.maximum(sizes, 1)).min(axis=1)
+    return sizes, capacities, round_to_grid(duals), copies
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pricing_of_many_copies_ends_with_the_value_that_cp_sat_finds(seed):
+    sizes, capacities, duals, copies = many_copies_pricing(seed)
+    model = cp_model.CpModel()
+    counts = [model.new_int_var(0, int(most), "") for most in copies]
+    for row, capacity in zip(sizes.T, capacities, strict=True):
+        model.add(cp_model.LinearExpr.weighted_sum(counts, row.tolist()) <= capacity)
+    values = [int(dual * GRID) for dual in duals]
+    model.maximize(cp_model.LinearExpr.weighted_sum(counts, values))
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    assert solver.status_name(solver.solve(model)) == "OPTIMAL"
+
+    result = Pricer(sizes, capacities).price(
+        duals, np.full(60, 1000), threshold=0.0, node_limit=5_000_000
+    )
+
+    assert result.best_value == pytest.approx(solver.objective_value / GRID)
+    assert result.best_value <= result.upper_bound < np.inf
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_relaxation_prices_prove_the_optimum_of_the_linear_program(seed):
+    sizes, capacities, duals, copies = many_copies_pricing(seed)
+    shares = np.ascontiguousarray((sizes / capacities).T)
+    glop = pywraplp.Solver.CreateSolver("GLOP")
+    counts = [glop.NumVar(0, int(most), "") for most in copies]
+    for row in shares:
+        glop.Add(sum(x * count for x, count in zip(row, counts, strict=True)) <= 1)
+    glop.Maximize(sum(x * count for x, count in zip(duals, counts, strict=True)))
+    assert glop.Solve() == glop.OPTIMAL
+
+    prices = relaxation_multipliers(shares, duals, copies, np.ones(3))
+
+    # By weak duality this is never below the optimum, whatever the prices are.
+    proved = prices.sum() + (copies * np.maximum(duals - prices @ shares, 0)).sum()
+    assert (prices >= 0).all()
+    assert proved == pytest.approx(glop.Objective().Value())
