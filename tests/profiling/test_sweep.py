@@ -340,6 +340,26 @@ def test_a_running_server_with_a_model_loaded_is_refused(
             profile("second", server=server.url, options=QUICK)
 
 
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_model_that_cannot_load_does_not_block_later_runs_on_that_server(
+    repository: Path, protocol: str
+) -> None:
+    with EmbeddedServer(repository) as server:
+        options = {
+            "server": server.url if protocol == "http" else server.grpc_url,
+            "batch_sizes": [1],
+            "concurrency": [1],
+            "options": QUICK,
+        }
+        failed = profile(["refuser"], **options)
+        profiles = profile(["sleeper"], **options)
+
+    assert "no weights here" in failed.failures[0].message
+    # The server was reached: the address is not to blame.
+    assert "is the server running there" not in failed.failures[0].message
+    assert points(profiles) == ["sleeper 1x1"]
+
+
 def test_a_running_server_is_profiled_by_url_and_left_running(
     repository: Path,
 ) -> None:

@@ -20,6 +20,7 @@ READY_TIMEOUT_S = 5.0
 LOAD_TIMEOUT_S = 120.0
 UNLOAD_TIMEOUT_S = 30.0
 _READY = "READY"
+_LOADING = "LOADING"
 _UNLOADING = "UNLOADING"
 
 
@@ -92,29 +93,46 @@ class TritonServer:
             client.close()
 
     def check_ready(self, *, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Return once the server answers and is ready.
+        """Return once the server is up, and neither loads nor unloads a model.
+
+        Triton calls itself ready only if every model is: one that failed to load
+        would keep all others from being measured.
 
         Raises:
-            ServerError: Nobody answers, TLS does not match, or it is not ready in time.
+            ServerError: Nobody answers, it is no Triton, TLS does not match, or it is
+                not up in time.
         """
+        self.version()
         deadline = time.monotonic() + timeout_s
-        while not self._call(
-            "answer whether it is ready",
-            CALL_TIMEOUT_S,
-            lambda client, options: client.is_server_ready(**options),
-        ):
-            # A server that is unloading a model is not ready for a second.
+        while True:
+            if not self._call(
+                "say whether it is up",
+                CALL_TIMEOUT_S,
+                lambda client, options: client.is_server_live(**options),
+            ):
+                reason = "it is still starting, or ending; see its log"
+            else:
+                busy = [
+                    f"{model.name} ({model.state})"
+                    for model in self.repository()
+                    if model.state in (_LOADING, _UNLOADING)
+                ]
+                if not busy:
+                    return
+                reason = f"it has models on their way: {', '.join(busy)}"
             if time.monotonic() > deadline:
-                raise ServerError(
-                    f"the server at {self.url} is not ready: it is still starting, or "
-                    "a model it must load failed; see its log"
-                )
+                raise ServerError(f"the server at {self.url} is not ready: {reason}")
             time.sleep(0.05)
 
     def version(self) -> tuple[str, str]:
         """Return the server's name and version."""
         metadata = self._json("describe itself", "get_server_metadata")
-        return str(metadata.get("name", "triton")), str(metadata.get("version", ""))
+        if not isinstance(metadata, dict) or "name" not in metadata:
+            raise ServerError(
+                f"{self.url} did not describe itself: there is no Triton at this "
+                "address"
+            )
+        return str(metadata["name"]), str(metadata.get("version", ""))
 
     def repository(self) -> tuple[RepositoryModel, ...]:
         """Return the models in the server's repository, sorted by name."""
