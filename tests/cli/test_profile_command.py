@@ -13,6 +13,7 @@ from gpupack.cli.live_demo import run_live_demo
 from gpupack.errors import ServerUnavailableError
 from gpupack.profiling.installation import install_server
 from gpupack.store import read_placement
+from tests.profiling.peers import grpc_server
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -75,6 +76,15 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(
 
     assert done.returncode == 2, done.stderr
     assert told in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_the_port_of_another_protocol_is_bad_input_too() -> None:
+    with grpc_server() as port:
+        done = run("profile", f"--url=http://localhost:{port}")
+
+    assert done.returncode == 2, done.stderr
+    assert f"give grpc://localhost:{port}" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,3 +37,18 @@ def triton(
     log_path = tmp_path_factory.mktemp("log") / "tritonserver.log"
     with EmbeddedServer(repository, log_path=log_path) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a certificate for localhost that nobody vouches for, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, path = folder / "key.pem", folder / "certificate.pem"
+    options = f"-x509 -newkey rsa:2048 -nodes -days 2 -keyout {key} -out {path}"
+    name = "-subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run(
+        ["openssl", "req", *options.split(), *name.split()],
+        check=True,
+        capture_output=True,
+    )
+    return path, key

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -49,20 +48,6 @@ def pump(source: socket.socket, target: socket.socket) -> None:
             target.sendall(data)
     with suppress(OSError):
         target.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, path = folder / "key.pem", folder / "certificate.pem"
-    options = f"-x509 -newkey rsa:2048 -nodes -days 2 -keyout {key} -out {path}"
-    name = "-subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    subprocess.run(
-        ["openssl", "req", *options.split(), *name.split()],
-        check=True,
-        capture_output=True,
-    )
-    return path, key
 
 
 @pytest.fixture

@@ -74,6 +74,7 @@ class TritonServer:
         if self.url.is_tls:
             self.tls.context()  # says early what is wrong with the files
         self._grpc_client: Any = None
+        self._has_answered = False
 
     def __enter__(self) -> Self:
         return self
@@ -270,42 +271,29 @@ class TritonServer:
         timeout_s: float,
         call: Callable[[Any, dict[str, Any]], Any],
     ) -> Any:
-        from tritonclient.utils import InferenceServerException
+        # Only now: the client takes a tenth of a second to import.
+        from gpupack.profiling.server_failure import FOREIGN_ERRORS, explain_failure
 
         try:
             if self.url.is_grpc:
-                return call(self._grpc(), {"client_timeout": timeout_s})
-            client = self._http(timeout_s)
-            try:
-                return call(client, {})
-            finally:
-                client.close()
-        except InferenceServerException as err:
-            raise ServerError(self._explain(purpose, timeout_s, str(err))) from err
-        except (OSError, EOFError, ValueError) as err:
-            # gevent's time-out is a TimeoutError without words.
-            text = str(err) or type(err).__name__
-            raise ServerError(self._explain(purpose, timeout_s, text)) from err
-
-    def _explain(self, purpose: str, timeout_s: float, text: str) -> str:
-        told = " ".join(text.split())
-        lower = told.lower()
-        message = f"{self.url} did not {purpose}: {told}"
-        if "timed out" in lower or "timeout" in lower or "deadline" in lower:
-            return f"{message} (within {timeout_s:g} s)"
-        if "explicit model load" in lower:
-            return (
-                f"{message}; start the server with --model-control-mode=explicit, so "
-                "that each model can be measured alone"
+                answer = call(self._grpc(), {"client_timeout": timeout_s})
+            else:
+                client = self._http(timeout_s)
+                try:
+                    answer = call(client, {})
+                finally:
+                    client.close()
+        except FOREIGN_ERRORS as err:
+            message = explain_failure(
+                self.url,
+                purpose,
+                err,
+                timeout_s=timeout_s,
+                has_answered=self._has_answered,
             )
-        if "refused" in lower or "unavailable" in lower or "failed to connect" in lower:
-            return (
-                f"{message}; is the server running there, and is the port that of "
-                f"{'gRPC (8001)' if self.url.is_grpc else 'HTTP (8000)'}?"
-            )
-        if "ssl" in lower or "certificate" in lower:
-            return f"{message}; give the right certificates with --tls-ca"
-        return message
+            raise ServerError(message) from err
+        self._has_answered = True
+        return answer
 
     def _http(self, timeout_s: float) -> Any:
         from tritonclient.http import InferenceServerClient
