@@ -56,6 +56,8 @@ def test_the_live_demo_measures_three_models_and_places_them(tmp_path: Path) -> 
         (["--url=localhost:8000"], "is no server URL"),
         (["--url=grpc://127.0.0.1:9"], "is the server running there"),
         (["--url=https://127.0.0.1:9", "--tls-ca=nowhere.pem"], "cannot read nowhere"),
+        (["--url=http://127.0.0.1:9", "--tls-insecure"], "leave them out, or change"),
+        (["--model-repository=.", "--tls-insecure"], "for an embedded server"),
         (["--url=http://x:1", "--embedded"], "leave out --embedded"),
         (["--url=http://192.0.2.1:8000"], "name its type"),
         (["--model-repository=nowhere"], "no model repository at nowhere"),
@@ -79,13 +81,16 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(
     assert "Traceback" not in done.stderr
 
 
-def test_the_port_of_another_protocol_is_bad_input_too() -> None:
+@pytest.mark.parametrize("scheme", ["http", "grpcs"])
+def test_the_port_of_another_protocol_is_one_message_too(scheme: str) -> None:
     with grpc_server() as port:
-        done = run("profile", f"--url=http://localhost:{port}")
+        done = run("profile", f"--url={scheme}://localhost:{port}")
 
     assert done.returncode == 2, done.stderr
     assert f"give grpc://localhost:{port}" in done.stderr
-    assert "Traceback" not in done.stderr
+    # Nothing beside it: no traceback, no log of the gRPC library.
+    assert done.stderr.strip().startswith("error: ")
+    assert "\n" not in done.stderr.strip()
 
 
 def test_a_server_that_is_not_there_is_shown_and_removed_all_the_same(

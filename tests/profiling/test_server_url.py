@@ -8,6 +8,7 @@ import pytest
 
 from gpupack.errors import InvalidInputError
 from gpupack.profiling.server_url import ServerUrl, TlsOptions
+from gpupack.profiling.triton import TritonServer
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,19 @@ def test_tls_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     path.write_text("no certificate")
     with pytest.raises(InvalidInputError, match="TLS files cannot be used"):
         TlsOptions(ca_path=path).context()
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "told"),
+    [
+        ("http://h", TlsOptions(verify=False), "the URL is http://h:8000"),
+        ("grpc://h", TlsOptions(ca_path=Path("ca.pem")), "the URL is grpc://h:8001"),
+        ("grpcs://h", TlsOptions(verify=False), "gRPC checks every certificate"),
+        ("https://h", TlsOptions(key_path=Path("key.pem")), "with --tls-cert"),
+    ],
+)
+def test_tls_options_that_would_not_be_heeded_are_refused(
+    url: str, options: TlsOptions, told: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=told):
+        TritonServer(url, tls=options)

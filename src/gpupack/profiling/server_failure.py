@@ -138,11 +138,12 @@ def _words(error: BaseException) -> str:
             return f"HTTP status {_status(error)}"
         text = str(error.message())
     elif isinstance(error, http.client.HTTPException):
-        text = f"the answer is no HTTP ({error})"
+        words = str(error.args[0]) if error.args else type(error).__name__
+        text = words if "closed" in words else f"its answer is no HTTP ({words})"
     else:
         # gevent's time-out is a TimeoutError without words.
         text = str(error) or type(error).__name__
-    return " ".join(text.split()).rstrip(" ;")
+    return " ".join(text.split()).rstrip(" .;")
 
 
 def _is_timeout(error: BaseException, status: str, told: str) -> bool:

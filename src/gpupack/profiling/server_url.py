@@ -29,6 +29,39 @@ class TlsOptions:
     key_path: Path | None = None
     verify: bool = True
 
+    @property
+    def are_given(self) -> bool:
+        """Whether any of them is set."""
+        return self != TlsOptions()
+
+    def check_fits(self, url: ServerUrl) -> None:
+        """Refuse options that a connection to ``url`` would not heed, and bad files.
+
+        Raises:
+            InvalidInputError: The URL has no TLS, gRPC cannot do what was asked for, or
+                a file cannot be used.
+        """
+        if not url.is_tls:
+            if self.are_given:
+                raise InvalidInputError(
+                    "the TLS options (--tls-ca, --tls-cert, --tls-key, --tls-insecure) "
+                    f"say how https:// and grpcs:// are checked, but the URL is {url}: "
+                    "leave them out, or change the URL"
+                )
+            return
+        if url.is_grpc and not self.verify:
+            raise InvalidInputError(
+                f"--tls-insecure is for https:// only, but the URL is {url}: gRPC "
+                "checks every certificate; give the one that vouches for the server "
+                "with --tls-ca FILE"
+            )
+        if self.key_path is not None and self.certificate_path is None:
+            raise InvalidInputError(
+                f"--tls-key {self.key_path} is the key of a certificate that is not "
+                "given: name it with --tls-cert"
+            )
+        self.context()
+
     def read(self, path: Path | None) -> bytes | None:
         """Return the content of one of the files, None where none is given.
 

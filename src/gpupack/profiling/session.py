@@ -53,6 +53,12 @@ class ServerSession:
         self._url = server if isinstance(server, str) else None
         self._gpu = gpu
         self._tls = tls
+        if self.embedded is not None and tls is not None and tls.are_given:
+            raise InvalidInputError(
+                "the TLS options (--tls-ca, --tls-cert, --tls-key, --tls-insecure) are "
+                "for a running server's https:// or grpcs:// URL; leave them out for "
+                "an embedded server"
+            )
         self._stack = ExitStack()
         self._server: TritonServer | None = None
         self.server_pid: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -71,8 +72,7 @@ class TritonServer:
     def __init__(self, url: ServerUrl | str, *, tls: TlsOptions | None = None) -> None:
         self.url = ServerUrl.parse(url) if isinstance(url, str) else url
         self.tls = tls or TlsOptions()
-        if self.url.is_tls:
-            self.tls.context()  # says early what is wrong with the files
+        self.tls.check_fits(self.url)
         self._grpc_client: Any = None
         self._has_answered = False
 
@@ -309,6 +309,9 @@ class TritonServer:
         )
 
     def _grpc(self) -> Any:
+        # gRPC's own log writes past Python to standard error, and repeats what its
+        # errors say; the client process inherits this.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from tritonclient.grpc import InferenceServerClient
 
         if self._grpc_client is None:
