@@ -22,18 +22,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpupack.packing.column_generation import ColumnGeneration
+    from gpupack.packing.completion import CompletionSearch
     from gpupack.packing.simplex import Pattern
 
 MAX_CANDIDATES = 8
 
 
-def dive(generation: ColumnGeneration, *, randomize: bool) -> bool:
-    """Look for a packing better than the ladder's; True if one was found."""
+def dive(
+    generation: ColumnGeneration,
+    completing: CompletionSearch | None = None,
+    *,
+    randomize: bool,
+) -> bool:
+    """Look for a packing better than the ladder's; True if one was found.
+
+    Args:
+        generation: The patterns and duals so far.
+        completing: Tried on the rest each time it has halved, if given.
+        randomize: Whether to choose among the largest fractions at random.
+    """
     ladder, master = generation.ladder, generation.master
     left = generation.demand.copy()
     fixed: dict[Pattern, int] = {}
     num_fixed = 0
     found = False
+    next_attempt = ladder.num_bins // 2
     while ladder.remaining_s > 0:
         ladder.collect()
         if ladder.is_closed:
@@ -48,6 +61,14 @@ def dive(generation: ColumnGeneration, *, randomize: bool) -> bool:
                 num_fixed += useful
                 for item, count in pattern:
                     left[item] = max(0, left[item] - count * useful)
+        rest = ladder.num_bins - 1 - num_fixed
+        if completing is not None and left.any() and 1 < rest <= next_attempt:
+            next_attempt = rest // 2
+            completed = completing.attempt(left, rest, master.duals)
+            if completed is not None:
+                for pattern, copies in completed.items():
+                    fixed[pattern] = fixed.get(pattern, 0) + copies
+                left[:] = 0
         if not left.any():
             found = ladder.offer(generation.to_packing(fixed))
             break

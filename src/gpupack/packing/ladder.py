@@ -23,6 +23,9 @@ class BackgroundSource(Protocol):
     def take(self) -> tuple[Bin, ...] | None:
         """Return the best packing found since the last call, if any."""
 
+    def improve_on(self, bins: tuple[Bin, ...]) -> None:
+        """Go on from a packing found elsewhere, if it is better."""
+
 
 class Ladder:
     """Best packing and bound so far, for rungs to read and improve.
@@ -83,6 +86,8 @@ class Ladder:
         check_packing(self.problem, bins)
         self.bins, self.num_bins = bins, num_bins
         self.method = self._rung_name
+        if self.background is not None:
+            self.background.improve_on(bins)
         return True
 
     def raise_bound(self, bound: int) -> bool:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.packing import diving, pattern_program
+from gpupack.packing import completion, diving, pattern_program
 from gpupack.packing.column_generation import ColumnGeneration
+from gpupack.packing.completion import CompletionSearch
 from gpupack.packing.ejection import MAX_ITEMS, BackgroundSearch, EjectionSearch
+from gpupack.packing.patterns import drop_surplus
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from gpupack.packing.ladder import Ladder
 
 OPENING_SLICES = 2
 SLICES_PER_DIVE = 1
+SLICES_PER_ATTEMPT = 8
+OPENING_ATTEMPTS = 2
+OPENING_EFFORT = 0.1
+TYPES_PER_ATTEMPT = 50
+"""A dive takes longer the more types there are: as many more attempts after it."""
+FIRST_EFFORT = 0.2
 FIRST_DIVES = 16
 FIRST_PATTERNS = 2_000
 MAX_ROWS = 700
@@ -29,6 +40,7 @@ def climb_patterns(ladder: Ladder) -> None:
     more than one worker, local search goes on in a thread of its own meanwhile.
     """
     problem = ladder.problem
+    completing = CompletionSearch(problem, seed=ladder.seed)
     search = None
     if problem.num_items <= MAX_ITEMS:
         search = EjectionSearch(problem, ladder.bins, seed=ladder.seed)
@@ -37,30 +49,42 @@ def climb_patterns(ladder: Ladder) -> None:
                 eject(ladder, search, OPENING_SLICES)
             if ladder.is_closed:
                 return
+    with ladder.rung("bin completion"):
+        complete(ladder, completing, OPENING_ATTEMPTS, effort=OPENING_EFFORT)
+    if ladder.is_closed:
+        return
     if search is None or ladder.num_workers == 1:
-        _climb(ladder, search)
+        _climb(ladder, completing, search)
         return
     background = BackgroundSearch(search)
     with background:
         ladder.background = background
         try:
-            _climb(ladder, None)
+            _climb(ladder, completing, None)
         finally:
             ladder.collect()
             ladder.background = None
 
 
-def _climb(ladder: Ladder, search: EjectionSearch | None) -> None:
+def _climb(
+    ladder: Ladder, completing: CompletionSearch, search: EjectionSearch | None
+) -> None:
     if ladder.problem.num_types > MAX_ROWS:
         # The linear program would not converge: search from here as well.
         seed = ladder.seed + ladder.num_workers - 1
         search = EjectionSearch(ladder.problem, ladder.bins, seed=seed)
-        with ladder.rung("local search"):
-            while not ladder.is_closed and ladder.remaining_s > 0:
-                ladder.collect()
-                eject(ladder, search, 1)
+        while not ladder.is_closed and ladder.remaining_s > 0:
+            ladder.collect()
+            with ladder.rung("bin completion"):
+                complete(ladder, completing, 1)
+            with ladder.rung("local search"):
+                eject(ladder, search, SLICES_PER_ATTEMPT)
         return
     generation = ColumnGeneration(ladder)
+    with ladder.rung("integer program"):
+        pattern_program.close_frugally(generation)
+    if ladder.is_closed:
+        return
 
     def interlude() -> None:
         if search is not None:
@@ -73,7 +97,16 @@ def _climb(ladder: Ladder, search: EjectionSearch | None) -> None:
             generation.raise_bound(portion=portion, interlude=interlude)
         for number in range(FIRST_DIVES * portion):
             with ladder.rung("diving"):
-                diving.dive(generation, randomize=portion > 1 or number > 0)
+                diving.dive(generation, completing, randomize=portion > 1 or number > 0)
+            with ladder.rung("bin completion"):
+                # By the dimensions alone one time, by the duals as well the next.
+                complete(
+                    ladder,
+                    completing,
+                    1 + ladder.problem.num_types // TYPES_PER_ATTEMPT,
+                    duals=generation.master.duals if number % 2 else None,
+                    effort=min(1.0, FIRST_EFFORT * portion),
+                )
             if search is not None and not ladder.is_closed:
                 with ladder.rung("local search"):
                     eject(ladder, search, SLICES_PER_DIVE)
@@ -98,3 +131,26 @@ def eject(ladder: Ladder, search: EjectionSearch, slices: int) -> None:
             ladder.offer(search.packing())
             if ladder.num_bins > 1:
                 search.restart(ladder.bins)
+
+
+def complete(
+    ladder: Ladder,
+    completing: CompletionSearch,
+    attempts: int,
+    *,
+    duals: NDArray[np.float64] | None = None,
+    effort: float = 1.0,
+) -> None:
+    """Try so many times to save a bin by completion, again after each success."""
+    problem = ladder.problem
+    if problem.num_items > completion.MAX_ITEMS:
+        return
+    tried = 0
+    while tried < attempts and not ladder.is_closed and ladder.remaining_s > 0:
+        tried += 1
+        patterns = completing.attempt(
+            problem.counts, ladder.num_bins - 1, duals, effort=effort
+        )
+        if patterns is not None:
+            ladder.offer(drop_surplus(patterns, problem.counts))
+            tried = 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpupack.packing.completion import list_frugal
 from gpupack.packing.pricing import round_to_grid
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_PATTERNS = 60_000
 ENUMERATION_NODES = 20_000_000
+MAX_FRUGAL = 2_000
+FRUGAL_EFFORT = 0.5
 
 
 def close_gap(
@@ -48,6 +51,22 @@ def close_gap(
         effort=effort if patterns is None else 10 * effort,
     )
     if patterns is not None and status == "NONE":
+        ladder.raise_bound(target + 1)
+
+
+def close_frugally(generation: ColumnGeneration) -> None:
+    """Decide whether the bound can be met, if few fillings waste as little as that.
+
+    Needs no linear program: bins that meet the bound can waste only what they
+    hold beyond the items, which for items made to fill bins is nothing.
+    """
+    ladder = generation.ladder
+    target = ladder.bound
+    patterns = list_frugal(ladder.problem, target, max_patterns=MAX_FRUGAL)
+    if patterns is None:
+        return
+    status = solve_patterns(generation, patterns, target, effort=FRUGAL_EFFORT)
+    if status == "NONE":
         ladder.raise_bound(target + 1)
 
 
