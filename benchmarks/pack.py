@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.environment import benchmark_environment
+from gpupack.errors import GpupackError
 from gpupack.packing.solve import solve
 from gpupack.packing.vbp import parse_vbp
 
@@ -30,7 +31,10 @@ def main() -> None:
         mode="json", exclude_none=True
     )
     for path in arguments.files:
-        problem = parse_vbp(path.read_text(), name=path.name)
+        try:
+            problem = parse_vbp(path.read_text(encoding="utf-8"), name=path.name)
+        except (OSError, ValueError, GpupackError) as err:
+            parser.error(str(err))
         result = solve(
             problem,
             time_limit_s=arguments.time_limit,

@@ -69,7 +69,7 @@ def test_headroom_by_name_alone_says_exactly_what_binds() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("medical", "--gpus", "3"), 3, "4 would do"),
+        (("medical", "--gpus", "3"), 3, "4 16GB GPUs would do"),
         (("medical", "--gpu", "small:9000"), 3, "segmentation_liver"),
         (("medical", "--gpu", "Z80"), 2, "unknown GPU 'Z80'"),
         (("medical", "--headroom", "much"), 2, "number"),

@@ -89,6 +89,33 @@ def test_a_placement_from_a_file_is_explained_with_its_profiles(tmp_path: Path) 
     assert "Proof:" in str(explanation)
 
 
+def test_min_retention_is_what_takes_the_gpus_and_what_would_save_one() -> None:
+    placement = gpupack.place(MEDICAL, min_retention=0.9)
+
+    explanation = placement.explain()
+
+    # Memory alone takes the four GPUs of case study 1.
+    assert explanation.binding_resource is None
+    assert explanation.proof.startswith(f"min_retention takes {placement.num_gpus} GPU")
+    assert explanation.proof.endswith("without it 4 would do.")
+    (change,) = explanation.changes
+    assert change.kind is ChangeKind.MIN_RETENTION
+    share = float(change.change.rsplit(" ", 1)[1])
+    assert gpupack.place(MEDICAL, min_retention=share).num_gpus == change.value
+    a_little_more = gpupack.place(MEDICAL, min_retention=share + 0.01)
+    assert a_little_more.num_gpus == placement.num_gpus
+
+
+def test_headroom_is_no_advice_where_min_retention_takes_the_gpus() -> None:
+    asked = {"objective": "max_throughput", "min_retention": 0.95}
+    placement = gpupack.place(MEDICAL, headroom=0.95, **asked)
+
+    kinds = {one.kind for one in placement.explain().changes}
+
+    assert gpupack.place(MEDICAL, headroom=1.0, **asked).num_gpus == placement.num_gpus
+    assert ChangeKind.HEADROOM not in kinds
+
+
 def test_throughput_from_a_limited_fleet_is_explained_by_its_bound() -> None:
     profiles = make_profiles(record("a", busy=100.0))
     placement = gpupack.place(profiles, "max_throughput", gpus=2, demand={"a": 900.0})
@@ -96,4 +123,9 @@ def test_throughput_from_a_limited_fleet_is_explained_by_its_bound() -> None:
     explanation = placement.explain()
 
     assert "200 infer/sec" in explanation.proof
-    assert explanation.changes == ()
+    # 100 infer/sec keep a GPU fully busy; memory would let all 900 be served.
+    assert explanation.binding_resource is Resource.GPU_UTILIZATION
+    (change,) = explanation.changes
+    assert change.kind is ChangeKind.NUM_GPUS
+    assert (change.value, change.saved, change.is_more) == (300.0, 100.0, True)
+    assert "3 test-gpu GPUs instead of 2: 300 (100 more)" in str(explanation)

@@ -238,10 +238,15 @@ def test_a_model_over_the_utilization_limit_is_named() -> None:
 
 
 def test_a_supply_too_small_says_how_many_would_do() -> None:
-    with pytest.raises(InfeasibleError, match="6 would do") as caught:
+    with pytest.raises(InfeasibleError, match="6 16GB GPUs would do") as caught:
         gpupack.place(MEDICAL, "max_throughput", gpus={"16GB": 5})
 
-    assert caught.value.suggestion == "6 16GB GPUs"
+    assert caught.value.suggestion == "6 16GB GPUs would do."
+    assert "5 16GB GPUs" in caught.value.limits
+    # Any one of the models that clash may be left out, and the others fit.
+    for name in caught.value.model_names:
+        others = [one for one in caught.value.model_names if one != name]
+        gpupack.place(MEDICAL.select(others), "max_throughput", gpus={"16GB": 5})
     assert gpupack.place(MEDICAL, "max_throughput", gpus={"16GB": 6}).num_gpus == 6
 
 

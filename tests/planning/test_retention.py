@@ -177,16 +177,21 @@ def test_unknown_models_and_ways_of_sharing_are_named() -> None:
         st.tuples(st.integers(1, 400), st.integers(1, 90)), min_size=1, max_size=6
     ),
     num_gpus=st.integers(1, 3),
+    weight=st.sampled_from([0.1, 1.0, 7.0]),
 )
 def test_the_most_predicted_throughput_is_that_of_the_best_partition(
-    rows: list[tuple[int, int]], num_gpus: int
+    rows: list[tuple[int, int]], num_gpus: int, weight: float
 ) -> None:
     profiles = profiles_of(rows)
     factor = DEFAULT_CONTENTION_FACTORS[SharingMode.TIME_SLICING]
 
     def throughput(group: list[int]) -> float:
         records = [profiles.records[item] for item in group]
-        return 100.0 * sum(predict_retentions(records, contention_factor=factor))
+        kept = predict_retentions(records, contention_factor=factor)
+        return 100.0 * sum(
+            share * (weight if item == 0 else 1.0)
+            for item, share in zip(group, kept, strict=True)
+        )
 
     totals = [
         sum(throughput(group) for group in partition)
@@ -200,6 +205,7 @@ def test_the_most_predicted_throughput_is_that_of_the_best_partition(
             "max_throughput",
             gpus=(GPU, num_gpus),
             contention="predicted",
+            weights={"model0": weight},
         )
     except InfeasibleError:
         assert not totals
@@ -207,6 +213,44 @@ def test_the_most_predicted_throughput_is_that_of_the_best_partition(
     assert placement.objective_value == pytest.approx(max(totals))
     assert placement.status is PlacementStatus.OPTIMAL
     assert placement.num_gpus <= num_gpus
+
+
+def test_too_few_gpus_for_what_shall_be_kept_name_a_set_that_cannot_be_smaller() -> (
+    None
+):
+    profiles = profiles_of([(10, 60), (10, 60), (10, 60), (10, 1)])
+
+    with pytest.raises(InfeasibleError) as caught:
+        place(profiles, gpus=(GPU, 2), min_retention=0.9)
+
+    # Each of the busy ones needs a GPU of its own; any two of them have one.
+    assert caught.value.model_names == ("model0", "model1", "model2")
+    assert caught.value.limits == ("min_retention 0.9", f"2 {GPU.name} GPUs")
+    assert place(profiles, gpus=(GPU, 3), min_retention=0.9).num_gpus == 3
+
+
+def test_what_takes_part_of_its_traffic_keeps_it_and_costs_its_neighbours_less() -> (
+    None
+):
+    profiles = profiles_of([(10, 60), (10, 60)])
+
+    def kept(demand: float) -> dict[str, float | None]:
+        placement = place(
+            profiles,
+            gpus=(GPU, 1),
+            demand={"model0": demand},
+            headroom={"memory": 1.0},
+        )
+        (gpu,) = placement.gpus
+        return {one.model_name: one.retention for one in gpu.assignments}
+
+    idle, little, full = kept(0.0), kept(20.0), kept(100.0)
+
+    assert idle == {"model0": 1.0, "model1": 1.0}
+    assert little["model0"] == 1.0
+    assert full["model1"] < little["model1"] < 1.0
+    alone = place(profiles, gpus=(GPU, 1)).gpus[0].assignments
+    assert full == {one.model_name: one.retention for one in alone}
 
 
 def test_maximizing_what_is_predicted_needs_a_counted_fleet() -> None:

@@ -53,15 +53,23 @@ class _Limits:
 
 
 def infeasible(
-    question: CapacityQuestion, plan: CapacityPlan, *, time_limit_s: float
+    question: CapacityQuestion,
+    plan: CapacityPlan | None = None,
+    *,
+    time_limit_s: float,
 ) -> InfeasibleError:
     """Return the error for a question without a placement.
 
     The set it names is one from which nothing can be taken away: without any one of
     the models, or of the limits, there would be a placement. Small sets of models
     are tried first; beyond ``MAX_SMALL_SET`` models the set need not be the smallest.
+
+    Args:
+        question: What cannot be answered.
+        plan: What the search returned; None if it proved that there is none.
+        time_limit_s: What the search was given.
     """
-    if plan.status is PlanStatus.UNKNOWN:
+    if plan is not None and plan.status is PlanStatus.UNKNOWN:
         return InfeasibleError(
             f"no placement was found within {time_limit_s:g} s, and none is proved "
             "impossible. Raise time_limit_s, or the number of GPUs.",

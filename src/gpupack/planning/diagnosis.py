@@ -100,36 +100,3 @@ def _amount(resource: Resource, units: int) -> str:
     if resource is Resource.MEMORY:
         return f"{mib_from_bytes(units):,.0f} MiB"
     return f"{to_reading_unit(resource, units):g} %"
-
-
-def too_few_gpus(
-    gpu_type: GpuType, available: int, *, bound: int, found: int, time_limit_s: float
-) -> InfeasibleError:
-    """Return the error for a counted supply that is too small.
-
-    Args:
-        gpu_type: The one type of the supply.
-        available: How many there are.
-        bound: Proven: fewer can never do.
-        found: How many are known to do.
-        time_limit_s: What the search was given.
-    """
-    if bound > available:
-        exactly = (
-            f"{found} would do"
-            if found == bound
-            else (f"at least {bound} are needed, {found} would do")
-        )
-        return InfeasibleError(
-            f"{available} {gpu_type.name} GPU{'s' * (available != 1)} cannot hold the "
-            f"models under the headroom; {exactly} (proved). Raise the number of GPUs, "
-            "or the headroom.",
-            resource=None,
-            suggestion=f"{found} {gpu_type.name} GPUs",
-        )
-    return InfeasibleError(
-        f"no placement on {available} {gpu_type.name} GPUs was found within "
-        f"{time_limit_s:g} s, and none is proved impossible; {found} would do. Raise "
-        "time_limit_s, or the number of GPUs.",
-        suggestion=f"{found} {gpu_type.name} GPUs",
-    )

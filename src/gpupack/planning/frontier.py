@@ -69,7 +69,8 @@ def frontier(
         profiles: As for ``place()``, and so are the arguments not listed here.
         by: ``"gpus"`` for numbers of GPUs, ``"price"`` for budgets per hour.
         budgets: The numbers of GPUs, or the prices per hour, to plan for; left out,
-            at most ``max_points`` of them, evenly spread over the whole range.
+            at most ``max_points`` of them, evenly spread over the whole range, less
+            those that yield no more than the one before.
         max_points: See ``budgets``.
         gpus: As for ``place()``.
         prices: As for ``place()``; needed for ``by="price"``.
@@ -128,6 +129,8 @@ def frontier(
     question = replace(question, wishes=_demand_of_all(question))
     steps = _Steps(question, by, time_limit_s=time_limit_s, seed=seed)
     found = list(steps.walk(steps.budgets(budgets, max_points)))
+    if budgets is None:
+        found = _steps_up(found)
     return Frontier(
         points=tuple(
             steps.point(budget, placement, find_headroom=find_headroom)
@@ -136,6 +139,18 @@ def frontier(
         placements=tuple(placement for _, placement in found),
         wanted_infer_per_sec=steps.wanted,
     )
+
+
+def _steps_up(
+    found: Sequence[tuple[float, Placement]],
+) -> list[tuple[float, Placement]]:
+    """Leave out budgets for which more money buys nothing more."""
+    kept: list[tuple[float, Placement]] = []
+    for budget, placement in found:
+        if kept and placement.objective_value <= kept[-1][1].objective_value:
+            continue
+        kept.append((budget, placement))
+    return kept
 
 
 def _demand_of_all(question: CapacityQuestion) -> Wishes:
@@ -288,6 +303,7 @@ class _Steps:
         return FrontierPoint(
             num_gpus=placement.num_gpus,
             price_per_hour=math.fsum(known) if len(known) == len(each) else None,
+            budget_per_hour=budget if self._is_priced else None,
             throughput_infer_per_sec=placement.objective_value,
             bound_infer_per_sec=placement.bound,
             status=placement.status,
@@ -308,7 +324,8 @@ class _Steps:
             return None
         while high - low > 1:
             if time.perf_counter() > deadline:
-                break
+                # What is not known to be lowest is no answer.
+                return None
             if self._serves_all(budget, trial * HEADROOM_STEP):
                 high = trial
             else:

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from gpupack.records.profile import ProfileRecord
 
 
+_IN_PROPORTION = (
+    "throughput_infer_per_sec",
+    "gpu_utilization_percent",
+    "gpu_utilization_mean_percent",
+    "memory_utilization_percent",
+    "memory_utilization_mean_percent",
+    "sm_utilization_percent",
+    "sm_occupancy_percent",
+    "dram_bandwidth_percent",
+    "tensor_activity_percent",
+)
+"""What of a record grows with traffic."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInstance:
     """One instance of a model: its record, and the traffic it takes.
@@ -41,6 +55,18 @@ class ModelInstance:
             return 1.0
         return min(1.0, self.served_infer_per_sec / throughput)
 
+    def record_at_its_traffic(self) -> ProfileRecord:
+        """Return the record as if measured at this traffic, by proportion."""
+        ratio = self.load_ratio
+        if ratio == 1.0:
+            return self.record
+        scaled = {
+            name: value * ratio
+            for name in _IN_PROPORTION
+            if (value := getattr(self.record, name)) is not None
+        }
+        return self.record.model_copy(update=scaled)
+
     def used(self, resource: Resource) -> float | None:
         """Return what it uses of a utilization, in percent; None if not known."""
         value = None if self.is_carried_over else reading(self.record, resource)
@@ -58,16 +84,9 @@ def gpu_placement(
 ) -> GpuPlacement:
     """Return the record of one GPU.
 
-    What neighbours cost is predicted where every instance runs as it was measured;
-    for instances that take a part of their traffic nothing is.
+    What neighbours cost is predicted where every instance was measured on this type.
     """
-    records = [instance.record for instance in instances]
-    kept: Sequence[float | None] = [None] * len(records)
-    if all(
-        one.served_infer_per_sec is None and not one.is_carried_over
-        for one in instances
-    ):
-        kept = retentions_or_none(records, contention) or kept
+    kept = _retentions(instances, contention)
     return GpuPlacement(
         gpu_index=index,
         gpu_type=gpu_type,
@@ -88,18 +107,51 @@ def gpu_placement(
     )
 
 
+def _retentions(
+    instances: Sequence[ModelInstance], contention: Contention
+) -> Sequence[float | None]:
+    """Return what each instance keeps of its traffic, None where that is unknown.
+
+    An instance serves its traffic as long as it could reach that rate beside
+    neighbours who take theirs: it is predicted as if driven to its limit, the others
+    as customers who wait longer between requests.
+    """
+    unknown: Sequence[None] = [None] * len(instances)
+    if any(one.is_carried_over for one in instances):
+        return unknown
+    if all(one.load_ratio == 1.0 for one in instances):
+        records = [one.record for one in instances]
+        return retentions_or_none(records, contention) or unknown
+    kept = []
+    for index, instance in enumerate(instances):
+        neighbours = [
+            one.record_at_its_traffic()
+            for other, one in enumerate(instances)
+            if other != index and one.load_ratio > 0
+        ]
+        found = retentions_or_none([instance.record, *neighbours], contention)
+        if found is None:
+            return unknown
+        kept.append(
+            min(1.0, found[0] / instance.load_ratio) if instance.load_ratio else 1.0
+        )
+    return kept
+
+
 def _assignment(
     instance: ModelInstance, retention: float | None, baseline_bytes: int
 ) -> Assignment:
     record = instance.record
     throughput = None if instance.is_carried_over else record.throughput_infer_per_sec
+    served = instance.served_infer_per_sec
+    traffic = throughput if served is None else served
     return Assignment(
         model_name=record.model_name,
         load_point=record.load_point,
         throughput_infer_per_sec=throughput,
-        served_infer_per_sec=instance.served_infer_per_sec,
+        served_infer_per_sec=served,
         predicted_infer_per_sec=(
-            None if retention is None or throughput is None else retention * throughput
+            None if retention is None or traffic is None else retention * traffic
         ),
         memory_bytes=model_memory_bytes(record, baseline_bytes),
         gpu_utilization_percent=instance.used(Resource.GPU_UTILIZATION),

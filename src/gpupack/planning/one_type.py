@@ -14,10 +14,11 @@ from gpupack.packing.tie_break import even_out
 from gpupack.placement import Placement
 from gpupack.planning.check import check_placement
 from gpupack.planning.contention import has_readings
-from gpupack.planning.diagnosis import require_each_fits_alone, too_few_gpus
+from gpupack.planning.diagnosis import require_each_fits_alone
 from gpupack.planning.gpu_placement import ModelInstance, gpu_placement
 from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.sharing import sharing_alternatives
+from gpupack.planning.shortage import shortage
 from gpupack.planning.sizes import (
     evening_loads,
     item_size,
@@ -44,19 +45,16 @@ def place_on_one_type(
     question: CapacityQuestion,
     records: Sequence[ProfileRecord],
     *,
-    min_retention: Mapping[str, float],
-    maximize_predicted: bool = False,
     time_limit_s: float,
     seed: int,
 ) -> Placement:
     """Return the placement of every record, once, on the fewest GPUs.
 
+    Or, where the question wants the most predicted throughput, on those there are.
+
     Args:
         question: Of one GPU type; the fewest GPUs are also the cheapest.
         records: One of each model, sorted by name.
-        min_retention: What models shall keep, by name.
-        maximize_predicted: Use the GPUs there are for the most predicted throughput
-            instead; the supply is then a number.
         time_limit_s: Wall time of the search.
         seed: For every random choice.
 
@@ -67,6 +65,8 @@ def place_on_one_type(
     started = time.perf_counter()
     (supply,) = question.supplies
     headroom, objective = question.headroom, question.objective
+    min_retention = question.min_retention
+    maximize_predicted = question.maximizes_predicted
     gpu_type, available = supply.gpu_type, supply.entry.num_gpus
     baseline = supply.baseline_bytes
     binding = [resource for resource, _ in headroom]
@@ -85,7 +85,7 @@ def place_on_one_type(
         question.profiles, supply.measured_on, question.sharing
     )
     rule = (
-        RetentionRule(records, contention, min_retention)
+        RetentionRule(records, contention, min_retention, question.wishes.weights)
         if min_retention or maximize_predicted
         else None
     )
@@ -104,11 +104,12 @@ def place_on_one_type(
         )
     )
     if available is not None and result.num_bins > available:
-        raise too_few_gpus(
-            gpu_type,
-            available,
-            bound=result.bound,
-            found=result.num_bins,
+        raise shortage(
+            question,
+            records,
+            problem,
+            None if rule is None else rule.is_allowed,
+            result,
             time_limit_s=time_limit_s,
         )
     bins = (

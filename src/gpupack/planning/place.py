@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, UnknownNameError
-from gpupack.planning.best_load_points import best_records
-from gpupack.planning.capacity import place_with_choices
+from gpupack.planning.answer import answer
 from gpupack.planning.explain import explain_question
 from gpupack.planning.fleet import GpusLike
 from gpupack.planning.headroom import HeadroomLike, resolve_objective
 from gpupack.planning.load_points import LoadPointLike
-from gpupack.planning.one_type import place_on_one_type
-from gpupack.planning.question import CapacityQuestion, ask
+from gpupack.planning.question import ask
 from gpupack.planning.retention import MinRetentionLike, resolve_min_retention
 from gpupack.planning.wishes import (
     Fairness,
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     from gpupack.placement import Placement
     from gpupack.profile_set import ProfileSet
-    from gpupack.records.profile import ProfileRecord
 
 
 def place(
@@ -142,31 +140,12 @@ def place(
         sharing=sharing,
         allow_unstable=allow_unstable,
     )
-    floors = resolve_min_retention(min_retention, profiles.model_names)
-    chosen = _without_choice(question)
-    if is_predicted and (chosen is None or question.supplies[0].entry.num_gpus is None):
-        raise InvalidInputError(
-            "contention='predicted' needs one load point per model and a counted "
-            "supply of one GPU type, such as gpus={'T4': 4}, load_point='2x4', without "
-            "demand, replicas or optional models"
-        )
-    if chosen is not None:
-        placement = place_on_one_type(
-            question,
-            chosen,
-            min_retention=floors,
-            maximize_predicted=is_predicted,
-            time_limit_s=time_limit_s,
-            seed=seed,
-        )
-    elif floors:
-        raise InvalidInputError(
-            "min_retention needs one load point per model on one GPU type, without "
-            "demand, replicas or optional models: pin the load points with "
-            "load_point=, or leave min_retention out"
-        )
-    else:
-        placement = place_with_choices(question, time_limit_s=time_limit_s, seed=seed)
+    question = replace(
+        question,
+        min_retention=resolve_min_retention(min_retention, profiles.model_names),
+        maximizes_predicted=is_predicted,
+    )
+    placement = answer(question, time_limit_s=time_limit_s, seed=seed)
     timed = placement.model_copy(update={"seconds": time.perf_counter() - started})
     return timed.explained_by(lambda one: explain_question(one, question))
 
@@ -183,25 +162,6 @@ def _is_predicted(contention: str, objective: Objective) -> bool:
             "min_retention= says what models shall keep"
         )
     return is_predicted
-
-
-def _without_choice(question: CapacityQuestion) -> tuple[ProfileRecord, ...] | None:
-    """Return the one record of each model if nothing is to be chosen, or else None."""
-    wishes = question.wishes
-    if (
-        len(question.supplies) > 1
-        or not wishes.is_plain
-        or wishes.fairness is not Fairness.SUM
-    ):
-        return None
-    (supply,) = question.supplies
-    by_name = supply.records
-    if any(len(records) > 1 for records in by_name.values()):
-        is_limited = supply.entry.num_gpus is not None
-        if question.objective is not Objective.MAX_THROUGHPUT or is_limited:
-            return None
-        by_name = best_records(supply, question.headroom)
-    return tuple(by_name[name][0] for name in sorted(by_name))
 
 
 def require_valid_search(time_limit_s: float, seed: int) -> None:

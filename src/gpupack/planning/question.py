@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,8 @@ class CapacityQuestion:
         wishes: What is asked of the models.
         sharing: How models share a GPU, for the prediction.
         warnings: So far.
+        min_retention: What models keep at least beside their neighbours, by name.
+        maximizes_predicted: Whether throughput counts as predicted, not as alone.
         max_gpus: How many GPUs may be used in all; None for no limit.
         max_price_per_hour: What they may cost in all; None for no limit.
     """
@@ -57,6 +59,8 @@ class CapacityQuestion:
     wishes: Wishes
     sharing: SharingMode | str | None = None
     warnings: tuple[str, ...] = ()
+    min_retention: Mapping[str, float] = field(default_factory=dict)
+    maximizes_predicted: bool = False
     max_gpus: int | None = None
     max_price_per_hour: float | None = None
 

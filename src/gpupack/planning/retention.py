@@ -148,6 +148,7 @@ class RetentionRule:
         records: Item i of the packing problem is record i.
         contention: How the GPUs are shared.
         min_retention: By model name; models not named may lose anything.
+        weights: Of one infer/sec, by model name; 1 for models not named.
 
     Raises:
         MissingReadingError: If a record lacks what the prediction needs.
@@ -158,6 +159,7 @@ class RetentionRule:
         records: Sequence[ProfileRecord],
         contention: Contention,
         min_retention: Mapping[str, float],
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         self._factor = contention.factor
         self._classes = [
@@ -166,7 +168,9 @@ class RetentionRule:
         self._alone = [record.requests_per_sec or 0.0 for record in records]
         self._floors = [min_retention.get(record.model_name, 0.0) for record in records]
         self._throughputs = [
-            record.throughput_infer_per_sec or 0.0 for record in records
+            (record.throughput_infer_per_sec or 0.0)
+            * (weights or {}).get(record.model_name, 1.0)
+            for record in records
         ]
         self._known: dict[tuple[int, ...], tuple[float, ...]] = {}
 
@@ -194,7 +198,7 @@ class RetentionRule:
         )
 
     def throughput(self, counts: tuple[tuple[int, int], ...]) -> float:
-        """Return the predicted total throughput of a set, in infer/sec."""
+        """Return the predicted total throughput of a set, weighted, in infer/sec."""
         items = _expand(counts)
         return math.fsum(
             kept * self._throughputs[item]

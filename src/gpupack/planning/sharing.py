@@ -81,9 +81,10 @@ def sharing_notes(placement: PlacementRecord) -> tuple[str, ...]:
             f"{fmean(kept):.0%} and {min(kept):.0%}"
         )
         if other.num_gpus is not None:
-            note += (
-                f"; keeping what was asked would take {other.num_gpus} GPUs, not "
-                f"{placement.num_gpus}"
+            note += f"; keeping what was asked would take {other.num_gpus} GPUs" + (
+                f", not {placement.num_gpus}"
+                if other.num_gpus != placement.num_gpus
+                else ", just as many"
             )
         notes.append(note)
     return tuple(notes)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gpupack.records.frontier import FrontierPoint
 
 _COLUMNS = (
+    "budget/h",
     "GPUs",
     "fleet",
     "price/h",
@@ -42,12 +43,15 @@ class Frontier(FrontierRecord):
 
     def __str__(self) -> str:
         """Return a readable table, one line per step."""
-        return tabulate(self._rows(), headers=_COLUMNS, disable_numparse=True)
+        return tabulate(self._rows(), headers=self._columns(), disable_numparse=True)
 
     def _repr_html_(self) -> str:
         return str(
             tabulate(
-                self._rows(), headers=_COLUMNS, disable_numparse=True, tablefmt="html"
+                self._rows(),
+                headers=self._columns(),
+                disable_numparse=True,
+                tablefmt="html",
             )
         )
 
@@ -85,9 +89,17 @@ class Frontier(FrontierRecord):
             ]
         )
 
+    @property
+    def _is_priced(self) -> bool:
+        return any(point.budget_per_hour is not None for point in self.points)
+
+    def _columns(self) -> tuple[str, ...]:
+        return _COLUMNS if self._is_priced else _COLUMNS[1:]
+
     def _rows(self) -> list[list[str]]:
         return [
             [
+                *([format_number(point.budget_per_hour, 2)] if self._is_priced else []),
                 str(point.num_gpus),
                 point.label or "",
                 format_number(point.price_per_hour, 2),

@@ -16,6 +16,8 @@ class ChangeKind(StrEnum):
     HEADROOM = "headroom"
     LOAD_POINT = "load_point"
     GPU_TYPE = "gpu_type"
+    NUM_GPUS = "num_gpus"
+    MIN_RETENTION = "min_retention"
 
 
 class BindingResource(Record):
@@ -28,13 +30,13 @@ class BindingResource(Record):
 
 
 class ResourceNeed(Record):
-    """What one resource alone would take."""
+    """What one resource alone would take, or let be served."""
 
     resource: Resource
     value: float = Field(ge=0)
     """The placement's objective if nothing but this resource bound."""
     bound: float = Field(ge=0)
-    """Proven: it cannot be less."""
+    """Proven: nothing is better."""
 
 
 class SavingChange(Record):
@@ -44,9 +46,16 @@ class SavingChange(Record):
     change: str
     """In words: what to change from what to what."""
     value: float
-    """The objective with the change: GPUs, or price per hour."""
+    """The objective with the change: GPUs, price per hour, or what is served."""
     saved: float = Field(gt=0)
-    """GPUs, or price per hour, less than now."""
+    """GPUs, or price per hour, less than now; or what is served, more than now."""
+    is_more: bool = False
+    """Whether the change serves more, and does not take less."""
+
+    def __str__(self) -> str:
+        """Return the change in words."""
+        direction = "more" if self.is_more else "less"
+        return f"{self.change}: {self.value:g} ({self.saved:g} {direction})"
 
 
 class Explanation(Record):
@@ -54,18 +63,22 @@ class Explanation(Record):
 
     summary: str
     proof: str
-    """Why one GPU less, or a lower price, is impossible."""
+    """Why one GPU less, a lower price, or more service is impossible."""
     binding: tuple[BindingResource, ...]
+    is_bound_by_retention: bool = False
+    """Whether ``min_retention`` takes more than all resources together."""
     needs: tuple[ResourceNeed, ...]
-    """Per binding resource, the most demanding first; empty where service counts."""
+    """Per binding resource, the tightest first; empty where prediction counts."""
     changes: tuple[SavingChange, ...]
     notes: tuple[str, ...] = ()
     """What was not tried, and why."""
 
     @property
     def binding_resource(self) -> Resource | None:
-        """The resource that alone takes most; None where service counts."""
-        return self.needs[0].resource if self.needs else None
+        """The resource that alone takes most; None where ``min_retention`` does."""
+        if self.is_bound_by_retention or not self.needs:
+            return None
+        return self.needs[0].resource
 
     def __str__(self) -> str:
         """Return the explanation in words."""
@@ -75,11 +88,10 @@ class Explanation(Record):
             "what may be used"
             for one in self.binding
         ]
+        if self.is_bound_by_retention:
+            lines.append("  min_retention, overall")
         lines += [f"  {one.resource.value} alone: {one.value:g}" for one in self.needs]
         lines += ["", "Single changes that would help:"]
-        lines += [
-            f"  {one.change}: {one.value:g} ({one.saved:g} less)"
-            for one in self.changes
-        ] or ["  none of those tried"]
+        lines += [f"  {one}" for one in self.changes] or ["  none of those tried"]
         lines += [f"Note: {note}" for note in self.notes]
         return "\n".join(lines)

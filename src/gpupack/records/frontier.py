@@ -18,6 +18,8 @@ class FrontierPoint(Record):
     num_gpus: int = Field(ge=0)
     price_per_hour: float | None = Field(default=None, ge=0)
     """In the caller's currency; None without prices."""
+    budget_per_hour: float | None = Field(default=None, ge=0)
+    """The most it might cost; None where numbers of GPUs are the budgets."""
     throughput_infer_per_sec: InferPerSec
     bound_infer_per_sec: InferPerSec
     """Proven: no placement within this budget yields more."""

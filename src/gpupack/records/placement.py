@@ -40,6 +40,16 @@ class ObjectiveUnit(StrEnum):
         """Whether more is better, so that the bound lies above the value."""
         return self in {ObjectiveUnit.INFER_PER_SEC, ObjectiveUnit.SERVED_SHARE}
 
+    @property
+    def words(self) -> str:
+        """What stands behind a number of this unit."""
+        return {
+            ObjectiveUnit.GPUS: "GPUs",
+            ObjectiveUnit.PRICE_PER_HOUR: "per hour",
+            ObjectiveUnit.INFER_PER_SEC: "infer/sec",
+            ObjectiveUnit.SERVED_SHARE: "of every demand",
+        }[self]
+
 
 class PlacementStatus(StrEnum):
     """How good a placement is known to be."""
@@ -61,7 +71,8 @@ class Assignment(Record):
     """The traffic this instance takes; None without a demand. The utilizations
     below are then those of this traffic, in proportion."""
     predicted_infer_per_sec: InferPerSec | None = None
-    """Expected beside its neighbours; None where nothing was predicted."""
+    """Expected beside its neighbours, of the traffic it takes where there is a demand;
+    None where nothing was predicted."""
     memory_bytes: NumBytes
     """The model's own memory: what was measured less the server-only baseline."""
     gpu_utilization_percent: float | None = Field(default=None, ge=0)
@@ -70,10 +81,13 @@ class Assignment(Record):
 
     @property
     def retention(self) -> Ratio | None:
-        """Predicted throughput ÷ throughput alone."""
-        if self.predicted_infer_per_sec is None or not self.throughput_infer_per_sec:
+        """Predicted throughput ÷ throughput alone, or ÷ the traffic it takes."""
+        if self.predicted_infer_per_sec is None:
             return None
-        return self.predicted_infer_per_sec / self.throughput_infer_per_sec
+        if self.served_infer_per_sec == 0:
+            return 1.0
+        wanted = self.served_infer_per_sec or self.throughput_infer_per_sec
+        return self.predicted_infer_per_sec / wanted if wanted else None
 
 
 class ResourceUse(Record):

@@ -105,6 +105,17 @@ def predicted_infer_per_sec(placement: PlacementRecord) -> float | None:
     return total
 
 
+def _wanted_infer_per_sec(placement: PlacementRecord) -> float:
+    """Return the traffic of all instances: what a demand gives, or all they can do."""
+    return math.fsum(
+        (one.throughput_infer_per_sec or 0.0)
+        if one.served_infer_per_sec is None
+        else one.served_infer_per_sec
+        for gpu in placement.gpus
+        for one in gpu.assignments
+    )
+
+
 def _throughput(placement: PlacementRecord) -> Fact:
     alone = placement.throughput_infer_per_sec
     predicted = predicted_infer_per_sec(placement)
@@ -114,7 +125,8 @@ def _throughput(placement: PlacementRecord) -> Fact:
     if predicted is None:
         detail += "sharing was not predicted"
     else:
-        share = f" ({predicted / alone:.0%})" if alone else ""
+        wanted = _wanted_infer_per_sec(placement)
+        share = f" ({predicted / wanted:.0%} of what they take)" if wanted else ""
         detail += f"{format_number(predicted)} predicted{share} when all run at once"
     served = placement.served_infer_per_sec
     if served:

@@ -1,0 +1,64 @@
+"""Answer a question: without a choice, by packing; with one, by planning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError
+from gpupack.planning.best_load_points import best_records
+from gpupack.planning.capacity import place_with_choices
+from gpupack.planning.one_type import place_on_one_type
+from gpupack.planning.wishes import Fairness
+from gpupack.records.placement import Objective
+
+if TYPE_CHECKING:
+    from gpupack.placement import Placement
+    from gpupack.planning.question import CapacityQuestion
+    from gpupack.records.profile import ProfileRecord
+
+
+def answer(question: CapacityQuestion, *, time_limit_s: float, seed: int) -> Placement:
+    """Return the best placement.
+
+    Raises:
+        InvalidInputError: If the prediction cannot be followed through choices.
+        MissingReadingError: If a reading that is needed is missing.
+        InfeasibleError: If there is none.
+    """
+    chosen = _without_choice(question)
+    if question.maximizes_predicted and (
+        chosen is None or question.supplies[0].entry.num_gpus is None
+    ):
+        raise InvalidInputError(
+            "contention='predicted' needs one load point per model and a counted "
+            "supply of one GPU type, such as gpus={'T4': 4}, load_point='2x4', without "
+            "demand, replicas or optional models"
+        )
+    if chosen is not None:
+        return place_on_one_type(question, chosen, time_limit_s=time_limit_s, seed=seed)
+    if question.min_retention:
+        raise InvalidInputError(
+            "min_retention needs one load point per model on one GPU type, without "
+            "demand, replicas or optional models: pin the load points with "
+            "load_point=, or leave min_retention out"
+        )
+    return place_with_choices(question, time_limit_s=time_limit_s, seed=seed)
+
+
+def _without_choice(question: CapacityQuestion) -> tuple[ProfileRecord, ...] | None:
+    """Return the one record of each model if nothing is to be chosen, or else None."""
+    wishes = question.wishes
+    if (
+        len(question.supplies) > 1
+        or not wishes.is_plain
+        or wishes.fairness is not Fairness.SUM
+    ):
+        return None
+    (supply,) = question.supplies
+    by_name = supply.records
+    if any(len(records) > 1 for records in by_name.values()):
+        is_limited = supply.entry.num_gpus is not None
+        if question.objective is not Objective.MAX_THROUGHPUT or is_limited:
+            return None
+        by_name = best_records(supply, question.headroom)
+    return tuple(by_name[name][0] for name in sorted(by_name))

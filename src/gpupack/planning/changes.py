@@ -1,0 +1,238 @@
+"""Single changes, all else equal, that would improve a placement."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpupack.catalogue import MEMORY_MIB_BY_NAME, find_gpu_type
+from gpupack.planning.supply import Supply
+from gpupack.records.explanation import ChangeKind, SavingChange
+from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom, Resource
+from gpupack.records.placement import ObjectiveUnit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from gpupack.planning.question import CapacityQuestion
+    from gpupack.planning.what_if import WhatIf
+    from gpupack.records.profile import ProfileRecord
+
+MAX_UTILIZATION_HEADROOM = 3.0
+"""Above three times what a GPU has, more headroom is no advice."""
+
+
+def saving_changes(what_if: WhatIf) -> Iterator[SavingChange]:
+    """Yield the changes that lower the number of GPUs, or their price."""
+    yield from _headroom_changes(what_if)
+    yield from _retention_changes(what_if)
+    yield from _load_point_changes(what_if)
+    if what_if.unit is ObjectiveUnit.GPUS:
+        yield from _gpu_type_changes(what_if)
+
+
+def serving_changes(what_if: WhatIf) -> Iterator[SavingChange]:
+    """Yield the changes by which a limited fleet serves more."""
+    yield from _one_gpu_more(what_if)
+    for resource, share in what_if.question.headroom:
+        if share < 1 and not what_if.is_out_of_time:
+            yield from _change(
+                what_if,
+                ChangeKind.HEADROOM,
+                f"headroom of {resource.value} from {share:g} to 1",
+                _with_share(what_if.question, resource, 100),
+            )
+    yield from _load_point_changes(what_if)
+
+
+def _headroom_changes(what_if: WhatIf) -> Iterator[SavingChange]:
+    for resource, share in what_if.question.headroom:
+        most = 1.0 if resource is Resource.MEMORY else MAX_UTILIZATION_HEADROOM
+
+        def raised(percent: int, resource: Resource = resource) -> CapacityQuestion:
+            return _with_share(what_if.question, resource, percent)
+
+        percent = _least_change(what_if, round(share * 100), round(most * 100), raised)
+        if percent is not None:
+            yield from _change(
+                what_if,
+                ChangeKind.HEADROOM,
+                f"headroom of {resource.value} from {share:g} to {percent / 100:g}",
+                raised(percent),
+            )
+
+
+def _retention_changes(what_if: WhatIf) -> Iterator[SavingChange]:
+    """Try what every model keeps at least, lowered to the same share for all."""
+    floors = what_if.question.min_retention
+    if not floors:
+        return
+    highest = max(floors.values())
+
+    def lowered(percent: int) -> CapacityQuestion:
+        return replace(
+            what_if.question,
+            min_retention={
+                name: min(share, percent / 100) for name, share in floors.items()
+            },
+        )
+
+    percent = _least_change(what_if, round(highest * 100), 1, lowered)
+    if percent is not None:
+        yield from _change(
+            what_if,
+            ChangeKind.MIN_RETENTION,
+            f"min_retention from {highest:g} to {percent / 100:g}",
+            lowered(percent),
+        )
+
+
+def _least_change(
+    what_if: WhatIf, now: int, most: int, changed: Callable[[int], CapacityQuestion]
+) -> int | None:
+    """Return the percentage closest to today's that improves; None if none does."""
+    near, far = now, most
+    if near == far or what_if.is_out_of_time:
+        return None
+    if what_if.better_value(changed(far)) is None:
+        return None
+    while abs(far - near) > 1 and not what_if.is_out_of_time:
+        middle = (near + far) // 2
+        if what_if.better_value(changed(middle)) is not None:
+            far = middle
+        else:
+            near = middle
+    return far
+
+
+def _with_share(
+    question: CapacityQuestion, resource: Resource, percent: int
+) -> CapacityQuestion:
+    shares = {one.value: share for one, share in question.headroom}
+    shares[resource.value] = percent / 100
+    return replace(question, headroom=Headroom(**shares))
+
+
+def _load_point_changes(what_if: WhatIf) -> Iterator[SavingChange]:
+    """Try every other measured load point of each model that has just one now."""
+    allowed = what_if.question.supplies
+    for name in what_if.question.model_names:
+        now = {one.key for supply in allowed for one in supply.records.get(name, ())}
+        for record in what_if.asked.profiles.records:
+            if record.model_name != name or record.key in now:
+                continue
+            if what_if.is_out_of_time:
+                return
+            changed = replace(what_if.question, supplies=_with_record(allowed, record))
+            if changed.supplies != allowed:
+                yield from _change(
+                    what_if,
+                    ChangeKind.LOAD_POINT,
+                    f"{name!r} at {record.load_point} on {record.gpu_type.name}",
+                    changed,
+                )
+
+
+def _with_record(
+    supplies: tuple[Supply, ...], record: ProfileRecord
+) -> tuple[Supply, ...]:
+    """Return the supplies with a model's records on a type replaced by this one."""
+    return tuple(
+        replace(supply, records=_replaced(supply.records, record))
+        if supply.measured_on.name == record.gpu_type.name
+        else supply
+        for supply in supplies
+    )
+
+
+def _replaced(
+    records: Mapping[str, tuple[ProfileRecord, ...]], record: ProfileRecord
+) -> dict[str, tuple[ProfileRecord, ...]]:
+    return {**records, record.model_name: (record,)}
+
+
+def _one_gpu_more(what_if: WhatIf) -> Iterator[SavingChange]:
+    for supply in what_if.question.supplies:
+        count = supply.entry.num_gpus
+        if count is None or what_if.is_out_of_time:
+            continue
+        more = replace(
+            supply, entry=supply.entry.model_copy(update={"num_gpus": count + 1})
+        )
+        supplies = tuple(
+            more if one is supply else one for one in what_if.question.supplies
+        )
+        yield from _change(
+            what_if,
+            ChangeKind.NUM_GPUS,
+            f"{count + 1} {supply.gpu_type.name} GPUs instead of {count}",
+            replace(
+                what_if.question,
+                supplies=supplies,
+                fleet=Fleet(entries=tuple(one.entry for one in supplies)),
+            ),
+        )
+
+
+def _gpu_type_changes(what_if: WhatIf) -> Iterator[SavingChange]:
+    for gpu_type in _other_types(what_if):
+        if what_if.is_out_of_time:
+            return
+        changed = _on_type(what_if, gpu_type)
+        if changed is not None:
+            yield from _change(
+                what_if, ChangeKind.GPU_TYPE, f"{gpu_type.name} GPUs instead", changed
+            )
+
+
+def _other_types(what_if: WhatIf) -> list[GpuType]:
+    question = what_if.question
+    used = {supply.gpu_type.name for supply in question.supplies}
+    measured = [one for one in what_if.asked.profiles.gpu_types if one.name not in used]
+    binding = [resource for resource, _ in question.headroom]
+    if (
+        binding != [Resource.MEMORY]
+        or question.wishes.demand
+        # What neighbours cost on another GPU is not known from this one.
+        or question.min_retention
+    ):
+        return measured
+    largest = max(supply.gpu_type.known_memory_bytes() for supply in question.supplies)
+    larger = sorted(
+        (mib, name) for name, mib in MEMORY_MIB_BY_NAME.items() if mib * 2**20 > largest
+    )
+    return measured + [find_gpu_type(name) for _, name in larger[:4]]
+
+
+def _on_type(what_if: WhatIf, gpu_type: GpuType) -> CapacityQuestion | None:
+    profiles = what_if.asked.profiles
+    measured = profiles.baseline(gpu_type.name)
+    entry = FleetEntry(gpu_type=gpu_type)
+    if measured is not None:
+        records: dict[str, tuple[ProfileRecord, ...]] = {}
+        for one in profiles.records:
+            if one.gpu_type.name == gpu_type.name:
+                of_model = records.get(one.model_name, ())
+                records[one.model_name] = (*of_model, one)
+        if set(records) < set(what_if.question.model_names):
+            return None
+        supply = Supply(entry, gpu_type, measured.gpu_memory_used_bytes or 0, records)
+    else:
+        supply = replace(what_if.question.supplies[0], entry=entry)
+    return replace(what_if.question, supplies=(supply,), fleet=Fleet(entries=(entry,)))
+
+
+def _change(
+    what_if: WhatIf, kind: ChangeKind, words: str, question: CapacityQuestion
+) -> Iterator[SavingChange]:
+    """Yield the change, unless no better plan is found with it."""
+    value = what_if.better_value(question)
+    if value is not None:
+        saved = abs(what_if.placement.objective_value - value)
+        yield SavingChange(
+            kind=kind,
+            change=words,
+            value=value,
+            saved=saved,
+            is_more=what_if.unit.is_maximized,
+        )

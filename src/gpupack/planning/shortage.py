@@ -1,0 +1,106 @@
+"""Why a counted supply of one GPU type is too small."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InfeasibleError
+from gpupack.packing.allowed_sets import solve_allowed
+from gpupack.packing.problem import PackingProblem
+from gpupack.packing.solve import solve
+from gpupack.planning.clash import DIAGNOSIS_LIMIT_S, infeasible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpupack.packing.solution import PackingResult
+    from gpupack.planning.question import CapacityQuestion
+    from gpupack.records.profile import ProfileRecord
+
+    SetRule = Callable[[tuple[tuple[int, int], ...]], bool]
+
+STEP_LIMIT_S = 1.0
+
+
+def shortage(
+    question: CapacityQuestion,
+    records: Sequence[ProfileRecord],
+    problem: PackingProblem,
+    is_allowed: SetRule | None,
+    result: PackingResult,
+    *,
+    time_limit_s: float,
+) -> InfeasibleError:
+    """Return the error for a supply that is too small, or not proved to do.
+
+    Args:
+        question: Of one GPU type, counted.
+        records: Item i of the problem is record i.
+        problem: Without the sets that ``min_retention`` forbids.
+        is_allowed: What ``min_retention`` allows; None without it.
+        result: More bins than there are GPUs.
+        time_limit_s: What the search was given.
+    """
+    (supply,) = question.supplies
+    available = supply.entry.num_gpus or 0
+    name = supply.gpu_type.name
+    found, bound = result.num_bins, result.bound
+    if bound <= available:
+        return InfeasibleError(
+            f"no placement on {available} {name} GPUs was found within "
+            f"{time_limit_s:g} s, and none is proved impossible; {found} would do. "
+            "Raise time_limit_s, or the number of GPUs.",
+            suggestion=f"{found} {name} GPUs",
+        )
+    if is_allowed is None or (
+        solve(problem, time_limit_s=STEP_LIMIT_S).bound > available
+    ):
+        return infeasible(question, time_limit_s=time_limit_s)
+    models = [
+        records[item].model_name
+        for item in _fewest_items(problem, is_allowed, available)
+    ]
+    floors = sorted(
+        {question.min_retention[name] for name in models}
+        & set(question.min_retention.values())
+    )
+    asked = f"min_retention {'/'.join(f'{share:g}' for share in floors)}"
+    there = f"{available} {name} GPU{'s' * (available != 1)}"
+    would_do = (
+        f"{found} would do (proved)"
+        if found == bound
+        else f"at least {bound} are needed (proved), {found} would do"
+    )
+    return InfeasibleError(
+        f"no placement exists: {', '.join(map(repr, models))} clash with {asked}, "
+        f"{there}. For all models {would_do}. Raise the number of GPUs, or lower "
+        "min_retention.",
+        model_names=models,
+        suggestion=f"{found} {name} GPUs",
+        limits=(asked, there),
+    )
+
+
+def _fewest_items(
+    problem: PackingProblem, is_allowed: SetRule, available: int
+) -> list[int]:
+    """Return items of which none can be left out without there being enough GPUs."""
+    deadline = time.perf_counter() + DIAGNOSIS_LIMIT_S
+    kept = list(range(len(problem.item_types)))
+    for item in list(kept):
+        if time.perf_counter() > deadline:
+            break
+        rest = [one for one in kept if one != item]
+
+        def allows(counts: tuple[tuple[int, int], ...], rest: list[int] = rest) -> bool:
+            return is_allowed(tuple((rest[index], copies) for index, copies in counts))
+
+        smaller = replace(
+            problem, item_types=tuple(problem.item_types[one] for one in rest)
+        )
+        bound = solve_allowed(smaller, allows, time_limit_s=STEP_LIMIT_S).bound
+        if rest and bound > available:
+            kept = rest
+    return kept

@@ -1,0 +1,137 @@
+"""Ask a placement's question again, with something changed."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpupack.errors import GpupackError
+from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.planning.answer import answer
+from gpupack.planning.translation import PRICE_UNITS, SERVICE_UNITS
+from gpupack.records.placement import Objective, ObjectiveUnit
+
+if TYPE_CHECKING:
+    from gpupack.planning.question import CapacityQuestion
+    from gpupack.planning.supply import Supply
+    from gpupack.records.placement import PlacementRecord
+
+EXPLANATION_LIMIT_S = 20.0
+STEP_LIMIT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The objective of a changed question, in the placement's unit.
+
+    Args:
+        value: Of the plan found.
+        bound: Proven: none is better.
+    """
+
+    value: float
+    bound: float
+
+
+class WhatIf:
+    """A placement, the question it answers, and the time left for asking again.
+
+    Where the number of GPUs or their price is what counts, ``question`` asks for the
+    fewest, or the cheapest, at the records in use.
+    """
+
+    def __init__(self, placement: PlacementRecord, question: CapacityQuestion) -> None:
+        self.placement = placement
+        self.asked = question
+        self.unit = placement.objective_unit
+        self.question = (
+            question
+            if self.unit.is_maximized
+            else replace(
+                question,
+                objective=Objective.MIN_COST
+                if self.unit is ObjectiveUnit.PRICE_PER_HOUR
+                else Objective.MIN_GPUS,
+                supplies=_as_placed(placement, question),
+                wishes=replace(question.wishes, weights={}),
+            )
+        )
+        self._deadline = time.perf_counter() + EXPLANATION_LIMIT_S
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether no more should be asked."""
+        return time.perf_counter() > self._deadline
+
+    def outcome(self, question: CapacityQuestion) -> Outcome | None:
+        """Return what a changed question yields, None if no plan is found for it."""
+        if question.min_retention or question.maximizes_predicted:
+            return self._answered(question)
+        plan = plan_capacity(
+            question.translated().problem,
+            question.goal,
+            time_limit_s=STEP_LIMIT_S,
+            seed=self.placement.seed,
+        )
+        if not plan.is_found:
+            return None
+        units = {
+            ObjectiveUnit.PRICE_PER_HOUR: PRICE_UNITS,
+            ObjectiveUnit.INFER_PER_SEC: SERVICE_UNITS,
+        }.get(self.unit, 1)
+        return Outcome(plan.value / units, plan.bound / units)
+
+    def better_value(self, question: CapacityQuestion) -> float | None:
+        """Return the value of the plan found, None if it is no better than now.
+
+        A plan that stops at the time limit may be another the next time it is asked
+        for, so that whoever needs the value must not ask twice.
+        """
+        found = self.outcome(question)
+        if found is None:
+            return None
+        now = self.placement.objective_value
+        sign = -1 if self.unit.is_maximized else 1
+        is_better = sign * (now - found.value) > 1e-9 * max(1.0, math.fabs(now))
+        return found.value if is_better else None
+
+    def _answered(self, question: CapacityQuestion) -> Outcome | None:
+        """Return the outcome where sets of models are judged, not only sums."""
+        try:
+            found = answer(
+                question, time_limit_s=STEP_LIMIT_S, seed=self.placement.seed
+            )
+        except GpupackError:
+            # Infeasible, or a change for which the prediction lacks a reading.
+            return None
+        return Outcome(found.objective_value, found.bound)
+
+
+def _as_placed(
+    placement: PlacementRecord, question: CapacityQuestion
+) -> tuple[Supply, ...]:
+    """Return the supplies; of ``max_throughput``, with the records in use alone."""
+    if placement.objective is not Objective.MAX_THROUGHPUT:
+        return question.supplies
+    used = {
+        (one.model_name, one.load_point)
+        for gpu in placement.gpus
+        for one in gpu.assignments
+    }
+    return tuple(
+        replace(
+            supply,
+            records={
+                name: kept
+                for name, records in supply.records.items()
+                if (
+                    kept := tuple(
+                        one for one in records if (name, one.load_point) in used
+                    )
+                )
+            },
+        )
+        for supply in question.supplies
+    )
