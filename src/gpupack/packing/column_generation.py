@@ -64,7 +64,9 @@ class ColumnGeneration:
         self.demand: NDArray[np.int64] = problem.counts
         self.max_copies = max_copies(problem)
         self.master = Master(self.demand, self.max_copies, self.rng)
-        self.pricer = Pricer(problem.sizes, problem.capacities)
+        self.pricer = Pricer(
+            problem.sizes, problem.capacities, deadline=ladder.deadline
+        )
         self._center = self.master.duals
         self._nodes_per_s = NODES_PER_S
 

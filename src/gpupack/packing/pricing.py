@@ -17,6 +17,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ import numpy as np
 
 from gpupack.packing.kernels import pricing as kernels
 from gpupack.packing.kernels.bin_relaxation import relaxation_multipliers
+from gpupack.packing.stoppable import call_until, new_flag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +42,8 @@ MAX_GRID = 4096
 """Parts into which a capacity is divided for the single-constraint bounds."""
 MAX_ENTRIES = 2_000_000
 """Of the tables of those bounds: 16 MB."""
+QUICK_NODES = 1_000
+"""Nodes per filling up to which ``price_many`` takes milliseconds."""
 BIG = 1 / 2
 """Share of a bin, in some dimension, above which a type is decided on first."""
 MANY = np.iinfo(np.int64).max
@@ -80,9 +84,17 @@ class Pricer:
     Args:
         sizes: Shape (types, dimensions).
         capacities: Shape (dimensions,).
+        deadline: When every search is to stop, on ``time.perf_counter``.
     """
 
-    def __init__(self, sizes: NDArray[np.int64], capacities: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        sizes: NDArray[np.int64],
+        capacities: NDArray[np.int64],
+        *,
+        deadline: float = math.inf,
+    ) -> None:
+        self._deadline = deadline
         self.sizes = np.ascontiguousarray(sizes)
         self.capacities = capacities
         self._shares = np.ascontiguousarray((sizes / capacities).T)
@@ -148,7 +160,7 @@ class Pricer:
         setting = self._setting(duals, supply, with_worthless=False)
         most = MAX_THOROUGH if thorough else 2 * MAX_RECORDED
         counts = np.zeros((most, len(setting.order)), dtype=np.int64)
-        found = kernels.search_disjoint(
+        arguments = (
             setting.sizes,
             self.capacities,
             setting.duals,
@@ -161,6 +173,11 @@ class Pricer:
             *(self._tables(setting) if thorough else NO_TABLES),
             counts,
         )
+        if node_limit > QUICK_NODES:
+            found = call_until(self._deadline, kernels.search_disjoint, *arguments)
+        else:
+            # Not worth a thread.
+            found = kernels.search_disjoint(*arguments, new_flag())
         return [_to_pattern(setting.order, counts[at]) for at in range(found)]
 
     def enumerate_maximal(
@@ -194,7 +211,9 @@ class Pricer:
         list_all: bool,
         out: NDArray[np.int64],
     ) -> tuple[int, float, bool]:
-        found: tuple[int, float, bool] = kernels.search(
+        found: tuple[int, float, bool] = call_until(
+            self._deadline,
+            kernels.search,
             setting.sizes,
             self.capacities,
             setting.duals,

@@ -5,6 +5,8 @@ import numpy as np
 from gpupack.packing.kernels.bin_relaxation import relaxation_multipliers
 from gpupack.packing.kernels.compile import kernel
 
+NODES_PER_LOOK = 1024
+
 
 @kernel
 def _fits(sizes, item, free):
@@ -122,6 +124,7 @@ def search(
     tables,
     list_all,
     out,
+    stop,
 ):
     """Search the fillings depth first; return (recorded, value, complete).
 
@@ -144,6 +147,7 @@ def search(
             that is better than those before.
         out: Takes the fillings; the search for the best goes round in it, the
             search for all is cut when it is full.
+        stop: Cuts the search once its entry is not 0.
     """
     num_items, num_dimensions = sizes.shape
     free = capacities.copy()
@@ -159,6 +163,8 @@ def search(
     while True:
         nodes += 1
         if nodes > node_limit or (recorded > 0 and nodes > patience and not list_all):
+            return recorded, best, False
+        if nodes % NODES_PER_LOOK == 0 and stop[0] != 0:
             return recorded, best, False
         if at < num_items:
             needed = best - value + (-1e-9 if list_all else 1e-9)
@@ -258,6 +264,7 @@ def search_disjoint(
     grids,
     tables,
     out,
+    stop,
 ):
     """Find fillings one after the other, each from what is left; return how many.
 
@@ -288,8 +295,9 @@ def search_disjoint(
             tables,
             False,
             one,
+            stop,
         )
-        if recorded == 0:
+        if recorded == 0 or stop[0] != 0:
             break
         # Take the filling as often as the supply allows; one column is enough.
         repeats = 1 << 62

@@ -1,0 +1,82 @@
+"""Time limits and interrupts, where they cut compiled code short."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from gpupack.packing.pricing import Pricer
+from gpupack.packing.stoppable import call_until
+
+LONG_SOLVE = """
+import json, random, signal
+from gpupack.packing import warm_up
+from gpupack.packing.problem import ItemType, PackingProblem
+from gpupack.packing.solve import solve
+
+# A parent that ignores interrupts, as a shell does for jobs, hands that down.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+rng = random.Random(0)
+sizes = [tuple(rng.randint(50, 400) for _ in range(5)) for _ in range(200)]
+problem = PackingProblem((1000,) * 5, tuple(ItemType(size) for size in sizes))
+warm_up.kernels_are_ready(wait_s=300)
+print("started", flush=True)
+result = solve(problem, time_limit_s=3600, num_workers=2)
+print(json.dumps([result.num_bins, result.bound, len(result.bins)]), flush=True)
+"""
+
+
+def test_ctrl_c_ends_a_long_solve_with_what_it_had():
+    child = subprocess.Popen(
+        [sys.executable, "-c", LONG_SOLVE], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout.readline() == "started\n"
+        # Time for heuristics, so that there is a packing, and for a long rung to start.
+        time.sleep(2)
+        child.send_signal(signal.SIGINT)
+        answer, _ = child.communicate(timeout=60)
+    finally:
+        child.kill()
+        child.wait()
+
+    num_bins, bound, num_listed = json.loads(answer)
+    assert child.returncode == 0
+    assert 1 <= bound <= num_bins
+    assert num_listed <= num_bins
+
+
+def test_a_deadline_cuts_a_search_that_would_take_years():
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(50, 60, (200, 3))
+    duals = rng.uniform(0.05, 0.06, 200)
+    pricer = Pricer(
+        sizes, np.array([1000, 1000, 1000]), deadline=time.perf_counter() + 0.1
+    )
+
+    result = pricer.price(duals, np.ones(200, dtype=np.int64), node_limit=1 << 60)
+
+    assert result.upper_bound == np.inf
+
+
+def test_a_flag_goes_up_at_the_deadline_only():
+    def wait_for(limit_s, flag):
+        ends = time.perf_counter() + limit_s
+        while time.perf_counter() < ends and not flag[0]:
+            time.sleep(0.001)
+        return bool(flag[0])
+
+    assert call_until(time.perf_counter() + 0.01, wait_for, 60.0)
+    assert not call_until(np.inf, wait_for, 0.01)
+
+
+def test_what_the_called_function_raises_reaches_the_caller():
+    def fail(flag):
+        raise LookupError("nothing there")
+
+    with pytest.raises(LookupError, match="nothing there"):
+        call_until(np.inf, fail)
