@@ -1,5 +1,7 @@
 """Pricing against other solvers, where trying everything would take too long."""
 
+import itertools
+
 import numpy as np
 import pytest
 from ortools.linear_solver import pywraplp
@@ -64,3 +66,39 @@ def test_relaxation_prices_prove_the_optimum_of_the_linear_program(seed):
     proved = prices.sum() + (copies * np.maximum(duals - prices @ shares, 0)).sum()
     assert (prices >= 0).all()
     assert proved == pytest.approx(glop.Objective().Value())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_searches_with_big_and_small_items_miss_no_filling(seed):
+    rng = np.random.default_rng(seed)
+    capacities = np.array([20, 30])
+    num_big, num_small = rng.integers(1, 4), rng.integers(2, 4)
+    big = np.column_stack([rng.integers(8, 19, num_big), rng.integers(1, 20, num_big)])
+    small = rng.integers(2, 7, (num_small, 2))
+    sizes = np.vstack([big, small])
+    supply = rng.integers(1, 9, len(sizes))
+    worth = (sizes / capacities) @ rng.uniform(0.2, 1, 2)
+    duals = round_to_grid(worth * rng.uniform(0.7, 1, len(sizes)))
+    most = np.minimum(supply, (capacities // sizes).min(axis=1))
+    ranges = [range(int(copies) + 1) for copies in most]
+    counts = np.array(list(itertools.product(*ranges)))
+    free = capacities - counts @ sizes
+    counts, free = counts[(free >= 0).all(axis=1)], free[(free >= 0).all(axis=1)]
+    values = counts @ duals
+    best = float(values.max())
+    # Another copy fits: (filling, type) pairs.
+    grows = (free[:, None, :] >= sizes).all(axis=2) & (counts < supply)
+    wanted = counts[(values >= 0.8 * best) & ~grows.any(axis=1)]
+    pricer = Pricer(sizes, capacities)
+
+    result = pricer.price(duals, supply, threshold=0.0, node_limit=10**6)
+    listed = pricer.enumerate_maximal(
+        duals, supply, threshold=0.8 * best, node_limit=10**6, max_patterns=5000
+    )
+
+    assert result.best_value == pytest.approx(best, abs=1e-8)
+    assert listed is not None
+    assert set(listed) == {
+        tuple((item, int(copies)) for item, copies in enumerate(one) if copies)
+        for one in wanted
+    }

@@ -204,8 +204,10 @@ def search(
                     sizes, duals, weights, limits, order, at, free, room, needed
                 )
             if go_on:
-                # Take as many as fit of the next item that fits at all.
-                while at < num_items:
+                # Take as many as fit of the next item that fits at all; but let
+                # the surrogate be tuned before the first of the small ones.
+                end = num_big if at < num_big else num_items
+                while at < end:
                     copies = _copies(sizes, at, free, supply[at])
                     if copies > 0:
                         counts[at] = copies
