@@ -102,23 +102,8 @@ class Master:
             deadline: On the clock of ``time.perf_counter``.
         """
         while time.perf_counter() < deadline:
-            done, pivots = kernels.pivot_primal(
-                self._inverse,
-                self._primal_values,
-                self.basis,
-                self._duals,
-                self._starts,
-                self._rows,
-                self._values,
-                self.num_columns,
-                self._in_basis,
-                min(REFACTOR_EVERY - self._pivots, self._pivots_per_look),
-            )
-            self._pivots += pivots
-            if done:
+            if self._pivot(is_dual=False):
                 return True
-            if self._pivots >= REFACTOR_EVERY:
-                self._refactor()
         return False
 
     def set_demand(
@@ -133,24 +118,29 @@ class Master:
         for _ in range(MAX_DUAL_LOOKS):
             if time.perf_counter() > deadline:
                 break
-            done, pivots = kernels.pivot_dual(
-                self._inverse,
-                self._primal_values,
-                self.basis,
-                self._duals,
-                self._starts,
-                self._rows,
-                self._values,
-                self.num_columns,
-                self._in_basis,
-                min(REFACTOR_EVERY - self._pivots, self._pivots_per_look),
-            )
-            self._pivots += pivots
-            if done:
+            if self._pivot(is_dual=True):
                 return
-            if self._pivots >= REFACTOR_EVERY:
-                self._refactor()
         self.restart()
+
+    def _pivot(self, *, is_dual: bool) -> bool:
+        """Pivot for about 50 ms; return whether nothing is left to do."""
+        done, pivots = kernels.pivot(
+            is_dual,
+            self._inverse,
+            self._primal_values,
+            self.basis,
+            self._duals,
+            self._starts,
+            self._rows,
+            self._values,
+            self.num_columns,
+            self._in_basis,
+            min(REFACTOR_EVERY - self._pivots, self._pivots_per_look),
+        )
+        self._pivots += pivots
+        if not done and self._pivots >= REFACTOR_EVERY:
+            self._refactor()
+        return bool(done)
 
     def restart(self) -> None:
         """Go back to the basis of one pattern per item type."""

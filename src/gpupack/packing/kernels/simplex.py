@@ -72,7 +72,7 @@ def invert(basis, starts, rows, column_values):
 
 
 @kernel
-def _pivot(
+def _exchange(
     inverse, values, basis, duals, in_basis, alpha, leaving, entering, reduced_cost
 ):
     num_rows = len(values)
@@ -89,57 +89,81 @@ def _pivot(
 
 
 @kernel
-def pivot_primal(
+def _choose_primal(
     inverse,
     values,
-    basis,
     duals,
     starts,
     rows,
     column_values,
     num_columns,
     in_basis,
-    max_pivots,
+    alpha,
 ):
-    """Pivot while a column prices out; return (optimal, pivots)."""
+    # The column that prices out most and, in its direction, the row that limits it;
+    # row -1 if there is no such column.
     num_rows = len(values)
-    alpha = np.empty(num_rows)
-    for pivots in range(max_pivots):
-        lowest, entering, found = -1e-9, 0, False
-        for column in range(num_columns):
-            if in_basis[column]:
-                continue
-            reduced_cost = 1.0
-            for at in range(starts[column], starts[column + 1]):
-                reduced_cost -= duals[rows[at]] * column_values[at]
-            if reduced_cost < lowest:
-                lowest, entering, found = reduced_cost, column, True
-        for row in range(num_rows):
-            if duals[row] < lowest:
-                lowest, entering, found = duals[row], -1 - row, True
-        if not found:
-            return True, pivots
+    lowest, entering, found = -1e-9, 0, False
+    for column in range(num_columns):
+        if in_basis[column]:
+            continue
+        reduced_cost = 1.0
+        for at in range(starts[column], starts[column + 1]):
+            reduced_cost -= duals[rows[at]] * column_values[at]
+        if reduced_cost < lowest:
+            lowest, entering, found = reduced_cost, column, True
+    for row in range(num_rows):
+        if duals[row] < lowest:
+            lowest, entering, found = duals[row], -1 - row, True
+    leaving, largest = -1, 0.0
+    if found:
         _direction(inverse, starts, rows, column_values, entering, alpha)
         limit = np.inf
         for row in range(num_rows):
             if alpha[row] > 1e-9:
                 limit = min(limit, (max(values[row], 0.0) + 1e-10) / alpha[row])
-        leaving, largest = -1, 0.0
         for row in range(num_rows):
             admissible = max(values[row], 0.0) <= limit * alpha[row]
             if alpha[row] > 1e-9 and admissible and alpha[row] > largest:
                 leaving, largest = row, alpha[row]
-        if leaving < 0:
-            return True, pivots
-        values[leaving] = max(values[leaving], 0.0)
-        _pivot(
-            inverse, values, basis, duals, in_basis, alpha, leaving, entering, lowest
-        )
-    return False, max_pivots
+    return leaving, entering, lowest
 
 
 @kernel
-def pivot_dual(
+def _choose_dual(
+    inverse, duals, starts, rows, column_values, num_columns, in_basis, leaving
+):
+    # The column that keeps all reduced costs ≥ 0; its cost is infinite if there is none.
+    best_ratio, best_size, entering, entering_cost = np.inf, 0.0, 0, np.inf
+    for column in range(num_columns):
+        if in_basis[column]:
+            continue
+        reduced_cost, size = 1.0, 0.0
+        for at in range(starts[column], starts[column + 1]):
+            reduced_cost -= duals[rows[at]] * column_values[at]
+            size -= inverse[rows[at], leaving] * column_values[at]
+        if size > 1e-9:
+            ratio = max(reduced_cost, 0.0) / size
+            if ratio < best_ratio - 1e-12 or (
+                ratio < best_ratio + 1e-12 and size > best_size
+            ):
+                best_ratio, best_size = ratio, size
+                entering, entering_cost = column, reduced_cost
+    for row in range(len(duals)):
+        size = inverse[row, leaving]
+        if size > 1e-9:
+            ratio = max(duals[row], 0.0) / size
+            if ratio < best_ratio - 1e-12 or (
+                ratio < best_ratio + 1e-12 and size > best_size
+            ):
+                best_ratio, best_size = ratio, size
+                entering, entering_cost = -1 - row, duals[row]
+    return entering, entering_cost
+
+
+@kernel
+def pivot(
+    is_dual,
     inverse,
     values,
     basis,
@@ -151,43 +175,46 @@ def pivot_dual(
     in_basis,
     max_pivots,
 ):
-    """Pivot until no basic value is negative; return (feasible, pivots)."""
-    num_rows = len(values)
-    alpha = np.empty(num_rows)
+    """Pivot until none is left to do; return (whether so, pivots).
+
+    Primal pivots while a column prices out, dual ones while a basic value is negative.
+    """
+    alpha = np.empty(len(values))
     for pivots in range(max_pivots):
-        leaving = np.argmin(values)
-        if values[leaving] >= -1e-9:
-            return True, pivots
-        best_ratio, best_size, entering, entering_cost = np.inf, 0.0, 0, 0.0
-        found = False
-        for column in range(num_columns):
-            if in_basis[column]:
+        if is_dual:
+            leaving = np.argmin(values)
+            if values[leaving] >= -1e-9:
+                return True, pivots
+            entering, reduced_cost = _choose_dual(
+                inverse,
+                duals,
+                starts,
+                rows,
+                column_values,
+                num_columns,
+                in_basis,
+                leaving,
+            )
+            if reduced_cost == np.inf:
+                values[leaving] = 0.0
                 continue
-            reduced_cost, size = 1.0, 0.0
-            for at in range(starts[column], starts[column + 1]):
-                reduced_cost -= duals[rows[at]] * column_values[at]
-                size -= inverse[rows[at], leaving] * column_values[at]
-            if size > 1e-9:
-                ratio = max(reduced_cost, 0.0) / size
-                if ratio < best_ratio - 1e-12 or (
-                    ratio < best_ratio + 1e-12 and size > best_size
-                ):
-                    best_ratio, best_size, found = ratio, size, True
-                    entering, entering_cost = column, reduced_cost
-        for row in range(num_rows):
-            size = inverse[row, leaving]
-            if size > 1e-9:
-                ratio = max(duals[row], 0.0) / size
-                if ratio < best_ratio - 1e-12 or (
-                    ratio < best_ratio + 1e-12 and size > best_size
-                ):
-                    best_ratio, best_size, found = ratio, size, True
-                    entering, entering_cost = -1 - row, duals[row]
-        if not found:
-            values[leaving] = 0.0
-            continue
-        _direction(inverse, starts, rows, column_values, entering, alpha)
-        _pivot(
+            _direction(inverse, starts, rows, column_values, entering, alpha)
+        else:
+            leaving, entering, reduced_cost = _choose_primal(
+                inverse,
+                values,
+                duals,
+                starts,
+                rows,
+                column_values,
+                num_columns,
+                in_basis,
+                alpha,
+            )
+            if leaving < 0:
+                return True, pivots
+            values[leaving] = max(values[leaving], 0.0)
+        _exchange(
             inverse,
             values,
             basis,
@@ -196,6 +223,6 @@ def pivot_dual(
             alpha,
             leaving,
             entering,
-            entering_cost,
+            reduced_cost,
         )
     return False, max_pivots
