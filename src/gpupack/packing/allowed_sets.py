@@ -12,13 +12,13 @@ bound is that of the problem without the rule, which stays valid.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.packing.canonical import merge_bins
 from gpupack.packing.check import check_result
+from gpupack.packing.set_cover import SetProgram, cover_by_program, search_cover
 from gpupack.packing.solution import Bin, PackingResult, SolveStatus
 from gpupack.packing.solve import solve
 
@@ -36,8 +36,6 @@ MAX_SETS = 60_000
 """More allowed sets than this are not listed."""
 _LISTING_SHARE = 0.4
 """Share of the time limit that listing the sets may take."""
-_MAX_SEARCHED_ITEMS = 24
-_MAX_SEARCH_STEPS = 20_000
 
 
 def solve_allowed(
@@ -81,12 +79,13 @@ def solve_allowed(
         method = "bound without the rule"
     elif _num_bins(bins) > bound:
         maximal = _maximal(listed)
-        cover = _search_cover(problem, maximal, bound, _num_bins(bins)) or _cover(
+        most = _num_bins(bins)
+        cover = search_cover(problem, maximal, bound, most) or cover_by_program(
             problem,
             maximal,
             time_limit_s=max(0.0, deadline - time.perf_counter()),
             seed=seed,
-            hint=bins,
+            most_bins=most,
         )
         method = "listed sets"
         bound = max(bound, cover.bound)
@@ -155,7 +154,7 @@ def maximize_value(
     )
     if listed is None:
         return None
-    program = _SetProgram(problem, listed, exactly=True)
+    program = SetProgram(problem, listed, exactly=True)
     program.limit_bins(max_bins)
     program.maximize([value(counts) for counts in listed])
     status = program.solve(
@@ -274,167 +273,3 @@ def _first_fit(problem: PackingProblem, is_allowed: Rule) -> tuple[Bin, ...]:
                 have - size for have, size in zip(free[candidate], sizes, strict=True)
             ]
     return merge_bins(Bin(tuple(sorted(counts.items()))) for counts in contents)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cover:
-    bins: tuple[Bin, ...]
-    bound: int
-
-
-def _search_cover(
-    problem: PackingProblem, sets: Sequence[Counts], bound: int, upper: int
-) -> _Cover | None:
-    """Return the fewest bins of a small problem by depth-first search.
-
-    Spares small problems the import of a solver library. Tries every set that covers
-    the first item still open, with one bin more at a time; ``upper`` bins are known to
-    do, so reaching them proves them. None when it gives up.
-    """
-    if problem.num_items > _MAX_SEARCHED_ITEMS:
-        return None
-    covering: list[list[Counts]] = [[] for _ in range(problem.num_types)]
-    largest = max(sum(copies for _, copies in counts) for counts in sets)
-    for counts in sorted(sets, key=lambda one: -sum(copies for _, copies in one)):
-        for index, _ in counts:
-            covering[index].append(counts)
-    steps_left = _MAX_SEARCH_STEPS
-    dead: set[tuple[tuple[int, ...], int]] = set()
-
-    def cover(left: tuple[int, ...], num_bins: int) -> list[Counts] | None:
-        nonlocal steps_left
-        total = sum(left)
-        if total == 0:
-            return []
-        if total > num_bins * largest or (left, num_bins) in dead or steps_left <= 0:
-            return None
-        steps_left -= 1
-        first = next(index for index, count in enumerate(left) if count)
-        for counts in covering[first]:
-            rest = list(left)
-            for index, copies in counts:
-                rest[index] = max(0, rest[index] - copies)
-            found = cover(tuple(rest), num_bins - 1)
-            if found is not None:
-                return [counts, *found]
-        dead.add((left, num_bins))
-        return None
-
-    everything = tuple(item_type.count for item_type in problem.item_types)
-    for num_bins in range(max(1, bound), upper):
-        found = cover(everything, num_bins)
-        if found is not None:
-            bins = _without_surplus(problem, [Bin(counts) for counts in found])
-            return _Cover(bins, num_bins)
-        if steps_left <= 0:
-            return None
-    return _Cover((), upper)
-
-
-def _cover(
-    problem: PackingProblem,
-    sets: Sequence[Counts],
-    *,
-    time_limit_s: float,
-    seed: int,
-    hint: tuple[Bin, ...],
-) -> _Cover:
-    if time_limit_s <= 0:
-        return _Cover((), 0)
-    program = _SetProgram(problem, sets, exactly=False)
-    program.limit_bins(_num_bins(hint))
-    program.minimize_bins()
-    status = program.solve(time_limit_s, seed)
-    if status not in {"OPTIMAL", "FEASIBLE"}:
-        return _Cover((), 0)
-    return _Cover(
-        _without_surplus(problem, program.bins()), math.ceil(program.bound - 1e-6)
-    )
-
-
-def _without_surplus(problem: PackingProblem, bins: Sequence[Bin]) -> tuple[Bin, ...]:
-    """Drop copies that a cover has too many of; what is left stays allowed."""
-    left = [item_type.count for item_type in problem.item_types]
-    kept = []
-    for one_bin in bins:
-        for _ in range(one_bin.multiplicity):
-            counts = tuple(
-                (index, min(copies, left[index]))
-                for index, copies in one_bin.counts
-                if left[index]
-            )
-            for index, copies in counts:
-                left[index] -= copies
-            if counts:
-                kept.append(Bin(counts))
-    return merge_bins(kept)
-
-
-class _SetProgram:
-    """How often each listed set is used, as an integer program for SCIP.
-
-    CP-SAT proves these slowly: its linear relaxation, which is nearly tight with all
-    columns written out, is not where it is strong.
-    """
-
-    def __init__(
-        self, problem: PackingProblem, sets: Sequence[Counts], *, exactly: bool
-    ) -> None:
-        # Importing OR-Tools takes half a second: only when it is really needed.
-        from ortools.linear_solver import pywraplp
-
-        self._sets = sets
-        self._solver = pywraplp.Solver.CreateSolver("SCIP")
-        self._uses = [
-            self._solver.IntVar(0, problem.num_items, "") for _ in range(len(sets))
-        ]
-        rows = [
-            self._solver.Constraint(
-                item_type.count,
-                item_type.count if exactly else self._solver.infinity(),
-            )
-            for item_type in problem.item_types
-        ]
-        for use, counts in zip(self._uses, sets, strict=True):
-            for index, copies in counts:
-                rows[index].SetCoefficient(use, copies)
-
-    def limit_bins(self, most: int) -> None:
-        row = self._solver.Constraint(0, most)
-        for use in self._uses:
-            row.SetCoefficient(use, 1)
-
-    def minimize_bins(self) -> None:
-        objective = self._solver.Objective()
-        for use in self._uses:
-            objective.SetCoefficient(use, 1)
-        objective.SetMinimization()
-
-    def maximize(self, worth: Sequence[float]) -> None:
-        objective = self._solver.Objective()
-        for use, each in zip(self._uses, worth, strict=True):
-            objective.SetCoefficient(use, each)
-        objective.SetMaximization()
-
-    def solve(self, time_limit_s: float, seed: int) -> str:
-        self._solver.SetTimeLimit(max(1, int(1000 * time_limit_s)))
-        self._solver.SetSolverSpecificParametersAsString(
-            f"randomization/randomseedshift = {seed}\n"
-        )
-        names = {
-            self._solver.OPTIMAL: "OPTIMAL",
-            self._solver.FEASIBLE: "FEASIBLE",
-            self._solver.INFEASIBLE: "INFEASIBLE",
-        }
-        return names.get(self._solver.Solve(), "UNKNOWN")
-
-    @property
-    def bound(self) -> float:
-        return float(self._solver.Objective().BestBound())
-
-    def bins(self) -> tuple[Bin, ...]:
-        return merge_bins(
-            Bin(counts, round(use.solution_value()))
-            for counts, use in zip(self._sets, self._uses, strict=True)
-            if use.solution_value() > 0.5
-        )

@@ -133,7 +133,7 @@ def _choose_primal(
 def _choose_dual(
     inverse, duals, starts, rows, column_values, num_columns, in_basis, leaving
 ):
-    # The column that keeps all reduced costs ≥ 0; its cost is infinite if there is none.
+    # The column that keeps all reduced costs ≥ 0; of infinite cost if there is none.
     best_ratio, best_size, entering, entering_cost = np.inf, 0.0, 0, np.inf
     for column in range(num_columns):
         if in_basis[column]:
