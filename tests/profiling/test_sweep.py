@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import signal
@@ -24,8 +25,9 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.profiling.embedded import EmbeddedServer
+from gpupack.profiling.input_options import InputOptions
 from gpupack.profiling.measure import MeasureOptions
-from gpupack.profiling.sweep import InputOptions, profile
+from gpupack.profiling.sweep import profile
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord
 from gpupack.store import read_profile_file
 from tests.profiling.served_models import write_model
@@ -284,6 +286,76 @@ def test_a_failed_point_is_measured_again_only_on_request(tmp_path: Path) -> Non
 
     assert points(again) == ["moody 1x1"]
     assert again.failures == ()
+
+
+def test_a_point_that_did_not_settle_is_measured_again_on_request_and_replaced(
+    repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.jsonl"
+    options = {"concurrency": [1, 2], "store": store}
+    # No interval is so narrow: no point settles.
+    hopeless = dataclasses.replace(QUICK, half_width_ratio=1e-9)
+    first = sweep(repository, "sleeper", options=hopeless, **options)
+    assert [one.is_stable for one in first.records] == [False, False]
+    easy = dataclasses.replace(QUICK, half_width_ratio=100.0)
+    refused: list[str] = []
+
+    def second_sweep(text: str) -> None:
+        if text == "sleeper at 1x2":
+            with pytest.raises(StoreError, match="another sweep is writing"):
+                sweep(repository, "sleeper", **options)
+            refused.append(text)
+
+    kept = sweep(repository, "sleeper", options=easy, **options)
+    again = sweep(
+        repository,
+        "sleeper",
+        options=easy,
+        retry_unstable=True,
+        progress=Watcher(second_sweep),
+        **options,
+    )
+
+    assert kept == first
+    assert [one.is_stable for one in again.records] == [True, True]
+    assert read_profile_file(store) == again
+    # The file is still this sweep's alone after a record in it was replaced.
+    assert refused == ["sleeper at 1x2"]
+
+
+def test_a_store_measured_with_other_inputs_is_refused(
+    repository: Path, tmp_path: Path
+) -> None:
+    store, path = tmp_path / "store.jsonl", tmp_path / "data.npz"
+    np.savez(path, X=np.ones((3, 4), dtype=np.float32))
+    asked = {"store": store, "concurrency": [1]}
+    (record,) = sweep(
+        repository, "dynamic", inputs=InputOptions(shapes={"X": [3, 4]}), **asked
+    ).records
+    assert record.environment.input_shapes == {"X": (3, 4)}
+    content = store.read_bytes()
+
+    for inputs, told in (
+        (InputOptions(shapes={"X": [5, 4]}), "shape 3,4, not 5,4"),
+        (InputOptions(shapes={"dynamic/X": [5, 4]}), "shape 3,4, not 5,4"),
+        (InputOptions(shapes={"X": [3, 4]}, seed=1), "seed 0, not 1"),
+        (InputOptions(data={"": path}), "random inputs, not those of"),
+    ):
+        with pytest.raises(StoreError, match=told):
+            sweep(repository, "dynamic", inputs=inputs, **asked)
+    assert store.read_bytes() == content
+
+
+def test_other_options_than_those_in_the_store_are_told(
+    repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = tmp_path / "store.jsonl"
+    sweep(repository, "sleeper", store=store)
+    longer = dataclasses.replace(QUICK, max_duration_s=0.3)
+
+    sweep(repository, "sleeper", store=store, options=longer)
+
+    assert "measured with max_duration_s 0.2, not 0.3" in caplog.text
 
 
 def test_a_store_of_other_models_or_another_device_is_refused(

@@ -145,6 +145,12 @@ def profile_command(
         bool,
         typer.Option("--retry-failed", help="Measure again what failed before."),
     ] = False,
+    retry_unstable: Annotated[
+        bool,
+        typer.Option(
+            "--retry-unstable", help="Measure again what did not settle before."
+        ),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")
     ] = False,
@@ -155,9 +161,10 @@ def profile_command(
     measured, 130 interrupted.
     """
     from gpupack.profiling.exports import PROFILE_FILE
+    from gpupack.profiling.input_options import InputOptions
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.profiling.server_url import TlsOptions
-    from gpupack.profiling.sweep import InputOptions, profile
+    from gpupack.profiling.sweep import profile
     from gpupack.profiling.sweep_store import INPUTS_STAGE
 
     if url is not None and (embedded or model_repository is not None):
@@ -202,6 +209,7 @@ def profile_command(
                 server_root=server_root,
                 load_timeout_s=load_timeout,
                 retry_failed=retry_failed,
+                retry_unstable=retry_unstable,
                 command=shlex.join(["gpupack", *sys.argv[1:]]),
                 progress=bar,
                 install_progress=bar.install if bar is not None else None,

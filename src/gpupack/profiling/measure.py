@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,6 +99,14 @@ class MeasureOptions:
                 f"a window of {self.window_requests} requests has no throughput; "
                 "give 2 or more, such as 50"
             )
+
+    def as_text(self) -> dict[str, str]:
+        """Return the options that are set, by name, as records keep them."""
+        return {
+            name: str(value)
+            for name, value in asdict(self).items()
+            if value is not None
+        }
 
     def rule(self, *, concurrency: int, kind: DeviceKind) -> StoppingRule:
         """Return the rule for one model.

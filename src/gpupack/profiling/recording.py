@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,10 @@ from gpupack.records.profile import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gpupack.profiling.device import Device, DeviceReadings
+    from gpupack.profiling.driven_model import ModelLoad
     from gpupack.profiling.measure import MeasuredLoad, Measurement
     from gpupack.records.environment import SharingMode
     from gpupack.records.profile import LoadPoint
@@ -39,6 +42,7 @@ class Circumstances:
     command: str | None = None
     seed: int | None = None
     sharing_mode: SharingMode | None = None
+    measure_options: Mapping[str, str] = field(default_factory=dict)
 
     def environment(
         self,
@@ -47,8 +51,12 @@ class Circumstances:
         backend: str | None = None,
         protocol: str | None = None,
         notes: tuple[str, ...] = (),
+        **more: Any,
     ) -> Environment:
-        """Return the environment of something that was measured just now."""
+        """Return the environment of something that was measured just now.
+
+        ``more`` are further fields of ``Environment``.
+        """
         libraries = {name: found for name in _LIBRARIES if (found := _version(name))}
         values: dict[str, Any] = {
             "source": SOURCE,
@@ -70,7 +78,7 @@ class Circumstances:
         values |= device.environment_fields()
         if self.sharing_mode is not None:
             values["sharing_mode"] = self.sharing_mode
-        return Environment(**values)
+        return Environment(**values | more)
 
 
 def profile_record(
@@ -79,6 +87,7 @@ def profile_record(
     *,
     device: Device,
     circumstances: Circumstances,
+    input_data_sha256: str | None = None,
     warnings: tuple[str, ...] = (),
 ) -> ProfileRecord:
     """Return the record of one of the models that were measured.
@@ -95,6 +104,9 @@ def profile_record(
             backend=signature.backend,
             protocol=measured.protocol,
             notes=measured.notes,
+            measure_options=dict(circumstances.measure_options),
+            input_shapes=_input_shapes(measured.load),
+            input_data_sha256=input_data_sha256,
         ),
         "model_name": signature.name,
         "load_point": measured.load.load_point,
@@ -224,6 +236,12 @@ def _add_readings(
             values["missing"][name] = readings.missing.get(own) or "not read"
         else:
             values[name] = value
+
+
+def _input_shapes(load: ModelLoad) -> dict[str, tuple[int, ...]]:
+    """Return the sizes of the inputs, the batch dimension left out."""
+    first = 1 if load.signature.max_batch_size > 0 else 0
+    return {name: array.shape[first:] for name, array in load.inputs.items()}
 
 
 def _version(package: str) -> str | None:

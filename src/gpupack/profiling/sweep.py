@@ -21,6 +21,7 @@ from gpupack.profiling.exports import (
     prepare_folder,
     write_article_tables,
 )
+from gpupack.profiling.input_options import InputOptions
 from gpupack.profiling.load import LoadProcess
 from gpupack.profiling.measure import MeasureOptions, measure
 from gpupack.profiling.recording import (
@@ -83,37 +84,6 @@ class SilentProgress:
         """Do nothing."""
 
 
-@dataclass(frozen=True)
-class InputOptions:
-    """Where requests' data come from.
-
-    Attributes:
-        shapes: Sizes of dynamic inputs, by input name; ``model/input`` for one model.
-        data: A ``.npz`` for a model, by model name; ``""`` for all.
-        seed: For random data.
-    """
-
-    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    data: Mapping[str, Path] = field(default_factory=dict)
-    seed: int = 0
-
-    def shapes_of(self, signature: ModelSignature) -> dict[str, Sequence[int]]:
-        """Return the shapes that concern one model."""
-        names = {spec.name for spec in signature.inputs}
-        chosen: dict[str, Sequence[int]] = {}
-        for key, shape in self.shapes.items():
-            model_name, slash, input_name = key.rpartition("/")
-            if (slash and model_name == signature.name) or (
-                not slash and input_name in names
-            ):
-                chosen[input_name] = shape
-        return chosen
-
-    def data_of(self, model_name: str) -> Path | None:
-        """Return the data file that concerns one model."""
-        return self.data.get(model_name) or self.data.get("")
-
-
 def profile(
     models: str | Sequence[str] | None = None,
     *,
@@ -133,6 +103,7 @@ def profile(
     server_environment: Mapping[str, str] | None = None,
     load_timeout_s: float = LOAD_TIMEOUT_S,
     retry_failed: bool = False,
+    retry_unstable: bool = False,
     sharing_mode: SharingMode | None = None,
     command: str | None = None,
     progress: SweepProgress | None = None,
@@ -167,6 +138,8 @@ def profile(
         server_environment: Variables for the embedded server.
         load_timeout_s: How long a model may take to load.
         retry_failed: Measure again what failed in an earlier run of this store.
+        retry_unstable: Measure again what did not settle then; a record is replaced
+            once its new measurement is there.
         sharing_mode: How processes share the GPU, if the device cannot tell.
         command: What to note in the records as the command that measured.
         progress: Told how the sweep goes on.
@@ -203,15 +176,19 @@ def profile(
         session = ServerSession(target, gpu=gpu, tls=tls)
         gpu_name = session.device.gpu_type.name
         sweep_store.check_fits(names, gpu_name)
+        asked = inputs or InputOptions()
+        sweep_store.check_inputs(asked)
+        sweep_store.warn_of_other_options(chosen.as_text())
         sweep = Sweep(
             session,
             sweep_store,
             points=points,
             options=chosen,
-            inputs=inputs or InputOptions(),
+            inputs=asked,
             strict=strict,
             load_timeout_s=load_timeout_s,
             retry_failed=retry_failed,
+            retry_unstable=retry_unstable,
             sharing_mode=sharing_mode,
             command=command,
             progress=progress or SilentProgress(),
@@ -240,6 +217,7 @@ class Sweep:
     strict: bool
     load_timeout_s: float
     retry_failed: bool
+    retry_unstable: bool
     sharing_mode: SharingMode | None
     command: str | None
     progress: SweepProgress
@@ -273,6 +251,7 @@ class Sweep:
             command=self.command,
             seed=self.inputs.seed,
             sharing_mode=self.sharing_mode,
+            measure_options=self.options.as_text(),
         )
         to_do = {name: self._to_do(name) for name in names}
         num_points = len(names) * len(self.points)
@@ -291,9 +270,13 @@ class Sweep:
         return [point for point in self.points if not self._is_finished(name, point)]
 
     def _is_finished(self, name: str, point: LoadPoint) -> bool:
-        if self.retry_failed and (name, point) not in self._tried:
-            return self.store.is_measured(name, point)
-        return self.store.is_finished(name, point)
+        is_new = (name, point) not in self._tried
+        return self.store.is_finished(
+            name,
+            point,
+            retry_failed=self.retry_failed and is_new,
+            retry_unstable=self.retry_unstable and is_new,
+        )
 
     def _models_among(self, names: Sequence[str]) -> list[str]:
         """Leave out folders of our own server's repository that are no models."""
@@ -426,6 +409,7 @@ class Sweep:
             0,
             device=self.session.device,
             circumstances=self._circumstances,
+            input_data_sha256=self.inputs.data_sha256_of(signature.name),
             warnings=warnings,
         )
         self.store.add(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,15 +12,18 @@ from typing import TYPE_CHECKING, Self
 from gpupack.errors import StoreError
 from gpupack.profile_set import ProfileSet
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
-from gpupack.store import append_record, read_profile_file
+from gpupack.store import append_record, read_profile_file, write_profiles
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from types import TracebackType
 
     from gpupack.profile_set import AnyRecord
+    from gpupack.profiling.input_options import InputOptions
     from gpupack.records.calibration import Calibration
     from gpupack.records.profile import LoadPoint
+
+logger = logging.getLogger(__name__)
 
 INPUTS_STAGE = "inputs"
 """A load point that failed here was asked for wrongly, and is tried again."""
@@ -82,21 +86,65 @@ class SweepStore:
                     f"{gpu_name}: give another --store"
                 )
 
+    def check_inputs(self, inputs: InputOptions) -> None:
+        """Refuse a file whose records were measured with other inputs.
+
+        Raises:
+            StoreError: One was; or InvalidInputError, if data cannot be read.
+        """
+        for record in self._records.values():
+            difference = inputs.difference_from(record)
+            if difference:
+                raise StoreError(
+                    f"{str(self.path)!r} holds {record.model_name} at "
+                    f"{record.load_point}, measured with {difference}: give another "
+                    "--store, or the same inputs"
+                )
+
+    def warn_of_other_options(self, options: Mapping[str, str]) -> None:
+        """Say if records were measured with other options than these."""
+        others = {
+            f"{name} {there.get(name, 'unset')}, not {options.get(name, 'unset')}"
+            for record in self._records.values()
+            if (there := record.environment.measure_options)
+            for name in {*there, *options}
+            if there.get(name) != options.get(name)
+        }
+        if others:
+            logger.warning(
+                "%r holds load points that were measured with %s; they stay as they "
+                "are: give another --store to measure them anew",
+                str(self.path),
+                "; ".join(sorted(others)),
+            )
+
     @property
     def baseline(self) -> ServerBaseline | None:
         """The server-only baseline, if it was measured."""
         return self._baselines[0] if self._baselines else None
 
-    def is_measured(self, model_name: str, load_point: LoadPoint) -> bool:
-        """Whether a load point has a profile record."""
-        return (model_name, load_point) in self._records
+    def is_finished(
+        self,
+        model_name: str,
+        load_point: LoadPoint,
+        *,
+        retry_failed: bool = False,
+        retry_unstable: bool = False,
+    ) -> bool:
+        """Whether a load point was measured, or failed for good.
 
-    def is_finished(self, model_name: str, load_point: LoadPoint) -> bool:
-        """Whether a load point was measured, or failed for good."""
+        Args:
+            model_name: The model.
+            load_point: Its load point.
+            retry_failed: No failure is for good.
+            retry_unstable: A record that did not settle is no measurement.
+        """
         key = model_name, load_point
-        failure = self._failures.get(key)
-        return key in self._records or (
-            failure is not None and failure.stage != INPUTS_STAGE
+        record, failure = self._records.get(key), self._failures.get(key)
+        if record is not None:
+            return not (retry_unstable and record.is_stable is False)
+        return (
+            failure is not None and failure.stage != INPUTS_STAGE and not retry_failed
         )
 
     def add(self, record: AnyRecord) -> None:
@@ -109,9 +157,17 @@ class SweepStore:
             known = self._failures.get((record.model_name, record.load_point))
             if known is not None and known.message == record.message:
                 return
-        if self.path is not None:
+        replaces = (
+            isinstance(record, ProfileRecord)
+            and (record.model_name, record.load_point) in self._records
+        )
+        if self.path is not None and not replaces:
             append_record(self.path, record)
         self._remember(record)
+        if self.path is not None and replaces:
+            # A file has one record of each load point.
+            write_profiles(self.profiles(), self.path)
+            self._lock(self.path)
 
     def profiles(self) -> ProfileSet:
         """Return everything that is known; a failure only if it was not mended."""
@@ -137,6 +193,20 @@ class SweepStore:
             self._calibrations.append(record)
 
     def _open(self, path: Path) -> None:
+        self._lock(path)
+        known = read_profile_file(path, recover=True)
+        records: tuple[AnyRecord, ...] = (
+            *known.baselines,
+            *known.failures,
+            *known.records,
+            *known.calibrations,
+        )
+        for record in records:
+            self._remember(record)
+        _drop_half_line(path)
+
+    def _lock(self, path: Path) -> None:
+        """Make the file, if there is none, and keep others from writing to it."""
         try:
             existed = path.exists()
             handle = self._stack.enter_context(path.open("a+b"))
@@ -153,16 +223,6 @@ class SweepStore:
                 f"cannot write {str(path)!r}: {err.strerror}; give a path in a folder "
                 "that exists and can be written to"
             ) from err
-        known = read_profile_file(path, recover=True)
-        records: tuple[AnyRecord, ...] = (
-            *known.baselines,
-            *known.failures,
-            *known.records,
-            *known.calibrations,
-        )
-        for record in records:
-            self._remember(record)
-        _drop_half_line(path)
 
 
 def _drop_half_line(path: Path) -> None:

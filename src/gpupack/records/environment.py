@@ -55,5 +55,12 @@ class Environment(Record):
     libraries: dict[str, str] = Field(default_factory=dict)
     """Versions of further libraries that matter, by name: numpy, torch."""
     seed: int | None = None
+    measure_options: dict[str, str] = Field(default_factory=dict)
+    """How well it was measured: the stopping rule, its precision and the rest, as text
+    by the names of ``gpupack.profile``'s options; empty if not known."""
+    input_shapes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """Sizes of a request's inputs, without the batch, by input name."""
+    input_data_sha256: str | None = None
+    """Of the file with real inputs; None for random ones of ``seed``."""
     notes: tuple[str, ...] = ()
     """What a reader of the number should know, such as foreign processes seen."""
