@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gpupack.errors import InvalidInputError
@@ -12,7 +14,7 @@ from gpupack.profiling.triton import TritonServer
 
 
 @pytest.mark.parametrize(
-    ("text", "address", "is_grpc", "is_tls", "is_loopback"),
+    ("text", "address", "is_grpc", "is_tls", "is_this_host"),
     [
         ("http://localhost:8000", "localhost:8000", False, False, True),
         ("https://127.0.0.1", "127.0.0.1:8000", False, True, True),
@@ -22,12 +24,31 @@ from gpupack.profiling.triton import TritonServer
     ],
 )
 def test_a_url_says_host_port_protocol_and_encryption(
-    text: str, address: str, is_grpc: bool, is_tls: bool, is_loopback: bool
+    text: str, address: str, is_grpc: bool, is_tls: bool, is_this_host: bool
 ) -> None:
     url = ServerUrl.parse(text)
 
     assert url.address == address
-    assert (url.is_grpc, url.is_tls, url.is_loopback) == (is_grpc, is_tls, is_loopback)
+    assert (url.is_grpc, url.is_tls, url.is_this_host) == (
+        is_grpc,
+        is_tls,
+        is_this_host,
+    )
+
+
+def test_this_host_is_known_by_each_of_its_names_and_addresses() -> None:
+    own = {
+        address.address
+        for addresses in psutil.net_if_addrs().values()
+        for address in addresses
+        if address.family == socket.AF_INET
+    }
+
+    assert own
+    for host in ("0.0.0.0", "[::]", socket.gethostname(), *own):
+        assert ServerUrl.parse(f"http://{host}:8000").is_this_host, host
+    # Reserved for documentation, so nobody's (RFC 5737).
+    assert not ServerUrl.parse("http://192.0.2.1:8000").is_this_host
 
 
 def test_a_prefix_is_kept() -> None:

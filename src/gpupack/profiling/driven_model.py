@@ -138,7 +138,7 @@ class DrivenModel:
 
     def _share_inputs(self) -> dict[str, SharedTensor]:
         num_bytes = sum(array.nbytes for array in self.load.inputs.values())
-        if not self._server.url.is_loopback or (
+        if not self._server.url.is_this_host or (
             num_bytes < SHARED_MEMORY_THRESHOLD_BYTES
         ):
             return {}
@@ -155,7 +155,7 @@ class DrivenModel:
 
     def _share_outputs(self) -> list[dict[str, SharedTensor]]:
         num_bytes = sum(output.num_bytes for output in self.outputs)
-        if not self._server.url.is_loopback or (
+        if not self._server.url.is_this_host or (
             num_bytes < SHARED_MEMORY_THRESHOLD_BYTES
         ):
             return []

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import psutil
 
 from gpupack.errors import InvalidInputError
 
@@ -152,11 +156,24 @@ class ServerUrl:
         return self.scheme in ("https", "grpcs")
 
     @property
-    def is_loopback(self) -> bool:
-        """Whether client and server share a host, as far as the name tells."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+    def is_this_host(self) -> bool:
+        """Whether client and server share a host, whatever name it is given."""
+        return _is_this_host(self.host)
+
+
+@cache
+def _is_this_host(host: str) -> bool:
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False  # a name that nobody knows: connecting says so
+    own = {
+        address.address.partition("%")[0]
+        for addresses in psutil.net_if_addrs().values()
+        for address in addresses
+    }
+    resolved = {ipaddress.ip_address(str(one).partition("%")[0]) for one in found}
+    # 0.0.0.0 and ::, which servers listen on, reach this host when connected to.
+    return any(
+        one.is_loopback or one.is_unspecified or str(one) in own for one in resolved
+    )

@@ -139,7 +139,7 @@ class ServerSession:
 
     def _find_device(self, server_pid: int | None) -> Device:
         url = None if self._url is None else ServerUrl.parse(self._url)
-        if url is None or url.is_loopback:
+        if url is None or url.is_this_host:
             return open_device(self._gpu, server_pid=server_pid)
         if not isinstance(self._gpu, str):
             raise InvalidInputError(
