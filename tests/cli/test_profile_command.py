@@ -14,6 +14,7 @@ from gpupack.errors import ServerUnavailableError
 from gpupack.profiling.installation import install_server
 from gpupack.store import read_placement
 from tests.profiling.peers import grpc_server
+from tests.profiling.served_models import write_model
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +44,23 @@ def test_the_live_demo_measures_three_models_and_places_them(tmp_path: Path) -> 
         for assignment in gpu.assignments
     }
     assert placed == {"classifier", "ranker", "segmenter"}
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_why_points_failed_is_told_once(tmp_path: Path, quiet: list[str]) -> None:
+    try:
+        install_server()
+    except ServerUnavailableError as err:
+        pytest.skip(f"no embedded Triton here: {err}")
+    write_model(tmp_path, "refuser", initialize='raise RuntimeError("no weights here")')
+    options = [f"--model-repository={tmp_path}", "--batch=1,2", "--concurrency=1,2"]
+
+    done = run("profile", *options, *quiet)
+
+    assert done.returncode == 2
+    assert (done.stdout + done.stderr).count("no weights here") == 1
+    assert "warning: refuser 1x1, 1x2, 2x1, 2x2 failed (load): " in done.stderr
 
 
 @pytest.mark.parametrize(

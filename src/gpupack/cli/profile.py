@@ -233,26 +233,32 @@ def _show(
     profiles: ProfileSet, *, store: Path | None, export_path: Path | None, quiet: bool
 ) -> None:
     if not quiet:
-        typer.echo(str(profiles))
+        # Without the failures: they are warnings, below, also when quiet.
+        typer.echo(str(profiles.model_copy(update={"failures": ()})))
         for path in (store, export_path):
             if path is not None:
                 typer.echo(f"written to {path}")
-    for warning in sorted({text for one in profiles.records for text in one.warnings}):
-        concerned = [
-            f"{one.model_name} {one.load_point}"
-            for one in profiles.records
-            if warning in one.warnings
-        ]
-        print_warning(f"{', '.join(concerned)}: {warning}")
-    for model_name, stage, message in dict.fromkeys(
-        (one.model_name, one.stage, one.message) for one in profiles.failures
-    ):
-        points = [
-            str(one.load_point)
-            for one in profiles.failures
-            if (one.model_name, one.stage, one.message) == (model_name, stage, message)
-        ]
-        print_warning(f"{model_name} {', '.join(points)} failed ({stage}): {message}")
+    concerned: dict[str, list[str]] = {}
+    for record in profiles.records:
+        for text in record.warnings:
+            where = f"{record.model_name} {record.load_point}"
+            concerned.setdefault(text, []).append(where)
+    for text, places in sorted(concerned.items()):
+        print_warning(f"{', '.join(places)}: {text}")
+    causes: dict[tuple[str, str, str], list[str]] = {}
+    for one in profiles.failures:
+        cause = one.model_name, one.stage, one.message
+        causes.setdefault(cause, []).append(str(one.load_point))
+    for (model_name, stage, message), points in causes.items():
+        print_warning(
+            f"{model_name} {', '.join(points)} failed ({stage}): {_tidy(message)}"
+        )
+
+
+def _tidy(message: str) -> str:
+    """Return a message whose further lines, such as a log's, are set apart."""
+    lines = [line.rstrip() for line in message.splitlines() if line.strip()]
+    return "\n    ".join(lines)
 
 
 def _names(text: str | None) -> list[str] | None:

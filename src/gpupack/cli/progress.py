@@ -61,11 +61,10 @@ class ProgressBar:
 
 
 def describe(outcome: ProfileRecord | FailedLoadPoint) -> str:
-    """Return one line on a load point that is done."""
+    """Return one line on a load point that is done; the end says why some failed."""
     where = f"{outcome.model_name} {outcome.load_point}"
     if isinstance(outcome, FailedLoadPoint):
-        first_line = outcome.message.splitlines()[0] if outcome.message else ""
-        return f"{where}: failed ({outcome.stage}): {first_line}"
+        return f"{where}: failed ({outcome.stage})"
     if outcome.throughput_infer_per_sec is None:
         return f"{where}: no throughput"
     width = (

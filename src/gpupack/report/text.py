@@ -210,10 +210,14 @@ def format_profiles(
         disable_numparse=True,
         colalign=["left", "left", "left"] + ["right"] * 6,
     )
+    by_cause: dict[tuple[str, str, str], list[str]] = {}
+    for failure in failures:
+        message = printable(" ".join(failure.message.split()))
+        cause = printable(failure.model_name), failure.stage, message
+        by_cause.setdefault(cause, []).append(str(failure.load_point))
     failed = [
-        f"failed: {printable(failure.model_name)} at {failure.load_point}, "
-        f"{failure.stage}: {printable(failure.message)}"
-        for failure in failures
+        f"failed: {model_name} at {', '.join(points)}, {stage}: {message}"
+        for (model_name, stage, message), points in by_cause.items()
     ]
     return "\n".join([table, *failed])
 
