@@ -70,7 +70,10 @@ def burners(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def placement_of(
-    *names: str, throughput: float = 1.0, memory_mib: int = 500
+    *names: str,
+    throughput: float = 1.0,
+    memory_mib: int = 500,
+    demand: float | None = None,
 ) -> gpupack.Placement:
     """A placement of these models on one host, promising ``throughput`` each."""
     records = tuple(
@@ -84,7 +87,10 @@ def placement_of(
         for name in names
     )
     baseline = make_baseline(40, HOST)
-    return gpupack.place(ProfileSet(records=records, baselines=(baseline,)))
+    return gpupack.place(
+        ProfileSet(records=records, baselines=(baseline,)),
+        demand=None if demand is None else dict.fromkeys(names, demand),
+    )
 
 
 QUICK = MeasureOptions(max_duration_s=0.8, half_width_ratio=0.1, percentile=50.0)
@@ -166,6 +172,25 @@ def test_a_broken_promise_is_named_and_gives_exit_code_4(
     assert run.exit_code == 4
     assert "infer/sec of 1000000.0 promised" in run.stdout
     assert "predicted were 41 MiB" in run.stdout
+
+
+@pytest.mark.triton
+@pytest.mark.usefixtures("installed")
+def test_a_model_placed_for_a_demand_is_sent_that_and_judged_by_it(
+    burners: Path,
+) -> None:
+    # Alone it would have to reach a million; what is promised are 20 of them.
+    placement = placement_of("first", "second", throughput=1e6, demand=20.0)
+
+    result = verify(placement, model_repository=burners, options=QUICK)
+
+    assert result.is_kept
+    (gpu,) = result.gpus
+    for model in gpu.models:
+        assert model.promised_infer_per_sec == 20.0
+        assert model.together_infer_per_sec == pytest.approx(20.0, rel=0.1)
+    # Not at full speed: a factor fitted to it would say that nothing is lost.
+    assert measured_sets(gpu.measurements) == []
 
 
 def test_models_missing_in_the_repository_are_named_before_anything_starts(

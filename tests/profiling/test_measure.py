@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,6 +111,19 @@ def test_two_models_are_measured_over_one_window(
     for measured in result.loads:
         assert measured.throughput_infer_per_sec is not None
         assert sum(w.duration_s for w in measured.windows) <= result.duration_s
+
+
+def test_a_paced_model_is_sent_what_was_asked_for(
+    triton: EmbeddedServer, server: TritonServer
+) -> None:
+    # It could answer 2 / SLEEP_S = 667 infer/sec.
+    load = replace(load_of(server, "sleeper", "2x2"), offered_infer_per_sec=100.0)
+
+    result = measure(server, load, device=HostDevice(triton.pid), options=QUICK)
+
+    reached = result.loads[0].throughput_infer_per_sec
+    assert reached is not None
+    assert 80 <= reached <= 110
 
 
 def test_perf_analyzers_rule_can_be_asked_for(

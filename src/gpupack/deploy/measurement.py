@@ -37,6 +37,7 @@ def measure_set(
     options: MeasureOptions | None = None,
     server_pid: int | None = None,
     processes: Mapping[str, LoadProcess] | None = None,
+    offered_infer_per_sec: Sequence[float | None] | None = None,
 ) -> CoLocation:
     """Drive loaded models at the same time and return what each of them reached.
 
@@ -50,17 +51,20 @@ def measure_set(
         options: How well to measure.
         server_pid: The server's process, for its CPU share.
         processes: Client processes to use, by model; by default new ones.
+        offered_infer_per_sec: The rate at which each of ``models`` is sent requests;
+            None drives it as fast as it answers.
 
     Raises:
         LoadPointError: A model failed; says which.
     """
     loads = []
-    for name, load_point in models:
+    rates = offered_infer_per_sec or [None] * len(models)
+    for (name, load_point), rate in zip(models, rates, strict=True):
         signature = server.signature(name)
         known = {spec.name for spec in signature.inputs}
         own = {key: value for key, value in (shapes or {}).items() if key in known}
         inputs = make_inputs(signature, load_point.batch_size, shapes=own)
-        loads.append(ModelLoad(signature, load_point, inputs))
+        loads.append(ModelLoad(signature, load_point, inputs, rate))
     measurement = measure_together(
         server,
         loads,
@@ -127,6 +131,7 @@ def _model(load: MeasuredLoad) -> CoLocatedModel:
     return CoLocatedModel(
         model_name=load.load.signature.name,
         load_point=load.load.load_point,
+        offered_infer_per_sec=load.load.offered_infer_per_sec,
         throughput_infer_per_sec=load.throughput_infer_per_sec,
         throughput_ci_ratio=(
             None if load.ci_ratio is None else min(load.ci_ratio, 1.0)

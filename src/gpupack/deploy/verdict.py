@@ -21,6 +21,15 @@ MEMORY_TOLERANCE = 0.03
 """Share by which measured memory may exceed the prediction."""
 
 
+def driven_assignments(gpu: GpuPlacement) -> tuple[Assignment, ...]:
+    """Return the instances that are sent requests: not the spares without traffic."""
+    return tuple(
+        one
+        for one in gpu.assignments
+        if one.served_infer_per_sec is None or one.served_infer_per_sec > 0
+    )
+
+
 def judge_gpu(
     placement: PlacementRecord,
     gpu: GpuPlacement,
@@ -33,28 +42,31 @@ def judge_gpu(
     """Return the verdict on one GPU.
 
     A promise is broken when a model reaches less than ``1 − tolerance`` of its promised
-    throughput, when it keeps more than ``tolerance`` points less than the retention
-    asked for, or when more than ``MEMORY_TOLERANCE`` more memory was used than
-    predicted. What the client held back is no broken promise but a warning.
+    throughput (the traffic planned for it, where it was placed for a demand), when it
+    keeps more than ``tolerance`` points less than the retention asked for, or when more
+    than ``MEMORY_TOLERANCE`` more memory was used than predicted. What the client held
+    back is no broken promise but a warning.
 
     Args:
         placement: Says what was asked for.
         gpu: What was promised.
-        measurements: Every model alone, then all together; one model alone is both.
+        measurements: Every driven instance alone, then all together; one alone is both.
         digest: Identifies what was placed.
         tolerance: See above.
         warnings: Kept in the record.
     """
     alone = {
-        one.models[0].key: one.models[0] for one in measurements if len(one.models) == 1
+        (one.models[0].key, one.models[0].offered_infer_per_sec): one.models[0]
+        for one in measurements
+        if len(one.models) == 1
     }
     last = measurements[-1]
     notes = list(warnings)
     verdicts = []
-    for assignment, beside in zip(gpu.assignments, last.models, strict=True):
+    for assignment, beside in zip(driven_assignments(gpu), last.models, strict=True):
         verdict = _judge_model(
             assignment,
-            alone[beside.key],
+            alone[beside.key, beside.offered_infer_per_sec],
             beside,
             placement.min_retention.get(assignment.model_name),
             tolerance,
@@ -98,9 +110,11 @@ def _judge_model(
     min_retention: float | None,
     tolerance: float,
 ) -> ModelVerdict:
-    promised = assignment.predicted_infer_per_sec
-    if promised is None:
-        promised = assignment.throughput_infer_per_sec
+    promised = assignment.throughput_infer_per_sec
+    if assignment.predicted_infer_per_sec is not None:
+        promised = assignment.predicted_infer_per_sec
+    if assignment.served_infer_per_sec is not None:
+        promised = assignment.served_infer_per_sec
     verdict = ModelVerdict(
         model_name=assignment.model_name,
         load_point=assignment.load_point,

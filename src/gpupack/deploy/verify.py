@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpupack.deploy.measurement import measure_set
-from gpupack.deploy.verdict import judge_gpu
+from gpupack.deploy.verdict import driven_assignments, judge_gpu
 from gpupack.errors import InvalidInputError, ServerError, UnknownNameError
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.mps import MpsDaemon
@@ -27,10 +27,20 @@ if TYPE_CHECKING:
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.records.colocation import CoLocation
     from gpupack.records.placement import GpuPlacement, PlacementRecord
+    from gpupack.records.profile import LoadPoint
     from gpupack.records.verification import GpuVerification
 
 DEFAULT_TOLERANCE = 0.1
 """A promise is broken when this share of a throughput is missing."""
+
+
+class Member(NamedTuple):
+    """One model instance of a GPU, and how it is driven."""
+
+    model_name: str
+    load_point: LoadPoint
+    offered_infer_per_sec: float | None
+    """The traffic planned for it; None drives it as fast as it answers."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,8 @@ def verify(
     """Run the GPUs of a placement, one after the other, and judge its promises.
 
     For each GPU: its models are loaded, measured one by one and then all together at
-    their load points, and unloaded.
+    their load points, and unloaded. An instance that was placed for a demand is sent
+    the traffic planned for it, evenly spaced; others as much as they answer.
 
     Args:
         placement: What was promised.
@@ -236,7 +247,10 @@ def _run_gpu(
     options: MeasureOptions | None,
 ) -> tuple[CoLocation, ...]:
     """Load exactly this GPU's models, measure each and all, unload them."""
-    members = [(one.model_name, one.load_point) for one in gpu.assignments]
+    members = [
+        Member(one.model_name, one.load_point, one.served_infer_per_sec)
+        for one in driven_assignments(gpu)
+    ]
     names = sorted(set(gpu.models))
     loaded: list[str] = []
 
@@ -244,10 +258,11 @@ def _run_gpu(
         session.server.load(name)
         loaded.append(name)
 
-    def measure(label: str, some: Sequence[tuple[str, object]]) -> CoLocation:
+    def measure(label: str, some: Sequence[Member]) -> CoLocation:
         return measure_set(
             session.server,
-            some,  # type: ignore[arg-type]
+            [(one.model_name, one.load_point) for one in some],
+            offered_infer_per_sec=[one.offered_infer_per_sec for one in some],
             device=session.device,
             sharing_mode=placement.sharing_mode,
             label=label,

@@ -68,7 +68,8 @@ def measured_sets(
 
     Of several solo readings of one model and load point the fastest counts: a busy
     host only ever slows a closed loop down, so it is the least disturbed. A set is
-    left out when one of its models reached nothing or was held back by its client.
+    left out when one of its models reached nothing or was held back by its client, or
+    was sent less than it could answer: the factor is that of models at full speed.
 
     Args:
         measurements: Of one device and one way of sharing it.
@@ -82,6 +83,8 @@ def measured_sets(
     together: list[CoLocation] = []
     for measurement in measurements:
         if labels is not None and measurement.label not in labels:
+            continue
+        if any(one.offered_infer_per_sec is not None for one in measurement.models):
             continue
         if len(measurement.models) == 1:
             readings.setdefault(measurement.models[0].key, []).append(measurement)

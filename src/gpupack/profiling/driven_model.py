@@ -29,11 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelLoad:
-    """What one model is given: its load point and one request's inputs."""
+    """What one model is given: its load point and one request's inputs.
+
+    Attributes:
+        offered_infer_per_sec: Send at this rate, evenly spaced; None drives the model
+            as fast as it answers.
+    """
 
     signature: ModelSignature
     load_point: LoadPoint
     inputs: Tensors
+    offered_infer_per_sec: float | None = None
 
 
 class DrivenModel:
@@ -109,7 +115,14 @@ class DrivenModel:
 
     def start(self) -> None:
         """Begin the closed loop."""
-        self.process.start(self._requests, timeout_s=self._timeout_s)
+        offered = self.load.offered_infer_per_sec
+        self.process.start(
+            self._requests,
+            timeout_s=self._timeout_s,
+            requests_per_s=(
+                None if offered is None else offered / self.load.load_point.batch_size
+            ),
+        )
 
     def _prepare(self) -> None:
         load, url = self.load, self._server.url

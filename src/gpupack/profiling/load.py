@@ -1,4 +1,4 @@
-"""Load on one model: a closed loop at constant concurrency, in its own process."""
+"""Load on one model: a closed loop, at full speed or paced, in its own process."""
 
 from __future__ import annotations
 
@@ -150,10 +150,20 @@ class LoadProcess:
             return message[1], None
         return _split_http(message[1])
 
-    def start(self, requests: Sequence[bytes], *, timeout_s: float) -> None:
-        """Begin the closed loop, one request in flight for each of ``requests``."""
+    def start(
+        self,
+        requests: Sequence[bytes],
+        *,
+        timeout_s: float,
+        requests_per_s: float | None = None,
+    ) -> None:
+        """Begin the closed loop, one request in flight for each of ``requests``.
+
+        With ``requests_per_s`` they are sent at that rate, evenly spaced, by all
+        clients together; at most one is in flight for each all the same.
+        """
         self.trace = LoadTrace()
-        self._send(("run", list(requests), timeout_s))
+        self._send(("run", list(requests), timeout_s, requests_per_s))
         self._is_running = True
 
     def collect(self) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
+    from gpupack.profiling.pace import Pace
+
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
 _OPTIONS = [
     ("grpc.max_send_message_length", -1),
@@ -47,7 +49,11 @@ class GrpcLoop:
             raise LoadError(_words(err)) from err
 
     def run(
-        self, requests: Sequence[bytes], timeout_s: float, pipe: Connection
+        self,
+        requests: Sequence[bytes],
+        timeout_s: float,
+        pipe: Connection,
+        pace: Pace | None = None,
     ) -> None:
         """Drive the server until the pipe says stop; report every tick."""
         ended: queue.SimpleQueue[tuple[int, int, int, Any]] = queue.SimpleQueue()
@@ -67,8 +73,12 @@ class GrpcLoop:
         next_tick = clock() + TICK_NS
         is_stopping = False
         deadline = 0.0
-        while num_in_flight and not (is_stopping and time.monotonic() > deadline):
+        while (num_in_flight or not is_stopping) and not (
+            is_stopping and time.monotonic() > deadline
+        ):
             wait_s = max(0.0, (next_tick - clock()) / 1e9)
+            if pace is not None and not is_stopping:
+                wait_s = pace.wait_s(clock(), wait_s)
             try:
                 index, started, end, call = ended.get(timeout=wait_s)
             except queue.Empty:
@@ -82,7 +92,14 @@ class GrpcLoop:
                 else:
                     report.ends.append(end)
                     report.latencies.append(end - started)
+                    if pace is None or pace.is_due(index, clock()):
+                        begin(index)
+                    else:
+                        num_in_flight -= 1
+            if pace is not None and not is_stopping:
+                for index in pace.pop_due(clock()):
                     begin(index)
+                    num_in_flight += 1
             if clock() >= next_tick:
                 report.tick()
                 next_tick = clock() + TICK_NS

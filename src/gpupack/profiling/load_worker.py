@@ -1,4 +1,4 @@
-"""The process that sends requests: a closed loop, and nothing else.
+"""The process that sends requests: a closed loop, paced or not, and nothing else.
 
 Started by ``gpupack.profiling.load`` as ``python -m gpupack.profiling.load_worker``,
 and told over a pipe what to do. It imports little, so that it starts in some 50 ms, and
@@ -22,12 +22,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpupack.profiling.pace import Pace
+
 TICK_NS = 30_000_000
 """How often the worker reports."""
 DRAIN_S = 2.0
 """How long requests in flight may take to end after the loop was stopped."""
 _MAX_ERROR_TEXT = 2000
 _RECEIVE_BYTES = 1 << 18
+_NOT_IN_FLIGHT = 1 << 62
+"""The start of a request that a paced client has not sent: it cannot be overdue."""
 
 
 class LoadError(Exception):
@@ -176,7 +180,11 @@ class HttpLoop:
         return response
 
     def run(
-        self, requests: Sequence[bytes], timeout_s: float, pipe: Connection
+        self,
+        requests: Sequence[bytes],
+        timeout_s: float,
+        pipe: Connection,
+        pace: Pace | None = None,
     ) -> None:
         """Drive the server until the pipe says stop; report every tick."""
         exchanges: dict[int, Exchange] = {}
@@ -198,11 +206,16 @@ class HttpLoop:
             timeout_ns = int(timeout_s * 1e9)
             tick_s = TICK_NS / 1e9
             is_tls = self._is_tls
+            fds = list(exchanges)
+            clients = {fd: client for client, fd in enumerate(fds)}
             while True:
-                for fd, event in poller.poll(tick_s):
+                wait_s = tick_s if pace is None else pace.wait_s(clock(), tick_s)
+                for fd, event in poller.poll(wait_s):
                     if fd == pipe_fd:
                         pipe.recv()
-                        self._drain(poller, exchanges, pipe_fd)
+                        idle = pace.waiting if pace is not None else ()
+                        busy = set(fds).difference(fds[client] for client in idle)
+                        self._drain(poller, exchanges, busy, pipe_fd)
                         report.tick()
                         return
                     exchange = exchanges[fd]
@@ -218,9 +231,15 @@ class HttpLoop:
                         raise LoadError(error_text(response))
                     report.ends.append(now)
                     report.latencies.append(now - exchange.started_ns)
-                    if not exchange.send(now):
+                    if pace is not None and not pace.is_due(clients[fd], now):
+                        exchange.started_ns = _NOT_IN_FLIGHT
+                    elif not exchange.send(now):
                         poller.modify(fd, select.EPOLLIN | select.EPOLLOUT)
                 now = clock()
+                for client in pace.pop_due(now) if pace is not None else ():
+                    fd = fds[client]
+                    if not exchanges[fd].send(clock()):
+                        poller.modify(fd, select.EPOLLIN | select.EPOLLOUT)
                 if now >= next_tick:
                     report.tick()
                     next_tick = now + TICK_NS
@@ -234,12 +253,14 @@ class HttpLoop:
 
     @staticmethod
     def _drain(
-        poller: select.epoll, exchanges: dict[int, Exchange], pipe_fd: int
+        poller: select.epoll,
+        exchanges: dict[int, Exchange],
+        waiting: set[int],
+        pipe_fd: int,
     ) -> None:
         # A server that is left with requests whose client is gone would still compute
         # them, into the next measurement.
         poller.unregister(pipe_fd)
-        waiting = set(exchanges)
         deadline = time.monotonic() + DRAIN_S
         while waiting and time.monotonic() < deadline:
             for fd, event in poller.poll(0.05):
@@ -303,12 +324,21 @@ def serve(pipe: Connection) -> None:
             if command[0] == "once":
                 pipe.send(("response", loop.once(command[1], command[2])))
             elif command[0] == "run":
-                loop.run(command[1], command[2], pipe)
+                loop.run(command[1], command[2], pipe, _pace(command))
                 pipe.send(("stopped",))
         except LoadError as err:
             pipe.send(("failed", str(err)))
         except EOFError:
             return
+
+
+def _pace(command: tuple[Any, ...]) -> Pace | None:
+    _, requests, _, rate = command
+    if rate is None:
+        return None
+    from gpupack.profiling.pace import Pace
+
+    return Pace(len(requests), 1e9 / rate, time.monotonic_ns())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ class CoLocatedModel(Record):
 
     model_name: str = Field(min_length=1)
     load_point: LoadPoint
+    offered_infer_per_sec: PositiveInferPerSec | None = None
+    """The rate at which it was sent requests; None: as fast as it answered."""
     throughput_infer_per_sec: PositiveInferPerSec | None = None
     throughput_ci_ratio: Ratio | None = None
     """Half-width of the throughput's 95 % confidence interval ÷ throughput."""

@@ -19,9 +19,10 @@ class ModelVerdict(Record):
     model_name: str = Field(min_length=1)
     load_point: LoadPoint
     promised_infer_per_sec: InferPerSec | None = None
-    """Predicted together, or alone where nothing was predicted."""
+    """The traffic planned for it; without a demand what was predicted together, or
+    its throughput alone where nothing was predicted."""
     alone_infer_per_sec: InferPerSec | None = None
-    """Measured now, with the neighbors loaded but idle."""
+    """Measured now, with the neighbors loaded but idle; at most the planned traffic."""
     together_infer_per_sec: InferPerSec | None = None
     """Measured now, beside its neighbors."""
     predicted_retention: Ratio | None = None
