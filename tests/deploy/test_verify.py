@@ -74,6 +74,7 @@ def placement_of(
     throughput: float = 1.0,
     memory_mib: int = 500,
     demand: float | None = None,
+    replicas: int = 1,
 ) -> gpupack.Placement:
     """A placement of these models on one host, promising ``throughput`` each."""
     records = tuple(
@@ -90,6 +91,7 @@ def placement_of(
     return gpupack.place(
         ProfileSet(records=records, baselines=(baseline,)),
         demand=None if demand is None else dict.fromkeys(names, demand),
+        replicas=None if replicas == 1 else dict.fromkeys(names, replicas),
     )
 
 
@@ -191,6 +193,28 @@ def test_a_model_placed_for_a_demand_is_sent_that_and_judged_by_it(
         assert model.together_infer_per_sec == pytest.approx(20.0, rel=0.1)
     # Not at full speed: a factor fitted to it would say that nothing is lost.
     assert measured_sets(gpu.measurements) == []
+
+
+@pytest.mark.triton
+@pytest.mark.usefixtures("installed")
+def test_two_replicas_on_one_gpu_are_two_instances(tmp_path: Path) -> None:
+    # It sleeps and leaves the CPU alone: two instances answer twice as often as one.
+    write_model(tmp_path, "sleeper", execute="time.sleep(0.02)")
+    placement = placement_of("sleeper", replicas=2)
+    (gpu,) = placement.gpus
+    assert gpu.models == ("sleeper", "sleeper")
+
+    result = verify(placement, model_repository=tmp_path, options=QUICK)
+
+    (gpu_result,) = result.gpus
+    alone, together = gpu_result.measurements
+    assert [one.num_model_instances for one in together.models] == [1, 1]
+    (solo,) = alone.models
+    assert solo.throughput_infer_per_sec is not None
+    for verdict in gpu_result.models:
+        assert verdict.together_infer_per_sec is not None
+        # One instance shared by both would leave each a half.
+        assert verdict.together_infer_per_sec > 0.7 * solo.throughput_infer_per_sec
 
 
 def test_models_missing_in_the_repository_are_named_before_anything_starts(

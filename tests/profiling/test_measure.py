@@ -126,6 +126,15 @@ def test_a_paced_model_is_sent_what_was_asked_for(
     assert 80 <= reached <= 110
 
 
+def test_more_instances_last_until_the_model_is_unloaded(server: TritonServer) -> None:
+    server.load("second")
+    server.multiply_instances("second", 2)
+    assert server.signature("second").num_model_instances == 2
+    server.unload("second")
+    server.load("second")
+    assert server.signature("second").num_model_instances == 1
+
+
 def test_perf_analyzers_rule_can_be_asked_for(
     triton: EmbeddedServer, server: TritonServer
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,7 @@ def _record(
 ) -> CoLocation:
     readings = measurement.readings
     server_name, server_version = server.version()
+    num_replicas = Counter(load.load.signature.name for load in measurement.loads)
     missing = {
         {"memory_used_bytes": "gpu_memory_used_bytes"}.get(name, name): reason
         for name, reason in readings.missing.items()
@@ -93,7 +95,10 @@ def _record(
     return CoLocation.with_reason(
         "not measured",
         label=label,
-        models=tuple(_model(load) for load in measurement.loads),
+        models=tuple(
+            _model(load, num_replicas[load.load.signature.name])
+            for load in measurement.loads
+        ),
         duration_s=measurement.duration_s,
         gpu_type=device.gpu_type,
         environment=Environment.model_validate(
@@ -126,7 +131,7 @@ def _record(
     )
 
 
-def _model(load: MeasuredLoad) -> CoLocatedModel:
+def _model(load: MeasuredLoad, num_replicas: int) -> CoLocatedModel:
     latencies = load.latencies_us
     return CoLocatedModel(
         model_name=load.load.signature.name,
@@ -140,5 +145,8 @@ def _model(load: MeasuredLoad) -> CoLocatedModel:
         is_stable=load.verdict.is_stable,
         is_client_limited=load.is_client_limited,
         client_cpu_percent=load.client_cpu_percent,
-        num_model_instances=load.load.signature.num_model_instances,
+        # Replicas share the instances of one model.
+        num_model_instances=max(
+            1, load.load.signature.num_model_instances // num_replicas
+        ),
     )

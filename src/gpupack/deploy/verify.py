@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -246,7 +247,10 @@ def _run_gpu(
     shapes: Mapping[str, Sequence[int]] | None,
     options: MeasureOptions | None,
 ) -> tuple[CoLocation, ...]:
-    """Load exactly this GPU's models, measure each and all, unload them."""
+    """Load exactly this GPU's models, measure each and all, unload them.
+
+    Replicas of one model on one GPU are instances of it, each with its own client.
+    """
     members = [
         Member(one.model_name, one.load_point, one.served_infer_per_sec)
         for one in driven_assignments(gpu)
@@ -275,6 +279,9 @@ def _run_gpu(
         with ThreadPoolExecutor(max_workers=4) as pool:
             list(pool.map(load, names))
         alone = [measure("alone", [member]) for member in dict.fromkeys(members)]
+        for name, num_replicas in Counter(gpu.models).items():
+            if num_replicas > 1:
+                session.server.multiply_instances(name, num_replicas)
         together = [measure("together", members)] if len(members) > 1 else []
         return (*alone, *together)
     except ServerError as err:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from gpupack.profiling.server_url import ServerUrl, TlsOptions
 from gpupack.profiling.signature import ModelSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
 CALL_TIMEOUT_S = 10.0
@@ -148,18 +149,33 @@ class TritonServer:
                 models[name] = RepositoryModel(name, state, reason)
         return tuple(models[name] for name in sorted(models))
 
-    def load(self, model_name: str, *, timeout_s: float = LOAD_TIMEOUT_S) -> None:
+    def load(
+        self,
+        model_name: str,
+        *,
+        timeout_s: float = LOAD_TIMEOUT_S,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
         """Load a model and wait until it is ready.
+
+        Args:
+            model_name: As the repository names it.
+            timeout_s: How long that may take.
+            config: Its whole configuration, until it is unloaded; by default the
+                repository's own.
 
         Raises:
             UnknownNameError: The repository has no such model.
             ServerError: It did not load, or not in time.
         """
+        override = {} if config is None else {"config": json.dumps(config)}
         try:
             self._call(
                 f"load model {model_name}",
                 timeout_s,
-                lambda client, options: client.load_model(model_name, **options),
+                lambda client, options: client.load_model(
+                    model_name, **override, **options
+                ),
             )
         except ServerError as err:
             # Asked only now: while models load, a server does not list its repository.
@@ -170,6 +186,23 @@ class TritonServer:
                 f"the repository of {self.url} has no model {model_name!r}; it has "
                 f"{', '.join(known) or 'none'}"
             ) from err
+
+    def multiply_instances(
+        self, model_name: str, factor: int, *, timeout_s: float = LOAD_TIMEOUT_S
+    ) -> None:
+        """Load a loaded model anew, with ``factor`` times the instances it has.
+
+        The repository's own configuration is back once the model was unloaded.
+
+        Raises:
+            ServerError: It did not load, or not in time.
+        """
+        config = dict(self._config(model_name))
+        groups = config.get("instance_group") or [{}]
+        config["instance_group"] = [
+            group | {"count": factor * int(group.get("count") or 1)} for group in groups
+        ]
+        self.load(model_name, timeout_s=timeout_s, config=config)
 
     def unload(
         self,
@@ -206,10 +239,7 @@ class TritonServer:
 
     def signature(self, model_name: str) -> ModelSignature:
         """Return what a loaded model takes and gives."""
-        config = self._json(
-            f"describe model {model_name}", "get_model_config", model_name
-        )
-        return ModelSignature.parse(config.get("config", config))
+        return ModelSignature.parse(self._config(model_name))
 
     def statistics(self, model_name: str) -> ModelStatistics:
         """Return the server's counters of a model, over all its versions."""
@@ -256,6 +286,13 @@ class TritonServer:
                 name, **options
             ),
         )
+
+    def _config(self, model_name: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self._json(
+            f"describe model {model_name}", "get_model_config", model_name
+        )
+        config: dict[str, Any] = answer.get("config", answer)
+        return config
 
     def _json(self, purpose: str, method: str, *arguments: str) -> Any:
         def ask(client: Any, options: dict[str, Any]) -> Any:
