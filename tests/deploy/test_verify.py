@@ -32,13 +32,17 @@ from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import DeviceKind, GpuType
 from gpupack.records.profile import LoadPoint
 from gpupack.records.verification import GpuVerification
-from gpupack.store import read_profile_file, write_placement, write_profiles
+from gpupack.store import (
+    read_profile_file,
+    read_verifications,
+    write_placement,
+    write_profiles,
+)
 from tests.factories import MIB, make_baseline, make_record
 from tests.profiling.conftest import installed  # noqa: F401 (a fixture)
 from tests.profiling.served_models import write_model
 
 POINT = LoadPoint(batch_size=1, concurrency=1)
-HOST = GpuType(name="host", memory_bytes=64 * 2**30, kind=DeviceKind.HOST)
 BURN = """end = time.thread_time() + 0.004
             while time.thread_time() < end: pass
             time.sleep(0.004)"""
@@ -75,19 +79,21 @@ def placement_of(
     memory_mib: int = 500,
     demand: float | None = None,
     replicas: int = 1,
+    host_mib: int = 65536,
 ) -> gpupack.Placement:
     """A placement of these models on one host, promising ``throughput`` each."""
+    host = GpuType(name="host", memory_bytes=host_mib * MIB, kind=DeviceKind.HOST)
     records = tuple(
         make_record(
             name,
-            gpu_type=HOST,
+            gpu_type=host,
             throughput_infer_per_sec=throughput,
             gpu_memory_used_bytes=memory_mib * MIB,
             gpu_utilization_percent=30.0,
         )
         for name in names
     )
-    baseline = make_baseline(40, HOST)
+    baseline = make_baseline(40, host)
     return gpupack.place(
         ProfileSet(records=records, baselines=(baseline,)),
         demand=None if demand is None else dict.fromkeys(names, demand),
@@ -215,6 +221,33 @@ def test_two_replicas_on_one_gpu_are_two_instances(tmp_path: Path) -> None:
         assert verdict.together_infer_per_sec is not None
         # One instance shared by both would leave each a half.
         assert verdict.together_infer_per_sec > 0.7 * solo.throughput_infer_per_sec
+
+
+@pytest.mark.triton
+@pytest.mark.usefixtures("installed")
+def test_a_model_that_does_not_load_breaks_its_gpu_and_the_others_are_run(
+    tmp_path: Path,
+) -> None:
+    repository, store = tmp_path / "models", tmp_path / "verified.jsonl"
+    write_model(repository, "bad", initialize='raise RuntimeError("no weights")')
+    write_model(repository, "good", execute="time.sleep(0.002)")
+    # Two GPUs: there is room for one model on each.
+    placement = placement_of("bad", "good", memory_mib=700, host_mib=1000)
+    assert [gpu.models for gpu in placement.gpus] == [("bad",), ("good",)]
+    path = tmp_path / "placement.json"
+    write_placement(placement, path)
+
+    command = ["verify", str(path), "--model-repository", str(repository)]
+    run = CliRunner().invoke(app, [*command, "--store", str(store)])
+
+    assert run.exit_code == 4
+    assert "bad failed" in run.stdout
+    assert "no weights" in run.stdout
+    failed, kept = read_verifications(store)
+    assert not failed.is_kept
+    assert failed.measurements == ()
+    assert kept.is_kept
+    assert kept.models[0].together_infer_per_sec is not None
 
 
 def test_models_missing_in_the_repository_are_named_before_anything_starts(

@@ -8,7 +8,7 @@ from gpupack.records.verification import GpuVerification, ModelVerdict
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gpupack.records.colocation import CoLocatedModel, CoLocation
     from gpupack.records.placement import (
@@ -38,6 +38,7 @@ def judge_gpu(
     digest: str,
     tolerance: float,
     warnings: Sequence[str] = (),
+    failures: Mapping[str, str] | None = None,
 ) -> GpuVerification:
     """Return the verdict on one GPU.
 
@@ -51,10 +52,28 @@ def judge_gpu(
         placement: Says what was asked for.
         gpu: What was promised.
         measurements: Every driven instance alone, then all together; one alone is both.
+            None when a model failed.
         digest: Identifies what was placed.
         tolerance: See above.
         warnings: Kept in the record.
+        failures: By model name, how it failed to load or to answer.
     """
+    if failures or not measurements:
+        return GpuVerification(
+            placed=digest,
+            gpu_index=gpu.gpu_index,
+            sharing_mode=placement.sharing_mode,
+            models=tuple(
+                _unmeasured(one, (failures or {}).get(one.model_name))
+                for one in gpu.assignments
+            ),
+            memory_predicted_bytes=gpu.memory_bytes,
+            broken=tuple(
+                f"{name} failed: {message}"
+                for name, message in (failures or {}).items()
+            ),
+            warnings=tuple(warnings),
+        )
     alone = {
         (one.models[0].key, one.models[0].offered_infer_per_sec): one.models[0]
         for one in measurements
@@ -103,6 +122,27 @@ def judge_gpu(
     )
 
 
+def _promised_infer_per_sec(assignment: Assignment) -> float | None:
+    for promised in (
+        assignment.served_infer_per_sec,
+        assignment.predicted_infer_per_sec,
+    ):
+        if promised is not None:
+            return promised
+    return assignment.throughput_infer_per_sec
+
+
+def _unmeasured(assignment: Assignment, failure: str | None) -> ModelVerdict:
+    return ModelVerdict(
+        model_name=assignment.model_name,
+        load_point=assignment.load_point,
+        promised_infer_per_sec=_promised_infer_per_sec(assignment),
+        predicted_retention=assignment.retention,
+        broken=None if failure is None else f"failed: {failure}",
+        not_judged="not measured" if failure is None else None,
+    )
+
+
 def _judge_model(
     assignment: Assignment,
     alone: CoLocatedModel,
@@ -110,11 +150,7 @@ def _judge_model(
     min_retention: float | None,
     tolerance: float,
 ) -> ModelVerdict:
-    promised = assignment.throughput_infer_per_sec
-    if assignment.predicted_infer_per_sec is not None:
-        promised = assignment.predicted_infer_per_sec
-    if assignment.served_infer_per_sec is not None:
-        promised = assignment.served_infer_per_sec
+    promised = _promised_infer_per_sec(assignment)
     verdict = ModelVerdict(
         model_name=assignment.model_name,
         load_point=assignment.load_point,

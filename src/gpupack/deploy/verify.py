@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from gpupack.deploy.measurement import measure_set
-from gpupack.deploy.verdict import driven_assignments, judge_gpu
-from gpupack.errors import InvalidInputError, ServerError, UnknownNameError
+from gpupack.deploy.gpu_run import clear_gpu, run_gpu
+from gpupack.deploy.verdict import judge_gpu
+from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.mps import MpsDaemon
 from gpupack.profiling.session import ServerSession
-from gpupack.profiling.settling import wait_until_settled
 from gpupack.records.environment import SharingMode
 from gpupack.store import append_verification, read_verifications
 from gpupack.units import mib_from_bytes
@@ -26,22 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gpupack.profiling.measure import MeasureOptions
-    from gpupack.records.colocation import CoLocation
     from gpupack.records.placement import GpuPlacement, PlacementRecord
-    from gpupack.records.profile import LoadPoint
     from gpupack.records.verification import GpuVerification
 
 DEFAULT_TOLERANCE = 0.1
 """A promise is broken when this share of a throughput is missing."""
-
-
-class Member(NamedTuple):
-    """One model instance of a GPU, and how it is driven."""
-
-    model_name: str
-    load_point: LoadPoint
-    offered_infer_per_sec: float | None
-    """The traffic planned for it; None drives it as fast as it answers."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +75,7 @@ def verify(
         server: A server that has no models loaded, or its URL, instead.
         gpu_indices: GPUs of the placement to run; all of them if None.
         gpu: The GPU of this machine to run them on, as for ``profile``.
-        store: File of results; GPUs that are in it are not run again.
+        store: File of results; GPUs that were measured are not run again.
         tolerance: Share of a promised throughput that may be missing, and points of
             retention; 0.1 allows for the noise of a shared host.
         strict: Refuse to measure beside other processes on the GPU.
@@ -102,7 +88,8 @@ def verify(
         UnknownNameError: A GPU index that the placement does not have.
         InvalidInputError: Models missing in the repository, a GPU too small, or
             foreign processes with ``strict``; before anything is loaded.
-        ServerError: The server cannot be had, or refuses a model.
+        ServerError: The server cannot be had, or is lost. A model that fails to load
+            or to answer breaks its GPU's promises; the other GPUs are run.
     """
     if not 0 <= tolerance < 1:
         raise InvalidInputError(
@@ -118,9 +105,11 @@ def verify(
     names = {name for one in chosen for name in one.models}
     if model_repository is not None:
         _require_models(names, _folder_models(Path(model_repository)), model_repository)
-    done = {one.placed: one for one in read_verifications(store)} if store else {}
-    say = progress or (lambda text: None)
-    results = []
+    done = {
+        one.placed: one
+        for one in (read_verifications(store) if store else ())
+        if one.measurements  # what failed is tried again
+    }
     with ExitStack() as stack:
         if all(_digest(placement, one) in done for one in chosen):
             return Verification(tuple(done[_digest(placement, one)] for one in chosen))
@@ -131,24 +120,35 @@ def verify(
             names, {model.name for model in session.server.repository()}, "the server"
         )
         notes += _check_device(session, placement, chosen, strict=strict)
-        for one in chosen:
-            digest = _digest(placement, one)
-            if digest not in done:
-                say(f"GPU {one.gpu_index}: {', '.join(one.models)}")
-                measured = _run_gpu(session, placement, one, shapes, options)
+        to_do = [one for one in chosen if _digest(placement, one) not in done]
+        for one in to_do:
+            run = None
+            try:
+                run = run_gpu(
+                    session,
+                    one,
+                    sharing_mode=placement.sharing_mode,
+                    shapes=shapes,
+                    options=options,
+                    say=progress or (lambda text: None),
+                )
                 result = judge_gpu(
                     placement,
                     one,
-                    measured,
-                    digest=digest,
+                    run.measurements,
+                    digest=_digest(placement, one),
                     tolerance=tolerance,
                     warnings=notes,
+                    failures=run.failures,
                 )
+                done[result.placed] = result
                 if store is not None:
                     append_verification(store, result)
-                done[digest] = result
-            results.append(done[digest])
-    return Verification(tuple(results))
+            finally:
+                # A server that is about to be stopped need not be left clean.
+                if not session.is_owned or (run and one is not to_do[-1]):
+                    clear_gpu(session, one, has_failed=bool(run and run.failures))
+    return Verification(tuple(done[_digest(placement, one)] for one in chosen))
 
 
 def _chosen_gpus(
@@ -238,61 +238,6 @@ def _check_device(
             raise InvalidInputError(f"{text}; end them, or measure without strict")
         notes.append(text)
     return tuple(notes)
-
-
-def _run_gpu(
-    session: ServerSession,
-    placement: PlacementRecord,
-    gpu: GpuPlacement,
-    shapes: Mapping[str, Sequence[int]] | None,
-    options: MeasureOptions | None,
-) -> tuple[CoLocation, ...]:
-    """Load exactly this GPU's models, measure each and all, unload them.
-
-    Replicas of one model on one GPU are instances of it, each with its own client.
-    """
-    members = [
-        Member(one.model_name, one.load_point, one.served_infer_per_sec)
-        for one in driven_assignments(gpu)
-    ]
-    names = sorted(set(gpu.models))
-    loaded: list[str] = []
-
-    def load(name: str) -> None:
-        session.server.load(name)
-        loaded.append(name)
-
-    def measure(label: str, some: Sequence[Member]) -> CoLocation:
-        return measure_set(
-            session.server,
-            [(one.model_name, one.load_point) for one in some],
-            offered_infer_per_sec=[one.offered_infer_per_sec for one in some],
-            device=session.device,
-            sharing_mode=placement.sharing_mode,
-            label=label,
-            shapes=shapes,
-            options=options,
-            server_pid=session.server_pid,
-        )
-
-    try:
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            list(pool.map(load, names))
-        alone = [measure("alone", [member]) for member in dict.fromkeys(members)]
-        for name, num_replicas in Counter(gpu.models).items():
-            if num_replicas > 1:
-                session.server.multiply_instances(name, num_replicas)
-        together = [measure("together", members)] if len(members) > 1 else []
-        return (*alone, *together)
-    except ServerError as err:
-        raise ServerError(
-            session.explain(f"GPU {gpu.gpu_index} of the placement: {err}")
-        ) from err
-    finally:
-        if session.embedded is None or session.embedded.is_running:
-            for name in loaded:
-                session.server.unload(name)
-            wait_until_settled(session.device.memory_used_bytes)
 
 
 def _digest(placement: PlacementRecord, gpu: GpuPlacement) -> str:

@@ -31,7 +31,9 @@ class ModelVerdict(Record):
     is_client_limited: bool | None = None
     """Whether the load generator, not the server, set the throughput."""
     broken: str | None = None
-    """Which promise was broken, in words; None if all were kept."""
+    """Which promise was broken, in words; None if none was."""
+    not_judged: str | None = None
+    """Why nothing can be said about the promises; None if something can."""
 
     @property
     def retention(self) -> float | None:

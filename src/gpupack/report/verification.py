@@ -12,7 +12,7 @@ from gpupack.units import mib_from_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.records.verification import GpuVerification
+    from gpupack.records.verification import GpuVerification, ModelVerdict
 
 
 def format_verification(gpus: Sequence[GpuVerification]) -> str:
@@ -27,7 +27,7 @@ def format_verification(gpus: Sequence[GpuVerification]) -> str:
             format_number(model.together_infer_per_sec),
             _ratio(model.predicted_retention),
             _ratio(model.retention),
-            "kept" if model.broken is None else "BROKEN",
+            _verdict(model),
         ]
         for gpu in gpus
         for model in gpu.models
@@ -48,13 +48,34 @@ def format_verification(gpus: Sequence[GpuVerification]) -> str:
         lines.append(
             f"GPU {gpu.gpu_index}: memory predicted {predicted}, measured {measured}"
         )
-        lines += [f"broken: {printable(text)}" for text in gpu.broken]
-        lines += [f"warning: {printable(text)}" for text in gpu.warnings]
-    num_broken = sum(len(gpu.broken) for gpu in gpus)
-    lines.append(
-        "every promise was kept" if not num_broken else f"{num_broken} promises broken"
-    )
+        lines += [f"broken: {_text(text)}" for text in gpu.broken]
+        lines += [f"warning: {_text(text)}" for text in gpu.warnings]
+    lines.append(_summary(gpus))
     return "\n".join(lines)
+
+
+def _summary(gpus: Sequence[GpuVerification]) -> str:
+    num_broken = sum(len(gpu.broken) for gpu in gpus)
+    num_open = sum(one.not_judged is not None for gpu in gpus for one in gpu.models)
+    if num_broken:
+        return f"{num_broken} promise{'s' if num_broken > 1 else ''} broken"
+    if num_open:
+        return (
+            f"no promise was broken as far as that could be judged; {num_open} could "
+            "not be"
+        )
+    return "every promise was kept"
+
+
+def _verdict(model: ModelVerdict) -> str:
+    if model.broken is not None:
+        return "BROKEN"
+    return "kept" if model.not_judged is None else "not judged"
+
+
+def _text(text: str) -> str:
+    """Return a message as it may be shown: a server's log in it keeps its lines."""
+    return "\n  ".join(printable(line) for line in text.splitlines())
 
 
 def _ratio(value: float | None) -> str:

@@ -1,0 +1,147 @@
+"""Run the models of one GPU of a placement: each alone, then all together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from gpupack.deploy.measurement import measure_set
+from gpupack.deploy.verdict import driven_assignments
+from gpupack.errors import LoadPointError, ServerError
+from gpupack.profiling.settling import wait_until_settled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gpupack.profiling.measure import MeasureOptions
+    from gpupack.profiling.session import ServerSession
+    from gpupack.records.colocation import CoLocation
+    from gpupack.records.environment import SharingMode
+    from gpupack.records.placement import GpuPlacement
+    from gpupack.records.profile import LoadPoint
+
+_MAX_LOADS_AT_ONCE = 4
+
+
+class Member(NamedTuple):
+    """One model instance of a GPU, and how it is driven."""
+
+    model_name: str
+    load_point: LoadPoint
+    offered_infer_per_sec: float | None
+    """The traffic planned for it; None drives it as fast as it answers."""
+
+
+def gpu_members(gpu: GpuPlacement) -> tuple[Member, ...]:
+    """Return the instances of a GPU that are sent requests."""
+    return tuple(
+        Member(one.model_name, one.load_point, one.served_infer_per_sec)
+        for one in driven_assignments(gpu)
+    )
+
+
+@dataclass(frozen=True)
+class GpuRun:
+    """What came of running one GPU.
+
+    Attributes:
+        measurements: Every driven instance alone, then all together; none if a model
+            failed.
+        failures: By model name, how it failed.
+    """
+
+    measurements: tuple[CoLocation, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_gpu(
+    session: ServerSession,
+    gpu: GpuPlacement,
+    *,
+    sharing_mode: SharingMode | None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    options: MeasureOptions | None = None,
+    say: Callable[[str], None],
+) -> GpuRun:
+    """Load exactly one GPU's models, and measure each alone and all together.
+
+    Replicas of one model on one GPU are instances of it, each with its own client.
+    """
+    members = gpu_members(gpu)
+
+    def measure(label: str, some: Sequence[Member]) -> CoLocation:
+        say(f"GPU {gpu.gpu_index}: {', '.join(one.model_name for one in some)} {label}")
+        return measure_set(
+            session.server,
+            [(one.model_name, one.load_point) for one in some],
+            offered_infer_per_sec=[one.offered_infer_per_sec for one in some],
+            device=session.device,
+            sharing_mode=sharing_mode,
+            label=label,
+            shapes=shapes,
+            options=options,
+            server_pid=session.server_pid,
+        )
+
+    say(f"GPU {gpu.gpu_index}: loading {', '.join(sorted(set(gpu.models)))}")
+    failures = _load(session, sorted(set(gpu.models)))
+    if failures:
+        return GpuRun(failures=failures)
+    try:
+        alone = [measure("alone", [member]) for member in dict.fromkeys(members)]
+        for name, num_replicas in Counter(gpu.models).items():
+            if num_replicas > 1:
+                failures = _multiply(session, name, num_replicas)
+                if failures:
+                    return GpuRun(failures=failures)
+        together = [measure("together", members)] if len(members) > 1 else []
+    except ServerError as err:
+        message = session.explain(str(err))
+        if isinstance(err, LoadPointError):
+            return GpuRun(failures={err.model_name: message})
+        return GpuRun(failures=dict.fromkeys(gpu.models, message))
+    return GpuRun((*alone, *together))
+
+
+def clear_gpu(session: ServerSession, gpu: GpuPlacement, *, has_failed: bool) -> None:
+    """Leave the server without models, for the next GPU or its owner.
+
+    Raises:
+        ServerError: A model stays loaded, or the server is gone.
+    """
+    if session.embedded is not None and (has_failed or not session.embedded.is_running):
+        session.recover()
+        return
+    loaded = {one.name for one in session.server.repository() if one.is_ready}
+    for name in sorted(loaded.intersection(gpu.models)):
+        session.server.unload(name)
+    wait_until_settled(session.device.memory_used_bytes)
+
+
+def _load(session: ServerSession, names: Sequence[str]) -> dict[str, str]:
+    """Return how the models failed that did not load."""
+
+    def load(name: str) -> str | None:
+        try:
+            session.server.load(name)
+        except ServerError as err:
+            return str(err)
+        return None
+
+    with ThreadPoolExecutor(max_workers=_MAX_LOADS_AT_ONCE) as pool:
+        found = dict(zip(names, pool.map(load, names), strict=True))
+    return {
+        name: session.explain(message)
+        for name, message in found.items()
+        if message is not None
+    }
+
+
+def _multiply(session: ServerSession, name: str, factor: int) -> dict[str, str]:
+    try:
+        session.server.multiply_instances(name, factor)
+    except ServerError as err:
+        return {name: session.explain(f"{factor} instances: {err}")}
+    return {}
