@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 import gpupack
 from gpupack.cli.app import app
 from gpupack.deploy.calibrate import calibrate
+from gpupack.deploy.finished import Circumstances
 from gpupack.deploy.measurement import measure_set
 from gpupack.deploy.verify import verify
 from gpupack.errors import InvalidInputError, UnknownNameError
@@ -161,10 +163,56 @@ def test_a_kept_promise_is_stored_and_not_measured_again(
     assert [len(one.models) for one in gpu.measurements] == [1, 1, 2]
     said: list[str] = []
     again = verify(
-        placement, model_repository=burners, store=store, progress=said.append
+        placement,
+        model_repository=burners,
+        store=store,
+        options=QUICK,
+        progress=said.append,
     )
     assert said == []
     assert again.gpus == first.gpus
+
+
+@pytest.mark.triton
+@pytest.mark.usefixtures("installed")
+def test_what_was_measured_is_judged_anew_by_what_is_asked_now(
+    burners: Path, tmp_path: Path
+) -> None:
+    placement = placement_of("first", throughput=1e4)
+    store = tmp_path / "verification.jsonl"
+
+    def judge(tolerance: float, wanted: gpupack.Placement = placement) -> bool:
+        return verify(
+            wanted,
+            model_repository=burners,
+            store=store,
+            tolerance=tolerance,
+            options=QUICK,
+        ).is_kept
+
+    assert not judge(0.1)
+    # One infer/sec, which any host reaches.
+    assert judge(0.9999)
+    assert not judge(0.1)
+    asked = placement.model_copy(update={"min_retention": {"first": 1.0}})
+    assert judge(0.9999, asked)
+    assert len(read_verifications(store)) == 1  # measured once
+
+
+def test_results_of_another_gpu_server_or_option_are_not_taken_for_these() -> None:
+    placement = placement_of("first")
+    (gpu,) = placement.gpus
+    one = Circumstances(device="GPU-1", server="http://a", shapes=None, options=None)
+    digests = {
+        one.digest(placement, gpu),
+        replace(one, device="GPU-2").digest(placement, gpu),
+        replace(one, server="http://b").digest(placement, gpu),
+        replace(one, shapes={"X": [16]}).digest(placement, gpu),
+        replace(one, options=QUICK).digest(placement, gpu),
+    }
+    assert len(digests) == 5
+    same = replace(one, options=MeasureOptions(), shapes={})
+    assert same.digest(placement, gpu) in digests
 
 
 @pytest.mark.triton

@@ -117,7 +117,8 @@ def judge_gpu(
         memory_predicted_bytes=gpu.memory_bytes,
         memory_measured_bytes=used,
         broken=tuple(broken),
-        warnings=tuple(notes),
+        # A run that is judged anew has these already.
+        warnings=tuple(dict.fromkeys(notes)),
         measurements=tuple(measurements),
     )
 

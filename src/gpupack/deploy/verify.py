@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpupack.deploy.finished import Circumstances, device_identity, read_finished
 from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.profiling.discovery import open_device
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.mps import MpsDaemon
 from gpupack.profiling.session import ServerSession
 from gpupack.records.environment import SharingMode
-from gpupack.store import append_verification, read_verifications
+from gpupack.store import append_verification
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from gpupack.profiling.device import Device
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.verification import GpuVerification
@@ -75,7 +77,8 @@ def verify(
         server: A server that has no models loaded, or its URL, instead.
         gpu_indices: GPUs of the placement to run; all of them if None.
         gpu: The GPU of this machine to run them on, as for ``profile``.
-        store: File of results; GPUs that were measured are not run again.
+        store: File of results; GPUs that were measured on this device and server, with
+            these shapes and options, are not run again but judged anew.
         tolerance: Share of a promised throughput that may be missing, and points of
             retention; 0.1 allows for the noise of a shared host.
         strict: Refuse to measure beside other processes on the GPU.
@@ -105,22 +108,39 @@ def verify(
     names = {name for one in chosen for name in one.models}
     if model_repository is not None:
         _require_models(names, _folder_models(Path(model_repository)), model_repository)
-    done = {
-        one.placed: one
-        for one in (read_verifications(store) if store else ())
-        if one.measurements  # what failed is tried again
+    found = _device(server, gpu)
+    circumstances = Circumstances(
+        device=device_identity(found),
+        server=_server_name(model_repository, server),
+        shapes=shapes,
+        options=options,
+    )
+    digests = {one.gpu_index: circumstances.digest(placement, one) for one in chosen}
+    done = read_finished(store) if store is not None else {}
+    results = {
+        one.gpu_index: judge_gpu(
+            placement,
+            one,
+            done[digest].measurements,
+            digest=digest,
+            tolerance=tolerance,
+            warnings=done[digest].warnings,
+        )
+        for one in chosen
+        if (digest := digests[one.gpu_index]) in done
     }
+    to_do = [one for one in chosen if one.gpu_index not in results]
     with ExitStack() as stack:
-        if all(_digest(placement, one) in done for one in chosen):
-            return Verification(tuple(done[_digest(placement, one)] for one in chosen))
-        session, notes = _open(
-            stack, placement, model_repository, server, gpu, server_python
-        )
-        _require_models(
-            names, {model.name for model in session.server.repository()}, "the server"
-        )
-        notes += _check_device(session, placement, chosen, strict=strict)
-        to_do = [one for one in chosen if _digest(placement, one) not in done]
+        if to_do:
+            session, notes = _open(
+                stack, placement, model_repository, server, gpu, server_python
+            )
+            _require_models(
+                names,
+                {model.name for model in session.server.repository()},
+                "the server",
+            )
+            notes += _check_device(session, placement, chosen, strict=strict)
         for one in to_do:
             run = None
             try:
@@ -136,19 +156,19 @@ def verify(
                     placement,
                     one,
                     run.measurements,
-                    digest=_digest(placement, one),
+                    digest=digests[one.gpu_index],
                     tolerance=tolerance,
                     warnings=notes,
                     failures=run.failures,
                 )
-                done[result.placed] = result
+                results[one.gpu_index] = result
                 if store is not None:
                     append_verification(store, result)
             finally:
                 # A server that is about to be stopped need not be left clean.
                 if not session.is_owned or (run and one is not to_do[-1]):
                     clear_gpu(session, one, has_failed=bool(run and run.failures))
-    return Verification(tuple(done[_digest(placement, one)] for one in chosen))
+    return Verification(tuple(results[one.gpu_index] for one in chosen))
 
 
 def _chosen_gpus(
@@ -181,6 +201,23 @@ def _require_models(wanted: set[str], known: set[str], where: Path | str) -> Non
             f"the placement has models that are not in {where}: {', '.join(missing)}; "
             f"it has {', '.join(sorted(known)) or 'none'}"
         )
+
+
+def _device(server: EmbeddedServer | str | None, gpu: int | str | None) -> Device:
+    """Return the device that will be measured on, before anything is started."""
+    if server is None:
+        return open_device(gpu)
+    return ServerSession(server, gpu=gpu).device
+
+
+def _server_name(
+    model_repository: Path | str | None, server: EmbeddedServer | str | None
+) -> str:
+    if model_repository is not None:
+        return str(Path(model_repository).resolve())
+    if isinstance(server, EmbeddedServer):
+        return str(server.model_repository)
+    return str(server)
 
 
 def _open(
@@ -238,8 +275,3 @@ def _check_device(
             raise InvalidInputError(f"{text}; end them, or measure without strict")
         notes.append(text)
     return tuple(notes)
-
-
-def _digest(placement: PlacementRecord, gpu: GpuPlacement) -> str:
-    text = f"{placement.sharing_mode} {gpu.model_dump_json()}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -49,7 +49,8 @@ class GpuVerification(Record):
     kind: Literal["gpu_verification"] = "gpu_verification"
     schema_version: Literal[1] = 1
     placed: str
-    """A digest of what was placed on the GPU, so that a run can be resumed."""
+    """A digest of what was run, on which device and server and how, so that a run can
+    be resumed."""
     gpu_index: int = Field(ge=0)
     sharing_mode: SharingMode | None = None
     models: tuple[ModelVerdict, ...]

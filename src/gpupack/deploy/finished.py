@@ -1,0 +1,70 @@
+"""What of a placement is in the file of results, and need not be run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.deploy.gpu_run import gpu_members
+from gpupack.profiling.measure import MeasureOptions
+from gpupack.store import read_verifications
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from gpupack.profiling.device import Device
+    from gpupack.records.placement import GpuPlacement, PlacementRecord
+    from gpupack.records.verification import GpuVerification
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """All that a measurement depends on, but for the models of the GPU.
+
+    What it is judged by is not here: verdicts are made anew from what was measured.
+
+    Attributes:
+        device: The GPU's UUID, or the device's name where it has none.
+        server: URL of the server, or folder of the embedded server's models.
+        shapes: Sizes for inputs with dynamic dimensions.
+        options: How well was measured.
+    """
+
+    device: str
+    server: str
+    shapes: Mapping[str, Sequence[int]] | None
+    options: MeasureOptions | None
+
+    def digest(self, placement: PlacementRecord, gpu: GpuPlacement) -> str:
+        """Return what identifies the measurements of one GPU of a placement."""
+        members = [
+            (one.model_name, str(one.load_point), one.offered_infer_per_sec)
+            for one in gpu_members(gpu)
+        ]
+        known = [
+            *(placement.sharing_mode, gpu.gpu_index, members, sorted(gpu.models)),
+            *(self.device, self.server, _sorted(self.shapes or {})),
+            asdict(self.options or MeasureOptions()),
+        ]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+
+
+def device_identity(device: Device) -> str:
+    """Return the GPU's UUID, or the device's name where it has none."""
+    return str(device.environment_fields().get("gpu_uuid") or device.gpu_type.name)
+
+
+def read_finished(store: Path | str) -> dict[str, GpuVerification]:
+    """Return the GPUs that were measured, by digest; what failed is left out.
+
+    Raises:
+        StoreError: The file cannot be read or holds something else.
+    """
+    return {one.placed: one for one in read_verifications(store) if one.measurements}
+
+
+def _sorted(shapes: Mapping[str, Sequence[int]]) -> list[tuple[str, list[int]]]:
+    return sorted((name, list(sizes)) for name, sizes in shapes.items())
