@@ -270,6 +270,22 @@ def read_text(path: str | Path) -> str:
         raise StoreError(f"{str(path)!r} is not UTF-8 text: {err}") from err
 
 
+def prepare_verifications(path: str | Path) -> None:
+    """Create the file if there is none; results can then be appended to it.
+
+    Raises:
+        StoreError: If it cannot be written; before hours were spent on measuring.
+    """
+    try:
+        with Path(path).open("a"):
+            pass
+    except OSError as err:
+        raise StoreError(
+            f"cannot write {str(path)!r}: {err.strerror}; give a path in a folder that "
+            "exists and can be written to"
+        ) from err
+
+
 def append_verification(path: str | Path, result: GpuVerification) -> None:
     """Append one verified GPU and wait until it is on the disk.
 
@@ -286,15 +302,13 @@ def append_verification(path: str | Path, result: GpuVerification) -> None:
 
 
 def read_verifications(path: str | Path) -> tuple[GpuVerification, ...]:
-    """Return the verified GPUs in a file, none if it does not exist.
+    """Return the verified GPUs in a file.
 
     A last line without its newline, what a killed run leaves behind, is cut off.
 
     Raises:
         StoreError: If the file cannot be read or holds something else.
     """
-    if not Path(path).exists():
-        return ()
     text = read_text(path)
     whole = text[: text.rfind("\n") + 1]
     if whole != text:

@@ -17,7 +17,7 @@ from gpupack.deploy.calibrate import calibrate
 from gpupack.deploy.finished import Circumstances
 from gpupack.deploy.measurement import measure_set
 from gpupack.deploy.verify import verify
-from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.errors import InvalidInputError, StoreError, UnknownNameError
 from gpupack.planning.calibration import (
     fit_contention_factor,
     mean_absolute_error,
@@ -303,6 +303,21 @@ def test_models_missing_in_the_repository_are_named_before_anything_starts(
 ) -> None:
     with pytest.raises(InvalidInputError, match="nobody"):
         verify(placement_of("first", "nobody"), model_repository=burners)
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_anything_starts(
+    burners: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "nowhere" / "verified.jsonl"
+    said: list[str] = []
+    with pytest.raises(StoreError, match="give a path in a folder that exists"):
+        verify(
+            placement_of("first"),
+            model_repository=burners,
+            store=store,
+            progress=said.append,
+        )
+    assert said == []
 
 
 def test_a_gpu_that_the_placement_does_not_have_is_named(burners: Path) -> None:

@@ -17,7 +17,7 @@ from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.mps import MpsDaemon
 from gpupack.profiling.session import ServerSession
 from gpupack.records.environment import SharingMode
-from gpupack.store import append_verification
+from gpupack.store import append_verification, prepare_verifications
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def verify(
         UnknownNameError: A GPU index that the placement does not have.
         InvalidInputError: Models missing in the repository, a GPU too small, or
             foreign processes with ``strict``; before anything is loaded.
+        StoreError: The store cannot be written; before anything is started.
         ServerError: The server cannot be had, or is lost. A model that fails to load
             or to answer breaks its GPU's promises; the other GPUs are run.
     """
@@ -108,6 +109,8 @@ def verify(
     names = {name for one in chosen for name in one.models}
     if model_repository is not None:
         _require_models(names, _folder_models(Path(model_repository)), model_repository)
+    if store is not None:
+        prepare_verifications(store)
     found = _device(server, gpu)
     circumstances = Circumstances(
         device=device_identity(found),
