@@ -403,3 +403,16 @@ def test_calibrating_two_gpu_types_at_once_is_refused() -> None:
                 verified(reading(("a", 1.0), share=1.0, gpu="L4")),
             ]
         )
+
+
+def test_calibrating_with_a_missing_or_empty_file_says_so(tmp_path: Path) -> None:
+    profiles, records = tmp_path / "profiles.jsonl", tmp_path / "verified.jsonl"
+    write_profiles(ProfileSet(records=(make_record(),)), profiles)
+    command = ["calibrate", str(records), "--profiles", str(profiles)]
+    missing = CliRunner().invoke(app, command)
+    assert isinstance(missing.exception, StoreError)
+    assert "No such file" in str(missing.exception)
+    records.touch()
+    empty = CliRunner().invoke(app, command)
+    assert isinstance(empty.exception, InvalidInputError)
+    assert "nothing measured" in str(empty.exception)

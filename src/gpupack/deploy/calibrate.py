@@ -30,11 +30,16 @@ def calibrate(verifications: Sequence[GpuVerification]) -> Calibration:
         for one in verifications
         for measurement in one.measurements
     }
+    if not kinds:
+        raise InvalidInputError(
+            "there is nothing measured to calibrate with; run gpupack verify --store "
+            "on a placement whose models share a GPU, and give its file"
+        )
     if len(kinds) != 1:
         told = ", ".join(sorted(f"{name} ({mode})" for name, mode in kinds))
         raise InvalidInputError(
             "a calibration is for one GPU type and way of sharing, the verifications "
-            f"are of {told or 'none'}; give those of one"
+            f"are of {told}; give those of one"
         )
     ((gpu_type_name, mode),) = kinds
     if mode is None:
