@@ -33,6 +33,7 @@ def _load_kernels() -> None:
     """Run every kernel once, on a problem of three items."""
     import numpy as np
 
+    from gpupack.packing.capacity.refilling import warm_up
     from gpupack.packing.completion import CompletionSearch, list_frugal
     from gpupack.packing.ejection import EjectionSearch
     from gpupack.packing.pricing import Pricer
@@ -55,6 +56,7 @@ def _load_kernels() -> None:
     )
     bins = (Bin(((0, 2),)), Bin(((1, 1),)))
     EjectionSearch(problem, bins, seed=0).run(rounds=1)
+    warm_up()
     CompletionSearch(problem, seed=0).attempt(problem.counts, 2)
     list_frugal(problem, 2, max_patterns=10)
     _ready.set()

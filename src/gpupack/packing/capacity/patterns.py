@@ -17,6 +17,8 @@ GRID = 10_000
 """Steps of service in exact pricing; rounding is outward, for the bound."""
 MAX_RANKED = 60
 SIZE_STEPS = 10_000_000
+PRICING_GAP = 1e-4
+"""Relative, at which exact pricing stops; its bound counts, not its pattern."""
 VALUE_STEPS = 10_000_000
 
 
@@ -90,6 +92,25 @@ class PatternFinder:
             self._most_load[index] = (
                 math.inf if demand is None else demand / option.rate
             )
+
+        self._implied = self._find_implied()
+
+    def _find_implied(self) -> frozenset[int]:
+        """Return dimensions that hold whenever another does: they need no row."""
+        implied: set[int] = set()
+        every = range(self._problem.num_dimensions)
+        for dimension in every:
+            for other in every:
+                if other == dimension or other in implied:
+                    continue
+                if all(
+                    self._fixed[index][dimension] <= self._fixed[index][other]
+                    and self._loaded[index][dimension] <= self._loaded[index][other]
+                    for index in self.options
+                ):
+                    implied.add(dimension)
+                    break
+        return frozenset(implied)
 
     def greedy(
         self,
@@ -259,8 +280,11 @@ class PatternFinder:
         loaded_dimensions = sum(
             any(self._loaded[index][dimension] for index in load)
             for dimension in range(len(capacity))
+            if dimension not in self._implied
         )
         for dimension, room in enumerate(capacity):
+            if dimension in self._implied:
+                continue
             sizes = {
                 index: math.floor(
                     self._loaded[index][dimension] * full[index] * SIZE_STEPS
@@ -298,12 +322,20 @@ class PatternFinder:
         solver.parameters.num_workers = 1
         solver.parameters.random_seed = self._seed
         solver.parameters.max_time_in_seconds = max(time_limit_s, 0.01)
+        solver.parameters.relative_gap_limit = PRICING_GAP
         status = solver.solve(model)
         scale = top / VALUE_STEPS / GRID
+        most_worth = math.fsum(
+            max(0.0, prices.per_copy[index]) * self._most[index]
+            + prices.per_load[index]
+            * min(self._most_load[index], float(self._most[index]))
+            for index in options
+        )
         # CP-SAT's bound is exact up to rounding of its float; one step covers it.
         bound = (solver.best_objective_bound * (1 + 1e-9) + 1) * scale
         if status not in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
-            return None, bound if status == cp_model.UNKNOWN else 0.0
+            # A search that was cut short before its first solution may have no bound.
+            return None, most_worth if status == cp_model.UNKNOWN else 0.0
         pairs = tuple(
             sorted(
                 (index, int(solver.value(count)))

@@ -226,6 +226,12 @@ class CapacityProgram:
         counts = dict(uses)
         self._mip.SetHint(self._x, [counts.get(k, 0) for k in range(len(self._x))])
 
+    def fix(self, uses: Sequence[tuple[int, int]]) -> None:
+        """Decide how many bins each configuration has; what remains is linear."""
+        counts = dict(uses)
+        for k, x in enumerate(self._x):
+            x.SetBounds(counts.get(k, 0), counts.get(k, 0))
+
     def solve(
         self, measure: Measure, *, time_limit_s: float, gap: float = 0.0
     ) -> ProgramResult:

@@ -1,0 +1,129 @@
+"""Up in service: the most from a limited number of bins, by local search.
+
+Which bins to use follows from the relaxation; with a budget, its parts of bins are
+rounded as far as the money goes. The largest smallest share is approached from below:
+bins that can serve a share of every demand are looked for, then those of a larger one.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from gpupack.packing.capacity.problem import Goal
+from gpupack.packing.capacity.refilling import Refiller
+
+if TYPE_CHECKING:
+    from gpupack.packing.capacity.configurations import Configuration
+    from gpupack.packing.capacity.problem import CapacityProblem
+    from gpupack.packing.capacity.relaxation import Guide
+
+    Uses = tuple[tuple[Configuration, int], ...]
+
+FIRST_SHARE = 0.97
+"""Of the bound on the smallest share, where the search for it begins."""
+MOVES = 60_000
+"""Of one annealing."""
+MAX_VAIN = 6
+"""Annealings in vain after which to stop."""
+CLOSE = 5e-4
+"""Relative distance of shares that are not told apart."""
+
+
+def ascend(
+    problem: CapacityProblem,
+    goal: Goal,
+    guide: Guide,
+    *,
+    bound: float,
+    deadline: float,
+    target_gap: float,
+    seed: int,
+) -> Uses:
+    """Return configurations that serve much.
+
+    Args:
+        problem: What is planned, every bin type counted.
+        goal: Service, or the smallest share.
+        guide: From the relaxation of that goal.
+        bound: On the goal's value, which the relaxation proved.
+        deadline: On the clock of ``time.perf_counter``.
+        target_gap: Relative, at which to stop.
+        seed: For every random choice.
+    """
+    counts = affordable_bins(problem, guide)
+    if goal is Goal.MAX_MIN_SHARE:
+        return _raise_share(
+            problem, guide, counts, bound=bound, deadline=deadline, seed=seed
+        )
+    refiller = Refiller(problem, goal, guide, counts)
+    best: Uses = ()
+    lowest = math.inf
+    vain = 0
+    while vain < MAX_VAIN and (not best or time.perf_counter() < deadline):
+        found = refiller.run(num_moves=MOVES, deadline=deadline, seed=seed + vain)
+        is_better = not best or found.loss < lowest - CLOSE * abs(lowest) * target_gap
+        vain = 0 if is_better else vain + 1
+        best, lowest = found.uses, min(lowest, found.loss)
+        seed += MAX_VAIN
+    return best
+
+
+def _raise_share(
+    problem: CapacityProblem,
+    guide: Guide,
+    counts: tuple[int, ...],
+    *,
+    bound: float,
+    deadline: float,
+    seed: int,
+) -> Uses:
+    best: Uses = ()
+    low, high = 0.0, min(bound, 1.0)
+    share = high * FIRST_SHARE
+    vain = 0
+    while vain < MAX_VAIN and high > 0 and (not best or time.perf_counter() < deadline):
+        refiller = Refiller(
+            problem, Goal.MAX_MIN_SHARE, guide, counts, demand_factor=share
+        )
+        found = refiller.run(
+            num_moves=MOVES * (1 + vain), deadline=deadline, seed=seed + vain
+        )
+        if found.loss == 0:
+            best, low = found.uses, share
+        else:
+            best = best or found.uses
+            high = share
+        vain += 1
+        if high - low <= CLOSE * high:
+            # Nothing is proved about shares not reached: once more, a bit higher.
+            high = min(bound, 1.0)
+        share = (low + high) / 2 if low else share * FIRST_SHARE
+    return best
+
+
+def affordable_bins(problem: CapacityProblem, guide: Guide) -> tuple[int, ...]:
+    """Return numbers of bins: all there are, or what the budget buys."""
+    most = [one.count or 0 for one in problem.bin_types]
+    if problem.budget is None:
+        return tuple(most)
+    parts = [0.0] * len(most)
+    for pattern, number in guide.used.items():
+        parts[pattern.configuration.bin_type] += number
+    counts = [
+        min(n, math.floor(part + 1e-6)) for n, part in zip(most, parts, strict=True)
+    ]
+    costs = [one.cost for one in problem.bin_types]
+    left = problem.budget - sum(c * n for c, n in zip(costs, counts, strict=True))
+    order = sorted(
+        range(len(most)), key=lambda index: (counts[index] - parts[index], index)
+    )
+    for index in order:
+        # What was used most of buys up what is left, in the order of its fractions.
+        room = most[index] - counts[index]
+        bought = min(room, left // costs[index]) if costs[index] else room
+        if parts[index] > 0:
+            counts[index] += bought
+            left -= bought * costs[index]
+    return tuple(counts)

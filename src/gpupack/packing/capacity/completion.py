@@ -1,0 +1,178 @@
+"""From configurations to a checked plan: how the service is shared out over bins."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.packing.capacity.check import check_plan
+from gpupack.packing.capacity.goals import MEASURES, measured_value
+from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
+from gpupack.packing.capacity.program import CapacityProgram
+from gpupack.packing.capacity.sharing import share_out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.packing.capacity.configurations import Configuration
+    from gpupack.packing.capacity.plan import FilledBin
+    from gpupack.packing.capacity.problem import CapacityProblem, Goal
+    from gpupack.packing.capacity.program import ProgramResult
+
+PROVED = 1e-6
+"""Relative gap at which a plan counts as proved."""
+FIRST_SHARE = 0.6
+FURTHER_SHARE = 0.3
+"""Of the time left, for the goal itself and for each of its ties."""
+
+
+@dataclass
+class Clock:
+    """What is left of a time limit.
+
+    Args:
+        started: On the clock of ``time.perf_counter``.
+        limit_s: From then on.
+    """
+
+    started: float
+    limit_s: float
+
+    @property
+    def deadline(self) -> float:
+        """When time is up, on the clock of ``time.perf_counter``."""
+        return self.started + self.limit_s
+
+    @property
+    def spent_s(self) -> float:
+        """Time since the start."""
+        return time.perf_counter() - self.started
+
+    @property
+    def remaining_s(self) -> float:
+        """Time left; a limit of 0 still gets an answer, from the cheapest steps."""
+        return max(0.2, self.limit_s - self.spent_s)
+
+
+class Completion:
+    """Makes plans out of configurations, for one problem and goal.
+
+    Args:
+        problem: What is planned.
+        goal: What is best.
+        clock: For the whole solve.
+        seed: For every random choice.
+        target_gap: Relative, at which a plan is good enough.
+    """
+
+    def __init__(
+        self,
+        problem: CapacityProblem,
+        goal: Goal,
+        clock: Clock,
+        *,
+        seed: int,
+        target_gap: float,
+    ) -> None:
+        self._problem = problem
+        self._goal = goal
+        self._clock = clock
+        self._seed = seed
+        self._target_gap = target_gap
+
+    def choose(
+        self,
+        configurations: Sequence[Configuration],
+        *,
+        hint: Sequence[tuple[Configuration, int]] = (),
+        is_fixed: bool = False,
+    ) -> tuple[ProgramResult, tuple[FilledBin, ...]]:
+        """Solve the goal's measures one after the other.
+
+        Args:
+            configurations: To choose from.
+            hint: Numbers of bins to start from.
+            is_fixed: Whether the hint is the choice; then only service is shared out.
+        """
+        program = CapacityProgram(
+            self._problem,
+            configurations,
+            in_full=self._goal.is_in_full,
+            seed=self._seed,
+        )
+        position = {one: index for index, one in enumerate(configurations)}
+        uses = [(position[one], count) for one, count in hint]
+        if is_fixed:
+            program.fix(uses)
+        elif uses:
+            program.hint(uses)
+        first: ProgramResult | None = None
+        bins: tuple[FilledBin, ...] = ()
+        for measure in MEASURES[self._goal]:
+            share = FIRST_SHARE if first is None else FURTHER_SHARE
+            result = program.solve(
+                measure,
+                time_limit_s=self._clock.remaining_s * share,
+                gap=self._target_gap / 2,
+            )
+            if first is None:
+                first = result
+            if result.state not in {"optimal", "feasible"}:
+                break
+            bins = share_out(
+                self._problem,
+                [(configurations[k], count) for k, count in result.uses],
+                result.shares,
+                program.copies_per_option(),
+            )
+            program.hold(measure, result.value)
+            program.hint(result.uses)
+        assert first is not None
+        return first, bins
+
+    def fill(self, uses: Sequence[tuple[Configuration, int]]) -> tuple[FilledBin, ...]:
+        """Return the best plan of exactly these configurations, empty if none."""
+        _, bins = self.choose([one for one, _ in uses], hint=uses, is_fixed=True)
+        return bins
+
+    def plan(
+        self, bins: tuple[FilledBin, ...], bound: float, method: str
+    ) -> CapacityPlan:
+        """Return the checked plan.
+
+        Raises:
+            CheckError: If the bins overflow, or serve less than they must.
+        """
+        check_plan(self._problem, bins, in_full=self._goal.is_in_full)
+        value = measured_value(self._problem, self._goal, bins)
+        # The check allows service one part in a million off; a bound that float
+        # rounding put on the wrong side of the value equals it.
+        off = PROVED * max(1.0, abs(value))
+        if self._goal.is_in_full:
+            bound = min(bound, value)
+            is_proved = value - bound <= off
+        else:
+            bound = max(bound, value)
+            is_proved = bound - value <= off
+        if is_proved:
+            bound = value
+        return CapacityPlan(
+            bins=bins,
+            value=value,
+            bound=bound,
+            status=PlanStatus.OPTIMAL if is_proved else PlanStatus.FEASIBLE,
+            method=method,
+            seconds=self._clock.spent_s,
+        )
+
+    def without_plan(self, status: PlanStatus, method: str) -> CapacityPlan:
+        """Return the answer that there is no plan, or none was found."""
+        return CapacityPlan(
+            bins=(),
+            value=0.0,
+            bound=0.0,
+            status=status,
+            method=method,
+            seconds=self._clock.spent_s,
+        )
