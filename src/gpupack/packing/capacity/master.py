@@ -214,7 +214,13 @@ class Master:
 
     def solve(self) -> float:
         """Solve; return the value of the present aim."""
-        self._lp.Solve()
+        from ortools.linear_solver import pywraplp
+
+        if self._lp.Solve() not in {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}:
+            # GLOP's scaling can make it lose its way; without, it has not been seen to.
+            unscaled = pywraplp.MPSolverParameters()
+            unscaled.SetIntegerParam(unscaled.SCALING, unscaled.SCALING_OFF)
+            self._lp.Solve(unscaled)
         return float(self._objective.Value())
 
     def used(self) -> dict[Pattern, float]:

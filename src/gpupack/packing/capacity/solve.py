@@ -42,6 +42,7 @@ MAX_ENUMERATED = 400
 MAX_EXTRA_CONFIGURATIONS = 150
 """Configurations beside those the relaxation uses that the program may choose from."""
 RELAXATION_SHARE = 0.4
+SERVICE_SHARE = 0.55
 SEARCH_SHARE = 0.9
 DIVING_SHARE = 0.4
 """Of the time that is left, for column generation, local search, diving at most."""
@@ -158,10 +159,11 @@ class _Search:
     def _generated(self) -> CapacityPlan:
         problem, goal, clock = self._problem, self._goal, self._clock
         kernels_are_ready(wait_s=0)  # starts loading them, if that was not done yet
+        share = RELAXATION_SHARE if goal.is_in_full else SERVICE_SHARE
         relaxer = Relaxer(
             problem,
             goal,
-            deadline=time.perf_counter() + clock.remaining_s * RELAXATION_SHARE,
+            deadline=time.perf_counter() + clock.remaining_s * share,
             seed=self._seed,
         )
         relaxation = relaxer.run(target_gap=max(self._target_gap / 2, CLOSE_ENOUGH))
