@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from gpupack.planning.place import place
     from gpupack.planning.trade_off import Frontier
     from gpupack.profile_set import ProfileSet
+    from gpupack.profiling.embedded import EmbeddedServer
+    from gpupack.profiling.input_options import InputOptions
+    from gpupack.profiling.measure import MeasureOptions
+    from gpupack.profiling.mps import MpsDaemon
+    from gpupack.profiling.server_url import TlsOptions
     from gpupack.profiling.sweep import profile
     from gpupack.records.environment import Environment
     from gpupack.records.explanation import Explanation
@@ -43,6 +48,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Assignment": "gpupack.records.placement",
+    "EmbeddedServer": "gpupack.profiling.embedded",
     "Environment": "gpupack.records.environment",
     "Explanation": "gpupack.records.explanation",
     "FailedLoadPoint": "gpupack.records.profile",
@@ -54,13 +60,17 @@ _HOME = {
     "GpupackError": "gpupack.errors",
     "Headroom": "gpupack.records.gpu",
     "InfeasibleError": "gpupack.errors",
+    "InputOptions": "gpupack.profiling.input_options",
     "InvalidInputError": "gpupack.errors",
     "LoadPoint": "gpupack.records.profile",
+    "MeasureOptions": "gpupack.profiling.measure",
+    "MpsDaemon": "gpupack.profiling.mps",
     "Placement": "gpupack.placement",
     "ProfileRecord": "gpupack.records.profile",
     "ProfileSet": "gpupack.profile_set",
     "ServerBaseline": "gpupack.records.profile",
     "StoreError": "gpupack.errors",
+    "TlsOptions": "gpupack.profiling.server_url",
     "calibrate": "gpupack.deploy.calibrate",
     "explain": "gpupack.planning.explain",
     "frontier": "gpupack.planning.frontier",
@@ -76,6 +86,7 @@ _HOME = {
 
 __all__ = [
     "Assignment",
+    "EmbeddedServer",
     "Environment",
     "Explanation",
     "FailedLoadPoint",
@@ -87,13 +98,17 @@ __all__ = [
     "GpupackError",
     "Headroom",
     "InfeasibleError",
+    "InputOptions",
     "InvalidInputError",
     "LoadPoint",
+    "MeasureOptions",
+    "MpsDaemon",
     "Placement",
     "ProfileRecord",
     "ProfileSet",
     "ServerBaseline",
     "StoreError",
+    "TlsOptions",
     "calibrate",
     "explain",
     "frontier",

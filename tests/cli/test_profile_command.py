@@ -81,6 +81,8 @@ def test_why_points_failed_is_told_once(tmp_path: Path, quiet: list[str]) -> Non
         (["--model-repository=nowhere"], "no model repository at nowhere"),
         (["--model-repository=.", "--stability=feeling"], "no stopping rule 'feeling'"),
         (["--model-repository=.", "--gpu=99"], "99"),
+        (["--model-repository=.", "--sharing=magic"], "unknown sharing 'magic'"),
+        (["--model-repository=.", "--sharing=mps", "--gpu=host"], "or name a GPU"),
         (["--model-repository=.", "--shape=image"], "--shape 'image': give NAME:SIZES"),
         (["--model-repository=.", "--data=no.npz"], "there is no file 'no.npz'"),
         (["--model-repository=.", "--server-python=/no/python"], "no Python at"),

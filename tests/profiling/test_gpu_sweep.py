@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,9 +13,12 @@ import pytest
 
 from gpupack.importers.reader import read_profiles
 from gpupack.profiling.exports import INFERENCE_FILE, SERVER_FILE
+from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 from gpupack.store import read_profile_file
 from tests.profiling.nvml_standin import MIB, SYSTEM, compile_standin
+from tests.profiling.served_models import write_model
+from tests.profiling.test_mps import stand_in
 
 pytestmark = pytest.mark.triton
 
@@ -122,3 +126,46 @@ def test_a_gpu_that_is_not_there_is_bad_input(
 
     assert done.returncode == 2
     assert "GPU '3' does not exist" in " ".join(done.stderr.split())
+
+
+def test_mps_from_the_shell_is_a_daemon_for_the_measured_gpu_under_the_server(
+    host: StandinHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs, repository = tmp_path / "bin", tmp_path / "models"
+    programs.mkdir()
+    # Each writes down what it was started with.
+    keep = "Path({!r}).write_text(json.dumps(dict(os.environ)))"
+    of_daemon, of_model = tmp_path / "daemon.json", tmp_path / "model.json"
+    stand_in(programs, before=f"import json; {keep.format(str(of_daemon))}")
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    write_model(
+        repository,
+        "witness",
+        initialize="import json; from pathlib import Path; "
+        + keep.format(str(of_model)),
+    )
+
+    done = host.profile(
+        tmp_path,
+        *("--model-repository", str(repository), "--models", "witness"),
+        *("--gpu", "0", "--sharing", "mps"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    (record,) = read_profile_file(tmp_path / "store.jsonl").records
+    assert record.environment.sharing_mode is SharingMode.MPS
+    daemon, model = (json.loads(path.read_text()) for path in (of_daemon, of_model))
+    assert model["CUDA_MPS_PIPE_DIRECTORY"] == daemon["CUDA_MPS_PIPE_DIRECTORY"]
+    # By UUID: under a daemon that sees one GPU only, its index would be another.
+    uuid = record.environment.gpu_uuid
+    assert model["CUDA_VISIBLE_DEVICES"] == daemon["CUDA_VISIBLE_DEVICES"] == uuid
+    assert not Path(daemon["CUDA_MPS_PIPE_DIRECTORY"]).exists()
+
+    mixed = host.profile(
+        tmp_path,
+        *("--model-repository", str(repository), "--models", "witness"),
+        *("--sharing", "time_slicing"),
+    )
+
+    assert mixed.returncode == 2
+    assert "shared through mps, this sweep is through time_slicing" in mixed.stderr

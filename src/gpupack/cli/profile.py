@@ -69,6 +69,13 @@ def profile_command(
             "server on another host the name of its GPU type."
         ),
     ] = None,
+    sharing: Annotated[
+        str | None,
+        typer.Option(
+            help="How the server's processes share the GPU: time_slicing, mps or "
+            "streams; mps puts a private MPS daemon under the embedded server."
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Refuse when other processes use the GPU."),
@@ -184,6 +191,7 @@ def profile_command(
                 gpus=gpu,
                 store=store,
                 export_path=export_path,
+                sharing=sharing,
                 strict=strict,
                 options=MeasureOptions(
                     stopping_rule=stability,

@@ -92,13 +92,7 @@ def resolve_sharing(sharing: SharingMode | str | None) -> SharingMode:
     """
     if sharing is None:
         return SharingMode.TIME_SLICING
-    try:
-        return SharingMode(sharing)
-    except ValueError as err:
-        raise UnknownNameError(
-            f"unknown sharing {sharing!r}; there are "
-            f"{', '.join(mode.value for mode in SharingMode)}"
-        ) from err
+    return SharingMode.parse(sharing)
 
 
 def resolve_min_retention(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +16,6 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.profiling.driven_model import ModelLoad
-from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.exports import (
     PROFILE_FILE,
     prepare_folder,
@@ -24,6 +24,7 @@ from gpupack.profiling.exports import (
 from gpupack.profiling.input_options import InputOptions
 from gpupack.profiling.load import LoadProcess
 from gpupack.profiling.measure import MeasureOptions, measure
+from gpupack.profiling.own_server import own_server
 from gpupack.profiling.recording import (
     Circumstances,
     failed_load_point,
@@ -35,6 +36,7 @@ from gpupack.profiling.settling import wait_until_settled
 from gpupack.profiling.sweep_store import INPUTS_STAGE, SweepStore
 from gpupack.profiling.tensors import make_inputs
 from gpupack.profiling.triton import LOAD_TIMEOUT_S, UNLOAD_TIMEOUT_S
+from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 from gpupack.records.profile import FailedLoadPoint, LoadPoint, ProfileRecord
 
@@ -42,10 +44,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gpupack.profile_set import ProfileSet
+    from gpupack.profiling.embedded import EmbeddedServer
     from gpupack.profiling.installation import InstallProgress
     from gpupack.profiling.server_url import TlsOptions
     from gpupack.profiling.signature import ModelSignature
-    from gpupack.records.environment import SharingMode
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +106,7 @@ def profile(
     load_timeout_s: float = LOAD_TIMEOUT_S,
     retry_failed: bool = False,
     retry_unstable: bool = False,
-    sharing_mode: SharingMode | None = None,
+    sharing: SharingMode | str | None = None,
     command: str | None = None,
     progress: SweepProgress | None = None,
     install_progress: InstallProgress | None = None,
@@ -140,7 +142,9 @@ def profile(
         retry_failed: Measure again what failed in an earlier run of this store.
         retry_unstable: Measure again what did not settle then; a record is replaced
             once its new measurement is there.
-        sharing_mode: How processes share the GPU, if the device cannot tell.
+        sharing: How the server's processes share the GPU. ``"mps"`` puts a private MPS
+            daemon under the embedded server that is started here; for another server
+            it says what is so, if the device cannot tell.
         command: What to note in the records as the command that measured.
         progress: Told how the sweep goes on.
         install_progress: Told about the installation of the embedded server.
@@ -163,21 +167,27 @@ def profile(
         # Before anything is measured: a sweep must not end in a folder it cannot use.
         folder = prepare_folder(export_path)
         store = folder / PROFILE_FILE if store is None else store
-    target = _target(
-        server,
-        model_repository,
-        gpu=gpu,
-        python=server_python,
-        root=server_root,
-        environment=server_environment,
-        install_progress=install_progress,
-    )
-    with SweepStore(Path(store) if store is not None else None) as sweep_store:
+    mode = None if sharing is None else SharingMode.parse(sharing)
+    with ExitStack() as stack:
+        target = server or own_server(
+            stack,
+            _repository(model_repository),
+            gpu=gpu,
+            sharing=mode,
+            python=server_python,
+            root=server_root,
+            environment=server_environment,
+            install_progress=install_progress,
+        )
+        sweep_store = stack.enter_context(
+            SweepStore(Path(store) if store is not None else None)
+        )
         session = ServerSession(target, gpu=gpu, tls=tls)
         gpu_name = session.device.gpu_type.name
         sweep_store.check_fits(names, gpu_name)
         asked = inputs or InputOptions()
         sweep_store.check_inputs(asked)
+        sweep_store.check_sharing(mode)
         sweep_store.warn_of_other_options(chosen.as_text())
         sweep = Sweep(
             session,
@@ -189,7 +199,7 @@ def profile(
             load_timeout_s=load_timeout_s,
             retry_failed=retry_failed,
             retry_unstable=retry_unstable,
-            sharing_mode=sharing_mode,
+            sharing_mode=mode,
             command=command,
             progress=progress or SilentProgress(),
         )
@@ -481,6 +491,15 @@ def _model_names(models: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names))
 
 
+def _repository(model_repository: Path | str | None) -> Path | str:
+    if model_repository is None:
+        raise InvalidInputError(
+            "nothing to profile: give the URL of a running Triton, or a model "
+            "repository for the embedded server"
+        )
+    return model_repository
+
+
 def _one_gpu(gpus: int | str | Sequence[int | str] | None) -> int | str | None:
     if gpus is None or isinstance(gpus, int | str):
         return gpus
@@ -490,34 +509,3 @@ def _one_gpu(gpus: int | str | Sequence[int | str] | None) -> int | str | None:
             "profile once per kind of GPU, each with a store of its own"
         )
     return gpus[0]
-
-
-def _target(
-    server: EmbeddedServer | str | None,
-    model_repository: Path | str | None,
-    *,
-    gpu: int | str | None,
-    python: Path | str | None,
-    root: Path | str | None,
-    environment: Mapping[str, str] | None,
-    install_progress: InstallProgress | None,
-) -> EmbeddedServer | str:
-    if server is not None:
-        return server
-    if model_repository is None:
-        raise InvalidInputError(
-            "nothing to profile: give the URL of a running Triton, or a model "
-            "repository for the embedded server"
-        )
-    variables = dict(environment or {})
-    if gpu is not None and str(gpu) != "host" and ":" not in str(gpu):
-        # The models must run on the GPU that is watched.
-        variables.setdefault("CUDA_VISIBLE_DEVICES", str(gpu))
-        variables.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-    return EmbeddedServer(
-        model_repository,
-        python=python,
-        root=root,
-        environment=variables,
-        progress=install_progress,
-    )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gpupack.profile_set import AnyRecord
     from gpupack.profiling.input_options import InputOptions
     from gpupack.records.calibration import Calibration
+    from gpupack.records.environment import SharingMode
     from gpupack.records.profile import LoadPoint
 
 logger = logging.getLogger(__name__)
@@ -99,6 +100,20 @@ class SweepStore:
                     f"{str(self.path)!r} holds {record.model_name} at "
                     f"{record.load_point}, measured with {difference}: give another "
                     "--store, or the same inputs"
+                )
+
+    def check_sharing(self, sharing: SharingMode | None) -> None:
+        """Refuse a file whose records were measured with the GPU shared another way.
+
+        Raises:
+            StoreError: One says so.
+        """
+        for record in self._records.values():
+            there = record.environment.sharing_mode
+            if None not in (sharing, there) and there is not sharing:
+                raise StoreError(
+                    f"{str(self.path)!r} was measured with the GPU shared through "
+                    f"{there}, this sweep is through {sharing}: give another --store"
                 )
 
     def warn_of_other_options(self, options: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from gpupack.errors import UnknownNameError
 from gpupack.records.record import Record
 
 
@@ -19,6 +20,21 @@ class SharingMode(StrEnum):
     """NVIDIA's Multi-Process Service: kernels of processes run side by side."""
     STREAMS = "streams"
     """Models run inside the server's own process, on CUDA streams."""
+
+    @classmethod
+    def parse(cls, text: str) -> SharingMode:
+        """Return the way of sharing of that name.
+
+        Raises:
+            UnknownNameError: If there is none; names those there are.
+        """
+        try:
+            return cls(text)
+        except ValueError as err:
+            raise UnknownNameError(
+                f"unknown sharing {text!r}; there are "
+                f"{', '.join(mode.value for mode in cls)}"
+            ) from err
 
 
 class Environment(Record):
