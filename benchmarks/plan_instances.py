@@ -10,6 +10,7 @@ gives on the first type.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
 
@@ -66,3 +67,27 @@ def make_instance(
                     best = max(best, milli_rate)
         jobs.append(Job(demand=max(1, int(best * rng.uniform(0.1, 1.0) * multiple))))
     return CapacityProblem(bin_types, tuple(jobs), tuple(options))
+
+
+def limit_fleet(problem: CapacityProblem, share: float) -> CapacityProblem:
+    """Return the problem with as many GPUs as can serve about a share of the demand.
+
+    Each type gets the same part of the share: as many GPUs as that much demand keeps
+    busy, each model at its load point that needs least time.
+    """
+    num_types = len(problem.bin_types)
+    bin_types = []
+    for index, bin_type in enumerate(problem.bin_types):
+        busy = sum(
+            min(
+                (job.demand or 0) / option.rate * size / room
+                for option in problem.options
+                if option.job == number and option.bin_type == index
+                for size, room in [(option.proportional[1], bin_type.capacity[1])]
+            )
+            for number, job in enumerate(problem.jobs)
+        )
+        bin_types.append(
+            replace(bin_type, count=max(1, round(busy * share / num_types)))
+        )
+    return replace(problem, bin_types=tuple(bin_types))
