@@ -336,6 +336,21 @@ def test_a_demand_beyond_a_limited_fleet_is_named() -> None:
     assert "headroom of gpu_utilization 1" in caught.value.limits
 
 
+def test_a_latency_limit_that_leaves_too_little_is_named() -> None:
+    # At 1x1 one replica serves 100/s; 400/s on one GPU take the slower load point.
+    profiles = make_profiles(
+        record("a", rate=100.0, busy=100.0, latency_p99_us=1000.0),
+        record("a", "8x1", rate=500.0, busy=100.0, latency_p99_us=9000.0),
+    )
+    arguments = {"gpus": 1, "demand": {"a": 400.0}}
+
+    assert gpupack.place(profiles, **arguments).num_gpus == 1
+    with pytest.raises(InfeasibleError) as caught:
+        gpupack.place(profiles, **arguments, latency_limit_ms={"a": 5.0})
+
+    assert "latency limit of 'a' 5 ms" in caught.value.limits
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -378,7 +393,6 @@ def test_a_demand_beyond_a_limited_fleet_is_named() -> None:
             "max_min",
         ),
         ({"gpus": {"T4": 1, "L4": 1}}, InvalidInputError, "profiled on T4"),
-        ({"demand": {"a": 1.0}, "min_retention": 0.9}, InvalidInputError, "load_point"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_named(

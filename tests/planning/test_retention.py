@@ -1,5 +1,7 @@
 """place() with min_retention and sharing, against every partition of the models."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from gpupack.records.calibration import Calibration
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind, GpuType
 from gpupack.records.placement import PlacementStatus
+from gpupack.records.profile import LoadPoint, ProfileRecord
 from tests.factories import ENVIRONMENT, GPU, MIB, make_profiles, make_record
 from tests.planning.set_partitions import set_partitions
 
@@ -270,3 +273,90 @@ def test_explain_says_what_mps_would_save() -> None:
     assert placement.num_gpus == 3
     (note,) = [one for one in placement.explain().notes if "mps" in one]
     assert "would take 2 GPUs, not 3" in note
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(1, 600), st.integers(5, 45), st.integers(5, 90)),
+        min_size=2,
+        max_size=4,
+    ),
+    share=st.sampled_from([0.7, 0.85, 0.95]),
+)
+def test_with_load_points_to_choose_the_fewest_gpus_keep_what_was_asked(
+    rows: list[tuple[int, int, int]], share: float
+) -> None:
+    choices = [
+        [
+            make_record(
+                f"model{index}",
+                load_point=LoadPoint.parse(point),
+                gpu_memory_used_bytes=memory_mib * MIB,
+                gpu_utilization_percent=float(busy),
+            )
+            for point, busy in (("1x1", light), ("8x1", heavy))
+        ]
+        for index, (memory_mib, light, heavy) in enumerate(rows)
+    ]
+    profiles = make_profiles(*(one for of_model in choices for one in of_model))
+    factor = DEFAULT_CONTENTION_FACTORS[SharingMode.TIME_SLICING]
+
+    def keeps(group: list[int], chosen: tuple[ProfileRecord, ...]) -> bool:
+        kept = predict_retentions(
+            [chosen[item] for item in group], contention_factor=factor
+        )
+        memory = sum(rows[item][0] for item in group)
+        return memory <= LIMIT_MIB and min(kept) >= share
+
+    fewest = min(
+        len(partition)
+        for chosen in product(*choices)
+        for partition in set_partitions(range(len(rows)))
+        if all(keeps(group, chosen) for group in partition)
+    )
+
+    placement = place(profiles, min_retention=share)
+
+    assert placement.status is PlacementStatus.OPTIMAL
+    assert placement.num_gpus == fewest
+    assert placement.min_retention == {f"model{i}": share for i in range(len(rows))}
+
+
+def test_replicas_that_meet_a_demand_keep_what_was_asked_at_their_load_point() -> None:
+    # Two replicas of 60 % each fit a GPU's time only in part, but beside each other
+    # they would lose: each gets a GPU of its own.
+    profiles = make_profiles(
+        make_record(
+            "a",
+            throughput_infer_per_sec=100.0,
+            gpu_utilization_percent=60.0,
+            memory_utilization_percent=0.0,
+        )
+    )
+
+    together = place(profiles, demand={"a": 160.0})
+    apart = place(profiles, demand={"a": 160.0}, min_retention=0.95)
+
+    assert (together.num_gpus, apart.num_gpus) == (1, 2)
+
+
+def test_a_clash_names_what_models_shall_keep() -> None:
+    profiles = make_profiles(
+        *(
+            make_record(
+                name,
+                load_point=LoadPoint.parse(point),
+                gpu_utilization_percent=60.0,
+                gpu_memory_used_bytes=100 * MIB,
+            )
+            for name in ("a", "b")
+            for point in ("1x1", "2x1")
+        )
+    )
+
+    with pytest.raises(InfeasibleError) as caught:
+        place(profiles, gpus={GPU.name: 1}, min_retention={"a": 0.99})
+
+    assert caught.value.model_names == ("a", "b")
+    assert "min_retention of 'a' 0.99" in caught.value.limits

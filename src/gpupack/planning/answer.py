@@ -36,12 +36,6 @@ def answer(question: CapacityQuestion, *, time_limit_s: float, seed: int) -> Pla
         )
     if chosen is not None:
         return place_on_one_type(question, chosen, time_limit_s=time_limit_s, seed=seed)
-    if question.min_retention:
-        raise InvalidInputError(
-            "min_retention needs one load point per model on one GPU type, without "
-            "demand, replicas or optional models: pin the load points with "
-            "load_point=, or leave min_retention out"
-        )
     return place_with_choices(question, time_limit_s=time_limit_s, seed=seed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError
@@ -11,7 +12,7 @@ from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.packing.tie_break import even_out
 from gpupack.placement import Placement
-from gpupack.planning.capacity_check import check_capacity_placement
+from gpupack.planning.capacity_check import check_capacity_placement, check_retention
 from gpupack.planning.clash import infeasible
 from gpupack.planning.gpu_placement import ModelInstance, gpu_placement
 from gpupack.planning.retention import resolve_contention
@@ -58,10 +59,18 @@ def place_with_choices(
         raise infeasible(question, plan, time_limit_s=time_limit_s)
     gpus = _gpus(question, translation, plan)
     value, bound, unit = _value(question, translation, plan, len(gpus))
+    warnings = question.warnings
+    contentions = [
+        resolve_contention(question.profiles, one.measured_on, question.sharing)
+        for one in question.supplies
+    ]
+    if question.min_retention:
+        warnings += tuple(
+            dict.fromkeys(text for one in contentions for text in one.warnings)
+        )
     left_out = sorted(
         set(question.model_names) - {name for gpu in gpus for name in gpu.models}
     )
-    warnings = question.warnings
     if left_out:
         warnings += (f"optional models left out: {', '.join(left_out)}",)
     placed = {record.key for record in translation.records}
@@ -80,14 +89,14 @@ def place_with_choices(
         seed=seed,
         headroom=question.headroom,
         fleet=question.fleet,
-        sharing_mode=resolve_contention(
-            question.profiles, question.supplies[0].measured_on, question.sharing
-        ).sharing_mode,
+        sharing_mode=contentions[0].sharing_mode,
+        min_retention=dict(question.min_retention),
         gpus=gpus,
         warnings=warnings,
         profiles=tuple(one for one in question.profiles.records if one.key in placed),
     )
     check_capacity_placement(placement, question.supplies, question.wishes)
+    check_retention(placement, question.supplies, contentions)
     return placement
 
 
@@ -186,12 +195,20 @@ def _instances(
     if all(problem.jobs[problem.options[one].job].is_whole for one, _, _ in instances):
         records = [translation.records[option] for option, _, _ in instances]
         baseline = translation.supplies[bin_type].baseline_bytes
-        positions = even_out(
+        evened = even_out(
             positions,
             [problem.options[option].fixed for option, _, _ in instances],
             problem.bin_types[bin_type].capacity,
             evening_loads(records, baseline),
         )
+        if all(
+            problem.is_allowed(
+                bin_type,
+                tuple(sorted(Counter(instances[one][0] for one in here).items())),
+            )
+            for here in evened
+        ):
+            positions = evened  # or else evener, but less kept than was asked
     expanded = [[instances[position][:2] for position in one] for one in positions]
     return [
         sorted(

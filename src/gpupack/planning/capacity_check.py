@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.errors import CheckError
+from gpupack.planning.contention import predict_retentions
 from gpupack.planning.sizes import limit_of, model_memory_bytes, reading
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective
@@ -13,6 +14,7 @@ from gpupack.records.placement import Objective
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpupack.planning.retention import Contention
     from gpupack.planning.supply import Supply
     from gpupack.planning.wishes import Wishes
     from gpupack.records.placement import Assignment, PlacementRecord
@@ -67,6 +69,40 @@ def check_capacity_placement(
                 )
     _check_counts(placement, supplies)
     _check_models(placement, supplies, wishes, instances, served)
+
+
+def check_retention(
+    placement: PlacementRecord,
+    supplies: Sequence[Supply],
+    contentions: Sequence[Contention],
+) -> None:
+    """Check what models are predicted to keep against what was asked for.
+
+    Args:
+        placement: Says what was asked for.
+        supplies: What the placement was chosen from.
+        contentions: Of each supply.
+
+    Raises:
+        CheckError: Naming the GPU and the model that would keep less.
+    """
+    if not placement.min_retention:
+        return
+    by_name = {
+        supply.gpu_type.name: (supply, contention)
+        for supply, contention in zip(supplies, contentions, strict=True)
+    }
+    for gpu in placement.gpus:
+        supply, contention = by_name[gpu.gpu_type.name]
+        records = [_record_of(supply, one, gpu.gpu_index) for one in gpu.assignments]
+        kept = predict_retentions(records, contention_factor=contention.factor)
+        for record, share in zip(records, kept, strict=True):
+            asked = placement.min_retention.get(record.model_name, 0.0)
+            if share < asked - TOLERANCE:
+                raise CheckError(
+                    f"GPU {gpu.gpu_index}: {record.model_name!r} keeps {share} of its "
+                    f"throughput, less than {asked}"
+                )
 
 
 def _record_of(supply: Supply, assignment: Assignment, gpu_index: int) -> ProfileRecord:

@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError
+from gpupack.errors import InfeasibleError, MissingReadingError
 from gpupack.packing.capacity.plan import PlanStatus
 from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.records.gpu import Fleet, Headroom, Resource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gpupack.packing.capacity.plan import CapacityPlan
     from gpupack.planning.question import CapacityQuestion
+    from gpupack.planning.supply import Supply
+    from gpupack.records.profile import ProfileRecord
 
 DIAGNOSIS_LIMIT_S = 5.0
 """Wall time for finding the smallest clashing set; what is found by then is told."""
@@ -30,11 +34,14 @@ class _Limits:
     resources: tuple[Resource, ...]
     counted: tuple[str, ...]
     demands: tuple[str, ...]
+    latencies: tuple[str, ...] = ()
+    retentions: tuple[str, ...] = ()
 
     def names(self, question: CapacityQuestion) -> tuple[str, ...]:
         counts = {
             entry.gpu_type.name: entry.num_gpus for entry in question.fleet.entries
         }
+        limits_ms = question.wishes.latency_limit_ms
         return (
             *(
                 f"headroom of {resource.value} "
@@ -49,6 +56,23 @@ class _Limits:
                 f"demand of {name!r} {question.wishes.demand[name]:g} infer/sec"
                 for name in self.demands
             ),
+            *(
+                f"latency limit of {name!r} {limits_ms[name]:g} ms"
+                for name in self.latencies
+            ),
+            *(
+                f"min_retention of {name!r} {question.min_retention[name]:g}"
+                for name in self.retentions
+            ),
+        )
+
+    def of(self, models: tuple[str, ...]) -> _Limits:
+        """Return the limits that concern these models."""
+        return replace(
+            self,
+            demands=tuple(name for name in self.demands if name in models),
+            latencies=tuple(name for name in self.latencies if name in models),
+            retentions=tuple(name for name in self.retentions if name in models),
         )
 
 
@@ -85,6 +109,8 @@ def infeasible(
             if entry.num_gpus is not None
         ),
         tuple(question.wishes.demand) if in_full else (),
+        tuple(question.wishes.latency_limit_ms),
+        tuple(question.min_retention),
     )
     required = tuple(
         name for name in question.model_names if name not in question.wishes.optional
@@ -132,10 +158,8 @@ def _fewest_limits(
     limits: _Limits,
     deadline: float,
 ) -> _Limits:
-    limits = replace(
-        limits, demands=tuple(name for name in limits.demands if name in models)
-    )
-    for kind in ("resources", "counted", "demands"):
+    limits = limits.of(models)
+    for kind in ("resources", "counted", "demands", "latencies", "retentions"):
         for one in getattr(limits, kind):
             if time.perf_counter() > deadline:
                 return limits
@@ -178,6 +202,7 @@ def _plan(
             entry=supply.entry
             if supply.gpu_type.name in limits.counted
             else supply.entry.model_copy(update={"num_gpus": None}),
+            records=_records(question, supply, limits),
         )
         for supply in question.supplies
     )
@@ -187,9 +212,36 @@ def _plan(
         wishes=wishes,
         supplies=supplies,
         model_names=models,
+        min_retention={
+            name: question.min_retention[name]
+            for name in limits.retentions
+            if name in models
+        },
         fleet=Fleet(entries=tuple(supply.entry for supply in supplies)),
     )
-    return plan_capacity(asked.translated().problem, Goal.MIN_BINS, time_limit_s=1.0)
+    try:
+        problem = asked.translated().problem
+    except MissingReadingError:
+        # Only of records that a latency limit keeps out.
+        return None
+    return plan_capacity(problem, Goal.MIN_BINS, time_limit_s=1.0)
+
+
+def _records(
+    question: CapacityQuestion, supply: Supply, limits: _Limits
+) -> Mapping[str, tuple[ProfileRecord, ...]]:
+    """Return what may be planned with where only these latency limits hold."""
+    records = dict(supply.records)
+    for name in question.wishes.latency_limit_ms:
+        if name not in limits.latencies:
+            of_type = tuple(
+                one
+                for one in question.records_in_any_time[name]
+                if one.gpu_type.name == supply.measured_on.name
+            )
+            if of_type:
+                records[name] = of_type
+    return records
 
 
 def _way_out(question: CapacityQuestion, deadline: float) -> str:
@@ -200,7 +252,17 @@ def _way_out(question: CapacityQuestion, deadline: float) -> str:
         name for name in question.model_names if name not in question.wishes.optional
     )
     if time.perf_counter() < deadline:
-        plan = _plan(question, required, _Limits(resources, (), demands))
+        plan = _plan(
+            question,
+            required,
+            _Limits(
+                resources,
+                (),
+                demands,
+                tuple(question.wishes.latency_limit_ms),
+                tuple(question.min_retention),
+            ),
+        )
         if plan is not None and plan.bins:
             parts = []
             for index, supply in enumerate(question.supplies):

@@ -89,7 +89,8 @@ def place(
             measured on another, where nothing but memory binds.
         min_retention: The share of its solo throughput that every model is
             predicted to keep beside its neighbours (``0.9``), or one by model name;
-            models not named may lose anything. Left out, prediction decides nothing.
+            models not named may lose anything. A replica counts as busy at its load
+            point, even where it is to serve less. Left out, prediction decides nothing.
         sharing: How models share a GPU: ``"time_slicing"`` (what separate processes
             do by default), ``"mps"`` or ``"streams"``. The prediction depends on it.
         contention: ``"plain"``: headroom says what models lose, by plain sums.

@@ -13,6 +13,7 @@ from gpupack.planning.fleet import require_prices, resolve_fleet, with_prices
 from gpupack.planning.headroom import resolve_headroom
 from gpupack.planning.latency import within_latency_limits
 from gpupack.planning.load_points import allowed_records
+from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.supply import Supply, supplies_of
 from gpupack.planning.translation import PRICE_UNITS, Translation, translate
 from gpupack.planning.wishes import Fairness, Wishes
@@ -21,6 +22,7 @@ from gpupack.records.placement import Objective
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from gpupack.packing.capacity.problem import Rule
     from gpupack.planning.fleet import GpusLike
     from gpupack.planning.headroom import HeadroomLike
     from gpupack.planning.load_points import LoadPointLike
@@ -46,6 +48,7 @@ class CapacityQuestion:
         warnings: So far.
         min_retention: What models keep at least beside their neighbours, by name.
         maximizes_predicted: Whether throughput counts as predicted, not as alone.
+        records_in_any_time: By model name: those that break latency limits, too.
         max_gpus: How many GPUs may be used in all; None for no limit.
         max_price_per_hour: What they may cost in all; None for no limit.
     """
@@ -61,6 +64,9 @@ class CapacityQuestion:
     warnings: tuple[str, ...] = ()
     min_retention: Mapping[str, float] = field(default_factory=dict)
     maximizes_predicted: bool = False
+    records_in_any_time: Mapping[str, tuple[ProfileRecord, ...]] = field(
+        default_factory=dict
+    )
     max_gpus: int | None = None
     max_price_per_hour: float | None = None
 
@@ -95,7 +101,21 @@ class CapacityQuestion:
         elif self.max_price_per_hour is not None:
             budget = math.floor(Decimal(repr(self.max_price_per_hour)) * PRICE_UNITS)
             problem = replace(problem, budget=budget)
+        if self.min_retention:
+            problem = replace(problem, rule=self._rule(translation))
         return replace(translation, problem=problem)
+
+    def _rule(self, translation: Translation) -> Rule:
+        """Return which load points may share a GPU, each at its full throughput."""
+        rules = [
+            RetentionRule(
+                translation.records,
+                resolve_contention(self.profiles, supply.measured_on, self.sharing),
+                self.min_retention,
+            )
+            for supply in translation.supplies
+        ]
+        return lambda bin_type, counts: rules[bin_type].is_allowed(counts)
 
 
 def ask(
@@ -125,9 +145,8 @@ def ask(
     fleet = with_prices(resolve_fleet(gpus, profiles), prices)
     if objective is Objective.MIN_COST:
         require_prices(fleet)
-    records = within_latency_limits(
-        allowed_records(profiles, load_point, allow_unstable=allow_unstable), wishes
-    )
+    every = allowed_records(profiles, load_point, allow_unstable=allow_unstable)
+    records = within_latency_limits(every, wishes)
     supplies, warnings = supplies_of(
         fleet,
         profiles,
@@ -148,6 +167,7 @@ def ask(
         wishes=wishes,
         sharing=sharing,
         warnings=warnings + _doubts(supplies),
+        records_in_any_time=every,
     )
 
 

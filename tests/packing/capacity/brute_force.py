@@ -57,8 +57,13 @@ def _fillings(problem, bin_type):
             )
             for d in range(len(capacity))
         ]
-        if any(counts) and all(t <= c for t, c in zip(totals, capacity, strict=True)):
-            yield tuple((i, n) for i, n in zip(here, counts, strict=True) if n)
+        filling = tuple((i, n) for i, n in zip(here, counts, strict=True) if n)
+        if (
+            filling
+            and all(t <= c for t, c in zip(totals, capacity, strict=True))
+            and (problem.rule is None or problem.rule(bin_type, filling))
+        ):
+            yield filling
 
 
 def _within_counts(problem, bins):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +51,50 @@ def assert_as_good_as_brute_force(problem, goal):
     else:
         assert plan.status is PlanStatus.OPTIMAL
         assert plan.value == pytest.approx(best, rel=1e-5, abs=1e-6)
+
+
+def quiet_neighbours(noises):
+    """Copies may share a bin whose noise adds up to at most 5; one is always fine."""
+
+    def rule(bin_type, counts):
+        num_copies = sum(count for _, count in counts)
+        noise = sum(noises[index % len(noises)] * count for index, count in counts)
+        return num_copies == 1 or noise <= 5 + bin_type
+
+    return rule
+
+
+@exhaustive
+@given(
+    problem=capacity_problems(counted=True, has_demand=True),
+    noises=st.lists(st.integers(0, 5), min_size=2, max_size=4),
+    goal=st.sampled_from(list(Goal)),
+)
+def test_a_rule_of_who_may_share_is_kept_as_brute_force_keeps_it(problem, noises, goal):
+    problem = replace(problem, rule=quiet_neighbours(noises))
+
+    assert_as_good_as_brute_force(problem, goal)
+
+
+@settings(max_examples=25, derandomize=True, deadline=None)
+@given(
+    problem=capacity_problems(),
+    noises=st.lists(st.integers(0, 5), min_size=2, max_size=4),
+)
+def test_generated_plans_keep_the_rule_and_bound_it(problem, noises):
+    problem = replace(problem, rule=quiet_neighbours(noises))
+    exact = plan_capacity(problem, Goal.MIN_BINS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        generated = plan_capacity(problem, Goal.MIN_BINS)
+
+    if exact.is_found:
+        assert generated.bound <= exact.value
+    for one in generated.bins:
+        assert problem.rule(
+            one.bin_type,
+            tuple((group.option, group.num_copies) for group in one.copies),
+        )
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)

@@ -195,7 +195,7 @@ class AssignmentModel:
 def is_worth_it(problem: CapacityProblem, goal: Goal, max_value: int) -> bool:
     """Return whether the plain model would be small enough to help."""
     prices = problem.prices(goal)
-    if any(price <= 0 for price in prices):
+    if problem.rule is not None or any(price <= 0 for price in prices):
         return False
     total = sum(
         len(useful_options(problem, bin_type))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpupack.packing.capacity.problem import CapacityProblem
+    from gpupack.packing.capacity.problem import CapacityProblem, Counts
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,6 +97,9 @@ def _fillings(
                 copies = min(copies, room // size)
         for count in range(copies, -1, -1):
             chosen.append(count)
+            if count and not problem.is_allowed(bin_type, held()):
+                chosen.pop()
+                continue
             per_job[option.job] += count
             yield from descend(
                 depth + 1,
@@ -108,17 +111,22 @@ def _fillings(
             per_job[option.job] -= count
             chosen.pop()
 
+    def held(extra: int | None = None) -> Counts:
+        counts = dict(zip(order, chosen, strict=False))
+        if extra is not None:
+            counts[extra] += 1
+        return tuple(sorted((index, n) for index, n in counts.items() if n))
+
     def maximal(left: list[int]) -> Configuration | None:
         for index, count, limit in zip(order, chosen, most, strict=True):
             option = problem.options[index]
             if problem.jobs[option.job].is_counted or count >= limit:
                 continue
-            if all(size <= room for size, room in zip(option.fixed, left, strict=True)):
+            if all(
+                size <= room for size, room in zip(option.fixed, left, strict=True)
+            ) and problem.is_allowed(bin_type, held(index)):
                 return None
-        counts = sorted(
-            (index, count) for index, count in zip(order, chosen, strict=True) if count
-        )
-        return Configuration(bin_type, tuple(counts))
+        return Configuration(bin_type, held())
 
     yield from descend(0, list(problem.bin_types[bin_type].capacity))
 
@@ -131,6 +139,9 @@ def useful_options(problem: CapacityProblem, bin_type: int) -> tuple[int, ...]:
     proportion. Options of whole jobs differ in what they yield and are all kept
     unless another is at least as good in every size and in its rate.
     """
+    if problem.rule is not None:
+        # Nobody says that the smaller option is also the better neighbour.
+        return problem.options_by_bin_type[bin_type]
     kept: list[int] = []
     for index in problem.options_by_bin_type[bin_type]:
         if not any(

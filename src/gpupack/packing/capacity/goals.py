@@ -61,8 +61,17 @@ def everything(problem: CapacityProblem, goal: Goal) -> CapacityProblem:
         for index, job in enumerate(jobs)
         if job.is_whole
     }
+    # The others stay, so that indices mean the same, but fit into no bin.
     options = tuple(
-        option for option in problem.options if option.rate >= best.get(option.job, 0)
+        option
+        if option.rate >= best.get(option.job, 0)
+        else replace(
+            option,
+            fixed=tuple(
+                most + 1 for most in problem.bin_types[option.bin_type].capacity
+            ),
+        )
+        for option in problem.options
     )
     return replace(problem, jobs=jobs, options=options)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.configurations import Configuration, useful_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from gpupack.packing.capacity.problem import CapacityProblem
+    from ortools.sat.python import cp_model
+
+    from gpupack.packing.capacity.problem import CapacityProblem, Counts
 
 GRID = 10_000
 """Steps of service in exact pricing; rounding is outward, for the bound."""
@@ -94,6 +97,7 @@ class PatternFinder:
             )
 
         self._implied = self._find_implied()
+        self._crowds: list[Counts] = []
 
     def _find_implied(self) -> frozenset[int]:
         """Return dimensions that hold whenever another does: they need no row."""
@@ -197,6 +201,8 @@ class PatternFinder:
             once = index == start and index not in counts
             while counts.get(index, 0) < self._most[index] and open_share > 1e-9:
                 fixed, loaded = self._fixed[index], self._loaded[index]
+                if not self._may_join(counts, index):
+                    break
                 if any(f > have + 1e-12 for f, have in zip(fixed, left, strict=True)):
                     break
                 if is_whole:
@@ -318,12 +324,26 @@ class PatternFinder:
                 + sum(sizes[index] * used for index, used in rounded_up.items())
             )
         model.maximize(sum(terms))
+        for crowd in self._crowds:
+            _forbid(model, copies, crowd)
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1
         solver.parameters.random_seed = self._seed
         solver.parameters.max_time_in_seconds = max(time_limit_s, 0.01)
         solver.parameters.relative_gap_limit = PRICING_GAP
+        deadline = time.perf_counter() + time_limit_s
         status = solver.solve(model)
+        while status in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
+            too_many = self._crowd(
+                {index: int(solver.value(count)) for index, count in copies.items()}
+            )
+            left = deadline - time.perf_counter()
+            if too_many is None or left <= 0:
+                break
+            self._crowds.append(too_many)
+            _forbid(model, copies, too_many)
+            solver.parameters.max_time_in_seconds = left
+            status = solver.solve(model)
         scale = top / VALUE_STEPS / GRID
         most_worth = math.fsum(
             max(0.0, prices.per_copy[index]) * self._most[index]
@@ -355,10 +375,35 @@ class PatternFinder:
             else (index, min(count, math.ceil(wanted.get(index, 0.0) - 1e-9)))
             for index, count in pairs
         )
-        configuration = Configuration(
-            self._bin_type, tuple((index, count) for index, count in busy if count > 0)
-        )
+        pairs = tuple((index, count) for index, count in busy if count > 0)
+        if not self._problem.is_allowed(self._bin_type, pairs):
+            return None, bound
+        configuration = Configuration(self._bin_type, pairs)
         return self._made_to_fit(configuration, wanted), bound
+
+    def _may_join(self, counts: Mapping[int, int], option: int) -> bool:
+        if self._problem.rule is None or not counts:
+            return True
+        joined = dict(counts)
+        joined[option] = joined.get(option, 0) + 1
+        return self._problem.is_allowed(self._bin_type, tuple(sorted(joined.items())))
+
+    def _crowd(self, counts: Mapping[int, int]) -> Counts | None:
+        """Return a smallest part of the copies that may not share a bin, if any."""
+
+        def of(counts: Mapping[int, int]) -> Counts:
+            return tuple(sorted((index, n) for index, n in counts.items() if n))
+
+        if self._problem.is_allowed(self._bin_type, of(counts)):
+            return None
+        crowd = dict(counts)
+        for index, count in counts.items():
+            for _ in range(count):
+                without = {**crowd, index: crowd[index] - 1}
+                if self._problem.is_allowed(self._bin_type, of(without)):
+                    break
+                crowd = without
+        return of(crowd)
 
     def _made_to_fit(
         self, configuration: Configuration, wanted: dict[int, float]
@@ -392,3 +437,17 @@ class PatternFinder:
                 for (index, _), load in zip(configuration.counts, loads, strict=True)
             ),
         )
+
+
+def _forbid(
+    model: cp_model.CpModel, copies: Mapping[int, cp_model.IntVar], crowd: Counts
+) -> None:
+    """Rule out these copies together, and whatever has them and more."""
+    if any(index not in copies for index, _ in crowd):
+        return
+    fewer = []
+    for index, count in crowd:
+        is_fewer = model.new_bool_var("")
+        model.add(copies[index] <= count - 1).only_enforce_if(is_fewer)
+        fewer.append(is_fewer)
+    model.add_bool_or(fewer)

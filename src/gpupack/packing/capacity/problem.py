@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
 from gpupack.errors import InvalidInputError
+
+Counts = tuple[tuple[int, int], ...]
+"""Pairs (option, copies ≥ 1), by option."""
+
+Rule = Callable[[int, Counts], bool]
+"""Whether these copies may share a bin of this type.
+
+Any one copy may, and what may share a bin may do so without some of it.
+"""
 
 
 class Goal(StrEnum):
@@ -103,6 +113,7 @@ class CapacityProblem:
         jobs: What shall run.
         options: How it can run.
         budget: The total cost of bins may not exceed it; None for no limit.
+        rule: Which copies may share a bin; None if all that fit may.
 
     Raises:
         InvalidInputError: If shapes or indices do not agree or a number is out of
@@ -113,6 +124,7 @@ class CapacityProblem:
     jobs: tuple[Job, ...]
     options: tuple[Option, ...]
     budget: int | None = None
+    rule: Rule | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.bin_types:
@@ -166,6 +178,10 @@ class CapacityProblem:
             if self.fits_alone(option):
                 groups[key].append(index)
         return tuple(tuple(group) for group in groups)
+
+    def is_allowed(self, bin_type: int, counts: Counts) -> bool:
+        """Return whether the rule lets these copies share a bin of this type."""
+        return self.rule is None or self.rule(bin_type, counts)
 
     def prices(self, goal: Goal) -> tuple[int, ...]:
         """Return what a bin of each type adds to the value of a goal."""

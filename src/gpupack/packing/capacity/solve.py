@@ -179,7 +179,10 @@ class _Search:
                 return plan
         bound = rounded_bound(problem, goal, relaxation.bound)
         plan = None
-        if kernels_are_ready(wait_s=clock.remaining_s * WARM_UP_SHARE):
+        # Compiled code cannot ask the rule.
+        if problem.rule is None and kernels_are_ready(
+            wait_s=clock.remaining_s * WARM_UP_SHARE
+        ):
             plan = self._searched(relaxer, bound)
         if plan is None:
             plan = self._chosen(relaxer, relaxation, bound)
