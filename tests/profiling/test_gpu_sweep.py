@@ -161,11 +161,14 @@ def test_mps_from_the_shell_is_a_daemon_for_the_measured_gpu_under_the_server(
     assert model["CUDA_VISIBLE_DEVICES"] == daemon["CUDA_VISIBLE_DEVICES"] == uuid
     assert not Path(daemon["CUDA_MPS_PIPE_DIRECTORY"]).exists()
 
-    mixed = host.profile(
-        tmp_path,
-        *("--model-repository", str(repository), "--models", "witness"),
-        *("--sharing", "time_slicing"),
-    )
-
-    assert mixed.returncode == 2
-    assert "shared through mps, this sweep is through time_slicing" in mixed.stderr
+    for sharing, told in (
+        (["--sharing", "time_slicing"], "shared through mps, this sweep is through"),
+        ([], "shared through mps, this sweep names no --sharing"),
+    ):
+        mixed = host.profile(
+            tmp_path,
+            *("--model-repository", str(repository), "--models", "witness"),
+            *sharing,
+        )
+        assert mixed.returncode == 2
+        assert told in mixed.stderr

@@ -188,7 +188,7 @@ def profile(
         asked = inputs or InputOptions()
         sweep_store.check_inputs(asked)
         sweep_store.check_sharing(mode)
-        sweep_store.warn_of_other_options(chosen.as_text())
+        sweep_store.warn_of_other_options(_told_options(chosen, mode))
         sweep = Sweep(
             session,
             sweep_store,
@@ -261,7 +261,7 @@ class Sweep:
             command=self.command,
             seed=self.inputs.seed,
             sharing_mode=self.sharing_mode,
-            measure_options=self.options.as_text(),
+            measure_options=_told_options(self.options, self.sharing_mode),
         )
         to_do = {name: self._to_do(name) for name in names}
         num_points = len(names) * len(self.points)
@@ -460,6 +460,13 @@ class Sweep:
         process, self._process = self._process, None
         if process is not None:
             process.close()
+
+
+def _told_options(
+    options: MeasureOptions, sharing: SharingMode | None
+) -> dict[str, str]:
+    """Return what was asked for, as records keep it."""
+    return options.as_text() | ({"sharing": sharing.value} if sharing else {})
 
 
 def _load_points(

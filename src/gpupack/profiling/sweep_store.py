@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from gpupack.errors import StoreError
 from gpupack.profile_set import ProfileSet
+from gpupack.records.environment import SharingMode
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.store import append_record, read_profile_file, write_profiles
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from gpupack.profile_set import AnyRecord
     from gpupack.profiling.input_options import InputOptions
     from gpupack.records.calibration import Calibration
-    from gpupack.records.environment import SharingMode
     from gpupack.records.profile import LoadPoint
 
 logger = logging.getLogger(__name__)
@@ -110,10 +110,18 @@ class SweepStore:
         """
         for record in self._records.values():
             there = record.environment.sharing_mode
-            if None not in (sharing, there) and there is not sharing:
+            if sharing is None:
+                # What the GPU will do is not known yet; what was asked for then, is.
+                asked = record.environment.measure_options.get("sharing")
+                differs = asked == SharingMode.MPS
+            else:
+                differs = there not in (None, sharing)
+            if differs:
                 raise StoreError(
                     f"{str(self.path)!r} was measured with the GPU shared through "
-                    f"{there}, this sweep is through {sharing}: give another --store"
+                    f"{there}, this sweep "
+                    + (f"is through {sharing}" if sharing else "names no --sharing")
+                    + ": give another --store, or the same --sharing"
                 )
 
     def warn_of_other_options(self, options: Mapping[str, str]) -> None:
