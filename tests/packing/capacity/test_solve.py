@@ -155,3 +155,22 @@ def test_many_jobs_with_large_demands_are_within_one_percent_of_the_bound():
 
     assert plan.num_bins > 100
     assert (plan.value - plan.bound) / plan.value <= 0.01
+
+
+def test_no_copy_is_left_that_neither_service_nor_evenness_needs():
+    # Jobs 0 and 1 fill a bin each to 95 %; job 2 adds nothing to either. A copy of it
+    # in both bins would be as even as a copy in one.
+    problem = CapacityProblem(
+        (BinType((10, 100), count=2),),
+        (Job(demand=100), Job(demand=30), Job(demand=30)),
+        (
+            Option(0, 0, (4, 0), (0, 95), 100),
+            Option(1, 0, (8, 0), (0, 95), 30),
+            Option(2, 0, (2, 0), (0, 0), 30),
+        ),
+    )
+
+    plan = plan_capacity(problem, Goal.MIN_BINS)
+
+    assert plan.num_bins == 2
+    assert sum(g.num_copies for one in plan.bins for g in one.copies) == 3

@@ -1,20 +1,21 @@
-"""How the bins of a plan share out the service: evenly, then without idle copies."""
+"""How the bins of a plan share out the service: evenly, then by the fewest copies."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.configurations import fixed_room_left
+from gpupack.packing.capacity.configurations import Configuration, fixed_room_left
 from gpupack.packing.capacity.plan import Copies, FilledBin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.configurations import Configuration
     from gpupack.packing.capacity.problem import CapacityProblem
 
 ROUNDING = 1e-7
+MAX_SPARE_TRIALS = 40
+"""Copies that are tried to be left out, at most."""
 
 
 def share_out(
@@ -31,7 +32,7 @@ def share_out(
         shares: Share of its demand that each job gets, None for whole jobs.
         whole_copies: Copies of each option of whole jobs that are wanted.
     """
-    loads = _even_loads(problem, uses, shares)
+    uses, loads = _without_spares(problem, uses, shares)
     bins: list[tuple[int, dict[int, int], dict[int, float]]] = []
     for (configuration, multiplicity), load in zip(uses, loads, strict=True):
         bins.extend(
@@ -60,12 +61,95 @@ def share_out(
     )
 
 
+def _without_spares(
+    problem: CapacityProblem,
+    uses: Sequence[tuple[Configuration, int]],
+    shares: Sequence[float | None],
+) -> tuple[list[tuple[Configuration, int]], list[dict[int, float]]]:
+    """Leave out copies whose service others can give without a higher fill.
+
+    The highest fill comes before the number of copies. One copy after the other is
+    tried, in one bin at a time, ``MAX_SPARE_TRIALS`` at most, and none where there
+    are more configurations than that.
+    """
+    kept = list(uses)
+    loads, worst = _even_loads(problem, kept, shares)
+    if len(kept) > MAX_SPARE_TRIALS:
+        return kept, loads
+    vain: set[tuple[Configuration, int]] = set()
+    for _ in range(MAX_SPARE_TRIALS):
+        untried = [
+            (place, option)
+            for place, option in _spares(problem, kept, shares)
+            if (kept[place][0], option) not in vain
+        ]
+        if not untried:
+            break
+        place, option = untried[0]
+        fewer = _with_one_fewer(kept, place, option)
+        lighter, value = _even_loads(problem, fewer, shares)
+        if value <= worst + ROUNDING:
+            kept, loads = fewer, lighter
+        else:
+            vain.add((kept[place][0], option))
+    return kept, loads
+
+
+def _spares(
+    problem: CapacityProblem,
+    uses: Sequence[tuple[Configuration, int]],
+    shares: Sequence[float | None],
+) -> list[tuple[int, int]]:
+    """Return pairs (configuration, option) of copies that might be left out."""
+    copies = [0] * len(problem.jobs)
+    rates = [0] * len(problem.jobs)
+    for configuration, multiplicity in uses:
+        for index, count in configuration.counts:
+            option = problem.options[index]
+            copies[option.job] += count * multiplicity
+            rates[option.job] += count * multiplicity * option.rate
+    found = []
+    for place, (configuration, _) in enumerate(uses):
+        for index, _ in configuration.counts:
+            option = problem.options[index]
+            job = problem.jobs[option.job]
+            least = 0 if job.is_optional else job.copies
+            wanted = (shares[option.job] or 0.0) * (job.demand or 0)
+            if (
+                job.demand
+                and copies[option.job] > least
+                and rates[option.job] - option.rate >= wanted * (1 - ROUNDING)
+            ):
+                found.append((place, index))
+    return found
+
+
+def _with_one_fewer(
+    uses: Sequence[tuple[Configuration, int]], place: int, option: int
+) -> list[tuple[Configuration, int]]:
+    """Return the uses with one copy fewer in one bin of a configuration."""
+    configuration, multiplicity = uses[place]
+    counts = tuple(
+        (index, count - (index == option))
+        for index, count in configuration.counts
+        if count > (index == option)
+    )
+    fewer = [*uses[:place], *uses[place + 1 :]]
+    if multiplicity > 1:
+        fewer.append((configuration, multiplicity - 1))
+    fewer.append((Configuration(configuration.bin_type, counts), 1))
+    return fewer
+
+
 def _even_loads(
     problem: CapacityProblem,
     uses: Sequence[tuple[Configuration, int]],
     shares: Sequence[float | None],
-) -> list[dict[int, float]]:
-    """Return, per configuration, the load of each option in one bin, in copies."""
+) -> tuple[list[dict[int, float]], float]:
+    """Return, per configuration, the load of each option in one bin, in copies.
+
+    And the highest fill, with what is missing at a high price.
+    """
     from ortools.linear_solver import pywraplp
 
     lp = pywraplp.Solver.CreateSolver("GLOP")
@@ -118,7 +202,7 @@ def _even_loads(
     return [
         {index: max(0.0, y.solution_value()) for index, y in here.items()}
         for here in variables
-    ]
+    ], float(objective.Value())
 
 
 def _drop_idle(
