@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from gpupack.packing.problem import PackingProblem
 
+MANY_COPIES = 3
+"""Items per type from which types, not items, are what to decide on."""
+
 
 class BackgroundSource(Protocol):
     """Something that finds packings in a thread of its own."""
@@ -72,6 +75,11 @@ class Ladder:
         if self.max_bins is None:
             return False
         return self.num_bins <= self.max_bins or self.bound > self.max_bins
+
+    @property
+    def has_many_copies(self) -> bool:
+        """Whether work on single items comes late: dives save many bins at once."""
+        return self.problem.num_items >= MANY_COPIES * self.problem.num_types
 
     @property
     def remaining_s(self) -> float:

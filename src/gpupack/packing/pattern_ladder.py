@@ -28,8 +28,6 @@ FIRST_DIVES = 16
 FIRST_PATTERNS = 2_000
 MAX_ROWS = 700
 """Item types up to which column generation converges in seconds."""
-MANY_COPIES = 3
-"""Items per type from which local search over single items comes late."""
 
 
 def climb_patterns(ladder: Ladder) -> None:
@@ -44,15 +42,16 @@ def climb_patterns(ladder: Ladder) -> None:
     search = None
     if problem.num_items <= MAX_ITEMS:
         search = EjectionSearch(problem, ladder.bins, seed=ladder.seed)
-        if problem.num_items < MANY_COPIES * problem.num_types:
+        if not ladder.has_many_copies:
             with ladder.rung("local search"):
                 eject(ladder, search, OPENING_SLICES)
             if ladder.is_closed:
                 return
-    with ladder.rung("bin completion"):
-        complete(ladder, completing, OPENING_ATTEMPTS, effort=OPENING_EFFORT)
-    if ladder.is_closed:
-        return
+    if not ladder.has_many_copies:
+        with ladder.rung("bin completion"):
+            complete(ladder, completing, OPENING_ATTEMPTS, effort=OPENING_EFFORT)
+        if ladder.is_closed:
+            return
     if search is None or ladder.num_workers == 1:
         _climb(ladder, completing, search)
         return
@@ -144,6 +143,9 @@ def complete(
     """Try so many times to save a bin by completion, again after each success."""
     problem = ladder.problem
     if problem.num_items > completion.MAX_ITEMS:
+        return
+    if ladder.has_many_copies and ladder.num_bins > ladder.bound + 1:
+        # One bin at a time would take long where dives save many.
         return
     tried = 0
     while tried < attempts and not ladder.is_closed and ladder.remaining_s > 0:

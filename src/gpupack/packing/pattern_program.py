@@ -62,7 +62,9 @@ def close_frugally(generation: ColumnGeneration) -> None:
     """
     ladder = generation.ladder
     target = ladder.bound
-    patterns = list_frugal(ladder.problem, target, max_patterns=MAX_FRUGAL)
+    patterns = None
+    if not ladder.has_many_copies:
+        patterns = list_frugal(ladder.problem, target, max_patterns=MAX_FRUGAL)
     if patterns is None:
         return
     status = solve_patterns(generation, patterns, target, effort=FRUGAL_EFFORT)
