@@ -174,3 +174,17 @@ def test_no_copy_is_left_that_neither_service_nor_evenness_needs():
 
     assert plan.num_bins == 2
     assert sum(g.num_copies for one in plan.bins for g in one.copies) == 3
+
+
+def test_a_budget_that_buys_no_bin_ends_without_a_plan():
+    problem = CapacityProblem(
+        (BinType((10, 100), cost=5),),
+        (Job(demand=100),),
+        (Option(0, 0, (4, 0), (0, 95), 100),),
+        budget=4,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        plan = plan_capacity(problem, Goal.MAX_SERVICE, time_limit_s=1)
+
+    assert not plan.is_found

@@ -53,6 +53,8 @@ def ascend(
         seed: For every random choice.
     """
     counts = affordable_bins(problem, guide)
+    if not any(counts):
+        return ()
     if goal is Goal.MAX_MIN_SHARE:
         return _raise_share(
             problem, guide, counts, bound=bound, deadline=deadline, seed=seed
@@ -61,12 +63,12 @@ def ascend(
     best: Uses = ()
     lowest = math.inf
     vain = 0
-    while vain < MAX_VAIN and (not best or time.perf_counter() < deadline):
-        found = refiller.run(num_moves=MOVES, deadline=deadline, seed=seed + vain)
-        is_better = not best or found.loss < lowest - CLOSE * abs(lowest) * target_gap
+    while vain < MAX_VAIN and (lowest == math.inf or time.perf_counter() < deadline):
+        found = refiller.run(num_moves=MOVES, deadline=deadline, seed=seed)
+        is_better = found.loss < lowest - max(CLOSE * abs(lowest) * target_gap, 1e-9)
         vain = 0 if is_better else vain + 1
         best, lowest = found.uses, min(lowest, found.loss)
-        seed += MAX_VAIN
+        seed += 1
     return best
 
 
@@ -83,7 +85,7 @@ def _raise_share(
     low, high = 0.0, min(bound, 1.0)
     share = high * FIRST_SHARE
     vain = 0
-    while vain < MAX_VAIN and high > 0 and (not best or time.perf_counter() < deadline):
+    while vain < MAX_VAIN and high > 0 and (not vain or time.perf_counter() < deadline):
         refiller = Refiller(
             problem, Goal.MAX_MIN_SHARE, guide, counts, demand_factor=share
         )

@@ -128,8 +128,9 @@ class Descent:
         high = round(self._best) - self._step
         if low <= high:
             return self._rounded_up((low + high) / 2)
-        # Each value was tried; the higher, the likelier. Now and then the bound.
-        values = range(round(self._bound), high + 1, self._step)
+        # Again where least was tried; the higher, the likelier.
+        values = [one for one in self._tries if self._bound <= one <= high]
+        values.append(high)
         return min(values, key=lambda one: (self._tries.get(one, 0), -one))
 
     def _try(self, value: int, deadline: float) -> bool:
