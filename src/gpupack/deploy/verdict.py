@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.records.verification import GpuVerification, ModelVerdict
@@ -45,8 +47,12 @@ def judge_gpu(
     A promise is broken when a model reaches less than ``1 − tolerance`` of its promised
     throughput (the traffic planned for it, where it was placed for a demand), when it
     keeps more than ``tolerance`` points less than the retention asked for, or when more
-    than ``MEMORY_TOLERANCE`` more memory was used than predicted. What the client held
-    back is no broken promise but a warning.
+    than ``MEMORY_TOLERANCE`` more memory was used than predicted.
+
+    A measurement that never settled breaks a promise only if the upper end of its
+    confidence interval does, and keeps one only if the lower end does; between the two
+    the model is not judged, which is a warning. Where the client was the limit the
+    throughput is at least what was measured.
 
     Args:
         placement: Says what was asked for.
@@ -75,7 +81,9 @@ def judge_gpu(
             warnings=tuple(warnings),
         )
     alone = {
-        (one.models[0].key, one.models[0].offered_infer_per_sec): one.models[0]
+        (one.models[0].key, one.models[0].offered_infer_per_sec): _Reading.of(
+            one.models[0], one.duration_s
+        )
         for one in measurements
         if len(one.models) == 1
     }
@@ -86,17 +94,16 @@ def judge_gpu(
         verdict = _judge_model(
             assignment,
             alone[beside.key, beside.offered_infer_per_sec],
-            beside,
+            _Reading.of(beside, last.duration_s),
             placement.min_retention.get(assignment.model_name),
             tolerance,
         )
-        if verdict.is_client_limited:
+        notes += _measurement_notes(beside)
+        if verdict.not_judged is not None:
             notes.append(
-                f"the throughput of {assignment.model_name} was limited by its client; "
-                "it says nothing about the GPU"
+                f"whether {verdict.model_name} keeps its promises cannot be said: "
+                f"{verdict.not_judged}"
             )
-        if not beside.is_stable:
-            notes.append(f"the measurement of {assignment.model_name} never settled")
         verdicts.append(verdict)
     broken = [
         f"{verdict.model_name} {verdict.broken}"
@@ -146,29 +153,96 @@ def _unmeasured(assignment: Assignment, failure: str | None) -> ModelVerdict:
 
 def _judge_model(
     assignment: Assignment,
-    alone: CoLocatedModel,
-    beside: CoLocatedModel,
+    alone: _Reading,
+    beside: _Reading,
     min_retention: float | None,
     tolerance: float,
 ) -> ModelVerdict:
     promised = _promised_infer_per_sec(assignment)
-    verdict = ModelVerdict(
+    broken = None
+    is_open = False
+    if promised is not None:
+        least = (1 - tolerance) * promised
+        is_open = beside.low < least
+        if beside.high < least:
+            broken = f"{beside} of {promised:.1f} promised"
+    if min_retention is not None and broken is None:
+        least = min_retention - tolerance
+        is_open = is_open or beside.low < least * alone.high
+        if beside.high < least * alone.low:
+            broken = (
+                f"kept {beside.rate / alone.rate:.2f} of its throughput alone, asked "
+                f"for {min_retention:g}"
+            )
+    return ModelVerdict(
         model_name=assignment.model_name,
         load_point=assignment.load_point,
         promised_infer_per_sec=promised,
-        alone_infer_per_sec=alone.throughput_infer_per_sec,
-        together_infer_per_sec=beside.throughput_infer_per_sec,
+        alone_infer_per_sec=alone.model.throughput_infer_per_sec,
+        together_infer_per_sec=beside.model.throughput_infer_per_sec,
         predicted_retention=assignment.retention,
         min_retention=min_retention,
-        is_client_limited=beside.is_client_limited,
+        is_client_limited=beside.model.is_client_limited,
+        broken=broken,
+        not_judged=_doubt(alone, beside) if is_open and broken is None else None,
     )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What one measurement says about one model's throughput.
+
+    Attributes:
+        model: As it was recorded.
+        rate: The throughput, 0 where fewer than two requests ended.
+        low: It is at least so much,
+        high: and at most so much; infinite where the client was the limit.
+    """
+
+    model: CoLocatedModel
+    rate: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, model: CoLocatedModel, duration_s: float) -> _Reading:
+        rate = model.throughput_infer_per_sec or 0.0
+        half = 0.0
+        if not model.is_stable:
+            ratio = model.throughput_ci_ratio
+            # Without an interval: the two requests that may have ended just outside.
+            half = (
+                2 * model.load_point.batch_size / duration_s
+                if ratio is None
+                else ratio * rate
+            )
+        high = math.inf if model.is_client_limited else rate + half
+        return cls(model, rate, max(0.0, rate - half), high)
+
+    def __str__(self) -> str:
+        most = "" if self.high == self.rate else "at most "
+        return f"reached {most}{self.high:.1f} infer/sec"
+
+
+def _doubt(alone: _Reading, beside: _Reading) -> str:
+    """Return why a promise cannot be judged."""
+    for reading, where in ((beside, ""), (alone, " alone")):
+        if reading.model.is_client_limited:
+            return f"its client was the limit{where}"
+        if not reading.model.is_stable:
+            return f"its measurement{where} never settled"
+    raise AssertionError("what was measured without doubt can be judged")
+
+
+def _measurement_notes(beside: CoLocatedModel) -> list[str]:
+    notes = []
     if beside.is_client_limited:
-        return verdict
-    reached = beside.throughput_infer_per_sec or 0.0
-    kept = verdict.retention or 0.0
-    broken = None
-    if promised is not None and reached < (1 - tolerance) * promised:
-        broken = f"reached {reached:.1f} infer/sec of {promised:.1f} promised"
-    elif min_retention is not None and kept < min_retention - tolerance:
-        broken = f"kept {kept:.2f} of its throughput alone, asked for {min_retention:g}"
-    return verdict.model_copy(update={"broken": broken})
+        notes.append(
+            f"the throughput of {beside.model_name} was limited by its client; the GPU "
+            "may give more"
+        )
+    if not beside.is_stable:
+        ratio = beside.throughput_ci_ratio
+        spread = "" if ratio is None else f": it is known to ±{100 * ratio:.0f} %"
+        notes.append(f"the measurement of {beside.model_name} never settled{spread}")
+    return notes
