@@ -27,6 +27,7 @@ from gpupack.planning.contention import HOST_CONTENTION_FACTOR
 from gpupack.profile_set import ProfileSet
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.host import HostDevice
+from gpupack.profiling.input_options import InputOptions
 from gpupack.profiling.measure import MeasureOptions
 from gpupack.profiling.triton import TritonServer
 from gpupack.records.colocation import CoLocatedModel, CoLocation
@@ -104,6 +105,7 @@ def placement_of(
 
 
 QUICK = MeasureOptions(max_duration_s=0.8, half_width_ratio=0.1, percentile=50.0)
+QUICK_OPTIONS = ["--max-seconds=0.8", "--precision=10", "--percentile=50"]
 
 
 @pytest.mark.triton
@@ -199,20 +201,31 @@ def test_what_was_measured_is_judged_anew_by_what_is_asked_now(
     assert len(read_verifications(store)) == 1  # measured once
 
 
-def test_results_of_another_gpu_server_or_option_are_not_taken_for_these() -> None:
+def test_results_of_another_gpu_server_or_option_are_not_taken_for_these(
+    tmp_path: Path,
+) -> None:
     placement = placement_of("first")
     (gpu,) = placement.gpus
-    one = Circumstances(device="GPU-1", server="http://a", shapes=None, options=None)
+    one = Circumstances(
+        device="GPU-1", server="http://a", inputs=InputOptions(), options=None
+    )
+    data = tmp_path / "inputs.npz"
+    data.write_bytes(b"one")
     digests = {
         one.digest(placement, gpu),
         replace(one, device="GPU-2").digest(placement, gpu),
         replace(one, server="http://b").digest(placement, gpu),
-        replace(one, shapes={"X": [16]}).digest(placement, gpu),
+        replace(one, inputs=InputOptions(shapes={"X": [16]})).digest(placement, gpu),
+        replace(one, inputs=InputOptions(seed=1)).digest(placement, gpu),
+        replace(one, inputs=InputOptions(data={"": data})).digest(placement, gpu),
         replace(one, options=QUICK).digest(placement, gpu),
     }
-    assert len(digests) == 5
-    same = replace(one, options=MeasureOptions(), shapes={})
+    assert len(digests) == 7
+    same = replace(one, options=MeasureOptions())
     assert same.digest(placement, gpu) in digests
+    data.write_bytes(b"other")
+    changed = replace(one, inputs=InputOptions(data={"": data}))
+    assert changed.digest(placement, gpu) not in digests
 
 
 @pytest.mark.triton
@@ -223,7 +236,7 @@ def test_a_broken_promise_is_named_and_gives_exit_code_4(
     path = tmp_path / "placement.json"
     write_placement(placement_of("first", throughput=1e6, memory_mib=41), path)
     run = CliRunner().invoke(
-        app, ["verify", str(path), "--model-repository", str(burners)]
+        app, ["verify", str(path), "--model-repository", str(burners), *QUICK_OPTIONS]
     )
     assert run.exit_code == 4
     assert "infer/sec of 1000000.0 promised" in run.stdout
@@ -286,7 +299,7 @@ def test_a_model_that_does_not_load_breaks_its_gpu_and_the_others_are_run(
     write_placement(placement, path)
 
     command = ["verify", str(path), "--model-repository", str(repository)]
-    run = CliRunner().invoke(app, [*command, "--store", str(store)])
+    run = CliRunner().invoke(app, [*command, "--store", str(store), *QUICK_OPTIONS])
 
     assert run.exit_code == 4
     assert "bad failed" in run.stdout

@@ -22,12 +22,14 @@ from gpupack.records.profile import FailedLoadPoint, ProfileRecord
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gpupack.records.verification import GpuVerification
+
 _SPEED_PERIOD_S = 120.0
 """The time left is estimated from the load points of the last two minutes."""
 
 
 class ProgressBar:
-    """One bar for the installation of the server and the sweep that follows."""
+    """One bar for the installation of the server and the measuring that follows."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -59,6 +61,12 @@ class ProgressBar:
             self._progress.advance(self._task)
         self._progress.console.print(describe(outcome), markup=False)
 
+    def verified(self, result: GpuVerification) -> None:
+        """Show that one GPU of a placement was run."""
+        if self._task is not None:
+            self._progress.advance(self._task)
+        self._progress.console.print(describe_verified(result), markup=False)
+
 
 def describe(outcome: ProfileRecord | FailedLoadPoint) -> str:
     """Return one line on a load point that is done; the end says why some failed."""
@@ -78,6 +86,19 @@ def describe(outcome: ProfileRecord | FailedLoadPoint) -> str:
         f"{where}: {outcome.throughput_infer_per_sec:.1f} infer/s{width}"
         f"{unstable}{limited}"
     )
+
+
+def describe_verified(result: GpuVerification) -> str:
+    """Return one line on a GPU that was run."""
+    open_models = [one for one in result.models if one.not_judged is not None]
+    if result.broken:
+        verdict = f"{len(result.broken)} broken"
+    elif open_models:
+        verdict = f"{len(open_models)} not judged"
+    else:
+        verdict = "every promise kept"
+    names = ", ".join(one.model_name for one in result.models)
+    return f"GPU {result.gpu_index} ({names}): {verdict}"
 
 
 @contextmanager

@@ -8,20 +8,46 @@ from typing import Annotated
 import typer
 
 from gpupack.cli.console import print_error
+from gpupack.cli.measuring import (
+    DataOption,
+    LoadTimeoutOption,
+    MaxSecondsOption,
+    MinSecondsOption,
+    ModelRepositoryOption,
+    PercentileOption,
+    PrecisionOption,
+    RequestTimeoutOption,
+    SeedOption,
+    ServerPythonOption,
+    ServerRootOption,
+    ShapeOption,
+    StrictOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsInsecureOption,
+    TlsKeyOption,
+    WarmUpOption,
+    parse_data,
+    parse_shapes,
+)
+from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError
 
 EXIT_BROKEN = 4
 """A promise of the placement was broken."""
+EXIT_INTERRUPTED = 130
 
 
 def verify_command(
     placement: Annotated[Path, typer.Argument(help="A placement written by place.")],
     *,
-    model_repository: Annotated[
-        Path | None, typer.Option(help="Folder of models, for the embedded server.")
-    ] = None,
+    model_repository: ModelRepositoryOption = None,
     url: Annotated[
-        str | None, typer.Option(help="A running Triton without loaded models.")
+        str | None,
+        typer.Option(
+            help="A running Triton without loaded models: http://, https://, grpc:// "
+            "or grpcs://HOST:PORT."
+        ),
     ] = None,
     gpus: Annotated[
         str | None,
@@ -30,7 +56,11 @@ def verify_command(
         ),
     ] = None,
     gpu: Annotated[
-        str | None, typer.Option(help="The GPU of this machine to run them on.")
+        str | None,
+        typer.Option(
+            help="The GPU of this machine to run them on: index, GPU:MIG indices, "
+            "UUID, or host."
+        ),
     ] = None,
     store: Annotated[
         Path | None,
@@ -41,33 +71,86 @@ def verify_command(
     tolerance: Annotated[
         float, typer.Option(help="Share of a promise that may be missing.")
     ] = 0.1,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse other processes on the GPU.")
+    strict: StrictOption = False,
+    shape: ShapeOption = None,
+    data: DataOption = None,
+    seed: SeedOption = 0,
+    precision: PrecisionOption = 3.0,
+    percentile: PercentileOption = 95.0,
+    min_seconds: MinSecondsOption = None,
+    max_seconds: MaxSecondsOption = 10.0,
+    warm_up: WarmUpOption = None,
+    request_timeout: RequestTimeoutOption = 30.0,
+    load_timeout: LoadTimeoutOption = 120.0,
+    server_python: ServerPythonOption = None,
+    server_root: ServerRootOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_insecure: TlsInsecureOption = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")
     ] = False,
-    server_python: Annotated[
-        Path | None, typer.Option(help="The Python that models run in.")
-    ] = None,
 ) -> None:
     """Run the GPUs of a placement and judge its promises.
 
-    Exit codes: 0 every promise kept, 2 bad input, 4 a promise broken.
+    Exit codes: 0 no promise broken, 2 bad input, 4 a promise broken, 130 interrupted.
     """
     from gpupack.deploy.verify import verify
+    from gpupack.profiling.input_options import InputOptions
+    from gpupack.profiling.measure import MeasureOptions
+    from gpupack.profiling.server_url import TlsOptions
     from gpupack.store import read_placement
 
-    result = verify(
-        read_placement(placement),
-        model_repository=model_repository,
-        server=url,
-        gpu_indices=_indices(gpus),
-        gpu=gpu,
-        store=store,
-        tolerance=tolerance,
-        strict=strict,
-        server_python=server_python,
-        progress=lambda text: typer.echo(text, err=True),
-    )
-    typer.echo(str(result))
+    placed = read_placement(placement)
+    indices = _indices(gpus)
+    try:
+        with progress_bar(quiet=quiet) as bar:
+            if bar is not None:
+                bar.begin(len(placed.gpus if indices is None else set(indices)), 0)
+            result = verify(
+                placed,
+                model_repository=model_repository,
+                server=url,
+                gpu_indices=indices,
+                gpu=gpu,
+                store=store,
+                tolerance=tolerance,
+                strict=strict,
+                options=MeasureOptions(
+                    half_width_ratio=precision / 100,
+                    percentile=percentile,
+                    min_duration_s=min_seconds,
+                    max_duration_s=max_seconds,
+                    warm_up_s=warm_up,
+                    request_timeout_s=request_timeout,
+                ),
+                inputs=InputOptions(
+                    shapes=parse_shapes(shape), data=parse_data(data), seed=seed
+                ),
+                tls=TlsOptions(
+                    ca_path=tls_ca,
+                    certificate_path=tls_cert,
+                    key_path=tls_key,
+                    verify=not tls_insecure,
+                ),
+                server_python=server_python,
+                server_root=server_root,
+                load_timeout_s=load_timeout,
+                progress=bar.working if bar is not None else None,
+                on_gpu=bar.verified if bar is not None else None,
+                install_progress=bar.install if bar is not None else None,
+            )
+    except KeyboardInterrupt:
+        if store is None:
+            raise
+        print_error(
+            f"interrupted; every finished GPU is in {store}: run the same command "
+            "again to go on"
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if not quiet:
+        typer.echo(str(result))
     if not result.is_kept:
         print_error("a promise of the placement was broken")
         raise typer.Exit(EXIT_BROKEN)

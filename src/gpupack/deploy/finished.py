@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.deploy.gpu_run import gpu_members
+from gpupack.errors import InvalidInputError
 from gpupack.profiling.measure import MeasureOptions
 from gpupack.store import read_verifications
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from gpupack.profiling.device import Device
+    from gpupack.profiling.input_options import InputOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.verification import GpuVerification
 
@@ -29,13 +30,13 @@ class Circumstances:
     Attributes:
         device: The GPU's UUID, or the device's name where it has none.
         server: URL of the server, or folder of the embedded server's models.
-        shapes: Sizes for inputs with dynamic dimensions.
+        inputs: Where requests' data come from.
         options: How well was measured.
     """
 
     device: str
     server: str
-    shapes: Mapping[str, Sequence[int]] | None
+    inputs: InputOptions
     options: MeasureOptions | None
 
     def digest(self, placement: PlacementRecord, gpu: GpuPlacement) -> str:
@@ -46,7 +47,8 @@ class Circumstances:
         ]
         known = [
             *(placement.sharing_mode, gpu.gpu_index, members, sorted(gpu.models)),
-            *(self.device, self.server, _sorted(self.shapes or {})),
+            *(self.device, self.server),
+            *(_shapes(self.inputs), _data(self.inputs), self.inputs.seed),
             asdict(self.options or MeasureOptions()),
         ]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
@@ -66,5 +68,17 @@ def read_finished(store: Path | str) -> dict[str, GpuVerification]:
     return {one.placed: one for one in read_verifications(store) if one.measurements}
 
 
-def _sorted(shapes: Mapping[str, Sequence[int]]) -> list[tuple[str, list[int]]]:
-    return sorted((name, list(sizes)) for name, sizes in shapes.items())
+def _shapes(inputs: InputOptions) -> list[tuple[str, list[int]]]:
+    return sorted((name, list(sizes)) for name, sizes in inputs.shapes.items())
+
+
+def _data(inputs: InputOptions) -> list[tuple[str, str]]:
+    try:
+        return sorted(
+            (name, hashlib.sha256(path.read_bytes()).hexdigest())
+            for name, path in inputs.data.items()
+        )
+    except OSError as err:
+        raise InvalidInputError(
+            f"cannot read the data {err.filename!r}: {err.strerror}"
+        ) from err

@@ -11,10 +11,12 @@ from gpupack.deploy.measurement import measure_set
 from gpupack.deploy.verdict import driven_assignments
 from gpupack.errors import LoadPointError, ServerError
 from gpupack.profiling.settling import wait_until_settled
+from gpupack.profiling.triton import LOAD_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from gpupack.profiling.input_options import InputOptions
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.profiling.session import ServerSession
     from gpupack.records.colocation import CoLocation
@@ -61,8 +63,9 @@ def run_gpu(
     gpu: GpuPlacement,
     *,
     sharing_mode: SharingMode | None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
+    inputs: InputOptions | None = None,
     options: MeasureOptions | None = None,
+    load_timeout_s: float = LOAD_TIMEOUT_S,
     say: Callable[[str], None],
 ) -> GpuRun:
     """Load exactly one GPU's models, and measure each alone and all together.
@@ -80,20 +83,20 @@ def run_gpu(
             device=session.device,
             sharing_mode=sharing_mode,
             label=label,
-            shapes=shapes,
+            inputs=inputs,
             options=options,
             server_pid=session.server_pid,
         )
 
     say(f"GPU {gpu.gpu_index}: loading {', '.join(sorted(set(gpu.models)))}")
-    failures = _load(session, sorted(set(gpu.models)))
+    failures = _load(session, sorted(set(gpu.models)), load_timeout_s)
     if failures:
         return GpuRun(failures=failures)
     try:
         alone = [measure("alone", [member]) for member in dict.fromkeys(members)]
         for name, num_replicas in Counter(gpu.models).items():
             if num_replicas > 1:
-                failures = _multiply(session, name, num_replicas)
+                failures = _multiply(session, name, num_replicas, load_timeout_s)
                 if failures:
                     return GpuRun(failures=failures)
         together = [measure("together", members)] if len(members) > 1 else []
@@ -120,12 +123,14 @@ def clear_gpu(session: ServerSession, gpu: GpuPlacement, *, has_failed: bool) ->
     wait_until_settled(session.device.memory_used_bytes)
 
 
-def _load(session: ServerSession, names: Sequence[str]) -> dict[str, str]:
+def _load(
+    session: ServerSession, names: Sequence[str], timeout_s: float
+) -> dict[str, str]:
     """Return how the models failed that did not load."""
 
     def load(name: str) -> str | None:
         try:
-            session.server.load(name)
+            session.server.load(name, timeout_s=timeout_s)
         except ServerError as err:
             return str(err)
         return None
@@ -139,9 +144,11 @@ def _load(session: ServerSession, names: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _multiply(session: ServerSession, name: str, factor: int) -> dict[str, str]:
+def _multiply(
+    session: ServerSession, name: str, factor: int, timeout_s: float
+) -> dict[str, str]:
     try:
-        session.server.multiply_instances(name, factor)
+        session.server.multiply_instances(name, factor, timeout_s=timeout_s)
     except ServerError as err:
         return {name: session.explain(f"{factor} instances: {err}")}
     return {}

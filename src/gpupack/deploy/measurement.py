@@ -10,6 +10,7 @@ import numpy as np
 
 import gpupack
 from gpupack.profiling.driven_model import ModelLoad
+from gpupack.profiling.input_options import InputOptions
 from gpupack.profiling.load import CLIENT_NAME
 from gpupack.profiling.measure import MeasureOptions, measure_together
 from gpupack.profiling.tensors import make_inputs
@@ -39,6 +40,7 @@ def measure_set(
     server_pid: int | None = None,
     processes: Mapping[str, LoadProcess] | None = None,
     offered_infer_per_sec: Sequence[float | None] | None = None,
+    inputs: InputOptions | None = None,
 ) -> CoLocation:
     """Drive loaded models at the same time and return what each of them reached.
 
@@ -48,24 +50,30 @@ def measure_set(
         device: Read beside the measurement.
         sharing_mode: How the models' processes share the device.
         label: Kept in the record.
-        shapes: Sizes for inputs with dynamic dimensions.
+        shapes: Sizes for inputs with dynamic dimensions; a shorter ``inputs``.
         options: How well to measure.
         server_pid: The server's process, for its CPU share.
         processes: Client processes to use, by model; by default new ones.
         offered_infer_per_sec: The rate at which each of ``models`` is sent requests;
             None drives it as fast as it answers.
+        inputs: Where requests' data come from.
 
     Raises:
         LoadPointError: A model failed; says which.
     """
+    given = inputs or InputOptions(shapes=shapes or {})
     loads = []
     rates = offered_infer_per_sec or [None] * len(models)
     for (name, load_point), rate in zip(models, rates, strict=True):
         signature = server.signature(name)
-        known = {spec.name for spec in signature.inputs}
-        own = {key: value for key, value in (shapes or {}).items() if key in known}
-        inputs = make_inputs(signature, load_point.batch_size, shapes=own)
-        loads.append(ModelLoad(signature, load_point, inputs, rate))
+        tensors = make_inputs(
+            signature,
+            load_point.batch_size,
+            shapes=given.shapes_of(signature),
+            data_path=given.data_of(name),
+            seed=given.seed,
+        )
+        loads.append(ModelLoad(signature, load_point, tensors, rate))
     measurement = measure_together(
         server,
         loads,

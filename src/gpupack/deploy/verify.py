@@ -14,8 +14,11 @@ from gpupack.deploy.verdict import judge_gpu
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.profiling.discovery import open_device
 from gpupack.profiling.embedded import EmbeddedServer
+from gpupack.profiling.input_options import InputOptions
+from gpupack.profiling.measure import MeasureOptions
 from gpupack.profiling.mps import MpsDaemon
 from gpupack.profiling.session import ServerSession
+from gpupack.profiling.triton import LOAD_TIMEOUT_S
 from gpupack.records.environment import SharingMode
 from gpupack.store import append_verification, prepare_verifications
 from gpupack.units import mib_from_bytes
@@ -24,12 +27,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gpupack.profiling.device import Device
-    from gpupack.profiling.measure import MeasureOptions
+    from gpupack.profiling.installation import InstallProgress
+    from gpupack.profiling.server_url import TlsOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.verification import GpuVerification
 
 DEFAULT_TOLERANCE = 0.1
 """A promise is broken when this share of a throughput is missing."""
+_MPS_NOT_SEEN = (
+    "the placement counts on MPS; whether the given server's models share the GPU "
+    "through it cannot be seen from here"
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,12 @@ def verify(
     options: MeasureOptions | None = None,
     server_python: Path | str | None = None,
     progress: Callable[[str], None] | None = None,
+    inputs: InputOptions | None = None,
+    tls: TlsOptions | None = None,
+    server_root: Path | str | None = None,
+    load_timeout_s: float = LOAD_TIMEOUT_S,
+    on_gpu: Callable[[GpuVerification], None] | None = None,
+    install_progress: InstallProgress | None = None,
 ) -> Verification:
     """Run the GPUs of a placement, one after the other, and judge its promises.
 
@@ -82,10 +96,16 @@ def verify(
         tolerance: Share of a promised throughput that may be missing, and points of
             retention; 0.1 allows for the noise of a shared host.
         strict: Refuse to measure beside other processes on the GPU.
-        shapes: Sizes for inputs with dynamic dimensions.
+        shapes: Sizes for inputs with dynamic dimensions; a shorter ``inputs``.
         options: How well to measure.
         server_python: The Python that models run in; for the embedded server.
         progress: Told what is being done.
+        inputs: Where requests' data come from: shapes, files, seed.
+        tls: Certificates, for a server at ``https`` or ``grpcs``.
+        server_root: A server tree unpacked by other means, for the embedded server.
+        load_timeout_s: How long a model may take to load.
+        on_gpu: Told the verdict on each GPU as it comes, those of the store first.
+        install_progress: Told about the installation of the embedded server.
 
     Raises:
         UnknownNameError: A GPU index that the placement does not have.
@@ -111,11 +131,15 @@ def verify(
         _require_models(names, _folder_models(Path(model_repository)), model_repository)
     if store is not None:
         prepare_verifications(store)
-    found = _device(server, gpu)
+    if inputs is not None and shapes is not None:
+        raise InvalidInputError("give the shapes in inputs= or in shapes=, not in both")
+    given = inputs or InputOptions(shapes=shapes or {})
+    (options or MeasureOptions()).check()
+    found = _device(server, gpu, tls)
     circumstances = Circumstances(
         device=device_identity(found),
         server=_server_name(model_repository, server),
-        shapes=shapes,
+        inputs=given,
         options=options,
     )
     digests = {one.gpu_index: circumstances.digest(placement, one) for one in chosen}
@@ -132,12 +156,26 @@ def verify(
         for one in chosen
         if (digest := digests[one.gpu_index]) in done
     }
+    tell = on_gpu or (lambda result: None)
+    for known in results.values():
+        tell(known)
     to_do = [one for one in chosen if one.gpu_index not in results]
     with ExitStack() as stack:
         if to_do:
-            session, notes = _open(
-                stack, placement, model_repository, server, gpu, server_python
-            )
+            notes: tuple[str, ...] = ()
+            if model_repository is not None:
+                server = _own_server(
+                    stack,
+                    placement,
+                    model_repository,
+                    server_python,
+                    server_root,
+                    install_progress,
+                )
+            elif placement.sharing_mode is SharingMode.MPS:
+                notes = (_MPS_NOT_SEEN,)
+            assert server is not None
+            session = stack.enter_context(ServerSession(server, gpu=gpu, tls=tls))
             _require_models(
                 names,
                 {model.name for model in session.server.repository()},
@@ -151,8 +189,9 @@ def verify(
                     session,
                     one,
                     sharing_mode=placement.sharing_mode,
-                    shapes=shapes,
+                    inputs=given,
                     options=options,
+                    load_timeout_s=load_timeout_s,
                     say=progress or (lambda text: None),
                 )
                 result = judge_gpu(
@@ -167,6 +206,7 @@ def verify(
                 results[one.gpu_index] = result
                 if store is not None:
                     append_verification(store, result)
+                tell(result)
             finally:
                 # A server that is about to be stopped need not be left clean.
                 if not session.is_owned or (run and one is not to_do[-1]):
@@ -206,11 +246,15 @@ def _require_models(wanted: set[str], known: set[str], where: Path | str) -> Non
         )
 
 
-def _device(server: EmbeddedServer | str | None, gpu: int | str | None) -> Device:
+def _device(
+    server: EmbeddedServer | str | None,
+    gpu: int | str | None,
+    tls: TlsOptions | None,
+) -> Device:
     """Return the device that will be measured on, before anything is started."""
     if server is None:
         return open_device(gpu)
-    return ServerSession(server, gpu=gpu).device
+    return ServerSession(server, gpu=gpu, tls=tls).device
 
 
 def _server_name(
@@ -223,30 +267,23 @@ def _server_name(
     return str(server)
 
 
-def _open(
+def _own_server(
     stack: ExitStack,
     placement: PlacementRecord,
-    model_repository: Path | str | None,
-    server: EmbeddedServer | str | None,
-    gpu: int | str | None,
-    server_python: Path | str | None,
-) -> tuple[ServerSession, tuple[str, ...]]:
+    model_repository: Path | str,
+    python: Path | str | None,
+    root: Path | str | None,
+    install_progress: InstallProgress | None,
+) -> EmbeddedServer:
     mps = placement.sharing_mode is SharingMode.MPS
-    notes: tuple[str, ...] = ()
-    if model_repository is not None:
-        daemon = stack.enter_context(MpsDaemon()) if mps else None
-        server = EmbeddedServer(
-            model_repository,
-            python=server_python,
-            environment=daemon.environment if daemon else None,
-        )
-    elif mps:
-        notes = (
-            "the placement counts on MPS; whether the given server's models share the "
-            "GPU through it cannot be seen from here",
-        )
-    assert server is not None
-    return stack.enter_context(ServerSession(server, gpu=gpu)), notes
+    daemon = stack.enter_context(MpsDaemon()) if mps else None
+    return EmbeddedServer(
+        model_repository,
+        python=python,
+        root=root,
+        environment=daemon.environment if daemon else None,
+        progress=install_progress,
+    )
 
 
 def _check_device(
