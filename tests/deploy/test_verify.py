@@ -333,6 +333,14 @@ def test_a_store_that_cannot_be_written_is_refused_before_anything_starts(
     assert said == []
 
 
+def test_a_placement_under_mps_is_not_verified_on_a_host(burners: Path) -> None:
+    placement = placement_of("first").model_copy(
+        update={"sharing_mode": SharingMode.MPS}
+    )
+    with pytest.raises(InvalidInputError, match="counts on MPS"):
+        verify(placement, model_repository=burners, gpu="host")
+
+
 def test_a_gpu_that_the_placement_does_not_have_is_named(burners: Path) -> None:
     with pytest.raises(UnknownNameError, match="has no GPU 7"):
         verify(placement_of("first"), model_repository=burners, gpu_indices=[7])

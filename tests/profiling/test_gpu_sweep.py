@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from gpupack import place
 from gpupack.importers.reader import read_profiles
 from gpupack.profiling.exports import INFERENCE_FILE, SERVER_FILE
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
-from gpupack.store import read_profile_file
+from gpupack.store import read_profile_file, write_placement
 from tests.profiling.nvml_standin import MIB, SYSTEM, compile_standin
 from tests.profiling.served_models import write_model
 from tests.profiling.test_mps import stand_in
@@ -45,19 +46,27 @@ class StandinHost:
             "num_processes": 0,
             "mig": 0,
         }
-        lines = [f"0 {key} {value}" for key, value in (quiet | numbers).items()]
+        return self.run(
+            folder,
+            *("profile", "--embedded", "-q"),
+            *("--model-repository", str(self.repository), "--models", "sleeper"),
+            *("--batch", "2", "--concurrency", "1"),
+            *("--store", str(folder / "store.jsonl")),
+            *("--export-path", str(folder / "tables")),
+            *options,
+            **(quiet | numbers),
+        )
+
+    def run(
+        self, folder: Path, *arguments: str, **numbers: int
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a gpupack command beside one GPU with these numbers."""
+        lines = [f"0 {key} {value}" for key, value in numbers.items()]
         lines += [f"{SYSTEM} count 1", f"{SYSTEM} stranger_pid {STRANGER_PID}"]
         table = folder / "gpu.txt"
         table.write_text("\n".join(lines))
         return subprocess.run(
-            [
-                *(sys.executable, "-m", "gpupack", "profile", "--embedded", "-q"),
-                *("--model-repository", str(self.repository), "--models", "sleeper"),
-                *("--batch", "2", "--concurrency", "1"),
-                *("--store", str(folder / "store.jsonl")),
-                *("--export-path", str(folder / "tables")),
-                *options,
-            ],
+            [sys.executable, "-m", "gpupack", *arguments],
             env=os.environ
             | {
                 "LD_LIBRARY_PATH": str(self.library_folder),
@@ -128,7 +137,7 @@ def test_a_gpu_that_is_not_there_is_bad_input(
     assert "GPU '3' does not exist" in " ".join(done.stderr.split())
 
 
-def test_mps_from_the_shell_is_a_daemon_for_the_measured_gpu_under_the_server(
+def test_mps_is_a_daemon_for_the_measured_gpu_under_the_server(
     host: StandinHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs, repository = tmp_path / "bin", tmp_path / "models"
@@ -160,6 +169,26 @@ def test_mps_from_the_shell_is_a_daemon_for_the_measured_gpu_under_the_server(
     uuid = record.environment.gpu_uuid
     assert model["CUDA_VISIBLE_DEVICES"] == daemon["CUDA_VISIBLE_DEVICES"] == uuid
     assert not Path(daemon["CUDA_MPS_PIPE_DIRECTORY"]).exists()
+
+    for path in (of_daemon, of_model):
+        path.unlink()
+    placement = tmp_path / "placement.json"
+    profiles = read_profile_file(tmp_path / "store.jsonl")
+    promised = place(profiles, sharing="mps", allow_unstable=True)
+    write_placement(promised, placement)
+    verified = host.run(
+        tmp_path,
+        *("verify", str(placement), "--model-repository", str(repository)),
+        *("--gpu", "0", "--max-seconds", "0.5", "--tolerance", "0.9"),
+        memory_total=81920 * MIB,
+        memory_used=700 * MIB,
+        gpu_utilization=30,
+        memory_utilization=4,
+    )
+    assert verified.returncode == 0, verified.stderr + verified.stdout
+    daemon, model = (json.loads(path.read_text()) for path in (of_daemon, of_model))
+    assert model["CUDA_MPS_PIPE_DIRECTORY"] == daemon["CUDA_MPS_PIPE_DIRECTORY"]
+    assert model["CUDA_VISIBLE_DEVICES"] == daemon["CUDA_VISIBLE_DEVICES"] == uuid
 
     for sharing, told in (
         (["--sharing", "time_slicing"], "shared through mps, this sweep is through"),

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.deploy.gpu_run import gpu_members
-from gpupack.errors import InvalidInputError
 from gpupack.profiling.measure import MeasureOptions
 from gpupack.store import read_verifications
 
@@ -48,7 +47,8 @@ class Circumstances:
         known = [
             *(placement.sharing_mode, gpu.gpu_index, members, sorted(gpu.models)),
             *(self.device, self.server),
-            *(_shapes(self.inputs), _data(self.inputs), self.inputs.seed),
+            *(_shapes(self.inputs), self.inputs.seed),
+            [self.inputs.data_sha256_of(name) for name in sorted(set(gpu.models))],
             asdict(self.options or MeasureOptions()),
         ]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
@@ -70,15 +70,3 @@ def read_finished(store: Path | str) -> dict[str, GpuVerification]:
 
 def _shapes(inputs: InputOptions) -> list[tuple[str, list[int]]]:
     return sorted((name, list(sizes)) for name, sizes in inputs.shapes.items())
-
-
-def _data(inputs: InputOptions) -> list[tuple[str, str]]:
-    try:
-        return sorted(
-            (name, hashlib.sha256(path.read_bytes()).hexdigest())
-            for name, path in inputs.data.items()
-        )
-    except OSError as err:
-        raise InvalidInputError(
-            f"cannot read the data {err.filename!r}: {err.strerror}"
-        ) from err

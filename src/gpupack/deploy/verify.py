@@ -16,10 +16,11 @@ from gpupack.profiling.discovery import open_device
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.input_options import InputOptions
 from gpupack.profiling.measure import MeasureOptions
-from gpupack.profiling.mps import MpsDaemon
+from gpupack.profiling.own_server import own_server
 from gpupack.profiling.session import ServerSession
 from gpupack.profiling.triton import LOAD_TIMEOUT_S
 from gpupack.records.environment import SharingMode
+from gpupack.records.gpu import DeviceKind
 from gpupack.store import append_verification, prepare_verifications
 from gpupack.units import mib_from_bytes
 
@@ -109,8 +110,9 @@ def verify(
 
     Raises:
         UnknownNameError: A GPU index that the placement does not have.
-        InvalidInputError: Models missing in the repository, a GPU too small, or
-            foreign processes with ``strict``; before anything is loaded.
+        InvalidInputError: Models missing in the repository, a GPU too small, none for
+            a placement under MPS, or foreign processes with ``strict``; before
+            anything is loaded.
         StoreError: The store cannot be written; before anything is started.
         ServerError: The server cannot be had, or is lost. A model that fails to load
             or to answer breaks its GPU's promises; the other GPUs are run.
@@ -136,6 +138,14 @@ def verify(
     given = inputs or InputOptions(shapes=shapes or {})
     (options or MeasureOptions()).check()
     found = _device(server, gpu, tls)
+    if (
+        placement.sharing_mode is SharingMode.MPS
+        and found.gpu_type.kind is DeviceKind.HOST
+    ):
+        raise InvalidInputError(
+            "the placement counts on MPS, which shares an NVIDIA GPU, but the host is "
+            "measured here; verify it on a machine with such a GPU"
+        )
     circumstances = Circumstances(
         device=device_identity(found),
         server=_server_name(model_repository, server),
@@ -164,13 +174,14 @@ def verify(
         if to_do:
             notes: tuple[str, ...] = ()
             if model_repository is not None:
-                server = _own_server(
+                server = own_server(
                     stack,
-                    placement,
                     model_repository,
-                    server_python,
-                    server_root,
-                    install_progress,
+                    gpu=gpu,
+                    sharing=placement.sharing_mode,
+                    python=server_python,
+                    root=server_root,
+                    install_progress=install_progress,
                 )
             elif placement.sharing_mode is SharingMode.MPS:
                 notes = (_MPS_NOT_SEEN,)
@@ -265,25 +276,6 @@ def _server_name(
     if isinstance(server, EmbeddedServer):
         return str(server.model_repository)
     return str(server)
-
-
-def _own_server(
-    stack: ExitStack,
-    placement: PlacementRecord,
-    model_repository: Path | str,
-    python: Path | str | None,
-    root: Path | str | None,
-    install_progress: InstallProgress | None,
-) -> EmbeddedServer:
-    mps = placement.sharing_mode is SharingMode.MPS
-    daemon = stack.enter_context(MpsDaemon()) if mps else None
-    return EmbeddedServer(
-        model_repository,
-        python=python,
-        root=root,
-        environment=daemon.environment if daemon else None,
-        progress=install_progress,
-    )
 
 
 def _check_device(
