@@ -10,6 +10,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpupack.cli.console import print_error, print_warning
+from gpupack.cli.measuring import (
+    DataOption,
+    LoadTimeoutOption,
+    MaxSecondsOption,
+    MinSecondsOption,
+    ModelRepositoryOption,
+    PercentileOption,
+    PrecisionOption,
+    RequestTimeoutOption,
+    SeedOption,
+    ServerPythonOption,
+    ServerRootOption,
+    ShapeOption,
+    StrictOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsInsecureOption,
+    TlsKeyOption,
+    WarmUpOption,
+    parse_data,
+    parse_shapes,
+)
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError
 
@@ -22,10 +44,7 @@ EXIT_INTERRUPTED = 130
 
 def profile_command(
     *,
-    model_repository: Annotated[
-        Path | None,
-        typer.Option(help="Folder of models, for the embedded server."),
-    ] = None,
+    model_repository: ModelRepositoryOption = None,
     models: Annotated[
         str | None,
         typer.Option(help="Names, such as a,b; the whole repository if left out."),
@@ -76,24 +95,10 @@ def profile_command(
             "streams; mps puts a private MPS daemon under the embedded server."
         ),
     ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Refuse when other processes use the GPU."),
-    ] = False,
-    shape: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Sizes of a dynamic input, without the batch: NAME:3,224,224, or "
-            "MODEL/NAME:…; repeat for several."
-        ),
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Real inputs: FILE.npz for every model, or MODEL=FILE.npz; repeat."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="For random inputs.")] = 0,
+    strict: StrictOption = False,
+    shape: ShapeOption = None,
+    data: DataOption = None,
+    seed: SeedOption = 0,
     stability: Annotated[
         str,
         typer.Option(
@@ -101,53 +106,25 @@ def profile_command(
             "three_windows (perf_analyzer's rule)."
         ),
     ] = "confidence",
-    precision: Annotated[
-        float,
-        typer.Option(help="Half-width of the 95 % interval asked for, in percent."),
-    ] = 3.0,
-    percentile: Annotated[
-        float,
-        typer.Option(help="Measure enough requests for this latency percentile."),
-    ] = 95.0,
-    min_seconds: Annotated[
-        float | None, typer.Option(help="Measure each point at least so long.")
-    ] = None,
-    max_seconds: Annotated[
-        float, typer.Option(help="Measure each point at most so long.")
-    ] = 10.0,
-    warm_up: Annotated[
-        float | None, typer.Option(help="Seconds to drive a model before measuring.")
-    ] = None,
+    precision: PrecisionOption = 3.0,
+    percentile: PercentileOption = 95.0,
+    min_seconds: MinSecondsOption = None,
+    max_seconds: MaxSecondsOption = 10.0,
+    warm_up: WarmUpOption = None,
     window_seconds: Annotated[
         float, typer.Option(help="For three_windows: length of a window.")
     ] = 5.0,
     window_requests: Annotated[
         int | None, typer.Option(help="For three_windows: requests per window instead.")
     ] = None,
-    request_timeout: Annotated[
-        float, typer.Option(help="Seconds one request may take.")
-    ] = 30.0,
-    load_timeout: Annotated[
-        float, typer.Option(help="Seconds a model may take to load.")
-    ] = 120.0,
-    server_python: Annotated[
-        Path | None,
-        typer.Option(help="Python that the embedded server runs models in."),
-    ] = None,
-    server_root: Annotated[
-        Path | None,
-        typer.Option(help="An unpacked nvidia-pytriton wheel, instead of our own."),
-    ] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option(help="Certificates to trust (PEM).")
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="The client's own certificate (PEM).")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
-    tls_insecure: Annotated[
-        bool, typer.Option("--tls-insecure", help="Trust any certificate (HTTPS).")
-    ] = False,
+    request_timeout: RequestTimeoutOption = 30.0,
+    load_timeout: LoadTimeoutOption = 120.0,
+    server_python: ServerPythonOption = None,
+    server_root: ServerRootOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_insecure: TlsInsecureOption = False,
     retry_failed: Annotated[
         bool,
         typer.Option("--retry-failed", help="Measure again what failed before."),
@@ -205,7 +182,7 @@ def profile_command(
                     request_timeout_s=request_timeout,
                 ),
                 inputs=InputOptions(
-                    shapes=_shapes(shape or []), data=_data(data or []), seed=seed
+                    shapes=parse_shapes(shape), data=parse_data(data), seed=seed
                 ),
                 tls=TlsOptions(
                     ca_path=tls_ca,
@@ -288,29 +265,3 @@ def _counts(option: str, text: str) -> list[int]:
     if min(counts) < 1:
         raise InvalidInputError(f"{option} {text!r}: every number is at least 1")
     return counts
-
-
-def _shapes(options: list[str]) -> dict[str, list[int]]:
-    shapes = {}
-    for option in options:
-        name, colon, sizes = option.rpartition(":")
-        try:
-            shape = [int(size) for size in sizes.split(",")]
-        except ValueError:
-            shape = []
-        if not colon or not name or not shape or min(shape) < 1:
-            raise InvalidInputError(
-                f"--shape {option!r}: give NAME:SIZES, such as image:3,224,224"
-            )
-        shapes[name] = shape
-    return shapes
-
-
-def _data(options: list[str]) -> dict[str, Path]:
-    files = {}
-    for option in options:
-        model_name, _, path = option.rpartition("=")
-        if not Path(path).is_file():
-            raise InvalidInputError(f"--data {option!r}: there is no file {path!r}")
-        files[model_name] = Path(path)
-    return files
