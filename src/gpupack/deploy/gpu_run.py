@@ -135,8 +135,12 @@ def _load(
             return str(err)
         return None
 
-    with ThreadPoolExecutor(max_workers=_MAX_LOADS_AT_ONCE) as pool:
+    pool = ThreadPoolExecutor(max_workers=_MAX_LOADS_AT_ONCE)
+    try:
         found = dict(zip(names, pool.map(load, names), strict=True))
+    finally:
+        # After Ctrl-C a load that hangs must not be waited for: the server ends first.
+        pool.shutdown(wait=False, cancel_futures=True)
     return {
         name: session.explain(message)
         for name, message in found.items()
