@@ -137,6 +137,28 @@ def test_a_gpu_that_is_not_there_is_bad_input(
     assert "GPU '3' does not exist" in " ".join(done.stderr.split())
 
 
+def test_models_run_on_the_gpu_that_is_watched_also_when_none_was_named(
+    host: StandinHost, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen.txt"
+    write_model(
+        tmp_path / "models",
+        "witness",
+        initialize=f"open({str(seen)!r}, 'w').write("
+        "os.environ['CUDA_VISIBLE_DEVICES'])",
+    )
+
+    done = host.profile(
+        tmp_path,
+        *("--model-repository", str(tmp_path / "models"), "--models", "witness"),
+        *("--max-seconds", "0.3"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    (record,) = read_profile_file(tmp_path / "store.jsonl").records
+    assert seen.read_text() == record.environment.gpu_uuid
+
+
 def test_mps_is_a_daemon_for_the_measured_gpu_under_the_server(
     host: StandinHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,8 +34,7 @@ def own_server(
     Args:
         stack: Ends what runs under the server; close it after the server.
         model_repository: Folder of models.
-        gpu: The GPU, as ``open_device`` takes it; None leaves the choice to
-            ``CUDA_VISIBLE_DEVICES``.
+        gpu: The GPU, as ``open_device`` takes it, None too: the one that is watched.
         sharing: MPS puts a private daemon, for that GPU alone, under the server.
         python: Python that models run in.
         root: A server tree unpacked by other means.
@@ -50,7 +49,8 @@ def own_server(
     variables: dict[str, str] = {}
     wants_mps = sharing is SharingMode.MPS
     uuid: str | None = None
-    if wants_mps or (gpu is not None and str(gpu).strip() != HOST):
+    if wants_mps or str(gpu).strip() != HOST:
+        # Also the one that is watched by default: Triton would use every GPU it sees.
         # By UUID: it names MIG devices too, and is the same to CUDA, to the driver, and
         # under an MPS daemon that sees one GPU only and counts anew.
         found = open_device(gpu).environment_fields().get("gpu_uuid")
