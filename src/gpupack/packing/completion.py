@@ -72,7 +72,7 @@ class CompletionSearch:
             num_bins: How many bins to pack them into.
             duals: Values of the types that no filling, or hardly any, brings
                 above 1; they guide the search and cannot make its answer wrong.
-            effort: Multiplies the search nodes of a filling and of the last bins.
+            effort: Multiplies the search nodes, and the fillings of the last bins.
         """
         problem = self._problem
         if not left.any():
@@ -102,7 +102,7 @@ class CompletionSearch:
             NOISE,
             THRIFT,
             int(effort * FILL_NODES),
-            MAX_FILLINGS,
+            int(effort * MAX_FILLINGS),
             int(effort * COVER_NODES),
             self._state,
             bin_of,

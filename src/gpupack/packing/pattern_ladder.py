@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.packing import completion, diving, pattern_program
+from gpupack.packing import branching, completion, diving, pattern_program
 from gpupack.packing.column_generation import ColumnGeneration
 from gpupack.packing.completion import CompletionSearch
 from gpupack.packing.ejection import MAX_ITEMS, BackgroundSearch, EjectionSearch
@@ -15,16 +15,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpupack.packing.ladder import Ladder
+    from gpupack.packing.simplex import Pattern
 
 OPENING_SLICES = 2
 SLICES_PER_DIVE = 1
 SLICES_PER_ATTEMPT = 8
 OPENING_ATTEMPTS = 2
 OPENING_EFFORT = 0.1
-TYPES_PER_ATTEMPT = 50
+TYPES_PER_ATTEMPT = 100
 """A dive takes longer the more types there are: as many more attempts after it."""
-FIRST_EFFORT = 0.2
-FIRST_DIVES = 16
+FIRST_EFFORT = 0.1
+BRANCHING_NODES = 500
+BRANCHING_S = 4.0
+MIN_BRANCHING_S = 0.1
+"""Nodes of branch and bound, and its time, in the first portion."""
+FIRST_DIVES = 8
 FIRST_PATTERNS = 2_000
 MAX_ROWS = 700
 """Item types up to which column generation converges in seconds."""
@@ -81,7 +86,8 @@ def _climb(
         return
     generation = ColumnGeneration(ladder)
     with ladder.rung("integer program"):
-        pattern_program.close_frugally(generation)
+        undecided = pattern_program.close_frugally(generation)
+    _branch(generation, undecided, 1)
     if ladder.is_closed:
         return
 
@@ -104,7 +110,7 @@ def _climb(
                     completing,
                     1 + ladder.problem.num_types // TYPES_PER_ATTEMPT,
                     duals=generation.master.duals if number % 2 else None,
-                    effort=min(1.0, FIRST_EFFORT * portion),
+                    effort=min(1.0, FIRST_EFFORT * portion * (1 + number / 4)),
                 )
             if search is not None and not ladder.is_closed:
                 with ladder.rung("local search"):
@@ -112,11 +118,29 @@ def _climb(
             if ladder.is_closed or ladder.remaining_s == 0:
                 return
         with ladder.rung("integer program"):
-            pattern_program.close_gap(
+            undecided = pattern_program.close_gap(
                 generation, max_patterns=FIRST_PATTERNS * portion, effort=0.1 * portion
             )
+        _branch(generation, undecided, portion)
         ladder.collect()
         portion *= 2
+
+
+def _branch(
+    generation: ColumnGeneration, patterns: list[Pattern] | None, portion: int
+) -> None:
+    """Branch over patterns that left it undecided whether the bound can be met."""
+    ladder = generation.ladder
+    if patterns is None or ladder.is_closed or ladder.remaining_s < MIN_BRANCHING_S:
+        return
+    with ladder.rung("branching"):
+        branching.branch(
+            generation,
+            patterns,
+            ladder.bound,
+            node_limit=BRANCHING_NODES * portion,
+            time_limit_s=BRANCHING_S * portion,
+        )
 
 
 def eject(ladder: Ladder, search: EjectionSearch, slices: int) -> None:

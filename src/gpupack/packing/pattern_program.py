@@ -22,19 +22,24 @@ if TYPE_CHECKING:
 
 MAX_PATTERNS = 60_000
 ENUMERATION_NODES = 20_000_000
+CONVERGING_ROUNDS = 200
+QUICK_NODES = 2_000
 MAX_FRUGAL = 2_000
 FRUGAL_EFFORT = 0.5
 
 
 def close_gap(
     generation: ColumnGeneration, *, max_patterns: int, effort: float
-) -> None:
+) -> list[Pattern] | None:
     """Look for a packing that meets the bound, among all useful patterns if few.
 
     Args:
         generation: The patterns and duals so far.
         max_patterns: If more are useful, the patterns known have to do.
         effort: CP-SAT's deterministic time to spend, about seconds.
+
+    Returns:
+        All useful patterns if they were listed and left it undecided, else None.
     """
     ladder = generation.ladder
     target = ladder.bound
@@ -43,22 +48,24 @@ def close_gap(
         generation, target, max_patterns=min(max_patterns, MAX_PATTERNS)
     )
     if ladder.remaining_s < 0.02:
-        return
+        return None
     status = solve_patterns(
         generation,
         generation.master.patterns if patterns is None else patterns,
         target,
         effort=effort if patterns is None else 10 * effort,
     )
-    if patterns is not None and status == "NONE":
-        ladder.raise_bound(target + 1)
+    return _conclude(generation, patterns, target, status)
 
 
-def close_frugally(generation: ColumnGeneration) -> None:
+def close_frugally(generation: ColumnGeneration) -> list[Pattern] | None:
     """Decide whether the bound can be met, if few fillings waste as little as that.
 
     Needs no linear program: bins that meet the bound can waste only what they
     hold beyond the items, which for items made to fill bins is nothing.
+
+    Returns:
+        Those fillings if they are few and left it undecided, else None.
     """
     ladder = generation.ladder
     target = ladder.bound
@@ -66,10 +73,24 @@ def close_frugally(generation: ColumnGeneration) -> None:
     if not ladder.has_many_copies:
         patterns = list_frugal(ladder.problem, target, max_patterns=MAX_FRUGAL)
     if patterns is None:
-        return
+        return None
     status = solve_patterns(generation, patterns, target, effort=FRUGAL_EFFORT)
+    return _conclude(generation, patterns, target, status)
+
+
+def _conclude(
+    generation: ColumnGeneration,
+    patterns: list[Pattern] | None,
+    num_bins: int,
+    status: str,
+) -> list[Pattern] | None:
+    """Raise the bound if all patterns failed; return them if that is unknown."""
+    if patterns is None or status == "FOUND":
+        return None
     if status == "NONE":
-        ladder.raise_bound(target + 1)
+        generation.ladder.raise_bound(num_bins + 1)
+        return None
+    return patterns
 
 
 def enumerate_useful(
@@ -84,15 +105,23 @@ def enumerate_useful(
     Returns:
         None if they are too many to list.
     """
-    duals = round_to_grid(generation.master.duals)
-    result = generation.pricer.price(
-        duals,
-        generation.demand,
-        node_limit=generation.affordable_nodes(ENUMERATION_NODES) // 4,
-    )
-    if not math.isfinite(result.upper_bound):
+    # The nearer the duals are to the optimum, the fewer patterns are useful.
+    for _ in range(CONVERGING_ROUNDS):
+        generation.master.optimize(deadline=generation.ladder.deadline)
+        if generation.add_columns(generation.demand, node_limit=QUICK_NODES):
+            continue
+        duals = round_to_grid(generation.master.duals)
+        result = generation.pricer.price(
+            duals,
+            generation.demand,
+            node_limit=generation.affordable_nodes(ENUMERATION_NODES) // 4,
+        )
+        if not math.isfinite(result.upper_bound):
+            return None
+        if not generation.master.add(result.patterns):
+            break
+    else:
         return None
-    generation.master.add(result.patterns)
     duals = round_to_grid(duals / max(1.0, result.upper_bound))
     gap = num_bins - float(duals @ generation.demand)
     return generation.pricer.enumerate_maximal(

@@ -10,6 +10,7 @@ from gpupack.packing.kernels.compile import kernel
 
 MAX_TAIL = 64
 """Items that the bits of one word can tell apart."""
+FILLINGS_PER_NODE = 256
 CELLS_PER_FILLING = 12
 """Size of the stack of filling lists in ``_cover``."""
 
@@ -286,7 +287,8 @@ def _cover(masks, wastes, num_fillings, num_items, budget, node_limit, fillings,
     while True:
         end = ends[depth]
         if is_new:
-            nodes += 1
+            # A node costs as much as it has fillings to look at.
+            nodes += 1 + (end - starts[depth]) // FILLINGS_PER_NODE
             if lefts[depth] == 0:
                 return depth, nodes
             if nodes > node_limit:
@@ -376,10 +378,12 @@ def complete(
     wastes = np.zeros((max_fillings, num_columns), dtype=np.int64)
     fillings = np.zeros(CELLS_PER_FILLING * max_fillings, dtype=np.int64)
     picked = np.zeros(num_bins, dtype=np.int64)
-    filled = 0
+    filled, next_listing = 0, MAX_TAIL
     while num_left > 0 and filled < num_bins:
         bins_left = num_bins - filled
-        if num_left <= MAX_TAIL:
+        if num_left <= next_listing:
+            # If there are too many now, one bin fewer will hardly change that.
+            next_listing = num_left - num_left // 8 - 1
             found = _list_fillings(
                 sizes, num_hard, left, num_left, capacities, budget, masks, wastes
             )

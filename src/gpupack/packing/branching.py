@@ -1,0 +1,90 @@
+"""Branching over listed patterns: SCIP decides whether they hold a packing.
+
+With all useful patterns listed (see ``pattern_program``), an integer program
+over them is as good as branch and price without pricing. CP-SAT decides small
+ones faster; where the linear program is what cuts, SCIP's branch and bound does.
+
+References:
+    Achterberg, "SCIP: solving constraint integer programs", Mathematical
+    Programming Computation 1, 2009.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpupack.packing.column_generation import ColumnGeneration
+    from gpupack.packing.simplex import Pattern
+
+MARGIN = 1e-3
+"""Above the number of bins allowed: far more than SCIP's tolerance of 1e-6."""
+PARAMETERS = """
+limits/solutions = 1
+limits/totalnodes = {node_limit}
+misc/catchctrlc = FALSE
+randomization/randomseedshift = {seed}
+"""
+
+
+def branch(
+    generation: ColumnGeneration,
+    patterns: list[Pattern],
+    num_bins: int,
+    *,
+    node_limit: int,
+    time_limit_s: float,
+) -> bool:
+    """Decide whether ``num_bins`` of the patterns cover the demand.
+
+    Args:
+        generation: Whose demand and ladder to use.
+        patterns: All that a packing into ``num_bins`` can need.
+        num_bins: The bound to meet.
+        node_limit: Nodes of branch and bound.
+        time_limit_s: Besides, a limit on the time.
+
+    Returns:
+        Whether it was decided: the ladder has the packing or a higher bound.
+    """
+    from ortools.linear_solver import pywraplp
+
+    ladder = generation.ladder
+    demand = generation.demand.tolist()
+    solver = pywraplp.Solver.CreateSolver("SCIP")
+    solver.SetTimeLimit(max(1, int(1000 * min(time_limit_s, ladder.remaining_s))))
+    solver.SetSolverSpecificParametersAsString(
+        PARAMETERS.format(node_limit=node_limit, seed=ladder.seed % 2**31)
+    )
+    total = solver.Constraint(0.0, num_bins + MARGIN)
+    covers = [solver.Constraint(float(needed), solver.infinity()) for needed in demand]
+    objective = solver.Objective()
+    uses = []
+    for pattern in patterns:
+        most = max(-(-demand[item] // count) for item, count in pattern)
+        use = solver.IntVar(0, min(most, num_bins), "")
+        total.SetCoefficient(use, 1.0)
+        objective.SetCoefficient(use, 1.0)
+        for item, count in pattern:
+            covers[item].SetCoefficient(use, float(count))
+        uses.append(use)
+    objective.SetMinimization()
+    status = solver.Solve()
+    if status == pywraplp.Solver.INFEASIBLE:
+        ladder.raise_bound(num_bins + 1)
+        return True
+    if status not in {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}:
+        return False
+    chosen = {
+        pattern: round(use.solution_value())
+        for pattern, use in zip(patterns, uses, strict=True)
+        if use.solution_value() > 0.5
+    }
+    covered = [0] * len(demand)
+    for pattern, copies in chosen.items():
+        for item, count in pattern:
+            covered[item] += count * copies
+    if any(have < needed for have, needed in zip(covered, demand, strict=True)):
+        return False
+    ladder.offer(generation.to_packing(chosen))
+    return True

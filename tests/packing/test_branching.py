@@ -1,0 +1,84 @@
+"""Branching over listed patterns against brute force."""
+
+import itertools
+
+from hypothesis import given, settings
+
+from gpupack.packing import heuristics, pattern_program
+from gpupack.packing.branching import branch
+from gpupack.packing.canonical import canonicalize
+from gpupack.packing.check import check_packing
+from gpupack.packing.column_generation import ColumnGeneration
+from gpupack.packing.completion import list_frugal
+from tests.packing.brute_force import fewest_bins, make_problem
+from tests.packing.strategies import problems
+from tests.packing.test_patterns import make_ladder
+
+quick = settings(max_examples=30, derandomize=True, deadline=None)
+
+
+def decide(generation, patterns, num_bins):
+    return branch(generation, patterns, num_bins, node_limit=1000, time_limit_s=20)
+
+
+@quick
+@given(problem=problems(max_types=5))
+def test_branching_finds_a_packing_exactly_if_there_is_one(problem):
+    canonical = canonicalize(problem).problem
+    best = fewest_bins(problem)
+    ladder = make_ladder(canonical)
+    ladder.offer(next(heuristics.constructive_packings(canonical)))
+    generation = ColumnGeneration(ladder)
+    generation.raise_bound()
+    for num_bins in {max(best - 1, ladder.bound), best}:
+        useful = pattern_program.enumerate_useful(generation, num_bins)
+
+        assert decide(generation, useful, num_bins)
+        assert ladder.num_bins == best if num_bins == best else ladder.bound == best
+
+
+def two_circles_of_five():
+    """Items that only share a bin with their neighbours on a circle of five."""
+    neighbours = {
+        frozenset({circle + at, circle + (at + 1) % 5})
+        for circle in (0, 5)
+        for at in range(5)
+    }
+    conflicts = [
+        pair
+        for pair in map(frozenset, itertools.combinations(range(10), 2))
+        if pair not in neighbours
+    ]
+    sizes = [[int(item in pair) for pair in conflicts] for item in range(10)]
+    return make_problem(sizes=sizes, capacity=[1] * len(conflicts))
+
+
+def test_a_gap_of_the_linear_program_is_closed_by_branching():
+    # Half of every pair of neighbours covers a circle with 5/2 bins, so the
+    # linear program needs 5; but whole pairs need 3 bins for each circle.
+    problem = two_circles_of_five()
+    ladder = make_ladder(problem)
+    ladder.offer(next(heuristics.constructive_packings(problem)))
+    generation = ColumnGeneration(ladder)
+    generation.raise_bound()
+    assert ladder.bound == 5
+    useful = pattern_program.enumerate_useful(generation, 5)
+
+    assert decide(generation, useful, 5)
+    assert ladder.bound == 6
+    assert decide(generation, pattern_program.enumerate_useful(generation, 6), 6)
+
+    assert ladder.num_bins == 6
+    check_packing(problem, ladder.bins)
+
+
+def test_a_limit_of_no_time_leaves_it_undecided_or_right():
+    problem = make_problem([[4], [6], [3]], [10], [3, 3, 2])
+    ladder = make_ladder(problem)
+    ladder.offer(next(heuristics.constructive_packings(problem)))
+    generation = ColumnGeneration(ladder)
+    patterns = list_frugal(problem, 4, max_patterns=100)
+
+    branch(generation, patterns, 4, node_limit=1, time_limit_s=0.001)
+
+    assert ladder.bound <= fewest_bins(problem) <= ladder.num_bins
