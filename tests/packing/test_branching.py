@@ -26,7 +26,7 @@ def decide(generation, patterns, num_bins):
 def test_branching_finds_a_packing_exactly_if_there_is_one(problem):
     canonical = canonicalize(problem).problem
     best = fewest_bins(problem)
-    ladder = make_ladder(canonical)
+    ladder = make_ladder(canonical, time_limit_s=120)
     ladder.offer(next(heuristics.constructive_packings(canonical)))
     generation = ColumnGeneration(ladder)
     generation.raise_bound()
@@ -57,7 +57,7 @@ def test_a_gap_of_the_linear_program_is_closed_by_branching():
     # Half of every pair of neighbours covers a circle with 5/2 bins, so the
     # linear program needs 5; but whole pairs need 3 bins for each circle.
     problem = two_circles_of_five()
-    ladder = make_ladder(problem)
+    ladder = make_ladder(problem, time_limit_s=120)
     ladder.offer(next(heuristics.constructive_packings(problem)))
     generation = ColumnGeneration(ladder)
     generation.raise_bound()
@@ -74,7 +74,7 @@ def test_a_gap_of_the_linear_program_is_closed_by_branching():
 
 def test_a_limit_of_no_time_leaves_it_undecided_or_right():
     problem = make_problem([[4], [6], [3]], [10], [3, 3, 2])
-    ladder = make_ladder(problem)
+    ladder = make_ladder(problem, time_limit_s=120)
     ladder.offer(next(heuristics.constructive_packings(problem)))
     generation = ColumnGeneration(ladder)
     patterns = list_frugal(problem, 4, max_patterns=100)

@@ -86,8 +86,7 @@ def _climb(
         return
     generation = ColumnGeneration(ladder)
     with ladder.rung("integer program"):
-        undecided = pattern_program.close_frugally(generation)
-    _branch(generation, undecided, 1)
+        pattern_program.close_frugally(generation)
     if ladder.is_closed:
         return
 

@@ -25,6 +25,8 @@ ENUMERATION_NODES = 20_000_000
 CONVERGING_ROUNDS = 200
 QUICK_NODES = 2_000
 MAX_FRUGAL = 2_000
+MAX_WASTE = 0.05
+"""Of a bin; where more may be wasted, most fillings waste less than that."""
 FRUGAL_EFFORT = 0.5
 
 
@@ -69,9 +71,11 @@ def close_frugally(generation: ColumnGeneration) -> list[Pattern] | None:
     """
     ladder = generation.ladder
     target = ladder.bound
-    patterns = None
-    if not ladder.has_many_copies:
-        patterns = list_frugal(ladder.problem, target, max_patterns=MAX_FRUGAL)
+    problem = ladder.problem
+    budget = target * problem.capacities - problem.counts @ problem.sizes
+    if ladder.has_many_copies or (budget > MAX_WASTE * problem.capacities).any():
+        return None
+    patterns = list_frugal(problem, target, max_patterns=MAX_FRUGAL)
     if patterns is None:
         return None
     status = solve_patterns(generation, patterns, target, effort=FRUGAL_EFFORT)
