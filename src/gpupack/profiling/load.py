@@ -99,6 +99,7 @@ class LoadProcess:
                 {
                     "host": url.host,
                     "port": url.port,
+                    "path": url.path,
                     "is_grpc": url.is_grpc,
                     "tls": tls_options if url.is_tls else None,
                 },
