@@ -10,15 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.profiling.interval import (
+    PERSISTENCE,
+    confidence_ratio,
+    t_quantile,
+    throughput_requests_per_s,
+)
 from gpupack.profiling.stability import (
     ConfidenceRule,
     ThreeWindowRule,
-    confidence_ratio,
     cut_windows,
     requests_for_percentile,
     rule_by_name,
-    t_quantile,
-    throughput_requests_per_s,
 )
 
 MS = 1_000_000
@@ -79,17 +82,60 @@ def test_too_few_requests_have_no_interval() -> None:
     assert throughput_requests_per_s(ends_every(5, 1)) is None
 
 
-def test_the_interval_holds_the_true_rate_about_as_often_as_it_says() -> None:
-    # 1,000 Poisson arrivals at 1 per ms: the true rate is 1,000 per second.
+def persistent_noise(hurst: float, count: int, seed: int) -> np.ndarray:
+    """Fractional Gaussian noise of variance 1, by circulant embedding."""
+    lags = np.arange(count + 1, dtype=float)
+    power = 2 * hurst
+    covariance = (
+        np.abs(lags + 1) ** power - 2 * lags**power + np.abs(lags - 1) ** power
+    ) / 2
+    circulant = np.concatenate([covariance, covariance[-2:0:-1]])
+    eigenvalues = np.fft.fft(circulant).real.clip(min=0)
+    rng = np.random.default_rng(seed)
+    size = len(circulant)
+    normal = rng.standard_normal(size) + 1j * rng.standard_normal(size)
+    return np.fft.fft(normal * np.sqrt(eigenvalues / size)).real[:count]
+
+
+def share_of_intervals_that_hold(traces: list[np.ndarray], true_rate: float) -> float:
     held = 0
-    for seed in range(300):
-        ends = random_ends(1.0, 1000, seed)
+    for ends in traces:
         rate, ratio = throughput_requests_per_s(ends), confidence_ratio(ends)
         assert rate is not None
         assert ratio is not None
-        held += abs(rate - 1000) <= ratio * rate
-    # A binomial of 300 trials at 0.95 falls below 270 once in 5,000 times.
-    assert held >= 270
+        held += abs(rate - true_rate) <= ratio * rate
+    return held / len(traces)
+
+
+def test_the_interval_holds_the_rate_of_independent_requests() -> None:
+    # 1,000 Poisson arrivals at 1 per ms: the true rate is 1,000 per second.
+    traces = [random_ends(1.0, 1000, seed) for seed in range(300)]
+
+    # A binomial of 300 trials at 0.95 falls below 0.9 once in 5,000 times.
+    assert share_of_intervals_that_hold(traces, 1000) >= 0.9
+
+
+def test_the_interval_holds_the_rate_of_a_machine_with_a_long_memory() -> None:
+    # Each request takes 5 ms ± 10 %, with the memory that the interval assumes.
+    traces = [
+        np.cumsum((5 + 0.5 * persistent_noise(PERSISTENCE, 640, seed)) * MS)
+        for seed in range(300)
+    ]
+
+    # 0.95, give or take four standard deviations of a binomial of 300 trials.
+    assert 0.9 <= share_of_intervals_that_hold(traces, 200) <= 1.0
+
+
+def test_without_memory_the_interval_is_the_textbooks() -> None:
+    gaps = np.random.default_rng(5).normal(5, 0.5, 16 * 40) * MS
+    ends = np.concatenate([[0], np.cumsum(gaps)])
+    batches = gaps.reshape(16, 40).mean(axis=1)
+
+    ratio = confidence_ratio(ends, persistence=0.5)
+
+    # 2.131 is the two-sided 95 % quantile of 15 degrees of freedom.
+    expected = 2.131 * batches.std(ddof=1) / math.sqrt(16) / batches.mean()
+    assert ratio == pytest.approx(expected, rel=1e-3)
 
 
 def test_slow_drift_widens_the_interval() -> None:
@@ -116,6 +162,16 @@ def test_the_rule_stops_when_narrow_enough_and_not_before_the_floor() -> None:
     verdict = rule.decide(enough, enough, 0.7)
     assert verdict.is_done
     assert verdict.is_stable
+
+
+def test_an_interval_that_was_waited_for_is_not_reported_narrower_than_asked() -> None:
+    rule = ConfidenceRule(half_width_ratio=0.05)
+    ends = ends_every(5, 401)
+
+    verdict = rule.decide(ends, ends, 2.0)
+
+    assert verdict.is_done
+    assert verdict.least_ci_ratio == 0.05
 
 
 def test_the_rule_waits_for_its_least_duration() -> None:

@@ -33,7 +33,11 @@ DataOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(help="For random inputs.")]
 PrecisionOption = Annotated[
-    float, typer.Option(help="Half-width of the 95 % interval asked for, in percent.")
+    float,
+    typer.Option(
+        help="Half-width asked for, in percent: of the interval that holds, with 95 % "
+        "confidence, the throughput of a long measurement."
+    ),
 ]
 PercentileOption = Annotated[
     float,

@@ -106,7 +106,7 @@ def profile_command(
             "three_windows (perf_analyzer's rule)."
         ),
     ] = "confidence",
-    precision: PrecisionOption = 3.0,
+    precision: PrecisionOption = 5.0,
     percentile: PercentileOption = 95.0,
     min_seconds: MinSecondsOption = None,
     max_seconds: MaxSecondsOption = 10.0,

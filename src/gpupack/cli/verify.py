@@ -75,7 +75,7 @@ def verify_command(
     shape: ShapeOption = None,
     data: DataOption = None,
     seed: SeedOption = 0,
-    precision: PrecisionOption = 3.0,
+    precision: PrecisionOption = 5.0,
     percentile: PercentileOption = 95.0,
     min_seconds: MinSecondsOption = None,
     max_seconds: MaxSecondsOption = 10.0,

@@ -13,6 +13,7 @@ import numpy as np
 from gpupack.errors import InvalidInputError, LoadPointError, ServerError
 from gpupack.profiling.driven_model import DrivenModel, ModelLoad
 from gpupack.profiling.host import ProcessFamily
+from gpupack.profiling.interval import confidence_ratio, throughput_requests_per_s
 from gpupack.profiling.load import LIMITED_SHARE, wait_any
 from gpupack.profiling.stability import (
     ConfidenceRule,
@@ -21,11 +22,9 @@ from gpupack.profiling.stability import (
     ThreeWindowRule,
     Verdict,
     Window,
-    confidence_ratio,
     cut_windows,
     requests_for_percentile,
     rule_by_name,
-    throughput_requests_per_s,
 )
 from gpupack.profiling.triton import ModelStatistics
 from gpupack.records.gpu import DeviceKind
@@ -41,6 +40,9 @@ if TYPE_CHECKING:
 
 NUM_RECORDED_WINDOWS = 20
 _WARM_UP_ROUNDS = 2
+_LOOK_GROWTH = 1.03
+"""The rule is asked again once the measurement is longer by this: few looks bias a
+sequential interval little, and cost little beside what is measured."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class MeasureOptions:
 
     Attributes:
         stopping_rule: ``confidence``, or perf_analyzer's ``three_windows``.
-        half_width_ratio: For ``confidence``: half-width asked for ÷ throughput.
+        half_width_ratio: For ``confidence``: half-width asked for, of the 95 % interval
+            that ``interval.confidence_ratio`` describes, ÷ throughput.
         percentile: The latency percentile that must be well founded.
         min_duration_s: Measure at least so long. None: 0.5 s on a host, 2 s on a GPU,
             whose utilization counters are renewed once a second.
@@ -62,7 +65,7 @@ class MeasureOptions:
     """
 
     stopping_rule: str = StoppingRuleName.CONFIDENCE
-    half_width_ratio: float = 0.03
+    half_width_ratio: float = 0.05
     percentile: float = 95.0
     min_duration_s: float | None = None
     max_duration_s: float = 10.0
@@ -145,8 +148,9 @@ class MeasuredLoad:
     Attributes:
         throughput_infer_per_sec: Completed requests × batch size ÷ seconds, None when
             fewer than two requests ended.
-        ci_ratio: Half-width of its 95 % confidence interval ÷ throughput, None when
-            too few requests ended.
+        ci_ratio: Half-width of its 95 % confidence interval ÷ throughput: the one asked
+            for, or the one reached where that is wider. None when too few requests
+            ended.
         latencies_us: Of every request that counts, in order of ending.
         statistics: The server's own counters over the measurement.
         client_cpu_percent: CPU time of the load process ÷ wall time.
@@ -251,7 +255,9 @@ def measure_together(
         for model in driven:
             model.start()
         _warm_up(driven, chosen.warm_up_duration_s(kind, is_warm=is_warm))
-        return _measure_window(server, driven, rules, sampler, server_pid)
+        return _measure_window(
+            server, driven, rules, sampler, server_pid, cap_s=chosen.max_duration_s
+        )
 
 
 def _warm_up(driven: Sequence[DrivenModel], duration_s: float) -> None:
@@ -276,17 +282,25 @@ def _measure_window(
     rules: Sequence[StoppingRule],
     sampler: Sampler,
     server_pid: int | None,
+    *,
+    cap_s: float,
 ) -> Measurement:
     family = ProcessFamily(server_pid) if server_pid is not None else None
     before = _statistics(server, driven)
     cpu_before_s = family.read().cpu_s if family else 0.0
     sampler.reset()
     begin_ns = time.monotonic_ns()
+    next_look_s = 0.0
     while True:
         wait_any([model.process for model in driven], 0.2)
         _collect(driven, "measure")
         now_ns = time.monotonic_ns()
         elapsed_s = (now_ns - begin_ns) / 1e9
+        if elapsed_s < next_look_s:
+            continue
+        next_look_s = elapsed_s * _LOOK_GROWTH
+        if elapsed_s < cap_s:
+            next_look_s = min(next_look_s, cap_s)
         verdicts = []
         for model, rule in zip(driven, rules, strict=True):
             ends, latencies = _between(model, begin_ns, now_ns)
@@ -325,11 +339,12 @@ def _summarize(
     ends, latencies = ends[verdict.begin :], latencies[verdict.begin :]
     load_point = model.load.load_point
     rate = throughput_requests_per_s(ends)
+    ci_ratio = confidence_ratio(ends, concurrency=load_point.concurrency)
     shares = model.process.trace.cpu_shares(begin_ns, end_ns)
     return MeasuredLoad(
         load=model.load,
         throughput_infer_per_sec=None if rate is None else rate * load_point.batch_size,
-        ci_ratio=confidence_ratio(ends, concurrency=load_point.concurrency),
+        ci_ratio=None if ci_ratio is None else max(ci_ratio, verdict.least_ci_ratio),
         # The first end opens the window; its request was sent before.
         latencies_us=latencies[1:] / 1e3,
         windows=cut_windows(ends, NUM_RECORDED_WINDOWS),

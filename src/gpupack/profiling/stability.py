@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.profiling.interval import confidence_ratio
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Nanoseconds = npt.NDArray[np.int64]
 
-CONFIDENCE = 0.95
-NUM_BATCHES = 20
-"""Batches of a confidence interval: enough for a t quantile near the normal one."""
-_MAX_CORRELATION = 0.8
 _EARLY_STOPPING_CONFIDENCE = 0.99
 
 
@@ -51,12 +46,14 @@ class Verdict:
         is_stable: The rule is met; False when only its time cap ended it.
         begin: Index of the first request that counts.
         why: In words, what was met or is missing.
+        least_ci_ratio: The interval that may be reported is at least so wide.
     """
 
     is_done: bool
     is_stable: bool
     begin: int = 0
     why: str = ""
+    least_ci_ratio: float = 0.0
 
 
 class StoppingRule(Protocol):
@@ -88,75 +85,6 @@ def requests_for_percentile(percentile: float) -> int:
     return num_requests
 
 
-def t_quantile(probability: float, num_degrees: int) -> float:
-    """Return a quantile of Student's t distribution.
-
-    Cornish–Fisher expansion around the normal quantile (Abramowitz and Stegun, 26.7.5);
-    from 5 degrees of freedom on its error is below 0.5 % at 97.5 %.
-    """
-    x = NormalDist().inv_cdf(probability)
-    n = num_degrees
-    terms = (
-        (x**3 + x) / (4 * n),
-        (5 * x**5 + 16 * x**3 + 3 * x) / (96 * n**2),
-        (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / (384 * n**3),
-        (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / (92160 * n**4),
-    )
-    return x + sum(terms)
-
-
-def confidence_ratio(
-    ends_ns: Nanoseconds, *, concurrency: int = 1, confidence: float = CONFIDENCE
-) -> float | None:
-    """Return the half-width of the throughput's confidence interval ÷ throughput.
-
-    Batch means: the requests are cut into batches of equal count, and the mean time per
-    request of each batch is one observation. Batches hold whole rounds of the
-    concurrency where they can, because a server that batches answers in bursts. The
-    variance is taken from batches of one, two and four times the size, each corrected
-    for the correlation of neighbours, and the largest counts: short batches alone would
-    miss slow drift.
-
-    None when there are fewer than ten batches.
-    """
-    num_intervals = len(ends_ns) - 1
-    size = max(1, num_intervals // (2 * NUM_BATCHES))
-    if size >= concurrency:
-        size -= size % concurrency
-    ratios = []
-    for factor in (1, 2, 4):
-        ratio = _batch_ratio(ends_ns, size * factor, confidence)
-        if ratio is not None:
-            ratios.append(ratio)
-    return max(ratios) if ratios else None
-
-
-def _batch_ratio(ends_ns: Nanoseconds, size: int, confidence: float) -> float | None:
-    edges = ends_ns[::-1][::size][::-1]  # whole batches, up to the last request
-    means = np.diff(edges) / size
-    n = len(means)
-    if n < NUM_BATCHES // 2:
-        return None
-    center = float(means.mean())
-    if center <= 0:
-        return None
-    residuals = means - center
-    variance = float(residuals @ residuals) / (n - 1)
-    if variance > 0:
-        correlation = float(residuals[1:] @ residuals[:-1]) / (variance * (n - 1))
-        correlation = min(max(correlation, 0.0), _MAX_CORRELATION)
-        variance *= (1 + correlation) / (1 - correlation)
-    quantile = t_quantile((1 + confidence) / 2, n - 1)
-    return quantile * math.sqrt(variance / n) / center
-
-
-def throughput_requests_per_s(ends_ns: Nanoseconds) -> float | None:
-    """Return requests per second from the first to the last end; None under two."""
-    if len(ends_ns) < 2 or ends_ns[-1] == ends_ns[0]:
-        return None
-    return float((len(ends_ns) - 1) / ((ends_ns[-1] - ends_ns[0]) / 1e9))
-
-
 def cut_windows(ends_ns: Nanoseconds, num_windows: int) -> tuple[Window, ...]:
     """Cut the requests into windows of equal count; the raw counts of a record."""
     num_intervals = len(ends_ns) - 1
@@ -177,15 +105,23 @@ def cut_windows(ends_ns: Nanoseconds, num_windows: int) -> tuple[Window, ...]:
 class ConfidenceRule:
     """Stop when the throughput's confidence interval is narrow enough.
 
+    A sequential interval of fixed width: measured until the estimated half-width is at
+    most the one asked for, and reported with the width *asked for*. The estimate itself
+    would promise too much: it is the one that was small enough to stop at.
+
     Attributes:
         half_width_ratio: Half-width asked for, as a share of the throughput.
         percentile: The latency percentile that is reported; sets a floor of requests.
-        min_duration_s: Measure at least so long: noise slower than that is not seen.
+        min_duration_s: Measure at least so long.
         max_duration_s: The time cap.
         concurrency: Requests in flight.
+
+    References:
+        Chow and Robbins, "On the asymptotic theory of fixed-width sequential confidence
+        intervals for the mean", Annals of Mathematical Statistics 36, 1965.
     """
 
-    half_width_ratio: float = 0.03
+    half_width_ratio: float = 0.05
     percentile: float = 95.0
     min_duration_s: float = 0.5
     max_duration_s: float = 10.0
@@ -205,16 +141,19 @@ class ConfidenceRule:
         is_narrow = ratio is not None and ratio <= self.half_width_ratio
         has_enough = len(ends_ns) > self.num_required
         width = "none yet" if ratio is None else f"±{100 * ratio:.1f} %"
-        why = (
-            f"{len(ends_ns)} requests, {self.num_required} wanted for "
-            f"p{self.percentile:g}; confidence interval {width}, "
-            f"±{100 * self.half_width_ratio:g} % wanted"
+        is_capped = elapsed_s >= self.max_duration_s
+        is_met = elapsed_s >= self.min_duration_s and is_narrow and has_enough
+        return Verdict(
+            is_done=is_met or is_capped,
+            # Too few requests until the cap spoil the percentile, not the throughput.
+            is_stable=is_met or (is_capped and is_narrow),
+            why=(
+                f"{len(ends_ns)} requests, {self.num_required} wanted for "
+                f"p{self.percentile:g}; confidence interval {width}, "
+                f"±{100 * self.half_width_ratio:g} % wanted"
+            ),
+            least_ci_ratio=self.half_width_ratio if is_narrow else 0.0,
         )
-        if elapsed_s >= self.max_duration_s:
-            # Too few requests spoil the percentile, not the throughput.
-            return Verdict(is_done=True, is_stable=is_narrow, why=why)
-        is_done = elapsed_s >= self.min_duration_s and is_narrow and has_enough
-        return Verdict(is_done=is_done, is_stable=is_done, why=why)
 
 
 @dataclass(frozen=True)
