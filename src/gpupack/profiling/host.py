@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from gpupack.profiling.device import DEFAULT_INTERVAL_S
 from gpupack.profiling.sampler import Poll, PollingSampler
 from gpupack.records.gpu import HOST_NAME_PREFIX, DeviceKind, GpuType
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+INTERVAL_S = 0.05
+"""Between two looks; each takes CPU time from the server that is measured."""
 
 CPU_PERIOD_S = 0.25
 """A CPU share is taken over at least this long: the kernel counts in ticks of 10 ms."""
@@ -78,7 +80,7 @@ class HostDevice:
         family = ProcessFamily(self._server_pid)
         return family.read().resident_bytes if family.is_alive() else None
 
-    def sampler(self, *, interval_s: float = DEFAULT_INTERVAL_S) -> PollingSampler:
+    def sampler(self, *, interval_s: float = INTERVAL_S) -> PollingSampler:
         """Return a context in which the process tree is read every ``interval_s``."""
         return PollingSampler(
             HostSource(self._server_pid, num_cpus=self._num_cpus), interval_s=interval_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ class Circumstances:
             "protocol": protocol,
             "client_name": CLIENT_NAME,
             "client_version": _version("gpupack"),
-            "operating_system": platform.platform(),
+            "operating_system": _operating_system(),
             "python_version": platform.python_version(),
             "libraries": libraries,
             "seed": self.seed,
@@ -244,6 +245,15 @@ def _input_shapes(load: ModelLoad) -> dict[str, tuple[int, ...]]:
     return {name: array.shape[first:] for name, array in load.inputs.items()}
 
 
+@cache
+def _operating_system() -> str:
+    """Return system, kernel version without a local build's suffix, machine, libc."""
+    kernel = platform.release().partition("-")[0]
+    libc = "".join(platform.libc_ver())
+    return f"{platform.system()}-{kernel}-{platform.machine()}-with-{libc}"
+
+
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)

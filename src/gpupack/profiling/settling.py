@@ -27,11 +27,16 @@ TOLERANCE_BYTES = 2 * BYTES_PER_MIB
 
 @dataclass(frozen=True)
 class SettledMemory:
-    """The last reading, and whether it can be relied on."""
+    """The last reading, and whether it can be relied on.
+
+    Attributes:
+        has_moved: Whether it changed during the wait by more than the tolerance.
+    """
 
     memory_used_bytes: int | None
     is_settled: bool
     waited_s: float
+    has_moved: bool = False
 
 
 def wait_until_settled(
@@ -60,17 +65,19 @@ def wait_until_settled(
     """
     started_s = quiet_since_s = now()
     used_bytes = reference_bytes = read_used_bytes()
+    has_moved = False
     while used_bytes is not None and reference_bytes is not None:
         waited_s = now() - started_s
         if abs(used_bytes - reference_bytes) > tolerance_bytes:
             reference_bytes, quiet_since_s = used_bytes, now()
+            has_moved = True
         reached = (
             at_most_bytes is not None and used_bytes <= at_most_bytes + tolerance_bytes
         )
         if reached or now() - quiet_since_s >= quiet_s:
-            return SettledMemory(used_bytes, True, waited_s)
+            return SettledMemory(used_bytes, True, waited_s, has_moved)
         if waited_s >= timeout_s:
             break
         sleep(interval_s)
         used_bytes = read_used_bytes()
-    return SettledMemory(used_bytes, False, now() - started_s)
+    return SettledMemory(used_bytes, False, now() - started_s, has_moved)

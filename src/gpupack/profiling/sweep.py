@@ -32,7 +32,7 @@ from gpupack.profiling.recording import (
     server_baseline,
 )
 from gpupack.profiling.session import ServerSession
-from gpupack.profiling.settling import wait_until_settled
+from gpupack.profiling.settling import SettledMemory, wait_until_settled
 from gpupack.profiling.sweep_store import INPUTS_STAGE, SweepStore
 from gpupack.profiling.tensors import make_inputs
 from gpupack.profiling.triton import LOAD_TIMEOUT_S, UNLOAD_TIMEOUT_S
@@ -324,21 +324,24 @@ class Sweep:
     def _measure_baseline(self) -> None:
         self.progress.working("server only")
         device = self.session.device
-        self._settle()
+        duration_s = _BASELINE_S[device.gpu_type.kind]
         with device.sampler() as sampler:
             sampler.reset()
-            time.sleep(_BASELINE_S[device.gpu_type.kind])
+            settled = self._settle(quiet_s=duration_s)
+            if settled.has_moved or settled.waited_s < duration_s:
+                sampler.reset()
+                time.sleep(duration_s)
             readings = sampler.readings()
         self.store.add(
             server_baseline(readings, device=device, circumstances=self._circumstances)
         )
 
-    def _settle(self) -> None:
+    def _settle(self, *, quiet_s: float | None = None) -> SettledMemory:
         device, baseline = self.session.device, self.store.baseline
         settled = wait_until_settled(
             device.memory_used_bytes,
             at_most_bytes=None if baseline is None else baseline.gpu_memory_used_bytes,
-            quiet_s=_QUIET_S[device.gpu_type.kind],
+            quiet_s=_QUIET_S[device.gpu_type.kind] if quiet_s is None else quiet_s,
         )
         if not settled.is_settled and settled.memory_used_bytes is not None:
             logger.warning(
@@ -346,6 +349,7 @@ class Sweep:
                 settled.waited_s,
                 settled.memory_used_bytes,
             )
+        return settled
 
     def _measure_model(
         self, name: str, points: Sequence[LoadPoint], *, is_last: bool
