@@ -6,7 +6,7 @@ Each part starts the embedded Triton on models written here, and appends one JSO
     python -m benchmarks.profile_peers sweep $PEERS
     python -m benchmarks.profile_peers reference   # three times, for its spread
     python -m benchmarks.profile_peers ceiling $PEERS
-    python -m benchmarks.profile_peers repeats
+    python -m benchmarks.profile_peers repeats --model instant --point 1x16
     python -m benchmarks.profile_peers kill
     python -m benchmarks.profile_peers report
 
@@ -19,11 +19,15 @@ its own.
 What is compared: ``sweep``, the wall time for six load points (batch 1, 2 ×
 concurrency 1, 2, 4) of a model that sleeps for 5 ms, from the start of the command to
 its end, on a server that runs; perf_analyzer has the model loaded for it and takes
-windows of 50 requests, as Model Analyzer has it do. ``reference``, the same points for
-30 s each. ``ceiling``, requests per second of a model that returns at once, at
-concurrency 16. ``repeats``, ten measurements of one load point between two runs of 30 s
-that together are the 60 s reference. ``kill``, twenty sweeps of twelve points, each
-killed at a random moment and then run again.
+windows of 50 requests, as Model Analyzer has it do. gpupack sweeps before, between and
+after them. ``reference``, the same points for 30 s each. ``ceiling``, requests per
+second of a model that returns at once, at concurrency 16, in rounds; perf_analyzer
+reports the mean of three windows of a second, however much they differ (``-s 999``),
+because it would drop most rounds on a machine as noisy as the one used. ``repeats``, 20
+measurements of one load point with the defaults, between two runs of 30 s that together
+are the 60 s reference; 10 of a model that never settles and is measured up to the cap.
+``kill``, twenty sweeps of twelve points, each killed at a random moment and then run
+again.
 """
 
 from __future__ import annotations
@@ -60,8 +64,8 @@ RESULTS = Path(__file__).parent / "results" / "profile_peers.jsonl"
 BATCH_SIZES, CONCURRENCIES = (1, 2), (1, 2, 4)
 POINTS = [f"{batch}x{one}" for batch in BATCH_SIZES for one in CONCURRENCIES]
 SLEEPER, INSTANT = "five_ms", "instant"
-REPEATED_POINT = "2x4"
-NUM_REPEATS, NUM_KILLS, NUM_CEILING_ROUNDS = 10, 20, 5
+NUM_REPEATS = {SLEEPER: 20, INSTANT: 10}
+NUM_KILLS, NUM_CEILING_ROUNDS = 20, 9
 REFERENCE_S = 30.0
 
 CONFIG = """\
@@ -230,7 +234,7 @@ def gpupack_command(store: Path, *options: str) -> list[str]:
 def run_sweep(bench: Bench) -> dict[str, Any]:
     """Six load points: perf_analyzer, Model Analyzer, gpupack, by the clock."""
     control = TritonServer(bench.embedded.url)
-    own_seconds, records = bench.gpupack_sweep()
+    own = [bench.gpupack_sweep()]
     control.check_ready(timeout_s=10)
     control.load(SLEEPER)
     begin = time.monotonic()
@@ -245,12 +249,15 @@ def run_sweep(bench: Bench) -> dict[str, Any]:
             )
     analyzer_seconds = time.monotonic() - begin
     control.unload(SLEEPER)
+    own.append(bench.gpupack_sweep())
     model_analyzer_seconds = bench.model_analyzer()
+    own.append(bench.gpupack_sweep())
     return {
-        "gpupack_s": own_seconds,
+        "gpupack_s": statistics.median(seconds for seconds, _ in own),
+        "gpupack_runs_s": [seconds for seconds, _ in own],
         "perf_analyzer_s": analyzer_seconds,
         "model_analyzer_s": model_analyzer_seconds,
-        "gpupack_points": records,
+        "gpupack_points": own[0][1],
         "perf_analyzer_points": rates,
     }
 
@@ -277,40 +284,51 @@ def run_ceiling(bench: Bench) -> dict[str, Any]:
     """A model that returns at once, concurrency 16: who gets most out of it?"""
     TritonServer(bench.embedded.url).load(INSTANT)
     common = ("-m", INSTANT, "-b", "1", "--concurrency-range", "16:16", "-p", "1000")
+    shared = ("--shared-memory", "system", "--output-shared-memory-size", "64")
+    http, grpc = ("-u", bench.address()), ("-i", "grpc", "-u", bench.grpc_address())
     protocols = {
-        "perf_analyzer http": ("-u", bench.address()),
-        "perf_analyzer grpc": ("-i", "grpc", "-u", bench.grpc_address()),
-        "perf_analyzer grpc, shared memory": (
-            *("-i", "grpc", "-u", bench.grpc_address()),
-            *("--shared-memory", "system", "--output-shared-memory-size", "64"),
-        ),
+        "perf_analyzer http": http,
+        "perf_analyzer http, shared memory": (*http, *shared),
+        "perf_analyzer grpc": grpc,
+        "perf_analyzer grpc, shared memory": (*grpc, *shared),
     }
     rates: dict[str, list[float]] = defaultdict(list)
-    options = MeasureOptions(min_duration_s=2.0, max_duration_s=2.0)
+    client_cpu_percents = []
+    options = MeasureOptions(min_duration_s=3.0, max_duration_s=3.0)
     for _ in range(NUM_CEILING_ROUNDS):
         for name, extra in protocols.items():
-            found = bench.perf_analyzer(*common, *extra)
-            if found:
-                rates[name].append(found["1x16"])
+            found = bench.perf_analyzer(*common, "-s", "999", *extra)
+            rates[name].append(found["1x16"])
         own = bench.measure(INSTANT, "1x16", options)
         rates["gpupack http"].append(own.throughput_infer_per_sec or 0.0)
-    return {"requests_per_sec": rates}
+        client_cpu_percents.append(own.client_cpu_percent)
+    return {"requests_per_sec": rates, "client_cpu_percents": client_cpu_percents}
 
 
 def run_repeats(bench: Bench) -> dict[str, Any]:
-    """Ten measurements with the defaults, between the halves of a 60 s reference."""
-    TritonServer(bench.embedded.url).load(SLEEPER)
+    """Measurements with the defaults, between the halves of a 60 s reference."""
+    model_name, point = bench.arguments.model, bench.arguments.point
+    TritonServer(bench.embedded.url).load(model_name)
     half = MeasureOptions(min_duration_s=REFERENCE_S, max_duration_s=REFERENCE_S)
-    halves = [bench.measure(SLEEPER, REPEATED_POINT, half)]
-    repeats = [bench.measure(SLEEPER, REPEATED_POINT) for _ in range(NUM_REPEATS)]
-    halves.append(bench.measure(SLEEPER, REPEATED_POINT, half))
+    halves = [bench.measure(model_name, point, half)]
+    repeats = []
+    for _ in range(NUM_REPEATS[model_name]):
+        begin = time.monotonic()
+        one = bench.measure(model_name, point)
+        repeats.append(
+            {
+                "throughput": one.throughput_infer_per_sec,
+                "ci_ratio": one.ci_ratio,
+                "is_stable": one.verdict.is_stable,
+                "seconds": time.monotonic() - begin,
+            }
+        )
+    halves.append(bench.measure(model_name, point, half))
     return {
-        "point": REPEATED_POINT,
+        "model": model_name,
+        "point": point,
         "reference_halves": [half.throughput_infer_per_sec for half in halves],
-        "repeats": [
-            {"throughput": one.throughput_infer_per_sec, "ci_ratio": one.ci_ratio}
-            for one in repeats
-        ],
+        "repeats": repeats,
     }
 
 
@@ -371,22 +389,35 @@ def report() -> None:
             f"ceiling: gpupack {own:.0f} requests/s, {best} {medians[best]:.0f} "
             f"({own / medians[best]:.2f})"
         )
-    for row in by_part["repeats"]:
-        reference = statistics.mean(row["reference_halves"])
-        held = sum(
-            abs(one["throughput"] - reference) <= one["ci_ratio"] * one["throughput"]
-            for one in row["repeats"]
-        )
-        halves = ", ".join(f"{half:.1f}" for half in row["reference_halves"])
-        print(
-            f"repeats: {held} of {len(row['repeats'])} intervals hold the reference "
-            f"{reference:.1f} (halves {halves}); {row['environment']['notes'][0]}"
-        )
+    _report_repeats(by_part["repeats"])
     for row in by_part["kill"]:
         good = sum(
             one["nothing_lost"] and one["nothing_repeated"] for one in row["outcomes"]
         )
         print(f"kill -9: {good} of {len(row['outcomes'])} resumed without fault")
+
+
+def _report_repeats(rows: Sequence[dict[str, Any]]) -> None:
+    held_of_all = num_of_all = 0
+    for row in rows:
+        reference = statistics.mean(row["reference_halves"])
+        repeats = row["repeats"]
+        held = sum(
+            abs(one["throughput"] - reference) <= one["ci_ratio"] * one["throughput"]
+            for one in repeats
+        )
+        held_of_all += held
+        num_of_all += len(repeats)
+        halves = ", ".join(f"{half:.1f}" for half in row["reference_halves"])
+        widths = [100 * one["ci_ratio"] for one in repeats]
+        seconds = statistics.mean(one["seconds"] for one in repeats)
+        print(
+            f"repeats of {row['model']} {row['point']}: {held} of {len(repeats)} "
+            f"intervals hold the reference {reference:.1f} (halves {halves}); ±"
+            f"{min(widths):.1f} to ±{max(widths):.1f} %, {seconds:.1f} s each"
+        )
+    if num_of_all:
+        print(f"repeats: {held_of_all} of {num_of_all} in all")
 
 
 def _report_accuracy(rows: Sequence[dict[str, Any]]) -> None:
@@ -421,6 +452,8 @@ def main() -> None:
     parser.add_argument("--perf-analyzer", type=Path)
     parser.add_argument("--libraries", type=Path, default=Path())
     parser.add_argument("--model-analyzer", type=Path)
+    parser.add_argument("--model", choices=[SLEEPER, INSTANT], default=SLEEPER)
+    parser.add_argument("--point", default="2x4", help="of repeats: BATCHxCONCURRENCY")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.part == "report":
