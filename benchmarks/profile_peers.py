@@ -251,6 +251,9 @@ def run_sweep(bench: Bench) -> dict[str, Any]:
     control.unload(SLEEPER)
     own.append(bench.gpupack_sweep())
     model_analyzer_seconds = bench.model_analyzer()
+    for model in control.repository():
+        if model.is_ready:  # Model Analyzer leaves its last one
+            control.unload(model.name)
     own.append(bench.gpupack_sweep())
     return {
         "gpupack_s": statistics.median(seconds for seconds, _ in own),
