@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from gpupack.profiling.server_url import TlsOptions
 
 logger = logging.getLogger(__name__)
+
+_DEATH_S = 0.3
+"""So long after a failure a server's end may still be the reason."""
 
 
 class ServerSession:
@@ -111,8 +115,14 @@ class ServerSession:
 
     def explain(self, message: str) -> str:
         """Return ``message`` with what the server's log adds, if it died."""
-        if self.embedded is None or self.embedded.is_running:
+        if self.embedded is None:
             return message
+        # A killed server's connections close a moment before its guard sees its end.
+        deadline = time.monotonic() + _DEATH_S
+        while self.embedded.is_running:
+            if time.monotonic() > deadline:
+                return message
+            time.sleep(0.01)
         return (
             f"{message}. The embedded server exited; its log ends with:\n"
             f"{self.embedded.log_tail()}"
