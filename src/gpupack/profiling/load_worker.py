@@ -9,7 +9,6 @@ were built once, and heads of responses that are parsed only when they change.
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import signal
 import socket
@@ -396,19 +395,7 @@ def _pace(command: tuple[Any, ...]) -> Pace | None:
     return Pace(len(requests), 1e9 / rate, time.monotonic_ns())
 
 
-def yield_to_server() -> None:
-    """Never take a CPU from the server in the middle of its work.
-
-    Where both run on one host, a client that wakes for every response interrupts the
-    server that it measures. A batch process waits for a free CPU instead, and then
-    finds several responses at once. Where CPUs are free, nothing changes.
-    """
-    with contextlib.suppress(AttributeError, OSError):  # Linux alone has it
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # gpupack says when to end
-    yield_to_server()
     with contextlib.suppress(BrokenPipeError):
         serve(Connection(int(sys.argv[1])))
