@@ -23,7 +23,7 @@ from gpupack.planning.calibration import (
     mean_absolute_error,
     measured_sets,
 )
-from gpupack.planning.contention import HOST_CONTENTION_FACTOR
+from gpupack.planning.contention import HOST_CONTENTION_FACTOR, SHARING_SHAPES
 from gpupack.profile_set import ProfileSet
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.host import HostDevice
@@ -394,8 +394,9 @@ def verified(*measurements: CoLocation) -> GpuVerification:
 
 
 def test_calibrating_finds_the_factor_that_made_the_sets(tmp_path: Path) -> None:
-    # Two models busy 40 % alone keep 1 / (1 + 0.4 · 0.7 · 0.4) at factor 0.7.
-    kept = 100.0 / (1 + 0.4 * 0.7 * 0.4)
+    # Two models busy 40 % alone keep 1 / (1 + 0.4 · 0.7 · 0.4) at factor 0.7, times
+    # what the SMs take off without a reading.
+    kept = 100.0 / (1 + 0.4 * 0.7 * (2 / 3) ** 1.5 * 0.4)
     run = verified(
         reading(("a", 100.0), share=40.0),
         reading(("b", 100.0), share=40.0),
@@ -404,9 +405,10 @@ def test_calibrating_finds_the_factor_that_made_the_sets(tmp_path: Path) -> None
     found = calibrate([run])
     assert found.contention_factor == pytest.approx(0.7, abs=0.011)
     assert found.key == ("H200", SharingMode.MPS)
-    sets = measured_sets(run.measurements)
-    assert fit_contention_factor(sets)[1] == mean_absolute_error(
-        sets, found.contention_factor
+    assert found.retention_margin_ratio is None  # two retentions teach no margin
+    sets, shape = measured_sets(run.measurements), SHARING_SHAPES[SharingMode.MPS]
+    assert fit_contention_factor(sets, shape)[1] == mean_absolute_error(
+        sets, found.contention_factor, shape
     )
     profiles, records = tmp_path / "profiles.jsonl", tmp_path / "verified.jsonl"
     write_profiles(ProfileSet(records=(make_record(),)), profiles)

@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.planning.contention import (
     MAX_EXACT_CUSTOMERS,
+    SHARING_SHAPES,
     CustomerClass,
+    SharingShape,
     approximate_rates,
     class_from_solo,
     exact_rates,
     predict_retentions,
     rates,
 )
-from gpupack.records.environment import Environment
+from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import LoadPoint, ProfileRecord
 
@@ -144,16 +146,25 @@ def test_a_model_alone_reproduces_its_own_rate(
         assert found == pytest.approx(rate, rel=1e-6)
 
 
-@given(st.lists(SOLO, min_size=2, max_size=6), FACTORS)
+SHAPES = st.sampled_from(list(SHARING_SHAPES.values()))
+
+
+@given(st.lists(SOLO, min_size=2, max_size=6), FACTORS, SHAPES, st.floats(0.05, 1))
 @settings(max_examples=80, derandomize=True, deadline=None)
 def test_adding_a_model_never_helps_another(
-    solos: list[tuple[float, float, int]], contention_factor: float
+    solos: list[tuple[float, float, int]],
+    contention_factor: float,
+    shape: SharingShape,
+    sm_share: float,
 ) -> None:
     classes = [
-        class_from_solo(*solo, contention_factor=contention_factor) for solo in solos
+        class_from_solo(
+            *solo, contention_factor=contention_factor, shape=shape, sm_share=sm_share
+        )
+        for solo in solos
     ]
-    fewer = rates(classes[:-1], contention_factor=contention_factor)
-    more = rates(classes, contention_factor=contention_factor)
+    fewer = rates(classes[:-1], contention_factor=contention_factor, shape=shape)
+    more = rates(classes, contention_factor=contention_factor, shape=shape)
     for before, after, (alone, _, _) in zip(fewer, more, solos, strict=False):
         assert after <= before * (1 + 1e-9)
         assert 0 < after <= alone * (1 + 1e-6)
@@ -176,20 +187,61 @@ def test_a_larger_contention_factor_never_helps_models_of_one_customer(
         assert less <= more * (1 + 1e-9)
 
 
+def test_a_slice_and_the_neighbors_weights_enter_as_the_formulas_say() -> None:
+    short = CustomerClass(0.001, 0.003, sm_share=0.5, dram_share=0.04)
+    long = CustomerClass(0.016, 0.004, sm_share=0.8, dram_share=0.19)
+    queue_of_long = 0.016 / 0.020
+
+    sliced = exact_rates(
+        [short, long], contention_factor=0.8, shape=SharingShape(slice_s=0.002)
+    )
+    # It waits for its share of the time, and for the slice that is running.
+    delay_s = 0.8 * (0.001 + 0.002) * queue_of_long
+    assert sliced[0] == pytest.approx(1 / (0.004 + delay_s))
+
+    shape = SharingShape(
+        own_time_exponent=0.5,
+        own_sm_exponent=1.0,
+        neighbor_sm_exponent=2.0,
+        dram_exponent=0.5,
+    )
+    side_by_side = exact_rates([short, long], contention_factor=1.5, shape=shape)
+    # √(1 ms · 16 ms) = 4 ms, and √((0.19 + 0.01) / (0.04 + 0.01)) = 2.
+    delay_s = 1.5 * 0.004 * 0.5 * 0.8**2 * 2 * queue_of_long
+    assert side_by_side[0] == pytest.approx(1 / (0.004 + delay_s))
+
+
+def test_under_mps_a_neighbor_with_few_busy_sms_disturbs_less() -> None:
+    mps = {"contention_factor": 1.0, "shape": SHARING_SHAPES[SharingMode.MPS]}
+    # 40 % of the time busy: with 10 % of all SMs over all time, a quarter while busy.
+    small, large = (
+        make_record(sm_utilization_percent=percent, dram_bandwidth_percent=4.0)
+        for percent in (10.0, 36.0)
+    )
+    beside_small = predict_retentions([large, small], **mps)
+    beside_large = predict_retentions([large, large], **mps)
+    assert beside_small[0] > beside_large[0]
+    # Without GPM readings they are somewhere in between.
+    unknown = predict_retentions([large, make_record()], **mps)
+    assert beside_large[0] < unknown[0] < beside_small[0]
+
+
 LONE = st.tuples(st.floats(1, 500), st.floats(0.01, 1))  # requests/s, GPU share
 
 
-@given(st.lists(LONE, min_size=8, max_size=10), st.floats(0, 1.5))
+@given(st.lists(LONE, min_size=8, max_size=10), st.floats(0, 1.5), SHAPES)
 @settings(max_examples=40, derandomize=True, deadline=None)
 def test_near_its_limit_the_exact_solution_agrees_with_the_approximation(
-    solos: list[tuple[float, float]], contention_factor: float
+    solos: list[tuple[float, float]], contention_factor: float, shape: SharingShape
 ) -> None:
     classes = [
-        class_from_solo(rate, share, contention_factor=contention_factor)
+        class_from_solo(rate, share, contention_factor=contention_factor, shape=shape)
         for rate, share in solos
     ]
-    exact = exact_rates(classes, contention_factor=contention_factor)
-    approximate = approximate_rates(classes, contention_factor=contention_factor)
+    exact = exact_rates(classes, contention_factor=contention_factor, shape=shape)
+    approximate = approximate_rates(
+        classes, contention_factor=contention_factor, shape=shape
+    )
     for one, other, (alone, _) in zip(exact, approximate, solos, strict=True):
         # Never more optimistic, so crossing over from exact keeps monotony.
         assert -1e-9 < (one - other) / alone < 0.07

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import gpupack
 from gpupack.errors import InvalidInputError
-from gpupack.planning.calibration import fit_contention_factor, measured_sets
+from gpupack.planning.calibration import (
+    fit_contention_factor,
+    fit_retention_margin,
+    measured_sets,
+)
+from gpupack.planning.contention import SHARING_SHAPES
 from gpupack.records.calibration import Calibration
 from gpupack.records.environment import Environment
 
@@ -48,12 +53,14 @@ def calibrate(verifications: Sequence[GpuVerification]) -> Calibration:
         )
     # A model's own solo reading, taken beside its set, is the one to compare with.
     sets = [found for one in verifications for found in measured_sets(one.measurements)]
-    factor, error = fit_contention_factor(sets)
+    shape = SHARING_SHAPES[mode]
+    factor, error = fit_contention_factor(sets, shape)
     return Calibration(
         gpu_type_name=gpu_type_name,
         sharing_mode=mode,
         contention_factor=factor,
         num_sets=len(sets),
+        retention_margin_ratio=fit_retention_margin(sets, factor, shape),
         mean_absolute_error_ratio=error,
         environment=Environment(
             source="gpupack calibrate",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
-from gpupack.planning.contention import class_from_solo, rates
+from gpupack.planning.contention import (
+    PROCESSOR_SHARING,
+    SharingShape,
+    class_from_solo,
+    rates,
+    share_while_busy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -16,6 +23,9 @@ if TYPE_CHECKING:
 
 MAX_FACTOR = 10.0
 """No sharing mode is searched beyond this."""
+MARGIN_FROM = 0.8
+MARGIN_QUANTILE = 0.8
+MIN_FOR_MARGIN = 10
 _COARSE_STEP = 0.25
 _FINE_STEP = 0.01
 
@@ -28,11 +38,15 @@ class SoloBehavior:
         requests_per_sec: Completed requests per second.
         gpu_share: Share of time with a kernel running, 0–1.
         num_customers: Requests that the server works on at once.
+        sm_share: Share of the SMs busy while it is on the GPU; None without GPM.
+        dram_share: Share of the DRAM bandwidth used then; None without GPM.
     """
 
     requests_per_sec: float
     gpu_share: float
     num_customers: int
+    sm_share: float | None = None
+    dram_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,9 @@ class MeasuredSet:
     alone: tuple[SoloBehavior, ...]
     retentions: tuple[float, ...]
 
-    def predicted(self, contention_factor: float) -> tuple[float, ...]:
+    def predicted(
+        self, contention_factor: float, shape: SharingShape = PROCESSOR_SHARING
+    ) -> tuple[float, ...]:
         """Return the retentions that the network predicts with this factor."""
         classes = [
             class_from_solo(
@@ -51,10 +67,13 @@ class MeasuredSet:
                 one.gpu_share,
                 one.num_customers,
                 contention_factor=contention_factor,
+                shape=shape,
+                sm_share=one.sm_share,
+                dram_share=one.dram_share,
             )
             for one in self.alone
         ]
-        together = rates(classes, contention_factor=contention_factor)
+        together = rates(classes, contention_factor=contention_factor, shape=shape)
         return tuple(
             min(1.0, rate / one.requests_per_sec)
             for rate, one in zip(together, self.alone, strict=True)
@@ -121,7 +140,9 @@ def measured_sets(
     return sets
 
 
-def fit_contention_factor(sets: Sequence[MeasuredSet]) -> tuple[float, float]:
+def fit_contention_factor(
+    sets: Sequence[MeasuredSet], shape: SharingShape = PROCESSOR_SHARING
+) -> tuple[float, float]:
     """Return the factor with the least mean absolute error, and that error.
 
     Raises:
@@ -133,23 +154,50 @@ def fit_contention_factor(sets: Sequence[MeasuredSet]) -> tuple[float, float]:
             "measured together; verify a placement first"
         )
     coarse = _steps(0.0, MAX_FACTOR, _COARSE_STEP)
-    best = min(coarse, key=lambda factor: mean_absolute_error(sets, factor))
+    best = min(coarse, key=lambda factor: mean_absolute_error(sets, factor, shape))
     fine = _steps(
         max(0.0, best - _COARSE_STEP),
         min(MAX_FACTOR, best + _COARSE_STEP),
         _FINE_STEP,
     )
-    best = min(fine, key=lambda factor: mean_absolute_error(sets, factor))
-    return round(best, 4), mean_absolute_error(sets, best)
+    best = min(fine, key=lambda factor: mean_absolute_error(sets, factor, shape))
+    return round(best, 4), mean_absolute_error(sets, best, shape)
 
 
-def mean_absolute_error(sets: Sequence[MeasuredSet], contention_factor: float) -> float:
+def fit_retention_margin(
+    sets: Sequence[MeasuredSet],
+    contention_factor: float,
+    shape: SharingShape = PROCESSOR_SHARING,
+) -> float | None:
+    """Return by how much four of five high retentions at most fall short.
+
+    Of the retentions predicted to be at least ``MARGIN_FROM``, because those are what
+    is promised; None when there are fewer than ``MIN_FOR_MARGIN`` of them.
+    """
+    excess = sorted(
+        predicted - measured
+        for one in sets
+        for predicted, measured in zip(
+            one.predicted(contention_factor, shape), one.retentions, strict=True
+        )
+        if predicted >= MARGIN_FROM
+    )
+    if len(excess) < MIN_FOR_MARGIN:
+        return None
+    return round(max(0.0, excess[math.ceil(MARGIN_QUANTILE * len(excess)) - 1]), 4)
+
+
+def mean_absolute_error(
+    sets: Sequence[MeasuredSet],
+    contention_factor: float,
+    shape: SharingShape = PROCESSOR_SHARING,
+) -> float:
     """Return the mean distance of predicted and measured retention, over models."""
     return fmean(
         abs(predicted - measured)
         for one in sets
         for predicted, measured in zip(
-            one.predicted(contention_factor), one.retentions, strict=True
+            one.predicted(contention_factor, shape), one.retentions, strict=True
         )
     )
 
@@ -173,8 +221,11 @@ def _solo(key: tuple[str, str], readings: Sequence[CoLocation]) -> SoloBehavior:
         raise MissingReadingError(
             f"the solo measurement of {'/'.join(key)} cannot be used: {reason}"
         )
+    gpu_share = min(1.0, max(share / 100, 1e-9))
     return SoloBehavior(
         requests_per_sec=(model.throughput_infer_per_sec / model.load_point.batch_size),
-        gpu_share=min(1.0, max(share / 100, 1e-9)),
+        gpu_share=gpu_share,
         num_customers=min(model.load_point.concurrency, model.num_model_instances),
+        sm_share=share_while_busy(reading.sm_utilization_percent, gpu_share),
+        dram_share=share_while_busy(reading.dram_bandwidth_percent, gpu_share),
     )

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.contention import (
+    DEFAULT_RETENTION_MARGINS,
+    PROCESSOR_SHARING,
+    SHARING_SHAPES,
     CustomerClass,
+    SharingShape,
     customer_class,
     default_contention_factor,
     has_readings,
@@ -36,12 +40,16 @@ class Contention:
     Args:
         sharing_mode: None on the host device.
         factor: The contention factor.
+        shape: Who waits how much for whom.
+        margin: What a predicted retention must have to spare over the asked-for one.
         num_sets: Measured sets that the factor was fitted to; 0 for a default.
         warnings: What a reader of the prediction should know.
     """
 
     sharing_mode: SharingMode | None
     factor: float
+    shape: SharingShape = PROCESSOR_SHARING
+    margin: float = 0.0
     num_sets: int = 0
     warnings: tuple[str, ...] = ()
 
@@ -69,7 +77,14 @@ def resolve_contention(
     mode = resolve_sharing(sharing)
     fitted = [one for one in profiles.calibrations if one.key == (gpu_type.name, mode)]
     if fitted:
-        return Contention(mode, fitted[-1].contention_factor, fitted[-1].num_sets)
+        margin = fitted[-1].retention_margin_ratio
+        return Contention(
+            mode,
+            fitted[-1].contention_factor,
+            shape=SHARING_SHAPES[mode],
+            margin=DEFAULT_RETENTION_MARGINS[mode] if margin is None else margin,
+            num_sets=fitted[-1].num_sets,
+        )
     factor = default_contention_factor(gpu_type.kind, mode)
     others = sorted(
         {f"{one.gpu_type_name} ({one.sharing_mode})" for one in profiles.calibrations}
@@ -81,7 +96,13 @@ def resolve_contention(
             f"{gpu_type.name} ({mode}): its predictions use gpupack's default "
             f"contention factor {factor:g}; run `gpupack calibrate` on that GPU",
         )
-    return Contention(mode, factor, warnings=warnings)
+    return Contention(
+        mode,
+        factor,
+        shape=SHARING_SHAPES[mode],
+        margin=DEFAULT_RETENTION_MARGINS[mode],
+        warnings=warnings,
+    )
 
 
 def resolve_sharing(sharing: SharingMode | str | None) -> SharingMode:
@@ -155,9 +176,10 @@ class RetentionRule:
         min_retention: Mapping[str, float],
         weights: Mapping[str, float] | None = None,
     ) -> None:
-        self._factor = contention.factor
+        self._contention = contention
         self._classes = [
-            customer_class(record, contention.factor) for record in records
+            customer_class(record, contention.factor, contention.shape)
+            for record in records
         ]
         self._alone = [record.requests_per_sec or 0.0 for record in records]
         self._floors = [min_retention.get(record.model_name, 0.0) for record in records]
@@ -175,7 +197,11 @@ class RetentionRule:
         known = self._known.get(items)
         if known is None:
             classes: list[CustomerClass] = [self._classes[item] for item in items]
-            together = rates(classes, contention_factor=self._factor)
+            together = rates(
+                classes,
+                contention_factor=self._contention.factor,
+                shape=self._contention.shape,
+            )
             known = tuple(
                 min(1.0, rate / self._alone[item])
                 for rate, item in zip(together, items, strict=True)
@@ -184,10 +210,14 @@ class RetentionRule:
         return known
 
     def is_allowed(self, counts: tuple[tuple[int, int], ...]) -> bool:
-        """Return whether every model of a set keeps what was asked."""
+        """Return whether every model of a set keeps what was asked, with the margin.
+
+        A model that is asked to keep nothing needs no margin.
+        """
         items = _expand(counts)
         return len(items) == 1 or all(
-            kept >= self._floors[item]
+            not self._floors[item]
+            or kept >= self._floors[item] + self._contention.margin
             for kept, item in zip(self.retentions(items), items, strict=True)
         )
 

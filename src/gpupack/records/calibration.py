@@ -18,12 +18,14 @@ class Calibration(Record):
     gpu_type_name: str = Field(min_length=1)
     sharing_mode: SharingMode
     contention_factor: float = Field(ge=0, le=100)
-    """How much one other request at the GPU adds to a request's time there.
+    """How much other requests at the GPU add to a request's time there.
 
-    1 is fair sharing of the GPU's time, 0 is no interference at all.
+    0 is no interference at all; what 1 means depends on the way of sharing.
     """
     num_sets: int = Field(ge=0)
     """Co-located sets it was fitted to; 0 for a default."""
+    retention_margin_ratio: float | None = Field(default=None, ge=0, le=1)
+    """What a predicted retention must have to spare; None takes the default."""
     mean_absolute_error_ratio: float | None = Field(default=None, ge=0)
     """Of the predicted retentions over those sets; None for a default."""
     environment: Environment
