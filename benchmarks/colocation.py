@@ -31,7 +31,12 @@ from typing import TYPE_CHECKING
 # path.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.colocation_report import judge, read_measurements
+from benchmarks.colocation_report import (
+    judge,
+    judge_plans,
+    read_sessions,
+    retentions_both_ways,
+)
 from gpupack.deploy.measurement import measure_set
 from gpupack.profiling.discovery import open_device
 from gpupack.profiling.driven_model import DrivenModel, ModelLoad
@@ -76,7 +81,7 @@ def draw_sets(
     """Return different random sets, each model at a random one of its load points."""
     found: dict[tuple[Member, ...], None] = {}
     sizes = [size for size in SET_SIZES if size <= len(names)]
-    for _ in range(num_sets * 50):
+    for _ in range(num_sets * 50 if sizes else 0):
         if len(found) == num_sets:
             break
         chosen = sorted(rng.sample(list(names), sizes[len(found) % len(sizes)]))
@@ -145,7 +150,7 @@ class Recorder:
 
 
 def load_points(
-    server: TritonServer, names: Sequence[str]
+    server: TritonServer, names: Sequence[str], loaded: Sequence[str]
 ) -> dict[str, list[LoadPoint]]:
     """Return a light and a heavy load point of every loaded model.
 
@@ -155,6 +160,8 @@ def load_points(
     points = {}
     for half in split(names):
         for index, name in enumerate(half):
+            if name not in loaded:
+                continue
             most = max(1, server.signature(name).max_batch_size)
             middle = 2 ** (most.bit_length() // 2) if most > 2 else most
             points[name] = [
@@ -184,7 +191,14 @@ def record(arguments: argparse.Namespace) -> None:
         server = stack.enter_context(TritonServer(embedded.url))
         device = open_device(server_pid=embedded.pid)
         names = [model.name for model in server.repository()]
-        names = [name for name in names if name not in arguments.without]
+        known = [name for name in names if name not in arguments.without]
+        fitting, judging = split(known)
+        if arguments.half:
+            fitting, judging = (
+                half if label == arguments.half else []
+                for label, half in (("fit", fitting), ("judge", judging))
+            )
+        names = [*fitting, *judging]
         with ThreadPoolExecutor(max_workers=len(names)) as pool:
             list(pool.map(server.load, names))
         print(f"{time.monotonic() - started:.0f} s: {len(names)} models", flush=True)
@@ -201,12 +215,11 @@ def record(arguments: argparse.Namespace) -> None:
             server_pid=embedded.pid,
             processes=processes,
         )
-        points = load_points(server, names)
+        points = load_points(server, known, names)
         with ThreadPoolExecutor(max_workers=len(names)) as pool:
             list(pool.map(recorder.try_out, points.items()))
         print(f"{time.monotonic() - started:.0f} s: tried out", flush=True)
         solos = [((name, point),) for name in names for point in points[name]]
-        fitting, judging = split(names)
         for solo in solos:
             recorder.measure("alone", solo)
         print(f"{time.monotonic() - started:.0f} s: alone", flush=True)
@@ -267,6 +280,7 @@ def main() -> None:
     parser.add_argument("--server-root", type=Path, default=None)
     parser.add_argument("--server-python", type=Path, default=None)
     parser.add_argument("--without", nargs="*", default=[], help="models to leave out")
+    parser.add_argument("--half", choices=("fit", "judge"), help="only these sets")
     parser.add_argument("--num-sets", type=int, default=62)
     parser.add_argument("--budget-s", type=float, default=300.0)
     parser.add_argument("--seed", type=int, default=6)
@@ -274,9 +288,11 @@ def main() -> None:
     if arguments.figure:
         from benchmarks.colocation_figure import draw
 
-        draw(judge(read_measurements(arguments.results)), arguments.figure)
+        sessions = read_sessions(arguments.results)
+        draw(judge(sessions), retentions_both_ways(sessions), arguments.figure)
     elif arguments.report:
-        print(json.dumps(judge(read_measurements(arguments.results)).to_json()))
+        figures = judge(read_sessions(arguments.results)).to_json()
+        print(json.dumps(figures | {"plans": judge_plans(arguments.results)}))
     elif arguments.record and arguments.repository:
         record(arguments)
     else:

@@ -12,16 +12,28 @@ import numpy as np
 from gpupack.planning.calibration import (
     MeasuredSet,
     fit_contention_factor,
+    fit_retention_margin,
     measured_sets,
 )
+from gpupack.planning.contention import PROCESSOR_SHARING, SHARING_SHAPES
 from gpupack.records.colocation import CoLocation
+from gpupack.records.environment import SharingMode
+from gpupack.store import read_verifications
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from gpupack.records.verification import GpuVerification
+
+    SetKeys = tuple[tuple[str, str], ...]
+
 PATTERN = "colocation_*.jsonl"
-"""Record files, one per way of sharing."""
+"""Record files; every one is a session with solo readings of its own."""
+VERIFIED_PATTERN = "verified_*.jsonl"
+"""What ``gpupack.verify`` found, one file per plan."""
+ALLOWED_POINTS = 0.03
+"""A kept promise may fall short by this much: 0.87 where 0.9 was asked."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +43,26 @@ class Judgement:
     Attributes:
         sharing: Name of the way of sharing, or ``all``.
         factor: Contention factor fitted on the other half; None over several.
+        margin: Retention margin fitted on the other half; None over several.
         measured: Retention of every model of every judged set.
         predicted: The same, by the network with the fitted factor.
-        plain: The same, by the network with factor 1.
+        one_factor: The same, by processor sharing with the factor that fits it.
+        plain: The same, by processor sharing with factor 1.
         rule: The same, by "a sum of at most 100 % loses nothing".
         repeats: Distances of two readings of one retention.
-        kept: Retention of every model that a plan for 0.9 put beside others.
     """
 
     sharing: str
     factor: float | None
-    set_keys: frozenset[tuple[tuple[str, str], ...]]
-    all_keys: frozenset[tuple[tuple[str, str], ...]]
+    margin: float | None
+    set_keys: frozenset[SetKeys]
+    all_keys: frozenset[SetKeys]
     measured: tuple[float, ...]
     predicted: tuple[float, ...]
+    one_factor: tuple[float, ...]
     plain: tuple[float, ...]
     rule: tuple[float, ...]
     repeats: tuple[float, ...]
-    kept: tuple[float, ...]
     parts: tuple[Judgement, ...] = field(default=())
 
     def to_json(self) -> dict[str, object]:
@@ -62,23 +76,24 @@ class Judgement:
             "rule_mae_points": _mae(self.rule, self.measured),
             "repeat_mae_points": _round(100 * fmean(self.repeats)),
             "bias_points": _round(errors.mean()),
+            "one_factor_mae_points": _mae(self.one_factor, self.measured),
             "plain_network_mae_points": _mae(self.plain, self.measured),
             "rule_bias_points": _round(_points(self.rule, self.measured).mean()),
             "mean_retention": _round(fmean(self.measured)),
-            "num_planned": len(self.kept),
-            "planned_that_keep_087": _round(fmean(x >= 0.87 for x in self.kept)),
             "num_judged_sets": len(self.set_keys),
             "num_judged_retentions": len(self.measured),
         }
         if self.factor is not None:
             figures["contention_factor"] = self.factor
+        if self.margin is not None:
+            figures["retention_margin"] = self.margin
         for part in self.parts:
             figures[part.sharing] = part.to_json()
         return figures
 
 
-def read_measurements(folder: Path) -> list[CoLocation]:
-    """Return every reading recorded under ``folder``.
+def read_sessions(folder: Path) -> list[list[CoLocation]]:
+    """Return the readings recorded under ``folder``, session by session.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -87,54 +102,131 @@ def read_measurements(folder: Path) -> list[CoLocation]:
     if not paths:
         raise FileNotFoundError(f"no {PATTERN} under {folder}: record some first")
     return [
-        CoLocation.model_validate_json(line)
+        [
+            CoLocation.model_validate_json(line)
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if line.strip()
+        ]
         for path in paths
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if line.strip()
     ]
 
 
-def judge(measurements: Sequence[CoLocation]) -> Judgement:
+def judge(sessions: Sequence[Sequence[CoLocation]]) -> Judgement:
     """Fit on the sets labelled ``fit``, judge on those labelled ``judge``."""
-    by_sharing: dict[str, list[CoLocation]] = defaultdict(list)
-    for one in measurements:
-        by_sharing[str(one.environment.sharing_mode)].append(one)
+    by_sharing: dict[SharingMode, list[Sequence[CoLocation]]] = defaultdict(list)
+    for session in sessions:
+        by_sharing[SharingMode(session[0].environment.sharing_mode)].append(session)
     parts = tuple(
         _judge_one(sharing, found) for sharing, found in sorted(by_sharing.items())
     )
     return Judgement(
         sharing="all",
         factor=None,
+        margin=None,
         set_keys=frozenset().union(*(part.set_keys for part in parts)),
         all_keys=frozenset().union(*(part.all_keys for part in parts)),
         measured=_joined(part.measured for part in parts),
         predicted=_joined(part.predicted for part in parts),
+        one_factor=_joined(part.one_factor for part in parts),
         plain=_joined(part.plain for part in parts),
         rule=_joined(part.rule for part in parts),
         repeats=_joined(part.repeats for part in parts),
-        kept=_joined(part.kept for part in parts),
         parts=parts,
     )
 
 
-def _judge_one(sharing: str, measurements: Sequence[CoLocation]) -> Judgement:
-    fitting = measured_sets(measurements, labels=("alone", "fit"))
-    readings = measured_sets(measurements, labels=("alone", "judge"))
-    factor, _ = fit_contention_factor(fitting)
-    judged = _averaged(readings)
-    highest = _highest_utilization(measurements)
+def retentions_both_ways(
+    sessions: Sequence[Sequence[CoLocation]],
+) -> list[tuple[float, float]]:
+    """Return what models kept under time slicing and under MPS in the same sets."""
+    kept: dict[str, dict[SetKeys, tuple[float, ...]]] = defaultdict(dict)
+    for session in sessions:
+        for one in _averaged(_sets([session], "fit", "judge")):
+            kept[str(session[0].environment.sharing_mode)][one.keys] = one.retentions
+    sliced, side_by_side = kept[SharingMode.TIME_SLICING], kept[SharingMode.MPS]
+    return [
+        pair
+        for keys in sorted(sliced.keys() & side_by_side.keys())
+        for pair in zip(sliced[keys], side_by_side[keys], strict=True)
+    ]
+
+
+def fitting_sets(sessions: Iterable[Sequence[CoLocation]]) -> list[MeasuredSet]:
+    """Return the sets of the half that is fitted to."""
+    return _sets(sessions, "fit")
+
+
+def _judge_one(
+    sharing: SharingMode, sessions: Sequence[Sequence[CoLocation]]
+) -> Judgement:
+    shape = SHARING_SHAPES[sharing]
+    fitting = fitting_sets(sessions)
+    factor, _ = fit_contention_factor(fitting, shape)
+    one_factor, _ = fit_contention_factor(fitting)
+    judged: list[MeasuredSet] = []
+    rule: list[tuple[float, ...]] = []
+    for session in sessions:
+        found = _averaged(_sets([session], "judge"))
+        highest = _highest_utilization(session)
+        judged += found
+        rule += [_rule(one, highest) for one in found]
     return Judgement(
-        sharing=sharing,
+        sharing=sharing.value,
         factor=factor,
+        margin=fit_retention_margin(fitting, factor, shape),
         set_keys=frozenset(one.keys for one in judged),
-        all_keys=frozenset(one.keys for one in (*fitting, *readings)),
+        all_keys=frozenset(one.keys for one in (*fitting, *judged)),
         measured=_joined(one.retentions for one in judged),
-        predicted=_joined(one.predicted(factor) for one in judged),
-        plain=_joined(one.predicted(1.0) for one in judged),
-        rule=_joined(_rule(one, highest) for one in judged),
-        repeats=_repeats(measured_sets(measurements)),
-        kept=_kept_by_plans(measurements),
+        predicted=_joined(one.predicted(factor, shape) for one in judged),
+        one_factor=_joined(one.predicted(one_factor) for one in judged),
+        plain=_joined(one.predicted(1.0, PROCESSOR_SHARING) for one in judged),
+        rule=_joined(rule),
+        repeats=_joined(_repeats(_sets([one], "fit", "judge")) for one in sessions),
     )
+
+
+def _sets(sessions: Iterable[Sequence[CoLocation]], *labels: str) -> list[MeasuredSet]:
+    return [
+        found
+        for session in sessions
+        for found in measured_sets(session, labels=("alone", *labels))
+    ]
+
+
+def judge_plans(folder: Path) -> dict[str, dict[str, object]]:
+    """Return what became of every verified plan's promises, by name of its file."""
+    return {
+        path.stem.removeprefix("verified_"): _judge_plan(read_verifications(path))
+        for path in sorted(folder.glob(VERIFIED_PATTERN))
+    }
+
+
+def _judge_plan(gpus: Sequence[GpuVerification]) -> dict[str, object]:
+    models = [model for gpu in gpus for model in gpu.models]
+    kept = [model.retention or 0.0 for model in models]
+    shortfalls = [
+        (model.min_retention or 0.0) - (model.retention or 0.0) for model in models
+    ]
+    errors = [
+        (model.predicted_retention or 0.0) - (model.retention or 0.0)
+        for model in models
+    ]
+    memory = [
+        gpu.memory_measured_bytes / gpu.memory_predicted_bytes - 1
+        for gpu in gpus
+        if gpu.memory_measured_bytes is not None
+    ]
+    return {
+        "num_shared_gpus": len(gpus),
+        "num_models": len(models),
+        "asked": max(model.min_retention or 0.0 for model in models),
+        "lowest_kept": _round(min(kept)),
+        "share_within_3_points": _round(
+            fmean(one <= ALLOWED_POINTS for one in shortfalls)
+        ),
+        "bias_points": _round(100 * fmean(errors)),
+        "worst_memory_percent": _round(100 * max(memory, key=abs)),
+    }
 
 
 def _averaged(readings: Sequence[MeasuredSet]) -> list[MeasuredSet]:
@@ -166,12 +258,6 @@ def _repeats(readings: Sequence[MeasuredSet]) -> tuple[float, ...]:
                 for a, b in zip(one.retentions, earlier.retentions, strict=True)
             ]
     return tuple(distances)
-
-
-def _kept_by_plans(measurements: Sequence[CoLocation]) -> tuple[float, ...]:
-    labels = ("alone", "plan light", "plan heavy")
-    planned = measured_sets(measurements, labels=labels)
-    return _joined(one.retentions for one in planned)
 
 
 def _highest_utilization(

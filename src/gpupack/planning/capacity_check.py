@@ -95,7 +95,9 @@ def check_retention(
     for gpu in placement.gpus:
         supply, contention = by_name[gpu.gpu_type.name]
         records = [_record_of(supply, one, gpu.gpu_index) for one in gpu.assignments]
-        kept = predict_retentions(records, contention_factor=contention.factor)
+        kept = predict_retentions(
+            records, contention_factor=contention.factor, shape=contention.shape
+        )
         for record, share in zip(records, kept, strict=True):
             asked = placement.min_retention.get(record.model_name, 0.0)
             if share < asked - TOLERANCE:

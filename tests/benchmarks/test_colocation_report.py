@@ -1,0 +1,57 @@
+"""The judged co-location figures hang together, and are those of what is shipped."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from benchmarks.colocation import RESULTS, split
+from benchmarks.colocation_report import Judgement, judge, judge_plans, read_sessions
+from gpupack.examples import load_example
+from gpupack.planning.contention import (
+    DEFAULT_CONTENTION_FACTORS,
+    DEFAULT_RETENTION_MARGINS,
+)
+from gpupack.records.environment import SharingMode
+
+
+@cache
+def judgement() -> Judgement:
+    return judge(read_sessions(RESULTS))
+
+
+def test_no_model_is_in_both_halves() -> None:
+    fitted, judged = split(load_example("h200").model_names)
+    for session in read_sessions(RESULTS):
+        for one in session:
+            names = {model.model_name for model in one.models}
+            if one.label == "fit":
+                assert names <= set(fitted)
+            if one.label == "judge":
+                assert names <= set(judged)
+
+
+def test_what_is_shipped_is_what_the_fitting_half_gives() -> None:
+    for part in judgement().parts:
+        mode = SharingMode(part.sharing)
+        assert part.factor == pytest.approx(DEFAULT_CONTENTION_FACTORS[mode], abs=0.006)
+        if part.margin is not None:
+            assert 0 <= DEFAULT_RETENTION_MARGINS[mode] - part.margin < 0.01
+
+
+def test_the_model_beats_the_plain_rule_and_the_plain_network() -> None:
+    for part in judgement().parts:
+        figures = part.to_json()
+        assert part.set_keys < part.all_keys
+        assert figures["repeat_mae_points"] < figures["mae_points"]
+        assert figures["mae_points"] < figures["rule_mae_points"]
+        assert figures["mae_points"] < figures["one_factor_mae_points"]
+        assert figures["one_factor_mae_points"] <= figures["plain_network_mae_points"]
+
+
+def test_verified_plans_took_the_memory_that_was_predicted() -> None:
+    plans = judge_plans(RESULTS)
+    assert {"mps_0.9", "time_slicing_0.6"} <= plans.keys()
+    for figures in plans.values():
+        assert abs(float(str(figures["worst_memory_percent"]))) <= 3
