@@ -33,6 +33,10 @@ MinRetentionLike = float | Mapping[str, float]
 """The share of its solo throughput that every model keeps, or one by model name."""
 
 
+MAX_LOSS_FACTOR = 4.0
+"""The most that a small predicted loss was exceeded by on an H200."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contention:
     """How models share a GPU, and how strongly they slow each other down.
@@ -156,6 +160,15 @@ def resolve_min_retention(
     return wanted
 
 
+def cautious_retention(predicted: float, margin: float) -> float:
+    """Return what may be promised where so much is predicted.
+
+    The margin less, but never a loss of more than ``MAX_LOSS_FACTOR`` times the
+    predicted one: models that hardly meet have nothing to lose.
+    """
+    return max(predicted - margin, 1 - MAX_LOSS_FACTOR * (1 - predicted), 0.0)
+
+
 class RetentionRule:
     """Which records may share a GPU: those predicted to keep what was asked.
 
@@ -210,14 +223,10 @@ class RetentionRule:
         return known
 
     def is_allowed(self, counts: tuple[tuple[int, int], ...]) -> bool:
-        """Return whether every model of a set keeps what was asked, with the margin.
-
-        A model that is asked to keep nothing needs no margin.
-        """
+        """Return whether every model of a set keeps what was asked, with the margin."""
         items = _expand(counts)
         return len(items) == 1 or all(
-            not self._floors[item]
-            or kept >= self._floors[item] + self._contention.margin
+            cautious_retention(kept, self._contention.margin) >= self._floors[item]
             for kept, item in zip(self.retentions(items), items, strict=True)
         )
 
