@@ -46,11 +46,13 @@ from tests.profiling.conftest import installed  # noqa: F401 (a fixture)
 from tests.profiling.served_models import write_model
 
 POINT = LoadPoint(batch_size=1, concurrency=1)
-BURN = """end = time.thread_time() + 0.004
+BURN = """import random
+            end = time.thread_time() + random.expovariate(1 / 0.004)
             while time.thread_time() < end: pass
-            time.sleep(0.004)"""
+            time.sleep(random.expovariate(1 / 0.004))"""
+"""As busy as idle, at random: two that take turns like clockwork never meet."""
 NUM_TRIES = 4
-TOLERANCE = 0.15
+TOLERANCE = 0.1
 """In retention; the machine that runs the tests has other work too."""
 
 
@@ -116,7 +118,7 @@ def test_two_models_on_one_core_lose_what_the_model_says(burners: Path) -> None:
         embedded.start()
         device = HostDevice(embedded.pid)
     options = MeasureOptions(
-        min_duration_s=1.5, max_duration_s=3.0, half_width_ratio=0.03, percentile=50.0
+        min_duration_s=1.5, max_duration_s=4.0, half_width_ratio=0.05, percentile=50.0
     )
     members = [("first", POINT), ("second", POINT)]
     nearest = 1.0
