@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gpupack.errors import (
@@ -192,6 +192,9 @@ def test_unknown_models_and_ways_of_sharing_are_named() -> None:
 
 
 @settings(max_examples=30, deadline=None)
+@example(  # two partitions within 0.006 % of each other
+    rows=[(1, 1), (1, 42), (1, 42), (1, 1), (1, 40)], num_gpus=3, weight=1.0
+)
 @given(
     rows=st.lists(
         st.tuples(st.integers(1, 400), st.integers(1, 90)), min_size=1, max_size=6
