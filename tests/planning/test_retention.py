@@ -253,6 +253,16 @@ def test_too_few_gpus_for_what_shall_be_kept_name_a_set_that_cannot_be_smaller()
     assert place(profiles, gpus=(GPU, 3), min_retention=0.8).num_gpus == 3
 
 
+def test_a_model_that_may_lose_anything_can_be_part_of_a_clash() -> None:
+    profiles = profiles_of([(10, 60), (10, 60)])
+
+    with pytest.raises(InfeasibleError) as caught:
+        place(profiles, gpus=(GPU, 1), min_retention={"model0": 0.8})
+
+    assert caught.value.model_names == ("model0", "model1")
+    assert caught.value.limits == ("min_retention 0.8", f"1 {GPU.name} GPU")
+
+
 def test_what_takes_part_of_its_traffic_keeps_it_and_costs_its_neighbours_less() -> (
     None
 ):

@@ -63,8 +63,11 @@ def shortage(
         for item in _fewest_items(problem, is_allowed, available)
     ]
     floors = sorted(
-        {question.min_retention[name] for name in models}
-        & set(question.min_retention.values())
+        {
+            question.min_retention[model]
+            for model in models
+            if model in question.min_retention
+        }
     )
     asked = f"min_retention {'/'.join(f'{share:g}' for share in floors)}"
     there = f"{available} {name} GPU{'s' * (available != 1)}"
