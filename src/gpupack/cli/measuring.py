@@ -12,6 +12,9 @@ from gpupack.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpupack.profiling.input_options import InputOptions
+    from gpupack.profiling.server_url import TlsOptions
+
 ModelRepositoryOption = Annotated[
     Path | None, typer.Option(help="Folder of models, for the embedded server.")
 ]
@@ -75,7 +78,31 @@ TlsInsecureOption = Annotated[
 ]
 
 
-def parse_shapes(options: Sequence[str] | None) -> dict[str, list[int]]:
+def input_options(
+    shape: Sequence[str] | None, data: Sequence[str] | None, seed: int
+) -> InputOptions:
+    """Return what ``--shape``, ``--data`` and ``--seed`` mean together.
+
+    Raises:
+        InvalidInputError: If an option cannot be read, or is given twice.
+    """
+    from gpupack.profiling.input_options import InputOptions
+
+    return InputOptions(shapes=_parse_shapes(shape), data=_parse_data(data), seed=seed)
+
+
+def tls_options(
+    ca: Path | None, cert: Path | None, key: Path | None, *, insecure: bool
+) -> TlsOptions:
+    """Return what the ``--tls-*`` options mean together."""
+    from gpupack.profiling.server_url import TlsOptions
+
+    return TlsOptions(
+        ca_path=ca, certificate_path=cert, key_path=key, verify=not insecure
+    )
+
+
+def _parse_shapes(options: Sequence[str] | None) -> dict[str, list[int]]:
     """Return shapes by input name, or by ``MODEL/NAME``.
 
     Raises:
@@ -96,7 +123,7 @@ def parse_shapes(options: Sequence[str] | None) -> dict[str, list[int]]:
     return shapes
 
 
-def parse_data(options: Sequence[str] | None) -> dict[str, Path]:
+def _parse_data(options: Sequence[str] | None) -> dict[str, Path]:
     """Return data files by model name; ``""`` is for every model.
 
     Raises:

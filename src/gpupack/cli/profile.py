@@ -29,8 +29,8 @@ from gpupack.cli.measuring import (
     TlsInsecureOption,
     TlsKeyOption,
     WarmUpOption,
-    parse_data,
-    parse_shapes,
+    input_options,
+    tls_options,
 )
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError
@@ -145,9 +145,7 @@ def profile_command(
     measured, 130 interrupted.
     """
     from gpupack.profiling.exports import PROFILE_FILE
-    from gpupack.profiling.input_options import InputOptions
     from gpupack.profiling.measure import MeasureOptions
-    from gpupack.profiling.server_url import TlsOptions
     from gpupack.profiling.sweep import profile
     from gpupack.profiling.sweep_store import INPUTS_STAGE
 
@@ -181,15 +179,8 @@ def profile_command(
                     warm_up_s=warm_up,
                     request_timeout_s=request_timeout,
                 ),
-                inputs=InputOptions(
-                    shapes=parse_shapes(shape), data=parse_data(data), seed=seed
-                ),
-                tls=TlsOptions(
-                    ca_path=tls_ca,
-                    certificate_path=tls_cert,
-                    key_path=tls_key,
-                    verify=not tls_insecure,
-                ),
+                inputs=input_options(shape, data, seed),
+                tls=tls_options(tls_ca, tls_cert, tls_key, insecure=tls_insecure),
                 server_python=server_python,
                 server_root=server_root,
                 load_timeout_s=load_timeout,
