@@ -15,13 +15,14 @@ import pytest
 
 from gpupack.errors import InvalidInputError, ServerError, ServerUnavailableError
 from gpupack.profiling import embedded
-from gpupack.profiling.embedded import EmbeddedServer, inspect_python
+from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.installation import (
     check_platform,
     find_installation,
     install_server,
     installation_at,
 )
+from gpupack.profiling.model_python import inspect_python
 from gpupack.profiling.triton import TritonServer
 from tests.profiling.served_models import write_model
 

@@ -37,7 +37,6 @@ def install_command(
 @app.command("info")
 def info_command() -> None:
     """Show whether the server is installed, where, and which Python models run in."""
-    from gpupack.profiling.embedded import inspect_python
     from gpupack.profiling.installation import (
         PACKAGE_NAME,
         PACKAGE_VERSION,
@@ -47,6 +46,7 @@ def info_command() -> None:
         find_installation,
         installation_folder,
     )
+    from gpupack.profiling.model_python import inspect_python
 
     check_platform()
     typer.echo(f"server: Triton {TRITON_VERSION} of {PACKAGE_NAME} {PACKAGE_VERSION}")

@@ -6,21 +6,17 @@ import contextlib
 import http.client
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from gpupack.errors import InvalidInputError, ServerError, ServerUnavailableError
 from gpupack.profiling import server_guard
+from gpupack.profiling.guarded_process import GuardedProcess
 from gpupack.profiling.installation import (
-    STUB_PYTHONS,
     ServerInstallation,
     cache_folder,
     check_platform,
@@ -28,6 +24,7 @@ from gpupack.profiling.installation import (
     install_server,
     installation_at,
 )
+from gpupack.profiling.model_python import ModelPython, inspect_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,82 +36,6 @@ _START_TIMEOUT_S = 60.0
 _NUM_STARTS = 3
 _NUM_KEPT_LOGS = 20
 _LOOPBACK = "127.0.0.1"
-_ASK_PYTHON = """\
-import sys, sysconfig, importlib.util
-print("%d.%d" % sys.version_info[:2])
-print(sysconfig.get_config_var("INSTSONAME") or "")
-print(sysconfig.get_config_var("LIBDIR") or "")
-print(sys.base_prefix)
-print("yes" if importlib.util.find_spec("numpy") else "no")
-"""
-
-
-@dataclass(frozen=True)
-class ModelPython:
-    """The interpreter that models run in, and where its shared library is.
-
-    Attributes:
-        executable: The ``python3`` itself, in an environment that has numpy.
-        version: Minor version, such as ``3.11``.
-        library: Its ``libpython``; None where the backend's stub carries one.
-    """
-
-    executable: Path
-    version: str
-    library: Path | None
-
-
-def inspect_python(executable: Path) -> ModelPython:
-    """Return what the server needs to know about a Python that models shall run in.
-
-    Raises:
-        InvalidInputError: It does not run, has no stub, no ``libpython``, or no numpy.
-    """
-    found = shutil.which(str(executable))
-    if found is None:
-        raise InvalidInputError(
-            f"no Python at {executable} to run models in; name one with --server-python"
-        )
-    # -I: the backend's stub is isolated too, so PYTHONPATH must not help here.
-    done = subprocess.run(
-        [found, "-I", "-c", _ASK_PYTHON], capture_output=True, text=True, check=False
-    )
-    answers = done.stdout.splitlines()
-    if done.returncode != 0 or len(answers) != 5:
-        raise InvalidInputError(
-            f"{found} does not run as a Python: {done.stderr.strip()[-300:]}"
-        )
-    version, soname, libdir, base_prefix, has_numpy = answers
-    if version not in STUB_PYTHONS:
-        raise InvalidInputError(
-            f"{found} is Python {version}; the embedded server runs models in "
-            f"{STUB_PYTHONS[0]} to {STUB_PYTHONS[-1]}: name one with --server-python"
-        )
-    if has_numpy != "yes":
-        raise InvalidInputError(
-            f"{found} has no numpy, which Triton's Python backend needs: run "
-            f"`{found} -m pip install numpy`, or name another with --server-python"
-        )
-    shared = f"libpython{version}.so.1.0"
-    folders = [libdir, f"{base_prefix}/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"]
-    names = [name for name in (soname, shared) if name.startswith("libpython")]
-    library = next(
-        (
-            path
-            for folder in folders
-            for name in names
-            if ".so" in name and (path := Path(folder, name)).is_file()
-        ),
-        None,
-    )
-    if library is None and version != "3.13":  # the stub for 3.13 carries its own
-        raise InvalidInputError(
-            f"{found} has no {shared} (looked in {', '.join(folders)}), which Triton's "
-            f"Python backend loads: install it (Debian, Ubuntu: `apt install "
-            f"libpython{version}`; pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared), or "
-            "name another Python with --server-python"
-        )
-    return ModelPython(executable=Path(found), version=version, library=library)
 
 
 class EmbeddedServer:
@@ -165,8 +86,7 @@ class EmbeddedServer:
         self._environment = dict(environment or {})
         self._start_timeout_s = start_timeout_s
         self._folder: Path | None = None
-        self._guard: subprocess.Popen[str] | None = None
-        self._server_pid: int | None = None
+        self._process: GuardedProcess | None = None
         self._ports: tuple[int, int, int] = (0, 0, 0)
 
     @property
@@ -191,14 +111,14 @@ class EmbeddedServer:
         Raises:
             ServerError: It is not running.
         """
-        if self._server_pid is None:
+        if self._process is None or self._process.pid is None:
             raise ServerError("the embedded server is not running")
-        return self._server_pid
+        return self._process.pid
 
     @property
     def is_running(self) -> bool:
         """Whether the server process is alive."""
-        return self._guard is not None and self._guard.poll() is None
+        return self._process is not None and self._process.is_running
 
     def __enter__(self) -> Self:
         self.start()
@@ -243,19 +163,9 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Stop the server, wait until it and its models' processes are gone."""
-        guard, self._guard, self._server_pid = self._guard, None, None
-        if guard is not None:
-            assert guard.stdin is not None
-            with contextlib.suppress(OSError):
-                guard.stdin.close()
-            try:
-                guard.wait(timeout=server_guard.GRACE_S + 2)
-            except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(guard.pid, signal.SIGKILL)
-                guard.wait()
-            if guard.stdout is not None:
-                guard.stdout.close()
+        process, self._process = self._process, None
+        if process is not None:
+            process.stop()
         if self._folder is not None:
             server_guard.remove_traces(self._folder)  # if the guard could not
             self._folder = None
@@ -299,26 +209,16 @@ class EmbeddedServer:
             f"--metrics-address={_LOOPBACK}",
             f"--metrics-port={metrics_port}",
         ]
-        guard = [sys.executable, "-I", "-S", server_guard.__file__, str(self._folder)]
         with _open_log(self.log_path) as log:
-            self._guard = subprocess.Popen(
-                [*guard, *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=environment,
-                start_new_session=True,
+            self._process = GuardedProcess(
+                command, folder=self._folder, output=log, environment=environment
             )
-        assert self._guard.stdout is not None
-        line = self._guard.stdout.readline()
-        if not line.strip().isdecimal():
+        if self._process.pid is None:
             self.stop()
             raise ServerUnavailableError(
                 f"the embedded server cannot be executed; {self.log_path} ends with:\n"
                 + self.log_tail()
             )
-        self._server_pid = int(line)
 
     def _server_environment(self, folder: Path) -> dict[str, str]:
         environment = dict(os.environ)

@@ -12,16 +12,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gpupack.errors import ServerUnavailableError
-from gpupack.profiling import server_guard
+from gpupack.profiling.guarded_process import GuardedProcess
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,7 +60,7 @@ class MpsDaemon:
         self._control = found
         self._gpu_uuids = gpu_uuids
         self._folder: Path | None = None
-        self._guard: subprocess.Popen[str] | None = None
+        self._process: GuardedProcess | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -81,7 +79,7 @@ class MpsDaemon:
     @property
     def is_running(self) -> bool:
         """Whether the daemon is alive."""
-        return self._guard is not None and self._guard.poll() is None
+        return self._process is not None and self._process.is_running
 
     def __enter__(self) -> Self:
         self.start()
@@ -115,17 +113,11 @@ class MpsDaemon:
         output = (self._folder / "log" / "output.log").open("ab")
         with output:
             # In the foreground (-f), so that the guard has a process to watch and end.
-            self._guard = subprocess.Popen(
-                [
-                    *(sys.executable, "-I", "-S", server_guard.__file__),
-                    *(str(self._folder), self._control, "-f"),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                text=True,
-                env=environment,
-                start_new_session=True,
+            self._process = GuardedProcess(
+                [self._control, "-f"],
+                folder=self._folder,
+                output=output,
+                environment=environment,
             )
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline and self.is_running:
@@ -141,21 +133,11 @@ class MpsDaemon:
 
     def stop(self) -> None:
         """Ask the daemon to quit, wait until it is gone, and remove its folders."""
-        guard, self._guard = self._guard, None
-        if guard is not None:
-            if guard.poll() is None:
+        process, self._process = self._process, None
+        if process is not None:
+            if process.is_running:
                 self._command("quit")
-            assert guard.stdin is not None
-            with contextlib.suppress(OSError):
-                guard.stdin.close()
-            try:
-                guard.wait(timeout=server_guard.GRACE_S + 2)
-            except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(guard.pid, signal.SIGKILL)
-                guard.wait()
-            if guard.stdout is not None:
-                guard.stdout.close()
+            process.stop()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
