@@ -72,6 +72,9 @@ def write_repository(repository: Path) -> Path:
     write_model(
         repository, "refuser", initialize='raise RuntimeError("no weights here")'
     )
+    write_model(
+        repository, "tired", execute="if self.count == 5: raise ValueError('too tired')"
+    )
     write_model(repository, "silent", execute="time.sleep(3600)")
     write_model(
         repository,

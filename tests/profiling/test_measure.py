@@ -167,6 +167,34 @@ def test_a_response_of_another_shape_is_an_error(
         )
 
 
+def test_a_refused_request_ends_the_load_point_with_the_servers_words(
+    triton: EmbeddedServer, server: TritonServer
+) -> None:
+    server.unload("tired")  # it counts its requests from its load on
+
+    with pytest.raises(LoadPointError, match="ValueError: too tired"):
+        measure(
+            server,
+            load_of(server, "tired"),
+            device=HostDevice(triton.pid),
+            options=QUICK,
+        )
+
+
+def test_a_request_that_takes_too_long_says_how_long_it_was_given(
+    triton: EmbeddedServer, server: TritonServer
+) -> None:
+    assert SLEEP_S > 0.002
+
+    with pytest.raises(LoadPointError, match=r"no response within 0\.002 s"):
+        measure(
+            server,
+            load_of(server, "sleeper"),
+            device=HostDevice(triton.pid),
+            options=replace(QUICK, request_timeout_s=0.002),
+        )
+
+
 def test_a_model_that_fails_to_load_says_why(server: TritonServer) -> None:
     with pytest.raises(ServerError, match="no weights here"):
         server.load("refuser")

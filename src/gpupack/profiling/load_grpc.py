@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from gpupack.profiling.load_worker import DRAIN_S, TICK_NS, LoadError, Reporter
+from gpupack.profiling.load_report import DRAIN_S, TICK_NS, LoadError, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ class GrpcLoop:
         try:
             return bytes(self._call(request, timeout=timeout_s))
         except grpc.RpcError as err:
-            raise LoadError(_words(err)) from err
+            raise LoadError(_words(err, timeout_s)) from err
 
     def run(
         self,
@@ -86,7 +86,7 @@ class GrpcLoop:
             else:
                 error = call.exception()
                 if error is not None:
-                    raise LoadError(_words(error))
+                    raise LoadError(_words(error, timeout_s))
                 if is_stopping:
                     num_in_flight -= 1
                 else:
@@ -116,8 +116,10 @@ def _read(path: str | None) -> bytes | None:
         return file.read()
 
 
-def _words(error: Any) -> str:
+def _words(error: Any, timeout_s: float) -> str:
     code, details = getattr(error, "code", None), getattr(error, "details", None)
     if code is None or details is None:
         return str(error)
+    if code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return f"no response within {timeout_s:g} s"
     return f"{code().name}: {details()}"
