@@ -43,7 +43,7 @@ from gpupack.store import (
 )
 from tests.factories import MIB, make_baseline, make_record
 from tests.profiling.conftest import installed  # noqa: F401 (a fixture)
-from tests.profiling.served_models import write_model
+from tests.profiling.served_models import SLEEP_S, write_model
 
 POINT = LoadPoint(batch_size=1, concurrency=1)
 BURN = """import random
@@ -75,6 +75,15 @@ def burners(tmp_path_factory: pytest.TempPathFactory) -> Path:
     repository = tmp_path_factory.mktemp("burners")
     write_model(repository, "first", execute=BURN)
     write_model(repository, "second", execute=BURN)
+    return repository
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models that settle within a second, whatever else the machine does."""
+    repository = tmp_path_factory.mktemp("steady")
+    write_model(repository, "first", execute=f"time.sleep({SLEEP_S})")
+    write_model(repository, "second", execute=f"time.sleep({SLEEP_S})")
     return repository
 
 
@@ -156,11 +165,11 @@ def test_two_models_on_one_core_lose_what_the_model_says(burners: Path) -> None:
 @pytest.mark.triton
 @pytest.mark.usefixtures("installed")
 def test_a_kept_promise_is_stored_and_not_measured_again(
-    burners: Path, tmp_path: Path
+    steady: Path, tmp_path: Path
 ) -> None:
     placement = placement_of("first", "second")
     store = tmp_path / "verification.jsonl"
-    first = verify(placement, model_repository=burners, store=store, options=QUICK)
+    first = verify(placement, model_repository=steady, store=store, options=QUICK)
     assert first.is_kept
     assert "every promise was kept" in str(first)
     (gpu,) = first.gpus
@@ -168,7 +177,7 @@ def test_a_kept_promise_is_stored_and_not_measured_again(
     said: list[str] = []
     again = verify(
         placement,
-        model_repository=burners,
+        model_repository=steady,
         store=store,
         options=QUICK,
         progress=said.append,
@@ -180,7 +189,7 @@ def test_a_kept_promise_is_stored_and_not_measured_again(
 @pytest.mark.triton
 @pytest.mark.usefixtures("installed")
 def test_what_was_measured_is_judged_anew_by_what_is_asked_now(
-    burners: Path, tmp_path: Path
+    steady: Path, tmp_path: Path
 ) -> None:
     placement = placement_of("first", throughput=1e4)
     store = tmp_path / "verification.jsonl"
@@ -188,7 +197,7 @@ def test_what_was_measured_is_judged_anew_by_what_is_asked_now(
     def judge(tolerance: float, wanted: gpupack.Placement = placement) -> bool:
         return verify(
             wanted,
-            model_repository=burners,
+            model_repository=steady,
             store=store,
             tolerance=tolerance,
             options=QUICK,
@@ -233,12 +242,12 @@ def test_results_of_another_gpu_server_or_option_are_not_taken_for_these(
 @pytest.mark.triton
 @pytest.mark.usefixtures("installed")
 def test_a_broken_promise_is_named_and_gives_exit_code_4(
-    burners: Path, tmp_path: Path
+    steady: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "placement.json"
     write_placement(placement_of("first", throughput=1e6, memory_mib=41), path)
     run = CliRunner().invoke(
-        app, ["verify", str(path), "--model-repository", str(burners), *QUICK_OPTIONS]
+        app, ["verify", str(path), "--model-repository", str(steady), *QUICK_OPTIONS]
     )
     assert run.exit_code == 4
     assert "infer/sec of 1000000.0 promised" in run.stdout
@@ -248,12 +257,12 @@ def test_a_broken_promise_is_named_and_gives_exit_code_4(
 @pytest.mark.triton
 @pytest.mark.usefixtures("installed")
 def test_a_model_placed_for_a_demand_is_sent_that_and_judged_by_it(
-    burners: Path,
+    steady: Path,
 ) -> None:
     # Alone it would have to reach a million; what is promised are 20 of them.
     placement = placement_of("first", "second", throughput=1e6, demand=20.0)
 
-    result = verify(placement, model_repository=burners, options=QUICK)
+    result = verify(placement, model_repository=steady, options=QUICK)
 
     assert result.is_kept
     (gpu,) = result.gpus
@@ -314,38 +323,38 @@ def test_a_model_that_does_not_load_breaks_its_gpu_and_the_others_are_run(
 
 
 def test_models_missing_in_the_repository_are_named_before_anything_starts(
-    burners: Path,
+    steady: Path,
 ) -> None:
     with pytest.raises(InvalidInputError, match="nobody"):
-        verify(placement_of("first", "nobody"), model_repository=burners)
+        verify(placement_of("first", "nobody"), model_repository=steady)
 
 
 def test_a_store_that_cannot_be_written_is_refused_before_anything_starts(
-    burners: Path, tmp_path: Path
+    steady: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "nowhere" / "verified.jsonl"
     said: list[str] = []
     with pytest.raises(StoreError, match="give a path in a folder that exists"):
         verify(
             placement_of("first"),
-            model_repository=burners,
+            model_repository=steady,
             store=store,
             progress=said.append,
         )
     assert said == []
 
 
-def test_a_placement_under_mps_is_not_verified_on_a_host(burners: Path) -> None:
+def test_a_placement_under_mps_is_not_verified_on_a_host(steady: Path) -> None:
     placement = placement_of("first").model_copy(
         update={"sharing_mode": SharingMode.MPS}
     )
     with pytest.raises(InvalidInputError, match="counts on MPS"):
-        verify(placement, model_repository=burners, gpu="host")
+        verify(placement, model_repository=steady, gpu="host")
 
 
-def test_a_gpu_that_the_placement_does_not_have_is_named(burners: Path) -> None:
+def test_a_gpu_that_the_placement_does_not_have_is_named(steady: Path) -> None:
     with pytest.raises(UnknownNameError, match="has no GPU 7"):
-        verify(placement_of("first"), model_repository=burners, gpu_indices=[7])
+        verify(placement_of("first"), model_repository=steady, gpu_indices=[7])
 
 
 def test_one_way_to_a_server_must_be_given() -> None:
@@ -355,7 +364,7 @@ def test_one_way_to_a_server_must_be_given() -> None:
 
 @pytest.mark.triton
 @pytest.mark.usefixtures("installed")
-def test_a_device_with_too_little_memory_is_refused(burners: Path) -> None:
+def test_a_device_with_too_little_memory_is_refused(steady: Path) -> None:
     placement = placement_of("first")
     (gpu,) = placement.gpus
     huge = gpu.assignments[0].model_copy(update={"memory_bytes": 2**50})
@@ -363,7 +372,7 @@ def test_a_device_with_too_little_memory_is_refused(burners: Path) -> None:
         update={"gpus": (gpu.model_copy(update={"assignments": (huge,)}),)}
     )
     with pytest.raises(InvalidInputError, match=r"needs .* MiB, but host"):
-        verify(placement, model_repository=burners)
+        verify(placement, model_repository=steady)
 
 
 def reading(*rates: tuple[str, float], share: float, gpu: str = "H200") -> CoLocation:
