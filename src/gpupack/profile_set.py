@@ -63,11 +63,18 @@ class ProfileSet(Record):
 
     @classmethod
     def of(cls, records: Sequence[AnyRecord]) -> ProfileSet:
-        """Sort mixed records into a set."""
+        """Sort mixed records into a set.
+
+        Of several failures of a load point the last counts, and none once the load
+        point was measured: a file that a sweep appends to holds them all.
+        """
+        measured = tuple(one for one in records if isinstance(one, ProfileRecord))
+        mended = {record.key for record in measured}
+        failures = {one.key: one for one in records if isinstance(one, FailedLoadPoint)}
         return cls(
-            records=tuple(one for one in records if isinstance(one, ProfileRecord)),
+            records=measured,
             baselines=tuple(one for one in records if isinstance(one, ServerBaseline)),
-            failures=tuple(one for one in records if isinstance(one, FailedLoadPoint)),
+            failures=tuple(one for key, one in failures.items() if key not in mended),
             calibrations=tuple(one for one in records if isinstance(one, Calibration)),
         )
 

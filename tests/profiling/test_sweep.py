@@ -286,6 +286,7 @@ def test_a_failed_point_is_measured_again_only_on_request(tmp_path: Path) -> Non
 
     assert points(again) == ["moody 1x1"]
     assert again.failures == ()
+    assert read_profile_file(store).failures == ()
 
 
 def test_a_point_that_did_not_settle_is_measured_again_on_request_and_replaced(
