@@ -59,5 +59,5 @@ def _pace(command: tuple[Any, ...]) -> Pace | None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # gpupack says when to end
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(ConnectionError):  # gpupack has gone or let go
         serve(Connection(int(sys.argv[1])))
