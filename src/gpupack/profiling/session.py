@@ -162,6 +162,8 @@ class ServerSession:
 
 def find_listener(url: ServerUrl) -> int | None:
     """Return the process of this host that answers at ``url``, None if unknown."""
+    if not url.is_this_host:  # who has the same port here is another
+        return None
     with suppress(psutil.Error, OSError):
         for connection in psutil.net_connections(kind="tcp"):
             if (
