@@ -4,12 +4,14 @@ import itertools
 
 from hypothesis import given, settings
 
-from gpupack.packing import heuristics, pattern_program
+from gpupack.packing import branching, heuristics, pattern_program, warm_up
 from gpupack.packing.branching import branch
 from gpupack.packing.canonical import canonicalize
 from gpupack.packing.check import check_packing
 from gpupack.packing.column_generation import ColumnGeneration
-from gpupack.packing.completion import list_frugal
+from gpupack.packing.frugal_fillings import list_frugal
+from gpupack.packing.pattern_ladder import climb_patterns
+from gpupack.packing.pricing import Pricer
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 from tests.packing.test_patterns import make_ladder
@@ -18,7 +20,7 @@ quick = settings(max_examples=30, derandomize=True, deadline=None)
 
 
 def decide(generation, patterns, num_bins):
-    return branch(generation, patterns, num_bins, node_limit=1000, time_limit_s=20)
+    return branch(generation, patterns, num_bins, node_limit=1000)
 
 
 @quick
@@ -72,13 +74,56 @@ def test_a_gap_of_the_linear_program_is_closed_by_branching():
     check_packing(problem, ladder.bins)
 
 
+def work_within(time_limit_s, monkeypatch):
+    """The rungs' answers and the nodes that every exact search was allowed."""
+    problem = two_circles_of_five()
+    ladder = make_ladder(problem, time_limit_s)
+    ladder.raise_bound(4)
+    ladder.offer(next(heuristics.constructive_packings(problem)))
+    allowed = []
+
+    def record(owner, name):
+        function = getattr(owner, name)
+
+        def spy(*args, **kwargs):
+            allowed.append((name, kwargs["node_limit"]))
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, spy)
+
+    with monkeypatch.context() as monkeypatch:
+        record(Pricer, "price")
+        record(Pricer, "price_many")
+        record(Pricer, "enumerate_maximal")
+        record(branching, "branch")
+        # CP-SAT would decide it; leave it to SCIP.
+        monkeypatch.setattr(
+            pattern_program, "solve_patterns", lambda *_, **__: "UNKNOWN"
+        )
+        climb_patterns(ladder)
+    rungs = [(rung.name, rung.num_bins, rung.bound) for rung in ladder.rungs]
+    return allowed, rungs, ladder.bins
+
+
+def test_with_one_worker_the_work_does_not_depend_on_the_time_left(monkeypatch):
+    # Both limits are far more than the climb takes.
+    assert warm_up.kernels_are_ready(wait_s=300)
+
+    hurried = work_within(8, monkeypatch)
+    patient = work_within(800, monkeypatch)
+
+    assert hurried == patient
+    assert {"price", "enumerate_maximal", "branch"} <= {name for name, _ in patient[0]}
+    assert patient[1][-1] == ("branching", 6, 6)
+
+
 def test_a_limit_of_no_time_leaves_it_undecided_or_right():
     problem = make_problem([[4], [6], [3]], [10], [3, 3, 2])
-    ladder = make_ladder(problem, time_limit_s=120)
+    ladder = make_ladder(problem, time_limit_s=0.001)
     ladder.offer(next(heuristics.constructive_packings(problem)))
     generation = ColumnGeneration(ladder)
     patterns = list_frugal(problem, 4, max_patterns=100)
 
-    branch(generation, patterns, 4, node_limit=1, time_limit_s=0.001)
+    branch(generation, patterns, 4, node_limit=1)
 
     assert ladder.bound <= fewest_bins(problem) <= ladder.num_bins

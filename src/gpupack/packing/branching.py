@@ -33,7 +33,6 @@ def branch(
     num_bins: int,
     *,
     node_limit: int,
-    time_limit_s: float,
 ) -> bool:
     """Decide whether ``num_bins`` of the patterns cover the demand.
 
@@ -41,8 +40,7 @@ def branch(
         generation: Whose demand and ladder to use.
         patterns: All that a packing into ``num_bins`` can need.
         num_bins: The bound to meet.
-        node_limit: Nodes of branch and bound.
-        time_limit_s: Besides, a limit on the time.
+        node_limit: Nodes of branch and bound, within the ladder's time.
 
     Returns:
         Whether it was decided: the ladder has the packing or a higher bound.
@@ -52,7 +50,7 @@ def branch(
     ladder = generation.ladder
     demand = generation.demand.tolist()
     solver = pywraplp.Solver.CreateSolver("SCIP")
-    solver.SetTimeLimit(max(1, int(1000 * min(time_limit_s, ladder.remaining_s))))
+    solver.SetTimeLimit(max(1, int(1000 * ladder.remaining_s)))
     solver.SetSolverSpecificParametersAsString(
         PARAMETERS.format(node_limit=node_limit, seed=ladder.seed % 2**31)
     )

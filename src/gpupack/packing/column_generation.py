@@ -16,7 +16,6 @@ References:
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,8 +42,6 @@ NODES = 10_000_000
 """Rounds of column generation, and nodes of an exact pricing, in one portion."""
 MAX_NODES = 200_000_000
 """An exact pricing that needs more is given up."""
-NODES_PER_S = 1_000_000.0
-"""Search nodes per second assumed until it has been measured."""
 INTEGRAL = 1e-6
 SMOOTHING = 0.8
 """Weight of the former center in the duals that quick pricing looks at first."""
@@ -68,7 +65,6 @@ class ColumnGeneration:
             problem.sizes, problem.capacities, deadline=ladder.deadline
         )
         self._center = self.master.duals
-        self._nodes_per_s = NODES_PER_S
 
     def learn(self, bins: tuple[Bin, ...]) -> None:
         """Add the fillings of a packing to the patterns."""
@@ -117,10 +113,6 @@ class ColumnGeneration:
                 return added
         return 0
 
-    def affordable_nodes(self, node_limit: int) -> int:
-        """Return the node limit, or what the time left allows if that is less."""
-        return max(1, min(node_limit, int(self.ladder.remaining_s * self._nodes_per_s)))
-
     def _price_exactly(self, node_limit: int) -> bool:
         """Raise the bound by proof, or add columns; False if neither was possible."""
         ladder = self.ladder
@@ -140,23 +132,18 @@ class ColumnGeneration:
                 duals,
                 self.demand,
                 threshold=threshold,
-                node_limit=self.affordable_nodes(THOROUGH_NODES),
+                node_limit=THOROUGH_NODES,
                 thorough=True,
             )
             if self.master.add(found):
                 return True
-            nodes = self.affordable_nodes(THOROUGH_NODES if raised else node_limit)
-            started = time.perf_counter()
             result = self.pricer.price(
                 duals,
                 self.demand,
                 threshold=threshold,
-                node_limit=nodes,
+                node_limit=THOROUGH_NODES if raised else node_limit,
                 patience=THOROUGH_NODES,
             )
-            seconds = time.perf_counter() - started
-            if not result.patterns and result.upper_bound == math.inf:
-                self._nodes_per_s = max(NODES_PER_S / 4, 0.7 * nodes / seconds)
             if self.master.add(result.patterns):
                 return True
             if not math.isfinite(result.upper_bound):

@@ -21,8 +21,8 @@ from gpupack.packing.column_generation import INTEGRAL, QUICK_NODES, THOROUGH_NO
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gpupack.packing.bin_completion import CompletionSearch
     from gpupack.packing.column_generation import ColumnGeneration
-    from gpupack.packing.completion import CompletionSearch
     from gpupack.packing.simplex import Pattern
 
 MAX_CANDIDATES = 8

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.packing import branching, completion, diving, pattern_program
+from gpupack.packing import bin_completion, branching, diving, pattern_program
+from gpupack.packing.bin_completion import CompletionSearch
 from gpupack.packing.column_generation import ColumnGeneration
-from gpupack.packing.completion import CompletionSearch
 from gpupack.packing.ejection import MAX_ITEMS, BackgroundSearch, EjectionSearch
 from gpupack.packing.patterns import drop_surplus
 
@@ -25,10 +25,9 @@ OPENING_EFFORT = 0.1
 TYPES_PER_ATTEMPT = 100
 """A dive takes longer the more types there are: as many more attempts after it."""
 FIRST_EFFORT = 0.1
-BRANCHING_NODES = 500
-BRANCHING_S = 4.0
+BRANCHING_WORK = 1_000_000
+"""Nodes of branch and bound times patterns, in the first portion."""
 MIN_BRANCHING_S = 0.1
-"""Nodes of branch and bound, and its time, in the first portion."""
 FIRST_DIVES = 8
 FIRST_PATTERNS = 2_000
 MAX_ROWS = 700
@@ -137,8 +136,7 @@ def _branch(
             generation,
             patterns,
             ladder.bound,
-            node_limit=BRANCHING_NODES * portion,
-            time_limit_s=BRANCHING_S * portion,
+            node_limit=BRANCHING_WORK * portion // len(patterns),
         )
 
 
@@ -165,7 +163,7 @@ def complete(
 ) -> None:
     """Try so many times to save a bin by completion, again after each success."""
     problem = ladder.problem
-    if problem.num_items > completion.MAX_ITEMS:
+    if problem.num_items > bin_completion.MAX_ITEMS:
         return
     if ladder.has_many_copies and ladder.num_bins > ladder.bound + 1:
         # One bin at a time would take long where dives save many.

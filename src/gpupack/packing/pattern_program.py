@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.completion import list_frugal
+from gpupack.packing.frugal_fillings import list_frugal
 from gpupack.packing.pricing import round_to_grid
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpupack.packing.simplex import Pattern
 
 MAX_PATTERNS = 60_000
-ENUMERATION_NODES = 20_000_000
+ENUMERATION_NODES = 5_000_000
 CONVERGING_ROUNDS = 200
 QUICK_NODES = 2_000
 MAX_FRUGAL = 2_000
@@ -118,7 +118,7 @@ def enumerate_useful(
         result = generation.pricer.price(
             duals,
             generation.demand,
-            node_limit=generation.affordable_nodes(ENUMERATION_NODES) // 4,
+            node_limit=ENUMERATION_NODES,
         )
         if not math.isfinite(result.upper_bound):
             return None
@@ -132,7 +132,7 @@ def enumerate_useful(
         duals,
         np.minimum(generation.demand, generation.max_copies),
         threshold=1.0 - gap - 1e-6,
-        node_limit=generation.affordable_nodes(ENUMERATION_NODES) // 4,
+        node_limit=ENUMERATION_NODES,
         max_patterns=max_patterns,
     )
 

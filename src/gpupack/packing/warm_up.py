@@ -33,9 +33,10 @@ def _load_kernels() -> None:
     """Run every kernel once, on a problem of three items."""
     import numpy as np
 
+    from gpupack.packing.bin_completion import CompletionSearch
     from gpupack.packing.capacity.refilling import warm_up
-    from gpupack.packing.completion import CompletionSearch, list_frugal
     from gpupack.packing.ejection import EjectionSearch
+    from gpupack.packing.frugal_fillings import list_frugal
     from gpupack.packing.pricing import Pricer
     from gpupack.packing.problem import ItemType, PackingProblem
     from gpupack.packing.simplex import Master

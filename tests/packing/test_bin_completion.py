@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 
 from gpupack.packing import heuristics
+from gpupack.packing.bin_completion import CompletionSearch
 from gpupack.packing.canonical import canonicalize
 from gpupack.packing.check import check_packing
-from gpupack.packing.completion import CompletionSearch, list_frugal
+from gpupack.packing.frugal_fillings import list_frugal
 from gpupack.packing.patterns import drop_surplus
 from gpupack.packing.solve import solve
 from tests.packing.brute_force import fewest_bins, make_problem

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.kernels import completion as kernels
+from gpupack.packing.kernels import bin_completion as kernels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,9 +40,6 @@ THRIFT = 0.5
 FILL_NODES = 20_000
 MAX_FILLINGS = 20_000
 COVER_NODES = 20_000
-MAX_LISTED = 64
-"""Items of a filling up to which ``list_frugal`` lists it."""
-LISTING_NODES = 2_000_000
 
 
 class CompletionSearch:
@@ -109,47 +106,6 @@ class CompletionSearch:
         ):
             return None
         return _to_patterns(type_of, bin_of, num_bins)
-
-
-def list_frugal(
-    problem: PackingProblem, num_bins: int, *, max_patterns: int
-) -> list[Pattern] | None:
-    """Return every filling that a packing into ``num_bins`` can contain, if few.
-
-    Together the bins hold a known amount beyond the items, in each dimension, so
-    no single bin can waste more than that.
-
-    Returns:
-        None if there are more than ``max_patterns`` or the search was cut.
-    """
-    budget = num_bins * problem.capacities - problem.counts @ problem.sizes
-    if (budget < 0).any():
-        return []
-    # The dimension with least to waste first, its largest items first.
-    tightest = np.argsort(budget / problem.capacities, kind="stable")
-    columns = problem.sizes[:, tightest]
-    order = np.argsort(-columns[:, 0], kind="stable")
-    type_of = np.repeat(order, problem.counts[order])
-    members = np.empty((max_patterns, MAX_LISTED), dtype=np.int16)
-    lengths = np.empty(max_patterns, dtype=np.int64)
-    found = kernels.list_frugal(
-        np.ascontiguousarray(columns[type_of]),
-        type_of,
-        problem.capacities[tightest],
-        budget[tightest],
-        LISTING_NODES,
-        members,
-        lengths,
-    )
-    if found < 0:
-        return None
-    patterns = []
-    for at in range(found):
-        kinds, counts = np.unique(
-            type_of[members[at, : lengths[at]]], return_counts=True
-        )
-        patterns.append(tuple(zip(kinds.tolist(), counts.tolist(), strict=True)))
-    return patterns
 
 
 def _to_patterns(

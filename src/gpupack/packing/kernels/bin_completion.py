@@ -1,4 +1,4 @@
-"""Fills bins with little waste, and the last ones exactly (see ``completion``).
+"""Fills bins with little waste, and the last ones exactly (see ``bin_completion``).
 
 Items are rows of ``sizes``. Its first ``num_hard`` columns are dimensions that
 must not overflow; a further column guides the search by the items' values.
@@ -7,6 +7,7 @@ must not overflow; a further column guides the search by the items' values.
 import numpy as np
 
 from gpupack.packing.kernels.compile import kernel
+from gpupack.packing.kernels.frugal_fillings import add, fits, list_masks
 
 MAX_TAIL = 64
 """Items that the bits of one word can tell apart."""
@@ -25,22 +26,8 @@ def _uniform(state):
     return (word >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@kernel
-def _fits(sizes, item, free, num_hard):
-    for dimension in range(num_hard):
-        if sizes[item, dimension] > free[dimension]:
-            return False
-    return True
-
-
 # Loops instead of array expressions and numpy's sort: they compile in a tenth of
 # the time.
-
-
-@kernel
-def _add(totals, sizes, item, sign):
-    for column in range(len(totals)):
-        totals[column] += sign * sizes[item, column]
 
 
 @kernel
@@ -76,18 +63,18 @@ def _fill(
 ):
     """Find a cheap filling with the first item of ``order``; return its length."""
     free = capacities.copy()
-    _add(free, sizes, order[0], -1)
+    add(free, sizes, order[0], -1)
     chosen[0] = 0
     depth, at, nodes, length = 1, 1, 0, 0
     lowest = np.inf
     while True:
         nodes += 1
-        while at < num_left and not _fits(sizes, order[at], free, num_hard):
+        while at < num_left and not fits(sizes, order[at], free, num_hard):
             at += 1
         if at < num_left:
             chosen[depth] = at
             depth += 1
-            _add(free, sizes, order[at], -1)
+            add(free, sizes, order[at], -1)
             at += 1
             continue
         cost = 0.0
@@ -103,142 +90,11 @@ def _fill(
             return length
         depth -= 1
         at = chosen[depth]
-        _add(free, sizes, order[at], 1)
+        add(free, sizes, order[at], 1)
         # Another copy of the same type would only repeat what was tried.
         kind = type_of[order[at]]
         at += 1
         while at < num_left and type_of[order[at]] == kind:
-            at += 1
-
-
-@kernel
-def _list_fillings(
-    sizes, num_hard, items, num_items, capacities, budget, masks, wastes
-):
-    """List all fillings that waste at most ``budget``; -1 if too many."""
-    num_columns = len(capacities)
-    rest = np.zeros((num_items + 1, num_columns), dtype=np.int64)
-    for at in range(num_items - 1, -1, -1):
-        for column in range(num_columns):
-            rest[at, column] = rest[at + 1, column] + sizes[items[at], column]
-    chosen = np.zeros(num_items + 1, dtype=np.int64)
-    free = capacities.copy()
-    mask = np.uint64(0)
-    depth, at, found, nodes = 0, 0, 0, 0
-    while True:
-        nodes += 1
-        if nodes > 20 * len(masks):
-            return -1
-        while at < num_items and not _fits(sizes, items[at], free, num_hard):
-            at += 1
-        for column in range(num_columns):
-            if free[column] - rest[at, column] > budget[column]:
-                at = num_items
-                break
-        if at < num_items:
-            chosen[depth] = at
-            depth += 1
-            mask |= np.uint64(1) << np.uint64(at)
-            is_frugal = True
-            for column in range(num_columns):
-                free[column] -= sizes[items[at], column]
-                if free[column] > budget[column]:
-                    is_frugal = False
-            if is_frugal:
-                if found == len(masks):
-                    return -1
-                masks[found] = mask
-                for column in range(num_columns):
-                    wastes[found, column] = free[column]
-                found += 1
-            at += 1
-            continue
-        if depth == 0:
-            return found
-        depth -= 1
-        at = chosen[depth]
-        mask &= ~(np.uint64(1) << np.uint64(at))
-        _add(free, sizes, items[at], 1)
-        at += 1
-
-
-@kernel
-def _can_fill(sizes, rest, least, at, free, budget):
-    """Whether items from ``at`` on may leave at most ``budget`` of ``free``."""
-    most = len(sizes) - at
-    for column in range(len(free)):
-        if free[column] - rest[at, column] > budget[column]:
-            return False
-        if least[at, column] > 0:
-            most = min(most, free[column] // least[at, column])
-    # The first column falls from item to item, so its next entry is the largest.
-    return most > 0 and free[0] - most * sizes[at, 0] <= budget[0]
-
-
-@kernel
-def list_frugal(sizes, type_of, capacities, budget, node_limit, members, lengths):
-    """List all fillings that waste at most ``budget``; -1 if too many to list.
-
-    The first column of ``sizes`` must fall.
-    """
-    num_items, num_columns = sizes.shape
-    longest = members.shape[1]
-    rest = np.zeros((num_items + 1, num_columns), dtype=np.int64)
-    least = np.empty((num_items + 1, num_columns), dtype=np.int64)
-    for column in range(num_columns):
-        least[num_items, column] = capacities[column] + 1
-        for at in range(num_items - 1, -1, -1):
-            rest[at, column] = rest[at + 1, column] + sizes[at, column]
-            least[at, column] = min(least[at + 1, column], sizes[at, column])
-    chosen = np.zeros(longest + 1, dtype=np.int64)
-    free = capacities.copy()
-    depth, at, found, nodes = 0, 0, 0, 0
-    while True:
-        nodes += 1
-        if nodes > node_limit:
-            return -1
-        # The first item that fits in the first column, by bisection.
-        low, high = at, num_items
-        while low < high:
-            middle = (low + high) // 2
-            if sizes[middle, 0] > free[0]:
-                low = middle + 1
-            else:
-                high = middle
-        at = low
-        while (
-            at < num_items
-            and _can_fill(sizes, rest, least, at, free, budget)
-            and not _fits(sizes, at, free, num_columns)
-        ):
-            at += 1
-            nodes += 1
-        if at < num_items and _can_fill(sizes, rest, least, at, free, budget):
-            if depth == longest:
-                return -1
-            chosen[depth] = at
-            depth += 1
-            _add(free, sizes, at, -1)
-            is_frugal = True
-            for column in range(num_columns):
-                if free[column] > budget[column]:
-                    is_frugal = False
-            if is_frugal:
-                if found == len(lengths):
-                    return -1
-                for number in range(depth):
-                    members[found, number] = chosen[number]
-                lengths[found] = depth
-                found += 1
-            at += 1
-            continue
-        if depth == 0:
-            return found
-        depth -= 1
-        at = chosen[depth]
-        _add(free, sizes, at, 1)
-        kind = type_of[at]
-        while at < num_items and type_of[at] == kind:
             at += 1
 
 
@@ -363,7 +219,7 @@ def complete(
     for column in range(num_columns):
         budget[column] = num_bins * capacities[column]
     for item in range(num_left):
-        _add(budget, sizes, item, -1)
+        add(budget, sizes, item, -1)
     num_types = type_of[num_left - 1] + 1
     noises = np.empty(num_types)
     weights = np.empty(num_columns)
@@ -384,7 +240,7 @@ def complete(
         if num_left <= next_listing:
             # If there are too many now, one bin fewer will hardly change that.
             next_listing = num_left - num_left // 8 - 1
-            found = _list_fillings(
+            found = list_masks(
                 sizes, num_hard, left, num_left, capacities, budget, masks, wastes
             )
             if found >= 0:
@@ -442,7 +298,7 @@ def complete(
         for number in range(length):
             item = order[best[number]]
             bin_of[item] = filled
-            _add(budget, sizes, item, 1)
+            add(budget, sizes, item, 1)
             order[best[number]] = -1
         filled += 1
         kept = 0
