@@ -9,6 +9,7 @@ from gpupack.packing.bin_completion import CompletionSearch
 from gpupack.packing.column_generation import ColumnGeneration
 from gpupack.packing.ejection import MAX_ITEMS, BackgroundSearch, EjectionSearch
 from gpupack.packing.patterns import drop_surplus
+from gpupack.packing.set_packing import SetPackingSearch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,9 @@ BRANCHING_WORK = 1_000_000
 MIN_BRANCHING_S = 0.1
 FIRST_DIVES = 8
 FIRST_PATTERNS = 2_000
+DIVES_PER_SET_PACKING = 2
+SET_PACKINGS = 3
+"""Attempts before the first of so many dives."""
 MAX_ROWS = 700
 """Item types up to which column generation converges in seconds."""
 
@@ -93,12 +97,17 @@ def _climb(
         if search is not None:
             eject(ladder, search, SLICES_PER_DIVE)
 
+    set_packing = SetPackingSearch(ladder)
     portion = 1
     while not ladder.is_closed and ladder.remaining_s > 0:
         with ladder.rung("column generation"):
             generation.learn(ladder.bins)
             generation.raise_bound(portion=portion, interlude=interlude)
         for number in range(FIRST_DIVES * portion):
+            if number % DIVES_PER_SET_PACKING == 0:
+                pack_sets(ladder, set_packing)
+            if ladder.is_closed:
+                return
             with ladder.rung("diving"):
                 diving.dive(generation, completing, randomize=portion > 1 or number > 0)
             with ladder.rung("bin completion"):
@@ -138,6 +147,17 @@ def _branch(
             ladder.bound,
             node_limit=BRANCHING_WORK * portion // len(patterns),
         )
+
+
+def pack_sets(ladder: Ladder, search: SetPackingSearch) -> None:
+    """Try to save a bin by set packing, where dives hardly could but it might."""
+    if ladder.has_many_copies:
+        return
+    for _ in range(SET_PACKINGS):
+        if ladder.is_closed or ladder.remaining_s == 0 or not search.is_promising:
+            return
+        with ladder.rung("set packing"):
+            search.attempt()
 
 
 def eject(ladder: Ladder, search: EjectionSearch, slices: int) -> None:

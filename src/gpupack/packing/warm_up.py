@@ -39,6 +39,7 @@ def _load_kernels() -> None:
     from gpupack.packing.frugal_fillings import list_frugal
     from gpupack.packing.pricing import Pricer
     from gpupack.packing.problem import ItemType, PackingProblem
+    from gpupack.packing.set_packing import SetPackingSearch
     from gpupack.packing.simplex import Master
     from gpupack.packing.solution import Bin
 
@@ -60,4 +61,5 @@ def _load_kernels() -> None:
     warm_up()
     CompletionSearch(problem, seed=0).attempt(problem.counts, 2)
     list_frugal(problem, 2, max_patterns=10)
+    SetPackingSearch.warm_up()
     _ready.set()
