@@ -34,7 +34,7 @@ def _load_kernels() -> None:
     import numpy as np
 
     from gpupack.packing.bin_completion import CompletionSearch
-    from gpupack.packing.capacity.refilling import warm_up
+    from gpupack.packing.capacity import pricing, refilling
     from gpupack.packing.ejection import EjectionSearch
     from gpupack.packing.frugal_fillings import list_frugal
     from gpupack.packing.pricing import Pricer
@@ -58,7 +58,8 @@ def _load_kernels() -> None:
     )
     bins = (Bin(((0, 2),)), Bin(((1, 1),)))
     EjectionSearch(problem, bins, seed=0).run(rounds=1)
-    warm_up()
+    refilling.warm_up()
+    pricing.warm_up()
     CompletionSearch(problem, seed=0).attempt(problem.counts, 2)
     list_frugal(problem, 2, max_patterns=10)
     SetPackingSearch.warm_up()

@@ -105,6 +105,7 @@ class BinCounts:
             mip.Add(distance >= price / max(1, value) * (number - scale * like))
             mip.Add(distance >= price / max(1, value) * (scale * like - number))
             off.append(distance)
+        mip.Add(spare >= -SAFETY / 2)
         mip.Maximize(spare - UNLIKENESS * mip.Sum(off))
         _solved(mip, infeasible=-1.0)
         counts = tuple(round(one.solution_value()) for one in bins)

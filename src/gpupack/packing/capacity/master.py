@@ -203,9 +203,13 @@ class Master:
         for job, share in service.items():
             self._service_rows[job].SetCoefficient(column, share)
         for job, count in copies.items():
-            for rows in (self._copy_rows, self._most_rows):
-                if job in rows:
-                    rows[job].SetCoefficient(column, count)
+            if job in self._copy_rows:
+                # A bin with all the copies that must be there does enough for them;
+                # to count more would let a part of such a bin do.
+                wanted = min(count, problem.jobs[job].copies)
+                self._copy_rows[job].SetCoefficient(column, wanted)
+            if job in self._most_rows:
+                self._most_rows[job].SetCoefficient(column, count)
         if self._budget_row is not None:
             self._budget_row.SetCoefficient(column, problem.bin_types[bin_type].cost)
         self._count_rows[bin_type].SetCoefficient(column, 1)

@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING
 from gpupack.packing.capacity.bin_counts import SAFETY, CountCut
 from gpupack.packing.capacity.master import Master
 from gpupack.packing.capacity.patterns import PatternFinder, Prices
+from gpupack.packing.capacity.pricing import CompiledPricer
+from gpupack.packing.capacity.pricing_model import ModelPricer
 from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.program import service_scale
+from gpupack.packing.warm_up import kernels_are_ready
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +35,13 @@ CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
 MIN_EXACT_PRICING_S = 0.25
 MAX_EXACT_PRICING_S = 2.0
+FIRST_NODE_LIMIT = 20_000
+MORE_NODES = 4
+LAST_NODE_LIMIT = 320_000
+"""Of a search in pricing, some 0.1 s; times so many where nothing was found in them."""
+KERNELS_WAIT_S = 2.0
+KERNELS_SHARE = 0.1
+"""Of the time left, to wait for compiled code at most: it loads in a second."""
 ENOUGH_SPARE = 1e-3
 """Spare share of every need at which bins count as enough for the relaxation."""
 MAX_STARTS = 8
@@ -92,7 +102,16 @@ class Relaxer:
         self._deadline = deadline
         self._scale = service_scale(problem)
         self._finders = [
-            PatternFinder(problem, index, seed=seed)
+            PatternFinder(problem, index) for index in range(len(problem.bin_types))
+        ]
+        self._has_waited = False
+        self._node_limit = FIRST_NODE_LIMIT
+        self._is_cut = False
+        self._compiled_pricers = [
+            CompiledPricer(problem, index) for index in range(len(problem.bin_types))
+        ]
+        self._model_pricers = [
+            ModelPricer(problem, index, seed=seed)
             for index in range(len(problem.bin_types))
         ]
         self.cuts: list[CountCut] = []
@@ -117,7 +136,9 @@ class Relaxer:
                 continue
             bound, is_new = self._improve_exactly(duals)
             best_bound = max(best_bound, bound)
-            if not is_new or value - best_bound <= target_gap * max(1.0, abs(value)):
+            if not self._goes_on(is_new) or value - best_bound <= target_gap * max(
+                1.0, abs(value)
+            ):
                 break
         return self._result(best_bound)
 
@@ -133,6 +154,7 @@ class Relaxer:
             deadline: On the clock of ``time.perf_counter``.
         """
         self._deadline = deadline
+        self._node_limit = FIRST_NODE_LIMIT
         self.master.aim_at_shortfall(counts)
         while True:
             shortfall = self.master.solve()
@@ -146,7 +168,7 @@ class Relaxer:
             _, is_new = self._improve_exactly(duals)
             if self.cuts and self.cuts[-1].headroom(counts) < -SAFETY:
                 return self.cuts[-1]
-            if not is_new:
+            if not self._goes_on(is_new):
                 return None
 
     def guide(self) -> Guide:
@@ -164,6 +186,7 @@ class Relaxer:
         problem = self._problem
         ones = [1.0] * len(problem.options)
         prices = Prices(
+            problem,
             [
                 0.0 if problem.jobs[o.job].is_whole else one
                 for o, one in zip(problem.options, ones, strict=True)
@@ -172,6 +195,7 @@ class Relaxer:
                 0.0 if problem.jobs[o.job].demand else one
                 for o, one in zip(problem.options, ones, strict=True)
             ],
+            [0.0] * len(problem.jobs),
         )
         weights = [1.0] * problem.num_dimensions
         return [
@@ -189,10 +213,8 @@ class Relaxer:
             per_load.append(
                 duals.service[option.job] * option.rate / demand if demand else 0.0
             )
-            per_copy.append(
-                duals.copies[option.job] + duals.most[option.job] + duals.option[index]
-            )
-        return Prices(per_load, per_copy)
+            per_copy.append(duals.most[option.job] + duals.option[index])
+        return Prices(problem, per_load, per_copy, duals.copies)
 
     def _price_of_bin(self, bin_type: int, duals: Duals) -> float:
         cost = self._problem.bin_types[bin_type].cost
@@ -235,19 +257,15 @@ class Relaxer:
         prices = self.prices(duals)
         values = []
         is_new = False
-        for bin_type, finder in enumerate(self._finders):
-            if self._problem.bin_types[bin_type].count == 0:
+        self._is_cut = False
+        for bin_type, one in enumerate(self._problem.bin_types):
+            if one.count == 0:
                 values.append(0.0)
                 continue
-            remaining = self._deadline - time.perf_counter()
-            share = remaining / (len(self._finders) - bin_type)
-            pattern, most = finder.best(
-                prices,
-                time_limit_s=max(MIN_EXACT_PRICING_S, min(MAX_EXACT_PRICING_S, share)),
-            )
+            price = self._price_of_bin(bin_type, duals)
+            patterns, most = self._priced(bin_type, prices, price)
             values.append(max(0.0, most))
-            if pattern is not None:
-                price = self._price_of_bin(bin_type, duals)
+            for pattern in patterns:
                 gain = prices.value(pattern) - price
                 if gain > 1e-9 * max(1.0, price) and self.master.add(pattern):
                     is_new = True
@@ -256,6 +274,53 @@ class Relaxer:
             if needed > 0:
                 self.cuts.append(CountCut(tuple(values), needed))
         return self._lagrangian_bound(duals, values), is_new
+
+    def _is_compiled(self, left_s: float) -> bool:
+        if self._problem.rule is not None:
+            return False  # compiled code cannot ask it
+        wait_s = (
+            0.0 if self._has_waited else min(KERNELS_WAIT_S, KERNELS_SHARE * left_s)
+        )
+        self._has_waited = True
+        return kernels_are_ready(wait_s=max(0.0, wait_s))
+
+    def _goes_on(self, is_new: bool) -> bool:
+        """Return whether to price again: at new prices, or with more patience."""
+        if is_new:
+            self._node_limit = FIRST_NODE_LIMIT
+            return True
+        self._node_limit *= MORE_NODES
+        return self._is_cut and self._node_limit <= LAST_NODE_LIMIT
+
+    def _priced(
+        self, bin_type: int, prices: Prices, price: float
+    ) -> tuple[Sequence[Pattern], float]:
+        """Return valuable patterns of a bin type, and what none can exceed."""
+        left_s = self._deadline - time.perf_counter()
+        num_left = len(self._finders) - bin_type
+        limit_s = min(MAX_EXACT_PRICING_S, left_s / num_left)
+        limit_s = max(MIN_EXACT_PRICING_S, limit_s)
+        if self._is_compiled(left_s):
+            known = max(
+                (
+                    prices.value(pattern)
+                    for pattern in self.master.patterns
+                    if pattern.configuration.bin_type == bin_type
+                ),
+                default=0.0,
+            )
+            priced = self._compiled_pricers[bin_type].best(
+                prices,
+                self._finders[bin_type].weights(prices),
+                known=known,
+                price=price,
+                node_limit=self._node_limit,
+                deadline=time.perf_counter() + limit_s,
+            )
+            self._is_cut |= priced.is_cut
+            return priced.patterns, priced.bound
+        pattern, most = self._model_pricers[bin_type].best(prices, time_limit_s=limit_s)
+        return ([] if pattern is None else [pattern]), most
 
     def _lagrangian_bound(self, duals: Duals, values: Sequence[float]) -> float:
         """Return the best bound of the prices, scaled by factors up to 1.
