@@ -8,6 +8,7 @@ so that the answer does not depend on the machine.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -180,16 +181,16 @@ def _improve(
 
     used = [total(one_bin, sizes) for one_bin in bins]
     loaded = [total(one_bin, loads) for one_bin in bins]
+    peaks = [max(load) for load in loaded]
+    # Kept in order from change to change: there may be tens of thousands of bins.
+    emptiest_first = sorted((peak, index) for index, peak in enumerate(peaks))
     steps = MAX_LOCAL_STEPS
     while steps > 0:
-        peaks = [max(load) for load in loaded]
-        source = max(range(len(bins)), key=lambda index: (peaks[index], -index))
-        emptiest_first = sorted(
-            range(len(bins)), key=lambda index: (peaks[index], index)
-        )
+        highest, _ = emptiest_first[-1]
+        _, source = emptiest_first[bisect_left(emptiest_first, (highest, 0))]
         change = None
-        for target in emptiest_first:
-            if target == source or change is not None:
+        for _, target in emptiest_first:
+            if target == source:
                 continue
             for out in sorted(bins[source]):
                 for back in (None, *sorted(bins[target])):
@@ -210,7 +211,7 @@ def _improve(
                         break
                 if change is not None or steps <= 0:
                     break
-            if steps <= 0:
+            if change is not None or steps <= 0:
                 break
         if change is None:
             break
@@ -223,6 +224,9 @@ def _improve(
         for index in (source, target):
             used[index] = total(bins[index], sizes)
             loaded[index] = total(bins[index], loads)
+            del emptiest_first[bisect_left(emptiest_first, (peaks[index], index))]
+            peaks[index] = max(loaded[index])
+            insort(emptiest_first, (peaks[index], index))
     return bins
 
 
