@@ -33,14 +33,16 @@ def main() -> None:
     for path in arguments.files:
         try:
             problem = parse_vbp(path.read_text(encoding="utf-8"), name=path.name)
-        except (OSError, ValueError, GpupackError) as err:
+            result = solve(
+                problem,
+                time_limit_s=arguments.time_limit,
+                seed=arguments.seed,
+                num_workers=arguments.workers,
+            )
+        except UnicodeDecodeError as err:
+            parser.error(f"{path} is not UTF-8 text: {err}")
+        except (OSError, GpupackError) as err:
             parser.error(str(err))
-        result = solve(
-            problem,
-            time_limit_s=arguments.time_limit,
-            seed=arguments.seed,
-            num_workers=arguments.workers,
-        )
         line = {
             "name": path.stem,
             "num_items": problem.num_items,

@@ -1,16 +1,27 @@
 """Time limits and interrupts, where they cut compiled code short."""
 
 import json
+import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from ortools.linear_solver import pywraplp
+from ortools.sat.python import cp_model
 
 from gpupack.packing.pricing import Pricer
-from gpupack.packing.stoppable import call_until
+from gpupack.packing.stoppable import (
+    SCIP_PARAMETERS,
+    call_until,
+    solve_cp_model,
+    solve_program,
+)
 
 LONG_SOLVE = """
 import json, random, signal
@@ -78,3 +89,71 @@ def test_what_the_called_function_raises_reaches_the_caller():
 
     with pytest.raises(LookupError, match="nothing there"):
         call_until(np.inf, fail)
+
+
+@contextmanager
+def ctrl_c(after_s):
+    """Press Ctrl-C a while later, as Python sees it by default."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGINT, before)
+
+
+def pigeonholes(num_holes):
+    """One pigeon more than holes: CP-SAT knows nothing that makes it short."""
+    model = cp_model.CpModel()
+    inside = [
+        [model.new_bool_var("") for _ in range(num_holes)] for _ in range(num_holes + 1)
+    ]
+    for pigeon in inside:
+        model.add_bool_or(pigeon)
+    for hole in zip(*inside, strict=True):
+        for one, first in enumerate(hole):
+            for second in hole[one + 1 :]:
+                model.add_bool_or(first.negated(), second.negated())
+    return model
+
+
+def cp_solver(time_limit_s):
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.cp_model_presolve = False
+    solver.parameters.symmetry_level = 0
+    solver.parameters.max_time_in_seconds = time_limit_s
+    return solver
+
+
+def test_ctrl_c_ends_cp_sat_and_reaches_the_caller():
+    solver = cp_solver(3600)
+
+    with ctrl_c(0.3), pytest.raises(KeyboardInterrupt):
+        solve_cp_model(solver, pigeonholes(14))
+
+    # It has ended, not only been left: there is a response.
+    assert solver.wall_time > 0.2
+
+
+def test_ctrl_c_is_still_pythons_after_cp_sat():
+    assert solve_cp_model(cp_solver(3600), pigeonholes(3)) == cp_model.INFEASIBLE
+
+    # It would end this process otherwise, and with it the tests.
+    with ctrl_c(0.01), pytest.raises(KeyboardInterrupt):
+        time.sleep(60)
+
+
+def test_ctrl_c_ends_scip_and_reaches_the_caller():
+    rng = random.Random(3)
+    solver = pywraplp.Solver.CreateSolver("SCIP")
+    solver.SetSolverSpecificParametersAsString(SCIP_PARAMETERS)
+    uses = [solver.BoolVar("") for _ in range(400)]
+    for _ in range(5):
+        solver.Add(sum(rng.randint(20, 60) * use for use in uses) <= 5000)
+    solver.Maximize(sum(rng.randint(20, 60) * use for use in uses))
+
+    with ctrl_c(0.3), pytest.raises(KeyboardInterrupt):
+        solve_program(solver)

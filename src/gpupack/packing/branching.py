@@ -13,17 +13,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpupack.packing.stoppable import SCIP_PARAMETERS, solve_program
+
 if TYPE_CHECKING:
     from gpupack.packing.column_generation import ColumnGeneration
     from gpupack.packing.simplex import Pattern
 
 MARGIN = 1e-3
 """Above the number of bins allowed: far more than SCIP's tolerance of 1e-6."""
-PARAMETERS = """
+PARAMETERS = f"""{SCIP_PARAMETERS}\
 limits/solutions = 1
-limits/totalnodes = {node_limit}
-misc/catchctrlc = FALSE
-randomization/randomseedshift = {seed}
+limits/totalnodes = {{node_limit}}
+randomization/randomseedshift = {{seed}}
 """
 
 
@@ -67,7 +68,7 @@ def branch(
             covers[item].SetCoefficient(use, float(count))
         uses.append(use)
     objective.SetMinimization()
-    status = solver.Solve()
+    status = solve_program(solver)
     if status == pywraplp.Solver.INFEASIBLE:
         ladder.raise_bound(num_bins + 1)
         return True

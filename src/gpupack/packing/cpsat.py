@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.packing.canonical import merge_bins
 from gpupack.packing.conflicts import conflict_matrix, max_copies
 from gpupack.packing.solution import Bin
+from gpupack.packing.stoppable import solve_cp_model
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
@@ -128,12 +129,7 @@ class AssignmentModel:
         parameters.max_time_in_seconds = time_limit_s
         parameters.random_seed = seed
         parameters.num_workers = num_workers
-        status = str(self._solver.status_name(self._solver.solve(self._model)))
-        is_open = status in {"UNKNOWN", "FEASIBLE"}
-        if is_open and self._solver.wall_time < 0.9 * time_limit_s - 0.2:
-            # CP-SAT takes an interrupt as the end of this solve; pass it on.
-            raise KeyboardInterrupt
-        return status
+        return str(self._solver.status_name(solve_cp_model(self._solver, self._model)))
 
     def bound(self) -> int:
         """Return the bound that the last solve proved."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from gpupack.packing.frugal_fillings import list_frugal
 from gpupack.packing.pricing import round_to_grid
+from gpupack.packing.stoppable import solve_cp_model
 
 if TYPE_CHECKING:
     from gpupack.packing.column_generation import ColumnGeneration
@@ -171,13 +172,12 @@ def solve_patterns(
         model.add(sum(count * use for count, use in terms) >= needed)
     model.add(sum(uses) <= num_bins)
     solver = cp_model.CpSolver()
-    time_limit_s = ladder.remaining_s
-    solver.parameters.max_time_in_seconds = time_limit_s
+    solver.parameters.max_time_in_seconds = ladder.remaining_s
     solver.parameters.max_deterministic_time = effort
     solver.parameters.random_seed = ladder.seed
     solver.parameters.num_workers = ladder.num_workers
     solver.parameters.linearization_level = 2
-    status = solver.status_name(solver.solve(model))
+    status = solver.status_name(solve_cp_model(solver, model))
     if status in {"OPTIMAL", "FEASIBLE"}:
         chosen = {
             pattern: int(solver.value(use))
@@ -186,10 +186,4 @@ def solve_patterns(
         }
         ladder.offer(generation.to_packing(chosen))
         return "FOUND"
-    if status == "INFEASIBLE":
-        return "NONE"
-    spent = solver.response_proto.deterministic_time
-    if spent < 0.8 * effort and solver.wall_time < 0.9 * time_limit_s - 0.2:
-        # CP-SAT takes an interrupt as the end of this solve; pass it on.
-        raise KeyboardInterrupt
-    return "UNKNOWN"
+    return "NONE" if status == "INFEASIBLE" else "UNKNOWN"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gpupack.packing.canonical import merge_bins
 from gpupack.packing.patterns import drop_surplus
 from gpupack.packing.solution import Bin
+from gpupack.packing.stoppable import SCIP_PARAMETERS, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,7 +164,7 @@ class SetProgram:
         """Solve and return the status: OPTIMAL, FEASIBLE, INFEASIBLE or UNKNOWN."""
         self._solver.SetTimeLimit(max(1, int(1000 * time_limit_s)))
         self._solver.SetSolverSpecificParametersAsString(
-            f"randomization/randomseedshift = {seed}\n"
+            f"{SCIP_PARAMETERS}randomization/randomseedshift = {seed}\n"
         )
         names = {
             self._solver.OPTIMAL: "OPTIMAL",
@@ -173,7 +174,7 @@ class SetProgram:
         parameters = self._pywraplp.MPSolverParameters()
         # OR-Tools' default takes an answer for optimal that is 0.01 % worse.
         parameters.SetDoubleParam(parameters.RELATIVE_MIP_GAP, 1e-9)
-        return names.get(self._solver.Solve(parameters), "UNKNOWN")
+        return names.get(solve_program(self._solver, parameters), "UNKNOWN")
 
     @property
     def bound(self) -> float:

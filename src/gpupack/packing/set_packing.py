@@ -31,7 +31,7 @@ from gpupack.packing.frugal_fillings import (
 )
 from gpupack.packing.kernels import exact_cover as kernels
 from gpupack.packing.solution import Bin
-from gpupack.packing.stoppable import call_until
+from gpupack.packing.stoppable import call_until, solve_cp_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -154,17 +154,11 @@ class SetPackingSearch:
             )
         )
         solver = cp_model.CpSolver()
-        time_limit_s = ladder.remaining_s
-        solver.parameters.max_time_in_seconds = time_limit_s
+        solver.parameters.max_time_in_seconds = ladder.remaining_s
         solver.parameters.max_deterministic_time = EFFORT
         solver.parameters.random_seed = ladder.seed
         solver.parameters.num_workers = 1
-        status = solver.status_name(solver.solve(model))
-        spent = solver.response_proto.deterministic_time
-        is_cut = status in {"UNKNOWN", "FEASIBLE"} and spent < 0.8 * EFFORT
-        if is_cut and solver.wall_time < 0.9 * time_limit_s - 0.2:
-            # CP-SAT takes an interrupt as the end of this solve; pass it on.
-            raise KeyboardInterrupt
+        status = solver.status_name(solve_cp_model(solver, model))
         if status not in {"OPTIMAL", "FEASIBLE"}:
             return None
         return [

@@ -2,14 +2,14 @@
 
 A compiled search neither looks at the clock nor lets Ctrl-C through before it
 returns. So it runs in a thread, without the interpreter's lock, and looks at a flag
-that this thread raises.
+that this thread raises; OR-Tools' solvers are told to stop likewise.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+    from ortools.linear_solver import pywraplp
+    from ortools.sat.python import cp_model
 
     Result = TypeVar("Result")
+
+_STOP_AGAIN_S = 0.02
+
+SCIP_PARAMETERS = "misc/catchctrlc = FALSE\n"
+"""What every program for SCIP is given: Ctrl-C is for ``solve_program`` to hear."""
 
 
 def new_flag() -> NDArray[np.int8]:
@@ -41,22 +48,78 @@ def call_until(
         KeyboardInterrupt: If it comes meanwhile; the call has then ended.
     """
     flag = new_flag()
+    left_s = deadline - time.perf_counter()
+
+    def stop() -> None:
+        flag[0] = 1
+
+    return _run(
+        lambda: function(*args, flag),
+        stop,
+        timeout_s=max(0.0, left_s) if left_s < threading.TIMEOUT_MAX else None,
+    )
+
+
+def solve_cp_model(
+    solver: cp_model.CpSolver, model: cp_model.CpModel
+) -> cp_model.CpSolverStatus:
+    """Return CP-SAT's status; its own limits end it, and Ctrl-C does.
+
+    Left to itself, CP-SAT takes Ctrl-C for the end of this one solve, and leaves the
+    process without Python's handler: the next Ctrl-C would end it without a word.
+
+    Raises:
+        KeyboardInterrupt: If it comes meanwhile; the solve has then ended.
+    """
+    solver.parameters.catch_sigint_signal = False
+    return _run(lambda: solver.solve(model), solver.stop_search)
+
+
+def solve_program(
+    solver: pywraplp.Solver, parameters: pywraplp.MPSolverParameters | None = None
+) -> int:
+    """Return SCIP's status; its own limits end it, and Ctrl-C does.
+
+    Args:
+        solver: Was given ``SCIP_PARAMETERS``.
+        parameters: Of OR-Tools, for this solve.
+
+    Raises:
+        KeyboardInterrupt: If it comes meanwhile; the solve has then ended.
+    """
+    given = () if parameters is None else (parameters,)
+    return _run(lambda: int(solver.Solve(*given)), solver.InterruptSolve)
+
+
+def _run(
+    function: Callable[[], Result],
+    stop: Callable[[], object],
+    *,
+    timeout_s: float | None = None,
+) -> Result:
+    """Return what a function returns that another thread can tell to stop."""
     future: Future[Result] = Future()
+    has_begun, is_over = threading.Event(), threading.Event()
 
     def run() -> None:
+        has_begun.set()
+        if is_over.is_set():  # interrupted while this thread was being started
+            future.cancel()
+            return
         try:
-            future.set_result(function(*args, flag))
+            future.set_result(function())
         except BaseException as err:
             future.set_exception(err)
 
-    thread = threading.Thread(target=run, daemon=True, name="gpupack-search")
-    thread.start()
     try:
-        left_s = deadline - time.perf_counter()
-        thread.join(
-            timeout=max(0.0, left_s) if left_s < threading.TIMEOUT_MAX else None
-        )
+        threading.Thread(target=run, daemon=True, name="gpupack-search").start()
+        wait([future], timeout=timeout_s)
     finally:
-        flag[0] = 1
-        thread.join()
+        # Not by Thread.join(): interrupted once, it takes the thread for ended
+        # (CPython 3.11), and a thread inside a solver at the end of the process
+        # aborts it.
+        is_over.set()
+        while has_begun.is_set() and not future.done():
+            stop()  # again: a solver that is still being set up does not hear it
+            wait([future], timeout=_STOP_AGAIN_S)
     return future.result()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.configurations import Configuration, useful_options
+from gpupack.packing.stoppable import solve_cp_model
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
@@ -168,7 +169,7 @@ class AssignmentModel:
         solver.parameters.max_time_in_seconds = time_limit_s
         solver.parameters.random_seed = seed
         solver.parameters.num_workers = num_workers
-        status = solver.solve(self._model)
+        status = solve_cp_model(solver, self._model)
         if status == cp_model.INFEASIBLE:
             return AssignmentResult(math.inf, None)
         bound = solver.best_objective_bound

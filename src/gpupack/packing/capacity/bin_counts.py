@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.packing.stoppable import SCIP_PARAMETERS, solve_program
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -118,6 +120,7 @@ class BinCounts:
 
         problem = self._problem
         mip = pywraplp.Solver.CreateSolver("SCIP")
+        mip.SetSolverSpecificParametersAsString(SCIP_PARAMETERS)
         bins = [mip.IntVar(0, most, "") for most in most_bins(problem)]
         if problem.budget is not None:
             costs = [one.cost for one in problem.bin_types]
@@ -148,7 +151,7 @@ def _solved(mip: pywraplp.Solver, *, infeasible: float) -> float:
     parameters = pywraplp.MPSolverParameters()
     parameters.SetDoubleParam(parameters.RELATIVE_MIP_GAP, 1e-9)
     mip.SetTimeLimit(MAX_SOLVE_MS)
-    if mip.Solve(parameters) == pywraplp.Solver.INFEASIBLE:
+    if solve_program(mip, parameters) == pywraplp.Solver.INFEASIBLE:
         return infeasible
     return float(mip.Objective().BestBound())
 

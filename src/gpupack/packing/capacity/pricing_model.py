@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gpupack.packing.capacity.configurations import Configuration
 from gpupack.packing.capacity.patterns import made_to_fit
 from gpupack.packing.capacity.shapes import shapes_of
+from gpupack.packing.stoppable import solve_cp_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,7 +161,7 @@ class ModelPricer:
         solver.parameters.max_time_in_seconds = max(time_limit_s, 0.01)
         solver.parameters.relative_gap_limit = PRICING_GAP
         deadline = time.perf_counter() + time_limit_s
-        status = solver.solve(model)
+        status = solve_cp_model(solver, model)
         while status in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
             too_many = self._crowd(
                 {index: int(solver.value(count)) for index, count in copies.items()}
@@ -171,7 +172,7 @@ class ModelPricer:
             self._crowds.append(too_many)
             _forbid(model, copies, too_many)
             solver.parameters.max_time_in_seconds = left
-            status = solver.solve(model)
+            status = solve_cp_model(solver, model)
         scale = top / VALUE_STEPS / GRID
         most_worth = math.fsum(
             max(0.0, prices.of_first_copy(index)) * self._shapes.most[index]

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.configurations import fixed_room_left
+from gpupack.packing.stoppable import SCIP_PARAMETERS, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +87,7 @@ class CapacityProgram:
         self._configurations = configurations
         self._in_full = in_full
         self._mip = pywraplp.Solver.CreateSolver("SCIP")
+        self._mip.SetSolverSpecificParametersAsString(SCIP_PARAMETERS)
         self._mip.SetSolverSpecificParametersAsString(
             f"randomization/randomseedshift = {seed % 2**31}"
         )
@@ -251,7 +253,7 @@ class CapacityProgram:
             pywraplp.Solver.OPTIMAL: "optimal",
             pywraplp.Solver.FEASIBLE: "feasible",
             pywraplp.Solver.INFEASIBLE: "infeasible",
-        }.get(mip.Solve(parameters), "unknown")
+        }.get(solve_program(mip, parameters), "unknown")
         scale = service_scale(self._problem) if measure is Measure.SERVICE else 1.0
         if state not in {"optimal", "feasible"}:
             return ProgramResult(state, 0.0, 0.0, (), ())
