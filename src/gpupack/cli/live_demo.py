@@ -60,13 +60,23 @@ def run_live_demo(output: Path, *, quiet: bool = False) -> Path | None:
         typer.echo(f"left out: {err}")
         return None
     typer.echo(str(profiles))
+    settled = {record.model_name for record in profiles.records if record.is_stable}
+    needs_unsettled = any(one.model_name not in settled for one in profiles.records)
+    num_unsettled = sum(not record.is_stable for record in profiles.records)
+    if num_unsettled:
+        typer.echo(
+            f"{num_unsettled} of {len(profiles.records)} load points did not settle "
+            f"within the {_MAX_SECONDS:g} s that this demo gives each (`gpupack "
+            "profile` gives 10 s), and are "
+            + ("used all the same." if needs_unsettled else "left out below.")
+        )
     write_profiles(profiles, output / "live_profiles.jsonl")
     placement = place(
         profiles,
         "max_throughput",
         # What a host has too: it knows no memory utilization.
         headroom={"memory": 1.0, "gpu_utilization": 1.0},
-        allow_unstable=True,
+        allow_unstable=needs_unsettled,
     )
     kind = "GPUs" if python is not None else "hosts like this one"
     typer.echo(
