@@ -143,10 +143,13 @@ def place_command(
     if explain:
         results.print(str(placement.explain()), markup=False, soft_wrap=True)
     if placement.status is PlacementStatus.FEASIBLE:
-        print_warning(
-            f"not proved within {time_limit:g} s: {_found_and_bound(placement)}; raise "
-            "--time-limit"
-        )
+        found = _found_and_bound(placement)
+        if placement.seconds < 0.9 * time_limit:  # interrupted, or out of ideas
+            print_warning(f"not proved when it ended: {found}")
+        else:
+            print_warning(
+                f"not proved within {time_limit:g} s: {found}; raise --time-limit"
+            )
 
 
 def _found_and_bound(placement: Placement) -> str:
