@@ -352,6 +352,18 @@ def test_a_placement_under_mps_is_not_verified_on_a_host(steady: Path) -> None:
         verify(placement, model_repository=steady, gpu="host")
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "got neither"),
+        ({"model_repository": Path(), "server": "http://localhost"}, "not both"),
+    ],
+)
+def test_one_of_repository_and_url_is_needed(given: dict[str, Path | str], told: str):
+    with pytest.raises(InvalidInputError, match=rf"--model-repository.*--url.* {told}"):
+        verify(placement_of("first"), **given)
+
+
 def test_a_gpu_that_the_placement_does_not_have_is_named(steady: Path) -> None:
     with pytest.raises(UnknownNameError, match="has no GPU 7"):
         verify(placement_of("first"), model_repository=steady, gpu_indices=[7])

@@ -398,7 +398,7 @@ def test_unknown_models_and_empty_repositories_are_named(
         sweep(repository, "nothing")
     with pytest.raises(InvalidInputError, match="no model repository at"):
         sweep(tmp_path / "nowhere", "sleeper")
-    with pytest.raises(InvalidInputError, match="is empty"):
+    with pytest.raises(InvalidInputError, match=rf"{tmp_path} is empty"):
         profile(model_repository=tmp_path, options=QUICK)
 
 

@@ -125,8 +125,9 @@ def verify(
     chosen = _chosen_gpus(placement, gpu_indices)
     if (model_repository is None) == (server is None):
         raise InvalidInputError(
-            "verify() needs either model_repository=, for an embedded server, or "
-            "server=, a running one"
+            "give either a model repository (--model-repository), for an embedded "
+            "server, or the URL of a running one (--url), "
+            + ("not both" if server is not None else "got neither")
         )
     names = {name for one in chosen for name in one.models}
     if model_repository is not None:

@@ -90,7 +90,12 @@ class Sweep:
                 f"{', '.join(map(repr, unknown))}; it has {', '.join(known) or 'none'}"
             )
         if not names:
-            raise InvalidInputError(f"the repository of {server.url} is empty")
+            embedded = self.session.embedded
+            place = server.url if embedded is None else embedded.model_repository
+            raise InvalidInputError(
+                f"the repository of {place} is empty: it has no folder with a "
+                "config.pbtxt or a numbered version"
+            )
         server_name, server_version = server.version()
         self._circumstances = Circumstances(
             server_name=server_name,
