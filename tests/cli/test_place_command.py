@@ -81,6 +81,7 @@ def test_headroom_by_name_alone_says_exactly_what_binds() -> None:
         (("medical", "--json", "/nonexistent/folder/x.json"), 2, "cannot write"),
         (("medical", "--gpus", "many"), 2, "unknown GPU 'many'"),
         (("medical", "--gpus", "T4=many"), 2, "--gpus 'T4=many'"),
+        (("medical", "--gpus", "1.5"), 2, "give a number"),
         (("medical", "--demand", "900"), 2, "--demand 900 names no model"),
     ],
 )

@@ -36,36 +36,47 @@ GpuOption = Annotated[
 GpusOption = Annotated[
     list[str] | None,
     typer.Option(
+        metavar="N|TYPE[=N]",
         help="How many there are, as many as needed if left out; or a mixed fleet: "
-        "L4=8 for eight, A100-80GB for as many as needed, repeated."
+        "L4=8 for eight, A100-80GB for as many as needed, repeated.",
     ),
 ]
 PriceOption = Annotated[
     list[str] | None,
-    typer.Option(help="Price per GPU and hour: L4=0.71; repeat for each type."),
+    typer.Option(
+        metavar="TYPE=PRICE",
+        help="Price per GPU and hour: L4=0.71; repeat for each type.",
+    ),
 ]
 HeadroomOption = Annotated[
     list[str] | None,
     typer.Option(
+        metavar="[RESOURCE=]SHARE",
         help="The share that may be used: 0.8 for whatever binds by default, "
         "memory=0.9 for one resource; repeat for several. Resources alone, "
-        "without a plain number, name exactly what binds."
+        "without a plain number, name exactly what binds.",
     ),
 ]
 LoadPointOption = Annotated[
     list[str] | None,
     typer.Option(
+        metavar="[MODEL=]BxC",
         help="Batch size × concurrency to plan with: 2x4, or MODEL=2x4 for one; "
-        "every measured one is an option if left out."
+        "every measured one is an option if left out.",
     ),
 ]
 DemandOption = Annotated[
     list[str] | None,
-    typer.Option(help="Infer/sec to be served: MODEL=900; repeat for each model."),
+    typer.Option(
+        metavar="MODEL=RATE",
+        help="Infer/sec to be served: MODEL=900; repeat for each model.",
+    ),
 ]
 LatencyLimitOption = Annotated[
     list[str] | None,
-    typer.Option(help="Milliseconds: 25, or MODEL=25 for one; repeat."),
+    typer.Option(
+        metavar="[MODEL=]MS", help="Milliseconds: 25, or MODEL=25 for one; repeat."
+    ),
 ]
 LatencyPercentileOption = Annotated[
     int, typer.Option(help="Of the latency limit: 50, 90, 95 or 99.")
@@ -73,16 +84,22 @@ LatencyPercentileOption = Annotated[
 ReplicasOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="Instances: 2, or MODEL=2 for one; at least so many with a demand."
+        metavar="[MODEL=]N",
+        help="Instances: 2, or MODEL=2 for one; at least so many with a demand.",
     ),
 ]
 WeightOption = Annotated[
     list[str] | None,
-    typer.Option(help="Of a model's throughput in max_throughput: MODEL=2."),
+    typer.Option(
+        metavar="MODEL=WEIGHT",
+        help="Of a model's throughput in max_throughput: MODEL=2.",
+    ),
 ]
 OptionalOption = Annotated[
     list[str] | None,
-    typer.Option(help="A model that may be left out; repeat for several."),
+    typer.Option(
+        metavar="MODEL", help="A model that may be left out; repeat for several."
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(help="Same input and seed, same answer.")]
 AllowUnstableOption = Annotated[

@@ -38,7 +38,10 @@ def frontier_command(
     ] = "gpus",
     budget: Annotated[
         list[float] | None,
-        typer.Option(help="A number of GPUs, or a price per hour; repeat for several."),
+        typer.Option(
+            metavar="N|PRICE",
+            help="A number of GPUs, or a price per hour; repeat for several.",
+        ),
     ] = None,
     max_points: Annotated[
         int, typer.Option(help="Steps at most where no --budget is given.")

@@ -24,14 +24,16 @@ StrictOption = Annotated[
 ShapeOption = Annotated[
     list[str] | None,
     typer.Option(
+        metavar="[MODEL/]NAME:SIZES",
         help="Sizes of a dynamic input, without the batch: NAME:3,224,224, or "
-        "MODEL/NAME:…; repeat for several."
+        "MODEL/NAME:…; repeat for several.",
     ),
 ]
 DataOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="Real inputs: FILE.npz for every model, or MODEL=FILE.npz; repeat."
+        metavar="[MODEL=]FILE",
+        help="Real inputs: FILE.npz for every model, or MODEL=FILE.npz; repeat.",
     ),
 ]
 SeedOption = Annotated[int, typer.Option(help="For random inputs.")]

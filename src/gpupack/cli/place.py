@@ -64,8 +64,9 @@ def place_command(
     min_retention: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="[MODEL=]SHARE",
             help="The share of its throughput alone that every model is predicted to "
-            "keep beside its neighbours: 0.9, or MODEL=0.9 for one; repeat for several."
+            "keep beside its neighbours: 0.9, or MODEL=0.9 for one; repeat.",
         ),
     ] = None,
     sharing: Annotated[

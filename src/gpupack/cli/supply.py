@@ -35,7 +35,7 @@ def parse_supply(gpu: str | None, gpus: Sequence[str] | None) -> Supply:
         if not equals:
             name, count_text = text, ""
         known = _count(count_text)
-        if (equals and known is None) or not name or _count(name) is not None:
+        if (equals and known is None) or not name or _is_number(name):
             raise InvalidInputError(
                 f"--gpus {text!r}: give a number, NAME or NAME=COUNT, such as L4=8"
             )
@@ -43,6 +43,14 @@ def parse_supply(gpu: str | None, gpus: Sequence[str] | None) -> Supply:
             raise InvalidInputError(f"--gpus {text!r}: {name} is given twice")
         fleet[name] = known
     return fleet
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _count(text: str) -> int | None:

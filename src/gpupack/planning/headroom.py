@@ -86,8 +86,8 @@ def resolve_headroom(objective: Objective, headroom: HeadroomLike) -> Headroom:
     memory = shares.get(Resource.MEMORY)
     if memory is not None and memory > 1:
         raise InvalidInputError(
-            f"headroom of memory is {memory:g}, but a GPU cannot hold more than it "
-            "has; name the resources that may exceed 1, for example "
+            f"headroom of memory is {memory:g}, that is {memory:.0%}, but a GPU cannot "
+            "hold more than it has; name the resources that may exceed 1, for example "
             '{"memory": 1.0, "gpu_utilization": 1.1, "memory_utilization": 1.1}'
         )
     return Headroom(**{resource.value: share for resource, share in shares.items()})
