@@ -9,6 +9,7 @@ from gpupack.packing.capacity.check import check_plan
 from gpupack.packing.capacity.plan import PlanStatus
 from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
 from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.packing.warm_up import kernels_are_ready
 from tests.packing.capacity.brute_force import best_value
 from tests.packing.capacity.strategies import capacity_problems
 
@@ -127,6 +128,49 @@ def test_generated_bounds_on_service_are_never_below_what_can_be_served(problem)
     if exact.is_found and generated.is_found:
         assert generated.bound >= exact.value * (1 - 1e-6)
         assert generated.value <= exact.value * (1 + 1e-6)
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(
+    problem=capacity_problems(counted=True, has_demand=True),
+    budget=st.one_of(st.none(), st.integers(1, 12)),
+)
+def test_generated_shares_and_their_bounds_enclose_the_largest_share(problem, budget):
+    assert kernels_are_ready(wait_s=120)
+    problem = replace(problem, budget=budget)
+    exact = plan_capacity(problem, Goal.MAX_MIN_SHARE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        generated = plan_capacity(problem, Goal.MAX_MIN_SHARE, time_limit_s=1)
+
+    if exact.status is PlanStatus.INFEASIBLE:
+        assert not generated.is_found
+    elif generated.is_found:
+        assert generated.bound >= exact.value * (1 - 1e-6)
+        assert generated.value <= exact.value * (1 + 1e-6)
+
+
+def test_a_share_that_memory_limits_is_found_and_bounded_closely():
+    # 12 jobs, two small copies to a bin or one large and fast one: six bins for all
+    # leave no choice but small copies, of which each serves 2 of its demand of 5.
+    problem = CapacityProblem(
+        (BinType((10, 100), count=6),),
+        tuple(Job(demand=5_000) for _ in range(12)),
+        tuple(
+            Option(job, 0, (size, 0), (0, busy), rate)
+            for job in range(12)
+            for size, busy, rate in ((5, 40, 2_000), (6, 40, 5_000), (4, 60, 1_000))
+        ),
+    )
+    assert kernels_are_ready(wait_s=120)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        plan = plan_capacity(problem, Goal.MAX_MIN_SHARE, time_limit_s=3)
+
+    # A bin has room for a large copy beside a small one of the last kind: 5 and 1
+    # of 5; or for two of the first: 2 and 2.
+    assert plan.value == pytest.approx(2 / 5, rel=1e-3)
+    assert plan.bound <= 2 / 5 * 1.3
 
 
 def test_many_jobs_with_large_demands_are_within_one_percent_of_the_bound():

@@ -1,8 +1,7 @@
 """Up in service: the most from a limited number of bins, by local search.
 
 Which bins to use follows from the relaxation; with a budget, its parts of bins are
-rounded as far as the money goes. The largest smallest share is approached from below:
-bins that can serve a share of every demand are looked for, then those of a larger one.
+rounded as far as the money goes.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     Uses = tuple[tuple[Configuration, int], ...]
 
-FIRST_SHARE = 0.97
-"""Of the bound on the smallest share, where the search for it begins."""
 MOVES = 60_000
 """Of one annealing."""
 MAX_VAIN = 6
@@ -33,21 +30,17 @@ CLOSE = 5e-4
 
 def ascend(
     problem: CapacityProblem,
-    goal: Goal,
     guide: Guide,
     *,
-    bound: float,
     deadline: float,
     target_gap: float,
     seed: int,
 ) -> Uses:
-    """Return configurations that serve much.
+    """Return configurations that serve much in all.
 
     Args:
         problem: What is planned, every bin type counted.
-        goal: Service, or the smallest share.
-        guide: From the relaxation of that goal.
-        bound: On the goal's value, which the relaxation proved.
+        guide: From the relaxation.
         deadline: On the clock of ``time.perf_counter``.
         target_gap: Relative, at which to stop.
         seed: For every random choice.
@@ -55,11 +48,7 @@ def ascend(
     counts = affordable_bins(problem, guide)
     if not any(counts):
         return ()
-    if goal is Goal.MAX_MIN_SHARE:
-        return _raise_share(
-            problem, guide, counts, bound=bound, deadline=deadline, seed=seed
-        )
-    refiller = Refiller(problem, goal, guide, counts)
+    refiller = Refiller(problem, Goal.MAX_SERVICE, guide, counts)
     best: Uses = ()
     lowest = math.inf
     vain = 0
@@ -69,39 +58,6 @@ def ascend(
         vain = 0 if is_better else vain + 1
         best, lowest = found.uses, min(lowest, found.loss)
         seed += 1
-    return best
-
-
-def _raise_share(
-    problem: CapacityProblem,
-    guide: Guide,
-    counts: tuple[int, ...],
-    *,
-    bound: float,
-    deadline: float,
-    seed: int,
-) -> Uses:
-    best: Uses = ()
-    low, high = 0.0, min(bound, 1.0)
-    share = high * FIRST_SHARE
-    vain = 0
-    while vain < MAX_VAIN and high > 0 and (not vain or time.perf_counter() < deadline):
-        refiller = Refiller(
-            problem, Goal.MAX_MIN_SHARE, guide, counts, demand_factor=share
-        )
-        found = refiller.run(
-            num_moves=MOVES * (1 + vain), deadline=deadline, seed=seed + vain
-        )
-        if found.loss == 0:
-            best, low = found.uses, share
-        else:
-            best = best or found.uses
-            high = share
-        vain += 1
-        if high - low <= CLOSE * high:
-            # Nothing is proved about shares not reached: once more, a bit higher.
-            high = min(bound, 1.0)
-        share = (low + high) / 2 if low else share * FIRST_SHARE
     return best
 
 

@@ -24,7 +24,7 @@ from gpupack.packing.capacity.program import service_scale
 from gpupack.packing.warm_up import kernels_are_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gpupack.packing.capacity.configurations import Configuration
     from gpupack.packing.capacity.master import Duals
@@ -42,8 +42,13 @@ LAST_NODE_LIMIT = 320_000
 KERNELS_WAIT_S = 2.0
 KERNELS_SHARE = 0.1
 """Of the time left, to wait for compiled code at most: it loads in a second."""
+SLOW = 1e-3
+SLOW_SHORTFALL = 2e-3
+"""Gain of a greedy round, of the value or the shortfall, below which to price exactly:
+that finds better patterns, and says how much there is to gain."""
 ENOUGH_SPARE = 1e-3
 """Spare share of every need at which bins count as enough for the relaxation."""
+MAX_PROMISING = 300
 MAX_STARTS = 8
 """Greedy patterns per bin type and weighting in one round."""
 
@@ -121,7 +126,7 @@ class Relaxer:
         """Generate patterns until the bound is close or the deadline near."""
         started = time.perf_counter()
         best_bound = -math.inf
-        value = math.inf
+        value = last = math.inf
         for pattern in self._first_patterns():
             self.master.add(pattern)
         while True:
@@ -132,7 +137,9 @@ class Relaxer:
             now = time.perf_counter()
             # Without an exact round there is no bound: half of the time is for those.
             is_late = best_bound == -math.inf and now - started > self._deadline - now
-            if not is_late and self.improve_greedily(duals):
+            is_slow = last - value < SLOW * max(1.0, abs(value))
+            last = value
+            if not is_late and not is_slow and self.improve_greedily(duals):
                 continue
             bound, is_new = self._improve_exactly(duals)
             best_bound = max(best_bound, bound)
@@ -141,6 +148,22 @@ class Relaxer:
             ):
                 break
         return self._result(best_bound)
+
+    def start_from(self, patterns: Iterable[Pattern]) -> None:
+        """Add patterns beside the first ones, instead of a ``run``."""
+        for pattern in (*self._first_patterns(), *patterns):
+            self.master.add(pattern)
+
+    def promising(self) -> list[Pattern]:
+        """Return patterns that the relaxation uses, or hardly does not."""
+        self.master.solve()  # patterns may have been added since
+        columns = self.master.patterns
+        cost = {
+            pattern: 0.0 if column.solution_value() > 0 else column.reduced_cost()
+            for pattern, column in columns.items()
+        }
+        ranked = sorted(columns, key=lambda one: (cost[one], one.configuration))
+        return ranked[:MAX_PROMISING]
 
     def probe(self, counts: Sequence[int], *, deadline: float) -> CountCut | None:
         """Return an inequality that so many bins of each type break, None if none.
@@ -156,12 +179,15 @@ class Relaxer:
         self._deadline = deadline
         self._node_limit = FIRST_NODE_LIMIT
         self.master.aim_at_shortfall(counts)
+        last = math.inf
         while True:
             shortfall = self.master.solve()
             if time.perf_counter() > deadline:
                 return None
             duals = self.master.duals()
-            if self.improve_greedily(duals):
+            is_slow = last - shortfall < SLOW_SHORTFALL
+            last = shortfall
+            if not is_slow and self.improve_greedily(duals):
                 continue
             if shortfall <= -ENOUGH_SPARE:
                 return None

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import CheckError, InvalidInputError
-from gpupack.packing.capacity.ascent import ascend
+from gpupack.packing.capacity.ascent import affordable_bins, ascend
 from gpupack.packing.capacity.assignment import AssignmentModel, is_worth_it
 from gpupack.packing.capacity.bin_counts import BinCounts, most_bins
 from gpupack.packing.capacity.completion import Clock, Completion
@@ -25,6 +25,7 @@ from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.problem import CapacityProblem, Goal
 from gpupack.packing.capacity.program import most_service
 from gpupack.packing.capacity.relaxation import CLOSE_ENOUGH, Relaxer
+from gpupack.packing.capacity.share_search import ShareSearch
 from gpupack.packing.warm_up import kernels_are_ready
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ MAX_EXTRA_CONFIGURATIONS = 150
 """Configurations beside those the relaxation uses that the program may choose from."""
 RELAXATION_SHARE = 0.4
 SERVICE_SHARE = 0.55
+MIN_SHARE_SHARE = 0.1
 SEARCH_SHARE = 0.9
 DIVING_SHARE = 0.4
 """Of the time that is left, for column generation, local search, diving at most."""
@@ -159,11 +161,12 @@ class _Search:
     def _generated(self) -> CapacityPlan:
         problem, goal, clock = self._problem, self._goal, self._clock
         kernels_are_ready(wait_s=0)  # starts loading them, if that was not done yet
-        share = RELAXATION_SHARE if goal.is_in_full else SERVICE_SHARE
+        share = {Goal.MAX_SERVICE: SERVICE_SHARE, Goal.MAX_MIN_SHARE: MIN_SHARE_SHARE}
         relaxer = Relaxer(
             problem,
             goal,
-            deadline=time.perf_counter() + clock.remaining_s * share,
+            deadline=time.perf_counter()
+            + clock.remaining_s * share.get(goal, RELAXATION_SHARE),
             seed=self._seed,
         )
         relaxation = relaxer.run(target_gap=max(self._target_gap / 2, CLOSE_ENOUGH))
@@ -203,12 +206,20 @@ class _Search:
         """Return what local search comes to, None if it finds no plan."""
         problem, goal = self._problem, self._goal
         deadline = time.perf_counter() + self._clock.remaining_s * SEARCH_SHARE
-        if not goal.is_in_full:
+        if goal is Goal.MAX_MIN_SHARE:
+            shares = ShareSearch(
+                problem,
+                tuple(relaxer.promising()),
+                near=affordable_bins(problem, relaxer.guide()),
+                bound=bound,
+                seed=self._seed,
+            )
+            shares.run(deadline=deadline, target_gap=self._target_gap)
+            return self._first_that_holds([shares.uses], shares.bound)
+        if goal is Goal.MAX_SERVICE:
             found = ascend(
                 problem,
-                goal,
                 relaxer.guide(),
-                bound=bound,
                 deadline=deadline,
                 target_gap=self._target_gap,
                 seed=self._seed,
