@@ -105,7 +105,8 @@ class InfeasibleError(GpupackError):
         resource: The binding resource, or None when several combine.
         suggestion: The smallest change that would help, in words.
         limits: With ``model_names``, the smallest set of limits that clash: leaving
-            out any one of them, or of the models, would make it possible.
+            out any one of them, or of the models, would make it possible. Without
+            models, where nothing is proved: the limits that were kept to.
     """
 
     exit_code = 3

@@ -1,11 +1,16 @@
 """explain(): what binds, what proves it, which single change would help."""
 
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 import gpupack
 from gpupack.errors import InvalidInputError
+from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
+from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.planning import what_if
 from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import Resource
 from tests.factories import make_profiles
@@ -129,3 +134,26 @@ def test_throughput_from_a_limited_fleet_is_explained_by_its_bound() -> None:
     assert change.kind is ChangeKind.NUM_GPUS
     assert (change.value, change.saved, change.is_more) == (300.0, 100.0, True)
     assert "3 test-gpu GPUs instead of 2: 300 (100 more)" in str(explanation)
+
+
+@pytest.mark.parametrize("objective", ["min_gpus", "max_throughput"])
+def test_searches_that_find_a_plan_only_every_other_time_promise_no_less_than_nothing(
+    monkeypatch: pytest.MonkeyPatch, objective: str
+) -> None:
+    # At the time limit the same question may be answered one time, not the next.
+    placement = gpupack.place(MEDICAL, objective)
+    asked = count()
+
+    def plan_now_and_then(*arguments: object, **options: object) -> CapacityPlan:
+        plan = plan_capacity(*arguments, **options)
+        if next(asked) % 2:
+            return plan
+        return replace(plan, bins=(), value=0.0, bound=0.0, status=PlanStatus.UNKNOWN)
+
+    monkeypatch.setattr(what_if, "plan_capacity", plan_now_and_then)
+    explanation = placement.explain()
+
+    assert next(asked) > 2
+    assert str(explanation)
+    for change in explanation.changes:
+        assert change.value == placement.objective_value - change.saved

@@ -13,7 +13,7 @@ from gpupack.packing.solve import solve
 from gpupack.planning.clash import DIAGNOSIS_LIMIT_S, infeasible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gpupack.packing.solution import PackingResult
     from gpupack.planning.question import CapacityQuestion
@@ -47,12 +47,22 @@ def shortage(
     available = supply.entry.num_gpus or 0
     name = supply.gpu_type.name
     found, bound = result.num_bins, result.bound
+    there = f"{available} {name} GPU{'s' * (available != 1)}"
     if bound <= available:
         return InfeasibleError(
-            f"no placement on {available} {name} GPUs was found within "
-            f"{time_limit_s:g} s, and none is proved impossible; {found} would do. "
-            "Raise time_limit_s, or the number of GPUs.",
+            f"no placement on {there} was found within {time_limit_s:g} s, and none is "
+            f"proved impossible: at least {bound} are needed (proved), {found} would "
+            "do. Raise time_limit_s, or the number of GPUs.",
             suggestion=f"{found} {name} GPUs",
+            limits=(
+                *(
+                    f"{resource.value} {share:g}"
+                    for resource, share in question.headroom
+                ),
+                *_asked(question, question.min_retention),
+                there,
+                f"time_limit_s {time_limit_s:g}",
+            ),
         )
     if is_allowed is None or (
         solve(problem, time_limit_s=STEP_LIMIT_S).bound > available
@@ -62,15 +72,7 @@ def shortage(
         records[item].model_name
         for item in _fewest_items(problem, is_allowed, available)
     ]
-    floors = sorted(
-        {
-            question.min_retention[model]
-            for model in models
-            if model in question.min_retention
-        }
-    )
-    asked = f"min_retention {'/'.join(f'{share:g}' for share in floors)}"
-    there = f"{available} {name} GPU{'s' * (available != 1)}"
+    (asked,) = _asked(question, models)
     would_do = (
         f"{found} would do (proved)"
         if found == bound
@@ -84,6 +86,16 @@ def shortage(
         suggestion=f"{found} {name} GPUs",
         limits=(asked, there),
     )
+
+
+def _asked(question: CapacityQuestion, models: Iterable[str]) -> tuple[str, ...]:
+    """Return what these models shall keep, in words; empty if nothing."""
+    floors = sorted(
+        {question.min_retention[one] for one in models if one in question.min_retention}
+    )
+    if not floors:
+        return ()
+    return (f"min_retention {'/'.join(f'{share:g}' for share in floors)}",)
 
 
 def _fewest_items(
