@@ -50,6 +50,8 @@ FAR = 10
 """Gaps below its price at which how much a bin can be worth does not matter."""
 MAX_GRID = 2_048
 """Parts of a capacity that the tables tell apart."""
+MAX_ENTRIES = 8_000_000
+"""Of all tables: 64 MB."""
 TABLE_SCALES = (1.0, 0.98, 0.95, 1.03, 0.9, 0.8)
 """Prices of the tables, as shares of those that are best for the whole bin."""
 MAX_PATTERNS = 16
@@ -234,7 +236,8 @@ class CompiledPricer:
             at = self._dimensions.index(dimension)
             if not market.loaded[:, at].any():
                 own[at] = 0.0  # the knapsack says it all
-        grid = int(min(MAX_GRID, capacity[dimension]))
+        finest = MAX_ENTRIES // (len(TABLE_SCALES) * (len(market.share) + 1))
+        grid = int(min(MAX_GRID, max(1, finest), capacity[dimension]))
         prices = np.array([own * scale for scale in TABLE_SCALES])
         tables = np.empty((len(prices), len(market.share) + 1, grid + 1))
         for one, table in zip(prices, tables, strict=True):
