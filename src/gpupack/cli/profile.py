@@ -95,6 +95,14 @@ def profile_command(
             "streams; mps puts a private MPS daemon under the embedded server."
         ),
     ] = None,
+    probe: Annotated[
+        bool | None,
+        typer.Option(
+            "--probe/--no-probe",
+            help="Also run a probe beside each model, for predictions under MPS; by "
+            "default with --sharing mps and the embedded server.",
+        ),
+    ] = None,
     strict: StrictOption = False,
     shape: ShapeOption = None,
     data: DataOption = None,
@@ -167,6 +175,7 @@ def profile_command(
                 store=store,
                 export_path=export_path,
                 sharing=sharing,
+                probe=probe,
                 strict=strict,
                 options=MeasureOptions(
                     stopping_rule=stability,

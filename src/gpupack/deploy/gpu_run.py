@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gpupack.profiling.input_options import InputOptions
+    from gpupack.profiling.kernel_probe import KernelProbe
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.profiling.session import ServerSession
     from gpupack.records.colocation import CoLocation
@@ -66,11 +67,13 @@ def run_gpu(
     inputs: InputOptions | None = None,
     options: MeasureOptions | None = None,
     load_timeout_s: float = LOAD_TIMEOUT_S,
+    probe: KernelProbe | None = None,
     say: Callable[[str], None],
 ) -> GpuRun:
     """Load exactly one GPU's models, and measure each alone and all together.
 
-    Replicas of one model on one GPU are instances of it, each with its own client.
+    Replicas of one model on one GPU are instances of it, each with its own client. A
+    ``probe`` runs beside each model that is measured alone.
     """
     members = gpu_members(gpu)
 
@@ -86,6 +89,7 @@ def run_gpu(
             inputs=inputs,
             options=options,
             server_pid=session.server_pid,
+            probe=probe,
         )
 
     say(f"GPU {gpu.gpu_index}: loading {', '.join(sorted(set(gpu.models)))}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.profiling.device import Device
+    from gpupack.profiling.kernel_probe import KernelProbe
     from gpupack.profiling.load import LoadProcess
     from gpupack.profiling.measure import MeasuredLoad, Measurement
     from gpupack.profiling.triton import TritonServer
@@ -41,6 +42,7 @@ def measure_set(
     processes: Mapping[str, LoadProcess] | None = None,
     offered_infer_per_sec: Sequence[float | None] | None = None,
     inputs: InputOptions | None = None,
+    probe: KernelProbe | None = None,
 ) -> CoLocation:
     """Drive loaded models at the same time and return what each of them reached.
 
@@ -57,6 +59,7 @@ def measure_set(
         offered_infer_per_sec: The rate at which each of ``models`` is sent requests;
             None drives it as fast as it answers.
         inputs: Where requests' data come from.
+        probe: Run beside a model that is alone.
 
     Raises:
         LoadPointError: A model failed; says which.
@@ -81,6 +84,7 @@ def measure_set(
         options=options,
         server_pid=server_pid,
         processes=[processes[name] for name, _ in models] if processes else None,
+        probe=probe,
     )
     return _record(server, measurement, device, sharing_mode, label)
 
@@ -135,6 +139,7 @@ def _record(
         tensor_activity_percent=readings.tensor_activity_percent,
         power_mean_watts=readings.power_mean_watts,
         server_cpu_percent=measurement.server_cpu_percent,
+        probe=measurement.probe,
         missing=missing,
     )
 

@@ -187,7 +187,9 @@ def verify(
             elif placement.sharing_mode is SharingMode.MPS:
                 notes = (_MPS_NOT_SEEN,)
             assert server is not None
-            session = stack.enter_context(ServerSession(server, gpu=gpu, tls=tls))
+            session = ServerSession(server, gpu=gpu, tls=tls)
+            probe = session.kernel_probe()
+            stack.enter_context(session)
             _require_models(
                 names,
                 {model.name for model in session.server.repository()},
@@ -204,6 +206,7 @@ def verify(
                     inputs=given,
                     options=options,
                     load_timeout_s=load_timeout_s,
+                    probe=probe,
                     say=progress or (lambda text: None),
                 )
                 result = judge_gpu(

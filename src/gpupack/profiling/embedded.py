@@ -105,6 +105,11 @@ class EmbeddedServer:
         return f"http://{_LOOPBACK}:{self._ports[2]}/metrics"
 
     @property
+    def environment(self) -> dict[str, str]:
+        """The variables that were given for the server."""
+        return dict(self._environment)
+
+    @property
     def pid(self) -> int:
         """The server's process id.
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.errors import InvalidInputError, LoadPointError, ServerError
+from gpupack.errors import (
+    DeviceError,
+    InvalidInputError,
+    LoadPointError,
+    ServerError,
+)
 from gpupack.profiling.driven_model import DrivenModel, ModelLoad
 from gpupack.profiling.host import ProcessFamily
 from gpupack.profiling.interval import confidence_ratio, throughput_requests_per_s
+from gpupack.profiling.kernel_probe import KernelProbe, probe_beside
 from gpupack.profiling.load import LIMITED_SHARE, wait_any
 from gpupack.profiling.stability import (
     ConfidenceRule,
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     from gpupack.profiling.device import Device, DeviceReadings, Sampler
     from gpupack.profiling.load import LoadProcess
     from gpupack.profiling.triton import TritonServer
+    from gpupack.records.profile import ProbeReadings
 
 NUM_RECORDED_WINDOWS = 20
 _WARM_UP_ROUNDS = 2
@@ -178,6 +185,7 @@ class Measurement:
     duration_s: float
     readings: DeviceReadings
     server_cpu_percent: float | None = None
+    probe: ProbeReadings | None = None
     notes: tuple[str, ...] = field(default=())
 
 
@@ -190,6 +198,7 @@ def measure(
     server_pid: int | None = None,
     process: LoadProcess | None = None,
     is_warm: bool = False,
+    probe: KernelProbe | None = None,
 ) -> Measurement:
     """Measure one loaded model at one load point; see ``measure_together``."""
     return measure_together(
@@ -200,6 +209,7 @@ def measure(
         server_pid=server_pid,
         processes=None if process is None else [process],
         is_warm=is_warm,
+        probe=probe,
     )
 
 
@@ -212,6 +222,7 @@ def measure_together(
     server_pid: int | None = None,
     processes: Sequence[LoadProcess] | None = None,
     is_warm: bool = False,
+    probe: KernelProbe | None = None,
 ) -> Measurement:
     """Drive loaded models at the same time, each from a client process of its own.
 
@@ -227,6 +238,7 @@ def measure_together(
         server_pid: The server's process, for its CPU share; None if unknown.
         processes: Client processes to use, one per load; by default new ones.
         is_warm: The models were driven just before.
+        probe: Run beside a model that is alone, once all else was measured.
 
     Raises:
         LoadPointError: A model failed; says which, and at what stage.
@@ -255,9 +267,33 @@ def measure_together(
         for model in driven:
             model.start()
         _warm_up(driven, chosen.warm_up_duration_s(kind, is_warm=is_warm))
-        return _measure_window(
+        measurement = _measure_window(
             server, driven, rules, sampler, server_pid, cap_s=chosen.max_duration_s
         )
+        if probe is not None and len(driven) == 1:
+            measurement = _probed(measurement, driven[0], probe)
+        _stop(driven)
+        return measurement
+
+
+def _probed(
+    measurement: Measurement, model: DrivenModel, probe: KernelProbe
+) -> Measurement:
+    """Add what the probe reads; a probe that fails leaves a note."""
+    (measured,) = measurement.loads
+    rate = measured.throughput_infer_per_sec
+    if rate is None:
+        return measurement
+    batch_size = model.load.load_point.batch_size
+    try:
+        found = probe_beside(model, probe, requests_per_s=rate / batch_size)
+    except DeviceError as err:
+        return replace(measurement, notes=(*measurement.notes, str(err)))
+    except ServerError as err:
+        raise LoadPointError(
+            str(err), stage="measure", model_name=model.model_name
+        ) from err
+    return replace(measurement, probe=found)
 
 
 def _warm_up(driven: Sequence[DrivenModel], duration_s: float) -> None:
@@ -317,7 +353,6 @@ def _measure_window(
             driven, verdicts, before, after, strict=True
         )
     )
-    _stop(driven)
     return Measurement(
         loads=measured,
         duration_s=duration_s,

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 CONTROL_NAME = "nvidia-cuda-mps-control"
 """The control program; the driver's packages bring it."""
 
+PIPE_VARIABLE = "CUDA_MPS_PIPE_DIRECTORY"
+"""What makes a process a client of the daemon in that folder."""
+
 _START_TIMEOUT_S = 15.0
 _COMMAND_TIMEOUT_S = 10.0
 _LOG_LINES = 8
@@ -72,7 +75,7 @@ class MpsDaemon:
         if self._folder is None:
             raise ServerUnavailableError("the MPS daemon is not running")
         return {
-            "CUDA_MPS_PIPE_DIRECTORY": str(self._folder / "pipe"),
+            PIPE_VARIABLE: str(self._folder / "pipe"),
             "CUDA_MPS_LOG_DIRECTORY": str(self._folder / "log"),
         }
 

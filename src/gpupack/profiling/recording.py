@@ -126,7 +126,8 @@ def profile_record(
             )
             for window in measured.windows
         ),
-        "warnings": (*_warnings(measured), *warnings),
+        "probe": measurement.probe,
+        "warnings": (*_warnings(measured), *measurement.notes, *warnings),
         "missing": {},
     }
     _add_latencies(values, measured)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Self
 import psutil
 
 from gpupack.catalogue import find_gpu_type
-from gpupack.errors import InvalidInputError, ServerError
+from gpupack.errors import DeviceError, InvalidInputError, ServerError
 from gpupack.profiling.discovery import open_device
 from gpupack.profiling.embedded import EmbeddedServer
+from gpupack.profiling.kernel_probe import KernelProbe
+from gpupack.profiling.mps import PIPE_VARIABLE
 from gpupack.profiling.remote_device import RemoteDevice
 from gpupack.profiling.server_url import ServerUrl
 from gpupack.profiling.triton import TritonServer
@@ -101,6 +103,38 @@ class ServerSession:
             self._server.close()
             self._server = None
         self._stack.close()
+
+    def kernel_probe(self, wanted: bool | None = None) -> KernelProbe | None:
+        """Return a probe to run beside the server's models, None if there is none.
+
+        Args:
+            wanted: None takes one where the embedded server's models share the GPU
+                through MPS, and it can run; True insists, also beside a running
+                server, whose MPS daemon must then be the one of this environment.
+
+        Raises:
+            InvalidInputError: One was insisted on, but no GPU of this machine is used.
+            DeviceError: One was insisted on and cannot use the GPU.
+        """
+        variables = {} if self.embedded is None else self.embedded.environment
+        if wanted is False or (wanted is None and PIPE_VARIABLE not in variables):
+            return None
+        if "gpu_uuid" not in self.device.environment_fields():
+            if wanted is None:
+                return None
+            raise InvalidInputError(
+                "the kernel probe runs on an NVIDIA GPU of this machine, and "
+                f"{self.device.gpu_type.name} is none: leave --probe out"
+            )
+        probe = KernelProbe(variables)
+        try:
+            probe.check()
+        except DeviceError as err:
+            if wanted:
+                raise
+            logger.warning("%s; the profile will not hold what it reads", err)
+            return None
+        return probe
 
     def recover(self) -> None:
         """Bring the server into the state it had at the start, as far as we may.

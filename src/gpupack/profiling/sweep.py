@@ -54,6 +54,7 @@ def profile(
     retry_failed: bool = False,
     retry_unstable: bool = False,
     sharing: SharingMode | str | None = None,
+    probe: bool | None = None,
     command: str | None = None,
     progress: SweepProgress | None = None,
     install_progress: InstallProgress | None = None,
@@ -92,6 +93,9 @@ def profile(
         sharing: How the server's processes share the GPU. ``"mps"`` puts a private MPS
             daemon under the embedded server that is started here; for another server
             it says what is so, if the device cannot tell.
+        probe: Whether to read, after each load point, how the model gets on with a
+            probe beside it (see ``gpupack.profiling.kernel_probe``), which predictions
+            for MPS use. None does where this call puts an MPS daemon under the server.
         command: What to note in the records as the command that measured.
         progress: Told how the sweep goes on.
         install_progress: Told about the installation of the embedded server.
@@ -103,6 +107,7 @@ def profile(
         InvalidInputError: Something that was asked for cannot be; also when not one
             load point could be measured because of what was asked for.
         ServerError: The server cannot be started or reached.
+        DeviceError: The GPU cannot be used, or not by the probe that was asked for.
         StoreError: The store cannot be used; all before this point is in it.
     """
     points = _load_points(batch_sizes, concurrency)
@@ -151,6 +156,7 @@ def profile(
         )
         sweep_store.warn_of_other_options(sweep.told_options)
         if names is None or sweep_store.baseline is None or sweep.has_work(names):
+            sweep.probe = session.kernel_probe(probe)
             with session:
                 sweep.run(names)
         profiles = sweep_store.profiles()

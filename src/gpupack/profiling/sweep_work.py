@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gpupack.profiling.input_options import InputOptions
+    from gpupack.profiling.kernel_probe import KernelProbe
     from gpupack.profiling.session import ServerSession
     from gpupack.profiling.signature import ModelSignature
     from gpupack.profiling.sweep_progress import SweepProgress
@@ -62,6 +63,7 @@ class Sweep:
     sharing_mode: SharingMode | None
     command: str | None
     progress: SweepProgress
+    probe: KernelProbe | None = None
     _circumstances: Circumstances = field(init=False)
     _process: LoadProcess | None = field(default=None, init=False)
     _tried: set[tuple[str, LoadPoint]] = field(default_factory=set, init=False)
@@ -259,6 +261,7 @@ class Sweep:
             server_pid=self.session.server_pid,
             process=self._process,
             is_warm=is_warm,
+            probe=self.probe,
         )
         record = profile_record(
             measurement,

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from gpupack.records.profile import GpuReadings, LoadPoint
+from gpupack.records.profile import GpuReadings, LoadPoint, ProbeReadings
 from gpupack.records.record import Record
 from gpupack.units import Microseconds, Percent, PositiveInferPerSec, Ratio, Seconds
 
@@ -72,3 +72,5 @@ class CoLocation(GpuReadings):
         default=None, ge=0, json_schema_extra=_READING
     )
     """CPU time of the server's process tree ÷ wall time; 100 is one core."""
+    probe: ProbeReadings | None = None
+    """Of a solo reading under MPS: what a probe beside the model saw."""

@@ -133,6 +133,23 @@ class ServerBaseline(GpuReadings):
     schema_version: Literal[1] = 1
 
 
+class ProbeReadings(Record):
+    """A model beside a probe that fills the GPU with short kernels, one by one."""
+
+    kernel_alone_us: float = Field(gt=0)
+    """From one kernel of the probe to the next while the model is idle."""
+    kernel_beside_us: float = Field(gt=0)
+    """The same while the model is driven at its load point."""
+    throughput_infer_per_sec: PositiveInferPerSec
+    """What the model reaches meanwhile."""
+    duration_s: Seconds
+
+    @property
+    def kernel_wait_us(self) -> Microseconds:
+        """How long the model makes each kernel of the probe wait, on average."""
+        return max(0.0, self.kernel_beside_us - self.kernel_alone_us)
+
+
 class ProfileRecord(GpuReadings):
     """One model, alone on one GPU type, at one load point."""
 
@@ -174,6 +191,8 @@ class ProfileRecord(GpuReadings):
     """Whether the load generator, not the server, set the throughput."""
     num_model_instances: int | None = _reading(ge=1)
     """Copies of the model that the server ran."""
+    probe: ProbeReadings | None = None
+    """What a probe beside the model saw, where the GPU is shared through MPS."""
     windows: tuple[MeasurementWindow, ...] = ()
     """Raw counts of the measurement windows; empty if the source gives none."""
     warnings: tuple[str, ...] = ()

@@ -1,0 +1,149 @@
+"""The kernel probe: its real process and calls, on a stand-in for the CUDA driver."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import gpupack
+from gpupack.errors import DeviceError, InvalidInputError
+from gpupack.profiling.driven_model import ModelLoad
+from gpupack.profiling.host import HostDevice
+from gpupack.profiling.kernel_probe import KernelProbe
+from gpupack.profiling.measure import MeasureOptions, measure
+from gpupack.profiling.session import ServerSession
+from gpupack.profiling.tensors import make_inputs
+from gpupack.profiling.triton import TritonServer
+from gpupack.records.profile import LoadPoint, ProbeReadings
+from tests.profiling.served_models import SLEEP_S
+
+if TYPE_CHECKING:
+    from gpupack.profiling.embedded import EmbeddedServer
+
+SOURCE = Path(__file__).with_name("cuda_standin.c")
+SONAME = "libcuda.so.1"
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the variables that put the stand-in in the driver's place."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        pytest.skip("no C compiler to build the stand-in for the CUDA driver")
+    folder = tmp_path_factory.mktemp("cuda")
+    options = f"-shared -fPIC -Wall -Wextra -Werror -Wl,-soname,{SONAME}"
+    subprocess.run(
+        [compiler, *options.split(), "-o", str(folder / SONAME), str(SOURCE)],
+        check=True,
+    )
+    return {"LD_LIBRARY_PATH": str(folder)}
+
+
+def test_kernels_are_counted_for_as_long_as_was_asked(driver: dict[str, str]) -> None:
+    calls = 0
+
+    def count() -> None:
+        nonlocal calls
+        calls += 1
+
+    with KernelProbe(driver | {"CUDA_STANDIN_KERNEL_US": "500"}) as probe:
+        found = probe.run(0.3, meanwhile=count)
+
+    assert found.duration_s >= 0.3
+    assert found.kernel_us >= 500  # a sleep is never shorter than asked for
+    assert found.num_kernels * 500e-6 <= found.duration_s
+    assert calls > 0
+
+
+def test_the_probe_has_no_process_outside_its_context(driver: dict[str, str]) -> None:
+    probe = KernelProbe(driver)
+    for _ in range(2):
+        with probe:
+            assert probe._process is not None
+            pid = probe._process.pid
+            assert probe.run(0).num_kernels > 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    "function", ["cuInit", "cuModuleLoadData", "cuLaunchKernel", "cuCtxSynchronize"]
+)
+def test_a_refusal_names_the_function_and_the_reason(
+    driver: dict[str, str], function: str
+) -> None:
+    probe = KernelProbe(driver | {"CUDA_STANDIN_FAIL": function})
+    with pytest.raises(DeviceError, match=rf"{function}: no CUDA-capable device"):
+        probe.check()
+
+
+def test_a_missing_driver_is_named() -> None:
+    if any(shutil.which(name) for name in ("nvidia-smi",)):
+        pytest.skip("this machine has the driver")
+    with pytest.raises(DeviceError, match=r"libcuda\.so\.1.*driver's packages"):
+        KernelProbe().check()
+
+
+@pytest.mark.triton
+def test_model_and_probe_are_read_beside_each_other(
+    driver: dict[str, str], triton: EmbeddedServer
+) -> None:
+    with TritonServer(triton.url) as server:
+        server.load("sleeper")
+        signature = server.signature("sleeper")
+        point = LoadPoint.parse("2x1")
+        load = ModelLoad(signature, point, make_inputs(signature, point.batch_size))
+        options = MeasureOptions(
+            min_duration_s=0.2, max_duration_s=0.5, warm_up_s=0.02, request_timeout_s=5
+        )
+        found = measure(
+            server,
+            load,
+            device=HostDevice(),
+            options=options,
+            probe=KernelProbe(driver),
+        )
+        failing = measure(
+            server,
+            load,
+            device=HostDevice(),
+            options=options,
+            probe=KernelProbe(driver | {"CUDA_STANDIN_FAIL": "cuInit"}),
+        )
+
+    assert found.probe is not None
+    assert found.probe.duration_s >= 0.5
+    assert found.probe.kernel_alone_us >= 20
+    assert 0 < found.probe.throughput_infer_per_sec <= 2 / SLEEP_S
+    assert found.notes == ()
+    # The measurement is worth having without the probe.
+    assert failing.probe is None
+    assert failing.loads[0].throughput_infer_per_sec is not None
+    assert "cuInit" in failing.notes[0]
+
+
+def test_a_kernel_that_is_quicker_beside_the_model_did_not_wait() -> None:
+    readings = ProbeReadings(
+        kernel_alone_us=22.0,
+        kernel_beside_us=21.5,
+        throughput_infer_per_sec=100,
+        duration_s=0.5,
+    )
+    assert readings.kernel_wait_us == 0
+    assert readings.model_copy(update={"kernel_beside_us": 30.0}).kernel_wait_us == 8.0
+
+
+@pytest.mark.triton
+def test_a_probe_on_the_host_is_refused_before_anything_starts(
+    installed: None, repository: Path, triton: EmbeddedServer
+) -> None:
+    with pytest.raises(InvalidInputError, match="runs on an NVIDIA GPU"):
+        gpupack.profile("sleeper", model_repository=repository, gpus="host", probe=True)
+    session = ServerSession(triton, gpu="host")
+    assert session.kernel_probe() is None
+    assert session.kernel_probe(False) is None
