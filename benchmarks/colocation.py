@@ -4,9 +4,10 @@ Record (a real Triton, a GPU, a repository of models; one sharing mode per run):
 
     python -m benchmarks.colocation --record FILE --repository DIR --sharing mps
 
-Every model is measured alone at two load points, then sets of two to six models are
-measured together, a few of them twice, then the models alone again. Half of the
-models are for fitting, the other half for judging; no set mixes the two.
+Every model is measured alone at two load points (under MPS with the kernel probe), then
+sets of two to six models are measured together, a few of them twice, then the models
+alone again. Half of the models are for fitting, the other half for judging; no set
+mixes the two.
 
 Report (no GPU): ``python -m benchmarks.colocation --report`` recomputes the judged
 figures from the records under ``benchmarks/results`` as one JSON line: over the judged
@@ -41,6 +42,7 @@ from gpupack.deploy.measurement import measure_set
 from gpupack.profiling.discovery import open_device
 from gpupack.profiling.driven_model import DrivenModel, ModelLoad
 from gpupack.profiling.embedded import EmbeddedServer
+from gpupack.profiling.kernel_probe import KernelProbe
 from gpupack.profiling.load import LoadProcess
 from gpupack.profiling.measure import MeasureOptions
 from gpupack.profiling.mps import MpsDaemon
@@ -60,6 +62,9 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results"
 SET_SIZES = (2, 2, 3, 3, 3, 4, 4, 5, 6)
 """Sizes are drawn from here: small sets fit and large ones test the extremes."""
+NUM_LIGHT = 8
+"""Sets of each half with two or three models at their light load points: what
+``min_retention`` puts together."""
 NUM_REPEATS = 3
 """Sets of each half that are measured twice."""
 SECONDS_PER_SOLO = 1.7
@@ -90,6 +95,15 @@ def draw_sets(
     return list(found)
 
 
+def draw_light_sets(
+    names: Sequence[str], points: dict[str, list[LoadPoint]], rng: random.Random
+) -> list[tuple[Member, ...]]:
+    """Return different random sets of two and three models at their light points."""
+    light = {name: points[name][:1] for name in names}
+    found = draw_sets(names, light, NUM_LIGHT * 3, rng)
+    return [one for one in found if len(one) <= 3][:NUM_LIGHT]
+
+
 class Recorder:
     """Measures sets on one server and appends every reading to a file at once."""
 
@@ -102,6 +116,7 @@ class Recorder:
         sharing: SharingMode | None,
         server_pid: int,
         processes: dict[str, LoadProcess],
+        probe: KernelProbe | None,
     ) -> None:
         self._server = server
         self.device = device
@@ -109,6 +124,7 @@ class Recorder:
         self._sharing = sharing
         self._server_pid = server_pid
         self._processes = processes
+        self._probe = probe
         self.measurements: list[CoLocation] = []
 
     def try_out(self, model: tuple[str, Sequence[LoadPoint]]) -> None:
@@ -120,7 +136,9 @@ class Recorder:
             with DrivenModel(self._server, load, process=self._processes[name]):
                 pass
 
-    def measure(self, label: str, members: Sequence[Member]) -> CoLocation | None:
+    def measure(
+        self, label: str, members: Sequence[Member], *, with_probe: bool = False
+    ) -> CoLocation | None:
         """Measure one set; a failure is printed and leaves the others their turn."""
         options = MeasureOptions(
             half_width_ratio=0.03,
@@ -139,6 +157,7 @@ class Recorder:
                 options=options,
                 server_pid=self._server_pid,
                 processes=self._processes,
+                probe=self._probe if with_probe else None,
             )
         except Exception as err:
             print(f"failed: {label} {members}: {err}", flush=True)
@@ -214,6 +233,7 @@ def record(arguments: argparse.Namespace) -> None:
             sharing=sharing,
             server_pid=embedded.pid,
             processes=processes,
+            probe=KernelProbe(daemon.environment) if daemon else None,
         )
         points = load_points(server, known, names)
         with ThreadPoolExecutor(max_workers=len(names)) as pool:
@@ -221,7 +241,7 @@ def record(arguments: argparse.Namespace) -> None:
         print(f"{time.monotonic() - started:.0f} s: tried out", flush=True)
         solos = [((name, point),) for name in names for point in points[name]]
         for solo in solos:
-            recorder.measure("alone", solo)
+            recorder.measure("alone", solo, with_probe=True)
         print(f"{time.monotonic() - started:.0f} s: alone", flush=True)
         sets = _interleave(
             [("fit", one) for one in _sets_with_repeats(fitting, points, arguments)],
@@ -251,7 +271,8 @@ def _sets_with_repeats(
     sets = draw_sets(names, points, arguments.num_sets // 2, rng)
     # In the middle: time may run out before the last set.
     middle = len(sets) // 2
-    return sets[:middle] + sets[:NUM_REPEATS] + sets[middle:]
+    light = [one for one in draw_light_sets(names, points, rng) if one not in sets]
+    return [*sets[:middle], *light, *sets[:NUM_REPEATS], *sets[middle:]]
 
 
 def _interleave(

@@ -7,6 +7,7 @@ torch and torchvision alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -167,8 +168,87 @@ class VNet(nn.Module):
         return self.head(volume)
 
 
+class WideKernelBlock3d(nn.Module):
+    """A 5 × 5 × 5 convolution of each channel by itself, then two dense layers."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv3d(num_channels, num_channels, 5, padding=2, groups=num_channels),
+            nn.GroupNorm(num_channels, num_channels),
+            nn.Conv3d(num_channels, 2 * num_channels, 1),
+            nn.GELU(),
+            nn.Conv3d(2 * num_channels, num_channels, 1),
+        )
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Return the volume with what the block adds."""
+        return volume + self.body(volume)
+
+
+class MedNeXt(nn.Module):
+    """An encoder and decoder of blocks after the manner of ConvNeXt.
+
+    References:
+        Roy et al., "MedNeXt: Transformer-driven Scaling of ConvNets for Medical Image
+        Segmentation", 2023; its smallest form, one block less per stage.
+    """
+
+    def __init__(self, num_inputs: int, num_classes: int, width: int) -> None:
+        super().__init__()
+        widths = [width * 2**depth for depth in range(4)]
+        self.stem = nn.Conv3d(num_inputs, width, 1)
+        self.encode = nn.ModuleList(WideKernelBlock3d(one) for one in widths)
+        self.down = nn.ModuleList(
+            nn.Conv3d(shallow, deep, 2, stride=2) for shallow, deep in pairwise(widths)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose3d(deep, shallow, 2, stride=2)
+            for shallow, deep in zip(widths[-2::-1], widths[:0:-1], strict=True)
+        )
+        self.decode = nn.ModuleList(WideKernelBlock3d(one) for one in widths[-2::-1])
+        self.head = nn.Conv3d(width, num_classes, 1)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Return one score per class and voxel."""
+        volume = self.stem(volume)
+        skips = []
+        for encode, down in zip(self.encode, self.down, strict=False):
+            skips.append(encode(volume))
+            volume = down(skips[-1])
+        volume = self.encode[-1](volume)
+        for up, decode in zip(self.up, self.decode, strict=True):
+            volume = decode(up(volume) + skips.pop())
+        return self.head(volume)
+
+
+class Recommender(nn.Module):
+    """Looked-up features and wide dense layers: little to compute, much to read.
+
+    References:
+        Naumov et al., "Deep Learning Recommendation Model for Personalization and
+        Recommendation Systems", 2019, without the dense features.
+    """
+
+    def __init__(self, *, num_features: int, num_rows: int, width: int) -> None:
+        super().__init__()
+        self.num_rows = num_rows
+        self.rows = nn.Embedding(num_rows, 64)
+        self.top = nn.Sequential(
+            *(nn.Linear(64 * num_features, width), nn.ReLU()),
+            *(nn.Linear(width, width), nn.ReLU()),
+            *(nn.Linear(width, width // 2), nn.ReLU()),
+            nn.Linear(width // 2, 1),
+        )
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return one score per input; any number stands for some row."""
+        rows = self.rows(torch.remainder(numbers.long(), self.num_rows))
+        return torch.sigmoid(self.top(rows.flatten(1)))
+
+
 class TextEncoder(nn.Module):
-    """A transformer encoder of BERT's base size over token numbers."""
+    """A transformer encoder over token numbers, in BERT's sizes."""
 
     def __init__(self, *, width: int, num_layers: int, num_tokens: int) -> None:
         super().__init__()
@@ -210,6 +290,11 @@ _BUILDERS: Mapping[str, Callable[[], nn.Module]] = {
     "vnet": lambda: VNet(1, 3, 16),
     "segresnet_liver": lambda: SegResNet(1, 3, 32),
     "segresnet_brain": lambda: SegResNet(4, 4, 16),
+    "mednext": lambda: MedNeXt(1, 2, 16),
+    "recommender": lambda: Recommender(num_features=26, num_rows=2**20, width=16384),
+    "text_encoder_large": lambda: TextEncoder(
+        width=1024, num_layers=24, num_tokens=30522
+    ),
     "text_encoder": lambda: TextEncoder(width=768, num_layers=12, num_tokens=30522),
 }
 

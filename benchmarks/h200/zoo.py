@@ -124,6 +124,34 @@ ZOO = (
     ),
 )
 
+MORE = (
+    ZooModel("classification_vgg", "vgg16", _IMAGE, precision="float16"),
+    ZooModel(
+        "recommender",
+        "recommender",
+        (26,),
+        num_outputs=1,
+        precision="float16",
+        batch_sizes=(1, 8, 64),
+    ),
+    ZooModel(
+        "segmentation_ct_lung",
+        "mednext",
+        (1, 96, 96, 96),
+        "labels",
+        batch_sizes=_VOLUME_BATCHES,
+    ),
+    ZooModel(
+        "text_encoder_large",
+        "text_encoder_large",
+        (256,),
+        num_outputs=1024,
+        precision="float16",
+    ),
+)
+"""Only in the co-location records: so that each half has models with long kernels, with
+short ones, and of those that mostly read memory."""
+
 
 def write_repository(
     folder: Path, zoo: tuple[ZooModel, ...] = ZOO, *, kind: str = "KIND_GPU"
