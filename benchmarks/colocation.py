@@ -52,7 +52,7 @@ from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LoadPoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from gpupack.profiling.device import Device
     from gpupack.records.colocation import CoLocation
@@ -71,7 +71,7 @@ SECONDS_PER_SOLO = 1.7
 SECONDS_PER_SET = 2.7
 
 
-def split(names: Sequence[str]) -> tuple[list[str], list[str]]:
+def split(names: Collection[str]) -> tuple[list[str], list[str]]:
     """Return the models for fitting and those for judging: every other one by name."""
     ordered = sorted(names)
     return ordered[::2], ordered[1::2]

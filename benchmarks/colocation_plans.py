@@ -1,12 +1,13 @@
-"""Plan the recorded models onto shared GPUs, and run the plans on a real GPU.
+"""Profile models, plan them onto shared GPUs, and run the plans, on one GPU.
 
-    python -m benchmarks.colocation_plans plan FOLDER
+    python -m benchmarks.colocation_plans profile FILE --repository DIR
+    python -m benchmarks.colocation_plans plan FOLDER --profiles FILE
     python -m benchmarks.colocation_plans verify FOLDER/NAME.json --repository DIR
 
-The first needs no GPU: ``place()`` reads ``load_example("h200")`` and writes one
-placement per sharing mode, load and asked-for retention. The second runs
-``gpupack.verify`` on the shared GPUs of one of them, those with the most models first,
-and appends each GPU's verdict to NAME.jsonl beside it; interrupted, it goes on.
+The first is ``gpupack.profile`` under MPS, one request at a time. The second needs no
+GPU: one placement per sharing mode and asked-for retention. The third runs
+``gpupack.verify`` on the shared GPUs of one of them and appends each GPU's verdict to
+NAME.jsonl beside it; interrupted, it goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import gpupack
 from gpupack.errors import GpupackError
 from gpupack.profiling.measure import MeasureOptions
-from gpupack.store import read_placement, write_placement
+from gpupack.store import read_placement, read_profile_file, write_placement
 
 PLANS = (
     ("time_slicing", 0.9),
@@ -30,10 +31,27 @@ PLANS = (
 )
 
 
-def plan(folder: Path) -> None:
-    """Write the placements, all models at batch size 1 and concurrency 1."""
-    profiles = gpupack.load_example("h200")
-    folder.mkdir(parents=True, exist_ok=True)
+def profile(arguments: argparse.Namespace) -> None:
+    """Measure every model of the repository at batch size 1 and concurrency 1."""
+    started = time.monotonic()
+    profiles = gpupack.profile(
+        model_repository=arguments.repository,
+        batch_sizes=[1],
+        concurrency=[1],
+        sharing="mps",
+        store=arguments.profiles,
+        options=MeasureOptions(min_duration_s=2.0, max_duration_s=4.0, warm_up_s=0.6),
+        server_python=arguments.server_python,
+        server_root=arguments.server_root,
+        command="python -m benchmarks.colocation_plans profile",
+    )
+    print(f"{profiles}\n{time.monotonic() - started:.0f} s", flush=True)
+
+
+def plan(arguments: argparse.Namespace) -> None:
+    """Write the placements."""
+    profiles = read_profile_file(arguments.profiles)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     for sharing, retention in PLANS:
         placement = gpupack.place(
             profiles,
@@ -44,59 +62,57 @@ def plan(folder: Path) -> None:
             sharing=sharing,
             allow_unstable=True,
         )
-        write_placement(placement, folder / f"plan_{sharing}_{retention:g}.json")
+        path = arguments.folder / f"plan_{sharing}_{retention:g}.json"
+        write_placement(placement, path)
+        shared = [gpu.models for gpu in placement.gpus if len(gpu.assignments) > 1]
         print(f"{sharing} {retention:g}: {placement.num_gpus} GPUs, {placement.status}")
+        print(*(f"    {', '.join(names)}" for names in shared), sep="\n")
 
 
 def verify(arguments: argparse.Namespace) -> None:
-    """Run the shared GPUs of one placement until the time is up."""
+    """Run the shared GPUs of one placement."""
     placement = read_placement(arguments.placement)
-    deadline = time.monotonic() + arguments.budget_s
-    shared = [gpu for gpu in placement.gpus if len(gpu.assignments) > 1]
-    shared.sort(key=lambda gpu: -len(gpu.assignments))
+    shared = [gpu.gpu_index for gpu in placement.gpus if len(gpu.assignments) > 1]
     options = MeasureOptions(
-        percentile=50.0, min_duration_s=1.5, max_duration_s=3.0, warm_up_s=1.0
+        percentile=50.0, min_duration_s=1.5, max_duration_s=3.0, warm_up_s=0.6
     )
-    store = arguments.store or arguments.placement.with_suffix(".jsonl")
-    for gpu in shared:
-        if time.monotonic() + 6.0 * (len(gpu.assignments) + 1) > deadline:
-            print(f"out of time before GPU {gpu.gpu_index}", flush=True)
-            continue
-        started = time.monotonic()
-        try:
-            found = gpupack.verify(
-                placement,
-                model_repository=arguments.repository,
-                gpu_indices=[gpu.gpu_index],
-                store=store,
-                options=options,
-                server_python=arguments.server_python,
-                server_root=arguments.server_root,
-            )
-        except GpupackError as err:
-            print(f"GPU {gpu.gpu_index}: {err}", flush=True)
-            continue
-        print(f"{found}\n{time.monotonic() - started:.0f} s", flush=True)
+    started = time.monotonic()
+    try:
+        found = gpupack.verify(
+            placement,
+            model_repository=arguments.repository,
+            gpu_indices=shared,
+            store=arguments.placement.with_suffix(".jsonl"),
+            options=options,
+            server_python=arguments.server_python,
+            server_root=arguments.server_root,
+            progress=lambda text: print(
+                f"{time.monotonic() - started:.0f} s: {text}", flush=True
+            ),
+        )
+    except GpupackError as err:
+        print(err, flush=True)
+        return
+    print(f"{found}\n{time.monotonic() - started:.0f} s", flush=True)
 
 
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    profiling = commands.add_parser("profile")
+    profiling.add_argument("profiles", type=Path)
     planning = commands.add_parser("plan")
     planning.add_argument("folder", type=Path)
+    planning.add_argument("--profiles", type=Path, required=True)
     verifying = commands.add_parser("verify")
     verifying.add_argument("placement", type=Path)
-    verifying.add_argument("--repository", type=Path, required=True)
-    verifying.add_argument("--store", type=Path)
-    verifying.add_argument("--server-root", type=Path)
-    verifying.add_argument("--server-python", type=Path)
-    verifying.add_argument("--budget-s", type=float, default=200.0)
+    for one in (profiling, verifying):
+        one.add_argument("--repository", type=Path, required=True)
+        one.add_argument("--server-root", type=Path)
+        one.add_argument("--server-python", type=Path)
     arguments = parser.parse_args()
-    if arguments.command == "plan":
-        plan(arguments.folder)
-    else:
-        verify(arguments)
+    {"profile": profile, "plan": plan, "verify": verify}[arguments.command](arguments)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class Judgement:
         margin: Retention margin fitted on the other half; None over several.
         measured: Retention of every model of every judged set.
         predicted: The same, by the network with the fitted factor.
+        without_probe: The same, where the kernel probe's readings are left out.
         one_factor: The same, by processor sharing with the factor that fits it.
         plain: The same, by processor sharing with factor 1.
         rule: The same, by "a sum of at most 100 % loses nothing".
@@ -59,6 +60,7 @@ class Judgement:
     all_keys: frozenset[SetKeys]
     measured: tuple[float, ...]
     predicted: tuple[float, ...]
+    without_probe: tuple[float, ...]
     one_factor: tuple[float, ...]
     plain: tuple[float, ...]
     rule: tuple[float, ...]
@@ -76,6 +78,7 @@ class Judgement:
             "rule_mae_points": _mae(self.rule, self.measured),
             "repeat_mae_points": _round(100 * fmean(self.repeats)),
             "bias_points": _round(errors.mean()),
+            "without_probe_mae_points": _mae(self.without_probe, self.measured),
             "one_factor_mae_points": _mae(self.one_factor, self.measured),
             "plain_network_mae_points": _mae(self.plain, self.measured),
             "rule_bias_points": _round(_points(self.rule, self.measured).mean()),
@@ -112,10 +115,17 @@ def read_sessions(folder: Path) -> list[list[CoLocation]]:
 
 
 def judge(sessions: Sequence[Sequence[CoLocation]]) -> Judgement:
-    """Fit on the sets labelled ``fit``, judge on those labelled ``judge``."""
+    """Fit on the sets labelled ``fit``, judge on those labelled ``judge``.
+
+    Where a way of sharing has sessions with the kernel probe, those alone count: their
+    halves are of more models, and others than before.
+    """
     by_sharing: dict[SharingMode, list[Sequence[CoLocation]]] = defaultdict(list)
     for session in sessions:
         by_sharing[SharingMode(session[0].environment.sharing_mode)].append(session)
+    for sharing, found in by_sharing.items():
+        probed = [one for one in found if any(reading.probe for reading in one)]
+        by_sharing[sharing] = probed or found
     parts = tuple(
         _judge_one(sharing, found) for sharing, found in sorted(by_sharing.items())
     )
@@ -127,6 +137,7 @@ def judge(sessions: Sequence[Sequence[CoLocation]]) -> Judgement:
         all_keys=frozenset().union(*(part.all_keys for part in parts)),
         measured=_joined(part.measured for part in parts),
         predicted=_joined(part.predicted for part in parts),
+        without_probe=_joined(part.without_probe for part in parts),
         one_factor=_joined(part.one_factor for part in parts),
         plain=_joined(part.plain for part in parts),
         rule=_joined(part.rule for part in parts),
@@ -162,6 +173,8 @@ def _judge_one(
     shape = SHARING_SHAPES[sharing]
     fitting = fitting_sets(sessions)
     factor, _ = fit_contention_factor(fitting, shape)
+    unprobed = replace(shape, probed=None)
+    factor_unprobed, _ = fit_contention_factor(fitting, unprobed)
     one_factor, _ = fit_contention_factor(fitting)
     judged: list[MeasuredSet] = []
     rule: list[tuple[float, ...]] = []
@@ -178,6 +191,9 @@ def _judge_one(
         all_keys=frozenset(one.keys for one in (*fitting, *judged)),
         measured=_joined(one.retentions for one in judged),
         predicted=_joined(one.predicted(factor, shape) for one in judged),
+        without_probe=_joined(
+            one.predicted(factor_unprobed, unprobed) for one in judged
+        ),
         one_factor=_joined(one.predicted(one_factor) for one in judged),
         plain=_joined(one.predicted(1.0, PROCESSOR_SHARING) for one in judged),
         rule=_joined(rule),

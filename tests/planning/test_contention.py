@@ -1,6 +1,7 @@
 """The contention model against closed forms, brute force and its own laws."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,16 +13,24 @@ from gpupack.planning.contention import (
     MAX_EXACT_CUSTOMERS,
     SHARING_SHAPES,
     CustomerClass,
+    ProbedShape,
+    ProbeTimes,
     SharingShape,
     approximate_rates,
     class_from_solo,
+    customer_class,
     exact_rates,
     predict_retentions,
     rates,
 )
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import GpuType
-from gpupack.records.profile import LoadPoint, ProfileRecord
+from gpupack.records.profile import (
+    KernelTimes,
+    LoadPoint,
+    ProbeReadings,
+    ProfileRecord,
+)
 
 GPU = GpuType(name="NVIDIA H200", memory_bytes=143771 * 1024**2)
 
@@ -147,22 +156,38 @@ def test_a_model_alone_reproduces_its_own_rate(
 
 
 SHAPES = st.sampled_from(list(SHARING_SHAPES.values()))
+PROBES = st.none() | st.builds(
+    ProbeTimes,
+    request_delay_s=st.floats(2e-6, 1e-2),
+    spread_wait_s=st.floats(1e-7, 1e-3),
+    single_wait_s=st.floats(0, 1e-2),
+)
 
 
-@given(st.lists(SOLO, min_size=2, max_size=6), FACTORS, SHAPES, st.floats(0.05, 1))
-@settings(max_examples=80, derandomize=True, deadline=None)
+@given(
+    st.lists(st.tuples(SOLO, PROBES), min_size=2, max_size=6),
+    FACTORS,
+    SHAPES,
+    st.floats(0.05, 1),
+)
+@settings(max_examples=120, derandomize=True, deadline=None)
 def test_adding_a_model_never_helps_another(
-    solos: list[tuple[float, float, int]],
+    profiled: list[tuple[tuple[float, float, int], ProbeTimes | None]],
     contention_factor: float,
     shape: SharingShape,
     sm_share: float,
 ) -> None:
     classes = [
         class_from_solo(
-            *solo, contention_factor=contention_factor, shape=shape, sm_share=sm_share
+            *solo,
+            contention_factor=contention_factor,
+            shape=shape,
+            sm_share=sm_share,
+            probe=probe,
         )
-        for solo in solos
+        for solo, probe in profiled
     ]
+    solos = [solo for solo, _ in profiled]
     fewer = rates(classes[:-1], contention_factor=contention_factor, shape=shape)
     more = rates(classes, contention_factor=contention_factor, shape=shape)
     for before, after, (alone, _, _) in zip(fewer, more, solos, strict=False):
@@ -209,6 +234,88 @@ def test_a_slice_and_the_neighbors_weights_enter_as_the_formulas_say() -> None:
     # √(1 ms · 16 ms) = 4 ms, and √((0.19 + 0.01) / (0.04 + 0.01)) = 2.
     delay_s = 1.5 * 0.004 * 0.5 * 0.8**2 * 2 * queue_of_long
     assert side_by_side[0] == pytest.approx(1 / (0.004 + delay_s))
+
+
+def test_what_the_probe_read_of_both_enters_as_the_formula_says() -> None:
+    shape = SharingShape(
+        probed=ProbedShape(
+            strength=2.0,
+            own_delay_exponent=0.5,
+            own_time_exponent=0.5,
+            own_wait_exponent=-1.0,
+            neighbor_wait_exponent=1.0,
+            neighbor_time_exponent=0.5,
+            room_strength=9.0,
+            room_exponent=2.0,
+        )
+    )
+    waiting = CustomerClass(
+        0.001, 0.003, probe=ProbeTimes(0.004, spread_wait_s=9.0, single_wait_s=0.000015)
+    )
+    neighbor = CustomerClass(
+        0.016,
+        0.004,
+        sm_share=0.5,
+        probe=ProbeTimes(9.0, spread_wait_s=0.00001, single_wait_s=9.0),
+    )
+    # In ms: 2 · √4 · √1 · (0.015 + 0.005)⁻¹ · 0.01 · √16 = 8, and 9 · 1 · 0.5² = 2.25.
+    delay_s = 1e-3 / (1 / 8 + 1 / 2.25)
+    assert shape.delay_s(waiting, neighbor) == pytest.approx(delay_s)
+
+    found = exact_rates([waiting, neighbor], contention_factor=1.5, shape=shape)
+
+    queue_of_neighbor = 0.016 / 0.020
+    expected = 1 / (0.004 + 1.5 * delay_s * queue_of_neighbor)
+    assert found[0] == pytest.approx(expected)
+    # Where one of two was not probed, the profiles alone count: fair sharing here.
+    for pair in (
+        [waiting, replace(neighbor, probe=None)],
+        [replace(waiting, probe=None), neighbor],
+    ):
+        assert shape.delay_s(*pair) == pytest.approx(0.001)
+
+
+def test_a_record_says_per_request_what_the_probe_read() -> None:
+    shape = SharingShape(probed=ProbedShape())
+    record = make_record(
+        load_point=LoadPoint(batch_size=4, concurrency=1),
+        probe=ProbeReadings(
+            throughput_infer_per_sec=50.0,
+            full_kernel=KernelTimes(alone_us=22, beside_us=40),
+            spread_kernel=KernelTimes(alone_us=22, beside_us=26),
+            single_kernel=KernelTimes(alone_us=8, beside_us=28),
+        ),
+    )
+    found = customer_class(record, 1.0, shape).probe
+    assert found is not None
+    # 80 ms per request beside the probe, 40 ms without; the GPU is busy 40 % of it.
+    assert found.request_delay_s == pytest.approx(0.040)
+    assert found.spread_wait_s == pytest.approx(4e-6 / 0.4)
+    assert found.single_wait_s == pytest.approx(20e-6 / 0.4)
+
+
+def test_under_mps_models_that_the_probe_tells_apart_are_predicted_apart() -> None:
+    mps = {"contention_factor": 1.15, "shape": SHARING_SHAPES[SharingMode.MPS]}
+
+    def probed(name: str, *, reached: float, spread_us: float) -> ProfileRecord:
+        return make_record(
+            name,
+            sm_utilization_percent=25.0,
+            probe=ProbeReadings(
+                throughput_infer_per_sec=reached,
+                full_kernel=KernelTimes(alone_us=22, beside_us=40),
+                spread_kernel=KernelTimes(alone_us=22, beside_us=22 + spread_us),
+                single_kernel=KernelTimes(alone_us=8, beside_us=28),
+            ),
+        )
+
+    other = probed("other", reached=70, spread_us=4)
+    patient, hasty = (probed("it", reached=one, spread_us=4) for one in (50, 90))
+    quiet, loud = (probed("it", reached=70, spread_us=one) for one in (1, 20))
+    kept = [predict_retentions([one, other], **mps)[0] for one in (patient, hasty)]
+    assert kept[0] < kept[1]
+    kept = [predict_retentions([other, one], **mps)[0] for one in (quiet, loud)]
+    assert kept[0] > kept[1]
 
 
 def test_under_mps_a_neighbor_with_few_busy_sms_disturbs_less() -> None:

@@ -16,20 +16,28 @@ from gpupack.planning.contention import (
     DEFAULT_CONTENTION_FACTORS,
     DEFAULT_RETENTION_MARGINS,
     SHARING_SHAPES,
+    UNPROBED_MPS_MARGIN,
     predict_retentions,
 )
 from gpupack.planning.place import place
-from gpupack.planning.retention import cautious_retention
+from gpupack.planning.retention import cautious_retention, resolve_contention
 from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind, GpuType
 from gpupack.records.placement import PlacementStatus
-from gpupack.records.profile import LoadPoint, ProfileRecord
+from gpupack.records.profile import (
+    KernelTimes,
+    LoadPoint,
+    ProbeReadings,
+    ProfileRecord,
+)
 from tests.factories import ENVIRONMENT, GPU, MIB, make_profiles, make_record
 from tests.planning.set_partitions import set_partitions
 
 LIMIT_MIB = 1000
+MARGINS = DEFAULT_RETENTION_MARGINS | {SharingMode.MPS: UNPROBED_MPS_MARGIN}
+"""Of profiles without the kernel probe's readings."""
 
 
 def profiles_of(rows: list[tuple[int, int]]) -> ProfileSet:
@@ -69,7 +77,7 @@ def test_the_number_of_gpus_is_the_smallest_over_all_partitions_that_keep_it(
     profiles = profiles_of(rows)
     mode = SharingMode(sharing)
     factor, shape = DEFAULT_CONTENTION_FACTORS[mode], SHARING_SHAPES[mode]
-    margin = DEFAULT_RETENTION_MARGINS[mode]
+    margin = MARGINS[mode]
 
     def keeps(group: list[int]) -> bool:
         records = [profiles.records[item] for item in group]
@@ -93,6 +101,29 @@ def test_the_number_of_gpus_is_the_smallest_over_all_partitions_that_keep_it(
         for assignment in gpu.assignments:
             assert assignment.retention is not None
             assert assignment.retention >= share - 1e-12
+
+
+def test_models_that_no_probe_read_are_planned_with_more_to_spare_under_mps() -> None:
+    readings = ProbeReadings(
+        throughput_infer_per_sec=50.0,
+        full_kernel=KernelTimes(alone_us=22, beside_us=40),
+        spread_kernel=KernelTimes(alone_us=22, beside_us=26),
+        single_kernel=KernelTimes(alone_us=8, beside_us=9),
+    )
+    without = profiles_of([(10, 20), (10, 20)])
+    probed = make_profiles(
+        *(one.model_copy(update={"probe": readings}) for one in without.records)
+    )
+
+    known = resolve_contention(probed, GPU, "mps")
+    unknown = resolve_contention(without, GPU, "mps")
+    sliced = resolve_contention(without, GPU, "time_slicing")
+
+    assert known.margin == DEFAULT_RETENTION_MARGINS[SharingMode.MPS] < unknown.margin
+    assert known.warnings == sliced.warnings == ()
+    (warning,) = unknown.warnings
+    assert "2 models, such as model0" in warning
+    assert "--sharing mps" in warning
 
 
 def test_a_margin_is_kept_but_where_there_is_almost_nothing_to_lose() -> None:
@@ -298,7 +329,8 @@ def test_maximizing_what_is_predicted_needs_a_counted_fleet() -> None:
 
 def test_explain_says_what_mps_would_save() -> None:
     placement = place(profiles_of([(10, 20)] * 3), min_retention=0.9)
-    # 0.9 and a margin of 0.06 must be predicted. Two at 20 %, 2 ms, keep
+    # 0.9 and a margin of 0.06 (MPS: 0.094), or a loss that stays below 0.1 four times
+    # over, must be predicted. Two at 20 %, 2 ms, keep
     # 1 / (1 + 0.2 · 0.78 · (1 + 1.5 / 2) · 0.2) = 0.95 taking turns and, with a factor
     # of 1.15 · (2 / 3) ** 1.5 = 0.626, 1 / (1 + 0.2 · 0.626 · 0.2) = 0.98 through MPS;
     # three do not: two leave a queue of 2 · 0.225 / 1.025, which makes it 0.948.
@@ -334,7 +366,7 @@ def test_with_load_points_to_choose_the_fewest_gpus_keep_what_was_asked(
     profiles = make_profiles(*(one for of_model in choices for one in of_model))
     mode = SharingMode.TIME_SLICING
     factor, shape = DEFAULT_CONTENTION_FACTORS[mode], SHARING_SHAPES[mode]
-    margin = DEFAULT_RETENTION_MARGINS[mode]
+    margin = MARGINS[mode]
 
     def keeps(group: list[int], chosen: tuple[ProfileRecord, ...]) -> bool:
         records = [chosen[item] for item in group]

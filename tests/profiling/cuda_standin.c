@@ -1,9 +1,9 @@
 /* A stand-in for NVIDIA's libcuda.so.1, as far as the kernel probe uses it.
  *
  * A kernel takes CUDA_STANDIN_KERNEL_US of wall time, 20 if unset, whatever it is asked
- * to do; CUDA_STANDIN_FAIL names a function that answers with "no device". A launch that
- * does not fill the GPU (132 multiprocessors of 2048 threads, 1.98 GHz) for 20 us, or
- * comes before its context is current, is an invalid value.
+ * to do; CUDA_STANDIN_FAIL names a function that answers with "no device". A launch of
+ * none of the probe's three kinds (on 132 multiprocessors of 2048 threads, 1.98 GHz), or
+ * before its context is current, is an invalid value.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -67,12 +67,33 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
                    unsigned block_x, unsigned block_y, unsigned block_z,
                    unsigned shared_bytes, void *stream, void **parameters,
                    void **extra) {
-  int fills = grid_x * grid_y * grid_z * block_x * block_y * block_z == 132 * 2048;
+  unsigned blocks = grid_x * grid_y * grid_z, threads = block_x * block_y * block_z;
+  uint64_t cycles = *(uint64_t *)parameters[0];
+  int is_full = blocks == 132 * 2 && threads == 1024 && cycles == 20 * 1980;
+  int is_spread = blocks == 132 && threads == 256 && cycles == 20 * 1980;
+  int is_single = blocks == 1 && threads == 32 && cycles == 5 * 1980;
   int is_ours = function == &kernel && !shared_bytes && !stream && !extra;
-  if (!is_current || !fills || !is_ours || *(uint64_t *)parameters[0] != 20 * 1980)
+  if (!is_current || !is_ours || is_full + is_spread + is_single != 1)
     return INVALID_VALUE;
   const char *given = getenv("CUDA_STANDIN_KERNEL_US");
   pending_us += given ? atof(given) : 20;
+  return answer(__func__);
+}
+
+int cuEventCreate(void **made, unsigned flags) {
+  static double stamps_us[2];
+  static int num_made;
+  *made = &stamps_us[num_made++ % 2];
+  return flags ? INVALID_VALUE : answer(__func__);
+}
+
+int cuEventRecord(void *event, void *stream) {
+  *(double *)event = pending_us;
+  return stream ? INVALID_VALUE : answer(__func__);
+}
+
+int cuEventElapsedTime(float *passed_ms, void *begin, void *end) {
+  *passed_ms = (float)((*(double *)end - *(double *)begin) / 1000);
   return answer(__func__);
 }
 

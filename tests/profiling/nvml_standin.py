@@ -19,16 +19,18 @@ SYSTEM = -1
 MIB = 1024 * 1024
 
 
-def compile_standin(folder: Path) -> Path:
-    """Compile the stand-in into ``folder``; skip where there is no compiler."""
+def compile_standin(
+    folder: Path, *, source: Path = SOURCE, soname: str = SONAME
+) -> Path:
+    """Compile a stand-in into ``folder``; skip where there is no compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
-        pytest.skip("no C compiler to build the stand-in for NVML")
-    library = folder / SONAME
+        pytest.skip(f"no C compiler to build the stand-in for {soname}")
+    library = folder / soname
     subprocess.run(
         [
             *(compiler, "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"),
-            *(f"-Wl,-soname,{SONAME}", "-o", str(library), str(SOURCE)),
+            *(f"-Wl,-soname,{soname}", "-o", str(library), str(source)),
         ],
         check=True,
     )

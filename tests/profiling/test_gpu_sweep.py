@@ -85,6 +85,8 @@ def host(
     installed: None, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> StandinHost:
     library = compile_standin(tmp_path_factory.mktemp("driver"))
+    cuda = Path(__file__).with_name("cuda_standin.c")
+    compile_standin(library.parent, source=cuda, soname="libcuda.so.1")
     return StandinHost(library.parent, repository)
 
 
@@ -185,6 +187,10 @@ def test_mps_is_a_daemon_for_the_measured_gpu_under_the_server(
     assert done.returncode == 0, done.stderr
     (record,) = read_profile_file(tmp_path / "store.jsonl").records
     assert record.environment.sharing_mode is SharingMode.MPS
+    # The probe is a client of the same daemon, once the model was measured.
+    assert record.probe is not None
+    assert record.probe.single_kernel.alone_us == pytest.approx(20)
+    assert not any("probe" in one for one in record.warnings)
     daemon, model = (json.loads(path.read_text()) for path in (of_daemon, of_model))
     assert model["CUDA_MPS_PIPE_DIRECTORY"] == daemon["CUDA_MPS_PIPE_DIRECTORY"]
     # By UUID: under a daemon that sees one GPU only, its index would be another.
@@ -211,6 +217,16 @@ def test_mps_is_a_daemon_for_the_measured_gpu_under_the_server(
     daemon, model = (json.loads(path.read_text()) for path in (of_daemon, of_model))
     assert model["CUDA_MPS_PIPE_DIRECTORY"] == daemon["CUDA_MPS_PIPE_DIRECTORY"]
     assert model["CUDA_VISIBLE_DEVICES"] == daemon["CUDA_VISIBLE_DEVICES"] == uuid
+
+    without = host.profile(
+        tmp_path,
+        *("--model-repository", str(repository), "--models", "witness"),
+        *("--store", str(tmp_path / "without.jsonl")),
+        *("--gpu", "0", "--sharing", "mps", "--no-probe"),
+    )
+    assert without.returncode == 0, without.stderr
+    (record,) = read_profile_file(tmp_path / "without.jsonl").records
+    assert record.probe is None
 
     for sharing, told in (
         (["--sharing", "time_slicing"], "shared through mps, this sweep is through"),

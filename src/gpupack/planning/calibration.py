@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.planning.contention import (
     PROCESSOR_SHARING,
+    ProbeTimes,
     SharingShape,
     class_from_solo,
+    probe_times,
     rates,
     share_while_busy,
 )
@@ -40,6 +42,7 @@ class SoloBehavior:
         num_customers: Requests that the server works on at once.
         sm_share: Share of the SMs busy while it is on the GPU; None without GPM.
         dram_share: Share of the DRAM bandwidth used then; None without GPM.
+        probe: What the kernel probe read; None without.
     """
 
     requests_per_sec: float
@@ -47,6 +50,7 @@ class SoloBehavior:
     num_customers: int
     sm_share: float | None = None
     dram_share: float | None = None
+    probe: ProbeTimes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class MeasuredSet:
                 shape=shape,
                 sm_share=one.sm_share,
                 dram_share=one.dram_share,
+                probe=one.probe,
             )
             for one in self.alone
         ]
@@ -222,10 +227,24 @@ def _solo(key: tuple[str, str], readings: Sequence[CoLocation]) -> SoloBehavior:
             f"the solo measurement of {'/'.join(key)} cannot be used: {reason}"
         )
     gpu_share = min(1.0, max(share / 100, 1e-9))
+    num_customers = min(model.load_point.concurrency, model.num_model_instances)
+    probed = [
+        probe_times(
+            one.probe,
+            # Of the moment before: a host's speed moves within minutes.
+            throughput_infer_per_sec=one.models[0].throughput_infer_per_sec,
+            batch_size=model.load_point.batch_size,
+            num_customers=num_customers,
+            gpu_share=gpu_share,
+        )
+        for one in readings
+        if one.probe is not None and one.models[0].throughput_infer_per_sec is not None
+    ]
     return SoloBehavior(
         requests_per_sec=(model.throughput_infer_per_sec / model.load_point.batch_size),
         gpu_share=gpu_share,
-        num_customers=min(model.load_point.concurrency, model.num_model_instances),
+        num_customers=num_customers,
         sm_share=share_while_busy(reading.sm_utilization_percent, gpu_share),
         dram_share=share_while_busy(reading.dram_bandwidth_percent, gpu_share),
+        probe=probed[-1] if probed else None,
     )

@@ -11,39 +11,50 @@ second, the utilization law) and ``Z`` is what makes the model, alone, reproduce
 the measured rate; for one customer ``Z = 1 / X − D``. A model has as many
 customers as it executes at once: ``min(concurrency, model instances)``.
 
-What a request at the GPU adds to another's time there depends on the *way of
-sharing*. Every class has a weight as the one that waits, ``v``, and one as the one
-that is waited for, ``b``, and by the arrival theorem of mean value analysis, over
-populations ``N``::
+What a request of class j at the GPU adds to one of class i depends on the *way of
+sharing*. By the arrival theorem of mean value analysis, over populations ``N``::
 
-    R_i(N) = D_i + c · (v_i · P(N − e_i) + S(N − e_i))
-    X_i(N) = N_i / (Z_i + R_i(N))
-    P(N)   = Σ_j b_j · X_j(N) · R_j(N)
-    S(N)   = Σ_j min(q, D_j) · X_j(N) · R_j(N)
+    R_i(N) = D_i + c · Σ_j W_ij · Q_j(N − e_i)        time at the GPU
+    X_i(N) = N_i / (Z_i + R_i(N))                     requests per second
+    Q_j(N) = X_j(N) · R_j(N)                          requests of j at the GPU
 
-    v = D^p     · s^a · (d + ε)^−h
-    b = D^(1−p) · s^g · (d + ε)^h
+``c`` is the *contention factor*. ``W_ij`` of each way of sharing:
 
-``c`` is the *contention factor*, ``q`` a time slice, ``s`` the share of the SMs and
-``d`` the share of the DRAM bandwidth that a model uses while it is on the GPU (GPM
-readings ÷ GPU utilization), ``ε`` a hundredth. With ``p = 1`` and all else 0 this is
-processor sharing, a network of product form, and the recursion is exact. Under time
-slicing a request also waits for what is left of a slice, or of a shorter request
-(``S``). Under MPS kernels run side by side: a neighbor with few busy SMs disturbs
-little (``g``), many short kernels wait for a neighbor's long ones (``p < 1``), and of
-two models that want the same SMs the one that moves more memory gets more (``h``).
-``SHARING_SHAPES`` has slice and exponents of each way of sharing; calibrating a GPU
+* *fair sharing*, ``D_i``: processor sharing, a network of product form, for which the
+  recursion is exact.
+* *time slicing*, ``D_i + min(q, D_j)``: a request also waits for what is left of a
+  slice, or of a shorter request.
+* *MPS*: kernels run side by side, and wait for room on the SMs. How many kernels a
+  request has and how long they are, the kernel probe says: with ``e_i`` the delay of a
+  request beside kernels that fill the GPU, ``h_j`` and ``t_i`` the waits of a spread
+  and a single kernel beside a model while it is on the GPU, all in ms, and ``s_j`` the
+  share of the SMs that it then keeps busy (GPM's SM utilization ÷ GPU utilization)::
+
+      1 / W_ij = 1 / A_ij + 1 / B_ij
+      A_ij = 9 · e_i^0.35 · D_i^0.45 · (t_i + 0.005)^−0.25 · h_j^0.65 · D_j^0.2
+      B_ij = 13 · D_i · s_j^2.5
+
+  Each of a request's kernels waits for those of the neighbor (``A``): less where they
+  are few and long, more where the neighbor's are. A neighbor that keeps few SMs busy is
+  waited for by few (``B``).
+* *MPS, without the probe's readings*, less well::
+
+      D_i^0.6 · D_j^0.4 · s_i^0.25 · s_j^1.25 · ((d_j + ε) / (d_i + ε))^0.36
+
+  with ``d`` the share of the DRAM bandwidth, ``ε`` a hundredth: long requests that
+  move much memory tend to have long kernels.
+
+The exponents were chosen on measured sets (see the documentation); calibrating a GPU
 fits ``c`` alone.
 
-Retention is ``X_i(N) ÷ X_i`` alone. All weights are positive, so adding a model never
-helps another. Beyond ``MAX_EXACT_CUSTOMERS`` customers the
-recursion is replaced by the fixed point that takes a class's pressure without one of
-its customers as ``(N_i − 1) / N_i`` of that with it: at that size a point or two
-more pessimistic, never more optimistic.
+Retention is ``X_i(N) ÷ X_i`` alone. All ``W`` are positive, so adding a model never
+helps another. Beyond ``MAX_EXACT_CUSTOMERS`` customers the recursion is replaced by the
+fixed point that takes a class's queue without one of its customers as
+``(N_i − 1) / N_i`` of that with it: at that size a point or two more pessimistic, never
+more optimistic.
 
 Limits: the CPU and the PCIe bus are not stations, so a host short of cores loses more
-than is predicted here; how long a model's kernels are, which decides who waits under
-MPS, is not in a profile, only its traces in ``D``, ``s`` and ``d`` are.
+than is predicted here.
 
 References:
     Reiser and Lavenberg, "Mean-value analysis of closed multichain queuing
@@ -51,9 +62,10 @@ References:
     queueing network analysis", 1979; Schweitzer, "Approximate analysis of multiclass
     closed networks of queues", 1979. Baskett, Chandy, Muntz and Palacios, Journal of
     the ACM 22(2), 1975, for the product form of a station with state-dependent rates.
-    Weights by class, as in the approximation of queues with unequal service times:
-    Reiser, "A queueing network analysis of computer communication networks with
-    window flow control", IEEE Transactions on Communications 27(8), 1979.
+    Delays by pair of classes, as in the approximation of queues with unequal service
+    times: Reiser, "A queueing network analysis of computer communication networks with
+    window flow control", IEEE Transactions on Communications 27(8), 1979. Pressure
+    and sensitivity read by a probe: Mars et al., "Bubble-Up", MICRO 2011.
 """
 
 from __future__ import annotations
@@ -70,22 +82,73 @@ from gpupack.records.gpu import DeviceKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.records.profile import ProfileRecord
+    from gpupack.records.profile import ProbeReadings, ProfileRecord
 
 MAX_EXACT_CUSTOMERS = 10
 """Populations up to this many customers are solved exactly."""
 
 
 @dataclass(frozen=True, slots=True)
+class ProbedShape:
+    """How kernels of two models wait for each other, by what the probe read of both.
+
+    Attributes:
+        strength: Of ``A``, times in ms.
+        own_delay_exponent: Of ``e_i``.
+        own_time_exponent: Of ``D_i``.
+        own_wait_exponent: Of ``t_i``.
+        neighbor_wait_exponent: Of ``h_j``.
+        neighbor_time_exponent: Of ``D_j``.
+        room_strength: Of ``B``.
+        room_exponent: Of ``s_j``.
+    """
+
+    strength: float = 8.95
+    own_delay_exponent: float = 0.35
+    own_time_exponent: float = 0.45
+    own_wait_exponent: float = -0.25
+    neighbor_wait_exponent: float = 0.65
+    neighbor_time_exponent: float = 0.2
+    room_strength: float = 13.25
+    room_exponent: float = 2.5
+
+    def delay_s(
+        self,
+        own: CustomerClass,
+        neighbor: CustomerClass,
+        own_probe: ProbeTimes,
+        neighbor_probe: ProbeTimes,
+    ) -> float:
+        """Return ``W_ij`` from the profiles and what the probe read beside each."""
+        for_kernels = (
+            self.strength
+            * (1e3 * own_probe.request_delay_s) ** self.own_delay_exponent
+            * (1e3 * own.gpu_demand_s) ** self.own_time_exponent
+            * (1e3 * own_probe.single_wait_s + _SINGLE_OFFSET_MS)
+            ** self.own_wait_exponent
+            * (1e3 * neighbor_probe.spread_wait_s) ** self.neighbor_wait_exponent
+            * (1e3 * neighbor.gpu_demand_s) ** self.neighbor_time_exponent
+            / 1e3
+        )
+        for_room = (
+            self.room_strength
+            * own.gpu_demand_s
+            * neighbor.sm_share**self.room_exponent
+        )
+        return float(1 / (1 / for_kernels + 1 / for_room))
+
+
+@dataclass(frozen=True, slots=True)
 class SharingShape:
-    """Who waits how much for whom: slice and exponents of the module's formulas.
+    """Who waits how long for whom: slice and exponents of the module's formulas.
 
     Attributes:
         slice_s: ``q``, a time slice; 0 for none.
-        own_time_exponent: ``p``, of the GPU time of the request that waits.
-        own_sm_exponent: ``a``, of its share of busy SMs.
-        neighbor_sm_exponent: ``g``, of the neighbor's share of busy SMs.
-        dram_exponent: ``h``, of the neighbor's share of DRAM bandwidth ÷ its own.
+        own_time_exponent: Of ``D_i``; that of ``D_j`` is the rest to 1.
+        own_sm_exponent: Of ``s_i``.
+        neighbor_sm_exponent: Of ``s_j``.
+        dram_exponent: Of the neighbor's share of DRAM bandwidth ÷ its own.
+        probed: What counts instead where the probe read both; None: nothing else.
     """
 
     slice_s: float = 0.0
@@ -93,6 +156,25 @@ class SharingShape:
     own_sm_exponent: float = 0.0
     neighbor_sm_exponent: float = 0.0
     dram_exponent: float = 0.0
+    probed: ProbedShape | None = None
+
+    def delay_s(self, own: CustomerClass, neighbor: CustomerClass) -> float:
+        """Return ``W_ij``: how long ``own`` waits for a neighbor at the GPU."""
+        if (
+            self.probed is not None
+            and own.probe is not None
+            and neighbor.probe is not None
+        ):
+            return self.probed.delay_s(own, neighbor, own.probe, neighbor.probe)
+        return float(
+            own.gpu_demand_s**self.own_time_exponent
+            * neighbor.gpu_demand_s ** (1 - self.own_time_exponent)
+            * own.sm_share**self.own_sm_exponent
+            * neighbor.sm_share**self.neighbor_sm_exponent
+            * ((neighbor.dram_share + _DRAM_OFFSET) / (own.dram_share + _DRAM_OFFSET))
+            ** self.dram_exponent
+            + min(self.slice_s, neighbor.gpu_demand_s)
+        )
 
 
 PROCESSOR_SHARING = SharingShape()
@@ -104,6 +186,7 @@ SHARING_SHAPES = {
         own_sm_exponent=0.25,
         neighbor_sm_exponent=1.25,
         dram_exponent=0.36,
+        probed=ProbedShape(),
     ),
     SharingMode.STREAMS: PROCESSOR_SHARING,
 }
@@ -121,10 +204,13 @@ DEFAULT_CONTENTION_FACTORS = {
 
 DEFAULT_RETENTION_MARGINS = {
     SharingMode.TIME_SLICING: 0.06,
-    SharingMode.MPS: 0.06,
+    SharingMode.MPS: 0.053,
     SharingMode.STREAMS: 0.06,
 }
 """What a predicted retention must have to spare over what was asked to be kept."""
+
+UNPROBED_MPS_MARGIN = 0.094
+"""The same under MPS, where the kernel probe did not read every model."""
 
 HOST_CONTENTION_FACTOR = 1.0
 """On the host device processes share cores fairly; nothing needs fitting."""
@@ -133,10 +219,56 @@ _FIXED_POINT_TOLERANCE = 1e-10
 _MAX_FIXED_POINT_STEPS = 10_000
 _MIN_GPU_SHARE = 1e-9
 _DRAM_OFFSET = 0.01
+_SINGLE_OFFSET_MS = 0.005
+"""A single kernel's waits below that are not told apart."""
+_MIN_SPREAD_WAIT_S = 0.1e-6
+_MIN_REQUEST_DELAY_S = 2e-6
 _TYPICAL_SM_SHARE = 2 / 3
 _TYPICAL_DRAM_SHARE = 0.1
 """Where GPM gives none: two such models lose under MPS what processor sharing with the
 factor that fits the sets recorded on an H200 (0.64) says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTimes:
+    """How a model and the kernel probe wait for each other.
+
+    Args:
+        request_delay_s: ``e``, what kernels that fill the GPU add to a request.
+        spread_wait_s: ``h``, the wait of a spread kernel while the model is on the GPU.
+        single_wait_s: ``t``, the wait of a single kernel while it is.
+    """
+
+    request_delay_s: float
+    spread_wait_s: float
+    single_wait_s: float
+
+
+def probe_times(
+    readings: ProbeReadings,
+    *,
+    throughput_infer_per_sec: float,
+    batch_size: int,
+    num_customers: int,
+    gpu_share: float,
+) -> ProbeTimes:
+    """Return what the probe's readings beside a model say of one of its requests.
+
+    Args:
+        readings: What was read.
+        throughput_infer_per_sec: Of the model without the probe.
+        batch_size: Inputs per request.
+        num_customers: Requests executed at once.
+        gpu_share: Share of time that the model was on the GPU, 0–1.
+    """
+    delay_s = batch_size * num_customers / readings.throughput_infer_per_sec
+    delay_s -= batch_size * num_customers / throughput_infer_per_sec
+    spread_s = 1e-6 * readings.spread_kernel.wait_us
+    return ProbeTimes(
+        request_delay_s=max(delay_s, _MIN_REQUEST_DELAY_S),
+        spread_wait_s=max(spread_s, _MIN_SPREAD_WAIT_S) / gpu_share,
+        single_wait_s=1e-6 * readings.single_kernel.wait_us / gpu_share,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +281,7 @@ class CustomerClass:
         num_customers: Requests executed at once, ≥ 1.
         sm_share: Share of the SMs that are busy while it is on the GPU, in (0, 1].
         dram_share: Share of the DRAM bandwidth that it uses then, 0–1.
+        probe: What the kernel probe read; None without.
     """
 
     gpu_demand_s: float
@@ -156,6 +289,7 @@ class CustomerClass:
     num_customers: int = 1
     sm_share: float = _TYPICAL_SM_SHARE
     dram_share: float = _TYPICAL_DRAM_SHARE
+    probe: ProbeTimes | None = None
 
     def __post_init__(self) -> None:
         if not (
@@ -165,26 +299,6 @@ class CustomerClass:
                 "a customer class needs a GPU demand > 0 s, a time elsewhere ≥ 0 s and "
                 f"at least one customer, got {self}"
             )
-
-    def waiting_weight(self, shape: SharingShape) -> float:
-        """Return ``v``: how much it waits for what is on the GPU."""
-        return float(
-            self.gpu_demand_s**shape.own_time_exponent
-            * self.sm_share**shape.own_sm_exponent
-            * (self.dram_share + _DRAM_OFFSET) ** -shape.dram_exponent
-        )
-
-    def pressure_weight(self, shape: SharingShape) -> float:
-        """Return ``b``: how much it is waited for."""
-        return float(
-            self.gpu_demand_s ** (1 - shape.own_time_exponent)
-            * self.sm_share**shape.neighbor_sm_exponent
-            * (self.dram_share + _DRAM_OFFSET) ** shape.dram_exponent
-        )
-
-    def slice_s(self, shape: SharingShape) -> float:
-        """Return ``min(q, D)``: what is waited for before it yields the GPU."""
-        return min(shape.slice_s, self.gpu_demand_s)
 
 
 def has_readings(record: ProfileRecord) -> bool:
@@ -243,6 +357,15 @@ def customer_class(
         shape=shape,
         sm_share=share_while_busy(record.sm_utilization_percent, share),
         dram_share=share_while_busy(record.dram_bandwidth_percent, share),
+        probe=None
+        if record.probe is None or record.throughput_infer_per_sec is None
+        else probe_times(
+            record.probe,
+            throughput_infer_per_sec=record.throughput_infer_per_sec,
+            batch_size=record.load_point.batch_size,
+            num_customers=num_customers,
+            gpu_share=share,
+        ),
     )
 
 
@@ -262,6 +385,7 @@ def class_from_solo(
     shape: SharingShape = PROCESSOR_SHARING,
     sm_share: float | None = None,
     dram_share: float | None = None,
+    probe: ProbeTimes | None = None,
 ) -> CustomerClass:
     """Return the customer class that alone yields the measured rate and GPU share.
 
@@ -275,11 +399,10 @@ def class_from_solo(
     if num_customers == 1:
         elsewhere_s = max(1 / requests_per_sec - demand_s, 0.0)
         return CustomerClass(
-            1 / requests_per_sec - elsewhere_s, elsewhere_s, 1, sm, dram
+            1 / requests_per_sec - elsewhere_s, elsewhere_s, 1, sm, dram, probe
         )
-    trial = CustomerClass(demand_s, 0.0, num_customers, sm, dram)
-    delay_s = trial.waiting_weight(shape) * trial.pressure_weight(shape)
-    delay_s += trial.slice_s(shape)
+    trial = CustomerClass(demand_s, 0.0, num_customers, sm, dram, probe)
+    delay_s = shape.delay_s(trial, trial)
     stretch = 1 + contention_factor * delay_s / demand_s * (num_customers - 1)
     if num_customers / (demand_s * stretch) <= requests_per_sec:
         return replace(trial, gpu_demand_s=num_customers / (requests_per_sec * stretch))
@@ -331,42 +454,49 @@ def exact_rates(
     for one in classes:
         strides.append(num_populations)
         num_populations *= one.num_customers + 1
-    pressure = [0.0] * num_populations
-    slices_s = [0.0] * num_populations
     inputs = [
         (
+            index,
             stride,
             one.num_customers + 1,
             one.gpu_demand_s,
             one.elsewhere_s,
-            contention_factor * one.waiting_weight(shape),
-            one.pressure_weight(shape),
-            contention_factor * one.slice_s(shape),
+            delays,
         )
-        for stride, one in zip(strides, classes, strict=True)
+        for index, (stride, one, delays) in enumerate(
+            zip(
+                strides,
+                classes,
+                _delays(classes, contention_factor, shape),
+                strict=True,
+            )
+        )
     ]
+    queues = [[0.0] * len(classes) for _ in range(num_populations)]
     for population in range(1, num_populations):
-        total = total_slices_s = 0.0
-        for stride, radix, demand_s, elsewhere_s, waiting, weight, slice_s in inputs:
+        found = queues[population]
+        for index, stride, radix, demand_s, elsewhere_s, delays in inputs:
             count = population // stride % radix
             if count:
-                before = population - stride
-                at_gpu_s = demand_s + waiting * pressure[before] + slices_s[before]
-                queue = count * at_gpu_s / (elsewhere_s + at_gpu_s)
-                total += weight * queue
-                total_slices_s += slice_s * queue
-        pressure[population] = total
-        slices_s[population] = total_slices_s
+                at_gpu_s = demand_s + sum(
+                    map(operator.mul, delays, queues[population - stride])
+                )
+                found[index] = count * at_gpu_s / (elsewhere_s + at_gpu_s)
     return tuple(
         (radix - 1)
-        / (
-            elsewhere_s
-            + demand_s
-            + waiting * pressure[-1 - stride]
-            + slices_s[-1 - stride]
-        )
-        for stride, radix, demand_s, elsewhere_s, waiting, _, _ in inputs
+        / (elsewhere_s + demand_s + sum(map(operator.mul, delays, queues[-1 - stride])))
+        for _, stride, radix, demand_s, elsewhere_s, delays in inputs
     )
+
+
+def _delays(
+    classes: Sequence[CustomerClass], contention_factor: float, shape: SharingShape
+) -> list[list[float]]:
+    """Return ``c · W_ij``, row by row."""
+    return [
+        [contention_factor * shape.delay_s(own, neighbor) for neighbor in classes]
+        for own in classes
+    ]
 
 
 def approximate_rates(
@@ -376,35 +506,26 @@ def approximate_rates(
     shape: SharingShape = PROCESSOR_SHARING,
 ) -> tuple[float, ...]:
     """Return the rates by the Schweitzer–Bard fixed point, for any population."""
-    waiting = [contention_factor * one.waiting_weight(shape) for one in classes]
-    weights = [one.pressure_weight(shape) for one in classes]
-    slices_s = [contention_factor * one.slice_s(shape) for one in classes]
+    delays = _delays(classes, contention_factor, shape)
     queues = [one.num_customers / 2 for one in classes]
 
-    def at_gpu_s(index: int, pressure: float, slice_s: float) -> float:
-        one = classes[index]
-        own = queues[index] / one.num_customers
-        return (
-            one.gpu_demand_s
-            + waiting[index] * (pressure - weights[index] * own)
-            + (slice_s - slices_s[index] * own)
-        )
+    def at_gpu_s(index: int) -> float:
+        own = delays[index][index] * queues[index] / classes[index].num_customers
+        return classes[index].gpu_demand_s + _dot(delays[index], queues) - own
 
     for _ in range(_MAX_FIXED_POINT_STEPS):
-        totals = _dot(weights, queues), _dot(slices_s, queues)
         change = 0.0
         updated = []
         for index, (one, queue) in enumerate(zip(classes, queues, strict=True)):
-            here_s = at_gpu_s(index, *totals)
+            here_s = at_gpu_s(index)
             new = one.num_customers * here_s / (one.elsewhere_s + here_s)
             change = max(change, abs(new - queue))
             updated.append((new + queue) / 2)
         queues = updated
         if change < _FIXED_POINT_TOLERANCE:
             break
-    totals = _dot(weights, queues), _dot(slices_s, queues)
     return tuple(
-        one.num_customers / (one.elsewhere_s + at_gpu_s(index, *totals))
+        one.num_customers / (one.elsewhere_s + at_gpu_s(index))
         for index, one in enumerate(classes)
     )
 

@@ -12,6 +12,7 @@ from gpupack.planning.contention import (
     DEFAULT_RETENTION_MARGINS,
     PROCESSOR_SHARING,
     SHARING_SHAPES,
+    UNPROBED_MPS_MARGIN,
     CustomerClass,
     SharingShape,
     customer_class,
@@ -79,6 +80,20 @@ def resolve_contention(
             None, default_contention_factor(gpu_type.kind, SharingMode.TIME_SLICING)
         )
     mode = resolve_sharing(sharing)
+    default_margin = DEFAULT_RETENTION_MARGINS[mode]
+    warnings: tuple[str, ...] = ()
+    unprobed = {
+        record.model_name
+        for record in profiles.records
+        if record.probe is None and record.gpu_type.name == gpu_type.name
+    }
+    if mode is SharingMode.MPS and unprobed:
+        default_margin = UNPROBED_MPS_MARGIN
+        warnings = (
+            f"the profiles of {len(unprobed)} models, such as {min(unprobed)}, hold no "
+            "readings of the kernel probe, without which retention under MPS is "
+            "predicted less well; measure them with `gpupack profile --sharing mps`",
+        )
     fitted = [one for one in profiles.calibrations if one.key == (gpu_type.name, mode)]
     if fitted:
         margin = fitted[-1].retention_margin_ratio
@@ -86,16 +101,16 @@ def resolve_contention(
             mode,
             fitted[-1].contention_factor,
             shape=SHARING_SHAPES[mode],
-            margin=DEFAULT_RETENTION_MARGINS[mode] if margin is None else margin,
+            margin=default_margin if margin is None else margin,
             num_sets=fitted[-1].num_sets,
+            warnings=warnings,
         )
     factor = default_contention_factor(gpu_type.kind, mode)
     others = sorted(
         {f"{one.gpu_type_name} ({one.sharing_mode})" for one in profiles.calibrations}
     )
-    warnings: tuple[str, ...] = ()
     if others:
-        warnings = (
+        warnings += (
             f"the profiles are calibrated for {', '.join(others)}, not for "
             f"{gpu_type.name} ({mode}): its predictions use gpupack's default "
             f"contention factor {factor:g}; run `gpupack calibrate` on that GPU",
@@ -104,7 +119,7 @@ def resolve_contention(
         mode,
         factor,
         shape=SHARING_SHAPES[mode],
-        margin=DEFAULT_RETENTION_MARGINS[mode],
+        margin=default_margin,
         warnings=warnings,
     )
 

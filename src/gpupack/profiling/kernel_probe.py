@@ -3,14 +3,13 @@
 A solo profile does not say how a model gets on with neighbors under MPS: that depends
 on how many kernels a request has and how long they occupy the GPU, which no counter
 of NVML tells. So, after a model was measured, it is driven on beside a *probe*: a
-process that fills the GPU with short kernels, one after the other. How much longer
+process that runs short kernels of three kinds (``probe_worker``). How much longer
 these take than on the idle GPU is how much the model is waited for; how much slower
-the model gets is how much it waits.
+the model gets beside those that fill the GPU is how much it waits.
 
 The two sides are those of Mars et al., "Bubble-Up: Increasing Utilization in Modern
 Warehouse Scale Computers via Sensible Co-locations", MICRO 2011: a "reporter" that
-feels a program's pressure, a "bubble" that shows its sensitivity. Here one kernel is
-both.
+feels a program's pressure, a "bubble" that shows its sensitivity.
 """
 
 from __future__ import annotations
@@ -21,13 +20,12 @@ import select
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from gpupack.errors import DeviceError
 from gpupack.profiling import probe_worker
 from gpupack.profiling.interval import throughput_requests_per_s
-from gpupack.records.profile import ProbeReadings
+from gpupack.records.profile import KernelTimes, ProbeReadings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,23 +35,11 @@ if TYPE_CHECKING:
 
 _MIN_S, _MAX_S = 0.5, 2.0
 _NUM_REQUESTS = 15
-"""So many requests shall end beside the probe, if they can within ``_MAX_S``."""
+"""So many requests shall end beside full kernels, if they can within ``_MAX_S``."""
+_WAIT_S = 0.35
 _ALONE_S = 0.1
 _START_TIMEOUT_S = 30.0
 _POLL_S = 0.05
-
-
-@dataclass(frozen=True)
-class ProbeRun:
-    """Kernels that the probe ran one after the other."""
-
-    num_kernels: int
-    duration_s: float
-
-    @property
-    def kernel_us(self) -> float:
-        """From one kernel to the next."""
-        return 1e6 * self.duration_s / self.num_kernels
 
 
 class KernelProbe:
@@ -114,22 +100,30 @@ class KernelProbe:
             DeviceError: It cannot use the GPU; says why.
         """
         with self:
-            self.run(0.0)
+            self.run("full", 0.0)
 
     def run(
-        self, duration_s: float, *, meanwhile: Callable[[], None] | None = None
-    ) -> ProbeRun:
-        """Run kernels for so long, and call ``meanwhile`` many times while they do.
+        self,
+        kind: str,
+        duration_s: float,
+        *,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> float:
+        """Return how long a kernel of a kind takes on average, in microseconds.
+
+        Args:
+            kind: ``full``, ``spread`` or ``single``.
+            duration_s: Run so long.
+            meanwhile: Called many times in between.
 
         Raises:
             DeviceError: The GPU failed, or does not get on.
         """
         assert self._process is not None  # the context is open
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{duration_s}\n")
+        self._process.stdin.write(f"{kind} {duration_s}\n")
         self._process.stdin.flush()
-        answer = self._answer(duration_s + _START_TIMEOUT_S, meanwhile)
-        return ProbeRun(int(answer["num_kernels"]), answer["duration_s"])
+        return self._answer(duration_s + _START_TIMEOUT_S, meanwhile)["kernel_us"]
 
     def _answer(
         self, timeout_s: float, meanwhile: Callable[[], None] | None = None
@@ -156,7 +150,7 @@ def probe_beside(
 ) -> ProbeReadings | None:
     """Run the probe beside a model that is being driven, then alone.
 
-    The model's loop is stopped in between. None where not even three requests ended.
+    The model's loop is stopped in between. None where not even two requests ended.
 
     Args:
         driven: Alone on the GPU, its loop running.
@@ -171,17 +165,23 @@ def probe_beside(
     duration_s = min(max(_MIN_S, _NUM_REQUESTS / requests_per_s), _MAX_S)
     with probe:
         begin_ns = time.monotonic_ns()
-        beside = probe.run(duration_s, meanwhile=process.collect)
+        beside_us = {"full": probe.run("full", duration_s, meanwhile=process.collect)}
         end_ns = time.monotonic_ns()
+        for kind in ("spread", "single"):
+            beside_us[kind] = probe.run(kind, _WAIT_S, meanwhile=process.collect)
         process.stop()
-        alone = probe.run(_ALONE_S)
+        alone_us = {kind: probe.run(kind, _ALONE_S) for kind in beside_us}
     ends, _ = process.trace.completions()
     reached = throughput_requests_per_s(ends[(ends >= begin_ns) & (ends <= end_ns)])
     if reached is None:
         return None
+    full, spread, single = (
+        KernelTimes(alone_us=alone_us[kind], beside_us=beside_us[kind])
+        for kind in ("full", "spread", "single")
+    )
     return ProbeReadings(
-        kernel_alone_us=alone.kernel_us,
-        kernel_beside_us=beside.kernel_us,
         throughput_infer_per_sec=reached * load.load_point.batch_size,
-        duration_s=beside.duration_s,
+        full_kernel=full,
+        spread_kernel=spread,
+        single_kernel=single,
     )

@@ -1,14 +1,19 @@
-"""The probe's process: keeps a GPU full of short kernels, and times them.
+"""The probe's process: runs short kernels on a GPU, and times them.
 
-Run as ``python -I -S probe_worker.py``. Every line on standard input is a number of
-seconds; the answer is one line of JSON with how many kernels ended and how long that
-took. The end of standard input ends the process, and with it all it has on the GPU. It
-needs the standard library and the driver's ``libcuda.so.1`` alone.
+Run as ``python -I -S probe_worker.py``. Every line on standard input names a kind of
+kernel and a number of seconds; the answer is one line of JSON with how many kernels
+ended and how long one took. The end of standard input ends the process, and with it
+all it has on the GPU. It needs the standard library and the driver's ``libcuda.so.1``.
 
 The kernel reads and writes nothing: each of its blocks holds its place for some clock
-cycles. All threads of all multiprocessors are taken, so it starts when another
-process's kernel leaves, and that one's next kernel starts when it ends: how kernels of
-two models that fill the GPU take turns under MPS.
+cycles. There are three kinds:
+
+* ``full`` takes all threads of all multiprocessors, one kernel after the other: what a
+  neighbor of many short kernels does to a model;
+* ``spread`` takes some threads of every multiprocessor, one kernel after the other: it
+  waits for the model as such a neighbor's kernels do;
+* ``single`` takes one warp, now and then: where there is room for it everywhere, it
+  waits for no more than the model's kernel before it to be handed out.
 
 Source: NVIDIA, "CUDA Driver API" (functions, attribute numbers) and "PTX ISA".
 """
@@ -17,13 +22,16 @@ from __future__ import annotations
 
 import ctypes
 import json
+import random
 import sys
 import time
 
 KERNEL_US = 20
 """Long beside the time from one kernel to the next, short beside a request."""
+SINGLE_KERNEL_US = 5
+SINGLE_INTERVAL_S = 0.0012
 _LIBRARY = "libcuda.so.1"
-_BLOCK_THREADS = 1024
+_BLOCK_THREADS = {"full": 1024, "spread": 256, "single": 32}
 _KERNELS_AT_ONCE = 32
 _CLOCK_RATE_KHZ, _NUM_MULTIPROCESSORS, _MULTIPROCESSOR_THREADS = 13, 16, 39
 """``CU_DEVICE_ATTRIBUTE_…``."""
@@ -46,6 +54,9 @@ again:
   ret;
 }
 """
+
+
+_NULL = ctypes.c_void_p()
 
 
 class CudaError(Exception):
@@ -77,30 +88,65 @@ class Gpu:
                 _MULTIPROCESSOR_THREADS,
             )
         )
-        self._num_blocks = num_multiprocessors * max(1, num_threads // _BLOCK_THREADS)
-        self._num_cycles = ctypes.c_uint64(KERNEL_US * clock_khz // 1000)
+        self._cycles_per_us = clock_khz // 1000
+        self._num_blocks = {
+            "full": num_multiprocessors * max(1, num_threads // _BLOCK_THREADS["full"]),
+            "spread": num_multiprocessors,
+            "single": 1,
+        }
+        self._events = (ctypes.c_void_p(), ctypes.c_void_p())
+        for event in self._events:
+            self._call("cuEventCreate", ctypes.byref(event), 0)
 
-    def run(self, duration_s: float) -> dict[str, float]:
-        """Launch kernels back to back for so long, some of them at least."""
-        pointer = ctypes.cast(ctypes.byref(self._num_cycles), ctypes.c_void_p)
+    def run(self, kind: str, duration_s: float) -> dict[str, float]:
+        """Launch kernels of a kind for so long, some of them at least."""
+        kernel_us = SINGLE_KERNEL_US if kind == "single" else KERNEL_US
+        num_cycles = ctypes.c_uint64(kernel_us * self._cycles_per_us)
+        pointer = ctypes.cast(ctypes.byref(num_cycles), ctypes.c_void_p)
         parameters = (ctypes.c_void_p * 1)(pointer)
-        grid = (ctypes.c_uint(self._num_blocks), ctypes.c_uint(1), ctypes.c_uint(1))
-        block = (ctypes.c_uint(_BLOCK_THREADS), ctypes.c_uint(1), ctypes.c_uint(1))
-        shared_bytes, stream = ctypes.c_uint(0), ctypes.c_void_p()
-        arguments = (
-            *(self._kernel, *grid, *block, shared_bytes, stream),
-            *(parameters, ctypes.c_void_p()),
+        one, shared_bytes, stream = ctypes.c_uint(1), ctypes.c_uint(0), _NULL
+        blocks = ctypes.c_uint(self._num_blocks[kind])
+        threads = ctypes.c_uint(_BLOCK_THREADS[kind])
+        launch = (
+            *(self._kernel, blocks, one, one, threads, one, one),
+            *(shared_bytes, stream, parameters, _NULL),
         )
+        if kind == "single":
+            return self._run_singly(launch, duration_s)
         num_kernels = 0
         begin_s = time.perf_counter()
         while True:
             for _ in range(_KERNELS_AT_ONCE):
-                self._call("cuLaunchKernel", *arguments)
+                self._call("cuLaunchKernel", *launch)
             self._call("cuCtxSynchronize")
             num_kernels += _KERNELS_AT_ONCE
             taken_s = time.perf_counter() - begin_s
             if taken_s >= duration_s:
-                return {"num_kernels": num_kernels, "duration_s": taken_s}
+                return {
+                    "num_kernels": num_kernels,
+                    "kernel_us": 1e6 * taken_s / num_kernels,
+                }
+
+    def _run_singly(
+        self, launch: tuple[object, ...], duration_s: float
+    ) -> dict[str, float]:
+        """Time each kernel by the GPU's own clock, at random moments."""
+        begin, end = self._events
+        passed_ms = ctypes.c_float()
+        total_us = 0.0
+        num_kernels = 0
+        begin_s = time.perf_counter()
+        while True:
+            time.sleep(SINGLE_INTERVAL_S * random.uniform(0.5, 1.5))
+            self._call("cuEventRecord", begin, _NULL)
+            self._call("cuLaunchKernel", *launch)
+            self._call("cuEventRecord", end, _NULL)
+            self._call("cuCtxSynchronize")
+            self._call("cuEventElapsedTime", ctypes.byref(passed_ms), begin, end)
+            total_us += 1e3 * passed_ms.value
+            num_kernels += 1
+            if time.perf_counter() - begin_s >= duration_s:
+                return {"num_kernels": num_kernels, "kernel_us": total_us / num_kernels}
 
     def _attribute(self, number: int, device: ctypes.c_int) -> int:
         value = ctypes.c_int()
@@ -122,7 +168,8 @@ def main() -> None:
         gpu = Gpu()
         _tell({})
         for line in sys.stdin:
-            _tell(gpu.run(float(line)))
+            kind, duration_s = line.split()
+            _tell(gpu.run(kind, float(duration_s)))
     except CudaError as err:
         _tell({"error": str(err)})
         sys.exit(1)

@@ -133,21 +133,31 @@ class ServerBaseline(GpuReadings):
     schema_version: Literal[1] = 1
 
 
-class ProbeReadings(Record):
-    """A model beside a probe that fills the GPU with short kernels, one by one."""
+class KernelTimes(Record):
+    """How long a kernel of the probe takes, its wait included, on average."""
 
-    kernel_alone_us: float = Field(gt=0)
-    """From one kernel of the probe to the next while the model is idle."""
-    kernel_beside_us: float = Field(gt=0)
-    """The same while the model is driven at its load point."""
-    throughput_infer_per_sec: PositiveInferPerSec
-    """What the model reaches meanwhile."""
-    duration_s: Seconds
+    alone_us: float = Field(gt=0)
+    """While the model is idle."""
+    beside_us: float = Field(gt=0)
+    """While the model is driven at its load point."""
 
     @property
-    def kernel_wait_us(self) -> Microseconds:
-        """How long the model makes each kernel of the probe wait, on average."""
-        return max(0.0, self.kernel_beside_us - self.kernel_alone_us)
+    def wait_us(self) -> Microseconds:
+        """How long the model makes it wait."""
+        return max(0.0, self.beside_us - self.alone_us)
+
+
+class ProbeReadings(Record):
+    """A model and a probe of short kernels beside each other."""
+
+    throughput_infer_per_sec: PositiveInferPerSec
+    """What the model reaches beside kernels that fill the GPU, one after the other."""
+    full_kernel: KernelTimes
+    """Of these kernels."""
+    spread_kernel: KernelTimes
+    """Of kernels with a few threads on every multiprocessor, one after the other."""
+    single_kernel: KernelTimes
+    """Of kernels of one warp, now and then."""
 
 
 class ProfileRecord(GpuReadings):
