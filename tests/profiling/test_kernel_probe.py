@@ -80,6 +80,17 @@ def test_a_refusal_names_the_function_and_the_reason(
         probe.check()
 
 
+def test_a_probe_that_died_is_told_from_one_that_answers(
+    driver: dict[str, str],
+) -> None:
+    with KernelProbe(driver) as probe:
+        assert probe._process is not None
+        probe._process.kill()
+        probe._process.wait()
+        with pytest.raises(DeviceError, match="its process ended"):
+            probe.run("full", 0)
+
+
 def test_a_missing_driver_is_named() -> None:
     if any(shutil.which(name) for name in ("nvidia-smi",)):
         pytest.skip("this machine has the driver")

@@ -20,6 +20,7 @@ import select
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from gpupack.errors import DeviceError
@@ -39,6 +40,7 @@ _NUM_REQUESTS = 15
 _WAIT_S = 0.35
 _ALONE_S = 0.1
 _START_TIMEOUT_S = 30.0
+_END_TIMEOUT_S = _MAX_S + 3
 _POLL_S = 0.05
 
 
@@ -89,9 +91,19 @@ class KernelProbe:
     def close(self) -> None:
         """End the process and wait for it."""
         process, self._process = self._process, None
-        if process is not None:
+        if process is None:
+            return
+        assert process.stdin is not None
+        with suppress(OSError):
+            process.stdin.close()
+        try:
+            # By itself: an MPS client that is killed may take the others with it.
+            process.wait(timeout=_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
 
     def check(self) -> None:
         """Try the probe once.
@@ -121,8 +133,9 @@ class KernelProbe:
         """
         assert self._process is not None  # the context is open
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{kind} {duration_s}\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # the answer says why
+            self._process.stdin.write(f"{kind} {duration_s}\n")
+            self._process.stdin.flush()
         return self._answer(duration_s + _START_TIMEOUT_S, meanwhile)["kernel_us"]
 
     def _answer(

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import random
 import sys
 import time
@@ -173,6 +174,8 @@ def main() -> None:
     except CudaError as err:
         _tell({"error": str(err)})
         sys.exit(1)
+    except BrokenPipeError:
+        os._exit(1)  # gpupack is gone: nobody is left to tell
 
 
 def _tell(answer: dict[str, float] | dict[str, str]) -> None:
