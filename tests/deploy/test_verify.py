@@ -369,11 +369,6 @@ def test_a_gpu_that_the_placement_does_not_have_is_named(steady: Path) -> None:
         verify(placement_of("first"), model_repository=steady, gpu_indices=[7])
 
 
-def test_one_way_to_a_server_must_be_given() -> None:
-    with pytest.raises(InvalidInputError, match="model_repository"):
-        verify(placement_of("first"))
-
-
 @pytest.mark.triton
 @pytest.mark.usefixtures("installed")
 def test_a_device_with_too_little_memory_is_refused(steady: Path) -> None:
