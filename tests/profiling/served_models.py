@@ -59,6 +59,7 @@ def write_repository(repository: Path) -> Path:
     repository.mkdir(parents=True, exist_ok=True)
     write_model(repository, "sleeper", execute=f"time.sleep({SLEEP_S})")
     write_model(repository, "second", execute=f"time.sleep({SLEEP_S})")
+    write_model(repository, "laggard", execute="time.sleep(0.6)")
     write_model(repository, "strings", datatype="TYPE_STRING", dims="[ 2 ]")
     write_model(repository, "dynamic", dims="[ -1, 4 ]")
     write_model(repository, "unbatched", max_batch_size=0, dims="[ 4 ]")

@@ -184,14 +184,12 @@ def test_a_refused_request_ends_the_load_point_with_the_servers_words(
 def test_a_request_that_takes_too_long_says_how_long_it_was_given(
     triton: EmbeddedServer, server: TritonServer
 ) -> None:
-    assert SLEEP_S > 0.002
-
-    with pytest.raises(LoadPointError, match=r"no response within 0\.002 s"):
+    with pytest.raises(LoadPointError, match=r"no response within 0\.2 s"):
         measure(
             server,
-            load_of(server, "sleeper"),
+            load_of(server, "laggard"),
             device=HostDevice(triton.pid),
-            options=replace(QUICK, request_timeout_s=0.002),
+            options=replace(QUICK, request_timeout_s=0.2),
         )
 
 
