@@ -173,6 +173,22 @@ def test_a_share_that_memory_limits_is_found_and_bounded_closely():
     assert plan.bound <= 2 / 5 * 1.3
 
 
+def test_without_time_for_a_bound_all_that_is_asked_for_is_the_bound():
+    problem = CapacityProblem(
+        (BinType((10, 100), count=2),),
+        tuple(Job(demand=50) for _ in range(3)),
+        tuple(Option(job, 0, (5, 0), (0, 60), 30) for job in range(3)),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        patch.setattr(solve, "SERVICE_SHARE", 0.0)
+        plan = plan_capacity(problem, Goal.MAX_SERVICE, time_limit_s=3)
+
+    # Two bins of 100 hold 100 / 60 · 30 = 50 each.
+    assert 0 < plan.value <= 100
+    assert 100 <= plan.bound <= 3 * 50
+
+
 def test_many_jobs_with_large_demands_are_within_one_percent_of_the_bound():
     # 12 jobs with 4 options on 2 types: too many configurations to list.
     jobs, options = [], []

@@ -181,6 +181,9 @@ class _Search:
             if plan is not None:
                 return plan
         bound = rounded_bound(problem, goal, relaxation.bound)
+        if not goal.is_in_full:
+            # Infinite where time was too short for a round of exact pricing.
+            bound = min(bound, self._most_value())
         plan = None
         # Compiled code cannot ask the rule.
         if problem.rule is None and kernels_are_ready(
