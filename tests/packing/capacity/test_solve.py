@@ -185,7 +185,7 @@ def test_without_time_for_a_bound_all_that_is_asked_for_is_the_bound():
         plan = plan_capacity(problem, Goal.MAX_SERVICE, time_limit_s=3)
 
     # Two bins of 100 hold 100 / 60 · 30 = 50 each.
-    assert 0 < plan.value <= 100
+    assert 0 < plan.value <= 100 * (1 + 1e-9)
     assert 100 <= plan.bound <= 3 * 50
 
 
