@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,27 @@ def test_another_load_point_that_saves_a_gpu_is_named() -> None:
     assert [one.change for one in changes if one.kind is ChangeKind.LOAD_POINT] == [
         "'a' at 1x1 on test-gpu"
     ]
+
+
+def test_load_points_that_the_question_forbids_are_not_offered() -> None:
+    profiles = make_profiles(
+        record("a", "1x1", rate=100.0, latency_p99_us=1000.0),
+        record("a", "4x1", rate=200.0, latency_p99_us=1500.0, is_stable=False),
+        record("a", "8x1", rate=400.0, latency_p99_us=9000.0),
+    )
+
+    def offered(**wishes: Any) -> list[str]:
+        placement = gpupack.place(profiles, demand={"a": 1000.0}, **wishes)
+        return [
+            one.change.split()[2]
+            for one in placement.explain().changes
+            if one.kind is ChangeKind.LOAD_POINT
+        ]
+
+    # 8x1 is too slow and 4x1 never settled, though both would take fewer GPUs.
+    assert offered(latency_limit_ms=2.0) == []
+    assert offered(load_point="1x1") == ["8x1"]
+    assert offered(load_point="1x1", allow_unstable=True) == ["4x1", "8x1"]
 
 
 def test_a_gpu_type_that_saves_gpus_is_named() -> None:

@@ -6,6 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME, find_gpu_type
+from gpupack.errors import MissingReadingError
+from gpupack.planning.latency import keeps_latency_limit
+from gpupack.planning.sizes import require_readings
 from gpupack.planning.supply import Supply
 from gpupack.records.explanation import ChangeKind, SavingChange
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom, Resource
@@ -114,12 +117,14 @@ def _with_share(
 
 
 def _load_point_changes(what_if: WhatIf) -> Iterator[SavingChange]:
-    """Try every other measured load point of each model that has just one now."""
+    """Try every other load point of each model that ``place()`` would accept."""
     allowed = what_if.question.supplies
     for name in what_if.question.model_names:
         now = {one.key for supply in allowed for one in supply.records.get(name, ())}
         for record in what_if.asked.profiles.records:
             if record.model_name != name or record.key in now:
+                continue
+            if not _is_allowed(what_if.question, record):
                 continue
             if what_if.is_out_of_time:
                 return
@@ -131,6 +136,19 @@ def _load_point_changes(what_if: WhatIf) -> Iterator[SavingChange]:
                     f"{name!r} at {record.load_point} on {record.gpu_type.name}",
                     changed,
                 )
+
+
+def _is_allowed(question: CapacityQuestion, record: ProfileRecord) -> bool:
+    """Return whether a record may be planned with, were its load point asked for."""
+    if record.is_stable is False and not question.allow_unstable:
+        return False
+    if not keeps_latency_limit(record, question.wishes):
+        return False
+    try:
+        require_readings([record], [resource for resource, _ in question.headroom])
+    except MissingReadingError:
+        return False
+    return True
 
 
 def _with_record(

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from gpupack.records.profile import ProfileRecord
 
 
+def keeps_latency_limit(record: ProfileRecord, wishes: Wishes) -> bool:
+    """Return whether a record's latency, measured alone, keeps its model's limit."""
+    limit_ms = wishes.latency_limit_ms.get(record.model_name)
+    if limit_ms is None:
+        return True
+    latency_us: float | None = getattr(
+        record, f"latency_p{wishes.latency_percentile}_us"
+    )
+    return latency_us is not None and latency_us / 1000 <= limit_ms
+
+
 def within_latency_limits(
     records: Mapping[str, tuple[ProfileRecord, ...]], wishes: Wishes
 ) -> dict[str, tuple[ProfileRecord, ...]]:

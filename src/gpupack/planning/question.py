@@ -49,6 +49,7 @@ class CapacityQuestion:
         min_retention: What models keep at least beside their neighbours, by name.
         maximizes_predicted: Whether throughput counts as predicted, not as alone.
         records_in_any_time: By model name: those that break latency limits, too.
+        allow_unstable: Whether measurements that never settled may be used.
         max_gpus: How many GPUs may be used in all; None for no limit.
         max_price_per_hour: What they may cost in all; None for no limit.
     """
@@ -67,6 +68,7 @@ class CapacityQuestion:
     records_in_any_time: Mapping[str, tuple[ProfileRecord, ...]] = field(
         default_factory=dict
     )
+    allow_unstable: bool = False
     max_gpus: int | None = None
     max_price_per_hour: float | None = None
 
@@ -168,6 +170,7 @@ def ask(
         sharing=sharing,
         warnings=warnings + _doubts(supplies),
         records_in_any_time=every,
+        allow_unstable=allow_unstable,
     )
 
 
