@@ -15,7 +15,7 @@ from gpupack.planning import what_if
 from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import Resource
 from tests.factories import make_profiles
-from tests.planning.test_place_choices import record
+from tests.planning.test_place_choices import BIG, on_both, record
 
 MEDICAL = gpupack.load_example("medical")
 
@@ -102,6 +102,32 @@ def test_a_gpu_type_that_saves_gpus_is_named() -> None:
 
     # 53,016 MiB take three cards of 23 to 24 GiB instead of four of 16.
     assert ("L4 GPUs instead", 3) in [(one.change, one.value) for one in changes]
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"demand": {"a": 1000.0}, "latency_limit_ms": {"a": 5.0}},
+        {"demand": {"a": 1000.0}, "load_point": {"a": "1x1"}},
+        {"objective": "max_throughput"},
+    ],
+    ids=["latency", "pinned", "max_throughput"],
+)
+def test_another_gpu_type_is_asked_the_same_question(wishes: dict[str, Any]) -> None:
+    # On the big card 8x1 would take fewest, but it is slow; and 1x1 serves least.
+    profiles = on_both(
+        record("a", rate=100.0, latency_p99_us=2000.0),
+        record("b", busy=60.0, mib=600),
+        record("a", rate=300.0, latency_p99_us=1000.0, gpu_type=BIG),
+        record("a", "8x1", rate=1200.0, busy=95.0, latency_p99_us=9e3, gpu_type=BIG),
+        record("b", busy=40.0, mib=600, gpu_type=BIG),
+    )
+    changes = gpupack.place(profiles, gpus="test-gpu", **wishes).explain().changes
+
+    asked = gpupack.place(profiles, gpus="big-gpu", **wishes).num_gpus
+    now = gpupack.place(profiles, gpus="test-gpu", **wishes).num_gpus
+    found = [one.value for one in changes if one.kind is ChangeKind.GPU_TYPE]
+    assert found == ([asked] if asked < now else [])
 
 
 def test_a_placement_from_a_file_is_explained_with_its_profiles(tmp_path: Path) -> None:

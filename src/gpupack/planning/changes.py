@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME, find_gpu_type
-from gpupack.errors import MissingReadingError
+from gpupack.errors import GpupackError, MissingReadingError
+from gpupack.planning.best_load_points import best_records
 from gpupack.planning.latency import keeps_latency_limit
 from gpupack.planning.sizes import require_readings
-from gpupack.planning.supply import Supply
+from gpupack.planning.supply import Supply, supplies_of
 from gpupack.records.explanation import ChangeKind, SavingChange
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom, Resource
-from gpupack.records.placement import ObjectiveUnit
+from gpupack.records.placement import Objective, ObjectiveUnit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -223,21 +224,42 @@ def _other_types(what_if: WhatIf) -> list[GpuType]:
 
 
 def _on_type(what_if: WhatIf, gpu_type: GpuType) -> CapacityQuestion | None:
-    profiles = what_if.asked.profiles
-    measured = profiles.baseline(gpu_type.name)
+    question = what_if.question
     entry = FleetEntry(gpu_type=gpu_type)
-    if measured is not None:
-        records: dict[str, tuple[ProfileRecord, ...]] = {}
-        for one in profiles.records:
-            if one.gpu_type.name == gpu_type.name:
-                of_model = records.get(one.model_name, ())
-                records[one.model_name] = (*of_model, one)
-        if set(records) < set(what_if.question.model_names):
+    fleet = Fleet(entries=(entry,))
+    if gpu_type.name in {one.name for one in question.profiles.gpu_types}:
+        try:
+            supply = _measured_supply(what_if, fleet)
+        except GpupackError:
+            # A model or a reading was not measured there, or nothing fits.
             return None
-        supply = Supply(entry, gpu_type, measured.gpu_memory_used_bytes or 0, records)
     else:
-        supply = replace(what_if.question.supplies[0], entry=entry)
-    return replace(what_if.question, supplies=(supply,), fleet=Fleet(entries=(entry,)))
+        supply = replace(question.supplies[0], entry=entry)
+    return replace(question, supplies=(supply,), fleet=fleet)
+
+
+def _measured_supply(what_if: WhatIf, fleet: Fleet) -> Supply:
+    """Return the supply of a fleet of one type, with the records asked for."""
+    question = what_if.question
+    asked = what_if.asked.objective
+    records = {
+        name: tuple(
+            one for one in of_model if keeps_latency_limit(one, question.wishes)
+        )
+        for name, of_model in question.records_in_any_time.items()
+    }
+    (supply,), _ = supplies_of(
+        fleet,
+        question.profiles,
+        records,
+        question.headroom,
+        carry_memory_over=False,
+        promises_traffic=asked is Objective.MAX_THROUGHPUT
+        or bool(question.wishes.demand),
+    )
+    if asked is Objective.MAX_THROUGHPUT:
+        return replace(supply, records=best_records(supply, question.headroom))
+    return supply
 
 
 def _change(
