@@ -13,7 +13,7 @@ from gpupack.errors import (
 )
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
-from gpupack.records.gpu import GpuType
+from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 from gpupack.records.profile import LoadPoint, ProfileRecord
 from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record
@@ -379,6 +379,19 @@ def test_a_latency_limit_that_leaves_too_little_is_named() -> None:
             {"objective": "min_cost", "prices": {"test-gpu": -1.0}},
             InvalidInputError,
             "-1.0",
+        ),
+        (
+            {"objective": "min_cost", "prices": {"test-gpu": 0}},
+            InvalidInputError,
+            "price of test-gpu is 0;.* > 0.*such as 0.01",
+        ),
+        (
+            {
+                "objective": "min_cost",
+                "gpus": Fleet(entries=(FleetEntry(gpu_type=GPU, price_per_hour=0),)),
+            },
+            InvalidInputError,
+            "price of test-gpu is 0;",
         ),
         ({"weights": {"a": 2.0}}, InvalidInputError, "max_throughput"),
         ({"fairness": "max_min"}, InvalidInputError, "max_throughput"),

@@ -90,7 +90,7 @@ def with_prices(fleet: Fleet, prices: Mapping[str, float] | None) -> Fleet:
 
     Raises:
         UnknownNameError: If a price is of a type that is not in the fleet.
-        InvalidInputError: If a price is not a finite number ≥ 0.
+        InvalidInputError: If a price is not a finite number > 0.
     """
     if prices is None:
         return fleet
@@ -107,12 +107,9 @@ def with_prices(fleet: Fleet, prices: Mapping[str, float] | None) -> Fleet:
             isinstance(price, bool)
             or not isinstance(price, int | float)
             or not math.isfinite(price)
-            or price < 0
+            or price <= 0
         ):
-            raise InvalidInputError(
-                f"the price of {known} is {price!r}; it must be a finite number ≥ 0, "
-                "per GPU and hour"
-            )
+            raise InvalidInputError(_no_price(known, price))
         by_name[known] = by_name[known].model_copy(
             update={"price_per_hour": float(price)}
         )
@@ -123,7 +120,8 @@ def require_prices(fleet: Fleet) -> None:
     """Check that every GPU type has a price.
 
     Raises:
-        InvalidInputError: Naming those without; gpupack ships no prices.
+        InvalidInputError: Naming those without, gpupack ships no prices; or one that
+            costs nothing, of which a plan could take any number.
     """
     lacking = [
         entry.gpu_type.name for entry in fleet.entries if entry.price_per_hour is None
@@ -134,6 +132,16 @@ def require_prices(fleet: Fleet) -> None:
             f"min_cost needs a price per hour of {', '.join(lacking)}; give "
             f"prices={{{example}}} (gpupack ships none, they differ by provider)"
         )
+    for entry in fleet.entries:
+        if entry.price_per_hour == 0:
+            raise InvalidInputError(_no_price(entry.gpu_type.name, 0))
+
+
+def _no_price(name: str, price: object) -> str:
+    return (
+        f"the price of {name} is {price!r}; it must be a finite number > 0, per GPU "
+        "and hour. Give GPUs that cost nothing a small one, such as 0.01"
+    )
 
 
 def _measured_type(profiles: ProfileSet) -> GpuType:
