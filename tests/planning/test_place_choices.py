@@ -336,6 +336,22 @@ def test_a_demand_beyond_a_limited_fleet_is_named() -> None:
     assert "headroom of gpu_utilization 1" in caught.value.limits
 
 
+def test_more_replicas_than_a_limited_fleet_holds_are_named() -> None:
+    # One a (600 of 1000 MiB) fits each GPU: one a would fit, three do not.
+    profiles = make_profiles(record("a", mib=600), record("b", mib=100))
+
+    with pytest.raises(InfeasibleError) as caught:
+        gpupack.place(profiles, gpus=2, replicas={"a": 3, "b": 2})
+
+    assert caught.value.model_names == ("a",)
+    assert caught.value.limits == (
+        "headroom of memory 1",
+        "2 test-gpu GPUs",
+        "replicas of 'a' 3",
+    )
+    assert "3 test-gpu GPUs would do" in str(caught.value)
+
+
 def test_a_latency_limit_that_leaves_too_little_is_named() -> None:
     # At 1x1 one replica serves 100/s; 400/s on one GPU take the slower load point.
     profiles = make_profiles(

@@ -36,6 +36,7 @@ class _Limits:
     demands: tuple[str, ...]
     latencies: tuple[str, ...] = ()
     retentions: tuple[str, ...] = ()
+    replicas: tuple[str, ...] = ()
 
     def names(self, question: CapacityQuestion) -> tuple[str, ...]:
         counts = {
@@ -57,6 +58,10 @@ class _Limits:
                 for name in self.demands
             ),
             *(
+                f"replicas of {name!r} {question.wishes.replicas[name]}"
+                for name in self.replicas
+            ),
+            *(
                 f"latency limit of {name!r} {limits_ms[name]:g} ms"
                 for name in self.latencies
             ),
@@ -73,6 +78,7 @@ class _Limits:
             demands=tuple(name for name in self.demands if name in models),
             latencies=tuple(name for name in self.latencies if name in models),
             retentions=tuple(name for name in self.retentions if name in models),
+            replicas=tuple(name for name in self.replicas if name in models),
         )
 
 
@@ -111,6 +117,7 @@ def infeasible(
         tuple(question.wishes.demand) if in_full else (),
         tuple(question.wishes.latency_limit_ms),
         tuple(question.min_retention),
+        _several(question),
     )
     required = tuple(
         name for name in question.model_names if name not in question.wishes.optional
@@ -128,6 +135,11 @@ def infeasible(
         suggestion=suggestion,
         limits=held,
     )
+
+
+def _several(question: CapacityQuestion) -> tuple[str, ...]:
+    """Return the models of which more than one replica is asked for."""
+    return tuple(name for name, count in question.wishes.replicas.items() if count > 1)
 
 
 def _fewest_models(
@@ -159,7 +171,14 @@ def _fewest_limits(
     deadline: float,
 ) -> _Limits:
     limits = limits.of(models)
-    for kind in ("resources", "counted", "demands", "latencies", "retentions"):
+    for kind in (
+        "resources",
+        "counted",
+        "demands",
+        "replicas",
+        "latencies",
+        "retentions",
+    ):
         for one in getattr(limits, kind):
             if time.perf_counter() > deadline:
                 return limits
@@ -194,6 +213,7 @@ def _plan(
             for name, demand in question.wishes.demand.items()
             if name in models
         },
+        replicas={name: question.wishes.replicas[name] for name in limits.replicas},
         optional=frozenset(),
     )
     supplies = tuple(
@@ -261,6 +281,7 @@ def _way_out(question: CapacityQuestion, deadline: float) -> str:
                 demands,
                 tuple(question.wishes.latency_limit_ms),
                 tuple(question.min_retention),
+                _several(question),
             ),
         )
         if plan is not None and plan.bins:
