@@ -87,6 +87,30 @@ def test_models_that_do_not_even_fit_idle_are_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "budget", "way_out"),
+    [
+        ({"budgets": [1]}, "budget of 1 GPU", "2 test-gpu GPUs would do."),
+        (
+            {"by": "price", "prices": {"test-gpu": 1.5}, "budgets": [2, 2.5]},
+            "budget of 2.5 per hour",
+            "2 test-gpu GPUs would do for 3 per hour.",
+        ),
+    ],
+)
+def test_a_budget_too_small_for_the_idle_models_is_named(
+    arguments: Any, budget: str, way_out: str
+) -> None:
+    profiles = make_profiles(record("a", mib=600), record("b", mib=600))
+
+    with pytest.raises(InfeasibleError) as caught:
+        gpupack.frontier(profiles, gpus=GPU, **arguments)
+
+    assert caught.value.model_names == ("a", "b")
+    assert caught.value.limits == ("headroom of memory 1", budget)
+    assert str(caught.value).endswith(way_out)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"by": "watts"}, "by is 'watts'"),

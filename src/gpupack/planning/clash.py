@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ from gpupack.errors import InfeasibleError, MissingReadingError
 from gpupack.packing.capacity.plan import PlanStatus
 from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.solve import plan_capacity
-from gpupack.records.gpu import Fleet, Headroom, Resource
+from gpupack.planning.limits import Limits
+from gpupack.records.gpu import Fleet, Headroom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,61 +26,6 @@ DIAGNOSIS_LIMIT_S = 5.0
 """Wall time for finding the smallest clashing set; what is found by then is told."""
 MAX_SMALL_SET = 3
 """Sets of models up to this size are tried one by one."""
-
-
-@dataclass(frozen=True)
-class _Limits:
-    """What holds: any of it can be taken away to see whether that helps."""
-
-    resources: tuple[Resource, ...]
-    counted: tuple[str, ...]
-    demands: tuple[str, ...]
-    latencies: tuple[str, ...] = ()
-    retentions: tuple[str, ...] = ()
-    replicas: tuple[str, ...] = ()
-
-    def names(self, question: CapacityQuestion) -> tuple[str, ...]:
-        counts = {
-            entry.gpu_type.name: entry.num_gpus for entry in question.fleet.entries
-        }
-        limits_ms = question.wishes.latency_limit_ms
-        return (
-            *(
-                f"headroom of {resource.value} "
-                f"{(question.headroom.share(resource) or 0):g}"
-                for resource in self.resources
-            ),
-            *(
-                f"{counts[name]} {name} GPU{'s' * (counts[name] != 1)}"
-                for name in self.counted
-            ),
-            *(
-                f"demand of {name!r} {question.wishes.demand[name]:g} infer/sec"
-                for name in self.demands
-            ),
-            *(
-                f"replicas of {name!r} {question.wishes.replicas[name]}"
-                for name in self.replicas
-            ),
-            *(
-                f"latency limit of {name!r} {limits_ms[name]:g} ms"
-                for name in self.latencies
-            ),
-            *(
-                f"min_retention of {name!r} {question.min_retention[name]:g}"
-                for name in self.retentions
-            ),
-        )
-
-    def of(self, models: tuple[str, ...]) -> _Limits:
-        """Return the limits that concern these models."""
-        return replace(
-            self,
-            demands=tuple(name for name in self.demands if name in models),
-            latencies=tuple(name for name in self.latencies if name in models),
-            retentions=tuple(name for name in self.retentions if name in models),
-            replicas=tuple(name for name in self.replicas if name in models),
-        )
 
 
 def infeasible(
@@ -106,19 +52,7 @@ def infeasible(
             suggestion="raise time_limit_s",
         )
     deadline = time.perf_counter() + DIAGNOSIS_LIMIT_S
-    in_full = question.goal.is_in_full
-    limits = _Limits(
-        tuple(resource for resource, _ in question.headroom),
-        tuple(
-            entry.gpu_type.name
-            for entry in question.fleet.entries
-            if entry.num_gpus is not None
-        ),
-        tuple(question.wishes.demand) if in_full else (),
-        tuple(question.wishes.latency_limit_ms),
-        tuple(question.min_retention),
-        _several(question),
-    )
+    limits = Limits.of_question(question)
     required = tuple(
         name for name in question.model_names if name not in question.wishes.optional
     )
@@ -137,15 +71,10 @@ def infeasible(
     )
 
 
-def _several(question: CapacityQuestion) -> tuple[str, ...]:
-    """Return the models of which more than one replica is asked for."""
-    return tuple(name for name, count in question.wishes.replicas.items() if count > 1)
-
-
 def _fewest_models(
     question: CapacityQuestion,
     models: tuple[str, ...],
-    limits: _Limits,
+    limits: Limits,
     deadline: float,
 ) -> tuple[str, ...]:
     for size in range(1, min(MAX_SMALL_SET, len(models) - 1) + 1):
@@ -167,13 +96,14 @@ def _fewest_models(
 def _fewest_limits(
     question: CapacityQuestion,
     models: tuple[str, ...],
-    limits: _Limits,
+    limits: Limits,
     deadline: float,
-) -> _Limits:
+) -> Limits:
     limits = limits.of(models)
     for kind in (
         "resources",
         "counted",
+        "budgets",
         "demands",
         "replicas",
         "latencies",
@@ -190,7 +120,7 @@ def _fewest_limits(
 
 
 def _is_impossible(
-    question: CapacityQuestion, models: tuple[str, ...], limits: _Limits
+    question: CapacityQuestion, models: tuple[str, ...], limits: Limits
 ) -> bool:
     """Return whether these models under these limits are proved to fit nowhere."""
     plan = _plan(question, models, limits)
@@ -198,7 +128,7 @@ def _is_impossible(
 
 
 def _plan(
-    question: CapacityQuestion, models: tuple[str, ...], limits: _Limits
+    question: CapacityQuestion, models: tuple[str, ...], limits: Limits
 ) -> CapacityPlan | None:
     if not limits.resources:
         # Nothing binds: only a model that was profiled nowhere could not be placed.
@@ -238,17 +168,21 @@ def _plan(
             if name in models
         },
         fleet=Fleet(entries=tuple(supply.entry for supply in supplies)),
+        max_gpus=question.max_gpus if limits.budgets else None,
+        max_price_per_hour=question.max_price_per_hour if limits.budgets else None,
     )
     try:
         problem = asked.translated().problem
     except MissingReadingError:
         # Only of records that a latency limit keeps out.
         return None
-    return plan_capacity(problem, Goal.MIN_BINS, time_limit_s=1.0)
+    is_priced = question.max_price_per_hour is not None
+    goal = Goal.MIN_COST if is_priced else Goal.MIN_BINS
+    return plan_capacity(problem, goal, time_limit_s=1.0)
 
 
 def _records(
-    question: CapacityQuestion, supply: Supply, limits: _Limits
+    question: CapacityQuestion, supply: Supply, limits: Limits
 ) -> Mapping[str, tuple[ProfileRecord, ...]]:
     """Return what may be planned with where only these latency limits hold."""
     records = dict(supply.records)
@@ -265,25 +199,13 @@ def _records(
 
 
 def _way_out(question: CapacityQuestion, deadline: float) -> str:
-    """Return in words what would do: more GPUs, or else more headroom."""
-    demands = tuple(question.wishes.demand) if question.goal.is_in_full else ()
-    resources = tuple(resource for resource, _ in question.headroom)
+    """Return in words what would do: more GPUs or money, or else more headroom."""
     required = tuple(
         name for name in question.model_names if name not in question.wishes.optional
     )
     if time.perf_counter() < deadline:
-        plan = _plan(
-            question,
-            required,
-            _Limits(
-                resources,
-                (),
-                demands,
-                tuple(question.wishes.latency_limit_ms),
-                tuple(question.min_retention),
-                _several(question),
-            ),
-        )
+        limits = replace(Limits.of_question(question), counted=(), budgets=())
+        plan = _plan(question, required, limits)
         if plan is not None and plan.bins:
             parts = []
             for index, supply in enumerate(question.supplies):
@@ -292,5 +214,16 @@ def _way_out(question: CapacityQuestion, deadline: float) -> str:
                 )
                 if count:
                     parts.append(f"{count} {supply.gpu_type.name}")
-            return f"{' and '.join(parts)} GPUs would do."
+            return f"{' and '.join(parts)} GPUs would do{_price(question, plan)}."
     return "Raise the headroom, lower batch sizes, or add a larger GPU type."
+
+
+def _price(question: CapacityQuestion, plan: CapacityPlan) -> str:
+    if question.max_price_per_hour is None:
+        return ""
+    entries = [supply.entry for supply in question.supplies]
+    price = sum(
+        (entries[one.bin_type].price_per_hour or 0.0) * one.multiplicity
+        for one in plan.bins
+    )
+    return f" for {price:g} per hour"
