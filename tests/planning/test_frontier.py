@@ -78,6 +78,21 @@ def test_given_budgets_are_the_steps() -> None:
     assert "30.0%" in str(frontier)
 
 
+def test_a_budget_beyond_need_has_the_headroom_of_the_gpus_it_uses() -> None:
+    profiles = make_profiles(record("a", busy=100.0))
+    arguments: dict[str, Any] = {"demand": {"a": 300.0}, "prices": {"test-gpu": 1 / 3}}
+
+    by_gpus = gpupack.frontier(profiles, budgets=[9], **arguments)
+    by_price = gpupack.frontier(profiles, by="price", budgets=[5.0], **arguments)
+
+    # Three GPUs at 100 % serve 300; nine would do so at a third.
+    for frontier in (by_gpus, by_price):
+        (point,) = frontier.points
+        assert point.num_gpus == 3
+        assert point.headroom is not None
+        assert point.headroom.gpu_utilization == 1.0
+
+
 def test_models_that_do_not_even_fit_idle_are_named() -> None:
     profiles = make_profiles(record("a", mib=600), record("b", mib=600))
 

@@ -16,6 +16,7 @@ from gpupack.planning.load_points import LoadPointLike
 from gpupack.planning.place import require_valid_search
 from gpupack.planning.question import CapacityQuestion, ask
 from gpupack.planning.trade_off import Frontier
+from gpupack.planning.translation import PRICE_UNITS
 from gpupack.planning.wishes import (
     LatencyLimitLike,
     ReplicasLike,
@@ -83,9 +84,10 @@ def frontier(
         weights: As for ``place()``; the throughput is then a weighted one.
         optional: As for ``place()``.
         find_headroom: Also search, for each step, the lowest headroom of the
-            utilizations (in whole percent) at which as many GPUs, or as much money,
-            serve everything: what the step takes from the models, in the terms of
-            ``headroom``. None where memory is in the way.
+            utilizations (in whole percent) at which as many GPUs
+            as it uses, or as much money as it spends, serve everything: what the step
+            takes from the models, in the terms of ``headroom``. None where memory is
+            in the way.
         time_limit_s: For each step.
         seed: For every random choice.
         allow_unstable: As for ``place()``.
@@ -307,11 +309,25 @@ class _Steps:
             throughput_infer_per_sec=placement.objective_value,
             bound_infer_per_sec=placement.bound,
             status=placement.status,
-            headroom=self._headroom(budget) if find_headroom else None,
+            headroom=self._headroom(self._spent(placement)) if find_headroom else None,
             label=" + ".join(f"{count} × {name}" for name, count in counts.items())
             if len(self._question.supplies) > 1
             else None,
         )
+
+    def _spent(self, placement: Placement) -> float:
+        """Return what a placement takes of its budget, as the engine counts it."""
+        if not self._is_priced:
+            return float(placement.num_gpus)
+        costs = {
+            supply.gpu_type.name: bin_type.cost
+            for supply, bin_type in zip(
+                self._question.supplies,
+                self._question.translated().problem.bin_types,
+                strict=True,
+            )
+        }
+        return sum(costs[gpu.gpu_type.name] for gpu in placement.gpus) / PRICE_UNITS
 
     def _headroom(self, budget: float) -> Headroom | None:
         """Return the lowest utilization headroom at which a budget serves all."""
