@@ -93,6 +93,32 @@ def test_a_budget_beyond_need_has_the_headroom_of_the_gpus_it_uses() -> None:
         assert point.headroom.gpu_utilization == 1.0
 
 
+def test_the_frontier_goes_on_until_optional_models_are_served_too() -> None:
+    profiles = make_profiles(
+        record("a", busy=100.0), record("b", busy=100.0), record("c", mib=2000)
+    )
+
+    frontier = gpupack.frontier(profiles, optional=["b", "c"])
+
+    # One GPU is enough for a, two for a and b; no GPU holds c.
+    assert [point.num_gpus for point in frontier.points] == [1, 2]
+    assert frontier.points[-1].throughput_infer_per_sec == pytest.approx(200)
+    assert frontier.wanted_infer_per_sec == pytest.approx(300)
+    assert all(point.headroom is None for point in frontier.points)
+
+
+def test_less_than_all_served_needs_a_headroom_above_one() -> None:
+    profiles = make_profiles(record("a", busy=100.0), record("b", busy=100.0))
+
+    first, last = gpupack.frontier(profiles, optional=["b"]).points
+
+    assert (first.num_gpus, last.num_gpus) == (1, 2)
+    assert first.headroom is not None
+    assert last.headroom is not None
+    assert first.headroom.gpu_utilization == 2.0
+    assert last.headroom.gpu_utilization == 1.0
+
+
 def test_models_that_do_not_even_fit_idle_are_named() -> None:
     profiles = make_profiles(record("a", mib=600), record("b", mib=600))
 

@@ -82,7 +82,8 @@ def frontier(
         latency_percentile: As for ``place()``.
         replicas: As for ``place()``.
         weights: As for ``place()``; the throughput is then a weighted one.
-        optional: As for ``place()``.
+        optional: As for ``place()``: left out while GPUs are few, but wanted all the
+            same, so that the last step serves them, too.
         find_headroom: Also search, for each step, the lowest headroom of the
             utilizations (in whole percent) at which as many GPUs
             as it uses, or as much money as it spends, serve everything: what the step
@@ -173,6 +174,26 @@ def _demand_of_all(question: CapacityQuestion) -> Wishes:
     return replace(wishes, demand=demand, most_replicas=most)
 
 
+def _served_in_full(wishes: Wishes) -> Wishes:
+    """Return the wishes without leave to drop a model of which anything is wanted."""
+    unwanted = frozenset(name for name in wishes.optional if not wishes.demand[name])
+    return replace(wishes, optional=unwanted)
+
+
+def _too_large(question: CapacityQuestion) -> frozenset[str]:
+    """Return the optional models that no GPU holds even alone."""
+    translation = question.translated()
+    problem = translation.problem
+    return frozenset(
+        name
+        for name, options in zip(
+            translation.model_names, problem.options_by_job, strict=True
+        )
+        if name in question.wishes.optional
+        and not any(problem.fits_alone(problem.options[one]) for one in options)
+    )
+
+
 class _Steps:
     """The budgets of one frontier, and the placement for each."""
 
@@ -183,6 +204,7 @@ class _Steps:
         self._is_priced = by == "price"
         self._time_limit_s = time_limit_s
         self._seed = seed
+        self._in_full = _served_in_full(question.wishes)
         self.wanted = math.fsum(
             demand * question.wishes.weights.get(name, 1.0)
             for name, demand in question.wishes.demand.items()
@@ -208,7 +230,9 @@ class _Steps:
                 seed=self._seed,
             )
             raise InfeasibleError("no placement holds the models")
-        highest = self._least(wishes)
+        too_large = _too_large(self._question)
+        optional = self._in_full.optional | too_large
+        highest = self._least(replace(self._in_full, optional=optional))
         if highest is None:
             highest = self._everything_there_is()
         highest = max(lowest, highest)
@@ -368,7 +392,7 @@ class _Steps:
             self._question,
             headroom=headroom,
             objective=Objective.MIN_COST if self._is_priced else Objective.MIN_GPUS,
-            wishes=replace(self._question.wishes, weights={}),
+            wishes=replace(self._in_full, weights={}),
         )
         translation = asked.translated()
         plan = plan_capacity(
