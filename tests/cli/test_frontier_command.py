@@ -28,6 +28,26 @@ def test_the_frontier_is_printed_drawn_and_written(tmp_path: Path) -> None:
     assert [point["num_gpus"] for point in points] == [4, 5, 6]
 
 
+def test_warnings_of_the_placements_are_printed_once_each() -> None:
+    done = CliRunner().invoke(
+        app,
+        [
+            *("frontier", "medical", "--gpu", "T4", "--budget", "4", "--budget", "6"),
+            *("--optional", "segmentation_liver", "--weight", "segmentation_liver=0.1"),
+        ],
+        catch_exceptions=False,
+    )
+
+    assert done.exit_code == 0
+    assert done.stderr.count("measured on 16GB, not on T4") == 1
+    assert "warning: the profiles were measured" in done.stderr
+    assert (
+        "warning: 1 of 2 steps: optional models left out: segmentation_liver"
+        in done.stderr
+    )
+    assert "warning" not in done.stdout
+
+
 def test_a_quiet_frontier_writes_its_file_and_says_nothing(tmp_path: Path) -> None:
     table = tmp_path / "frontier.json"
 

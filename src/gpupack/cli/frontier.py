@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +29,11 @@ from gpupack.cli.asked import (
 )
 from gpupack.cli.console import print_warning, results
 from gpupack.records.placement import Objective, PlacementStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.placement import Placement
 
 
 def frontier_command(
@@ -108,6 +114,7 @@ def frontier_command(
         _write_figure(found.plot(), plot_path)
     if not quiet:
         results.print(str(found), markup=False, soft_wrap=True)
+        _print_warnings(found.placements)
     unproved = [
         point for point in found.points if point.status is PlacementStatus.FEASIBLE
     ]
@@ -116,6 +123,20 @@ def frontier_command(
             f"{len(unproved)} of {len(found.points)} steps not proved within "
             f"{time_limit:g} s each; raise --time-limit"
         )
+
+
+def _print_warnings(placements: Sequence[Placement]) -> None:
+    """Print each warning once; say of how many steps, where not of all."""
+    from gpupack.report.text import printable
+
+    counts = Counter(text for one in placements for text in set(one.warnings))
+    for text in dict.fromkeys(text for one in placements for text in one.warnings):
+        where = (
+            f"{counts[text]} of {len(placements)} steps: "
+            if counts[text] < len(placements)
+            else ""
+        )
+        print_warning(where + printable(text))
 
 
 def _write_figure(figure: object, path: Path) -> None:
