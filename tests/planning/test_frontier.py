@@ -119,6 +119,17 @@ def test_less_than_all_served_needs_a_headroom_above_one() -> None:
     assert last.headroom.gpu_utilization == 1.0
 
 
+def test_less_than_all_is_never_called_all_of_it() -> None:
+    profiles = make_profiles(record("a", busy=100.0))
+
+    short = gpupack.frontier(profiles, budgets=[100], demand={"a": 10_003.0})
+    whole = gpupack.frontier(profiles, budgets=[100], demand={"a": 10_000.0})
+
+    assert ">99.9%" in str(short)
+    assert "100.0%" not in str(short)
+    assert "100.0%" in str(whole)
+
+
 def test_models_that_do_not_even_fit_idle_are_named() -> None:
     profiles = make_profiles(record("a", mib=600), record("b", mib=600))
 

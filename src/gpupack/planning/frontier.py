@@ -15,7 +15,7 @@ from gpupack.planning.headroom import HeadroomLike
 from gpupack.planning.load_points import LoadPointLike
 from gpupack.planning.place import require_valid_search
 from gpupack.planning.question import CapacityQuestion, ask
-from gpupack.planning.trade_off import Frontier
+from gpupack.planning.trade_off import SERVED_TOLERANCE, Frontier
 from gpupack.planning.translation import PRICE_UNITS
 from gpupack.planning.wishes import (
     LatencyLimitLike,
@@ -304,7 +304,7 @@ class _Steps:
                 )
             yield budget, placement
             previous = placement
-            if placement.objective_value >= self.wanted * (1 - 1e-6):
+            if placement.objective_value >= self.wanted * (1 - SERVED_TOLERANCE):
                 return
 
     def _within(self, question: CapacityQuestion, budget: float) -> CapacityQuestion:

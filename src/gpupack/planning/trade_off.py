@@ -29,6 +29,9 @@ _COLUMNS = (
     "status",
 )
 
+SERVED_TOLERANCE = 1e-6
+"""By how much of all that is wanted less still counts as all: what rounding takes."""
+
 
 class Frontier(FrontierRecord):
     """What every number of GPUs, or every budget, yields at best.
@@ -105,9 +108,7 @@ class Frontier(FrontierRecord):
                 format_number(point.price_per_hour, 2),
                 format_number(point.throughput_infer_per_sec),
                 format_number(point.bound_infer_per_sec),
-                f"{point.throughput_infer_per_sec / self.wanted_infer_per_sec:.1%}"
-                if self.wanted_infer_per_sec
-                else "–",
+                _served(point.throughput_infer_per_sec, self.wanted_infer_per_sec),
                 _percent(_utilization_headroom(point)),
                 point.status.value,
             ]
@@ -120,6 +121,15 @@ def _utilization_headroom(point: FrontierPoint) -> float | None:
         return None
     shares = [share for resource, share in point.headroom if resource.value != "memory"]
     return max(shares, default=None)
+
+
+def _served(throughput: float, wanted: float) -> str:
+    if not wanted:
+        return "–"
+    text = f"{throughput / wanted:.1%}"
+    if text == "100.0%" and throughput < wanted * (1 - SERVED_TOLERANCE):
+        return ">99.9%"
+    return text
 
 
 def _percent(share: float | None) -> str:
