@@ -169,6 +169,7 @@ def test_a_budget_too_small_for_the_idle_models_is_named(
         ({"by": "price"}, "price per hour of test-gpu"),
         ({"max_points": 1}, "max_points is 1"),
         ({"budgets": [0]}, "budget of 0"),
+        ({"budgets": [4, 4.5]}, "budget of 4.5 is no whole number of GPUs"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_named(arguments: Any, message: str) -> None:

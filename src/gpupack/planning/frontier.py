@@ -218,6 +218,11 @@ class _Steps:
                     raise InvalidInputError(
                         f"a budget of {budget} is no number of GPUs or price > 0"
                     )
+                if not self._is_priced and budget != math.floor(budget):
+                    raise InvalidInputError(
+                        f"a budget of {budget} is no whole number of GPUs; round it, "
+                        'or give by="price" if it is a price per hour'
+                    )
             return sorted(set(given))
         wishes = self._question.wishes
         idle = replace(wishes, demand=dict.fromkeys(wishes.demand, 0.0))
