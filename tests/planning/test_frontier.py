@@ -130,6 +130,26 @@ def test_less_than_all_is_never_called_all_of_it() -> None:
     assert "100.0%" in str(whole)
 
 
+@pytest.mark.parametrize(
+    ("by", "line"),
+    [
+        ("gpus", "no placement found for 1, 2 GPUs"),
+        ("price", "no placement found for 1, 2 per hour"),
+    ],
+)
+def test_budgets_too_small_for_the_models_are_told(by: str, line: str) -> None:
+    profiles = make_profiles(*(record(name, mib=600) for name in "abc"))
+
+    frontier = gpupack.frontier(
+        profiles, by=by, budgets=[1, 2, 3], prices={"test-gpu": 1.0}
+    )
+
+    assert [point.num_gpus for point in frontier.points] == [3]
+    assert frontier.budgets_not_placed == (1, 2)
+    assert str(frontier).splitlines()[-1] == line
+    assert line in frontier._repr_html_()
+
+
 def test_models_that_do_not_even_fit_idle_are_named() -> None:
     profiles = make_profiles(record("a", mib=600), record("b", mib=600))
 

@@ -95,7 +95,8 @@ def frontier(
 
     Returns:
         The steps, in the order of the budget, each with its placement and bound. A
-        budget for which no placement was found within the time limit is left out.
+        budget for which no placement was found within the time limit has no step, but
+        is among its ``budgets_not_placed``.
 
     Raises:
         InvalidInputError: If an argument cannot be used, or prices are missing.
@@ -141,6 +142,7 @@ def frontier(
         ),
         placements=tuple(placement for _, placement in found),
         wanted_infer_per_sec=steps.wanted,
+        budgets_not_placed=tuple(steps.not_placed),
     )
 
 
@@ -204,6 +206,7 @@ class _Steps:
         self._is_priced = by == "price"
         self._time_limit_s = time_limit_s
         self._seed = seed
+        self.not_placed: list[float] = []
         self._in_full = _served_in_full(question.wishes)
         self.wanted = math.fsum(
             demand * question.wishes.weights.get(name, 1.0)
@@ -292,6 +295,7 @@ class _Steps:
             except InfeasibleError:
                 if budget == budgets[-1] and previous is None:
                     raise
+                self.not_placed.append(budget)
                 continue
             if (
                 previous is not None

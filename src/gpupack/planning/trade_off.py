@@ -44,19 +44,28 @@ class Frontier(FrontierRecord):
     wanted_infer_per_sec: float
     """Weighted throughput of all that is asked for: where the frontier ends."""
 
+    budgets_not_placed: tuple[float, ...] = ()
+    """Those without a point: too small, or nothing was found in time."""
+
     def __str__(self) -> str:
-        """Return a readable table, one line per step."""
-        return tabulate(self._rows(), headers=self._columns(), disable_numparse=True)
+        """Return a readable table, one line per step, and the budgets without one."""
+        table = tabulate(self._rows(), headers=self._columns(), disable_numparse=True)
+        return f"{table}\n\n{self._gaps()}" if self.budgets_not_placed else table
 
     def _repr_html_(self) -> str:
-        return str(
-            tabulate(
-                self._rows(),
-                headers=self._columns(),
-                disable_numparse=True,
-                tablefmt="html",
-            )
+        table = tabulate(
+            self._rows(),
+            headers=self._columns(),
+            disable_numparse=True,
+            tablefmt="html",
         )
+        return f"{table}<p>{self._gaps()}</p>" if self.budgets_not_placed else table
+
+    def _gaps(self) -> str:
+        """Return a line about the budgets without a point."""
+        budgets = ", ".join(format_number(one, 2) for one in self.budgets_not_placed)
+        unit = "per hour" if self._is_priced else "GPUs"
+        return f"no placement found for {budgets} {unit}"
 
     def plot(self) -> Figure:
         """Return throughput over GPUs, or over price, as a matplotlib figure.
