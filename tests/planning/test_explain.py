@@ -11,6 +11,7 @@ import gpupack
 from gpupack.errors import InvalidInputError
 from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.placement import Placement
 from gpupack.planning import what_if
 from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import Resource
@@ -140,6 +141,57 @@ def test_a_placement_from_a_file_is_explained_with_its_profiles(tmp_path: Path) 
     explanation = gpupack.explain(placement, MEDICAL)
     assert "'segmentation_ct_pancreas' shares" in explanation.proof
     assert "Proof:" in str(explanation)
+
+
+def from_file(placement: Placement, folder: Path) -> Placement:
+    gpupack.write_placement(placement, folder / "placement.json")
+    return gpupack.read_placement(folder / "placement.json")
+
+
+def test_min_retention_is_known_from_the_file(tmp_path: Path) -> None:
+    placement = gpupack.place(MEDICAL, min_retention=0.9)
+
+    explanation = gpupack.explain(from_file(placement, tmp_path), MEDICAL)
+
+    assert explanation.changes == placement.explain().changes
+    assert explanation.is_bound_by_retention
+
+
+def test_a_wish_that_the_file_does_not_hold_is_asked_for(tmp_path: Path) -> None:
+    profiles = make_profiles(
+        record("a", "1x1", rate=100.0, latency_p99_us=1000.0),
+        record("a", "8x1", rate=400.0, latency_p99_us=9000.0),
+    )
+    wishes: dict[str, Any] = {"latency_limit_ms": 2.0}
+    placement = gpupack.place(profiles, demand={"a": 1000.0}, **wishes)
+    read = from_file(placement, tmp_path)
+
+    unknown = gpupack.explain(read, profiles)
+    known = gpupack.explain(read, profiles, **wishes)
+
+    # Without the limit 8x1 would have taken fewer GPUs in the first place.
+    assert (unknown.needs, unknown.changes) == ((), ())
+    assert "something else was asked for" in unknown.notes[0]
+    assert known.changes == placement.explain().changes != ()
+
+
+@pytest.mark.parametrize("fairness", ["sum", "max_min"])
+def test_what_was_served_is_not_taken_for_the_demand(
+    tmp_path: Path, fairness: str
+) -> None:
+    profiles = make_profiles(record("a", busy=100.0))
+    demand = {"a": 900.0}
+    placement = gpupack.place(
+        profiles, "max_throughput", gpus=2, demand=demand, fairness=fairness
+    )
+    read = from_file(placement, tmp_path)
+
+    unknown = gpupack.explain(read, profiles)
+
+    assert unknown.changes == ()
+    assert "give demand=" in unknown.notes[0]
+    known = gpupack.explain(read, profiles, demand=demand)
+    assert known.changes == placement.explain().changes != ()
 
 
 def test_min_retention_is_what_takes_the_gpus_and_what_would_save_one() -> None:
