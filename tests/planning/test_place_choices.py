@@ -301,6 +301,21 @@ def test_optional_models_are_placed_where_they_cost_nothing() -> None:
     assert any("left out: c" in text for text in placement.warnings)
 
 
+def test_an_optional_model_that_was_profiled_on_other_gpus_is_left_out() -> None:
+    profiles = on_both(record("a"), record("b", gpu_type=BIG))
+    wishes: dict[str, Any] = {"demand": {"a": 10.0, "b": 10.0}, "replicas": {"b": 2}}
+
+    for arguments in ({}, wishes):
+        placement = gpupack.place(profiles, gpus=GPU, optional=["b"], **arguments)
+        assert [gpu.models for gpu in placement.gpus] == [("a",)]
+        (warning,) = placement.warnings
+        assert "left out: 'b' was profiled on big-gpu" in warning
+    (step,) = gpupack.frontier(profiles, gpus=GPU, optional=["b"]).points
+    assert step.num_gpus == 1
+    with pytest.raises(InvalidInputError, match="'b' was profiled on big-gpu"):
+        gpupack.place(profiles, gpus=GPU, optional=["a"])
+
+
 def test_medical_models_pinned_need_four_and_six_gpus_in_a_fleet_of_two_types() -> None:
     fleet = {"16GB": None, "T4": 1}
 

@@ -38,7 +38,7 @@ class CapacityQuestion:
 
     Args:
         profiles: What was measured.
-        model_names: To place.
+        model_names: To place; without optional ones that no supply has records of.
         objective: What is best.
         supplies: GPU types with their records.
         fleet: As the caller gave it, with prices.
@@ -156,17 +156,23 @@ def ask(
         shares,
         carry_memory_over=carry_memory_over,
         promises_traffic=objective is Objective.MAX_THROUGHPUT or bool(wishes.demand),
+        optional=wishes.optional,
     )
     if objective is Objective.MAX_THROUGHPUT:
         _require_throughput(supplies, wishes)
+    names = tuple(
+        name
+        for name in profiles.model_names
+        if any(name in supply.records for supply in supplies)
+    )
     return CapacityQuestion(
         profiles=profiles,
-        model_names=profiles.model_names,
+        model_names=names,
         objective=objective,
         supplies=supplies,
         fleet=fleet,
         headroom=shares,
-        wishes=wishes,
+        wishes=replace(wishes, optional=wishes.optional.intersection(names)),
         sharing=sharing,
         warnings=warnings + _doubts(supplies),
         records_in_any_time=every,

@@ -11,7 +11,7 @@ from gpupack.planning.sizes import baseline_memory_bytes, require_readings
 from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from gpupack.profile_set import ProfileSet
     from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom
@@ -54,6 +54,7 @@ def supplies_of(
     *,
     carry_memory_over: bool,
     promises_traffic: bool,
+    optional: Collection[str] = (),
 ) -> tuple[tuple[Supply, ...], tuple[str, ...]]:
     """Return the supply of each GPU type of the fleet, and warnings.
 
@@ -65,10 +66,11 @@ def supplies_of(
         carry_memory_over: Whether a type without any record may take models whose
             memory was measured on another; only where nothing but memory binds.
         promises_traffic: Whether a demand or a throughput must hold.
+        optional: Models that may have no records on any of the types.
 
     Raises:
         InvalidInputError: If a GPU type has no records and nothing may be carried
-            over, or a model was profiled on none of the types.
+            over, or a model was profiled on none of the types and is not optional.
         MissingReadingError: If a reading that binds, or a baseline that is needed,
             was not measured.
     """
@@ -106,7 +108,7 @@ def supplies_of(
         )
         baseline = baseline_memory_bytes(profiles, measured_on, needed=is_memory_needed)
         supplies.append(Supply(entry, measured_on, baseline, here))
-    _require_each_profiled(supplies, records)
+    warnings += _never_profiled(supplies, records, optional)
     return tuple(supplies), tuple(warnings)
 
 
@@ -137,14 +139,29 @@ def _donor(
     return max(types.values(), key=lambda one: (one.memory_bytes or 0, one.name))
 
 
-def _require_each_profiled(
-    supplies: list[Supply], records: Mapping[str, tuple[ProfileRecord, ...]]
-) -> None:
+def _never_profiled(
+    supplies: list[Supply],
+    records: Mapping[str, tuple[ProfileRecord, ...]],
+    optional: Collection[str],
+) -> list[str]:
+    """Return a warning for each optional model that was profiled on no type.
+
+    Raises:
+        InvalidInputError: If one is not optional, or no other model is left.
+    """
+    warnings = []
     for model_name, of_model in records.items():
-        if not any(model_name in supply.records for supply in supplies):
-            measured = ", ".join(sorted({one.gpu_type.name for one in of_model}))
-            named = ", ".join(supply.gpu_type.name for supply in supplies)
+        if any(model_name in supply.records for supply in supplies):
+            continue
+        measured = ", ".join(sorted({one.gpu_type.name for one in of_model}))
+        named = ", ".join(supply.gpu_type.name for supply in supplies)
+        reason = (
+            f"{model_name!r} was profiled on {measured}, but on none of the GPUs "
+            f"to plan for: {named}"
+        )
+        if model_name not in optional or not any(one.records for one in supplies):
             raise InvalidInputError(
-                f"{model_name!r} was profiled on {measured}, but on none of the GPUs "
-                f"to plan for: {named}; a model goes only where it was profiled"
+                f"{reason}; a model goes only where it was profiled"
             )
+        warnings.append(f"optional model left out: {reason}")
+    return warnings
