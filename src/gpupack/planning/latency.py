@@ -49,7 +49,9 @@ def within_latency_limits(
                 f"a latency limit is given for {name!r}, but {field} is missing: "
                 f"{reason}; choose another latency_percentile, or profile the model"
             )
-        kept[name] = tuple(one for latency, one in measured if latency <= limit_ms)
+        kept[name] = tuple(
+            one for _, one in measured if keeps_latency_limit(one, wishes)
+        )
         if not kept[name]:
             latency, closest = min(
                 measured, key=lambda pair: (pair[0], pair[1].load_point.sort_key)
