@@ -194,15 +194,13 @@ class SweepStore:
 
     def profiles(self) -> ProfileSet:
         """Return everything that is known; a failure only if it was not mended."""
-        return ProfileSet(
-            records=tuple(self._records.values()),
-            baselines=tuple(self._baselines),
-            calibrations=tuple(self._calibrations),
-            failures=tuple(
-                failure
-                for key, failure in self._failures.items()
-                if key not in self._records
-            ),
+        return ProfileSet.of(
+            [
+                *self._baselines,
+                *self._records.values(),
+                *self._failures.values(),
+                *self._calibrations,
+            ]
         )
 
     def _remember(self, record: AnyRecord) -> None:
