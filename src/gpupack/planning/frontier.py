@@ -16,7 +16,7 @@ from gpupack.planning.load_points import LoadPointLike
 from gpupack.planning.place import require_valid_search
 from gpupack.planning.question import CapacityQuestion, ask
 from gpupack.planning.trade_off import SERVED_TOLERANCE, Frontier
-from gpupack.planning.translation import PRICE_UNITS
+from gpupack.planning.translation import PRICE_UNITS, price_units
 from gpupack.planning.wishes import (
     LatencyLimitLike,
     ReplicasLike,
@@ -353,12 +353,8 @@ class _Steps:
         if not self._is_priced:
             return float(placement.num_gpus)
         costs = {
-            supply.gpu_type.name: bin_type.cost
-            for supply, bin_type in zip(
-                self._question.supplies,
-                self._question.translated().problem.bin_types,
-                strict=True,
-            )
+            entry.gpu_type.name: price_units(entry)
+            for entry in self._question.fleet.entries
         }
         return sum(costs[gpu.gpu_type.name] for gpu in placement.gpus) / PRICE_UNITS
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gpupack.planning.supply import Supply
     from gpupack.planning.wishes import Wishes
-    from gpupack.records.gpu import Headroom
+    from gpupack.records.gpu import FleetEntry, Headroom
     from gpupack.records.profile import ProfileRecord
 
 SERVICE_UNITS = 1_000_000
@@ -120,6 +120,11 @@ def translate(
     return Translation(problem, names, tuple(supplies), tuple(records))
 
 
+def price_units(entry: FleetEntry) -> int:
+    """Return the price of a GPU and hour as it is counted, 0 without one."""
+    return math.ceil(Decimal(repr(entry.price_per_hour or 0.0)) * PRICE_UNITS)
+
+
 def _bin_type(supply: Supply, headroom: Headroom) -> BinType:
     capacity = tuple(
         max(
@@ -129,10 +134,9 @@ def _bin_type(supply: Supply, headroom: Headroom) -> BinType:
         )
         for resource, _ in headroom
     )
-    price = supply.entry.price_per_hour or 0.0
     return BinType(
         capacity=capacity,
-        cost=math.ceil(Decimal(repr(price)) * PRICE_UNITS),
+        cost=price_units(supply.entry),
         count=supply.entry.num_gpus,
     )
 
