@@ -106,13 +106,16 @@ def explain(
             "the wishes that the file holds, and those given, do not lead to this "
             "placement: something else was asked for, too"
         )
-    explanation = (
-        explain_question(placement, question) if not doubt else _doubtful(placement)
+    notes: tuple[str, ...] = (
+        "read from a file, which does not hold latency limits, weights, contention "
+        "or optional models; what was not given to explain() is taken as not asked",
     )
-    note = "read from a file, which does not hold latency limits, weights, contention "
-    note += "or optional models; what was not given to explain() is taken as not asked"
-    notes = (doubt + "; no changes were tried",) if doubt else ()
-    return explanation.model_copy(update={"notes": (*notes, note, *explanation.notes)})
+    if doubt:
+        explanation = _doubtful(placement)
+        notes = (f"{doubt}; no changes were tried", *notes)
+    else:
+        explanation = explain_question(placement, question)
+    return explanation.model_copy(update={"notes": (*notes, *explanation.notes)})
 
 
 def _is_question_of(placement: PlacementRecord, what_if: WhatIf) -> bool:

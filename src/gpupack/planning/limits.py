@@ -62,7 +62,7 @@ class Limits:
                 f"{counts[name]} {name} GPU{'s' * (counts[name] != 1)}"
                 for name in self.counted
             ),
-            *(_budget_in_words(question) for _ in self.budgets),
+            *(_budget_in_words(question, field) for field in self.budgets),
             *(
                 f"demand of {name!r} {question.wishes.demand[name]:g} infer/sec"
                 for name in self.demands
@@ -92,7 +92,7 @@ class Limits:
         )
 
 
-def _budget_in_words(question: CapacityQuestion) -> str:
-    if question.max_gpus is not None:
+def _budget_in_words(question: CapacityQuestion, field: str) -> str:
+    if field == "max_gpus":
         return f"budget of {question.max_gpus} GPU{'s' * (question.max_gpus != 1)}"
     return f"budget of {question.max_price_per_hour:g} per hour"
