@@ -123,6 +123,67 @@ def test_a_port_that_is_taken_is_given_up_for_another(
     assert answers == []
 
 
+def tree_that_first(does: str, folder: Path) -> Path:
+    """A server tree whose tritonserver does something in a shell before it starts."""
+    found = find_installation()
+    assert found is not None
+    binary = found.tritonserver.relative_to(found.root)
+    (folder / binary).parent.mkdir(parents=True)
+    (folder / binary).write_text(f'#!/bin/sh\n{does}\nexec {found.tritonserver} "$@"\n')
+    (folder / binary).chmod(0o755)
+    for part in (found.libraries, found.backend.parent, found.stub("3.11").parents[1]):
+        (folder / part.relative_to(found.root)).symlink_to(part)
+    return folder
+
+
+def test_a_machine_that_stands_still_is_not_a_server_that_hangs(
+    repository: Path, tmp_path: Path
+) -> None:
+    found = find_installation()
+    assert found is not None
+    started = tmp_path / "started"
+    tree = tree_that_first(f"touch {started}; sleep 0.5", tmp_path / "tree")
+    code = (
+        "from pathlib import Path\n"
+        "from gpupack.profiling.embedded import EmbeddedServer\n"
+        f"with EmbeddedServer({str(repository)!r}, root={str(tree)!r},"
+        f" python={str(found.python)!r}, log_path=Path({str(tmp_path / 'log')!r}),"
+        " start_timeout_s=4.0): pass"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code])
+    while not started.exists():
+        assert owner.poll() is None
+        time.sleep(0.01)
+
+    os.kill(owner.pid, signal.SIGSTOP)
+    time.sleep(6)
+    os.kill(owner.pid, signal.SIGCONT)
+
+    assert owner.wait(timeout=30) == 0
+    assert (tmp_path / "log").read_text().count("Started HTTPService") == 1
+
+
+def test_a_server_that_hangs_is_given_up_for_another_once(
+    repository: Path, tmp_path: Path
+) -> None:
+    found = find_installation()
+    assert found is not None
+    mark = tmp_path / "mark"
+    hang_once = f"[ -e {mark} ] || {{ touch {mark}; exec sleep 60; }}"
+    tree = tree_that_first(hang_once, tmp_path / "tree")
+
+    with EmbeddedServer(
+        repository, root=tree, python=found.python, start_timeout_s=2.0
+    ) as server:
+        TritonServer(server.url).check_ready()
+
+    hang = tree_that_first("exec sleep 60", tmp_path / "hang")
+    with pytest.raises(ServerError, match=r"was not ready within 0\.5 s; its log"):
+        EmbeddedServer(
+            repository, root=hang, python=found.python, start_timeout_s=0.5
+        ).start()
+
+
 def test_variables_reach_the_models(tmp_path: Path) -> None:
     write_model(
         tmp_path / "models",
