@@ -15,7 +15,8 @@ from gpupack.planning.calibration import (
     fit_retention_margin,
     measured_sets,
 )
-from gpupack.planning.contention import PROCESSOR_SHARING, SHARING_SHAPES
+from gpupack.planning.contention import SHARING_SHAPES
+from gpupack.planning.delays import PROCESSOR_SHARING
 from gpupack.records.colocation import CoLocation
 from gpupack.records.environment import SharingMode
 from gpupack.store import read_verifications

@@ -8,15 +8,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
-from gpupack.planning.contention import (
-    PROCESSOR_SHARING,
-    ProbeTimes,
-    SharingShape,
-    class_from_solo,
-    probe_times,
-    rates,
-    share_while_busy,
-)
+from gpupack.planning.contention import class_from_solo, probe_times, share_while_busy
+from gpupack.planning.delays import PROCESSOR_SHARING, ProbeTimes, SharingShape
+from gpupack.planning.mean_value_analysis import rates
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -48,10 +48,13 @@ The exponents were chosen on measured sets (see the documentation); calibrating 
 fits ``c`` alone.
 
 Retention is ``X_i(N) ÷ X_i`` alone. All ``W`` are positive, so adding a model never
-helps another. Beyond ``MAX_EXACT_CUSTOMERS`` customers the recursion is replaced by the
+helps another. Beyond ten customers the recursion is replaced by the
 fixed point that takes a class's queue without one of its customers as
 ``(N_i − 1) / N_i`` of that with it: at that size a point or two more pessimistic, never
 more optimistic.
+
+The customers and their ``W`` are in ``delays``, the recursion and the fixed point in
+``mean_value_analysis``; here is what profiles say of a customer.
 
 Limits: the CPU and the PCIe bus are not stations, so a host short of cores loses more
 than is predicted here.
@@ -70,12 +73,20 @@ References:
 
 from __future__ import annotations
 
-import math
-import operator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.planning.delays import (
+    PROCESSOR_SHARING,
+    TYPICAL_DRAM_SHARE,
+    TYPICAL_SM_SHARE,
+    CustomerClass,
+    ProbedShape,
+    ProbeTimes,
+    SharingShape,
+)
+from gpupack.planning.mean_value_analysis import rates
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 
@@ -83,101 +94,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.records.profile import ProbeReadings, ProfileRecord
-
-MAX_EXACT_CUSTOMERS = 10
-"""Populations up to this many customers are solved exactly."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbedShape:
-    """How kernels of two models wait for each other, by what the probe read of both.
-
-    Attributes:
-        strength: Of ``A``, times in ms.
-        own_delay_exponent: Of ``e_i``.
-        own_time_exponent: Of ``D_i``.
-        own_wait_exponent: Of ``t_i``.
-        neighbor_wait_exponent: Of ``h_j``.
-        neighbor_time_exponent: Of ``D_j``.
-        room_strength: Of ``B``.
-        room_exponent: Of ``s_j``.
-    """
-
-    strength: float = 8.95
-    own_delay_exponent: float = 0.35
-    own_time_exponent: float = 0.45
-    own_wait_exponent: float = -0.25
-    neighbor_wait_exponent: float = 0.65
-    neighbor_time_exponent: float = 0.2
-    room_strength: float = 13.25
-    room_exponent: float = 2.5
-
-    def delay_s(
-        self,
-        own: CustomerClass,
-        neighbor: CustomerClass,
-        own_probe: ProbeTimes,
-        neighbor_probe: ProbeTimes,
-    ) -> float:
-        """Return ``W_ij`` from the profiles and what the probe read beside each."""
-        for_kernels = (
-            self.strength
-            * (1e3 * own_probe.request_delay_s) ** self.own_delay_exponent
-            * (1e3 * own.gpu_demand_s) ** self.own_time_exponent
-            * (1e3 * own_probe.single_wait_s + _SINGLE_OFFSET_MS)
-            ** self.own_wait_exponent
-            * (1e3 * neighbor_probe.spread_wait_s) ** self.neighbor_wait_exponent
-            * (1e3 * neighbor.gpu_demand_s) ** self.neighbor_time_exponent
-            / 1e3
-        )
-        for_room = (
-            self.room_strength
-            * own.gpu_demand_s
-            * neighbor.sm_share**self.room_exponent
-        )
-        return float(1 / (1 / for_kernels + 1 / for_room))
-
-
-@dataclass(frozen=True, slots=True)
-class SharingShape:
-    """Who waits how long for whom: slice and exponents of the module's formulas.
-
-    Attributes:
-        slice_s: ``q``, a time slice; 0 for none.
-        own_time_exponent: Of ``D_i``; that of ``D_j`` is the rest to 1.
-        own_sm_exponent: Of ``s_i``.
-        neighbor_sm_exponent: Of ``s_j``.
-        dram_exponent: Of the neighbor's share of DRAM bandwidth ÷ its own.
-        probed: What counts instead where the probe read both; None: nothing else.
-    """
-
-    slice_s: float = 0.0
-    own_time_exponent: float = 1.0
-    own_sm_exponent: float = 0.0
-    neighbor_sm_exponent: float = 0.0
-    dram_exponent: float = 0.0
-    probed: ProbedShape | None = None
-
-    def delay_s(self, own: CustomerClass, neighbor: CustomerClass) -> float:
-        """Return ``W_ij``: how long ``own`` waits for a neighbor at the GPU."""
-        if (
-            self.probed is not None
-            and own.probe is not None
-            and neighbor.probe is not None
-        ):
-            return self.probed.delay_s(own, neighbor, own.probe, neighbor.probe)
-        return float(
-            own.gpu_demand_s**self.own_time_exponent
-            * neighbor.gpu_demand_s ** (1 - self.own_time_exponent)
-            * own.sm_share**self.own_sm_exponent
-            * neighbor.sm_share**self.neighbor_sm_exponent
-            * ((neighbor.dram_share + _DRAM_OFFSET) / (own.dram_share + _DRAM_OFFSET))
-            ** self.dram_exponent
-            + min(self.slice_s, neighbor.gpu_demand_s)
-        )
-
-
-PROCESSOR_SHARING = SharingShape()
 
 SHARING_SHAPES = {
     SharingMode.TIME_SLICING: SharingShape(slice_s=0.0015),
@@ -215,33 +131,9 @@ UNPROBED_MPS_MARGIN = 0.094
 HOST_CONTENTION_FACTOR = 1.0
 """On the host device processes share cores fairly; nothing needs fitting."""
 
-_FIXED_POINT_TOLERANCE = 1e-10
-_MAX_FIXED_POINT_STEPS = 10_000
 _MIN_GPU_SHARE = 1e-9
-_DRAM_OFFSET = 0.01
-_SINGLE_OFFSET_MS = 0.005
-"""A single kernel's waits below that are not told apart."""
 _MIN_SPREAD_WAIT_S = 0.1e-6
 _MIN_REQUEST_DELAY_S = 2e-6
-_TYPICAL_SM_SHARE = 2 / 3
-_TYPICAL_DRAM_SHARE = 0.1
-"""Where GPM gives none: two such models lose under MPS what processor sharing with the
-factor that fits the sets recorded on an H200 (0.64) says."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeTimes:
-    """How a model and the kernel probe wait for each other.
-
-    Args:
-        request_delay_s: ``e``, what kernels that fill the GPU add to a request.
-        spread_wait_s: ``h``, the wait of a spread kernel while the model is on the GPU.
-        single_wait_s: ``t``, the wait of a single kernel while it is.
-    """
-
-    request_delay_s: float
-    spread_wait_s: float
-    single_wait_s: float
 
 
 def probe_times(
@@ -269,36 +161,6 @@ def probe_times(
         spread_wait_s=max(spread_s, _MIN_SPREAD_WAIT_S) / gpu_share,
         single_wait_s=1e-6 * readings.single_kernel.wait_us / gpu_share,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerClass:
-    """One model as the network sees it, per request.
-
-    Args:
-        gpu_demand_s: GPU time of one request that has the GPU for itself, > 0.
-        elsewhere_s: Time of one request outside the GPU, ≥ 0.
-        num_customers: Requests executed at once, ≥ 1.
-        sm_share: Share of the SMs that are busy while it is on the GPU, in (0, 1].
-        dram_share: Share of the DRAM bandwidth that it uses then, 0–1.
-        probe: What the kernel probe read; None without.
-    """
-
-    gpu_demand_s: float
-    elsewhere_s: float
-    num_customers: int = 1
-    sm_share: float = _TYPICAL_SM_SHARE
-    dram_share: float = _TYPICAL_DRAM_SHARE
-    probe: ProbeTimes | None = None
-
-    def __post_init__(self) -> None:
-        if not (
-            self.gpu_demand_s > 0 and self.elsewhere_s >= 0 and self.num_customers >= 1
-        ):
-            raise InvalidInputError(
-                "a customer class needs a GPU demand > 0 s, a time elsewhere ≥ 0 s and "
-                f"at least one customer, got {self}"
-            )
 
 
 def has_readings(record: ProfileRecord) -> bool:
@@ -394,8 +256,8 @@ def class_from_solo(
     elsewhere and the demand is lowered until they do.
     """
     demand_s = gpu_share / requests_per_sec
-    sm = _TYPICAL_SM_SHARE if sm_share is None else sm_share
-    dram = _TYPICAL_DRAM_SHARE if dram_share is None else dram_share
+    sm = TYPICAL_SM_SHARE if sm_share is None else sm_share
+    dram = TYPICAL_DRAM_SHARE if dram_share is None else dram_share
     if num_customers == 1:
         elsewhere_s = max(1 / requests_per_sec - demand_s, 0.0)
         return CustomerClass(
@@ -419,119 +281,6 @@ def class_from_solo(
         else:
             high = middle
     return replace(trial, elsewhere_s=(low + high) / 2)
-
-
-def rates(
-    classes: Sequence[CustomerClass],
-    *,
-    contention_factor: float,
-    shape: SharingShape = PROCESSOR_SHARING,
-) -> tuple[float, ...]:
-    """Return every class's requests per second when all share one GPU.
-
-    Exact up to ``MAX_EXACT_CUSTOMERS`` customers, approximate beyond.
-    """
-    solve = (
-        exact_rates
-        if sum(one.num_customers for one in classes) <= MAX_EXACT_CUSTOMERS
-        else approximate_rates
-    )
-    return solve(classes, contention_factor=contention_factor, shape=shape)
-
-
-def exact_rates(
-    classes: Sequence[CustomerClass],
-    *,
-    contention_factor: float,
-    shape: SharingShape = PROCESSOR_SHARING,
-) -> tuple[float, ...]:
-    """Return the rates by mean value analysis over all populations.
-
-    Takes O(classes × Π (customers + 1)): under 0.1 ms for six models of one customer.
-    """
-    strides: list[int] = []
-    num_populations = 1
-    for one in classes:
-        strides.append(num_populations)
-        num_populations *= one.num_customers + 1
-    inputs = [
-        (
-            index,
-            stride,
-            one.num_customers + 1,
-            one.gpu_demand_s,
-            one.elsewhere_s,
-            delays,
-        )
-        for index, (stride, one, delays) in enumerate(
-            zip(
-                strides,
-                classes,
-                _delays(classes, contention_factor, shape),
-                strict=True,
-            )
-        )
-    ]
-    queues = [[0.0] * len(classes) for _ in range(num_populations)]
-    for population in range(1, num_populations):
-        found = queues[population]
-        for index, stride, radix, demand_s, elsewhere_s, delays in inputs:
-            count = population // stride % radix
-            if count:
-                at_gpu_s = demand_s + sum(
-                    map(operator.mul, delays, queues[population - stride])
-                )
-                found[index] = count * at_gpu_s / (elsewhere_s + at_gpu_s)
-    return tuple(
-        (radix - 1)
-        / (elsewhere_s + demand_s + sum(map(operator.mul, delays, queues[-1 - stride])))
-        for _, stride, radix, demand_s, elsewhere_s, delays in inputs
-    )
-
-
-def _delays(
-    classes: Sequence[CustomerClass], contention_factor: float, shape: SharingShape
-) -> list[list[float]]:
-    """Return ``c · W_ij``, row by row."""
-    return [
-        [contention_factor * shape.delay_s(own, neighbor) for neighbor in classes]
-        for own in classes
-    ]
-
-
-def approximate_rates(
-    classes: Sequence[CustomerClass],
-    *,
-    contention_factor: float,
-    shape: SharingShape = PROCESSOR_SHARING,
-) -> tuple[float, ...]:
-    """Return the rates by the Schweitzer–Bard fixed point, for any population."""
-    delays = _delays(classes, contention_factor, shape)
-    queues = [one.num_customers / 2 for one in classes]
-
-    def at_gpu_s(index: int) -> float:
-        own = delays[index][index] * queues[index] / classes[index].num_customers
-        return classes[index].gpu_demand_s + _dot(delays[index], queues) - own
-
-    for _ in range(_MAX_FIXED_POINT_STEPS):
-        change = 0.0
-        updated = []
-        for index, (one, queue) in enumerate(zip(classes, queues, strict=True)):
-            here_s = at_gpu_s(index)
-            new = one.num_customers * here_s / (one.elsewhere_s + here_s)
-            change = max(change, abs(new - queue))
-            updated.append((new + queue) / 2)
-        queues = updated
-        if change < _FIXED_POINT_TOLERANCE:
-            break
-    return tuple(
-        one.num_customers / (one.elsewhere_s + at_gpu_s(index))
-        for index, one in enumerate(classes)
-    )
-
-
-def _dot(first: Sequence[float], second: Sequence[float]) -> float:
-    return math.fsum(map(operator.mul, first, second))
 
 
 def predict_retentions(

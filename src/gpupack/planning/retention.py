@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.contention import (
     DEFAULT_RETENTION_MARGINS,
-    PROCESSOR_SHARING,
     SHARING_SHAPES,
     UNPROBED_MPS_MARGIN,
-    CustomerClass,
-    SharingShape,
     customer_class,
     default_contention_factor,
     has_readings,
-    rates,
 )
+from gpupack.planning.delays import PROCESSOR_SHARING, CustomerClass, SharingShape
+from gpupack.planning.mean_value_analysis import rates
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 
