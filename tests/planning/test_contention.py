@@ -5,13 +5,16 @@ import pytest
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.planning.contention import (
     SHARING_SHAPES,
+    class_from_solo,
     customer_class,
     predict_retentions,
+    slowed_down,
 )
 from gpupack.planning.delays import (
     ProbedShape,
     SharingShape,
 )
+from gpupack.planning.mean_value_analysis import rates
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import (
@@ -125,6 +128,66 @@ def test_the_highest_utilization_stands_in_for_a_missing_mean() -> None:
     assert predict_retentions(
         [with_mean, with_mean], contention_factor=1
     ) == predict_retentions([with_highest, with_highest], contention_factor=1)
+
+
+def test_a_model_with_less_traffic_is_one_whose_customers_wait_longer() -> None:
+    shape = SHARING_SHAPES[SharingMode.MPS]
+    whole = class_from_solo(100.0, 0.4, 1, contention_factor=1.15, shape=shape)
+
+    part = slowed_down(whole, 25.0, contention_factor=1.15, shape=shape)
+
+    # 4 ms at the GPU as before, and 40 ms from one request to the next.
+    assert part.gpu_demand_s == whole.gpu_demand_s == pytest.approx(0.004)
+    assert part.elsewhere_s == pytest.approx(0.036)
+    of_two = class_from_solo(150.0, 0.7, 2, contention_factor=1.15, shape=shape)
+    part = slowed_down(of_two, 40.0, contention_factor=1.15, shape=shape)
+    assert part.gpu_demand_s == of_two.gpu_demand_s
+    assert rates([part], contention_factor=1.15, shape=shape) == pytest.approx((40.0,))
+
+
+def test_beside_a_probed_neighbor_less_of_its_traffic_disturbs_less() -> None:
+    # What the probe read holds per request, however many of them there are.
+    def probed(name: str) -> ProfileRecord:
+        return make_record(
+            name,
+            probe=ProbeReadings(
+                throughput_infer_per_sec=60.0,
+                full_kernel=KernelTimes(alone_us=20.0, beside_us=25.0),
+                spread_kernel=KernelTimes(alone_us=20.0, beside_us=60.0),
+                single_kernel=KernelTimes(alone_us=20.0, beside_us=22.0),
+            ),
+        )
+
+    def kept(load: float) -> float:
+        return predict_retentions(
+            [probed("patient"), probed("neighbor")],
+            contention_factor=1.15,
+            shape=SHARING_SHAPES[SharingMode.MPS],
+            loads=[1.0, load],
+        )[0]
+
+    shares = [kept(load) for load in (0.0, 0.1, 0.3, 0.6, 0.9, 0.999, 1.0)]
+
+    assert shares[0] == pytest.approx(1.0)
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-2] == pytest.approx(shares[-1], abs=0.001)
+    # The patient waits W · Q, with Q = 0.4 · load requests of the neighbor at the GPU:
+    # k = 1 / (1 + W · Q · X alone), so that 1 / k − 1 is in proportion to the load.
+    assert 1 / shares[1] - 1 == pytest.approx(0.1 * (1 / shares[-1] - 1))
+
+
+def test_what_is_kept_is_a_share_of_the_traffic() -> None:
+    records = [make_record("busy"), make_record("calm")]
+
+    def kept(*loads: float) -> tuple[float, ...]:
+        return predict_retentions(records, contention_factor=1.0, loads=loads)
+
+    # Each 4 ms at the GPU, 6 ms elsewhere. Of 100/s the neighbor asked for 50/s has
+    # 4 / 20 of a request at the GPU: 1 / (10 + 4 · 0.2) ms = 92.6/s.
+    assert kept(1.0, 0.5)[0] == pytest.approx(0.926, abs=0.001)
+    assert kept(1.0, 0.5)[1] == 1.0  # beside the busy one it could reach 86/s
+    assert kept(1.0, 0.0) == (pytest.approx(1.0), 1.0)
+    assert kept(0.95, 1.0)[0] == pytest.approx(kept(1.0, 1.0)[0] / 0.95)
 
 
 def test_a_missing_reading_is_named_with_the_way_to_get_it() -> None:

@@ -41,10 +41,9 @@ def check_capacity_placement(
         totals[Resource.MEMORY] = supply.baseline_bytes
         for assignment in gpu.assignments:
             record = _record_of(supply, assignment, gpu.gpu_index)
-            load = 1.0
+            load = _load(assignment, record)
             if assignment.model_name in wishes.demand:
                 traffic = assignment.served_infer_per_sec or 0.0
-                load = traffic / (record.throughput_infer_per_sec or 1.0)
                 if load > 1 + TOLERANCE:
                     raise CheckError(
                         f"GPU {gpu.gpu_index}: {assignment.model_name!r} serves "
@@ -96,7 +95,10 @@ def check_retention(
         supply, contention = by_name[gpu.gpu_type.name]
         records = [_record_of(supply, one, gpu.gpu_index) for one in gpu.assignments]
         kept = predict_retentions(
-            records, contention_factor=contention.factor, shape=contention.shape
+            records,
+            contention_factor=contention.factor,
+            shape=contention.shape,
+            loads=[_load(*pair) for pair in zip(gpu.assignments, records, strict=True)],
         )
         for record, share in zip(records, kept, strict=True):
             asked = placement.min_retention.get(record.model_name, 0.0)
@@ -105,6 +107,13 @@ def check_retention(
                     f"GPU {gpu.gpu_index}: {record.model_name!r} keeps {share} of its "
                     f"throughput, less than {asked}"
                 )
+
+
+def _load(assignment: Assignment, record: ProfileRecord) -> float:
+    """Return traffic ÷ throughput as measured, 1 for what takes what it can."""
+    if assignment.served_infer_per_sec is None:
+        return 1.0
+    return assignment.served_infer_per_sec / (record.throughput_infer_per_sec or 1.0)
 
 
 def _record_of(supply: Supply, assignment: Assignment, gpu_index: int) -> ProfileRecord:

@@ -47,11 +47,13 @@ sharing*. By the arrival theorem of mean value analysis, over populations ``N``:
 The exponents were chosen on measured sets (see the documentation); calibrating a GPU
 fits ``c`` alone.
 
-Retention is ``X_i(N) ÷ X_i`` alone. All ``W`` are positive, so adding a model never
-helps another. Beyond ten customers the recursion is replaced by the
-fixed point that takes a class's queue without one of its customers as
-``(N_i − 1) / N_i`` of that with it: at that size a point or two more pessimistic, never
-more optimistic.
+Retention is ``X_i(N) ÷ X_i`` alone. A model that takes less traffic than it could is,
+to its neighbors, one whose customers wait longer elsewhere; itself it serves its
+traffic as long as it could, driven to its limit, reach that rate beside them. All
+``W`` are positive, so adding a model never helps another. Beyond ten customers the
+recursion is replaced by the fixed point that takes a class's queue without one of its
+customers as ``(N_i − 1) / N_i`` of that with it: at that size a point or two more
+pessimistic, never more optimistic.
 
 The customers and their ``W`` are in ``delays``, the recursion and the fixed point in
 ``mean_value_analysis``; here is what profiles say of a customer.
@@ -268,11 +270,36 @@ def class_from_solo(
     stretch = 1 + contention_factor * delay_s / demand_s * (num_customers - 1)
     if num_customers / (demand_s * stretch) <= requests_per_sec:
         return replace(trial, gpu_demand_s=num_customers / (requests_per_sec * stretch))
-    low, high = 0.0, num_customers / requests_per_sec
+    return slowed_down(
+        trial, requests_per_sec, contention_factor=contention_factor, shape=shape
+    )
+
+
+def slowed_down(
+    one: CustomerClass,
+    requests_per_sec: float,
+    *,
+    contention_factor: float,
+    shape: SharingShape = PROCESSOR_SHARING,
+) -> CustomerClass:
+    """Return the class whose customers wait so long between requests that this is all.
+
+    What a request does at the GPU stays as it is.
+
+    Args:
+        one: A class that reaches this rate alone.
+        requests_per_sec: > 0.
+        contention_factor: Of its customers among themselves.
+        shape: Likewise.
+    """
+    if one.num_customers == 1:
+        elsewhere_s = 1 / requests_per_sec - one.gpu_demand_s
+        return replace(one, elsewhere_s=max(one.elsewhere_s, elsewhere_s))
+    low, high = one.elsewhere_s, one.num_customers / requests_per_sec
     for _ in range(60):
         middle = (low + high) / 2
         found = rates(
-            [replace(trial, elsewhere_s=middle)],
+            [replace(one, elsewhere_s=middle)],
             contention_factor=contention_factor,
             shape=shape,
         )
@@ -280,7 +307,50 @@ def class_from_solo(
             low = middle
         else:
             high = middle
-    return replace(trial, elsewhere_s=(low + high) / 2)
+    return replace(one, elsewhere_s=(low + high) / 2)
+
+
+def limits_beside(
+    driven: Sequence[CustomerClass],
+    at_traffic: Sequence[CustomerClass | None],
+    *,
+    contention_factor: float,
+    shape: SharingShape,
+) -> tuple[float, ...]:
+    """Return the requests per second of each model, driven to its limit by itself.
+
+    Args:
+        driven: The models as they were measured.
+        at_traffic: The same as neighbors, with the traffic that they take; None for
+            a model without traffic.
+        contention_factor: Of the GPU type and sharing mode.
+        shape: Of the sharing mode.
+    """
+    present = [index for index, one in enumerate(at_traffic) if one is not None]
+    found = dict(
+        zip(
+            present,
+            rates(
+                [one for one in at_traffic if one is not None],
+                contention_factor=contention_factor,
+                shape=shape,
+                own_elsewhere_s=[driven[index].elsewhere_s for index in present],
+            ),
+            strict=True,
+        )
+    )
+    for index, own in enumerate(driven):
+        # Several customers of one model are at the GPU beside each other: they must
+        # all be driven.
+        if index not in found or (
+            own.num_customers > 1 and own is not at_traffic[index]
+        ):
+            others = [one for one in at_traffic[:index] if one is not None]
+            others += [one for one in at_traffic[index + 1 :] if one is not None]
+            found[index] = rates(
+                [own, *others], contention_factor=contention_factor, shape=shape
+            )[0]
+    return tuple(found[index] for index in range(len(driven)))
 
 
 def predict_retentions(
@@ -288,14 +358,20 @@ def predict_retentions(
     *,
     contention_factor: float,
     shape: SharingShape = PROCESSOR_SHARING,
+    loads: Sequence[float] | None = None,
 ) -> tuple[float, ...]:
     """Return each model's predicted throughput together ÷ alone, in order.
+
+    Of a model that takes less traffic than it could, the share of that traffic which it
+    serves: all of it as long as it could reach that rate beside neighbors who take
+    theirs.
 
     Args:
         records: The solo profile of every model instance on the GPU; a model that
             runs there twice is given twice.
         contention_factor: Of the GPU type and sharing mode, ≥ 0.
         shape: Of the sharing mode.
+        loads: Traffic ÷ throughput alone of every instance, 0–1; 1 if left out.
 
     Raises:
         MissingReadingError: If a record lacks what the prediction needs.
@@ -316,16 +392,61 @@ def predict_retentions(
     if len(records) == 1:
         customer_class(records[0], contention_factor)  # complain if readings miss
         return (1.0,)
+    loads = loads or [1.0] * len(records)
     classes = [customer_class(record, contention_factor, shape) for record in records]
-    together = rates(classes, contention_factor=contention_factor, shape=shape)
-    return tuple(
-        min(rate / alone, 1.0)
-        for rate, alone in zip(
-            together,
-            (record.requests_per_sec or 0.0 for record in records),
-            strict=True,
+    at_traffic = [
+        class_at_load(
+            one,
+            record.requests_per_sec or 0.0,
+            load,
+            contention_factor=contention_factor,
+            shape=shape,
         )
+        for one, record, load in zip(classes, records, loads, strict=True)
+    ]
+    limits = limits_beside(
+        classes, at_traffic, contention_factor=contention_factor, shape=shape
     )
+    return tuple(
+        share_of_traffic(limit / (record.requests_per_sec or 0.0), load)
+        for limit, record, load in zip(limits, records, loads, strict=True)
+    )
+
+
+def class_at_load(
+    one: CustomerClass,
+    requests_per_sec: float,
+    load: float,
+    *,
+    contention_factor: float,
+    shape: SharingShape,
+) -> CustomerClass | None:
+    """Return how neighbors see a model with so much of its traffic, None without any.
+
+    Args:
+        one: The model as measured.
+        requests_per_sec: That it then reached.
+        load: Traffic ÷ that, 0–1.
+        contention_factor: Of the GPU type and sharing mode.
+        shape: Of the sharing mode.
+    """
+    if load <= 0:
+        return None
+    if load >= 1:
+        return one
+    return slowed_down(
+        one, load * requests_per_sec, contention_factor=contention_factor, shape=shape
+    )
+
+
+def share_of_traffic(solo_share: float, load: float) -> float:
+    """Return what a model serves of its traffic, 0–1.
+
+    Args:
+        solo_share: Of its throughput alone that it could reach beside its neighbors.
+        load: Traffic ÷ throughput alone.
+    """
+    return 1.0 if load <= 0 else min(1.0, solo_share / load)
 
 
 def default_contention_factor(kind: DeviceKind, sharing_mode: SharingMode) -> float:

@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     from gpupack.records.profile import ProfileRecord
 
 
-_IN_PROPORTION = (
-    "throughput_infer_per_sec",
-    "gpu_utilization_percent",
-    "gpu_utilization_mean_percent",
-    "memory_utilization_percent",
-    "memory_utilization_mean_percent",
-    "sm_utilization_percent",
-    "sm_occupancy_percent",
-    "dram_bandwidth_percent",
-    "tensor_activity_percent",
-)
-"""What of a record grows with traffic."""
-
-
 @dataclass(frozen=True, slots=True)
 class ModelInstance:
     """One instance of a model: its record, and the traffic it takes.
@@ -54,18 +40,6 @@ class ModelInstance:
         if self.served_infer_per_sec is None or not throughput:
             return 1.0
         return min(1.0, self.served_infer_per_sec / throughput)
-
-    def record_at_its_traffic(self) -> ProfileRecord:
-        """Return the record as if measured at this traffic, by proportion."""
-        ratio = self.load_ratio
-        if ratio == 1.0:
-            return self.record
-        scaled = {
-            name: value * ratio
-            for name in _IN_PROPORTION
-            if (value := getattr(self.record, name)) is not None
-        }
-        return self.record.model_copy(update=scaled)
 
     def used(self, resource: Resource) -> float | None:
         """Return what it uses of a utilization, in percent; None if not known."""
@@ -113,29 +87,17 @@ def _retentions(
     """Return what each instance keeps of its traffic, None where that is unknown.
 
     An instance serves its traffic as long as it could reach that rate beside
-    neighbours who take theirs: it is predicted as if driven to its limit, the others
-    as customers who wait longer between requests.
+    neighbors who take theirs.
     """
     unknown: Sequence[None] = [None] * len(instances)
     if any(one.is_carried_over for one in instances):
         return unknown
-    if all(one.load_ratio == 1.0 for one in instances):
-        records = [one.record for one in instances]
-        return retentions_or_none(records, contention) or unknown
-    kept = []
-    for index, instance in enumerate(instances):
-        neighbours = [
-            one.record_at_its_traffic()
-            for other, one in enumerate(instances)
-            if other != index and one.load_ratio > 0
-        ]
-        found = retentions_or_none([instance.record, *neighbours], contention)
-        if found is None:
-            return unknown
-        kept.append(
-            min(1.0, found[0] / instance.load_ratio) if instance.load_ratio else 1.0
-        )
-    return kept
+    kept = retentions_or_none(
+        [one.record for one in instances],
+        contention,
+        [one.load_ratio for one in instances],
+    )
+    return kept or unknown
 
 
 def _assignment(

@@ -27,17 +27,32 @@ def rates(
     *,
     contention_factor: float,
     shape: SharingShape = PROCESSOR_SHARING,
+    own_elsewhere_s: Sequence[float] | None = None,
 ) -> tuple[float, ...]:
     """Return every class's requests per second when all share one GPU.
 
     Exact up to ``MAX_EXACT_CUSTOMERS`` customers, approximate beyond.
+
+    Args:
+        classes: At least one.
+        contention_factor: ``c``.
+        shape: Of the sharing mode.
+        own_elsewhere_s: What each class's time elsewhere would be while its own rate is
+            asked for, one class at a time; that of the class if left out. By the
+            arrival theorem a class of one customer finds the others as they are
+            without it, whatever time it spends elsewhere itself.
     """
     solve = (
         exact_rates
         if sum(one.num_customers for one in classes) <= MAX_EXACT_CUSTOMERS
         else approximate_rates
     )
-    return solve(classes, contention_factor=contention_factor, shape=shape)
+    return solve(
+        classes,
+        contention_factor=contention_factor,
+        shape=shape,
+        own_elsewhere_s=own_elsewhere_s,
+    )
 
 
 def exact_rates(
@@ -45,6 +60,7 @@ def exact_rates(
     *,
     contention_factor: float,
     shape: SharingShape = PROCESSOR_SHARING,
+    own_elsewhere_s: Sequence[float] | None = None,
 ) -> tuple[float, ...]:
     """Return the rates by mean value analysis over all populations.
 
@@ -83,10 +99,13 @@ def exact_rates(
                     map(operator.mul, delays, queues[population - stride])
                 )
                 found[index] = count * at_gpu_s / (elsewhere_s + at_gpu_s)
+    last_elsewhere_s = own_elsewhere_s or [one.elsewhere_s for one in classes]
     return tuple(
         (radix - 1)
-        / (elsewhere_s + demand_s + sum(map(operator.mul, delays, queues[-1 - stride])))
-        for _, stride, radix, demand_s, elsewhere_s, delays in inputs
+        / (own_s + demand_s + sum(map(operator.mul, delays, queues[-1 - stride])))
+        for (_, stride, radix, demand_s, _, delays), own_s in zip(
+            inputs, last_elsewhere_s, strict=True
+        )
     )
 
 
@@ -105,6 +124,7 @@ def approximate_rates(
     *,
     contention_factor: float,
     shape: SharingShape = PROCESSOR_SHARING,
+    own_elsewhere_s: Sequence[float] | None = None,
 ) -> tuple[float, ...]:
     """Return the rates by the Schweitzer–Bard fixed point, for any population."""
     delays = _delays(classes, contention_factor, shape)
@@ -125,8 +145,9 @@ def approximate_rates(
         queues = updated
         if change < _FIXED_POINT_TOLERANCE:
             break
+    last_elsewhere_s = own_elsewhere_s or [one.elsewhere_s for one in classes]
     return tuple(
-        one.num_customers / (one.elsewhere_s + at_gpu_s(index))
+        one.num_customers / (last_elsewhere_s[index] + at_gpu_s(index))
         for index, one in enumerate(classes)
     )
 

@@ -108,12 +108,23 @@ class CapacityQuestion:
         return replace(translation, problem=problem)
 
     def _rule(self, translation: Translation) -> Rule:
-        """Return which load points may share a GPU, each at its full throughput."""
+        """Return which load points may share a GPU.
+
+        Each with as much traffic as it could be given: all that its model is asked for.
+        """
+        loads = [
+            min(1.0, self.wishes.demand[record.model_name] / throughput)
+            if record.model_name in self.wishes.demand
+            and (throughput := record.throughput_infer_per_sec)
+            else 1.0
+            for record in translation.records
+        ]
         rules = [
             RetentionRule(
                 translation.records,
                 resolve_contention(self.profiles, supply.measured_on, self.sharing),
                 self.min_retention,
+                loads=loads,
             )
             for supply in translation.supplies
         ]

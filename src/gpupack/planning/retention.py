@@ -12,12 +12,14 @@ from gpupack.planning.contention import (
     DEFAULT_RETENTION_MARGINS,
     SHARING_SHAPES,
     UNPROBED_MPS_MARGIN,
+    class_at_load,
     customer_class,
     default_contention_factor,
     has_readings,
+    limits_beside,
+    share_of_traffic,
 )
-from gpupack.planning.delays import PROCESSOR_SHARING, CustomerClass, SharingShape
-from gpupack.planning.mean_value_analysis import rates
+from gpupack.planning.delays import PROCESSOR_SHARING, SharingShape
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 
@@ -190,6 +192,8 @@ class RetentionRule:
         contention: How the GPUs are shared.
         min_retention: By model name; models not named may lose anything.
         weights: Of one infer/sec, by model name; 1 for models not named.
+        loads: The most traffic that each record can be given ÷ its throughput, 0–1; 1
+            if left out. What is kept is a share of the traffic then.
 
     Raises:
         MissingReadingError: If a record lacks what the prediction needs.
@@ -201,6 +205,7 @@ class RetentionRule:
         contention: Contention,
         min_retention: Mapping[str, float],
         weights: Mapping[str, float] | None = None,
+        loads: Sequence[float] | None = None,
     ) -> None:
         self._contention = contention
         self._classes = [
@@ -208,6 +213,19 @@ class RetentionRule:
             for record in records
         ]
         self._alone = [record.requests_per_sec or 0.0 for record in records]
+        self._loads = list(loads or [1.0] * len(records))
+        self._at_traffic = [
+            class_at_load(
+                one,
+                alone,
+                load,
+                contention_factor=contention.factor,
+                shape=contention.shape,
+            )
+            for one, alone, load in zip(
+                self._classes, self._alone, self._loads, strict=True
+            )
+        ]
         self._floors = [min_retention.get(record.model_name, 0.0) for record in records]
         self._throughputs = [
             (record.throughput_infer_per_sec or 0.0)
@@ -218,29 +236,19 @@ class RetentionRule:
 
     def retentions(self, items: tuple[int, ...]) -> tuple[float, ...]:
         """Return what each of these items keeps beside the others, in order."""
-        if len(items) == 1:
-            return (1.0,)
-        known = self._known.get(items)
-        if known is None:
-            classes: list[CustomerClass] = [self._classes[item] for item in items]
-            together = rates(
-                classes,
-                contention_factor=self._contention.factor,
-                shape=self._contention.shape,
-            )
-            known = tuple(
-                min(1.0, rate / self._alone[item])
-                for rate, item in zip(together, items, strict=True)
-            )
-            self._known[items] = known
-        return known
+        return tuple(
+            share_of_traffic(share, self._loads[item])
+            for share, item in zip(self._solo_shares(items), items, strict=True)
+        )
 
     def is_allowed(self, counts: tuple[tuple[int, int], ...]) -> bool:
         """Return whether every model of a set keeps what was asked, with the margin."""
         items = _expand(counts)
+        margin = self._contention.margin
         return len(items) == 1 or all(
-            cautious_retention(kept, self._contention.margin) >= self._floors[item]
-            for kept, item in zip(self.retentions(items), items, strict=True)
+            share_of_traffic(cautious_retention(share, margin), self._loads[item])
+            >= self._floors[item]
+            for share, item in zip(self._solo_shares(items), items, strict=True)
         )
 
     def throughput(self, counts: tuple[tuple[int, int], ...]) -> float:
@@ -251,14 +259,41 @@ class RetentionRule:
             for kept, item in zip(self.retentions(items), items, strict=True)
         )
 
+    def _solo_shares(self, items: tuple[int, ...]) -> tuple[float, ...]:
+        """Return how much of its throughput alone each item could reach, 0–1."""
+        if len(items) == 1:
+            return (1.0,)
+        known = self._known.get(items)
+        if known is None:
+            limits = limits_beside(
+                [self._classes[item] for item in items],
+                [self._at_traffic[item] for item in items],
+                contention_factor=self._contention.factor,
+                shape=self._contention.shape,
+            )
+            known = tuple(
+                min(1.0, limit / self._alone[item])
+                for limit, item in zip(limits, items, strict=True)
+            )
+            self._known[items] = known
+        return known
+
 
 def retentions_or_none(
-    records: Sequence[ProfileRecord], contention: Contention
+    records: Sequence[ProfileRecord],
+    contention: Contention,
+    loads: Sequence[float] | None = None,
 ) -> tuple[float, ...] | None:
-    """Return what each record keeps beside the others, None if that is unknown."""
+    """Return what each record keeps beside the others, None if that is unknown.
+
+    Args:
+        records: Of the instances on one GPU.
+        contention: How they share it.
+        loads: Traffic ÷ throughput of each, 0–1; 1 if left out.
+    """
     if not all(has_readings(record) for record in records):
         return None
-    rule = RetentionRule(records, contention, {})
+    rule = RetentionRule(records, contention, {}, loads=loads)
     return rule.retentions(tuple(range(len(records))))
 
 

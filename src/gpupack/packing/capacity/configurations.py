@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +42,7 @@ def fixed_room_left(
 
 
 def enumerate_configurations(
-    problem: CapacityProblem, *, limit: int
+    problem: CapacityProblem, *, limit: int, deadline: float = math.inf
 ) -> list[Configuration] | None:
     """Return every configuration that an optimal plan may need, None if too many.
 
@@ -52,6 +54,8 @@ def enumerate_configurations(
     Args:
         problem: What is planned.
         limit: Give up beyond so many steps of the search.
+        deadline: Give up then, on the clock of ``time.perf_counter``: where there is
+            a rule, every step asks it.
     """
     found: list[Configuration] = []
     budget = limit
@@ -60,7 +64,7 @@ def enumerate_configurations(
             continue
         for configuration in _fillings(problem, bin_type):
             budget -= 1
-            if budget < 0:
+            if budget < 0 or time.perf_counter() > deadline:
                 return None
             if configuration is not None and configuration.counts:
                 found.append(configuration)

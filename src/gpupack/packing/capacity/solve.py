@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     Uses = tuple[tuple[Configuration, int], ...]
 
 MAX_ENUMERATION_STEPS = 20_000
+ENUMERATION_SHARE = 0.2
+"""Of the time limit, for listing configurations at most."""
 MAX_ENUMERATED = 400
 """Configurations up to which the program over all of them is solved at once."""
 MAX_EXTRA_CONFIGURATIONS = 150
@@ -123,7 +125,9 @@ class _Search:
                     PlanStatus.INFEASIBLE, "a job fits nowhere"
                 )
         configurations = enumerate_configurations(
-            self._problem, limit=MAX_ENUMERATION_STEPS
+            self._problem,
+            limit=MAX_ENUMERATION_STEPS,
+            deadline=self._clock.started + ENUMERATION_SHARE * self._clock.limit_s,
         )
         if configurations is not None and len(configurations) <= MAX_ENUMERATED:
             return self._in_full() or self._enumerated(configurations)
