@@ -74,7 +74,7 @@ def write_repository(repository: Path) -> Path:
         repository, "refuser", initialize='raise RuntimeError("no weights here")'
     )
     write_model(
-        repository, "tired", execute="if self.count == 5: raise ValueError('too tired')"
+        repository, "tired", execute="if self.count % 5 == 0: raise ValueError('tired')"
     )
     write_model(repository, "silent", execute="time.sleep(3600)")
     write_model(

@@ -233,7 +233,8 @@ class TritonServer:
             if time.monotonic() > deadline:
                 raise ServerError(
                     f"model {model_name} at {self.url} is still loaded "
-                    f"{timeout_s:g} s after it was told to unload"
+                    f"{timeout_s:g} s after it was told to unload; a model whose "
+                    "execute() has failed can stay so until the server is restarted"
                 )
             time.sleep(0.02)
 
