@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpupack.errors import CheckError
 from gpupack.packing.capacity import solve
 from gpupack.packing.capacity.check import check_plan
-from gpupack.packing.capacity.plan import PlanStatus
+from gpupack.packing.capacity.plan import Copies, FilledBin, PlanStatus
 from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.packing.warm_up import kernels_are_ready
@@ -88,14 +89,36 @@ def test_generated_plans_keep_the_rule_and_bound_it(problem, noises):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solve, "MAX_ENUMERATED", -1)
         generated = plan_capacity(problem, Goal.MIN_BINS)
+    free = plan_capacity(replace(problem, rule=None), Goal.MIN_BINS)
 
     if exact.is_found:
         assert generated.bound <= exact.value
+    if generated.is_found:
+        # Who may share without a rule may do so better, or just as well.
+        assert generated.bound >= free.value
+    if free.is_found and all(
+        problem.rule(one.bin_type, one.counts) for one in free.bins
+    ):
+        assert generated.status is PlanStatus.OPTIMAL
     for one in generated.bins:
-        assert problem.rule(
-            one.bin_type,
-            tuple((group.option, group.num_copies) for group in one.copies),
-        )
+        assert problem.rule(one.bin_type, one.counts)
+
+
+def test_copies_that_may_not_share_a_bin_are_found_by_the_check():
+    options = tuple(
+        Option(job=job, bin_type=0, fixed=(1,), proportional=(0,), rate=1)
+        for job in range(2)
+    )
+    problem = CapacityProblem(
+        (BinType(capacity=(2,), cost=1, count=None),), (Job(), Job()), options
+    )
+    together = FilledBin(0, (Copies(0, 1, 1.0), Copies(1, 1, 1.0)))
+
+    check_plan(problem, [together], in_full=True)
+
+    apart = replace(problem, rule=lambda bin_type, counts: len(counts) == 1)
+    with pytest.raises(CheckError, match="bin 0 holds copies that may not share"):
+        check_plan(apart, [together], in_full=True)
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)

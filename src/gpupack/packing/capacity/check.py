@@ -35,6 +35,8 @@ def check_plan(
     for index, one_bin in enumerate(bins):
         bin_type = problem.bin_types[one_bin.bin_type]
         used_bins[one_bin.bin_type] += one_bin.multiplicity
+        if not problem.is_allowed(one_bin.bin_type, one_bin.counts):
+            raise CheckError(f"bin {index} holds copies that may not share a bin")
         used = [0.0] * problem.num_dimensions
         for group in one_bin.copies:
             option = problem.options[group.option]

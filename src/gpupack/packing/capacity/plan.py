@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpupack.packing.capacity.problem import Counts
 
 
 class PlanStatus(StrEnum):
@@ -41,6 +46,14 @@ class FilledBin:
     bin_type: int
     copies: tuple[Copies, ...]
     multiplicity: int = 1
+
+    @property
+    def counts(self) -> Counts:
+        """Pairs (option, copies), by option."""
+        total: Counter[int] = Counter()
+        for one in self.copies:
+            total[one.option] += one.num_copies
+        return tuple(sorted(total.items()))
 
 
 @dataclass(frozen=True, slots=True)

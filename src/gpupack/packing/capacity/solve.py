@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     Uses = tuple[tuple[Configuration, int], ...]
 
 MAX_ENUMERATION_STEPS = 20_000
+RULELESS_SHARE = 0.3
+"""Of the time left, for the problem without its rule."""
 ENUMERATION_SHARE = 0.2
 """Of the time limit, for listing configurations at most."""
 MAX_ENUMERATED = 400
@@ -131,7 +133,7 @@ class _Search:
         )
         if configurations is not None and len(configurations) <= MAX_ENUMERATED:
             return self._in_full() or self._enumerated(configurations)
-        return self._generated()
+        return self._generated() if self._problem.rule is None else self._ruled()
 
     def _in_full(self) -> CapacityPlan | None:
         """Return the cheapest plan with everything for everyone, None if none."""
@@ -161,6 +163,32 @@ class _Search:
         if result.state in {"infeasible", "unknown"}:
             return self._completion.without_plan(_status_without(result), "enumeration")
         return self._completion.plan(bins, result.bound, "enumeration")
+
+    def _ruled(self) -> CapacityPlan:
+        """Return a plan that keeps the rule, and what is proved without it.
+
+        No plan that keeps the rule is better than the best without it, which compiled
+        searches find; often that one keeps it.
+        """
+        free = _Search(
+            replace(self._asked, rule=None),
+            self._goal,
+            Clock(time.perf_counter(), self._clock.remaining_s * RULELESS_SHARE),
+            seed=self._seed,
+            target_gap=self._target_gap,
+        ).run()
+        if free.status is PlanStatus.INFEASIBLE:
+            return self._completion.without_plan(free.status, free.method)
+        if free.is_found and all(
+            self._problem.is_allowed(one.bin_type, one.counts) for one in free.bins
+        ):
+            return self._completion.plan(free.bins, free.bound, free.method)
+        plan = self._generated()
+        if not (free.is_found and plan.is_found):
+            return plan
+        tighter = max if self._goal.is_in_full else min
+        bound = tighter(plan.bound, free.bound)
+        return self._completion.plan(plan.bins, bound, plan.method)
 
     def _generated(self) -> CapacityPlan:
         problem, goal, clock = self._problem, self._goal, self._clock
