@@ -146,20 +146,26 @@ def useful_options(problem: CapacityProblem, bin_type: int) -> tuple[int, ...]:
     if problem.rule is not None:
         # Nobody says that the smaller option is also the better neighbour.
         return problem.options_by_bin_type[bin_type]
-    kept: list[int] = []
+    rivals: dict[int, list[int]] = {}
     for index in problem.options_by_bin_type[bin_type]:
+        rivals.setdefault(problem.options[index].job, []).append(index)
+    return tuple(
+        index
+        for index in problem.options_by_bin_type[bin_type]
         if not any(
             other != index and _dominates(problem, other, index)
-            for other in problem.options_by_bin_type[bin_type]
-        ):
-            kept.append(index)
-    return tuple(kept)
+            for other in rivals[problem.options[index].job]
+        )
+    )
 
 
 def _dominates(problem: CapacityProblem, first: int, second: int) -> bool:
-    """Say whether ``second`` is never needed beside ``first``; ties go to the first."""
+    """Say whether ``second`` is never needed beside ``first``; ties go to the first.
+
+    Both are options of the same job.
+    """
     a, b = problem.options[first], problem.options[second]
-    if a.job != b.job or a.rate < b.rate:
+    if a.rate < b.rate:
         return False
     if any(x > y for x, y in zip(a.fixed, b.fixed, strict=True)):
         return False
