@@ -25,6 +25,8 @@ MOST_SPARE = 1.0
 """Share of every need up to which spare room is told apart."""
 USED = 1e-9
 """Columns above it are used."""
+MAX_SOLVE_MS = 1_000
+"""GLOP has been seen to go round for ever; it usually takes some milliseconds."""
 
 
 @dataclass
@@ -220,6 +222,7 @@ class Master:
         """Solve; return the value of the present aim."""
         from ortools.linear_solver import pywraplp
 
+        self._lp.SetTimeLimit(MAX_SOLVE_MS)
         if self._lp.Solve() not in {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}:
             # GLOP's scaling can make it lose its way; without, it has not been seen to.
             unscaled = pywraplp.MPSolverParameters()
