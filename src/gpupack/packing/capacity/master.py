@@ -49,6 +49,24 @@ class Duals:
     room: list[float]
     budget: float = 0.0
 
+    def towards(self, other: Duals, share: float) -> Duals:
+        """Return the prices a share of the way towards others."""
+
+        def between(ours: list[float], theirs: list[float]) -> list[float]:
+            return [
+                one + share * (another - one)
+                for one, another in zip(ours, theirs, strict=True)
+            ]
+
+        return Duals(
+            service=between(self.service, other.service),
+            copies=between(self.copies, other.copies),
+            most=between(self.most, other.most),
+            option=between(self.option, other.option),
+            room=between(self.room, other.room),
+            budget=self.budget + share * (other.budget - self.budget),
+        )
+
 
 class Master:
     """Rows for the needs of jobs and the limits on bins, a column per pattern.

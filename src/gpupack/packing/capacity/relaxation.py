@@ -35,7 +35,7 @@ CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
 MIN_EXACT_PRICING_S = 0.25
 MAX_EXACT_PRICING_S = 2.0
-FIRST_NODE_LIMIT = 20_000
+FIRST_NODE_LIMIT = 5_000
 MORE_NODES = 4
 LAST_NODE_LIMIT = 320_000
 """Of a search in pricing, some 0.1 s; times so many where nothing was found in them."""
@@ -46,6 +46,8 @@ SLOW = 1e-3
 SLOW_SHORTFALL = 2e-3
 """Gain of a greedy round, of the value or the shortfall, below which to price exactly:
 that finds better patterns, and says how much there is to gain."""
+SMOOTHING = 0.5
+"""Share of the way towards the prices of the best bound, at which to price."""
 ENOUGH_SPARE = 1e-3
 """Spare share of every need at which bins count as enough for the relaxation."""
 MAX_PROMISING = 300
@@ -127,6 +129,7 @@ class Relaxer:
         started = time.perf_counter()
         best_bound = -math.inf
         value = last = math.inf
+        center: Duals | None = None
         for pattern in self._first_patterns():
             self.master.add(pattern)
         while True:
@@ -141,8 +144,14 @@ class Relaxer:
             last = value
             if not is_late and not is_slow and self.improve_greedily(duals):
                 continue
-            bound, is_new = self._improve_exactly(duals)
-            best_bound = max(best_bound, bound)
+            bound, is_new = self._improve_exactly(duals, center)
+            if bound > best_bound:
+                best_bound = bound
+                center = duals if center is None else duals.towards(center, SMOOTHING)
+            if not is_new and center is not None:
+                bound, is_new = self._improve_exactly(duals)
+                if bound > best_bound:
+                    best_bound, center = bound, duals
             if not self._goes_on(is_new) or value - best_bound <= target_gap * max(
                 1.0, abs(value)
             ):
@@ -279,7 +288,12 @@ class Relaxer:
                         is_new = True
         return is_new
 
-    def _improve_exactly(self, duals: Duals) -> tuple[float, bool]:
+    def _improve_exactly(
+        self, duals: Duals, center: Duals | None = None
+    ) -> tuple[float, bool]:
+        true_duals, true_prices = duals, self.prices(duals)
+        if center is not None:
+            duals = duals.towards(center, SMOOTHING)
         prices = self.prices(duals)
         values = []
         is_new = False
@@ -291,9 +305,10 @@ class Relaxer:
             price = self._price_of_bin(bin_type, duals)
             patterns, most = self._priced(bin_type, prices, price)
             values.append(max(0.0, most))
+            true_price = self._price_of_bin(bin_type, true_duals)
             for pattern in patterns:
-                gain = prices.value(pattern) - price
-                if gain > 1e-9 * max(1.0, price) and self.master.add(pattern):
+                gain = true_prices.value(pattern) - true_price
+                if gain > 1e-9 * max(1.0, true_price) and self.master.add(pattern):
                     is_new = True
         if self._goal.is_in_full:
             needed = self._jobs_bound(duals, 1.0)
