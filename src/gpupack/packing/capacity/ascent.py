@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOVES = 60_000
 """Of one annealing."""
+HOT = 0.015
+"""First temperature: the bins of the relaxation are a start worth keeping."""
 MAX_VAIN = 6
 """Annealings in vain after which to stop."""
 CLOSE = 5e-4
@@ -53,7 +55,7 @@ def ascend(
     lowest = math.inf
     vain = 0
     while vain < MAX_VAIN and (lowest == math.inf or time.perf_counter() < deadline):
-        found = refiller.run(num_moves=MOVES, deadline=deadline, seed=seed)
+        found = refiller.run(num_moves=MOVES, deadline=deadline, seed=seed, hot=HOT)
         is_better = found.loss < lowest - max(CLOSE * abs(lowest) * target_gap, 1e-9)
         vain = 0 if is_better else vain + 1
         best, lowest = found.uses, min(lowest, found.loss)

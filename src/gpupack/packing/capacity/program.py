@@ -19,7 +19,7 @@ from gpupack.packing.capacity.configurations import fixed_room_left
 from gpupack.packing.stoppable import SCIP_PARAMETERS, solve_program
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ortools.linear_solver import pywraplp
 
@@ -92,6 +92,7 @@ class CapacityProgram:
             f"randomization/randomseedshift = {seed % 2**31}"
         )
         self._infinity = self._mip.infinity()
+        self._smallest: pywraplp.Variable | None = None
         self._add_bins()
         self._add_jobs()
         self._add_service()
@@ -158,11 +159,14 @@ class CapacityProgram:
     def _add_service(self) -> None:
         problem, mip = self._problem, self._mip
         served: list[list[object]] = [[] for _ in problem.jobs]
+        self._served: list[dict[int, pywraplp.Variable]] = []
         for x, configuration in zip(self._x, self._configurations, strict=True):
             left = fixed_room_left(problem, configuration)
             capacity = problem.bin_types[configuration.bin_type].capacity
             in_use: list[list[object]] = [[] for _ in capacity]
             most = [0] * len(capacity)
+            here: dict[int, pywraplp.Variable] = {}
+            self._served.append(here)
             for index, count in configuration.counts:
                 option = problem.options[index]
                 demand = problem.jobs[option.job].demand
@@ -170,6 +174,7 @@ class CapacityProgram:
                     continue
                 y = mip.NumVar(0, 1, "")
                 served[option.job].append(y)
+                here[index] = y
                 mip.Add(y <= option.rate * count / demand * x)
                 for dimension, size in enumerate(option.proportional):
                     if size:
@@ -195,11 +200,12 @@ class CapacityProgram:
         if measure is Measure.BINS:
             return mip.Sum(self._x)
         if measure is Measure.SHARE:
-            smallest = mip.NumVar(0, 1, "")
-            for job, share in zip(problem.jobs, self._share, strict=True):
-                if share is not None and not job.is_optional:
-                    mip.Add(share >= smallest)
-            return smallest + 0.0
+            if self._smallest is None:
+                self._smallest = mip.NumVar(0, 1, "")
+                for job, share in zip(problem.jobs, self._share, strict=True):
+                    if share is not None and not job.is_optional:
+                        mip.Add(share >= self._smallest)
+            return self._smallest + 0.0
         scale = service_scale(problem)
         terms = [
             job.weight * job.demand / scale * share
@@ -233,6 +239,36 @@ class CapacityProgram:
         counts = dict(uses)
         for k, x in enumerate(self._x):
             x.SetBounds(counts.get(k, 0), counts.get(k, 0))
+
+    def start_from(
+        self, uses: Sequence[tuple[int, int]], given: Sequence[Mapping[int, float]]
+    ) -> None:
+        """Start from a plan: numbers of bins, and what ``served`` said of them.
+
+        SCIP takes over a plan that is complete; it seldom finds the rest of one of
+        which it is told the numbers of bins alone.
+        """
+        counts = dict(uses)
+        served = [0.0] * len(self._problem.jobs)
+        variables = list(self._x)
+        values = [float(counts.get(k, 0)) for k in range(len(self._x))]
+        of_plan = dict(zip(counts, given, strict=True))
+        for k, here in enumerate(self._served):
+            for option, y in here.items():
+                share = of_plan.get(k, {}).get(option, 0.0)
+                served[self._problem.options[option].job] += share
+                variables.append(y)
+                values.append(share)
+        for share_variable, share in zip(self._share, served, strict=True):
+            if share_variable is not None:
+                variables.append(share_variable)
+                values.append(min(1.0, share))
+        self._mip.SetHint(variables, values)
+
+    def keep(self, uses: Sequence[tuple[int, int]]) -> None:
+        """Require at least so many bins of each configuration."""
+        for k, count in uses:
+            self._x[k].SetLb(count)
 
     def solve(
         self, measure: Measure, *, time_limit_s: float, gap: float = 0.0
@@ -283,6 +319,16 @@ class CapacityProgram:
         return tuple(
             0 if copies is None else round(copies.solution_value())
             for copies in self._copies
+        )
+
+    def served(self) -> tuple[dict[int, float], ...]:
+        """Return, per configuration and option, the share of a demand that is served.
+
+        By all the bins of a configuration together, in the last plan.
+        """
+        return tuple(
+            {option: y.solution_value() for option, y in here.items()}
+            for here in self._served
         )
 
 

@@ -267,13 +267,16 @@ class Refiller:
                     slot += 1
                 filling.num_slots[here] = slot
 
-    def run(self, *, num_moves: int, deadline: float, seed: int) -> Refilled:
+    def run(
+        self, *, num_moves: int, deadline: float, seed: int, hot: float = HOT
+    ) -> Refilled:
         """Anneal once, from the best so far; return it.
 
         Args:
             num_moves: Fewer if the deadline is near.
             deadline: On the clock of ``time.perf_counter``.
             seed: For every random choice.
+            hot: First temperature, as a share of what a bin is worth on average.
         """
         total = float(self._choices.worth.sum())
         num_bins = max(1, len(self._choices.bin_type))
@@ -297,7 +300,7 @@ class Refiller:
                 kept,
                 moves,
                 MOST_EMPTIED,
-                HOT * heat,
+                hot * heat,
                 COLD * heat,
                 target,
                 seed,

@@ -25,6 +25,7 @@ from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.problem import CapacityProblem, Goal
 from gpupack.packing.capacity.program import most_service
 from gpupack.packing.capacity.relaxation import CLOSE_ENOUGH, Relaxer
+from gpupack.packing.capacity.reopening import Reopener
 from gpupack.packing.capacity.share_search import ShareSearch
 from gpupack.packing.warm_up import kernels_are_ready
 
@@ -47,11 +48,13 @@ MAX_ENUMERATED = 400
 MAX_EXTRA_CONFIGURATIONS = 150
 """Configurations beside those the relaxation uses that the program may choose from."""
 RELAXATION_SHARE = 0.4
-SERVICE_SHARE = 0.55
+SERVICE_SHARE = 0.45
 MIN_SHARE_SHARE = 0.1
 SEARCH_SHARE = 0.9
+ASCENT_SHARE = 0.15
 DIVING_SHARE = 0.4
-"""Of the time that is left, for column generation, local search, diving at most."""
+"""Of the time that is left, for column generation, local search, of which for
+annealing where bins are reopened after it, and diving at most."""
 SMALL_MARGIN = 1.05
 """Above the bound: up to there the plain model must be small to be worth trying."""
 FULL_SHARE = 0.4
@@ -252,14 +255,18 @@ class _Search:
             shares.run(deadline=deadline, target_gap=self._target_gap)
             return self._first_that_holds([shares.uses], shares.bound)
         if goal is Goal.MAX_SERVICE:
-            found = ascend(
+            now = time.perf_counter()
+            ascended = ascend(
                 problem,
                 relaxer.guide(),
-                deadline=deadline,
+                deadline=now + (deadline - now) * ASCENT_SHARE,
                 target_gap=self._target_gap,
                 seed=self._seed,
             )
-            return self._first_that_holds([found], bound)
+            found = Reopener(problem, goal, bound=bound, seed=self._seed).run(
+                ascended, deadline=deadline, target_gap=self._target_gap
+            )
+            return self._first_that_holds([found, ascended], bound)
         if not all(problem.prices(goal)):
             return None
         descended = Descent(problem, goal, relaxer, bound=bound, seed=self._seed).run(
