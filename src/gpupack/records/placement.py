@@ -55,7 +55,9 @@ class PlacementStatus(StrEnum):
     """How good a placement is known to be."""
 
     OPTIMAL = "OPTIMAL"
-    """Proved: no placement has a better objective value."""
+    """Proved: no placement has a better objective value.
+
+    GPUs and prices exactly; what is served to one part in a million, with its gap."""
     FEASIBLE = "FEASIBLE"
     """Checked, but a better one may exist; the gap says by how much at most."""
 
@@ -191,7 +193,8 @@ class PlacementRecord(Record):
     bound: float
     """Proven: no placement has a better objective value than this."""
     gap: float = Field(ge=0)
-    """Distance between value and bound ÷ value; 0 is proved."""
+    """Distance between value and bound ÷ value; up to 1e-6 of what is served, the
+    precision that placements are checked to, counts as proved."""
     method: str
     """What closed the gap, or the last that tried."""
     seconds: Seconds

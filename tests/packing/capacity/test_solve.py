@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from gpupack.errors import CheckError
 from gpupack.packing.capacity import solve
 from gpupack.packing.capacity.check import check_plan
+from gpupack.packing.capacity.completion import Clock, Completion
 from gpupack.packing.capacity.plan import Copies, FilledBin, PlanStatus
 from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
 from gpupack.packing.capacity.solve import plan_capacity
@@ -271,3 +273,23 @@ def test_a_budget_that_buys_no_bin_ends_without_a_plan():
         plan = plan_capacity(problem, Goal.MAX_SERVICE, time_limit_s=1)
 
     assert not plan.is_found
+
+
+def test_a_plan_a_rounding_below_its_bound_is_proved_with_the_gap_it_has():
+    # One bin runs one copy's worth of load: each job gets half, 0.5 exactly. What
+    # serves 0.49999994 of each is as good as a plan is checked to be, no better.
+    problem = CapacityProblem(
+        (BinType((2, 10), count=1),),
+        (Job(demand=10**9), Job(demand=10**9)),
+        tuple(Option(job, 0, (1, 0), (0, 10), 10**9) for job in range(2)),
+    )
+    goal = Goal.MAX_MIN_SHARE
+    clock = Clock(time.perf_counter(), 1.0)
+    completion = Completion(problem, goal, clock, seed=0, target_gap=0.0)
+    bins = (FilledBin(0, tuple(Copies(job, 1, 499_999_940.0) for job in range(2))),)
+
+    plan = completion.plan(bins, 0.5, "by hand")
+
+    assert plan.value == pytest.approx(0.49999994, abs=1e-12)
+    assert plan.bound == 0.5
+    assert plan.status is PlanStatus.OPTIMAL

@@ -146,17 +146,17 @@ class Completion:
         """
         check_plan(self._problem, bins, in_full=self._goal.is_in_full)
         value = measured_value(self._problem, self._goal, bins)
-        # The check allows service one part in a million off; a bound that float
-        # rounding put on the wrong side of the value equals it.
+        # The check allows service one part in a million off, so no plan is proved more
+        # closely; but what was proved is told as it is. Costs are whole: their bound
+        # is as far off as its float is, and equals the value.
         off = PROVED * max(1.0, abs(value))
         if self._goal.is_in_full:
             bound = min(bound, value)
             is_proved = value - bound <= off
+            bound = value if is_proved else bound
         else:
             bound = max(bound, value)
             is_proved = bound - value <= off
-        if is_proved:
-            bound = value
         return CapacityPlan(
             bins=bins,
             value=value,

@@ -15,7 +15,7 @@ class PlanStatus(StrEnum):
     """How good an answer is known to be."""
 
     OPTIMAL = "OPTIMAL"
-    """The value equals the proven bound."""
+    """The value equals the proven bound; of what is served, to one in a million."""
     FEASIBLE = "FEASIBLE"
     """A checked plan; a better one may exist."""
     INFEASIBLE = "INFEASIBLE"

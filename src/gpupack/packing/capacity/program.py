@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.configurations import Configuration
     from gpupack.packing.capacity.problem import CapacityProblem
 
-SLACK = 1e-7
+SLACK = 1e-9
 """Relative room left when an earlier objective is held while a later one is solved."""
 
 
