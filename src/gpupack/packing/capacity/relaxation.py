@@ -188,7 +188,8 @@ class Relaxer:
         self._deadline = deadline
         self._node_limit = FIRST_NODE_LIMIT
         self.master.aim_at_shortfall(counts)
-        last = math.inf
+        last = lowest = math.inf
+        center: Duals | None = None
         while True:
             shortfall = self.master.solve()
             if time.perf_counter() > deadline:
@@ -200,9 +201,17 @@ class Relaxer:
                 continue
             if shortfall <= -ENOUGH_SPARE:
                 return None
-            _, is_new = self._improve_exactly(duals)
-            if self.cuts and self.cuts[-1].headroom(counts) < -SAFETY:
-                return self.cuts[-1]
+            is_new = False
+            for at in (center, None) if center is not None else (None,):
+                _, is_new = self._improve_exactly(duals, at)
+                headroom = self.cuts[-1].headroom(counts) if self.cuts else math.inf
+                if headroom < -SAFETY:
+                    return self.cuts[-1]
+                if headroom < lowest:
+                    lowest = headroom
+                    center = duals if at is None else duals.towards(at, SMOOTHING)
+                if is_new:
+                    break
             if not self._goes_on(is_new):
                 return None
 

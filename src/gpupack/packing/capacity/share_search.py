@@ -35,10 +35,10 @@ FIRST_SHARE = 0.7
 """Of the bound, where to begin."""
 LEAST_SHARE = 1e-3
 PROBE_SHARE = 0.4
-PROBES_SHARE = 0.7
+PROBES_SHARE = 0.5
 """Of the time left, for one probe, and for all of them."""
 LEAST_PROBE_S = 1.0
-CLOSE = 0.01
+CLOSE = 0.007
 """Relative distance of shares at which probing ends."""
 CLOSED = 1e-6
 FIRST_MOVES = 15_000
