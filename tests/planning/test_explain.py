@@ -15,7 +15,7 @@ from gpupack.placement import Placement
 from gpupack.planning import what_if
 from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import Resource
-from tests.factories import make_profiles
+from tests.factories import make_profiles, make_record
 from tests.planning.test_place_choices import BIG, on_both, record
 
 MEDICAL = gpupack.load_example("medical")
@@ -219,6 +219,119 @@ def test_headroom_is_no_advice_where_min_retention_takes_the_gpus() -> None:
 
     assert gpupack.place(MEDICAL, headroom=1.0, **asked).num_gpus == placement.num_gpus
     assert ChangeKind.HEADROOM not in kinds
+
+
+def test_min_retention_that_lets_less_be_served_is_named() -> None:
+    # One GPU: a and b share it, 40 + 60 %, with 100 + 200 infer/sec. Kept in full is
+    # nothing beside a neighbor, so that b is left out, and a alone gives 200.
+    profiles = make_profiles(
+        *(record(name, "1x1", rate=100.0, busy=40.0) for name in "ab"),
+        *(record(name, "8x1", rate=200.0, busy=60.0) for name in "ab"),
+    )
+    asked: dict[str, Any] = {"gpus": 1, "optional": ["b"]}
+    placement = gpupack.place(profiles, "max_throughput", min_retention=1.0, **asked)
+
+    explanation = placement.explain()
+
+    assert placement.objective_value == 200
+    assert explanation.is_bound_by_retention
+    assert explanation.proof.startswith("min_retention lets no more than 200 infer/sec")
+    assert "without it 300" in explanation.proof
+    assert "min_retention, overall" in str(explanation)
+    found = {one.kind: one for one in explanation.changes}
+    lowered = found[ChangeKind.MIN_RETENTION]
+    assert lowered.saved > 0
+    share = float(lowered.change.rsplit(" ", 1)[1])
+
+    def served(share: float) -> float:
+        return gpupack.place(
+            profiles, "max_throughput", min_retention=share, **asked
+        ).objective_value
+
+    assert served(share) == lowered.value
+    assert served(round(share + 0.01, 2)) == 200
+    # 100 % of a second GPU hold b alone.
+    assert found[ChangeKind.NUM_GPUS].value == 400
+
+
+def test_retention_is_not_blamed_for_what_the_gpus_take_anyway() -> None:
+    profiles = make_profiles(record("a", busy=100.0))
+    placement = gpupack.place(
+        profiles, "max_throughput", gpus=1, demand={"a": 900.0}, min_retention=0.9
+    )
+
+    explanation = placement.explain()
+
+    assert not explanation.is_bound_by_retention
+    assert explanation.proof.startswith("no placement serves more than 100 infer/sec")
+
+
+def test_a_utilization_headroom_above_one_is_said_to_cost_throughput() -> None:
+    changes = gpupack.place(MEDICAL, "max_throughput").explain().changes
+
+    # Published: GPU utilization at 110 % takes 5 GPUs instead of 6.
+    (change,) = [one for one in changes if one.kind is ChangeKind.HEADROOM]
+    assert change.change == "headroom of gpu_utilization from 1 to 1.1"
+    assert change.value == 5
+    assert "models may lose throughput" in str(change)
+
+
+def test_a_headroom_up_to_all_of_a_gpu_costs_nothing() -> None:
+    # Two models of 45 % share a GPU at 90 %, but not at 80 %.
+    profiles = make_profiles(record("a", busy=45.0), record("b", busy=45.0))
+    placement = gpupack.place(profiles, "max_throughput", headroom=0.8)
+
+    (change,) = placement.explain().changes
+
+    assert str(change) == "headroom of gpu_utilization from 0.8 to 0.9: 1 (1 less)"
+
+
+def test_utilizations_are_raised_together_where_one_alone_saves_nothing() -> None:
+    # Two models of 60 % of either utilization: both must be allowed 120 %.
+    profiles = make_profiles(
+        *(
+            make_record(
+                name,
+                throughput_infer_per_sec=100.0,
+                gpu_utilization_percent=60.0,
+                memory_utilization_percent=60.0,
+            )
+            for name in "ab"
+        )
+    )
+    placement = gpupack.place(profiles, "max_throughput")
+
+    (change,) = placement.explain().changes
+
+    assert placement.num_gpus == 2
+    assert change.change == (
+        "headroom of gpu_utilization, memory_utilization from 1 to 1.2"
+    )
+    assert change.value == 1
+    assert "models may lose throughput" in change.trade_off
+
+
+def test_more_memory_than_a_gpu_has_is_never_offered() -> None:
+    profiles = make_profiles(record("a", mib=600), record("b", mib=600))
+
+    changes = gpupack.place(profiles, "max_throughput").explain().changes
+
+    assert [one for one in changes if one.kind is ChangeKind.HEADROOM] == []
+
+
+def test_where_all_is_served_what_would_save_a_gpu_is_named() -> None:
+    # 220 infer/sec take 220 %: three of the four GPUs; at 110 % two would do.
+    profiles = make_profiles(record("a", busy=50.0, rate=50.0))
+    placement = gpupack.place(profiles, "max_throughput", gpus=4, demand={"a": 220.0})
+
+    explanation = placement.explain()
+
+    assert placement.num_gpus == 3
+    assert explanation.proof.startswith("all that is wanted is served")
+    (change,) = explanation.changes
+    assert change.change == "headroom of gpu_utilization from 1 to 1.1"
+    assert (change.value, change.saved, change.is_more) == (2, 1, False)
+    assert "2 GPUs (1 less)" in str(change)
 
 
 def test_throughput_from_a_limited_fleet_is_explained_by_its_bound() -> None:

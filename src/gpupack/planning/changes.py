@@ -16,14 +16,16 @@ from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom, Resource
 from gpupack.records.placement import Objective, ObjectiveUnit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.what_if import WhatIf
     from gpupack.records.profile import ProfileRecord
 
-MAX_UTILIZATION_HEADROOM = 3.0
+MAX_UTILIZATION_PERCENT = 300
 """Above three times what a GPU has, more headroom is no advice."""
+ABOVE_ONE = "models may lose throughput, since above 1 they wait for each other"
+"""What a utilization headroom of more than all of a GPU's time costs."""
 
 
 def saving_changes(what_if: WhatIf) -> Iterator[SavingChange]:
@@ -36,34 +38,72 @@ def saving_changes(what_if: WhatIf) -> Iterator[SavingChange]:
 
 
 def serving_changes(what_if: WhatIf) -> Iterator[SavingChange]:
-    """Yield the changes by which a limited fleet serves more."""
+    """Yield the changes by which a limited fleet serves more.
+
+    Where it serves all that is wanted, those by which fewer GPUs would do so.
+    """
+    if what_if.serves_all:
+        yield from _fewer_gpus(what_if)
+        return
     yield from _one_gpu_more(what_if)
     for resource, share in what_if.question.headroom:
+        # Beyond 1 nothing more is served: a GPU has no more than all of its time.
         if share < 1 and not what_if.is_out_of_time:
             yield from _change(
                 what_if,
                 ChangeKind.HEADROOM,
                 f"headroom of {resource.value} from {share:g} to 1",
-                _with_share(what_if.question, resource, 100),
+                _with_shares(what_if.question, [resource], 100),
             )
+    yield from _retention_changes(what_if)
     yield from _load_point_changes(what_if)
 
 
+def _fewer_gpus(what_if: WhatIf) -> Iterator[SavingChange]:
+    """Yield the changes by which fewer GPUs would serve as much."""
+    counting = what_if.counting_gpus()
+    if counting.better_value(counting.question) is not None:
+        return  # Fewer would do without any change: none may be credited with it.
+    for change in saving_changes(counting):
+        yield change.model_copy(update={"unit": counting.unit})
+
+
 def _headroom_changes(what_if: WhatIf) -> Iterator[SavingChange]:
-    for resource, share in what_if.question.headroom:
-        most = 1.0 if resource is Resource.MEMORY else MAX_UTILIZATION_HEADROOM
+    """Try more of each resource, then more of all utilizations if none is enough."""
+    is_enough = False
+    utilizations = []
+    for resource, _ in what_if.question.headroom:
+        most = 100
+        if resource is not Resource.MEMORY:
+            utilizations.append(resource)
+            most = MAX_UTILIZATION_PERCENT
+        for change in _raised_headroom(what_if, [resource], most):
+            is_enough = True
+            yield change
+    if not is_enough and len(utilizations) > 1:
+        yield from _raised_headroom(what_if, utilizations, MAX_UTILIZATION_PERCENT)
 
-        def raised(percent: int, resource: Resource = resource) -> CapacityQuestion:
-            return _with_share(what_if.question, resource, percent)
 
-        percent = _least_change(what_if, round(share * 100), round(most * 100), raised)
-        if percent is not None:
-            yield from _change(
-                what_if,
-                ChangeKind.HEADROOM,
-                f"headroom of {resource.value} from {share:g} to {percent / 100:g}",
-                raised(percent),
-            )
+def _raised_headroom(
+    what_if: WhatIf, resources: Sequence[Resource], most: int
+) -> Iterator[SavingChange]:
+    """Try the lowest percentage of these resources, up to the most, that saves."""
+    shares = [what_if.question.headroom.share(one) or 0.0 for one in resources]
+
+    def raised(percent: int) -> CapacityQuestion:
+        return _with_shares(what_if.question, resources, percent)
+
+    percent = _least_change(what_if, round(min(shares) * 100), most, raised)
+    if percent is not None:
+        names = ", ".join(one.value for one in resources)
+        now = "/".join(f"{share:g}" for share in dict.fromkeys(shares))
+        yield from _change(
+            what_if,
+            ChangeKind.HEADROOM,
+            f"headroom of {names} from {now} to {percent / 100:g}",
+            raised(percent),
+            trade_off=ABOVE_ONE if percent > 100 else "",
+        )
 
 
 def _retention_changes(what_if: WhatIf) -> Iterator[SavingChange]:
@@ -109,11 +149,14 @@ def _least_change(
     return far
 
 
-def _with_share(
-    question: CapacityQuestion, resource: Resource, percent: int
+def _with_shares(
+    question: CapacityQuestion, resources: Sequence[Resource], percent: int
 ) -> CapacityQuestion:
-    shares = {one.value: share for one, share in question.headroom}
-    shares[resource.value] = percent / 100
+    """Return the question with at least this share of each of these resources."""
+    shares = {
+        one.value: max(share, percent / 100) if one in resources else share
+        for one, share in question.headroom
+    }
     return replace(question, headroom=Headroom(**shares))
 
 
@@ -263,7 +306,12 @@ def _measured_supply(what_if: WhatIf, fleet: Fleet) -> Supply:
 
 
 def _change(
-    what_if: WhatIf, kind: ChangeKind, words: str, question: CapacityQuestion
+    what_if: WhatIf,
+    kind: ChangeKind,
+    words: str,
+    question: CapacityQuestion,
+    *,
+    trade_off: str = "",
 ) -> Iterator[SavingChange]:
     """Yield the change, unless no better plan is found with it."""
     value = what_if.better_value(question)
@@ -275,4 +323,5 @@ def _change(
             value=value,
             saved=saved,
             is_more=what_if.unit.is_maximized,
+            trade_off=trade_off,
         )

@@ -155,7 +155,7 @@ def explain_question(
     proof = prove(what_if, needs)
     changes = tuple((serving_changes if is_serving else saving_changes)(what_if))
     notes = []
-    if is_serving:
+    if is_serving and not what_if.serves_all:
         notes.append("what more GPUs would serve is the frontier: gpupack.frontier()")
     if what_if.is_out_of_time:
         notes.append(f"not every change was tried within {EXPLANATION_LIMIT_S:g} s")

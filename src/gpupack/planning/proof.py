@@ -56,6 +56,11 @@ def prove(what_if: WhatIf, needs: tuple[ResourceNeed, ...]) -> Proof:
     placement = what_if.placement
     words = f"{placement.bound:g} {what_if.unit.words}"
     method = placement.method
+    if what_if.serves_all:
+        return Proof(f"all that is wanted is served: {words}.")
+    by_retention = _proof_by_retention(what_if, words)
+    if by_retention is not None:
+        return by_retention
     if what_if.unit.is_maximized:
         return Proof(f"no placement serves more than {words}, by {method}.")
     if placement.status is not PlacementStatus.OPTIMAL:
@@ -63,15 +68,34 @@ def prove(what_if: WhatIf, needs: tuple[ResourceNeed, ...]) -> Proof:
             f"less than {placement.bound:g} is impossible, by {method}; the placement "
             "itself is not proved."
         )
-    if what_if.question.min_retention:
-        free = what_if.outcome(replace(what_if.question, min_retention={}))
-        if free is not None and free.value < placement.bound:
-            return Proof(
-                f"min_retention takes {words}, proved by {method}; without it "
-                f"{free.value:g} would do.",
-                is_by_retention=True,
-            )
     return Proof(_proof_by_resources(what_if, needs, words))
+
+
+def _proof_by_retention(what_if: WhatIf, words: str) -> Proof | None:
+    """Return that ``min_retention`` is what is in the way, None if it need not be."""
+    if not what_if.question.min_retention:
+        return None
+    placement = what_if.placement
+    free = what_if.outcome(replace(what_if.question, min_retention={}))
+    if free is None:
+        return None
+    slack = 1e-6 * max(1.0, abs(placement.bound))
+    if what_if.unit.is_maximized:
+        if free.value <= placement.bound + slack:
+            return None
+        return Proof(
+            f"min_retention lets no more than {words} be served, by "
+            f"{placement.method}; without it {free.value:g} would be.",
+            is_by_retention=True,
+        )
+    if free.value >= placement.bound - slack:
+        return None
+    least = "" if placement.status is PlacementStatus.OPTIMAL else "at least "
+    return Proof(
+        f"min_retention takes {least}{words}, proved by {placement.method}; without "
+        f"it {free.value:g} would do.",
+        is_by_retention=True,
+    )
 
 
 def _proof_by_resources(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpupack.errors import GpupackError
+from gpupack.packing.capacity.program import most_service
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.planning.answer import answer
+from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.planning.translation import PRICE_UNITS, SERVICE_UNITS
 from gpupack.records.placement import Objective, ObjectiveUnit
 
@@ -42,7 +45,13 @@ class WhatIf:
     fewest, or the cheapest, at the records in use.
     """
 
-    def __init__(self, placement: PlacementRecord, question: CapacityQuestion) -> None:
+    def __init__(
+        self,
+        placement: PlacementRecord,
+        question: CapacityQuestion,
+        *,
+        deadline: float | None = None,
+    ) -> None:
         self.placement = placement
         self.asked = question
         self.unit = placement.objective_unit
@@ -58,12 +67,43 @@ class WhatIf:
                 wishes=replace(question.wishes, weights={}),
             )
         )
-        self._deadline = time.perf_counter() + EXPLANATION_LIMIT_S
+        self._deadline = (
+            time.perf_counter() + EXPLANATION_LIMIT_S if deadline is None else deadline
+        )
 
     @property
     def is_out_of_time(self) -> bool:
         """Whether no more should be asked."""
         return time.perf_counter() > self._deadline
+
+    @cached_property
+    def serves_all(self) -> bool:
+        """Whether everything that is wanted is served, so that less would do, too."""
+        value = self.placement.objective_value
+        if self.unit is ObjectiveUnit.SERVED_SHARE:
+            return value >= 1 - SERVED_TOLERANCE
+        if self.unit is not ObjectiveUnit.INFER_PER_SEC:
+            return False
+        if self.question.maximizes_predicted:
+            return False
+        wanted = most_service(self.question.translated().problem) / SERVICE_UNITS
+        return value >= wanted * (1 - SERVED_TOLERANCE)
+
+    def counting_gpus(self) -> WhatIf:
+        """Return what asks for the fewest GPUs that serve what is served now."""
+        placed = {name for gpu in self.placement.gpus for name in gpu.models}
+        wishes = replace(
+            self.asked.wishes, optional=self.asked.wishes.optional - placed
+        )
+        counted = {
+            "objective_unit": ObjectiveUnit.GPUS,
+            "objective_value": float(self.placement.num_gpus),
+        }
+        return WhatIf(
+            self.placement.model_copy(update=counted),
+            replace(self.asked, wishes=wishes),
+            deadline=self._deadline,
+        )
 
     def outcome(self, question: CapacityQuestion) -> Outcome | None:
         """Return what a changed question yields, None if no plan is found for it."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from gpupack.records.gpu import Resource
+from gpupack.records.placement import ObjectiveUnit
 from gpupack.records.record import Record
 
 
@@ -51,11 +52,17 @@ class SavingChange(Record):
     """GPUs, or price per hour, less than now; or what is served, more than now."""
     is_more: bool = False
     """Whether the change serves more, and does not take less."""
+    unit: ObjectiveUnit | None = None
+    """What the value counts, where that is not what the placement's value counts."""
+    trade_off: str = ""
+    """What is given in return, in words; empty if nothing is."""
 
     def __str__(self) -> str:
         """Return the change in words."""
         direction = "more" if self.is_more else "less"
-        return f"{self.change}: {self.value:g} ({self.saved:g} {direction})"
+        unit = f" {self.unit.words}" if self.unit else ""
+        but = f"; {self.trade_off}" if self.trade_off else ""
+        return f"{self.change}: {self.value:g}{unit} ({self.saved:g} {direction}){but}"
 
 
 class Explanation(Record):
@@ -66,7 +73,7 @@ class Explanation(Record):
     """Why one GPU less, a lower price, or more service is impossible."""
     binding: tuple[BindingResource, ...]
     is_bound_by_retention: bool = False
-    """Whether ``min_retention`` takes more than all resources together."""
+    """Whether ``min_retention`` takes, or costs, more than all resources together."""
     needs: tuple[ResourceNeed, ...]
     """Per binding resource, the tightest first; empty where prediction counts."""
     changes: tuple[SavingChange, ...]
