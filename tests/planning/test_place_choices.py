@@ -208,6 +208,85 @@ def test_load_points_beyond_the_latency_limit_are_no_options() -> None:
     assert caught.value.model_names == ("a",)
 
 
+def test_load_points_without_the_percentile_are_left_out_with_a_warning() -> None:
+    profiles = make_profiles(
+        record("a", "1x1", latency_p99_us=9_000.0, latency_p50_us=4_000.0),
+        record("a", "4x1", rate=200.0, latency_p50_us=6_000.0),
+        record("a", "8x1", rate=300.0, latency_p50_us=8_000.0),
+        record("b", "4x1"),
+    )
+
+    placement = gpupack.place(profiles, "max_throughput", latency_limit_ms={"a": 30.0})
+
+    assert points(placement) == ["1x1", "4x1"]
+    (warning,) = placement.warnings
+    assert "4x1, 8x1 of 'a' are left out" in warning
+    assert "p99" in warning
+    assert "profile" in warning
+    assert "latency_percentile" in warning
+    # The median of all three is known, and nobody asks for b's.
+    by_median = gpupack.place(
+        profiles, "max_throughput", latency_limit_ms={"a": 30.0}, latency_percentile=50
+    )
+    assert points(by_median) == ["8x1", "4x1"]
+    assert by_median.warnings == ()
+
+
+def test_an_error_about_a_latency_limit_says_what_could_not_be_judged() -> None:
+    profiles = make_profiles(
+        record("a", "1x1", latency_p99_us=9_000.0), record("a", "4x1", rate=200.0)
+    )
+
+    with pytest.raises(InfeasibleError, match="closest is 1x1") as caught:
+        gpupack.place(profiles, latency_limit_ms={"a": 5.0})
+    assert "4x1 of 'a' is left out" in str(caught.value)
+    assert "p99" in str(caught.value)
+    with pytest.raises(MissingReadingError, match="latency_p99_us") as missing:
+        gpupack.place(profiles, load_point="4x1", latency_limit_ms={"a": 5.0})
+    assert "4x1 of 'a' is left out" in str(missing.value)
+
+
+def test_latencies_count_on_the_gpus_to_plan_for_alone() -> None:
+    # On the big card a is fast enough, on the small one unknown, c too slow.
+    profiles = on_both(
+        record("a"),
+        record("a", gpu_type=BIG, latency_p99_us=1_000.0),
+        record("b", latency_p99_us=1_000.0),
+        record("b", "2x1", gpu_type=BIG),
+        record("c", latency_p99_us=9_000.0),
+        record("c", gpu_type=BIG, latency_p99_us=1_000.0),
+    )
+
+    def place(name: str, gpu_type: GpuType) -> Placement:
+        return gpupack.place(
+            profiles.select(name), gpus=gpu_type, latency_limit_ms={name: 5.0}
+        )
+
+    assert place("b", GPU).warnings == ()
+    with pytest.raises(MissingReadingError, match="'a'.*latency_p99_us"):
+        place("a", GPU)
+    with pytest.raises(InfeasibleError, match="closest is 1x1 on test-gpu with 9 ms"):
+        place("c", GPU)
+    assert place("a", BIG).num_gpus == place("c", BIG).num_gpus == 1
+
+
+def test_an_optional_model_too_slow_everywhere_is_left_out_with_a_warning() -> None:
+    profiles = make_profiles(
+        record("a", latency_p99_us=1_000.0),
+        record("b", latency_p99_us=9_000.0),
+        record("c"),
+    )
+
+    placement = gpupack.place(profiles, latency_limit_ms=5.0, optional=["b", "c"])
+
+    assert [gpu.models for gpu in placement.gpus] == [("a",)]
+    slow, unknown = placement.warnings
+    assert "optional model left out: no load point of 'b' keeps p99" in slow
+    assert "optional model left out: a latency limit is given for 'c'" in unknown
+    with pytest.raises(InfeasibleError, match="no load point of 'b'"):
+        gpupack.place(profiles.select("b"), latency_limit_ms=5.0, optional=["b"])
+
+
 def test_a_model_goes_only_where_it_was_profiled() -> None:
     # All three would fit one big GPU, but a was never measured there.
     profiles = on_both(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpupack.catalogue import is_same_card
 from gpupack.errors import InfeasibleError, MissingReadingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gpupack.planning.wishes import Wishes
+    from gpupack.records.gpu import Fleet
     from gpupack.records.profile import ProfileRecord
 
 
@@ -25,47 +27,116 @@ def keeps_latency_limit(record: ProfileRecord, wishes: Wishes) -> bool:
 
 
 def within_latency_limits(
-    records: Mapping[str, tuple[ProfileRecord, ...]], wishes: Wishes
-) -> dict[str, tuple[ProfileRecord, ...]]:
+    records: Mapping[str, tuple[ProfileRecord, ...]],
+    wishes: Wishes,
+    fleet: Fleet | None = None,
+) -> tuple[dict[str, tuple[ProfileRecord, ...]], tuple[str, ...]]:
     """Return the records whose latency, measured alone, keeps each model's limit.
 
-    A record without the percentile is no option where a limit is given.
+    A record without the percentile is no option where a limit is given; a warning
+    names it. An optional model of which no record is left is left out, with a warning.
+
+    Args:
+        records: By model name.
+        wishes: Limits, their percentile, and which models are optional.
+        fleet: Only what was measured on its GPU types is warned of and complained
+            about, where a model was; None for any.
 
     Raises:
         MissingReadingError: If no record of a limited model has the percentile.
         InfeasibleError: If none keeps the limit; names the closest.
     """
-    field = f"latency_p{wishes.latency_percentile}_us"
     kept = dict(records)
-    for name, limit_ms in wishes.latency_limit_ms.items():
-        measured = [
-            (latency_us / 1000, one)
-            for one in records[name]
-            if (latency_us := getattr(one, field)) is not None
-        ]
-        if not measured:
-            reason = records[name][0].missing.get(field, "not measured")
-            raise MissingReadingError(
-                f"a latency limit is given for {name!r}, but {field} is missing: "
-                f"{reason}; choose another latency_percentile, or profile the model"
-            )
+    warnings = []
+    for name in wishes.latency_limit_ms:
+        of_model = _on_fleet(records[name], fleet)
+        unknown = _without_percentile(of_model, wishes)
+        try:
+            _require_one_in_time(name, of_model, wishes, unknown)
+        except (InfeasibleError, MissingReadingError) as err:
+            if name not in wishes.optional or not any(
+                of_other for other, of_other in kept.items() if other != name
+            ):
+                raise
+            del kept[name]
+            warnings.append(f"optional model left out: {err}")
+            continue
         kept[name] = tuple(
-            one for _, one in measured if keeps_latency_limit(one, wishes)
+            one for one in records[name] if keeps_latency_limit(one, wishes)
         )
-        if not kept[name]:
-            latency, closest = min(
-                measured, key=lambda pair: (pair[0], pair[1].load_point.sort_key)
-            )
-            suggestion = (
-                f"raise the limit of {name!r} to {latency:g} ms, or profile smaller "
-                "batch sizes and concurrencies"
-            )
-            raise InfeasibleError(
-                f"no load point of {name!r} keeps p{wishes.latency_percentile} within "
-                f"{limit_ms:g} ms; the closest is {closest.load_point} on "
-                f"{closest.gpu_type.name} with {latency:g} ms: {suggestion}",
-                model_names=(name,),
-                limits=(f"latency_limit_ms of {name!r}",),
-                suggestion=suggestion,
-            )
-    return kept
+        if unknown:
+            warnings.append(unknown)
+    return kept, tuple(warnings)
+
+
+def _on_fleet(
+    records: tuple[ProfileRecord, ...], fleet: Fleet | None
+) -> tuple[ProfileRecord, ...]:
+    """Return the records measured on a fleet's GPU types, or all if there are none."""
+    if fleet is None:
+        return records
+    types = [entry.gpu_type for entry in fleet.entries]
+    here = tuple(
+        one
+        for one in records
+        if any(is_same_card(one.gpu_type, gpu_type) for gpu_type in types)
+    )
+    return here or records
+
+
+def _without_percentile(records: Sequence[ProfileRecord], wishes: Wishes) -> str:
+    """Return in words which records cannot be judged; empty if all can."""
+    percentile = wishes.latency_percentile
+    field = f"latency_p{percentile}_us"
+    unknown = [one for one in records if getattr(one, field) is None]
+    if not unknown:
+        return ""
+    points = ", ".join(dict.fromkeys(str(one.load_point) for one in unknown))
+    is_one = len({one.load_point for one in unknown}) == 1
+    return (
+        f"{points} of {unknown[0].model_name!r} {'is' if is_one else 'are'} left out: "
+        f"a latency limit is given, and the p{percentile} latency there is missing "
+        f"({unknown[0].missing.get(field, 'not measured')}); profile "
+        f"{'it' if is_one else 'them'} again, or choose another latency_percentile"
+    )
+
+
+def _require_one_in_time(
+    name: str, records: Sequence[ProfileRecord], wishes: Wishes, unknown: str
+) -> None:
+    """Check that a record keeps its model's limit.
+
+    Raises:
+        MissingReadingError: If no record has the percentile.
+        InfeasibleError: If none keeps the limit; names the closest.
+    """
+    percentile = wishes.latency_percentile
+    field = f"latency_p{percentile}_us"
+    measured = [
+        (latency_us / 1000, one)
+        for one in records
+        if (latency_us := getattr(one, field)) is not None
+    ]
+    if not measured:
+        raise MissingReadingError(
+            f"a latency limit is given for {name!r}, but {field} is missing at every "
+            f"load point: {unknown}"
+        )
+    if any(keeps_latency_limit(one, wishes) for _, one in measured):
+        return
+    latency, closest = min(
+        measured, key=lambda pair: (pair[0], pair[1].load_point.sort_key)
+    )
+    suggestion = (
+        f"raise the limit of {name!r} to {latency:g} ms, or profile smaller "
+        "batch sizes and concurrencies"
+    )
+    raise InfeasibleError(
+        f"no load point of {name!r} keeps p{percentile} within "
+        f"{wishes.latency_limit_ms[name]:g} ms; the closest is {closest.load_point} on "
+        f"{closest.gpu_type.name} with {latency:g} ms: {suggestion}"
+        + (f". Besides, {unknown}" if unknown else ""),
+        model_names=(name,),
+        limits=(f"latency_limit_ms of {name!r}",),
+        suggestion=suggestion,
+    )

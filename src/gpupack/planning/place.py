@@ -77,7 +77,8 @@ def place(
         demand: Infer/sec to be served by model name, by as many replicas as needed.
             A replica takes its memory in full, its utilizations in proportion to the
             traffic it serves. 0 keeps a model loaded and idle.
-        latency_limit_ms: Load points that exceed it, measured alone, are no options.
+        latency_limit_ms: Load points that exceed it, measured alone, are no options;
+            nor are those without the percentile, of which a warning tells.
         latency_percentile: Of the limit: 50, 90, 95 or 99.
         replicas: Instances of every model, or by name: exactly so many of a model
             without a demand (default 1), at least so many of one with.

@@ -159,7 +159,9 @@ def ask(
     if objective is Objective.MIN_COST:
         require_prices(fleet)
     every = allowed_records(profiles, load_point, allow_unstable=allow_unstable)
-    records = within_latency_limits(every, wishes)
+    records, doubts = within_latency_limits(
+        every, wishes, None if carry_memory_over else fleet
+    )
     supplies, warnings = supplies_of(
         fleet,
         profiles,
@@ -185,7 +187,7 @@ def ask(
         headroom=shares,
         wishes=replace(wishes, optional=wishes.optional.intersection(names)),
         sharing=sharing,
-        warnings=warnings + _doubts(supplies),
+        warnings=doubts + warnings + _doubts(supplies),
         records_in_any_time=every,
         allow_unstable=allow_unstable,
     )
