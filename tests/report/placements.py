@@ -25,6 +25,7 @@ def make_assignment(
     gpu_utilization_percent: float = 10.0,
     load_point: str = "1x1",
     predicted_infer_per_sec: float | None = None,
+    served_infer_per_sec: float | None = None,
 ) -> Assignment:
     """A model that does 100 infer/s alone."""
     return Assignment(
@@ -32,6 +33,7 @@ def make_assignment(
         load_point=LoadPoint.parse(load_point),
         throughput_infer_per_sec=100.0,
         predicted_infer_per_sec=predicted_infer_per_sec,
+        served_infer_per_sec=served_infer_per_sec,
         memory_bytes=memory_mib * MIB,
         gpu_utilization_percent=gpu_utilization_percent,
         memory_utilization_percent=5.0,

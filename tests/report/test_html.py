@@ -66,6 +66,20 @@ def test_every_bar_names_its_models_and_amounts_in_words() -> None:
     )
 
 
+def test_the_traffic_of_each_replica_is_told_where_there_is_a_demand() -> None:
+    taking = [make_assignment("a", served_infer_per_sec=one) for one in (70.0, 0.034)]
+    serving = make_placement((taking[0], make_assignment("b")), (taking[1],))
+
+    page = Page(render_report([("p", serving)]))
+
+    assert "a 1x1, 70 infer/sec" in page.words
+    assert "a 1x1, 0.03 infer/sec" in page.words
+    assert "b 1x1, " not in page.words
+    assert "Serves, infer/s" in page.words
+    without = Page(render_report([("p", make_placement((make_assignment("a"),)))]))
+    assert "infer/sec" not in without.words
+
+
 def test_the_medical_report_tells_the_published_totals() -> None:
     placement = gpupack.place(gpupack.load_example("medical"), "max_throughput")
 

@@ -60,6 +60,29 @@ def test_no_line_is_wider_than_80_columns() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_the_traffic_of_a_replica_is_beside_its_name_and_fits() -> None:
+    name = "segmentation_mri_hippocampus"
+    placement = make_placement(
+        (
+            make_assignment(
+                name, load_point="128x256", predicted_infer_per_sec=100.0,
+                served_infer_per_sec=12_345.6,
+            ),
+            make_assignment("whole"),
+        )
+    )  # fmt: skip
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, force_terminal=True, color_system=None)
+
+    print_placement(placement, console)
+
+    lines = stream.getvalue().splitlines()
+    (line,) = [one for one in lines if name in one]
+    assert f"{name} (128x256, 12,345.6 infer/sec, keeps 1%)" in line
+    assert max(map(len, lines)) <= 80
+    assert any(one.endswith("whole (1x1)") for one in lines)
+
+
 def test_without_a_terminal_it_is_the_plain_table() -> None:
     assert shown() == str(Placement.model_validate(PLACEMENT.model_dump())) + "\n"
 

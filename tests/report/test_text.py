@@ -2,7 +2,60 @@
 
 from gpupack.profile_set import ProfileSet
 from gpupack.records.profile import FailedLoadPoint, LoadPoint
+from gpupack.report.text import (
+    format_placement,
+    placement_html_table,
+    placement_markdown,
+)
 from tests.factories import ENVIRONMENT, GPU
+from tests.report.placements import make_assignment, make_placement
+
+SERVING = make_placement(
+    (
+        make_assignment("busy", served_infer_per_sec=1234.5),
+        make_assignment("idle", served_infer_per_sec=0.0),
+        make_assignment("slow", served_infer_per_sec=0.034),
+        make_assignment("whole"),
+    ),
+    (make_assignment("busy", served_infer_per_sec=70.0),),
+)
+
+
+def test_the_traffic_of_each_replica_has_a_column_where_there_is_a_demand() -> None:
+    lines = format_placement(SERVING).splitlines()
+
+    (title,) = [line for line in lines if "infer/sec" in line]
+    end = title.index("infer/sec") + len("infer/sec")
+    shown = {
+        tuple(line[:end].replace("test-gpu", "").split()[-3:])
+        for line in lines
+        if "(1x1)" in line
+    }
+    assert shown == {
+        ("busy", "(1x1)", "1,234.5"),
+        ("idle", "(1x1)", "0"),
+        ("slow", "(1x1)", "0.03"),
+        ("whole", "(1x1)", "–"),
+        ("busy", "(1x1)", "70"),
+    }
+
+
+def test_markdown_and_html_say_what_each_replica_takes() -> None:
+    for text in (placement_markdown(SERVING), placement_html_table(SERVING)):
+        assert "busy (1x1, 1,234.5 infer/sec)" in text
+        assert "busy (1x1, 70 infer/sec)" in text
+        assert "whole (1x1)" in text
+
+
+def test_without_a_demand_no_traffic_is_shown() -> None:
+    placement = make_placement((make_assignment("a"),))
+
+    for text in (
+        format_placement(placement),
+        placement_markdown(placement),
+        placement_html_table(placement),
+    ):
+        assert "infer/sec" not in text
 
 
 def test_a_failure_of_several_load_points_is_one_line_of_a_profile_set() -> None:

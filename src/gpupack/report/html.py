@@ -20,7 +20,7 @@ from gpupack.report.summary import (
     headroom_shares,
     headroom_text,
 )
-from gpupack.report.text import format_number, printable
+from gpupack.report.text import format_number, format_rate, load_text, printable
 from gpupack.report.view import ReportView
 from gpupack.units import mib_from_bytes
 
@@ -97,6 +97,7 @@ def _jinja() -> jinja2.Environment:
     environment.filters.update(
         printable=printable,
         number=format_number,
+        rate=format_rate,
         mib=lambda num_bytes: format_number(mib_from_bytes(num_bytes), 0),
         percent=lambda ratio: "–" if ratio is None else f"{ratio:.0%}",
     )
@@ -105,6 +106,7 @@ def _jinja() -> jinja2.Environment:
         format_amount=format_amount,
         headroom_shares=headroom_shares,
         headroom_text=headroom_text,
+        load_text=load_text,
         objective_names=OBJECTIVE_NAMES,
         resource_names=RESOURCE_NAMES,
     )

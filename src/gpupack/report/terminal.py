@@ -21,7 +21,7 @@ from gpupack.report.bars import (
     shown_resources,
 )
 from gpupack.report.palette import SERVER_COLOR, style_by_model
-from gpupack.report.text import format_placement, headline, printable
+from gpupack.report.text import format_placement, headline, load_text, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,13 +89,11 @@ def _gpu_lines(
         drawn = _draw(bar, room / scale, room, glyphs, colors)
         lines.append(Text.assemble(title, drawn, " ", bar.text))
     for index, one in enumerate(gpu.assignments):
-        retention = one.retention
-        kept = "" if retention is None else f", keeps {retention:.0%}"
         lines.append(
             Text.assemble(
                 "  ",
                 (glyphs.block(index) * 2, colors[index]),
-                f" {printable(one.model_name)} ({one.load_point}{kept})",
+                f" {printable(one.model_name)} ({load_text(one)})",
             )
         )
     return lines

@@ -15,7 +15,7 @@ from gpupack.records.placement import Objective, PlacementStatus
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from gpupack.records.placement import (
         Assignment,
@@ -50,8 +50,30 @@ def format_number(value: float | None, digits: int = 1) -> str:
     return text.removesuffix("." + "0" * digits) if digits else text
 
 
+def format_rate(infer_per_sec: float | None) -> str:
+    """Return a throughput for people; a trickle is told from nothing."""
+    if infer_per_sec is not None and 0 < infer_per_sec < 0.1:
+        return f"{infer_per_sec:.1g}"
+    return format_number(infer_per_sec)
+
+
+def load_text(assignment: Assignment, *, with_traffic: bool = True) -> str:
+    """Return load point, traffic and retention, as ``"2x4, 28 infer/sec, keeps 88%"``.
+
+    Args:
+        assignment: Where it has no traffic or no retention, that is left out.
+        with_traffic: Whether to say how much traffic it takes.
+    """
+    parts = [str(assignment.load_point)]
+    if with_traffic and assignment.served_infer_per_sec is not None:
+        parts.append(f"{format_rate(assignment.served_infer_per_sec)} infer/sec")
+    if assignment.retention is not None:
+        parts.append(f"keeps {assignment.retention:.0%}")
+    return ", ".join(parts)
+
+
 def format_placement(placement: PlacementRecord) -> str:
-    """Return headline, table and warnings of a placement, about 80 columns wide."""
+    """Return headline, table and warnings of a placement as plain text."""
     lines = [headline(placement), ""]
     if placement.gpus:
         lines.append(_gpu_table(placement, "simple", "\n"))
@@ -119,16 +141,24 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
         )
     ]
     escape = _escape_pipes if style == "pipe" else printable
+    is_aligned = separator == "\n"  # a line per model, so that traffic has a column
+    has_traffic_column = is_aligned and bool(placement.served_infer_per_sec)
     rows = [
         [
             str(gpu.gpu_index),
             escape(gpu.gpu_type.name),
-            separator.join(_assignment_text(one, escape) for one in gpu.assignments),
+            separator.join(
+                f"{escape(one.model_name)} "
+                f"({load_text(one, with_traffic=not is_aligned)})"
+                for one in gpu.assignments
+            ),
+            *([_traffic_text(gpu, separator)] if has_traffic_column else []),
             *(_use_text(gpu, resource) for resource in resources),
         ]
         for gpu in placement.gpus
     ]
-    titles = [
+    titles = ["infer/sec"] if has_traffic_column else []
+    titles += [
         RESOURCE_TITLES[resource]
         + ("" if placement.headroom.share(resource) is None else " (left)")
         for resource in resources
@@ -149,11 +179,10 @@ def _escape_pipes(text: str) -> str:
     return shown
 
 
-def _assignment_text(assignment: Assignment, escape: Callable[[str], str]) -> str:
-    name = escape(assignment.model_name)
-    retention = assignment.retention
-    kept = "" if retention is None else f", keeps {retention:.0%}"
-    return f"{name} ({assignment.load_point}{kept})"
+def _traffic_text(gpu: GpuPlacement, separator: str) -> str:
+    return separator.join(
+        format_rate(one.served_infer_per_sec) for one in gpu.assignments
+    )
 
 
 def _use_text(gpu: GpuPlacement, resource: Resource) -> str:
