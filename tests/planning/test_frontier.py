@@ -107,6 +107,32 @@ def test_the_frontier_goes_on_until_optional_models_are_served_too() -> None:
     assert all(point.headroom is None for point in frontier.points)
 
 
+def test_models_left_out_for_want_of_profiles_are_not_wanted() -> None:
+    profiles = on_both(
+        record("a", busy=100.0, latency_p99_us=1_000.0),
+        record("b", gpu_type=BIG),
+        record("slow", latency_p99_us=9_000.0),
+    )
+
+    frontier = gpupack.frontier(
+        profiles,
+        gpus=GPU,
+        demand={"a": 200.0, "b": 700.0, "slow": 50.0},
+        latency_limit_ms={"slow": 5.0},
+        replicas={"b": 2},
+        weights={"b": 3.0},
+        optional=["b", "slow"],
+    )
+
+    # Of a, 100 infer/sec keep a GPU busy.
+    assert [point.num_gpus for point in frontier.points] == [1, 2]
+    assert frontier.wanted_infer_per_sec == 200.0
+    assert "100.0%" in str(frontier).splitlines()[-1]
+    told = " ".join(frontier.placements[-1].warnings)
+    assert "'b' was profiled on big-gpu" in told
+    assert "no load point of 'slow' keeps p99" in told
+
+
 def test_less_than_all_served_needs_a_headroom_above_one() -> None:
     profiles = make_profiles(record("a", busy=100.0), record("b", busy=100.0))
 

@@ -185,7 +185,7 @@ def ask(
         supplies=supplies,
         fleet=fleet,
         headroom=shares,
-        wishes=replace(wishes, optional=wishes.optional.intersection(names)),
+        wishes=wishes.of(names),
         sharing=sharing,
         warnings=doubts + warnings + _doubts(supplies),
         records_in_any_time=every,

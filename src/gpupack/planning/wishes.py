@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeVar
 
 from gpupack.errors import InvalidInputError, UnknownNameError
+
+V = TypeVar("V", int, float)
 
 PERCENTILES = (50, 90, 95, 99)
 """Latency percentiles that records have."""
@@ -57,6 +60,22 @@ class Wishes:
     def is_plain(self) -> bool:
         """Whether every model just wants one instance, somewhere."""
         return not (self.demand or self.replicas or self.optional)
+
+    def of(self, model_names: Collection[str]) -> Wishes:
+        """Return what is asked of these models alone."""
+        return replace(
+            self,
+            demand=_only(self.demand, model_names),
+            latency_limit_ms=_only(self.latency_limit_ms, model_names),
+            replicas=_only(self.replicas, model_names),
+            weights=_only(self.weights, model_names),
+            optional=self.optional.intersection(model_names),
+            most_replicas=_only(self.most_replicas, model_names),
+        )
+
+
+def _only(values: Mapping[str, V], names: Collection[str]) -> dict[str, V]:
+    return {name: value for name, value in values.items() if name in names}
 
 
 def resolve_wishes(
