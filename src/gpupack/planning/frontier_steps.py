@@ -1,0 +1,272 @@
+"""The steps of a frontier: its budgets, and the placement for each."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InfeasibleError, InvalidInputError
+from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.planning.capacity import place_with_choices
+from gpupack.planning.trade_off import SERVED_TOLERANCE
+from gpupack.planning.translation import PRICE_UNITS, price_units
+from gpupack.records.frontier import FrontierPoint
+from gpupack.records.gpu import Headroom, Resource
+from gpupack.records.placement import Objective, PlacementStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gpupack.placement import Placement
+    from gpupack.planning.question import CapacityQuestion
+    from gpupack.planning.wishes import Wishes
+
+HEADROOM_STEP = 0.01
+MAX_HEADROOM = 100.0
+"""Utilization headroom beyond which a step counts as never appearing."""
+
+
+class FrontierSteps:
+    """The budgets of one frontier, and the placement for each.
+
+    Args:
+        question: With a demand of every model.
+        by: ``"gpus"`` or ``"price"``: what a budget counts.
+        time_limit_s: For each step.
+        seed: For every random choice.
+
+    Attributes:
+        wanted: Weighted throughput of all that is asked for.
+        not_placed: Budgets for which ``walk()`` found no placement.
+    """
+
+    def __init__(
+        self, question: CapacityQuestion, by: str, *, time_limit_s: float, seed: int
+    ) -> None:
+        self._question = question
+        self._is_priced = by == "price"
+        self._time_limit_s = time_limit_s
+        self._seed = seed
+        self.not_placed: list[float] = []
+        self._in_full = _served_in_full(question.wishes)
+        self.wanted = math.fsum(
+            demand * question.wishes.weights.get(name, 1.0)
+            for name, demand in question.wishes.demand.items()
+        )
+
+    def budgets(self, given: Sequence[float] | None, max_points: int) -> list[float]:
+        """Return the budgets to plan for, ascending."""
+        if given is not None:
+            for budget in given:
+                if not math.isfinite(budget) or budget <= 0:
+                    raise InvalidInputError(
+                        f"a budget of {budget} is no number of GPUs or price > 0"
+                    )
+                if not self._is_priced and budget != math.floor(budget):
+                    raise InvalidInputError(
+                        f"a budget of {budget} is no whole number of GPUs; round it, "
+                        'or give by="price" if it is a price per hour'
+                    )
+            return sorted(set(given))
+        wishes = self._question.wishes
+        idle = replace(wishes, demand=dict.fromkeys(wishes.demand, 0.0))
+        lowest = self._least(idle)
+        if lowest is None:
+            # Says which models clash with what.
+            place_with_choices(
+                replace(self._question, objective=Objective.MIN_GPUS, wishes=idle),
+                time_limit_s=self._time_limit_s,
+                seed=self._seed,
+            )
+            raise InfeasibleError("no placement holds the models")
+        too_large = _too_large(self._question)
+        optional = self._in_full.optional | too_large
+        highest = self._least(replace(self._in_full, optional=optional))
+        if highest is None:
+            highest = self._everything_there_is()
+        highest = max(lowest, highest)
+        if self._is_priced:
+            step = (highest - lowest) / (max_points - 1)
+            if step == 0:
+                return [lowest]
+            between = [lowest + step * index for index in range(1, max_points - 1)]
+            return [lowest, *(round(one, 4) for one in between), highest]
+        numbers = range(int(lowest), int(highest) + 1)
+        if len(numbers) <= max_points:
+            return [float(number) for number in numbers]
+        stride = (len(numbers) - 1) / (max_points - 1)
+        return [float(numbers[round(index * stride)]) for index in range(max_points)]
+
+    def _least(self, wishes: Wishes) -> float | None:
+        """Return the least budget that serves these demands; None if none is found."""
+        asked = replace(
+            self._question,
+            wishes=replace(wishes, weights={}),
+            objective=Objective.MIN_COST if self._is_priced else Objective.MIN_GPUS,
+        )
+        try:
+            placement = place_with_choices(
+                asked, time_limit_s=self._time_limit_s, seed=self._seed, diagnose=False
+            )
+        except InfeasibleError:
+            return None
+        return placement.objective_value
+
+    def _everything_there_is(self) -> float:
+        total = 0.0
+        for entry in self._question.fleet.entries:
+            each = (entry.price_per_hour or 0.0) if self._is_priced else 1.0
+            total += (entry.num_gpus or 0) * each
+        return total
+
+    def walk(self, budgets: Sequence[float]) -> Iterator[tuple[float, Placement]]:
+        """Yield the best placement of each budget, up to the one that serves all.
+
+        A budget for which none was found in time is left out.
+        """
+        previous: Placement | None = None
+        for budget in budgets:
+            try:
+                placement = place_with_choices(
+                    self._within(self._question, budget),
+                    time_limit_s=self._time_limit_s,
+                    seed=self._seed,
+                    diagnose=budget == budgets[-1],
+                )
+            except InfeasibleError:
+                if budget == budgets[-1] and previous is None:
+                    raise
+                self.not_placed.append(budget)
+                continue
+            if (
+                previous is not None
+                and previous.objective_value > placement.objective_value
+            ):
+                # Cut short by the time limit: what did for less does for more.
+                bound = max(placement.bound, previous.objective_value)
+                placement = previous.model_copy(
+                    update={
+                        "bound": bound,
+                        "gap": (bound - previous.objective_value)
+                        / previous.objective_value,
+                        "status": PlacementStatus.FEASIBLE,
+                    }
+                )
+            yield budget, placement
+            previous = placement
+            if placement.objective_value >= self.wanted * (1 - SERVED_TOLERANCE):
+                return
+
+    def _within(self, question: CapacityQuestion, budget: float) -> CapacityQuestion:
+        if self._is_priced:
+            return replace(question, max_price_per_hour=budget)
+        return replace(question, max_gpus=math.floor(budget))
+
+    def point(
+        self, budget: float, placement: Placement, *, find_headroom: bool
+    ) -> FrontierPoint:
+        """Return the record of one step."""
+        counts: dict[str, int] = {}
+        for gpu in placement.gpus:
+            name = gpu.gpu_type.name
+            counts[name] = counts.get(name, 0) + 1
+        prices = {
+            entry.gpu_type.name: entry.price_per_hour
+            for entry in self._question.fleet.entries
+        }
+        each = [prices[gpu.gpu_type.name] for gpu in placement.gpus]
+        known = [price for price in each if price is not None]
+        return FrontierPoint(
+            num_gpus=placement.num_gpus,
+            price_per_hour=math.fsum(known) if len(known) == len(each) else None,
+            budget_per_hour=budget if self._is_priced else None,
+            throughput_infer_per_sec=placement.objective_value,
+            bound_infer_per_sec=placement.bound,
+            status=placement.status,
+            headroom=self._headroom(self._spent(placement)) if find_headroom else None,
+            label=" + ".join(f"{count} × {name}" for name, count in counts.items())
+            if len(self._question.supplies) > 1
+            else None,
+        )
+
+    def _spent(self, placement: Placement) -> float:
+        """Return what a placement takes of its budget, as the engine counts it."""
+        if not self._is_priced:
+            return float(placement.num_gpus)
+        costs = {
+            entry.gpu_type.name: price_units(entry)
+            for entry in self._question.fleet.entries
+        }
+        return sum(costs[gpu.gpu_type.name] for gpu in placement.gpus) / PRICE_UNITS
+
+    def _headroom(self, budget: float) -> Headroom | None:
+        """Return the lowest utilization headroom at which a budget serves all."""
+        if not self._scaled(1.0):
+            return None
+        deadline = time.perf_counter() + self._time_limit_s
+        low, high = 0, round(MAX_HEADROOM / HEADROOM_STEP)
+        trial = round(1.0 / HEADROOM_STEP)
+        if not self._serves_all(budget, MAX_HEADROOM):
+            return None
+        while high - low > 1:
+            if time.perf_counter() > deadline:
+                # What is not known to be lowest is no answer.
+                return None
+            if self._serves_all(budget, trial * HEADROOM_STEP):
+                high = trial
+            else:
+                low = trial
+            # Doubling first: most steps appear not far above 1.
+            trial = min(2 * low, (low + high) // 2) if low else (low + high) // 2
+            trial = max(low + 1, trial)
+        return self._scaled(round(high * HEADROOM_STEP, 2))
+
+    def _scaled(self, share: float) -> Headroom | None:
+        """Return the headroom with this share of every utilization that binds."""
+        shares = {
+            resource.value: own if resource is Resource.MEMORY else share
+            for resource, own in self._question.headroom
+        }
+        is_memory_only = set(shares) <= {Resource.MEMORY.value}
+        return None if is_memory_only else Headroom(**shares)
+
+    def _serves_all(self, budget: float, share: float) -> bool:
+        headroom = self._scaled(share)
+        if headroom is None:
+            return False
+        asked = replace(
+            self._question,
+            headroom=headroom,
+            objective=Objective.MIN_COST if self._is_priced else Objective.MIN_GPUS,
+            wishes=replace(self._in_full, weights={}),
+        )
+        translation = asked.translated()
+        plan = plan_capacity(
+            translation.problem,
+            asked.goal,
+            time_limit_s=min(2.0, self._time_limit_s),
+            seed=self._seed,
+        )
+        return plan.is_found and plan.value <= asked.in_units(budget) * (1 + 1e-9)
+
+
+def _served_in_full(wishes: Wishes) -> Wishes:
+    """Return the wishes without leave to drop a model of which anything is wanted."""
+    unwanted = frozenset(name for name in wishes.optional if not wishes.demand[name])
+    return replace(wishes, optional=unwanted)
+
+
+def _too_large(question: CapacityQuestion) -> frozenset[str]:
+    """Return the optional models that no GPU holds even alone."""
+    translation = question.translated()
+    problem = translation.problem
+    return frozenset(
+        name
+        for name, options in zip(
+            translation.model_names, problem.options_by_job, strict=True
+        )
+        if name in question.wishes.optional
+        and not any(problem.fits_alone(problem.options[one]) for one in options)
+    )
