@@ -13,10 +13,13 @@ from gpupack.examples import load_example
 from gpupack.planning.place import place
 from gpupack.profile_set import ProfileSet
 from gpupack.records.profile import FailedLoadPoint, LoadPoint, MeasurementWindow
+from gpupack.records.verification import GpuVerification
 from gpupack.store import (
     append_record,
+    append_verification,
     read_placement,
     read_profile_file,
+    read_verifications,
     write_placement,
     write_profiles,
     write_text,
@@ -226,3 +229,60 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
 def test_store_errors_are_bad_input_for_the_shell() -> None:
     assert issubclass(StoreError, GpupackError)
     assert StoreError.exit_code == 2
+
+
+def verified(gpu_index: int) -> GpuVerification:
+    return GpuVerification(
+        placed="digest", gpu_index=gpu_index, models=(), memory_predicted_bytes=1
+    )
+
+
+def test_a_half_written_verification_is_cut_off_only_where_one_goes_on(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "verified.jsonl"
+    append_verification(path, verified(0))
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:30])
+
+    assert read_verifications(path) == (verified(0),)
+    assert path.read_bytes() == whole + whole[:30]
+    assert read_verifications(path, recover=True) == (verified(0),)
+    assert path.read_bytes() == whole
+
+
+def test_a_whole_verification_without_its_newline_counts(tmp_path: Path) -> None:
+    path = tmp_path / "verified.jsonl"
+    append_verification(path, verified(0))
+    whole = path.read_bytes()
+    path.write_bytes(whole.removesuffix(b"\n"))
+
+    assert read_verifications(path, recover=True) == (verified(0),)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2", "{}", '{"kind":"gpu_v0"', "[\n"])
+def test_a_file_of_something_else_is_never_cut(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+
+    with pytest.raises(StoreError, match="verifications"):
+        read_verifications(path, recover=True)
+    assert path.read_text() == text
+
+
+def test_a_damaged_verification_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "verified.jsonl"
+    for index in range(2):
+        append_verification(path, verified(index))
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + lines[1].replace('"gpu_index":1', '"gpu_index":-1'))
+
+    with pytest.raises(StoreError, match=r"line 2: .* verification: gpu_index is -1"):
+        read_verifications(path)
+    path.write_text(lines[0].replace('"schema_version":1', '"schema_version":9'))
+    with pytest.raises(StoreError, match="line 1: schema version 9"):
+        read_verifications(path)
+    path.write_text(lines[0] + "oops\n" + lines[1])
+    with pytest.raises(StoreError, match="holds something else at line 2"):
+        read_verifications(path)

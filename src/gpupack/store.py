@@ -301,25 +301,81 @@ def append_verification(path: str | Path, result: GpuVerification) -> None:
         raise StoreError(f"cannot append to {str(path)!r}: {err.strerror}") from err
 
 
-def read_verifications(path: str | Path) -> tuple[GpuVerification, ...]:
+def read_verifications(
+    path: str | Path, *, recover: bool = False
+) -> tuple[GpuVerification, ...]:
     """Return the verified GPUs in a file.
 
-    A last line without its newline, what a killed run leaves behind, is cut off.
+    A last line that was not written to the end, what a killed run leaves behind, is
+    left out.
+
+    Args:
+        path: What ``gpupack verify --store`` wrote.
+        recover: Also cut that line off, so that results can be appended.
 
     Raises:
-        StoreError: If the file cannot be read or holds something else.
+        StoreError: If the file cannot be read or holds something else; it is then
+            left as it is.
     """
     text = read_text(path)
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        write_text(path, whole)
+    lines = text.split("\n")
+    last = lines.pop()
+    if last and not _is_begun_verification(last):
+        raise _no_verifications(path, text, line_number=len(lines) + 1)
+    if _kind_of(last):
+        lines.append(last)
     found = []
-    for number, line in enumerate(whole.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
+        if _kind_of(line) != _VERIFICATION:
+            raise _no_verifications(path, text, line_number=number)
+        where = f"{str(path)!r}, line {number}"
+        check_schema_version(json.loads(line).get("schema_version"), where)
         try:
             found.append(GpuVerification.model_validate_json(line))
         except ValidationError as err:
             raise StoreError(
-                f"{str(path)!r}, line {number}: not a verification: "
-                f"{describe_validation_error(err)}"
+                f"{where}: not a whole verification: {describe_validation_error(err)}; "
+                "remove that line, and what it says will be measured again"
             ) from err
+    if recover and last:
+        write_text(path, "".join(f"{line}\n" for line in lines))
     return tuple(found)
+
+
+_VERIFICATION = "gpu_verification"
+_VERIFICATION_START = f'{{"kind":"{_VERIFICATION}"'
+
+
+def _is_begun_verification(line: str) -> bool:
+    """Return whether a line may be the beginning of a verification."""
+    return line.startswith(_VERIFICATION_START[: len(line)])
+
+
+def _kind_of(text: str) -> str | None:
+    """Return what a JSON object calls itself; None if it is none, or says nothing."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    kind = value.get("kind") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
+def _no_verifications(
+    path: str | Path, text: str, *, line_number: int = 1
+) -> StoreError:
+    """Return the error that says what a file is, what it should be, and the way out."""
+    kind = _kind_of(text) or _kind_of(text.partition("\n")[0])
+    if kind in _CLASS_BY_KIND:
+        found = "holds profiles"
+    elif kind is not None:
+        found = f"holds a {kind}"
+        if kind == _VERIFICATION:
+            found = f"holds something else at line {line_number}"
+    else:
+        found = "is not JSON" if text.lstrip()[:1] not in "{[" else "holds no record"
+    return StoreError(
+        f"{str(path)!r} {found}, but verifications are wanted, one a line: what "
+        "`gpupack verify placement.json --model-repository models/ --store "
+        "verified.jsonl` writes"
+    )

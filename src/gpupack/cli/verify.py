@@ -31,7 +31,7 @@ from gpupack.cli.measuring import (
     tls_options,
 )
 from gpupack.cli.progress import progress_bar
-from gpupack.errors import InvalidInputError
+from gpupack.errors import InvalidInputError, StoreError
 
 EXIT_BROKEN = 4
 """A promise of the placement was broken."""
@@ -160,7 +160,14 @@ def calibrate_command(
     from gpupack.deploy.calibrate import calibrate
     from gpupack.store import append_record, read_profile_file, read_verifications
 
-    read_profile_file(profiles)  # complain before anything is written
+    try:
+        read_profile_file(profiles)  # complain before anything is written
+    except StoreError as err:
+        raise StoreError(
+            f"--profiles: {err}. The calibration is appended to a profile file that "
+            "gpupack wrote; make one of a table with gpupack.write_profiles("
+            'gpupack.read_profiles("table.csv"), "profiles.jsonl")'
+        ) from err
     found = calibrate(read_verifications(verifications))
     append_record(profiles, found)
     typer.echo(
