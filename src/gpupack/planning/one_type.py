@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
 from gpupack.packing.allowed_sets import maximize_value, solve_allowed
+from gpupack.packing.bounds import lower_bound
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import SolveStatus
 from gpupack.packing.solve import solve
 from gpupack.packing.tie_break import even_out
 from gpupack.placement import Placement
 from gpupack.planning.check import check_placement
+from gpupack.planning.clash import infeasible
 from gpupack.planning.contention import has_readings
 from gpupack.planning.diagnosis import require_each_fits_alone
 from gpupack.planning.gpu_placement import ModelInstance, gpu_placement
@@ -93,6 +95,10 @@ def place_on_one_type(
         capacity=_at_least_one(capacity),
         item_types=tuple(ItemType(sizes=size) for size in sizes),
     )
+    if available is not None and lower_bound(problem) > available:
+        # Heuristics alone: how many would do need not be proved to be the fewest.
+        would_do = solve(problem, time_limit_s=0).num_bins if rule is None else None
+        raise infeasible(question, time_limit_s=time_limit_s, would_do=would_do)
     best = None
     if maximize_predicted and rule is not None and available is not None:
         best = _most_throughput(problem, rule, available, time_limit_s, seed)

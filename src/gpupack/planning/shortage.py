@@ -67,7 +67,11 @@ def shortage(
     if is_allowed is None or (
         solve(problem, time_limit_s=STEP_LIMIT_S).bound > available
     ):
-        return infeasible(question, time_limit_s=time_limit_s)
+        return infeasible(
+            question,
+            time_limit_s=time_limit_s,
+            would_do=found if is_allowed is None else None,
+        )
     models = [
         records[item].model_name
         for item in _fewest_items(problem, is_allowed, available)

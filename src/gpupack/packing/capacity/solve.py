@@ -21,6 +21,7 @@ from gpupack.packing.capacity.configurations import (
 from gpupack.packing.capacity.descent import Descent
 from gpupack.packing.capacity.diving import dive
 from gpupack.packing.capacity.goals import counted, everything, rounded_bound
+from gpupack.packing.capacity.overload import is_overloaded
 from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.problem import CapacityProblem, Goal
 from gpupack.packing.capacity.program import most_service
@@ -129,6 +130,8 @@ class _Search:
                 return self._completion.without_plan(
                     PlanStatus.INFEASIBLE, "a job fits nowhere"
                 )
+        if is_overloaded(self._least()):
+            return self._completion.without_plan(PlanStatus.INFEASIBLE, "volume")
         configurations = enumerate_configurations(
             self._problem,
             limit=MAX_ENUMERATION_STEPS,
@@ -137,6 +140,16 @@ class _Search:
         if configurations is not None and len(configurations) <= MAX_ENUMERATED:
             return self._in_full() or self._enumerated(configurations)
         return self._generated() if self._problem.rule is None else self._ruled()
+
+    def _least(self) -> CapacityProblem:
+        """Return the problem with what every plan must serve, and no more."""
+        if self._goal.is_in_full:
+            return self._asked
+        jobs = tuple(
+            job if job.demand is None else replace(job, demand=0)
+            for job in self._asked.jobs
+        )
+        return replace(self._asked, jobs=jobs)
 
     def _in_full(self) -> CapacityPlan | None:
         """Return the cheapest plan with everything for everyone, None if none."""
