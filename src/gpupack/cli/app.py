@@ -17,8 +17,6 @@ from gpupack.cli import demo, frontier, place, profile, report, server, verify
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
 
-EXIT_INTERRUPTED = 130
-
 app = typer.Typer(
     name="gpupack",
     help="Pack inference models onto GPUs: measure them, place them, prove it.",
@@ -72,6 +70,3 @@ def main() -> None:
     except GpupackError as err:
         print_error(str(err))
         sys.exit(err.exit_code)
-    except KeyboardInterrupt:
-        print_error("interrupted")
-        sys.exit(EXIT_INTERRUPTED)
