@@ -45,10 +45,24 @@ _CLASS_BY_KIND: dict[str, type[AnyRecord]] = {
 def replace_file(path: str | Path) -> Iterator[IO[str]]:
     """Open a file that takes the place of ``path`` when the block succeeds.
 
+    A link is followed. A pipe or a device is no file that another could take the place
+    of: it is opened and written to.
+
     Raises:
         StoreError: If the folder does not exist or cannot be written to.
     """
     target = Path(path)
+    if target.is_dir():
+        raise StoreError(f"cannot write {str(path)!r}: it is a folder; name a file")
+    if target.exists() and not target.is_file():
+        try:
+            with target.open("w", encoding="utf-8") as stream:
+                yield stream
+        except OSError as err:
+            raise StoreError(f"cannot write {str(target)!r}: {err.strerror}") from err
+        return
+    if target.is_symlink():
+        target = target.resolve()
     try:
         handle, name = tempfile.mkstemp(
             prefix=f".{target.name}.", suffix=".part", dir=target.parent or "."
