@@ -532,6 +532,26 @@ def test_a_demand_asks_for_a_missing_throughput_by_name() -> None:
         gpupack.place(profiles, demand={"a": 1.0})
 
 
+@pytest.mark.parametrize("tiny", [1e-6, 1e-4, 1e-3, 1.0])
+@pytest.mark.parametrize("wishes", [{}, {"objective": "max_throughput", "gpus": 90}])
+def test_a_tiny_demand_is_served_beside_a_huge_one(
+    tiny: float, wishes: dict[str, Any]
+) -> None:
+    # Of b, a replica serves 20 for 40 % of a GPU and 600 of 1000 MiB: one on each.
+    profiles = make_profiles(
+        record("a", rate=2000.0, busy=20.0, mib=100),
+        record("b", rate=20.0, busy=40.0, mib=600),
+    )
+
+    for demand in ({"a": tiny}, {"a": tiny, "b": 1600.0}):
+        placement = gpupack.place(profiles, demand=demand, **wishes)
+
+        assert placement.num_gpus == (80 if "b" in demand else 1)
+        for name, wanted in demand.items():
+            served = placement.served_infer_per_sec[name]
+            assert served == pytest.approx(wanted, rel=2e-6)
+
+
 def test_large_demands_are_planned_by_counts() -> None:
     # 1000 infer/sec take 10 GPUs of 100 each at 100 %; times 100, 1,000 GPUs.
     profiles = make_profiles(record("a", busy=100.0, rate=100.0))

@@ -167,7 +167,8 @@ def _gpus(
 
 def _served(translation: Translation, option: int, service: float) -> float | None:
     job = translation.problem.jobs[translation.problem.options[option].job]
-    return None if job.is_whole else round(service / SERVICE_UNITS, 6)
+    # Nine digits: many replicas of little traffic must still sum up to the demand.
+    return None if job.is_whole else float(f"{service / SERVICE_UNITS:.9g}")
 
 
 def _instances(

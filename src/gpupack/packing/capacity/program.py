@@ -175,7 +175,8 @@ class CapacityProgram:
                 y = mip.NumVar(0, 1, "")
                 served[option.job].append(y)
                 here[index] = y
-                mip.Add(y <= option.rate * count / demand * x)
+                # A share is 1 at most: a tiny demand must not make a huge coefficient.
+                mip.Add(y <= min(1.0, option.rate * count / demand) * x)
                 for dimension, size in enumerate(option.proportional):
                     if size:
                         most[dimension] += size * count

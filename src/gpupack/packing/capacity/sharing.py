@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.problem import CapacityProblem
 
 ROUNDING = 1e-7
+NEGLIGIBLE = 1e-9
+"""Share of a bin that is left out of account: coefficients so small upset GLOP."""
 MAX_SPARE_TRIALS = 40
 """Copies that are tried to be left out, at most."""
 
@@ -157,25 +159,27 @@ def _even_loads(
     objective = lp.Objective()
     objective.SetMinimization()
     objective.SetCoefficient(highest, 1)
-    variables: list[dict[int, pywraplp.Variable]] = []
+    # In copies, or where one copy is more than the demand, in shares of the demand: a
+    # tiny demand must not make huge coefficients.
+    variables: list[dict[int, tuple[pywraplp.Variable, float]]] = []
     served: dict[int, list[tuple[float, pywraplp.Variable]]] = {}
     for configuration, multiplicity in uses:
-        here: dict[int, pywraplp.Variable] = {}
+        here: dict[int, tuple[pywraplp.Variable, float]] = {}
         capacity = problem.bin_types[configuration.bin_type].capacity
         left = fixed_room_left(problem, configuration)
         for index, count in configuration.counts:
             option = problem.options[index]
             demand = problem.jobs[option.job].demand
             if demand:
-                y = lp.NumVar(0, count, "")
-                here[index] = y
-                served.setdefault(option.job, []).append(
-                    (option.rate / demand * multiplicity, y)
-                )
+                factor = option.rate / demand * multiplicity
+                scale = max(1.0, factor)
+                y = lp.NumVar(0, count if factor <= 1 else min(1, count * scale), "")
+                here[index] = y, scale
+                served.setdefault(option.job, []).append((factor / scale, y))
         for dimension, most in enumerate(capacity):
             sizes = [
-                (y, problem.options[index].proportional[dimension])
-                for index, y in here.items()
+                (y, problem.options[index].proportional[dimension] / scale)
+                for index, (y, scale) in here.items()
                 if problem.options[index].proportional[dimension]
             ]
             if not sizes:
@@ -185,8 +189,9 @@ def _even_loads(
             even = lp.RowConstraint(-lp.infinity(), left[dimension] / most - 1, "")
             even.SetCoefficient(highest, -1)
             for y, size in sizes:
-                within.SetCoefficient(y, size / most)
-                even.SetCoefficient(y, size / most)
+                if size / most > NEGLIGIBLE:
+                    within.SetCoefficient(y, size / most)
+                    even.SetCoefficient(y, size / most)
         variables.append(here)
     for job, terms in served.items():
         share = min(1.0, shares[job] or 0.0)
@@ -200,7 +205,10 @@ def _even_loads(
         objective.SetCoefficient(missing, 1e4)
     lp.Solve()
     return [
-        {index: max(0.0, y.solution_value()) for index, y in here.items()}
+        {
+            index: max(0.0, y.solution_value() / scale)
+            for index, (y, scale) in here.items()
+        }
         for here in variables
     ], float(objective.Value())
 
@@ -226,7 +234,12 @@ def _drop_idle(
                 idle = min(counts[option], spare)
                 placed[option] -= idle
             else:
-                needed = math.ceil(load.get(option, 0.0) - ROUNDING)
+                copies = load.get(option, 0.0)
+                needed = math.ceil(copies - ROUNDING)
+                share = copies * problem.options[option].rate / (job.demand or 1)
+                if share > ROUNDING / len(bins):
+                    # Little of a copy, but not little of the demand.
+                    needed = max(1, needed)
                 least = 0 if job.is_optional else job.copies
                 idle = min(counts[option] - needed, total[index] - least)
             idle = max(0, idle)
