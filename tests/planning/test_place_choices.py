@@ -12,6 +12,8 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.placement import Placement
+from gpupack.planning import capacity
+from gpupack.planning.gpu_placement import gpu_placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
@@ -560,6 +562,23 @@ def test_large_demands_are_planned_by_counts() -> None:
 
     assert placement.status is PlacementStatus.OPTIMAL
     assert placement.num_gpus == 1_000
+
+
+def test_what_equal_gpus_keep_is_predicted_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    profiles = make_profiles(record("a", busy=100.0, rate=100.0))
+    asked: list[int] = []
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        asked.append(1)
+        return gpu_placement(*arguments, **options)
+
+    monkeypatch.setattr(capacity, "gpu_placement", counting)
+    placement = gpupack.place(profiles, demand={"a": 100_000.0})
+
+    assert [gpu.gpu_index for gpu in placement.gpus] == list(range(1_000))
+    assert len(asked) <= 2
 
 
 def test_choices_give_the_same_bytes_for_the_same_seed() -> None:

@@ -139,30 +139,41 @@ def _gpus(
             [-service for _, service in one[1]],
         )
     )
-    gpus = []
+    gpus: list[GpuPlacement] = []
+    # Of thousands of GPUs most hold the same; what they keep is predicted once.
+    known: dict[tuple[int, tuple[tuple[int, float], ...]], GpuPlacement] = {}
     for index, (bin_type, instances) in enumerate(filled):
-        supply = translation.supplies[bin_type]
-        gpus.append(
-            gpu_placement(
-                index,
-                supply.gpu_type,
-                [
-                    ModelInstance(
-                        translation.records[option],
-                        _served(translation, option, service),
-                        is_carried_over=supply.is_carried_over
-                        and len(question.supplies) > 1,
-                    )
-                    for option, service in instances
-                ],
-                baseline_bytes=supply.baseline_bytes,
-                headroom=question.headroom,
-                contention=resolve_contention(
-                    question.profiles, supply.measured_on, question.sharing
-                ),
-            )
-        )
+        key = bin_type, tuple(instances)
+        if key not in known:
+            known[key] = _gpu(question, translation, bin_type, instances)
+        gpus.append(known[key].model_copy(update={"gpu_index": index}))
     return tuple(gpus)
+
+
+def _gpu(
+    question: CapacityQuestion,
+    translation: Translation,
+    bin_type: int,
+    instances: Sequence[tuple[int, float]],
+) -> GpuPlacement:
+    supply = translation.supplies[bin_type]
+    return gpu_placement(
+        0,
+        supply.gpu_type,
+        [
+            ModelInstance(
+                translation.records[option],
+                _served(translation, option, service),
+                is_carried_over=supply.is_carried_over and len(question.supplies) > 1,
+            )
+            for option, service in instances
+        ],
+        baseline_bytes=supply.baseline_bytes,
+        headroom=question.headroom,
+        contention=resolve_contention(
+            question.profiles, supply.measured_on, question.sharing
+        ),
+    )
 
 
 def _served(translation: Translation, option: int, service: float) -> float | None:
