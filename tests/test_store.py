@@ -1,9 +1,7 @@
 """Files: what is written is read back, and nothing half-written is left."""
 
-import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -24,8 +22,8 @@ from gpupack.store import (
     read_verifications,
     write_placement,
     write_profiles,
-    write_text,
 )
+from gpupack.whole_file import write_text
 from tests.factories import ENVIRONMENT, GPU, make_baseline, make_record
 
 EVIL_NAMES = [
@@ -210,7 +208,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "from gpupack.errors import StoreError\n"
-        "from gpupack.store import write_text\n"
+        "from gpupack.whole_file import write_text\n"
         "try:\n"
         "    write_text(sys.argv[1], 'new' * 100_000)\n"
         "except StoreError as err:\n"
@@ -288,53 +286,3 @@ def test_a_damaged_verification_is_named_by_its_line(tmp_path: Path) -> None:
     path.write_text(lines[0] + "oops\n" + lines[1])
     with pytest.raises(StoreError, match="holds something else at line 2"):
         read_verifications(path)
-
-
-def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "results").mkdir()
-    target, link = tmp_path / "results" / "real.txt", tmp_path / "link.txt"
-    target.write_text("old")
-    link.symlink_to(target)
-
-    write_text(link, "new")
-
-    assert link.is_symlink()
-    assert target.read_text() == "new"
-    assert {one.name for one in tmp_path.iterdir()} == {"results", "link.txt"}
-
-
-def test_a_link_to_nothing_yet_is_followed(tmp_path: Path) -> None:
-    link = tmp_path / "link.txt"
-    link.symlink_to(tmp_path / "later.txt")
-
-    write_text(link, "new")
-
-    assert link.is_symlink()
-    assert (tmp_path / "later.txt").read_text() == "new"
-
-
-def test_a_pipe_is_written_to_and_never_replaced(tmp_path: Path) -> None:
-    # As /dev/stdout and /dev/null are: renaming over them would take them away.
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    read: list[str] = []
-    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
-    reader.start()
-
-    write_text(pipe, "passed on")
-
-    reader.join(timeout=30)
-    assert read == ["passed on"]
-    assert pipe.is_fifo()
-    assert list(tmp_path.iterdir()) == [pipe]
-
-
-@pytest.mark.parametrize("path", ["", "."])
-def test_a_folder_is_no_file_to_write(
-    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    with pytest.raises(StoreError, match="cannot write .*folder"):
-        write_text(path, "text")
-    assert list(tmp_path.iterdir()) == []

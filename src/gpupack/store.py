@@ -2,16 +2,13 @@
 
 A profile file has one record per line, each with its ``kind`` and
 ``schema_version``, so that a sweep can append and a reader can tell what it holds.
-Whole files are written beside their target and renamed, so that a failed run
-leaves either the old file or the new one, never half of one.
+Whole files are written by ``gpupack.whole_file``.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,11 +21,9 @@ from gpupack.records.calibration import Calibration
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import SCHEMA_VERSION, Record
 from gpupack.records.verification import GpuVerification
+from gpupack.whole_file import read_text, replace_file, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import IO
-
     from gpupack.profile_set import AnyRecord
 
 R = TypeVar("R", bound=Record)
@@ -39,70 +34,6 @@ _CLASS_BY_KIND: dict[str, type[AnyRecord]] = {
     "failed_load_point": FailedLoadPoint,
     "calibration": Calibration,
 }
-
-
-@contextmanager
-def replace_file(path: str | Path) -> Iterator[IO[str]]:
-    """Open a file that takes the place of ``path`` when the block succeeds.
-
-    A link is followed. A pipe or a device is no file that another could take the place
-    of: it is opened and written to.
-
-    Raises:
-        StoreError: If the folder does not exist or cannot be written to.
-    """
-    target = Path(path)
-    if target.is_dir():
-        raise StoreError(f"cannot write {str(path)!r}: it is a folder; name a file")
-    if target.exists() and not target.is_file():
-        try:
-            with target.open("w", encoding="utf-8") as stream:
-                yield stream
-        except OSError as err:
-            raise StoreError(f"cannot write {str(target)!r}: {err.strerror}") from err
-        return
-    if target.is_symlink():
-        target = target.resolve()
-    try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=".part", dir=target.parent or "."
-        )
-    except OSError as err:
-        raise StoreError(
-            f"cannot write {str(target)!r}: {err.strerror}; give a path in a folder "
-            "that exists and can be written to"
-        ) from err
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files private; a result is as readable as the umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(target)
-    except OSError as err:
-        _remove(name)
-        raise StoreError(f"cannot write {str(target)!r}: {err.strerror}") from err
-    except BaseException:
-        _remove(name)
-        raise
-
-
-def _remove(name: str) -> None:
-    with suppress(OSError):
-        Path(name).unlink()
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write ``text`` to ``path``, whole or not at all.
-
-    Raises:
-        StoreError: If the folder does not exist or cannot be written to.
-    """
-    with replace_file(path) as stream:
-        stream.write(text)
 
 
 def write_profiles(profiles: ProfileSet, path: str | Path) -> None:
@@ -155,6 +86,12 @@ def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
         ProfileDataError: If the records contradict each other.
     """
     text = read_text(path)
+    kind = _kind_of(text)
+    if kind in {"placement", "frontier"}:
+        raise StoreError(
+            f"{str(path)!r} is a {kind}, but profiles are wanted: name the file that "
+            "it was made from"
+        )
     if text and not text.endswith("\n"):
         if not recover:
             raise StoreError(
@@ -236,7 +173,9 @@ def read_placement(path: str | Path) -> Placement:
         StoreError: If the file cannot be read, is not a placement, or is of
             another schema version.
     """
-    return read_one(path, "placement", Placement)
+    return read_one(
+        path, "placement", Placement, way_out="gpupack place --json writes one"
+    )
 
 
 def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "") -> R:
@@ -254,34 +193,23 @@ def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "")
     """
     text = read_text(path)
     where = repr(str(path))
+    hint = f"; {way_out}" if way_out else ""
     try:
         value = json.loads(text)
     except ValueError as err:
         raise StoreError(
-            f"{where}: not JSON, or not written to the end: {err}"
+            f"{where}: not a gpupack {kind}: not JSON, or not written to the end: "
+            f"{err}{hint}"
         ) from err
     if not isinstance(value, dict) or value.get("kind") != kind:
-        hint = f"; {way_out}" if way_out else ""
-        raise StoreError(f"{where}: not a gpupack {kind}{hint}")
+        found = value.get("kind") if isinstance(value, dict) else None
+        named = f", but a {found}" if isinstance(found, str) else ""
+        raise StoreError(f"{where}: not a gpupack {kind}{named}{hint}")
     check_schema_version(value.get("schema_version"), where)
     try:
         return record.model_validate_json(text)
     except ValidationError as err:
         raise StoreError(f"{where}: {describe_validation_error(err)}") from err
-
-
-def read_text(path: str | Path) -> str:
-    """Return a file's text.
-
-    Raises:
-        StoreError: If it does not exist, cannot be read or is not UTF-8.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as err:
-        raise StoreError(f"cannot read {str(path)!r}: {err.strerror}") from err
-    except ValueError as err:
-        raise StoreError(f"{str(path)!r} is not UTF-8 text: {err}") from err
 
 
 def prepare_verifications(path: str | Path) -> None:

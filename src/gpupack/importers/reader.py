@@ -21,7 +21,8 @@ from gpupack.importers.perf_analyzer import (
 from gpupack.importers.table import parse_rows, parse_table
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import GpuType
-from gpupack.store import read_profile_file, read_text
+from gpupack.store import read_profile_file
+from gpupack.whole_file import read_text
 
 
 def read_profiles(

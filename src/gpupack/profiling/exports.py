@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpupack.errors import StoreError
-from gpupack.store import replace_file, write_profiles
+from gpupack.store import write_profiles
 from gpupack.units import BYTES_PER_MIB, mib_from_bytes
+from gpupack.whole_file import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
