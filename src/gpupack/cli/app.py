@@ -6,6 +6,8 @@ Exit codes: 0 done (proved, or feasible with a warning), 1 a bug, 2 bad input,
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import sys
 from typing import Annotated
@@ -16,6 +18,10 @@ import gpupack
 from gpupack.cli import demo, frontier, place, profile, report, server, verify
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
+
+EXIT_BAD_INPUT = 2
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What standard output fails with when the disk behind it is full or gone."""
 
 app = typer.Typer(
     name="gpupack",
@@ -65,8 +71,17 @@ def _options(
 
 def main() -> None:
     """Run the command line; deliberate errors become one message and a code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding lacks is shown escaped.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except GpupackError as err:
         print_error(str(err))
         sys.exit(err.exit_code)
+    except OSError as err:
+        if err.filename is not None or err.errno not in NO_ROOM:
+            raise
+        print_error(f"cannot write the output: {err.strerror}")
+        sys.exit(EXIT_BAD_INPUT)

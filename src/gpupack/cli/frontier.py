@@ -28,6 +28,7 @@ from gpupack.cli.asked import (
     read_source,
 )
 from gpupack.cli.console import print_warning, results
+from gpupack.cli.outputs import require_apart
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ def frontier_command(
     3 infeasible.
     """
     from gpupack.planning.frontier import frontier
-    from gpupack.store import write_text
+    from gpupack.whole_file import write_text
 
+    require_apart({"--json": json_path, "--plot": plot_path}, [source])
     profiles = read_source(source)
     found = frontier(
         profiles,

@@ -31,8 +31,9 @@ def parse_named(
         try:
             value = number(value_text)
         except ValueError as err:
+            kind = "whole number" if number is int else "number"
             raise InvalidInputError(
-                f"{option} {text!r}: {value_text!r} is no number; give {example}"
+                f"{option} {text!r}: {value_text!r} is no {kind}; give {example}"
             ) from err
         if (equals and name in named) or (not equals and overall is not None):
             raise InvalidInputError(f"{option} {text!r}: given twice")

@@ -28,6 +28,7 @@ from gpupack.cli.asked import (
 )
 from gpupack.cli.console import print_warning, results
 from gpupack.cli.named_values import parse_for_models
+from gpupack.cli.outputs import require_apart
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
@@ -100,8 +101,10 @@ def place_command(
     """
     from gpupack.planning.place import place
     from gpupack.report.terminal import print_placement
-    from gpupack.store import write_placement, write_text
+    from gpupack.store import write_placement
+    from gpupack.whole_file import write_text
 
+    require_apart({"--json": json_path, "--markdown": markdown_path}, [source])
     profiles = read_source(source)
     placement = place(
         profiles,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpupack.cli.outputs import require_apart
+
 if TYPE_CHECKING:
     from gpupack.planning.trade_off import Frontier
 
@@ -33,8 +35,10 @@ def report_command(
     Exit codes: 0 written, 2 bad input.
     """
     from gpupack.report.html import render_report
-    from gpupack.store import read_placement, write_text
+    from gpupack.store import read_placement
+    from gpupack.whole_file import write_text
 
+    require_apart({"--output": output}, [*placements, frontier])
     labels = _labels(placements)
     found = [(labels[path], read_placement(path)) for path in placements]
     trade_off = None if frontier is None else _read_frontier(frontier)
@@ -55,5 +59,5 @@ def _read_frontier(path: Path) -> Frontier:
     from gpupack.store import read_one
 
     return read_one(
-        path, "frontier", Frontier, way_out="write one with gpupack frontier --json"
+        path, "frontier", Frontier, way_out="gpupack frontier --json writes one"
     )

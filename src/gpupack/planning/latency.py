@@ -120,7 +120,7 @@ def _require_one_in_time(
     if not measured:
         raise MissingReadingError(
             f"a latency limit is given for {name!r}, but {field} is missing at every "
-            f"load point: {unknown}"
+            f"load point, so that none is left. {unknown}"
         )
     if any(keeps_latency_limit(one, wishes) for _, one in measured):
         return
