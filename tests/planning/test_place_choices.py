@@ -498,6 +498,16 @@ def test_a_latency_limit_that_leaves_too_little_is_named() -> None:
             "price of test-gpu is 0;.* > 0.*such as 0.01",
         ),
         (
+            {"objective": "min_cost", "prices": {"test-gpu": 1e-7}},
+            InvalidInputError,
+            "1e-07 per GPU and hour; from 0.000001 to 1,000,000,000",
+        ),
+        (
+            {"objective": "min_cost", "prices": {"test-gpu": 1e300}},
+            InvalidInputError,
+            "1e.300 per GPU and hour; .* wrong unit",
+        ),
+        (
             {
                 "objective": "min_cost",
                 "gpus": Fleet(entries=(FleetEntry(gpu_type=GPU, price_per_hour=0),)),

@@ -23,6 +23,11 @@ GpusLike = (
 count; counts by type; or a whole fleet."""
 
 
+MIN_PRICE = 1e-6
+MAX_PRICE = 1e9
+"""Prices per GPU and hour; they are counted in millionths."""
+
+
 def resolve_fleet(gpus: GpusLike | None, profiles: ProfileSet) -> Fleet:
     """Return the fleet that ``gpus`` stands for.
 
@@ -103,13 +108,9 @@ def with_prices(fleet: Fleet, prices: Mapping[str, float] | None) -> Fleet:
                 f"a price is given for {name!r}, which is not among the GPUs: "
                 f"{', '.join(by_name)}"
             )
-        if (
-            isinstance(price, bool)
-            or not isinstance(price, int | float)
-            or not math.isfinite(price)
-            or price <= 0
-        ):
+        if isinstance(price, bool) or not isinstance(price, int | float):
             raise InvalidInputError(_no_price(known, price))
+        _require_sane_price(known, price)
         by_name[known] = by_name[known].model_copy(
             update={"price_per_hour": float(price)}
         )
@@ -129,12 +130,23 @@ def require_prices(fleet: Fleet) -> None:
     if lacking:
         example = ", ".join(f'"{name}": ...' for name in lacking)
         raise InvalidInputError(
-            f"min_cost needs a price per hour of {', '.join(lacking)}; give "
-            f"prices={{{example}}} (gpupack ships none, they differ by provider)"
+            f"planning by price needs a price per hour of {', '.join(lacking)}; give "
+            f"prices={{{example}}} (--price {lacking[0]}=...; gpupack ships none, they "
+            "differ by provider)"
         )
     for entry in fleet.entries:
-        if entry.price_per_hour == 0:
-            raise InvalidInputError(_no_price(entry.gpu_type.name, 0))
+        if entry.price_per_hour is not None:
+            _require_sane_price(entry.gpu_type.name, entry.price_per_hour)
+
+
+def _require_sane_price(name: str, price: float) -> None:
+    if not math.isfinite(price) or price <= 0:
+        raise InvalidInputError(_no_price(name, price or 0))
+    if not MIN_PRICE <= price <= MAX_PRICE:
+        raise InvalidInputError(
+            f"the price of {name} is {price:g} per GPU and hour; from {MIN_PRICE:f} to "
+            f"{MAX_PRICE:,.0f} it is taken for one, beyond that for a wrong unit"
+        )
 
 
 def _no_price(name: str, price: object) -> str:
