@@ -133,6 +133,33 @@ def test_models_left_out_for_want_of_profiles_are_not_wanted() -> None:
     assert "no load point of 'slow' keeps p99" in told
 
 
+def test_no_gpu_is_left_empty_while_models_that_share_one_get_too_little() -> None:
+    # At their best load points the 13 models take 929 % of a GPU in all.
+    profiles = gpupack.load_example("h200")
+
+    frontier = gpupack.frontier(
+        profiles, budgets=[7], find_headroom=False, time_limit_s=4.0
+    )
+
+    (placement,) = frontier.placements
+    assert placement.objective_value < frontier.wanted_infer_per_sec * 0.999
+    assert placement.num_gpus == 7
+
+
+def test_as_many_gpus_as_serve_everything_do() -> None:
+    # At its best load point each of the 13 models takes less than a GPU.
+    profiles = gpupack.load_example("h200")
+
+    frontier = gpupack.frontier(
+        profiles, budgets=[13], find_headroom=False, time_limit_s=4.0
+    )
+
+    (point,) = frontier.points
+    assert point.throughput_infer_per_sec == pytest.approx(
+        frontier.wanted_infer_per_sec
+    )
+
+
 def test_less_than_all_served_needs_a_headroom_above_one() -> None:
     profiles = make_profiles(record("a", busy=100.0), record("b", busy=100.0))
 

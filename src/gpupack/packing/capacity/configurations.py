@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from gpupack.packing.capacity.problem import CapacityProblem, Counts
+
+
+MAX_TAKEN_APART = 5
+"""Options of a configuration of which every part is listed: 2 to that power."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,6 +44,31 @@ def fixed_room_left(
         for dimension, size in enumerate(problem.options[option].fixed):
             left[dimension] -= size * copies
     return tuple(left)
+
+
+def taken_apart(
+    problem: CapacityProblem,
+    configurations: Sequence[Configuration],
+    bin_types: Collection[int],
+) -> list[Configuration]:
+    """Return these configurations, every part of them, and every option alone.
+
+    Args:
+        problem: What is planned.
+        configurations: Of some plan.
+        bin_types: Types of which there are bins left: options go alone in those.
+    """
+    found = dict.fromkeys(configurations)
+    for one in configurations:
+        if len(one.counts) > MAX_TAKEN_APART:
+            continue
+        for size in range(1, len(one.counts)):
+            for counts in combinations(one.counts, size):
+                found.setdefault(Configuration(one.bin_type, counts))
+    for bin_type in bin_types:
+        for option in problem.options_by_bin_type[bin_type]:
+            found.setdefault(Configuration(bin_type, ((option, 1),)))
+    return list(found)
 
 
 def enumerate_configurations(

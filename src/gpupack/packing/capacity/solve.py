@@ -17,6 +17,7 @@ from gpupack.packing.capacity.completion import Clock, Completion
 from gpupack.packing.capacity.configurations import (
     Configuration,
     enumerate_configurations,
+    taken_apart,
 )
 from gpupack.packing.capacity.descent import Descent
 from gpupack.packing.capacity.diving import dive
@@ -138,7 +139,9 @@ class _Search:
             deadline=self._clock.started + ENUMERATION_SHARE * self._clock.limit_s,
         )
         if configurations is not None and len(configurations) <= MAX_ENUMERATED:
-            return self._in_full() or self._enumerated(configurations)
+            # Within a budget the program says it at once whether all can be served.
+            full = None if self._asked.budget is not None else self._in_full()
+            return full or self._enumerated(configurations)
         return self._generated() if self._problem.rule is None else self._ruled()
 
     def _least(self) -> CapacityProblem:
@@ -153,7 +156,7 @@ class _Search:
 
     def _in_full(self) -> CapacityPlan | None:
         """Return the cheapest plan with everything for everyone, None if none."""
-        if self._goal.is_in_full or self._asked.budget is not None:
+        if self._goal.is_in_full:
             return None
         full = everything(self._asked, self._goal)
         has_costs = any(one.cost for one in full.bin_types)
@@ -279,7 +282,8 @@ class _Search:
             found = Reopener(problem, goal, bound=bound, seed=self._seed).run(
                 ascended, deadline=deadline, target_gap=self._target_gap
             )
-            return self._first_that_holds([found, ascended], bound)
+            plan = self._first_that_holds([found, ascended], bound)
+            return self._spread(found, plan, bound)
         if not all(problem.prices(goal)):
             return None
         descended = Descent(problem, goal, relaxer, bound=bound, seed=self._seed).run(
@@ -292,6 +296,37 @@ class _Search:
                 PlanStatus.INFEASIBLE, "column generation"
             )
         return self._first_that_holds(descended.uses, descended.bound)
+
+    def _spread(
+        self, uses: Uses, plan: CapacityPlan | None, bound: float
+    ) -> CapacityPlan | None:
+        """Return a plan that takes bins apart, where others are left empty.
+
+        Local search fills bins one by one: where jobs may have only so many copies,
+        the last ones stay empty while the first ones are crowded.
+        """
+        problem = self._problem
+        if plan is None or plan.status is PlanStatus.OPTIMAL or not uses:
+            return plan
+        spare = [
+            (one.count or 0) - sum(n for c, n in uses if c.bin_type == index)
+            for index, one in enumerate(problem.bin_types)
+        ]
+        costs = [one.cost for one in problem.bin_types]
+        left = math.inf
+        if problem.budget is not None:
+            left = problem.budget - sum(costs[c.bin_type] * n for c, n in uses)
+        open_types = [
+            index for index, n in enumerate(spare) if n > 0 and costs[index] <= left
+        ]
+        apart = taken_apart(problem, [one for one, _ in uses], open_types)
+        if not open_types or len(apart) > MAX_ENUMERATED:
+            return plan
+        _, bins = self._completion.choose(apart, hint=uses)
+        if not bins:
+            return plan
+        other = self._completion.plan(bins, bound, "local search")
+        return other if other.value > plan.value else plan
 
     def _first_that_holds(
         self, candidates: Sequence[Uses], bound: float
