@@ -133,6 +133,18 @@ def test_models_left_out_for_want_of_profiles_are_not_wanted() -> None:
     assert "no load point of 'slow' keeps p99" in told
 
 
+def test_no_gpus_at_all_have_a_price_only_where_gpus_have_one() -> None:
+    profiles = make_profiles(record("a"))
+
+    without = gpupack.frontier(profiles, optional=["a"]).points[0]
+    priced = gpupack.frontier(
+        profiles, optional=["a"], prices={"test-gpu": 2.0}
+    ).points[0]
+
+    assert (without.num_gpus, without.price_per_hour) == (0, None)
+    assert (priced.num_gpus, priced.price_per_hour) == (0, 0.0)
+
+
 def test_no_gpu_is_left_empty_while_models_that_share_one_get_too_little() -> None:
     # At their best load points the 13 models take 929 % of a GPU in all.
     profiles = gpupack.load_example("h200")

@@ -1,6 +1,9 @@
 """Profiles and placements as text."""
 
+import pytest
+
 from gpupack.profile_set import ProfileSet
+from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.records.profile import FailedLoadPoint, LoadPoint
 from gpupack.report.text import (
     format_placement,
@@ -45,6 +48,54 @@ def test_markdown_and_html_say_what_each_replica_takes() -> None:
         assert "busy (1x1, 1,234.5 infer/sec)" in text
         assert "busy (1x1, 70 infer/sec)" in text
         assert "whole (1x1)" in text
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "shown"),
+    [
+        (ObjectiveUnit.GPUS, 1.0, "max_throughput: 1 GPU (OPTIMAL"),
+        (
+            ObjectiveUnit.INFER_PER_SEC,
+            2186.24,
+            "max_throughput: 1 GPU, 2,186.2 infer/sec (OPTIMAL",
+        ),
+        (
+            ObjectiveUnit.SERVED_SHARE,
+            0.5599,
+            "max_throughput: 1 GPU, 56.0% of every demand (OPTIMAL",
+        ),
+    ],
+)
+def test_the_headline_says_what_was_made_large(
+    unit: ObjectiveUnit, value: float, shown: str
+) -> None:
+    placement = make_placement((make_assignment("a"),)).model_copy(
+        update={
+            "objective": Objective.MAX_THROUGHPUT,
+            "objective_unit": unit,
+            "objective_value": value,
+            "bound": value,
+        }
+    )
+
+    assert format_placement(placement).startswith(shown)
+
+
+def test_the_bound_of_what_was_made_large_has_its_unit() -> None:
+    placement = make_placement((make_assignment("a"),)).model_copy(
+        update={
+            "objective": Objective.MAX_THROUGHPUT,
+            "objective_unit": ObjectiveUnit.SERVED_SHARE,
+            "objective_value": 0.5,
+            "bound": 0.625,
+            "status": PlacementStatus.FEASIBLE,
+            "gap": 0.25,
+        }
+    )
+
+    assert "FEASIBLE, proven bound 62.5% of every demand, gap 25.0%" in (
+        format_placement(placement)
+    )
 
 
 def test_without_a_demand_no_traffic_is_shown() -> None:

@@ -178,9 +178,10 @@ class FrontierSteps:
         }
         each = [prices[gpu.gpu_type.name] for gpu in placement.gpus]
         known = [price for price in each if price is not None]
+        is_priced = len(known) == len(each) and any(prices.values())
         return FrontierPoint(
             num_gpus=placement.num_gpus,
-            price_per_hour=math.fsum(known) if len(known) == len(each) else None,
+            price_per_hour=math.fsum(known) if is_priced else None,
             budget_per_hour=budget if self._is_priced else None,
             throughput_infer_per_sec=placement.objective_value,
             bound_infer_per_sec=placement.bound,

@@ -215,8 +215,8 @@ def _require_sense(goal: Objective, wishes: Wishes) -> None:
         for name, value in wishes.demand.items()
     ):
         raise InvalidInputError(
-            'fairness="max_min" shares out demand, but there is none; give '
-            "demand={model: infer/sec}"
+            'fairness="max_min" shares out the demand of models that are not optional, '
+            "but there is none; give demand={model: infer/sec}"
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from gpupack.records.gpu import Resource
-from gpupack.records.placement import Objective, PlacementStatus
+from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -98,13 +98,12 @@ def headline(placement: PlacementRecord) -> str:
     if placement.status is PlacementStatus.OPTIMAL:
         proof = f"OPTIMAL, proved by {placement.method}"
     else:
-        proof = (
-            f"FEASIBLE, proven bound {format_number(placement.bound)}, gap "
-            f"{placement.gap:.1%}"
-        )
+        proof = f"FEASIBLE, proven bound {_bound(placement)}, gap {placement.gap:.1%}"
     value = ""
     if placement.objective is Objective.MIN_COST:
         value = f", {format_number(placement.objective_value, 2)} per hour"
+    elif placement.objective_unit.is_maximized:
+        value = f", {_served(placement, placement.objective_value)}"
     shares = ", ".join(
         f"{resource.value} {format_number(share * 100)} %"
         for resource, share in placement.headroom
@@ -113,6 +112,20 @@ def headline(placement: PlacementRecord) -> str:
         f"{placement.objective.value}: {gpus}{value} ({proof}; "
         f"{placement.seconds:.2g} s); headroom {shares}"
     )
+
+
+def _bound(placement: PlacementRecord) -> str:
+    if placement.objective_unit.is_maximized:
+        return _served(placement, placement.bound)
+    return format_number(placement.bound)
+
+
+def _served(placement: PlacementRecord, value: float) -> str:
+    unit = placement.objective_unit
+    text = (
+        f"{value:.1%}" if unit is ObjectiveUnit.SERVED_SHARE else format_number(value)
+    )
+    return f"{text} {unit.words}"
 
 
 def placement_rows(placement: PlacementRecord) -> list[dict[str, object]]:
