@@ -102,6 +102,23 @@ def test_the_explanation_is_told() -> None:
     assert explanation.proof in page.words
 
 
+def test_what_a_change_serves_more_or_costs_is_told_as_at_the_terminal() -> None:
+    medical = gpupack.load_example("medical")
+    serving = gpupack.place(
+        medical, "max_throughput", gpus=6, demand={"segmentation_liver": 60.0}
+    )
+    fewest = gpupack.place(medical, "max_throughput")
+
+    for placement in (serving, fewest):
+        explanation = placement.explain()
+        page = Page(placement.to_html(explanation=explanation))
+        assert explanation.changes
+        for change in explanation.changes:
+            assert str(change) in page.words
+    assert "more)" in str(serving.explain())
+    assert "models may lose throughput" in str(fewest.explain())
+
+
 def test_a_hostile_name_stays_text() -> None:
     hostile = (HOSTILE_NAME, '"><img src=x onerror=alert(1)>', "</title>", "\u202egpj")
     text = render_report(
