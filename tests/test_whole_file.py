@@ -33,6 +33,15 @@ def test_a_link_to_nothing_yet_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "later.txt").read_text() == "new"
 
 
+def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 255)
+
+    write_text(path, "text")
+
+    assert path.read_text() == "text"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_pipe_is_written_to_and_never_replaced(tmp_path: Path) -> None:
     # As /dev/stdout and /dev/null are: renaming over them would take them away.
     pipe = tmp_path / "pipe"

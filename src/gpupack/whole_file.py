@@ -7,6 +7,7 @@ the old file or the new one, never half of one.
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,25 +30,24 @@ def replace_file(path: str | Path) -> Iterator[IO[str]]:
     Raises:
         StoreError: If the folder does not exist or cannot be written to.
     """
-    target = Path(path)
-    if target.is_dir():
+    mode = file_mode(path)
+    if mode is not None and stat.S_ISDIR(mode):
         raise StoreError(f"cannot write {str(path)!r}: it is a folder; name a file")
-    if target.exists() and not target.is_file():
+    if mode is not None and not stat.S_ISREG(mode):
         try:
-            with target.open("w", encoding="utf-8") as stream:
+            with Path(path).open("w", encoding="utf-8") as stream:
                 yield stream
         except OSError as err:
-            raise StoreError(f"cannot write {str(target)!r}: {err.strerror}") from err
+            raise StoreError(f"cannot write {str(path)!r}: {err.strerror}") from err
         return
-    if target.is_symlink():
-        target = target.resolve()
+    target = Path(os.path.realpath(path))
     try:
         handle, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=".part", dir=target.parent or "."
+            prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent or "."
         )
     except OSError as err:
         raise StoreError(
-            f"cannot write {str(target)!r}: {err.strerror}; give a path in a folder "
+            f"cannot write {str(path)!r}: {err.strerror}; give a path in a folder "
             "that exists and can be written to"
         ) from err
     try:
@@ -62,10 +62,18 @@ def replace_file(path: str | Path) -> Iterator[IO[str]]:
         Path(name).replace(target)
     except OSError as err:
         _remove(name)
-        raise StoreError(f"cannot write {str(target)!r}: {err.strerror}") from err
+        raise StoreError(f"cannot write {str(path)!r}: {err.strerror}") from err
     except BaseException:
         _remove(name)
         raise
+
+
+def file_mode(path: str | Path) -> int | None:
+    """Return the mode of what a path leads to, None if that is nothing to be had."""
+    try:
+        return Path(path).stat().st_mode
+    except OSError:
+        return None
 
 
 def _remove(name: str) -> None:

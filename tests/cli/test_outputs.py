@@ -53,6 +53,21 @@ def test_pipes_and_examples_are_no_files_to_spare(tmp_path: Path) -> None:
         require_apart({"--a": Path("b.txt"), "--b": Path("b.txt")}, [])
 
 
+def test_links_that_lead_nowhere_and_names_too_long_are_told(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+
+    for arguments, message in (
+        (("report", "loop"), "cannot read 'loop'"),
+        (("place", "loop"), "neither a file nor a built-in example"),
+        (("place", "a" * 5000), "neither a file nor a built-in example"),
+        (("report", "a" * 5000), "File name too long"),
+        (("place", "medical", "-q", "--json", "a" * 5000), "File name too long"),
+    ):
+        done = run(*arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert message in " ".join(done.stderr.split())
+
+
 def test_names_that_the_output_cannot_spell_are_shown_escaped(tmp_path: Path) -> None:
     gpu_type = GpuType(name="test-gpu", memory_bytes=1000 * MIB)
     profiles = make_profiles(make_record("日本語", gpu_type=gpu_type))

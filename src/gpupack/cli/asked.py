@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
@@ -15,6 +14,7 @@ from gpupack.cli.named_values import (
 )
 from gpupack.cli.supply import Supply, parse_supply
 from gpupack.errors import InvalidInputError
+from gpupack.whole_file import file_mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -180,7 +180,7 @@ def read_source(source: str) -> ProfileSet:
     from gpupack.examples import example_names, load_example
     from gpupack.importers.reader import read_profiles
 
-    if Path(source).exists():
+    if file_mode(source) is not None:
         return read_profiles(source)
     if source in example_names():
         return load_example(source)

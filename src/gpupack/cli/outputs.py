@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import stat
+from os.path import realpath
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
+from gpupack.whole_file import file_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 
 def require_apart(
@@ -25,11 +28,14 @@ def require_apart(
     Raises:
         InvalidInputError: Naming the option and the file.
     """
-    taken = {Path(one).resolve(): "that is read" for one in inputs if one is not None}
+    taken = {realpath(one): "that is read" for one in inputs if one is not None}
     for option, path in outputs.items():
-        if path is None or (path.exists() and not path.is_file()):
+        if path is None:
             continue
-        place = path.resolve()
+        mode = file_mode(path)
+        if mode is not None and not stat.S_ISREG(mode):
+            continue
+        place = realpath(path)
         if place in taken:
             raise InvalidInputError(
                 f"{option} {path}: that is the file {taken[place]}, too; name another"
