@@ -133,6 +133,35 @@ def test_models_left_out_for_want_of_profiles_are_not_wanted() -> None:
     assert "no load point of 'slow' keeps p99" in told
 
 
+def test_steps_go_on_where_nothing_could_ever_serve_everything() -> None:
+    # A replica may use 1 % of its GPU, that is 2 of 100 infer/sec: a GPU each.
+    profiles = make_profiles(*(record(name, busy=50.0, mib=50) for name in "abc"))
+
+    frontier = gpupack.frontier(
+        profiles, headroom={"memory": 1.0, "gpu_utilization": 0.01}
+    )
+
+    assert [point.num_gpus for point in frontier.points] == [1, 2, 3]
+    served = [point.throughput_infer_per_sec for point in frontier.points]
+    assert served == pytest.approx([2.0, 4.0, 6.0])
+
+
+def test_small_prices_are_steps_of_their_own_and_shown() -> None:
+    profiles = make_profiles(record("a", busy=100.0))
+
+    frontier = gpupack.frontier(
+        profiles,
+        by="price",
+        prices={"test-gpu": 1e-5},
+        demand={"a": 300.0},
+        max_points=3,
+    )
+
+    assert [point.num_gpus for point in frontier.points] == [1, 2, 3]
+    rows = str(frontier).splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ["1e-05", "2e-05", "3e-05"]
+
+
 def test_no_gpus_at_all_have_a_price_only_where_gpus_have_one() -> None:
     profiles = make_profiles(record("a"))
 

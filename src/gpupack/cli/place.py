@@ -157,12 +157,17 @@ def place_command(
 
 
 def _found_and_bound(placement: Placement) -> str:
+    from gpupack.report.text import format_price
+
     unit = placement.objective_unit
     value, bound = placement.objective_value, placement.bound
     if unit is ObjectiveUnit.GPUS:
         return f"{placement.num_gpus} GPUs found, at least {bound:g} needed"
     if unit is ObjectiveUnit.PRICE_PER_HOUR:
-        return f"{value:.2f} per hour found, at least {bound:.2f} needed"
+        return (
+            f"{format_price(value)} per hour found, at least {format_price(bound)} "
+            "needed"
+        )
     if unit is ObjectiveUnit.SERVED_SHARE:
         return f"{value:.1%} of every demand found, at most {bound:.1%} possible"
     return f"{value:,.1f} infer/sec found, at most {bound:,.1f} possible"

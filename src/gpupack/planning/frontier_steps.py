@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, InvalidInputError
+from gpupack.packing.capacity.bin_counts import most_bins
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.planning.capacity import place_with_choices
 from gpupack.planning.trade_off import SERVED_TOLERANCE
@@ -85,14 +86,15 @@ class FrontierSteps:
         optional = self._in_full.optional | too_large
         highest = self._least(replace(self._in_full, optional=optional))
         if highest is None:
-            highest = self._everything_there_is()
+            highest = self._all_of_any_use()
         highest = max(lowest, highest)
         if self._is_priced:
             step = (highest - lowest) / (max_points - 1)
             if step == 0:
                 return [lowest]
             between = [lowest + step * index for index in range(1, max_points - 1)]
-            return [lowest, *(round(one, 4) for one in between), highest]
+            # Prices are counted in millionths.
+            return [lowest, *(round(one, 6) for one in between), highest]
         numbers = range(int(lowest), int(highest) + 1)
         if len(numbers) <= max_points:
             return [float(number) for number in numbers]
@@ -114,12 +116,15 @@ class FrontierSteps:
             return None
         return placement.objective_value
 
-    def _everything_there_is(self) -> float:
-        total = 0.0
-        for entry in self._question.fleet.entries:
-            each = (entry.price_per_hour or 0.0) if self._is_priced else 1.0
-            total += (entry.num_gpus or 0) * each
-        return total
+    def _all_of_any_use(self) -> float:
+        """Return the budget of every GPU there is, or one for each replica."""
+        counts = most_bins(self._question.translated().problem)
+        entries = [supply.entry for supply in self._question.supplies]
+        each = [
+            (entry.price_per_hour or 0.0) if self._is_priced else 1.0
+            for entry in entries
+        ]
+        return sum(count * one for count, one in zip(counts, each, strict=True))
 
     def walk(self, budgets: Sequence[float]) -> Iterator[tuple[float, Placement]]:
         """Yield the best placement of each budget, up to the one that serves all.

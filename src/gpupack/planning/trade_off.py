@@ -9,7 +9,7 @@ from tabulate import tabulate
 from gpupack.errors import MissingExtraError
 from gpupack.placement import Placement
 from gpupack.records.frontier import FrontierRecord
-from gpupack.report.text import format_number
+from gpupack.report.text import format_number, format_price
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,8 @@ class Frontier(FrontierRecord):
 
     def _gaps(self) -> str:
         """Return a line about the budgets without a point."""
-        budgets = ", ".join(format_number(one, 2) for one in self.budgets_not_placed)
+        shown = format_price if self._is_priced else format_number
+        budgets = ", ".join(shown(one) for one in self.budgets_not_placed)
         unit = "per hour" if self._is_priced else "GPUs"
         return f"no placement found for {budgets} {unit}"
 
@@ -111,10 +112,10 @@ class Frontier(FrontierRecord):
     def _rows(self) -> list[list[str]]:
         return [
             [
-                *([format_number(point.budget_per_hour, 2)] if self._is_priced else []),
+                *([format_price(point.budget_per_hour)] if self._is_priced else []),
                 str(point.num_gpus),
                 point.label or "",
-                format_number(point.price_per_hour, 2),
+                format_price(point.price_per_hour),
                 format_number(point.throughput_infer_per_sec),
                 format_number(point.bound_infer_per_sec),
                 _served(point.throughput_infer_per_sec, self.wanted_infer_per_sec),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.bars import RESOURCE_NAMES, bar_of, format_amount
-from gpupack.report.text import format_number, printable
+from gpupack.report.text import format_number, format_price, printable
 
 if TYPE_CHECKING:
     from gpupack.records.gpu import Headroom
@@ -88,7 +88,7 @@ def _value(placement: PlacementRecord, value: float) -> str:
     if unit is ObjectiveUnit.SERVED_SHARE:
         return f"{value:.1%} of every demand"
     if unit is ObjectiveUnit.PRICE_PER_HOUR:
-        return f"{format_number(value, 2)} per hour"
+        return f"{format_price(value)} per hour"
     if unit is ObjectiveUnit.INFER_PER_SEC:
         return f"{format_number(value)} infer/s"
     return f"{format_number(value)} GPUs"
@@ -153,11 +153,11 @@ def _cost(placement: PlacementRecord) -> Fact | None:
     used = Counter(gpu.gpu_type.name for gpu in placement.gpus)
     detail = ", ".join(
         f"{used[entry.gpu_type.name]:,} × {printable(entry.gpu_type.name)} at "
-        f"{format_number(entry.price_per_hour, 2)}"
+        f"{format_price(entry.price_per_hour)}"
         for entry in placement.fleet.entries
         if used[entry.gpu_type.name]
     )
-    return Fact("Cost per hour", format_number(price, 2), detail)
+    return Fact("Cost per hour", format_price(price), detail)
 
 
 def headroom_text(placement: PlacementRecord) -> str:

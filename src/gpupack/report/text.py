@@ -57,6 +57,13 @@ def format_rate(infer_per_sec: float | None) -> str:
     return format_number(infer_per_sec)
 
 
+def format_price(price: float | None) -> str:
+    """Return a price for people; a tiny one is told from nothing."""
+    if price is not None and 0 < price < 0.1:
+        return f"{price:.3g}"
+    return format_number(price, 2)
+
+
 def load_text(assignment: Assignment, *, with_traffic: bool = True) -> str:
     """Return load point, traffic and retention, as ``"2x4, 28 infer/sec, keeps 88%"``.
 
@@ -101,7 +108,7 @@ def headline(placement: PlacementRecord) -> str:
         proof = f"FEASIBLE, proven bound {_bound(placement)}, gap {placement.gap:.1%}"
     value = ""
     if placement.objective is Objective.MIN_COST:
-        value = f", {format_number(placement.objective_value, 2)} per hour"
+        value = f", {format_price(placement.objective_value)} per hour"
     elif placement.objective_unit.is_maximized:
         value = f", {_served(placement, placement.objective_value)}"
     shares = ", ".join(
@@ -117,6 +124,8 @@ def headline(placement: PlacementRecord) -> str:
 def _bound(placement: PlacementRecord) -> str:
     if placement.objective_unit.is_maximized:
         return _served(placement, placement.bound)
+    if placement.objective_unit is ObjectiveUnit.PRICE_PER_HOUR:
+        return f"{format_price(placement.bound)} per hour"
     return format_number(placement.bound)
 
 

@@ -164,6 +164,8 @@ def most_bins(problem: CapacityProblem) -> tuple[int, ...]:
         if job.demand and options:
             rates = [problem.rate_alone(index) for index in options]
             needed = max(needed, math.ceil(job.demand / min(rates)))
+        if job.max_copies is not None:
+            needed = min(needed, job.max_copies)
         copies += needed
     return tuple(
         copies if one.count is None else min(one.count, copies)
