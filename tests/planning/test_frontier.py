@@ -162,6 +162,20 @@ def test_small_prices_are_steps_of_their_own_and_shown() -> None:
     assert [row.split()[0] for row in rows] == ["1e-05", "2e-05", "3e-05"]
 
 
+def test_the_table_has_no_empty_column_and_fits_80_columns() -> None:
+    plain = gpupack.frontier(MEDICAL, find_headroom=False)
+    priced = gpupack.frontier(MEDICAL, by="price", prices={"16GB": 0.5})
+
+    assert str(plain).split("\n")[0].split() == [
+        *("GPUs", "infer/s", "bound", "served", "status"),
+    ]
+    assert str(priced).split("\n")[0].split() == [
+        *("budget", "GPUs", "price/h", "infer/s", "bound"),
+        *("served", "headroom", "status"),
+    ]
+    assert max(map(len, str(priced).splitlines())) <= 80
+
+
 def test_no_gpus_at_all_have_a_price_only_where_gpus_have_one() -> None:
     profiles = make_profiles(record("a"))
 

@@ -9,25 +9,13 @@ from tabulate import tabulate
 from gpupack.errors import MissingExtraError
 from gpupack.placement import Placement
 from gpupack.records.frontier import FrontierRecord
-from gpupack.report.text import format_number, format_price
+from gpupack.report.text import format_number, format_price, printable
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from gpupack.records.frontier import FrontierPoint
-
-_COLUMNS = (
-    "budget/h",
-    "GPUs",
-    "fleet",
-    "price/h",
-    "infer/s",
-    "at most",
-    "served",
-    "headroom",
-    "status",
-)
 
 SERVED_TOLERANCE = 1e-6
 """By how much of all that is wanted less still counts as all: what rounding takes."""
@@ -49,16 +37,11 @@ class Frontier(FrontierRecord):
 
     def __str__(self) -> str:
         """Return a readable table, one line per step, and the budgets without one."""
-        table = tabulate(self._rows(), headers=self._columns(), disable_numparse=True)
+        table = self._table("simple")
         return f"{table}\n\n{self._gaps()}" if self.budgets_not_placed else table
 
     def _repr_html_(self) -> str:
-        table = tabulate(
-            self._rows(),
-            headers=self._columns(),
-            disable_numparse=True,
-            tablefmt="html",
-        )
+        table = self._table("html")
         return f"{table}<p>{self._gaps()}</p>" if self.budgets_not_placed else table
 
     def _gaps(self) -> str:
@@ -106,24 +89,35 @@ class Frontier(FrontierRecord):
     def _is_priced(self) -> bool:
         return any(point.budget_per_hour is not None for point in self.points)
 
-    def _columns(self) -> tuple[str, ...]:
-        return _COLUMNS if self._is_priced else _COLUMNS[1:]
-
-    def _rows(self) -> list[list[str]]:
-        return [
-            [
-                *([format_price(point.budget_per_hour)] if self._is_priced else []),
-                str(point.num_gpus),
-                point.label or "",
-                format_price(point.price_per_hour),
-                format_number(point.throughput_infer_per_sec),
-                format_number(point.bound_infer_per_sec),
-                _served(point.throughput_infer_per_sec, self.wanted_infer_per_sec),
-                _percent(_utilization_headroom(point)),
-                point.status.value,
-            ]
-            for point in self.points
+    def _table(self, style: str) -> str:
+        columns = [
+            column
+            for column in _columns(self)
+            # An empty column says nothing, and 80 are soon full.
+            if any(text not in ("", "–") for text in column[1:])
         ]
+        titles = [column[0] for column in columns]
+        rows = zip(*(column[1:] for column in columns), strict=True)
+        return tabulate(
+            list(rows), headers=titles, disable_numparse=True, tablefmt=style
+        )
+
+
+def _columns(frontier: Frontier) -> list[list[str]]:
+    """Return the columns of the table, each with its title first."""
+    points = frontier.points
+    wanted = frontier.wanted_infer_per_sec
+    return [
+        ["budget", *(format_price(one.budget_per_hour) for one in points)],
+        ["GPUs", *(str(one.num_gpus) for one in points)],
+        ["fleet", *(printable(one.label or "") for one in points)],
+        ["price/h", *(format_price(one.price_per_hour) for one in points)],
+        ["infer/s", *(format_number(one.throughput_infer_per_sec) for one in points)],
+        ["bound", *(format_number(one.bound_infer_per_sec) for one in points)],
+        ["served", *(_served(one.throughput_infer_per_sec, wanted) for one in points)],
+        ["headroom", *(_percent(_utilization_headroom(one)) for one in points)],
+        ["status", *(one.status.value for one in points)],
+    ]
 
 
 def _utilization_headroom(point: FrontierPoint) -> float | None:
