@@ -164,6 +164,7 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
     ]
     escape = _escape_pipes if style == "pipe" else printable
     is_aligned = separator == "\n"  # a line per model, so that traffic has a column
+    below = "\n" if is_aligned else " "  # two lines of titles are narrower
     has_traffic_column = is_aligned and bool(placement.served_infer_per_sec)
     rows = [
         [
@@ -182,7 +183,7 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
     titles = ["infer/sec"] if has_traffic_column else []
     titles += [
         RESOURCE_TITLES[resource]
-        + ("" if placement.headroom.share(resource) is None else " (left)")
+        + ("" if placement.headroom.share(resource) is None else f"{below}(left)")
         for resource in resources
     ]
     return tabulate(
