@@ -141,6 +141,27 @@ def test_the_models_named_clash_and_without_any_one_they_would_not(seed: int) ->
         assert fits(tuple(sizes))
 
 
+def test_a_budget_below_one_gpu_clashes_whatever_binds() -> None:
+    profiles = make_profiles(record("a"), record("b"))
+
+    with pytest.raises(InfeasibleError) as caught:
+        gpupack.frontier(profiles, by="price", prices={"test-gpu": 1.0}, budgets=[0.5])
+
+    assert caught.value.limits == ("budget of 0.5 per hour",)
+    assert len(caught.value.model_names) == 1
+
+
+def test_what_min_retention_alone_forbids_is_not_blamed_on_memory() -> None:
+    # Of two busy models neither keeps all beside the other; memory has room for ten.
+    profiles = make_profiles(record("a", busy=90.0), record("b", busy=90.0))
+
+    with pytest.raises(InfeasibleError) as caught:
+        gpupack.place(profiles, gpus=1, min_retention={"a": 1.0}, replicas=1)
+
+    assert caught.value.model_names == ("a", "b")
+    assert caught.value.limits == ("1 test-gpu GPU", "min_retention of 'a' 1")
+
+
 def test_two_types_of_which_neither_has_room_are_both_named() -> None:
     # 4 + 1 GPUs hold at most one of 600 MiB each on the small, six on the big.
     profiles = on_both(

@@ -6,10 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingReadingError
-from gpupack.packing.capacity.overload import fits_apart, is_overloaded
+from gpupack.packing.capacity.overload import (
+    fits_apart,
+    fits_together,
+    is_overloaded,
+)
 from gpupack.packing.capacity.plan import PlanStatus
 from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.planning.limits import Limits
 from gpupack.records.gpu import Fleet, Headroom
 
 if TYPE_CHECKING:
@@ -17,7 +22,6 @@ if TYPE_CHECKING:
 
     from gpupack.packing.capacity.plan import CapacityPlan
     from gpupack.packing.capacity.problem import CapacityProblem
-    from gpupack.planning.limits import Limits
     from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.supply import Supply
     from gpupack.records.profile import ProfileRecord
@@ -32,7 +36,7 @@ def is_impossible(
 ) -> bool:
     """Return whether these models under these limits are proved to fit nowhere."""
     problem = relaxed_problem(question, models, limits)
-    if problem is None or fits_apart(problem):
+    if problem is None or fits_apart(problem) or fits_together(problem):
         return False
     plan = plan_capacity(problem, _goal(question), time_limit_s=time_limit_s)
     return plan.status is PlanStatus.INFEASIBLE
@@ -53,7 +57,7 @@ def plan_relaxed(
     *,
     time_limit_s: float,
 ) -> CapacityPlan | None:
-    """Return the plan with the fewest GPUs, or the cheapest; None if nothing binds."""
+    """Return the plan with the fewest GPUs, or the cheapest; None without a problem."""
     problem = relaxed_problem(question, models, limits)
     if problem is None:
         return None
@@ -70,14 +74,11 @@ def relaxed_problem(
 ) -> CapacityProblem | None:
     """Return the problem of these models, by name, under these limits.
 
-    None if nothing binds, or a record that a lifted limit lets in lacks a reading.
+    None if a record that a lifted limit lets in lacks a reading.
     """
-    if not limits.resources:
-        # Nothing binds: only a model that was profiled nowhere could not be placed.
-        return None
-    headroom = Headroom(
-        **{one.value: question.headroom.share(one) for one in limits.resources}
-    )
+    # Where no resource binds, one stands in for all, of which nothing is taken.
+    binding = limits.resources or Limits.of_question(question).resources[:1]
+    headroom = Headroom(**{one.value: question.headroom.share(one) for one in binding})
     wishes = replace(
         question.wishes,
         demand={
@@ -114,10 +115,17 @@ def relaxed_problem(
         max_price_per_hour=question.max_price_per_hour if limits.budgets else None,
     )
     try:
-        return asked.translated().problem
+        problem = asked.translated().problem
     except MissingReadingError:
         # Only of records that a latency limit keeps out.
         return None
+    if limits.resources:
+        return problem
+    nothing = (0,) * problem.num_dimensions
+    free = (
+        replace(one, fixed=nothing, proportional=nothing) for one in problem.options
+    )
+    return replace(problem, options=tuple(free))
 
 
 def _records(

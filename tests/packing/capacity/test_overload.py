@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.packing.capacity.overload import fits_apart, is_overloaded
+from gpupack.packing.capacity.overload import fits_apart, fits_together, is_overloaded
 from gpupack.packing.capacity.plan import PlanStatus
 from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
 from gpupack.packing.capacity.solve import plan_capacity
@@ -47,6 +47,13 @@ def test_what_fits_apart_brute_force_can_pack(problem):
 
     if fits_apart(problem):
         assert best_value(problem, Goal.MIN_BINS, max_bins=most) is not None
+
+
+@settings(max_examples=150, deadline=None)
+@given(problem=capacity_problems(counted=True))
+def test_what_fits_together_brute_force_can_pack_into_one_bin(problem):
+    if fits_together(problem):
+        assert best_value(problem, Goal.MIN_BINS, max_bins=1) is not None
 
 
 def whole(sizes, *, count, capacity=10, cost=1, budget=None):
@@ -109,6 +116,13 @@ def test_a_bin_for_every_copy_is_enough() -> None:
     assert not fits_apart(whole([6, 6, 6], count=2))
     assert not fits_apart(whole([6, 6], count=None, cost=3, budget=5))
     assert not fits_apart(whole([11], count=2))
+
+
+def test_one_bin_is_enough_for_what_it_holds_in_all() -> None:
+    assert fits_together(whole([6, 4], count=1))
+    assert fits_together(whole([0] * 9, count=1))
+    assert not fits_together(whole([6, 5], count=9))
+    assert not fits_together(whole([6, 4], count=None, cost=3, budget=2))
 
 
 def test_optional_jobs_load_nothing() -> None:

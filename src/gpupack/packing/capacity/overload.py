@@ -58,6 +58,42 @@ def fits_apart(problem: CapacityProblem) -> bool:
     return are_there(problem, [bins_apart(problem, index) for index in required])
 
 
+def fits_together(problem: CapacityProblem) -> bool:
+    """Return whether one bin surely holds all that must run.
+
+    False says nothing, as it does wherever a rule decides what may share a bin.
+    """
+    return problem.rule is None and any(
+        _holds_all(problem, index) for index in range(len(problem.bin_types))
+    )
+
+
+def _holds_all(problem: CapacityProblem, bin_type: int) -> bool:
+    one = problem.bin_types[bin_type]
+    if one.count == 0 or (problem.budget is not None and one.cost > problem.budget):
+        return False
+    taken = [0.0] * problem.num_dimensions
+    for index, job in enumerate(problem.jobs):
+        if job.is_optional:
+            continue
+        here = [
+            problem.options[number]
+            for number in problem.options_by_job[index]
+            if problem.options[number].bin_type == bin_type
+        ]
+        if not here:
+            return False
+        option = max(here, key=lambda one: one.rate)
+        demand = job.demand or 0
+        copies = max(job.copies, math.ceil(demand / option.rate))
+        if job.max_copies is not None and copies > job.max_copies:
+            return False
+        for dimension, size in enumerate(option.fixed):
+            taken[dimension] += size * copies
+            taken[dimension] += option.proportional[dimension] * demand / option.rate
+    return all(total <= most for total, most in zip(taken, one.capacity, strict=True))
+
+
 def bins_apart(problem: CapacityProblem, index: int) -> Counter[int] | None:
     """Return bins by type that hold a job, each copy in one of its own.
 
