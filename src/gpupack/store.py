@@ -2,22 +2,29 @@
 
 A profile file has one record per line, each with its ``kind`` and
 ``schema_version``, so that a sweep can append and a reader can tell what it holds.
-Whole files are written beside their target and renamed, so that a failed run
-leaves either the old file or the new one, never half of one.
+``gpupack.files`` sees to it that no half of one stays.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError, StoreError
+from gpupack.files import (
+    append_line,
+    decode,
+    lock_file,
+    mend_last_line,
+    read_bytes,
+    read_text,
+    replace_file,
+    split_cut_line,
+    write_text,
+)
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration
@@ -26,10 +33,27 @@ from gpupack.records.record import SCHEMA_VERSION, Record
 from gpupack.records.verification import GpuVerification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import IO
 
     from gpupack.profile_set import AnyRecord
+
+__all__ = [
+    "PROFILE_KEYS",
+    "append_record",
+    "append_verification",
+    "check_schema_version",
+    "describe_validation_error",
+    "open_verifications",
+    "read_one",
+    "read_placement",
+    "read_profile_file",
+    "read_text",
+    "read_verifications",
+    "replace_file",
+    "write_placement",
+    "write_profiles",
+    "write_text",
+]
 
 R = TypeVar("R", bound=Record)
 
@@ -39,56 +63,11 @@ _CLASS_BY_KIND: dict[str, type[AnyRecord]] = {
     "failed_load_point": FailedLoadPoint,
     "calibration": Calibration,
 }
-
-
-@contextmanager
-def replace_file(path: str | Path) -> Iterator[IO[str]]:
-    """Open a file that takes the place of ``path`` when the block succeeds.
-
-    Raises:
-        StoreError: If the folder does not exist or cannot be written to.
-    """
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=".part", dir=target.parent or "."
-        )
-    except OSError as err:
-        raise StoreError(
-            f"cannot write {str(target)!r}: {err.strerror}; give a path in a folder "
-            "that exists and can be written to"
-        ) from err
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files private; a result is as readable as the umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(target)
-    except OSError as err:
-        _remove(name)
-        raise StoreError(f"cannot write {str(target)!r}: {err.strerror}") from err
-    except BaseException:
-        _remove(name)
-        raise
-
-
-def _remove(name: str) -> None:
-    with suppress(OSError):
-        Path(name).unlink()
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write ``text`` to ``path``, whole or not at all.
-
-    Raises:
-        StoreError: If the folder does not exist or cannot be written to.
-    """
-    with replace_file(path) as stream:
-        stream.write(text)
+PROFILE_KEYS = tuple(
+    sorted({key for record in _CLASS_BY_KIND.values() for key in record.model_fields})
+)
+"""What a line of a profile file may begin with."""
+_VERIFICATION_KEYS = tuple(GpuVerification.model_fields)
 
 
 def write_profiles(profiles: ProfileSet, path: str | Path) -> None:
@@ -104,27 +83,20 @@ def write_profiles(profiles: ProfileSet, path: str | Path) -> None:
         *profiles.calibrations,
     )
     with replace_file(path) as stream:
-        stream.writelines(_line(record) for record in records)
+        stream.writelines(f"{_json(record)}\n" for record in records)
 
 
 def append_record(path: str | Path, record: AnyRecord) -> None:
     """Append one record and wait until it is on the disk.
 
     Raises:
-        StoreError: If the file cannot be written; what it held stays whole, but
-            the new line may be half there (``recover=True`` reads such a file).
+        StoreError: If the file cannot be written; then it holds what it held.
     """
-    try:
-        with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(_line(record))
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as err:
-        raise StoreError(f"cannot append to {str(path)!r}: {err.strerror}") from err
+    append_line(path, _json(record))
 
 
-def _line(record: AnyRecord) -> str:
-    return record.model_dump_json(exclude_none=True) + "\n"
+def _json(record: Record) -> str:
+    return record.model_dump_json(exclude_none=True)
 
 
 def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
@@ -132,25 +104,23 @@ def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
 
     Args:
         path: A JSON Lines file.
-        recover: Leave out a last line without its newline: what a run that was
-            killed while writing leaves behind.
+        recover: Leave out a last line that is cut off: what a run that was killed
+            while writing leaves behind.
 
     Raises:
         StoreError: If the file cannot be read, a line is not a record of this
             schema version, or the last line is half-written and ``recover`` is off.
         ProfileDataError: If the records contradict each other.
     """
-    text = read_text(path)
-    if text and not text.endswith("\n"):
-        if not recover:
-            raise StoreError(
-                f"{str(path)!r} ends within a line: it was not written to the end; "
-                "profile again with the same store to mend it, or remove its last line"
-            )
-        text = text[: text.rfind("\n") + 1]
+    whole, rest = split_cut_line(read_bytes(path), PROFILE_KEYS)
+    if rest and not recover:
+        raise StoreError(
+            f"{str(path)!r} ends within a line: it was not written to the end; "
+            "profile again with the same store to mend it, or remove its last line"
+        )
     records = [
         _parse_line(line, f"{str(path)!r}, line {number}")
-        for number, line in enumerate(text.split("\n"), start=1)
+        for number, line in enumerate(decode(whole, path).split("\n"), start=1)
         if line.strip()
     ]
     try:
@@ -162,7 +132,7 @@ def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
 def _parse_line(line: str, where: str) -> AnyRecord:
     try:
         value = json.loads(line)
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise StoreError(f"{where}: not JSON: {err}") from err
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in _CLASS_BY_KIND:
@@ -222,7 +192,9 @@ def read_placement(path: str | Path) -> Placement:
         StoreError: If the file cannot be read, is not a placement, or is of
             another schema version.
     """
-    return read_one(path, "placement", Placement)
+    return read_one(
+        path, "placement", Placement, way_out="gpupack place --json writes one"
+    )
 
 
 def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "") -> R:
@@ -240,14 +212,14 @@ def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "")
     """
     text = read_text(path)
     where = repr(str(path))
+    hint = f"; {way_out}" if way_out else ""
     try:
         value = json.loads(text)
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise StoreError(
-            f"{where}: not JSON, or not written to the end: {err}"
+            f"{where}: no {kind}: not JSON, or not written to the end: {err}{hint}"
         ) from err
     if not isinstance(value, dict) or value.get("kind") != kind:
-        hint = f"; {way_out}" if way_out else ""
         raise StoreError(f"{where}: not a gpupack {kind}{hint}")
     check_schema_version(value.get("schema_version"), where)
     try:
@@ -256,34 +228,28 @@ def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "")
         raise StoreError(f"{where}: {describe_validation_error(err)}") from err
 
 
-def read_text(path: str | Path) -> str:
-    """Return a file's text.
+def open_verifications(path: str | Path) -> IO[bytes]:
+    """Keep a file of verified GPUs for oneself; results can then be appended to it.
+
+    It is made if there is none, and what a run that was killed left of its last line
+    is cut off.
+
+    Returns:
+        The open file; closing it lets other runs write.
 
     Raises:
-        StoreError: If it does not exist, cannot be read or is not UTF-8.
+        StoreError: If it cannot be written, holds something else, or another run
+            writes to it; before hours were spent on measuring.
     """
+    target = Path(path)
+    handle = lock_file(target, writer="verification", option="--store")
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as err:
-        raise StoreError(f"cannot read {str(path)!r}: {err.strerror}") from err
-    except ValueError as err:
-        raise StoreError(f"{str(path)!r} is not UTF-8 text: {err}") from err
-
-
-def prepare_verifications(path: str | Path) -> None:
-    """Create the file if there is none; results can then be appended to it.
-
-    Raises:
-        StoreError: If it cannot be written; before hours were spent on measuring.
-    """
-    try:
-        with Path(path).open("a"):
-            pass
-    except OSError as err:
-        raise StoreError(
-            f"cannot write {str(path)!r}: {err.strerror}; give a path in a folder that "
-            "exists and can be written to"
-        ) from err
+        read_verifications(target)
+        mend_last_line(target, _VERIFICATION_KEYS)
+    except BaseException:
+        handle.close()
+        raise
+    return handle
 
 
 def append_verification(path: str | Path, result: GpuVerification) -> None:
@@ -292,34 +258,27 @@ def append_verification(path: str | Path, result: GpuVerification) -> None:
     Raises:
         StoreError: If the file cannot be written.
     """
-    try:
-        with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(result.model_dump_json(exclude_none=True) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as err:
-        raise StoreError(f"cannot append to {str(path)!r}: {err.strerror}") from err
+    append_line(path, _json(result))
 
 
 def read_verifications(path: str | Path) -> tuple[GpuVerification, ...]:
     """Return the verified GPUs in a file.
 
-    A last line without its newline, what a killed run leaves behind, is cut off.
+    A last line that is cut off, what a killed run leaves behind, is left out.
 
     Raises:
         StoreError: If the file cannot be read or holds something else.
     """
-    text = read_text(path)
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        write_text(path, whole)
+    whole, _ = split_cut_line(read_bytes(path), _VERIFICATION_KEYS)
     found = []
-    for number, line in enumerate(whole.splitlines(), start=1):
+    for number, line in enumerate(decode(whole, path).split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             found.append(GpuVerification.model_validate_json(line))
         except ValidationError as err:
             raise StoreError(
                 f"{str(path)!r}, line {number}: not a verification: "
-                f"{describe_validation_error(err)}"
+                f"{describe_validation_error(err)}; gpupack verify --store writes them"
             ) from err
     return tuple(found)

@@ -158,11 +158,14 @@ def calibrate_command(
 ) -> None:
     """Fit how strongly models slow each other down, for place() to use."""
     from gpupack.deploy.calibrate import calibrate
+    from gpupack.files import lock_file
     from gpupack.store import append_record, read_profile_file, read_verifications
 
     read_profile_file(profiles)  # complain before anything is written
     found = calibrate(read_verifications(verifications))
-    append_record(profiles, found)
+    with lock_file(profiles, writer="sweep", option="--profiles"):
+        read_profile_file(profiles)
+        append_record(profiles, found)
     typer.echo(
         f"{found.gpu_type_name}, {found.sharing_mode}: contention factor "
         f"{found.contention_factor:g} from {found.num_sets} sets, mean error "

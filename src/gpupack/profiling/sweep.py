@@ -160,8 +160,9 @@ def profile(
             with session:
                 sweep.run(names)
         profiles = sweep_store.profiles()
-    if export_path is not None:
-        write_article_tables(profiles, export_path)
+        if export_path is not None:
+            # While the store is still ours: it may be one of the files.
+            write_article_tables(profiles, export_path)
     bad = [failure for failure in profiles.failures if failure.stage == INPUTS_STAGE]
     if bad and not profiles.records:
         raise InvalidInputError(bad[0].message)
