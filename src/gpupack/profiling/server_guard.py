@@ -12,6 +12,7 @@ started the process ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -32,7 +33,8 @@ def guard(folder: Path, command: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Standard output is gpupack's; what models print belongs into the log.
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
-    print(server.pid, flush=True)  # noqa: T201 (gpupack reads it)
+    with contextlib.suppress(OSError):  # gpupack may be gone already
+        os.write(sys.stdout.fileno(), f"{server.pid}\n".encode())
     stdin_fd = sys.stdin.fileno()
     exited_fd = os.pidfd_open(server.pid)
     readable, _, _ = select.select([stdin_fd, exited_fd], [], [])
