@@ -155,7 +155,10 @@ def test_a_line_that_is_no_record_is_named(
     ("text", "message"),
     [
         ("", "no placement: not JSON, or not written to the end.*gpupack place --json"),
-        ('{"kind": "placement", "schema_version": 1', "no placement: not JSON, or not written to the end.*gpupack place --json"),
+        (
+            '{"kind": "placement", "schema_version": 1',
+            "no placement: not JSON, or not written to the end.*gpupack place --json",
+        ),
         ('{"kind": "other"}', "not a gpupack placement"),
         ('{"kind": "placement", "schema_version": 99}', "newer gpupack"),
         ('{"kind": "placement", "schema_version": 1}', "Field required"),

@@ -8,19 +8,42 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import gpupack
-from gpupack.cli import demo, frontier, place, profile, report, server, verify
+from gpupack.cli import (
+    EXIT_INTERRUPTED,
+    demo,
+    frontier,
+    place,
+    profile,
+    report,
+    server,
+    verify,
+)
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
 
-EXIT_INTERRUPTED = 130
+EXIT_BAD_INPUT = 2
+
+
+class _Commands(TyperGroup):
+    """The commands; Ctrl-C in one that has nothing more to say about it is told."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print_error("interrupted")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
 
 app = typer.Typer(
     name="gpupack",
+    cls=_Commands,
     help="Pack inference models onto GPUs: measure them, place them, prove it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -65,13 +88,16 @@ def _options(
         )
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line; deliberate errors become one message and a code."""
     try:
         app()
     except GpupackError as err:
         print_error(str(err))
         sys.exit(err.exit_code)
-    except KeyboardInterrupt:
-        print_error("interrupted")
-        sys.exit(EXIT_INTERRUPTED)
+    except OSError as err:
+        if err.filename is None:
+            raise
+        # A path that nobody thought could be none, such as one of 300 letters.
+        print_error(f"cannot use {str(err.filename)!r}: {err.strerror}; give another")
+        sys.exit(EXIT_BAD_INPUT)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import print_error, print_warning
 from gpupack.cli.measuring import (
     DataOption,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 
 def profile_command(

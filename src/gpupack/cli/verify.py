@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import print_error
 from gpupack.cli.measuring import (
     DataOption,
@@ -35,7 +36,6 @@ from gpupack.errors import InvalidInputError
 
 EXIT_BROKEN = 4
 """A promise of the placement was broken."""
-EXIT_INTERRUPTED = 130
 
 
 def verify_command(

@@ -335,6 +335,7 @@ class TritonServer:
     def _http(self, timeout_s: float) -> Any:
         from tritonclient.http import InferenceServerClient
 
+        _quiet_interrupts()
         context = self.tls.context() if self.url.is_tls else None
         return InferenceServerClient(
             self.url.address + self.url.path,
@@ -364,3 +365,12 @@ class TritonServer:
                 ),
             )
         return self._grpc_client
+
+
+def _quiet_interrupts() -> None:
+    """Let Ctrl-C be raised where a call waits, without gevent printing it before."""
+    import gevent
+
+    hub = gevent.get_hub()
+    if KeyboardInterrupt not in hub.NOT_ERROR:
+        hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
