@@ -149,13 +149,13 @@ def profile_command(
 ) -> None:
     """Measure each model alone, at every batch size × concurrency.
 
-    Exit codes: 0 done (failed load points are listed), 2 bad input or nothing
-    measured, 130 interrupted.
+    Exit codes: 0 done (failed load points are listed), 2 bad input, server lost or
+    nothing measured, 130 interrupted.
     """
     from gpupack.profiling.exports import PROFILE_FILE
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.profiling.sweep import profile
-    from gpupack.profiling.sweep_store import INPUTS_STAGE
+    from gpupack.profiling.sweep_store import RETRIED_STAGES
 
     if url is not None and (embedded or model_repository is not None):
         raise InvalidInputError(
@@ -209,7 +209,7 @@ def profile_command(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _show(profiles, store=store, export_path=export_path, quiet=quiet)
     if not profiles.records or any(
-        failure.stage == INPUTS_STAGE for failure in profiles.failures
+        failure.stage in RETRIED_STAGES for failure in profiles.failures
     ):
         raise typer.Exit(EXIT_BAD_INPUT)
 

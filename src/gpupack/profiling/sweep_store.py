@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 INPUTS_STAGE = "inputs"
 """A load point that failed here was asked for wrongly, and is tried again."""
+SERVER_STAGE = "server"
+"""A load point that failed here was not measured: the running server was gone."""
+RETRIED_STAGES = (INPUTS_STAGE, SERVER_STAGE)
 
 PointKey = tuple[str, "LoadPoint"]
 
@@ -171,7 +174,9 @@ class SweepStore:
         if record is not None:
             return not (retry_unstable and record.is_stable is False)
         return (
-            failure is not None and failure.stage != INPUTS_STAGE and not retry_failed
+            failure is not None
+            and failure.stage not in RETRIED_STAGES
+            and not retry_failed
         )
 
     def add(self, record: AnyRecord) -> None:

@@ -7,6 +7,7 @@ import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 from gpupack.errors import ServerError, UnknownNameError
 from gpupack.profiling.server_url import ServerUrl, TlsOptions
@@ -21,6 +22,7 @@ CALL_TIMEOUT_S = 10.0
 READY_TIMEOUT_S = 5.0
 LOAD_TIMEOUT_S = 120.0
 UNLOAD_TIMEOUT_S = 30.0
+_UNKNOWN = "failed to poll from model repository"
 _READY = "READY"
 _LOADING = "LOADING"
 _UNLOADING = "UNLOADING"
@@ -178,6 +180,14 @@ class TritonServer:
                 ),
             )
         except ServerError as err:
+            if not self.url.is_grpc and quote(model_name, safe="") != model_name:
+                raise ServerError(
+                    f"{err}; over HTTP Triton takes only letters from a to z, digits "
+                    "and _ . - ~ in a model's name: rename its folder"
+                ) from err
+            # A model without a usable version is forgotten after its first load.
+            if _UNKNOWN not in str(err):
+                raise
             # Asked only now: while models load, a server does not list its repository.
             known = [model.name for model in self.repository()]
             if model_name in known:
