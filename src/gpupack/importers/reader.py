@@ -53,6 +53,21 @@ def read_profiles(
     if batch_size is not None and batch_size < 1:
         raise InvalidInputError(f"batch_size is {batch_size}; it must be ≥ 1")
     gpu_type = find_gpu_type(gpu) if isinstance(gpu, str) else gpu
+    try:
+        return _read(source, gpu_type, model_name, batch_size)
+    except ProfileDataError as err:
+        if str(source) in str(err):
+            raise
+        # What records say of each other, they say without knowing the file.
+        raise ProfileDataError(f"{str(source)!r}: {err}") from err
+
+
+def _read(
+    source: Path,
+    gpu_type: GpuType | None,
+    model_name: str | None,
+    batch_size: int | None,
+) -> ProfileSet:
     if source.is_dir():
         return _read_folder(source, gpu_type)
     text = read_text(source)
