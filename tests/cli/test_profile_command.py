@@ -89,6 +89,12 @@ def test_why_points_failed_is_told_once(tmp_path: Path, quiet: list[str]) -> Non
         (["--model-repository=.", "--server-root=/no/tree"], "no embedded server"),
         (["--model-repository=.", "--store=/no/folder/x"], "cannot write"),
         (["--model-repository=.", "--percentile=100"], "below 100"),
+        (["--model-repository=.", "--precision=-3"], "--precision -3: give a number"),
+        (["--model-repository=.", "--max-seconds=0"], "--max-seconds 0: give a number"),
+        (["--model-repository=.", "--load-timeout=nan"], "--load-timeout nan: give"),
+        (["--model-repository=.", "--warm-up=-1"], "--warm-up -1: give a number from"),
+        (["--model-repository=.", "--seed=-1"], "--seed -1: give a whole number from"),
+        (["--model-repository=.", "--min-seconds=11"], "is more than --max-seconds 10"),
     ],
 )
 def test_bad_input_is_one_clear_message_and_exit_code_2(

@@ -30,6 +30,7 @@ from gpupack.cli.measuring import (
     TlsInsecureOption,
     TlsKeyOption,
     WarmUpOption,
+    check_seconds,
     input_options,
     tls_options,
 )
@@ -162,6 +163,15 @@ def profile_command(
             "--url names a running server, with a repository of its own: leave out "
             "--embedded and --model-repository"
         )
+    check_seconds(
+        precision=precision,
+        min_seconds=min_seconds,
+        max_seconds=max_seconds,
+        warm_up=warm_up,
+        request_timeout=request_timeout,
+        load_timeout=load_timeout,
+        window_seconds=window_seconds,
+    )
     kept_in = store or (export_path / PROFILE_FILE if export_path else None)
     try:
         with progress_bar(quiet=quiet) as bar:

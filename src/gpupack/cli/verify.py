@@ -28,6 +28,7 @@ from gpupack.cli.measuring import (
     TlsInsecureOption,
     TlsKeyOption,
     WarmUpOption,
+    check_seconds,
     input_options,
     tls_options,
 )
@@ -100,6 +101,14 @@ def verify_command(
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.store import read_placement
 
+    check_seconds(
+        precision=precision,
+        min_seconds=min_seconds,
+        max_seconds=max_seconds,
+        warm_up=warm_up,
+        request_timeout=request_timeout,
+        load_timeout=load_timeout,
+    )
     placed = read_placement(placement)
     indices = _indices(gpus)
     try:
