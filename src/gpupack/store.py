@@ -67,6 +67,7 @@ PROFILE_KEYS = tuple(
     sorted({key for record in _CLASS_BY_KIND.values() for key in record.model_fields})
 )
 """What a line of a profile file may begin with."""
+_NO_PROFILES = "a file of gpupack's own is wanted, as gpupack profile --store writes it"
 _VERIFICATION_KEYS = tuple(GpuVerification.model_fields)
 
 
@@ -133,12 +134,12 @@ def _parse_line(line: str, where: str) -> AnyRecord:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as err:
-        raise StoreError(f"{where}: not JSON: {err}") from err
+        raise StoreError(f"{where}: not JSON: {err}; {_NO_PROFILES}") from err
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in _CLASS_BY_KIND:
         raise StoreError(
             f"{where}: not a gpupack profile record (kind is {kind!r}, expected one of "
-            f"{', '.join(_CLASS_BY_KIND)})"
+            f"{', '.join(_CLASS_BY_KIND)}); {_NO_PROFILES}"
         )
     check_schema_version(value.get("schema_version"), where)
     try:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import gpupack
 from gpupack.cli.live_demo import run_live_demo
 from gpupack.errors import ServerUnavailableError
 from gpupack.profiling.installation import install_server
-from gpupack.store import read_placement
+from gpupack.store import read_placement, write_placement
+from tests.factories import make_profiles, make_record
 from tests.profiling.peers import grpc_server
 from tests.profiling.served_models import write_model
 
@@ -67,6 +69,7 @@ def test_why_points_failed_is_told_once(tmp_path: Path, quiet: list[str]) -> Non
     ("arguments", "told"),
     [
         ([], "nothing to profile"),
+        (["--embedded"], "embedded server (--model-repository)"),
         (["--batch=0"], "--batch '0': every number is at least 1"),
         (["--batch=two"], "--batch 'two': give whole numbers"),
         (["--concurrency=-1"], "--concurrency '-1': every number is at least 1"),
@@ -105,6 +108,21 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(
     assert done.returncode == 2, done.stderr
     assert told in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["profile", "verify"])
+def test_a_model_given_as_a_repository_is_named_with_the_folder_it_is_in(
+    tmp_path: Path, command: str
+) -> None:
+    write_model(tmp_path, "resnet")
+    profiles = make_profiles(make_record("resnet"))
+    write_placement(gpupack.place(profiles), tmp_path / "placement.json")
+    placement = {"verify": [str(tmp_path / "placement.json")]}.get(command, [])
+
+    done = run(command, *placement, f"--model-repository={tmp_path / 'resnet'}")
+
+    assert done.returncode == 2
+    assert f"the folder that it is in, {tmp_path}" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpcs"])

@@ -13,7 +13,7 @@ from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.profiling.discovery import open_device
-from gpupack.profiling.embedded import EmbeddedServer
+from gpupack.profiling.embedded import EmbeddedServer, find_repository
 from gpupack.profiling.input_options import InputOptions
 from gpupack.profiling.measure import MeasureOptions
 from gpupack.profiling.own_server import own_server
@@ -252,9 +252,8 @@ def _chosen_gpus(
 
 
 def _folder_models(repository: Path) -> set[str]:
-    if not repository.is_dir():
-        raise InvalidInputError(f"no model repository at {repository}")
-    return {path.parent.name for path in repository.glob("*/config.pbtxt")}
+    configurations = find_repository(repository).glob("*/config.pbtxt")
+    return {path.parent.name for path in configurations}
 
 
 def _require_models(wanted: set[str], known: set[str], where: Path | str) -> None:

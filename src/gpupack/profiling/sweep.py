@@ -201,8 +201,8 @@ def _model_names(models: str | Sequence[str] | None) -> tuple[str, ...] | None:
 def _repository(model_repository: Path | str | None) -> Path | str:
     if model_repository is None:
         raise InvalidInputError(
-            "nothing to profile: give the URL of a running Triton, or a model "
-            "repository for the embedded server"
+            "nothing to profile: give the URL of a running Triton (--url), or a model "
+            "repository for the embedded server (--model-repository)"
         )
     return model_repository
 
