@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gpupack.profile_set import AnyRecord
 
 __all__ = [
+    "PROFILE_FILE",
     "PROFILE_KEYS",
     "append_record",
     "append_verification",
@@ -56,6 +57,9 @@ __all__ = [
 ]
 
 R = TypeVar("R", bound=Record)
+
+PROFILE_FILE = "profiles.jsonl"
+"""gpupack's own file in a folder of exports."""
 
 _CLASS_BY_KIND: dict[str, type[AnyRecord]] = {
     "server_baseline": ServerBaseline,

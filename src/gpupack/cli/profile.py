@@ -153,10 +153,10 @@ def profile_command(
     Exit codes: 0 done (failed load points are listed), 2 bad input, server lost or
     nothing measured, 130 interrupted.
     """
-    from gpupack.profiling.exports import PROFILE_FILE
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.profiling.sweep import profile
     from gpupack.profiling.sweep_store import RETRIED_STAGES
+    from gpupack.store import PROFILE_FILE
 
     if url is not None and (embedded or model_repository is not None):
         raise InvalidInputError(

@@ -21,7 +21,7 @@ from gpupack.importers.perf_analyzer import (
 from gpupack.importers.table import parse_rows, parse_table
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import GpuType
-from gpupack.store import read_profile_file, read_text
+from gpupack.store import PROFILE_FILE, read_profile_file, read_text
 
 
 def read_profiles(
@@ -36,8 +36,8 @@ def read_profiles(
     Args:
         path: gpupack's own JSON Lines; a plain CSV (columns in
             ``gpupack.importers.table``); an export of Model Analyzer, or the folder
-            with its three ``metrics-*.csv``; gpupack's own such folder; an export of
-            perf_analyzer (CSV, JSON).
+            with its three ``metrics-*.csv``; gpupack's own such folder, of which
+            ``profiles.jsonl`` is taken; an export of perf_analyzer (CSV, JSON).
         gpu: What was measured on, for files that do not say: a catalogue name,
             ``"NAME:MIB"`` or a GPU type.
         model_name: For perf_analyzer's exports, which do not name the model; left
@@ -92,6 +92,10 @@ def _read(
 
 
 def _read_folder(folder: Path, gpu_type: GpuType | None) -> ProfileSet:
+    own = folder / PROFILE_FILE
+    if own.is_file():
+        # The tables beside it do not say what never settled, nor which readings lack.
+        return read_profile_file(own)
     present = [
         folder / name
         for name in (INFERENCE_FILE, GPU_FILE, SERVER_FILE)

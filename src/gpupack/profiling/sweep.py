@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
 from gpupack.profiling.exports import (
-    PROFILE_FILE,
     prepare_folder,
     write_article_tables,
 )
@@ -22,6 +21,7 @@ from gpupack.profiling.sweep_work import Sweep
 from gpupack.profiling.triton import LOAD_TIMEOUT_S
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LoadPoint
+from gpupack.store import PROFILE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
