@@ -7,16 +7,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psutil
 import pytest
 
 from gpupack.profiling import server_guard
 from gpupack.profiling.guarded_process import GuardedProcess
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="guards are for Linux")
 
@@ -113,3 +110,21 @@ def test_a_gpupack_that_is_gone_before_it_read_the_number_leaves_nothing(
 
     assert not folder.exists()
     assert not members(guard.pid)
+
+
+def test_a_command_that_ends_by_itself_leaves_no_shared_memory(tmp_path: Path) -> None:
+    folder = tmp_path / f"private-{time.monotonic_ns()}"
+    folder.mkdir()
+    region = Path("/dev/shm") / f"{folder.name}-region"
+
+    with (folder / "log").open("ab") as output:
+        process = GuardedProcess(
+            ["sh", "-c", f"touch {region}; exit 3"],
+            folder=folder,
+            output=output,
+            environment=os.environ,
+        )
+    wait_until_ended(process)
+
+    assert not region.exists()
+    assert folder.exists()

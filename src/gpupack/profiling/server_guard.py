@@ -50,12 +50,19 @@ def guard(folder: Path, command: list[str]) -> int:
         # Gpupack is gone or has let go. If the command ended by itself, gpupack still
         # wants to read the log in the folder, and removes it.
         remove_traces(folder)
+    else:
+        remove_shared_memory(folder)
     return exit_code
 
 
 def remove_traces(folder: Path) -> None:
     """Remove the server's private folder, and its shared memory."""
     shutil.rmtree(folder, ignore_errors=True)
+    remove_shared_memory(folder)
+
+
+def remove_shared_memory(folder: Path) -> None:
+    """Remove the server's shared memory, which is named after its folder."""
     for region in SHARED_MEMORY.glob(f"{folder.name}*"):
         region.unlink(missing_ok=True)
 
