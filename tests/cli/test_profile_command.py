@@ -65,6 +65,32 @@ def test_why_points_failed_is_told_once(tmp_path: Path, quiet: list[str]) -> Non
     assert "warning: refuser 1x1, 1x2, 2x1, 2x2 failed (load): " in done.stderr
 
 
+@pytest.mark.triton
+def test_how_to_go_on_is_told_for_what_did_not_settle_and_what_failed(
+    tmp_path: Path,
+) -> None:
+    try:
+        install_server()
+    except ServerUnavailableError as err:
+        pytest.skip(f"no embedded Triton here: {err}")
+    models = tmp_path / "models"
+    write_model(models, "refuser", initialize='raise RuntimeError("no weights here")')
+    write_model(models, "sleeper", execute="time.sleep(0.002)")
+    # No interval is as narrow as a millionth.
+    options = [f"--model-repository={models}", "--batch=1", "--concurrency=1,2", "-q"]
+    options += ["--max-seconds=0.2", "--percentile=50", "--precision=0.0001"]
+
+    unkept = run("profile", *options)
+    kept = run("profile", *options, f"--store={tmp_path / 'store.jsonl'}")
+
+    assert "2 of 2 load points did not settle" in unkept.stderr
+    assert "again with a higher --max-seconds" in unkept.stderr
+    assert "--retry" not in unkept.stderr
+    assert "again with --retry-unstable and a higher --max-seconds" in kept.stderr
+    assert "2 load points failed: " in kept.stderr
+    assert "again with --retry-failed" in kept.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

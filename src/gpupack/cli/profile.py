@@ -38,6 +38,8 @@ from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gpupack.profile_set import ProfileSet
 
 EXIT_BAD_INPUT = 2
@@ -247,6 +249,29 @@ def _show(
     for (model_name, stage, message), points in causes.items():
         print_warning(
             f"{model_name} {', '.join(points)} failed ({stage}): {_tidy(message)}"
+        )
+    for text in _ways_on(
+        profiles, is_kept=store is not None or export_path is not None
+    ):
+        print_warning(text)
+
+
+def _ways_on(profiles: ProfileSet, *, is_kept: bool) -> Iterator[str]:
+    """Tell how to measure again what did not settle, and what failed for good."""
+    from gpupack.profiling.sweep_store import RETRIED_STAGES
+
+    num_unstable = sum(record.is_stable is False for record in profiles.records)
+    if num_unstable:
+        again = "--retry-unstable and " if is_kept else ""
+        yield (
+            f"{num_unstable} of {len(profiles)} load points did not settle, and place "
+            f"leaves them out: measure them again with {again}a higher --max-seconds"
+        )
+    failed = [one for one in profiles.failures if one.stage not in RETRIED_STAGES]
+    if failed and is_kept:
+        yield (
+            f"{len(failed)} load points failed: the same command leaves them as they "
+            "are, and measures them again with --retry-failed"
         )
 
 
