@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,4 +50,19 @@ def test_a_path_that_can_be_none_is_one_message_and_exit_code_2() -> None:
 
     assert done.returncode == 2
     assert "too long; give another" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_under_the_output_is_one_message_and_exit_code_2() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gpupack", "place", "medical"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: cannot write the result: No space left")
     assert "Traceback" not in done.stderr

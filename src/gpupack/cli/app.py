@@ -6,6 +6,7 @@ Exit codes: 0 done (proved, or feasible with a warning), 1 a bug, 2 bad input,
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
 
 EXIT_BAD_INPUT = 2
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Commands(TyperGroup):
@@ -96,8 +98,12 @@ def run() -> None:
         print_error(str(err))
         sys.exit(err.exit_code)
     except OSError as err:
-        if err.filename is None:
+        if err.filename is not None:
+            # A path that nobody thought could be none, such as one of 300 letters.
+            told = f"cannot use {str(err.filename)!r}: {err.strerror}; give another"
+        elif err.errno in _FULL:
+            told = f"cannot write the result: {err.strerror}; make room for it"
+        else:
             raise
-        # A path that nobody thought could be none, such as one of 300 letters.
-        print_error(f"cannot use {str(err.filename)!r}: {err.strerror}; give another")
+        print_error(told)
         sys.exit(EXIT_BAD_INPUT)
