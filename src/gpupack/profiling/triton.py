@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from gpupack.errors import ServerError, UnknownNameError
+from gpupack.profiling.interrupts import interrupts_deferred, quiet_interrupts
 from gpupack.profiling.server_url import ServerUrl, TlsOptions
 from gpupack.profiling.signature import ModelSignature
 
@@ -325,11 +326,13 @@ class TritonServer:
             if self.url.is_grpc:
                 answer = call(self._grpc(), {"client_timeout": timeout_s})
             else:
-                client = self._http(timeout_s)
+                with interrupts_deferred():
+                    client = self._http(timeout_s)
                 try:
                     answer = call(client, {})
                 finally:
-                    client.close()
+                    with interrupts_deferred():
+                        client.close()
         except FOREIGN_ERRORS as err:
             message = explain_failure(
                 self.url,
@@ -345,7 +348,7 @@ class TritonServer:
     def _http(self, timeout_s: float) -> Any:
         from tritonclient.http import InferenceServerClient
 
-        _quiet_interrupts()
+        quiet_interrupts()
         context = self.tls.context() if self.url.is_tls else None
         return InferenceServerClient(
             self.url.address + self.url.path,
@@ -375,12 +378,3 @@ class TritonServer:
                 ),
             )
         return self._grpc_client
-
-
-def _quiet_interrupts() -> None:
-    """Let Ctrl-C be raised where a call waits, without gevent printing it before."""
-    import gevent
-
-    hub = gevent.get_hub()
-    if KeyboardInterrupt not in hub.NOT_ERROR:
-        hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
