@@ -2,31 +2,45 @@
 
 A profile file has one record per line, each with its ``kind`` and
 ``schema_version``, so that a sweep can append and a reader can tell what it holds.
-Whole files are written by ``gpupack.whole_file``.
+``gpupack.files`` sees to it that no half of one stays.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError, StoreError
+from gpupack.files import (
+    append_line,
+    decode,
+    lock_file,
+    mend_last_line,
+    read_bytes,
+    read_text,
+    replace_file,
+    split_cut_line,
+    write_text,
+)
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import SCHEMA_VERSION, Record
 from gpupack.records.verification import GpuVerification
-from gpupack.whole_file import read_text, replace_file, write_text
 
 if TYPE_CHECKING:
+    from typing import IO
+
     from gpupack.profile_set import AnyRecord
 
 R = TypeVar("R", bound=Record)
+
+PROFILE_FILE = "profiles.jsonl"
+"""gpupack's own file in a folder of exports."""
 
 _CLASS_BY_KIND: dict[str, type[AnyRecord]] = {
     "server_baseline": ServerBaseline,
@@ -34,6 +48,12 @@ _CLASS_BY_KIND: dict[str, type[AnyRecord]] = {
     "failed_load_point": FailedLoadPoint,
     "calibration": Calibration,
 }
+PROFILE_KEYS = tuple(
+    sorted({key for record in _CLASS_BY_KIND.values() for key in record.model_fields})
+)
+"""What a line of a profile file may begin with."""
+_NO_PROFILES = "a file of gpupack's own is wanted, as gpupack profile --store writes it"
+_VERIFICATION_KEYS = tuple(GpuVerification.model_fields)
 
 
 def write_profiles(profiles: ProfileSet, path: str | Path) -> None:
@@ -49,27 +69,20 @@ def write_profiles(profiles: ProfileSet, path: str | Path) -> None:
         *profiles.calibrations,
     )
     with replace_file(path) as stream:
-        stream.writelines(_line(record) for record in records)
+        stream.writelines(f"{_json(record)}\n" for record in records)
 
 
 def append_record(path: str | Path, record: AnyRecord) -> None:
     """Append one record and wait until it is on the disk.
 
     Raises:
-        StoreError: If the file cannot be written; what it held stays whole, but
-            the new line may be half there (``recover=True`` reads such a file).
+        StoreError: If the file cannot be written; then it holds what it held.
     """
-    try:
-        with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(_line(record))
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as err:
-        raise StoreError(f"cannot append to {str(path)!r}: {err.strerror}") from err
+    append_line(path, _json(record))
 
 
-def _line(record: AnyRecord) -> str:
-    return record.model_dump_json(exclude_none=True) + "\n"
+def _json(record: Record) -> str:
+    return record.model_dump_json(exclude_none=True)
 
 
 def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
@@ -77,28 +90,27 @@ def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
 
     Args:
         path: A JSON Lines file.
-        recover: Leave out a last line without its newline: what a run that was
-            killed while writing leaves behind.
+        recover: Leave out a last line that is cut off: what a run that was killed
+            while writing leaves behind.
 
     Raises:
         StoreError: If the file cannot be read, a line is not a record of this
             schema version, or the last line is half-written and ``recover`` is off.
         ProfileDataError: If the records contradict each other.
     """
-    text = read_text(path)
+    whole, rest = split_cut_line(read_bytes(path), PROFILE_KEYS)
+    if rest and not recover:
+        raise StoreError(
+            f"{str(path)!r} ends within a line: it was not written to the end; "
+            "profile again with the same store to mend it, or remove its last line"
+        )
+    text = decode(whole, path)
     kind = _kind_of(text)
     if kind in {"placement", "frontier"}:
         raise StoreError(
             f"{str(path)!r} is a {kind}, but profiles are wanted: name the file that "
             "it was made from"
         )
-    if text and not text.endswith("\n"):
-        if not recover:
-            raise StoreError(
-                f"{str(path)!r} ends within a line: it was not written to the end; "
-                "profile again with the same store to mend it, or remove its last line"
-            )
-        text = text[: text.rfind("\n") + 1]
     records = [
         _parse_line(line, f"{str(path)!r}, line {number}")
         for number, line in enumerate(text.split("\n"), start=1)
@@ -113,13 +125,13 @@ def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
 def _parse_line(line: str, where: str) -> AnyRecord:
     try:
         value = json.loads(line)
-    except ValueError as err:
-        raise StoreError(f"{where}: not JSON: {err}") from err
+    except (ValueError, RecursionError) as err:
+        raise StoreError(f"{where}: not JSON: {err}; {_NO_PROFILES}") from err
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in _CLASS_BY_KIND:
         raise StoreError(
             f"{where}: not a gpupack profile record (kind is {kind!r}, expected one of "
-            f"{', '.join(_CLASS_BY_KIND)})"
+            f"{', '.join(_CLASS_BY_KIND)}); {_NO_PROFILES}"
         )
     check_schema_version(value.get("schema_version"), where)
     try:
@@ -196,7 +208,7 @@ def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "")
     hint = f"; {way_out}" if way_out else ""
     try:
         value = json.loads(text)
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise StoreError(
             f"{where}: not a gpupack {kind}: not JSON, or not written to the end: "
             f"{err}{hint}"
@@ -212,20 +224,28 @@ def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "")
         raise StoreError(f"{where}: {describe_validation_error(err)}") from err
 
 
-def prepare_verifications(path: str | Path) -> None:
-    """Create the file if there is none; results can then be appended to it.
+def open_verifications(path: str | Path) -> IO[bytes]:
+    """Keep a file of verified GPUs for oneself; results can then be appended to it.
+
+    It is made if there is none, and what a run that was killed left of its last line
+    is cut off.
+
+    Returns:
+        The open file; closing it lets other runs write.
 
     Raises:
-        StoreError: If it cannot be written; before hours were spent on measuring.
+        StoreError: If it cannot be written, holds something else, or another run
+            writes to it; before hours were spent on measuring.
     """
+    target = Path(path)
+    handle = lock_file(target, writer="verification", option="--store")
     try:
-        with Path(path).open("a"):
-            pass
-    except OSError as err:
-        raise StoreError(
-            f"cannot write {str(path)!r}: {err.strerror}; give a path in a folder that "
-            "exists and can be written to"
-        ) from err
+        read_verifications(target)
+        mend_last_line(target, _VERIFICATION_KEYS)
+    except BaseException:
+        handle.close()
+        raise
+    return handle
 
 
 def append_verification(path: str | Path, result: GpuVerification) -> None:
@@ -234,40 +254,23 @@ def append_verification(path: str | Path, result: GpuVerification) -> None:
     Raises:
         StoreError: If the file cannot be written.
     """
-    try:
-        with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(result.model_dump_json(exclude_none=True) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as err:
-        raise StoreError(f"cannot append to {str(path)!r}: {err.strerror}") from err
+    append_line(path, _json(result))
 
 
-def read_verifications(
-    path: str | Path, *, recover: bool = False
-) -> tuple[GpuVerification, ...]:
+def read_verifications(path: str | Path) -> tuple[GpuVerification, ...]:
     """Return the verified GPUs in a file.
 
-    A last line that was not written to the end, what a killed run leaves behind, is
-    left out.
-
-    Args:
-        path: What ``gpupack verify --store`` wrote.
-        recover: Also cut that line off, so that results can be appended.
+    A last line that is cut off, what a killed run leaves behind, is left out.
 
     Raises:
-        StoreError: If the file cannot be read or holds something else; it is then
-            left as it is.
+        StoreError: If the file cannot be read or holds something else.
     """
-    text = read_text(path)
-    lines = text.split("\n")
-    last = lines.pop()
-    if last and not _is_begun_verification(last):
-        raise _no_verifications(path, text, line_number=len(lines) + 1)
-    if _kind_of(last):
-        lines.append(last)
+    whole, _ = split_cut_line(read_bytes(path), _VERIFICATION_KEYS)
+    text = decode(whole, path)
     found = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
         if _kind_of(line) != _VERIFICATION:
             raise _no_verifications(path, text, line_number=number)
         where = f"{str(path)!r}, line {number}"
@@ -279,33 +282,23 @@ def read_verifications(
                 f"{where}: not a whole verification: {describe_validation_error(err)}; "
                 "remove that line, and what it says will be measured again"
             ) from err
-    if recover and last:
-        write_text(path, "".join(f"{line}\n" for line in lines))
     return tuple(found)
 
 
 _VERIFICATION = "gpu_verification"
-_VERIFICATION_START = f'{{"kind":"{_VERIFICATION}"'
-
-
-def _is_begun_verification(line: str) -> bool:
-    """Return whether a line may be the beginning of a verification."""
-    return line.startswith(_VERIFICATION_START[: len(line)])
 
 
 def _kind_of(text: str) -> str | None:
     """Return what a JSON object calls itself; None if it is none, or says nothing."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     kind = value.get("kind") if isinstance(value, dict) else None
     return kind if isinstance(kind, str) else None
 
 
-def _no_verifications(
-    path: str | Path, text: str, *, line_number: int = 1
-) -> StoreError:
+def _no_verifications(path: str | Path, text: str, *, line_number: int) -> StoreError:
     """Return the error that says what a file is, what it should be, and the way out."""
     kind = _kind_of(text) or _kind_of(text.partition("\n")[0])
     if kind in _CLASS_BY_KIND:

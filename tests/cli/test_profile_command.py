@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import gpupack
 from gpupack.cli.live_demo import run_live_demo
 from gpupack.errors import ServerUnavailableError
 from gpupack.profiling.installation import install_server
-from gpupack.store import read_placement
+from gpupack.store import read_placement, write_placement
+from tests.factories import make_profiles, make_record
 from tests.profiling.peers import grpc_server
 from tests.profiling.served_models import write_model
 
@@ -63,10 +65,37 @@ def test_why_points_failed_is_told_once(tmp_path: Path, quiet: list[str]) -> Non
     assert "warning: refuser 1x1, 1x2, 2x1, 2x2 failed (load): " in done.stderr
 
 
+@pytest.mark.triton
+def test_how_to_go_on_is_told_for_what_did_not_settle_and_what_failed(
+    tmp_path: Path,
+) -> None:
+    try:
+        install_server()
+    except ServerUnavailableError as err:
+        pytest.skip(f"no embedded Triton here: {err}")
+    models = tmp_path / "models"
+    write_model(models, "refuser", initialize='raise RuntimeError("no weights here")')
+    write_model(models, "sleeper", execute="time.sleep(0.002)")
+    # No interval is as narrow as a millionth.
+    options = [f"--model-repository={models}", "--batch=1", "--concurrency=1,2", "-q"]
+    options += ["--max-seconds=0.2", "--percentile=50", "--precision=0.0001"]
+
+    unkept = run("profile", *options)
+    kept = run("profile", *options, f"--store={tmp_path / 'store.jsonl'}")
+
+    assert "2 of 2 load points did not settle" in unkept.stderr
+    assert "again with a higher --max-seconds" in unkept.stderr
+    assert "--retry" not in unkept.stderr
+    assert "again with --retry-unstable and a higher --max-seconds" in kept.stderr
+    assert "2 load points failed: " in kept.stderr
+    assert "again with --retry-failed" in kept.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         ([], "nothing to profile"),
+        (["--embedded"], "embedded server (--model-repository)"),
         (["--batch=0"], "--batch '0': every number is at least 1"),
         (["--batch=two"], "--batch 'two': give whole numbers"),
         (["--concurrency=-1"], "--concurrency '-1': every number is at least 1"),
@@ -89,6 +118,12 @@ def test_why_points_failed_is_told_once(tmp_path: Path, quiet: list[str]) -> Non
         (["--model-repository=.", "--server-root=/no/tree"], "no embedded server"),
         (["--model-repository=.", "--store=/no/folder/x"], "cannot write"),
         (["--model-repository=.", "--percentile=100"], "below 100"),
+        (["--model-repository=.", "--precision=-3"], "--precision -3: give a number"),
+        (["--model-repository=.", "--max-seconds=0"], "--max-seconds 0: give a number"),
+        (["--model-repository=.", "--load-timeout=nan"], "--load-timeout nan: give"),
+        (["--model-repository=.", "--warm-up=-1"], "--warm-up -1: give a number from"),
+        (["--model-repository=.", "--seed=-1"], "--seed -1: give a whole number from"),
+        (["--model-repository=.", "--min-seconds=11"], "is more than --max-seconds 10"),
     ],
 )
 def test_bad_input_is_one_clear_message_and_exit_code_2(
@@ -99,6 +134,21 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(
     assert done.returncode == 2, done.stderr
     assert told in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["profile", "verify"])
+def test_a_model_given_as_a_repository_is_named_with_the_folder_it_is_in(
+    tmp_path: Path, command: str
+) -> None:
+    write_model(tmp_path, "resnet")
+    profiles = make_profiles(make_record("resnet"))
+    write_placement(gpupack.place(profiles), tmp_path / "placement.json")
+    placement = {"verify": [str(tmp_path / "placement.json")]}.get(command, [])
+
+    done = run(command, *placement, f"--model-repository={tmp_path / 'resnet'}")
+
+    assert done.returncode == 2
+    assert f"the folder that it is in, {tmp_path}" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpcs"])

@@ -107,7 +107,7 @@ def test_options_that_cannot_be_used_are_refused_before_anything_starts(
     (tmp_path / "models" / "first" / "config.pbtxt").touch()
     path = write_placed(tmp_path, "first")
     for option, told in (
-        ("--max-seconds=0", "max_duration_s"),
+        ("--max-seconds=0", "--max-seconds 0: give a number above 0"),
         ("--shape=X", "give NAME:SIZES"),
         ("--data=nowhere.npz", "there is no file"),
         ("--tls-insecure", "leave them out"),

@@ -1,6 +1,7 @@
 """Exports of Model Analyzer and perf_analyzer: what they have, and what they lack."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -152,11 +153,39 @@ def test_raw_request_times_of_perf_analyzer_are_counted(tmp_path: Path) -> None:
         '{"experiments": [{"experiment"',
         profile_export(0),
         profile_export(3).replace("concurrency", "request_rate"),
+        '{"experiments": ' + "[" * 100_000,
+        '{"experiments": [{"experiment": [], "requests": []}]}',
+        re.sub(r'"timestamp": \d+', '"timestamp": 1e400', profile_export(3)),
     ],
 )
 def test_a_broken_profile_export_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ProfileDataError):
         gpupack.read_profiles(write(tmp_path, "x.json", text))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Model,Model Config Path\nr,p\n", "missing columns Batch, Concurrency; let"),
+        ("Model,Batch,GPU UUID\nr,1,u\n", "missing columns Concurrency; let Model"),
+        ("Request Rate,Inferences/Second\n9,9\n", "missing column Concurrency"),
+    ],
+)
+def test_an_export_without_its_load_points_says_which_columns_it_lacks(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    with pytest.raises(ProfileDataError, match=f"export.csv.*{told}"):
+        gpupack.read_profiles(write(tmp_path, "export.csv", text))
+
+
+def test_a_gpu_table_without_config_paths_is_model_analyzers_all_the_same(
+    tmp_path: Path,
+) -> None:
+    table = "Model,GPU UUID,Batch,Concurrency,Max GPU Memory Usage (MB)\nr,u,1,1,500\n"
+
+    profiles = gpupack.read_profiles(write(tmp_path, "gpu.csv", table))
+
+    assert profiles.records[0].gpu_memory_used_bytes == 500 * 10**6
 
 
 def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:

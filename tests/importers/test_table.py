@@ -94,6 +94,11 @@ def test_an_empty_cell_is_a_missing_reading_and_not_zero() -> None:
         ("m,0,1,5,1,1,1", r"row 2: batch_size is '0'"),
         ("m,1,-1,5,1,1,1", r"row 2: concurrency is '-1'"),
         ("m,two,1,5,1,1,1", r"row 2: batch_size is 'two'"),
+        (
+            "m,1" + 5000 * "0" + ",1,5,1,1,1",
+            r"row 2: batch_size is '1\d{8}…'; .* digits",
+        ),
+        ("m,1,1,5,1,1,1e308", r"row 2: gpu_memory_used_mib is 1e308; .* finite"),
         ("m,,1,5,1,1,1", r"row 2: batch_size is ''"),
         ("m,1,1,5,1,1", r"row 2: 6 cells under 7 titles"),
         ("m,1,1,5,1,1,1,9", r"row 2: 8 cells under 7 titles"),
@@ -118,6 +123,8 @@ def test_a_value_that_cannot_be_is_named_by_row_and_column(
         (OWN_TITLES, "no rows"),
         ("model_name,batch_size\nm,1\n", "missing columns concurrency"),
         ("batch_size,concurrency,gpu\n1,1,T4\n", "missing columns model_name"),
+        ("model_name;batch_size;concurrency\nm;1;1\n", "separated by semicolons: save"),
+        ("model_name\tbatch_size\nm\t1\n", "separated by tabs: save it with commas"),
         (f"{OWN_TITLES},speed\nm,1,1,1,1,1,1,1\n", "unknown columns 'speed'"),
         (f"{OWN_TITLES},gpu,gpu\nm,1,1,1,1,1,1,T4,T4\n", "named twice: gpu"),
         (f"{OWN_TITLES},gpu\nm,1,1,1,1,1,1,Z80\n", "row 2: unknown GPU 'Z80'"),
@@ -133,6 +140,26 @@ def test_the_message_names_the_file(tmp_path: Path) -> None:
     path.write_text("nonsense\n1\n")
 
     with pytest.raises(ProfileDataError, match=re.escape(str(path))):
+        gpupack.read_profiles(path)
+
+
+def test_records_that_contradict_each_other_are_named_with_their_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "twice.csv"
+    path.write_text(f"{OWN_TITLES}\nm,1,1,5,1,1,1\nm,1,1,6,1,1,1\n")
+
+    with pytest.raises(ProfileDataError, match=r"twice\.csv.*'m' has 2 records"):
+        gpupack.read_profiles(path)
+
+
+def test_a_spreadsheets_other_encoding_is_named_with_the_way_out(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f"{OWN_TITLES}\nm,1,1,5,1,1,1\n", encoding="utf-16")
+
+    with pytest.raises(StoreError, match="it is UTF-16.*save it as UTF-8"):
         gpupack.read_profiles(path)
 
 

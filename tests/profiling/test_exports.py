@@ -19,6 +19,7 @@ from gpupack.profiling.exports import (
 from gpupack.profiling.host import HostDevice
 from gpupack.records.gpu import DeviceKind
 from gpupack.records.profile import GpuReadings
+from tests.factories import make_record
 
 ARTICLE_TITLES = [
     *("Model", "Batch", "Concurrency", "Throughput"),
@@ -62,6 +63,7 @@ def test_the_tables_have_the_article_s_titles_and_numbers(tmp_path: Path) -> Non
 def test_a_folder_of_exports_comes_back_as_it_was(tmp_path: Path) -> None:
     original = load_example("medical")
     write_article_tables(original, tmp_path)
+    (tmp_path / PROFILE_FILE).unlink()  # the tables alone
 
     again = read_profiles(tmp_path)
 
@@ -97,6 +99,13 @@ def test_gpupack_s_own_file_beside_the_tables_keeps_everything(tmp_path: Path) -
     assert read_profiles(tmp_path / PROFILE_FILE) == original
 
 
+def test_a_folder_of_exports_does_not_forget_what_never_settled(tmp_path: Path) -> None:
+    unsettled = make_record(is_stable=False)
+    write_article_tables(ProfileSet(records=(unsettled,)), tmp_path)
+
+    assert read_profiles(tmp_path).records == (unsettled,)
+
+
 def test_what_was_not_measured_is_an_empty_cell(tmp_path: Path) -> None:
     record = load_example("medical").records[0]
     unread = record.model_copy(
@@ -113,6 +122,7 @@ def test_what_was_not_measured_is_an_empty_cell(tmp_path: Path) -> None:
     assert row["p99 Latency (ms)"] == ""
     # A sweep without a baseline: the table is there, with no row, and is no obstacle.
     assert read_rows(tmp_path / SERVER_FILE) == []
+    (tmp_path / PROFILE_FILE).unlink()  # the tables alone
     assert read_profiles(tmp_path).records[0].memory_utilization_percent is None
 
 
@@ -120,6 +130,7 @@ def test_a_host_comes_back_from_the_tables_as_a_host(tmp_path: Path) -> None:
     host = HostDevice().gpu_type
     record = load_example("medical").records[0].model_copy(update={"gpu_type": host})
     write_article_tables(ProfileSet(records=(record,)), tmp_path)
+    (tmp_path / PROFILE_FILE).unlink()  # the tables alone
 
     (again,) = read_profiles(tmp_path).records
 

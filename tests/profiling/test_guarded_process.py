@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psutil
 import pytest
 
+from gpupack.profiling import server_guard
 from gpupack.profiling.guarded_process import GuardedProcess
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="guards are for Linux")
 
@@ -34,6 +33,16 @@ def is_at_work(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return process.status() != psutil.STATUS_ZOMBIE
     return False
+
+
+def members(group: int) -> list[psutil.Process]:
+    """Return the processes of a process group that are at work."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == group and is_at_work(process):
+                found.append(process)
+    return found
 
 
 def wait_until_ended(process: GuardedProcess) -> None:
@@ -78,3 +87,44 @@ def test_a_command_that_cannot_be_executed_has_no_process_id(tmp_path: Path) -> 
     assert process.pid is None
     assert "No such file" in (folder / "log").read_text()
     process.stop()
+
+
+def test_a_gpupack_that_is_gone_before_it_read_the_number_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "private"
+    folder.mkdir()
+    # Nobody is left to read what the guard says, nor holds its standard input.
+    reader, writer = os.pipe()
+    os.close(reader)
+    guard = subprocess.Popen(
+        [sys.executable, "-I", "-S", server_guard.__file__, folder, "sleep", "60"],
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(writer)
+
+    guard.wait(10)
+
+    assert not folder.exists()
+    assert not members(guard.pid)
+
+
+def test_a_command_that_ends_by_itself_leaves_no_shared_memory(tmp_path: Path) -> None:
+    folder = tmp_path / f"private-{time.monotonic_ns()}"
+    folder.mkdir()
+    region = Path("/dev/shm") / f"{folder.name}-region"
+
+    with (folder / "log").open("ab") as output:
+        process = GuardedProcess(
+            ["sh", "-c", f"touch {region}; exit 3"],
+            folder=folder,
+            output=output,
+            environment=os.environ,
+        )
+    wait_until_ended(process)
+
+    assert not region.exists()
+    assert folder.exists()

@@ -56,7 +56,11 @@ def test_a_prefix_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "localhost:8001", "ftp://host", "http://", "grpc://host:port"]
+    "text",
+    [
+        *("", "localhost:8001", "ftp://host", "http://", "grpc://host:port"),
+        *("http://[::1", "http://host:99999", "http://host:0", "http://host?model=a"),
+    ],
 )
 def test_what_is_no_url_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="no server URL"):
@@ -86,3 +90,12 @@ def test_tls_options_that_would_not_be_heeded_are_refused(
 ) -> None:
     with pytest.raises(InvalidInputError, match=told):
         TritonServer(url, tls=options)
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(
+        InvalidInputError, match="it has a user, .*; give http://host,"
+    ) as (caught):
+        ServerUrl.parse("http://me:secret@host:8000")
+
+    assert "secret" not in str(caught.value)

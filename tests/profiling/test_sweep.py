@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,6 +229,60 @@ def test_a_server_killed_mid_window_is_restarted_and_the_sweep_goes_on(
     assert failure.stage == "measure"
     assert "The embedded server exited; its log ends with" in failure.message
     assert not server.is_running
+
+
+def test_a_running_server_that_dies_is_not_blamed_on_what_was_left_to_measure(
+    repository: Path, tmp_path: Path
+) -> None:
+    options = {
+        "batch_sizes": [1],
+        "concurrency": [1, 2],
+        "options": QUICK,
+        "store": tmp_path / "store.jsonl",
+    }
+    names = ["sleeper", "second"]
+    with EmbeddedServer(repository) as server:
+
+        def kill_it(text: str) -> None:
+            if text == "sleeper at 1x2":
+                os.kill(server.pid, signal.SIGKILL)
+
+        first = profile(names, server=server.url, progress=Watcher(kill_it), **options)
+
+    stages = {f"{one.model_name} {one.load_point}": one.stage for one in first.failures}
+    assert points(first) == ["sleeper 1x1"]
+    assert stages.pop("sleeper 1x2") in ("warmup", "measure")
+    assert stages == {"second 1x1": "server", "second 1x2": "server"}
+    assert "start the server again" in first.failures[-1].message
+
+    watcher = Watcher()
+    with EmbeddedServer(repository) as server:
+        again = profile(names, server=server.url, progress=watcher, **options)
+
+    assert watcher.begun == (4, 2)
+    assert points(again) == ["sleeper 1x1", "second 1x1", "second 1x2"]
+    assert [str(one.load_point) for one in again.failures] == ["1x2"]
+
+
+def test_models_that_triton_does_not_take_are_told_why_and_the_others_measured(
+    tmp_path: Path,
+) -> None:
+    write_model(tmp_path, "empty", dims="[ 0 ]")
+    write_model(tmp_path, "noversion")
+    shutil.rmtree(tmp_path / "noversion" / "1")
+    write_model(tmp_path, "with blank")
+    write_model(tmp_path, "zzz")
+
+    profiles = profile(
+        model_repository=tmp_path, batch_sizes=[1], concurrency=[1], options=QUICK
+    )
+
+    assert points(profiles) == ["zzz 1x1"]
+    told = {one.model_name: one.message for one in profiles.failures}
+    assert sorted(told) == ["empty", "noversion", "with blank"]
+    assert "dimension must be integer >= 1" in told["empty"]
+    assert "at least one version must be available" in told["noversion"]
+    assert "rename its folder" in told["with blank"]
 
 
 def test_shapes_and_real_data_reach_the_model(repository: Path, tmp_path: Path) -> None:

@@ -137,6 +137,39 @@ def test_real_data_that_does_not_fit_is_refused(
         make_inputs(signature(), 1, data_path=path)
 
 
+@pytest.mark.parametrize(
+    ("datatype", "num_bytes"), [("FP64", 8), ("INT8", 1), ("BYTES", 16)]
+)
+def test_a_request_of_more_than_two_gib_is_refused_before_it_is_made(
+    datatype: str, num_bytes: int
+) -> None:
+    size = 2**31 // num_bytes // 8 + 1  # times 8: one more than 2 GiB hold
+
+    with pytest.raises(
+        InvalidInputError, match="batch size 8 has .* at most 2,048 MiB"
+    ):
+        make_inputs(signature(datatype, (-1,)), 8, shapes={"X": [size]})
+
+
+def test_a_seed_below_0_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="at least 0, got -1"):
+        make_inputs(signature(), 1, seed=-1)
+
+
+def test_a_damaged_npz_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "inputs.npz"
+    np.savez_compressed(path, X=np.arange(4000, dtype=np.float32))
+    whole = path.read_bytes()
+    for damaged in (
+        whole[: len(whole) // 2],
+        whole[:200] + bytes(50) + whole[250:],
+        whole.replace(b"X.npy", b"Y.npy", 1),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(InvalidInputError, match="cannot read input data"):
+            make_inputs(signature(), 1, data_path=path)
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive"])
 def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "data.npz"

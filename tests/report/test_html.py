@@ -263,3 +263,14 @@ def test_without_jinja2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
     with pytest.raises(MissingExtraError, match=r"gpupack\[report\]"):
         render_report([("p", make_placement((make_assignment("a"),)))])
+
+
+def test_an_amount_beyond_all_measure_still_makes_a_page() -> None:
+    placement = make_placement((make_assignment("resnet"),))
+    (gpu,) = placement.gpus
+    tiny = gpu.resources[0].model_copy(update={"capacity": 1e-320})
+    gpu = gpu.model_copy(update={"resources": (tiny, *gpu.resources[1:])})
+
+    page = Page(render_report([("p", placement.model_copy(update={"gpus": (gpu,)}))]))
+
+    assert "resnet" in page.words

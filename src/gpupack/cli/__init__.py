@@ -8,13 +8,13 @@ EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it quietly, also while modules still load."""
+    """Run the command line; Ctrl-C while it still loads is no traceback either."""
     try:
-        from gpupack.cli import app
+        from gpupack.cli.app import run
 
-        app.main()
+        run()
     except KeyboardInterrupt:
-        # What prints errors may not be there yet, and there is nothing to explain.
+        sys.stderr.write("error: interrupted\n")
         sys.exit(EXIT_INTERRUPTED)
 
 

@@ -10,12 +10,22 @@ import errno
 import io
 import logging
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import gpupack
-from gpupack.cli import demo, frontier, place, profile, report, server, verify
+from gpupack.cli import (
+    EXIT_INTERRUPTED,
+    demo,
+    frontier,
+    place,
+    profile,
+    report,
+    server,
+    verify,
+)
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
 
@@ -23,8 +33,21 @@ EXIT_BAD_INPUT = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What standard output fails with when the disk behind it is full or gone."""
 
+
+class _Commands(TyperGroup):
+    """The commands; Ctrl-C in one that has nothing more to say about it is told."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print_error("interrupted")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="gpupack",
+    cls=_Commands,
     help="Pack inference models onto GPUs: measure them, place them, prove it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -69,7 +92,7 @@ def _options(
         )
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line; deliberate errors become one message and a code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -81,7 +104,12 @@ def main() -> None:
         print_error(str(err))
         sys.exit(err.exit_code)
     except OSError as err:
-        if err.filename is not None or err.errno not in NO_ROOM:
+        if err.filename is not None:
+            # A path that nobody thought could be none, such as one of 300 letters.
+            told = f"cannot use {str(err.filename)!r}: {err.strerror}; give another"
+        elif err.errno in NO_ROOM:
+            told = f"cannot write the output: {err.strerror}; make room for it"
+        else:
             raise
-        print_error(f"cannot write the output: {err.strerror}")
+        print_error(told)
         sys.exit(EXIT_BAD_INPUT)

@@ -14,7 +14,7 @@ from gpupack.cli.named_values import (
 )
 from gpupack.cli.supply import Supply, parse_supply
 from gpupack.errors import InvalidInputError
-from gpupack.whole_file import file_mode
+from gpupack.files import file_mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

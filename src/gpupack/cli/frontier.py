@@ -81,8 +81,8 @@ def frontier_command(
     Exit codes: 0 done (with a warning where a step is not proved), 2 bad input,
     3 infeasible.
     """
+    from gpupack.files import write_text
     from gpupack.planning.frontier import frontier
-    from gpupack.whole_file import write_text
 
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
     profiles = read_source(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,6 +91,9 @@ def input_options(
     """
     from gpupack.profiling.input_options import InputOptions
 
+    if seed < 0:
+        raise InvalidInputError(f"--seed {seed}: give a whole number from 0")
+
     return InputOptions(shapes=_parse_shapes(shape), data=_parse_data(data), seed=seed)
 
 
@@ -102,6 +106,40 @@ def tls_options(
     return TlsOptions(
         ca_path=ca, certificate_path=cert, key_path=key, verify=not insecure
     )
+
+
+def check_seconds(
+    *,
+    precision: float,
+    min_seconds: float | None,
+    max_seconds: float,
+    warm_up: float | None,
+    request_timeout: float,
+    load_timeout: float,
+    window_seconds: float = 1.0,
+) -> None:
+    """Refuse numbers out of their range, by the names of their options.
+
+    Raises:
+        InvalidInputError: One is.
+    """
+    for option, value in (
+        ("--precision", precision),
+        ("--max-seconds", max_seconds),
+        ("--window-seconds", window_seconds),
+        ("--request-timeout", request_timeout),
+        ("--load-timeout", load_timeout),
+    ):
+        if not 0 < value < math.inf:
+            raise InvalidInputError(f"{option} {value:g}: give a number above 0")
+    for option, optional in (("--min-seconds", min_seconds), ("--warm-up", warm_up)):
+        if optional is not None and not 0 <= optional < math.inf:
+            raise InvalidInputError(f"{option} {optional:g}: give a number from 0")
+    if min_seconds is not None and min_seconds > max_seconds:
+        raise InvalidInputError(
+            f"--min-seconds {min_seconds:g} is more than --max-seconds "
+            f"{max_seconds:g}: lower the first or raise the second"
+        )
 
 
 def _parse_shapes(options: Sequence[str] | None) -> dict[str, list[int]]:

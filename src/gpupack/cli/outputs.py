@@ -7,7 +7,7 @@ from os.path import realpath
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.whole_file import file_mode
+from gpupack.files import file_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

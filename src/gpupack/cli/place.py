@@ -99,10 +99,10 @@ def place_command(
 
     Exit codes: 0 proved (or feasible, with a warning), 2 bad input, 3 infeasible.
     """
+    from gpupack.files import write_text
     from gpupack.planning.place import place
     from gpupack.report.terminal import print_placement
     from gpupack.store import write_placement
-    from gpupack.whole_file import write_text
 
     require_apart({"--json": json_path, "--markdown": markdown_path}, [source])
     profiles = read_source(source)

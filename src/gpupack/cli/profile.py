@@ -30,6 +30,7 @@ from gpupack.cli.measuring import (
     TlsInsecureOption,
     TlsKeyOption,
     WarmUpOption,
+    check_seconds,
     input_options,
     tls_options,
 )
@@ -37,6 +38,8 @@ from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gpupack.profile_set import ProfileSet
 
 EXIT_BAD_INPUT = 2
@@ -149,19 +152,28 @@ def profile_command(
 ) -> None:
     """Measure each model alone, at every batch size × concurrency.
 
-    Exit codes: 0 done (failed load points are listed), 2 bad input or nothing
-    measured, 130 interrupted.
+    Exit codes: 0 done (failed load points are listed), 2 bad input, server lost or
+    nothing measured, 130 interrupted.
     """
-    from gpupack.profiling.exports import PROFILE_FILE
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.profiling.sweep import profile
-    from gpupack.profiling.sweep_store import INPUTS_STAGE
+    from gpupack.profiling.sweep_store import RETRIED_STAGES
+    from gpupack.store import PROFILE_FILE
 
     if url is not None and (embedded or model_repository is not None):
         raise InvalidInputError(
             "--url names a running server, with a repository of its own: leave out "
             "--embedded and --model-repository"
         )
+    check_seconds(
+        precision=precision,
+        min_seconds=min_seconds,
+        max_seconds=max_seconds,
+        warm_up=warm_up,
+        request_timeout=request_timeout,
+        load_timeout=load_timeout,
+        window_seconds=window_seconds,
+    )
     kept_in = store or (export_path / PROFILE_FILE if export_path else None)
     try:
         with progress_bar(quiet=quiet) as bar:
@@ -209,7 +221,7 @@ def profile_command(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _show(profiles, store=store, export_path=export_path, quiet=quiet)
     if not profiles.records or any(
-        failure.stage == INPUTS_STAGE for failure in profiles.failures
+        failure.stage in RETRIED_STAGES for failure in profiles.failures
     ):
         raise typer.Exit(EXIT_BAD_INPUT)
 
@@ -237,6 +249,29 @@ def _show(
     for (model_name, stage, message), points in causes.items():
         print_warning(
             f"{model_name} {', '.join(points)} failed ({stage}): {_tidy(message)}"
+        )
+    for text in _ways_on(
+        profiles, is_kept=store is not None or export_path is not None
+    ):
+        print_warning(text)
+
+
+def _ways_on(profiles: ProfileSet, *, is_kept: bool) -> Iterator[str]:
+    """Tell how to measure again what did not settle, and what failed for good."""
+    from gpupack.profiling.sweep_store import RETRIED_STAGES
+
+    num_unstable = sum(record.is_stable is False for record in profiles.records)
+    if num_unstable:
+        again = "--retry-unstable and " if is_kept else ""
+        yield (
+            f"{num_unstable} of {len(profiles)} load points did not settle, and place "
+            f"leaves them out: measure them again with {again}a higher --max-seconds"
+        )
+    failed = [one for one in profiles.failures if one.stage not in RETRIED_STAGES]
+    if failed and is_kept:
+        yield (
+            f"{len(failed)} load points failed: the same command leaves them as they "
+            "are, and measures them again with --retry-failed"
         )
 
 

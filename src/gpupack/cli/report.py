@@ -34,9 +34,9 @@ def report_command(
 
     Exit codes: 0 written, 2 bad input.
     """
+    from gpupack.files import write_text
     from gpupack.report.html import render_report
     from gpupack.store import read_placement
-    from gpupack.whole_file import write_text
 
     require_apart({"--output": output}, [*placements, frontier])
     labels = _labels(placements)

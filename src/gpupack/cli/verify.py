@@ -28,6 +28,7 @@ from gpupack.cli.measuring import (
     TlsInsecureOption,
     TlsKeyOption,
     WarmUpOption,
+    check_seconds,
     input_options,
     tls_options,
 )
@@ -100,6 +101,14 @@ def verify_command(
     from gpupack.profiling.measure import MeasureOptions
     from gpupack.store import read_placement
 
+    check_seconds(
+        precision=precision,
+        min_seconds=min_seconds,
+        max_seconds=max_seconds,
+        warm_up=warm_up,
+        request_timeout=request_timeout,
+        load_timeout=load_timeout,
+    )
     placed = read_placement(placement)
     indices = _indices(gpus)
     try:
@@ -158,6 +167,7 @@ def calibrate_command(
 ) -> None:
     """Fit how strongly models slow each other down, for place() to use."""
     from gpupack.deploy.calibrate import calibrate
+    from gpupack.files import lock_file
     from gpupack.store import append_record, read_profile_file, read_verifications
 
     try:
@@ -169,7 +179,9 @@ def calibrate_command(
             'gpupack.read_profiles("table.csv"), "profiles.jsonl")'
         ) from err
     found = calibrate(read_verifications(verifications))
-    append_record(profiles, found)
+    with lock_file(profiles, writer="sweep", option="--profiles"):
+        read_profile_file(profiles)
+        append_record(profiles, found)
     typer.echo(
         f"{found.gpu_type_name}, {found.sharing_mode}: contention factor "
         f"{found.contention_factor:g} from {found.num_sets} sets, mean error "

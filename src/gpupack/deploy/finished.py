@@ -65,8 +65,7 @@ def read_finished(store: Path | str) -> dict[str, GpuVerification]:
     Raises:
         StoreError: The file cannot be read or holds something else.
     """
-    found = read_verifications(store, recover=True)
-    return {one.placed: one for one in found if one.measurements}
+    return {one.placed: one for one in read_verifications(store) if one.measurements}
 
 
 def _shapes(inputs: InputOptions) -> list[tuple[str, list[int]]]:

@@ -13,7 +13,7 @@ from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.profiling.discovery import open_device
-from gpupack.profiling.embedded import EmbeddedServer
+from gpupack.profiling.embedded import EmbeddedServer, find_repository
 from gpupack.profiling.input_options import InputOptions
 from gpupack.profiling.measure import MeasureOptions
 from gpupack.profiling.own_server import own_server
@@ -21,7 +21,7 @@ from gpupack.profiling.session import ServerSession
 from gpupack.profiling.triton import LOAD_TIMEOUT_S
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
-from gpupack.store import append_verification, prepare_verifications
+from gpupack.store import append_verification, open_verifications
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def verify(
         InvalidInputError: Models missing in the repository, a GPU too small, none for
             a placement under MPS, or foreign processes with ``strict``; before
             anything is loaded.
-        StoreError: The store cannot be written; before anything is started.
+        StoreError: The store cannot be written, holds something else, or another
+            verification writes to it; before anything is started.
         ServerError: The server cannot be had, or is lost. A model that fails to load
             or to answer breaks its GPU's promises; the other GPUs are run.
     """
@@ -132,46 +133,50 @@ def verify(
     names = {name for one in chosen for name in one.models}
     if model_repository is not None:
         _require_models(names, _folder_models(Path(model_repository)), model_repository)
-    if store is not None:
-        prepare_verifications(store)
-    if inputs is not None and shapes is not None:
-        raise InvalidInputError("give the shapes in inputs= or in shapes=, not in both")
-    given = inputs or InputOptions(shapes=shapes or {})
-    (options or MeasureOptions()).check()
-    found = _device(server, gpu, tls)
-    if (
-        placement.sharing_mode is SharingMode.MPS
-        and found.gpu_type.kind is DeviceKind.HOST
-    ):
-        raise InvalidInputError(
-            "the placement counts on MPS, which shares an NVIDIA GPU, but the host is "
-            "measured here; verify it on a machine with such a GPU"
-        )
-    circumstances = Circumstances(
-        device=device_identity(found),
-        server=_server_name(model_repository, server),
-        inputs=given,
-        options=options,
-    )
-    digests = {one.gpu_index: circumstances.digest(placement, one) for one in chosen}
-    done = read_finished(store) if store is not None else {}
-    results = {
-        one.gpu_index: judge_gpu(
-            placement,
-            one,
-            done[digest].measurements,
-            digest=digest,
-            tolerance=tolerance,
-            warnings=done[digest].warnings,
-        )
-        for one in chosen
-        if (digest := digests[one.gpu_index]) in done
-    }
-    tell = on_gpu or (lambda result: None)
-    for known in results.values():
-        tell(known)
-    to_do = [one for one in chosen if one.gpu_index not in results]
     with ExitStack() as stack:
+        if store is not None:
+            stack.enter_context(open_verifications(store))
+        if inputs is not None and shapes is not None:
+            raise InvalidInputError(
+                "give the shapes in inputs= or in shapes=, not in both"
+            )
+        given = inputs or InputOptions(shapes=shapes or {})
+        (options or MeasureOptions()).check()
+        found = _device(server, gpu, tls)
+        if (
+            placement.sharing_mode is SharingMode.MPS
+            and found.gpu_type.kind is DeviceKind.HOST
+        ):
+            raise InvalidInputError(
+                "the placement counts on MPS, which shares an NVIDIA GPU, but the host "
+                "is measured here; verify it on a machine with such a GPU"
+            )
+        circumstances = Circumstances(
+            device=device_identity(found),
+            server=_server_name(model_repository, server),
+            inputs=given,
+            options=options,
+        )
+        digests = {
+            one.gpu_index: circumstances.digest(placement, one) for one in chosen
+        }
+        done = read_finished(store) if store is not None else {}
+        results = {
+            one.gpu_index: judge_gpu(
+                placement,
+                one,
+                done[digest].measurements,
+                digest=digest,
+                tolerance=tolerance,
+                warnings=done[digest].warnings,
+            )
+            for one in chosen
+            if (digest := digests[one.gpu_index]) in done
+        }
+        tell = on_gpu or (lambda result: None)
+        for known in results.values():
+            tell(known)
+        to_do = [one for one in chosen if one.gpu_index not in results]
         if to_do:
             notes: tuple[str, ...] = ()
             if model_repository is not None:
@@ -226,7 +231,7 @@ def verify(
                 # A server that is about to be stopped need not be left clean.
                 if not session.is_owned or (run and one is not to_do[-1]):
                     clear_gpu(session, one, has_failed=bool(run and run.failures))
-    return Verification(tuple(results[one.gpu_index] for one in chosen))
+        return Verification(tuple(results[one.gpu_index] for one in chosen))
 
 
 def _chosen_gpus(
@@ -247,9 +252,8 @@ def _chosen_gpus(
 
 
 def _folder_models(repository: Path) -> set[str]:
-    if not repository.is_dir():
-        raise InvalidInputError(f"no model repository at {repository}")
-    return {path.parent.name for path in repository.glob("*/config.pbtxt")}
+    configurations = find_repository(repository).glob("*/config.pbtxt")
+    return {path.parent.name for path in configurations}
 
 
 def _require_models(wanted: set[str], known: set[str], where: Path | str) -> None:

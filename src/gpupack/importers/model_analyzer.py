@@ -27,6 +27,7 @@ INFERENCE_FILE = "metrics-model-inference.csv"
 GPU_FILE = "metrics-model-gpu.csv"
 SERVER_FILE = "metrics-server-only.csv"
 
+_LOAD_POINT_TITLES = ("Batch", "Concurrency")
 _BYTES_PER_MB = 1_000_000
 _AVERAGE_ONLY = (
     "Model Analyzer reports the average GPU utilization, not the highest; measure the "
@@ -43,9 +44,7 @@ _NO_INFERENCE_TABLE = f"{GPU_FILE} has no throughput; give {INFERENCE_FILE} besi
 def is_model_analyzer_table(titles: Iterable[str]) -> bool:
     """Say whether these column titles are Model Analyzer's."""
     present = set(titles)
-    return "Model Config Path" in present or (
-        {"Model", "GPU UUID"} <= present and "Batch" not in present
-    )
+    return "Model Config Path" in present or {"Model", "GPU UUID"} <= present
 
 
 def parse_model_analyzer(
@@ -71,9 +70,15 @@ def parse_model_analyzer(
     )
     for where, text in texts.items():
         titles, rows = parse_rows(text, where)
-        if "Batch" not in titles:
+        absent = [title for title in _LOAD_POINT_TITLES if title not in titles]
+        if absent == [*_LOAD_POINT_TITLES] and "Model Config Path" not in titles:
             server_rows += rows
             continue
+        if absent:
+            raise ProfileDataError(
+                f"{where}: missing columns {', '.join(absent)}; let Model Analyzer "
+                "write them (its output fields batch_size and concurrency)"
+            )
         several_configs = _models_with_several_configs(rows)
         for row in rows:
             name = row.text("Model")

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 DEFAULT_BATCH_SIZE = 1
 """perf_analyzer's own default (its option ``-b``)."""
 
+_MALFORMED = (
+    *(ValueError, KeyError, TypeError, IndexError),
+    *(AttributeError, OverflowError, RecursionError),
+)
 _NO_GPU = (
     "perf_analyzer's export has no GPU readings; measure the model with gpupack profile"
 )
@@ -43,7 +47,7 @@ _NO_MEMORY_UTILIZATION = (
 
 def is_perf_analyzer_table(titles: Iterable[str]) -> bool:
     """Say whether these column titles are perf_analyzer's."""
-    return {"Concurrency", "Inferences/Second"} <= set(titles)
+    return "Inferences/Second" in set(titles)
 
 
 def _assumptions(batch_size: int | None) -> tuple[str, ...]:
@@ -68,7 +72,12 @@ def parse_perf_analyzer_csv(
     Raises:
         ProfileDataError: Naming row, column and value of what cannot be used.
     """
-    _, rows = parse_rows(text, where)
+    titles, rows = parse_rows(text, where)
+    if "Concurrency" not in titles:
+        raise ProfileDataError(
+            f"{where}: missing column Concurrency; gpupack reads measurements at "
+            "constant concurrency (perf_analyzer --concurrency-range)"
+        )
     if not rows:
         raise ProfileDataError(f"{where}: the table has no rows")
     records = []
@@ -173,7 +182,7 @@ def parse_perf_analyzer_json(
         ]
     except ValidationError as err:
         raise ProfileDataError(f"{where}: {describe_validation_error(err)}") from err
-    except (ValueError, KeyError, TypeError, IndexError) as err:
+    except _MALFORMED as err:
         raise ProfileDataError(
             f"{where}: not a profile export of perf_analyzer: {err!r}"
         ) from err

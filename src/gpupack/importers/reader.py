@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
+from gpupack.files import read_text
 from gpupack.importers.model_analyzer import (
     GPU_FILE,
     INFERENCE_FILE,
@@ -21,8 +22,7 @@ from gpupack.importers.perf_analyzer import (
 from gpupack.importers.table import parse_rows, parse_table
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import GpuType
-from gpupack.store import read_profile_file
-from gpupack.whole_file import read_text
+from gpupack.store import PROFILE_FILE, read_profile_file
 
 
 def read_profiles(
@@ -37,8 +37,8 @@ def read_profiles(
     Args:
         path: gpupack's own JSON Lines; a plain CSV (columns in
             ``gpupack.importers.table``); an export of Model Analyzer, or the folder
-            with its three ``metrics-*.csv``; gpupack's own such folder; an export of
-            perf_analyzer (CSV, JSON).
+            with its three ``metrics-*.csv``; gpupack's own such folder, of which
+            ``profiles.jsonl`` is taken; an export of perf_analyzer (CSV, JSON).
         gpu: What was measured on, for files that do not say: a catalogue name,
             ``"NAME:MIB"`` or a GPU type.
         model_name: For perf_analyzer's exports, which do not name the model; left
@@ -54,6 +54,21 @@ def read_profiles(
     if batch_size is not None and batch_size < 1:
         raise InvalidInputError(f"batch_size is {batch_size}; it must be ≥ 1")
     gpu_type = find_gpu_type(gpu) if isinstance(gpu, str) else gpu
+    try:
+        return _read(source, gpu_type, model_name, batch_size)
+    except ProfileDataError as err:
+        if str(source) in str(err):
+            raise
+        # What records say of each other, they say without knowing the file.
+        raise ProfileDataError(f"{str(source)!r}: {err}") from err
+
+
+def _read(
+    source: Path,
+    gpu_type: GpuType | None,
+    model_name: str | None,
+    batch_size: int | None,
+) -> ProfileSet:
     if source.is_dir():
         return _read_folder(source, gpu_type)
     text = read_text(source)
@@ -78,6 +93,10 @@ def read_profiles(
 
 
 def _read_folder(folder: Path, gpu_type: GpuType | None) -> ProfileSet:
+    own = folder / PROFILE_FILE
+    if own.is_file():
+        # The tables beside it do not say what never settled, nor which readings lack.
+        return read_profile_file(own)
     present = [
         folder / name
         for name in (INFERENCE_FILE, GPU_FILE, SERVER_FILE)

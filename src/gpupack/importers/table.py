@@ -72,6 +72,10 @@ _NUMBERS = (
     "memory_utilization_percent",
     "gpu_memory_used_mib",
 )
+_MAX_DIGITS = 9
+"""Of a batch size or a concurrency."""
+_MAX_SHOWN = 200
+"""Letters of a table's titles that a message repeats."""
 _KNOWN = (*_REQUIRED, *_NUMBERS, "gpu")
 
 
@@ -101,7 +105,7 @@ class TableRow:
             raise ProfileDataError(
                 f"{self.where}: {column} is {text!r}, not a number"
             ) from err
-        if not math.isfinite(value) or value < 0:
+        if not math.isfinite(value * scale) or value < 0:
             raise ProfileDataError(
                 f"{self.where}: {column} is {text}; it must be a finite number ≥ 0"
             )
@@ -114,9 +118,12 @@ class TableRow:
             ProfileDataError: If it is anything else.
         """
         text = self.text(column)
-        if not text.isdecimal() or int(text) < 1:
+        is_short = len(text) <= _MAX_DIGITS
+        if not text.isdecimal() or not is_short or int(text) < 1:
+            shown = text if is_short else f"{text[:_MAX_DIGITS]}…"
             raise ProfileDataError(
-                f"{self.where}: {column} is {text!r}; it must be a whole number ≥ 1"
+                f"{self.where}: {column} is {shown!r}; it must be a whole number ≥ 1 "
+                f"of at most {_MAX_DIGITS} digits"
             )
         return int(text)
 
@@ -175,7 +182,7 @@ def parse_table(
         raise ProfileDataError(
             f"{where}: missing columns {', '.join(missing)}; a table of profiles has "
             f"{', '.join(_KNOWN)} (see 'Read profiles' in the documentation), this one "
-            f"has {', '.join(titles)}"
+            f"has {_shown(titles)}"
         )
     unknown = [
         title
@@ -208,6 +215,19 @@ def parse_table(
                 f"{row.where}: {describe_validation_error(err)}"
             ) from err
     return ProfileSet.of(records)
+
+
+def _shown(titles: Sequence[str]) -> str:
+    """Return a table's titles, and what separates them if it is no comma."""
+    text = ", ".join(titles)
+    shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if separator in text:
+            return (
+                f"{shown.replace(separator, ' ')}, separated by {name}: save it with "
+                "commas between cells, and points in numbers"
+            )
+    return shown
 
 
 def _record(

@@ -77,12 +77,7 @@ class EmbeddedServer:
         progress: InstallProgress | None = None,
         start_timeout_s: float = _START_TIMEOUT_S,
     ) -> None:
-        self.model_repository = Path(model_repository).resolve()
-        if not self.model_repository.is_dir():
-            raise InvalidInputError(
-                f"no model repository at {model_repository}; it is a folder with one "
-                "folder per model, each with a config.pbtxt and numbered versions"
-            )
+        self.model_repository = find_repository(model_repository)
         check_platform()
         self.installation = _installation(root, install=install, progress=progress)
         self.python = inspect_python(Path(python or self.installation.python))
@@ -337,3 +332,23 @@ def _open_log(path: Path) -> IO[bytes]:
         raise ServerUnavailableError(
             f"cannot write the server's log to {path}: {err.strerror or err}"
         ) from err
+
+
+def find_repository(path: Path | str) -> Path:
+    """Return the absolute path of a model repository.
+
+    Raises:
+        InvalidInputError: There is no such folder, or it is a model itself.
+    """
+    repository = Path(path).resolve()
+    if not repository.is_dir():
+        raise InvalidInputError(
+            f"no model repository at {path}; it is a folder with one folder per "
+            "model, each with a config.pbtxt and numbered versions"
+        )
+    if (repository / "config.pbtxt").is_file():
+        raise InvalidInputError(
+            f"{path} is a model itself, not a repository of models: give the folder "
+            f"that it is in, {repository.parent}"
+        )
+    return repository

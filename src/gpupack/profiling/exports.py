@@ -1,8 +1,8 @@
 """Profiles as the CSV tables that NVIDIA's Model Analyzer wrote for the article.
 
 The same three files, with the article's column titles, its "MB" being MiB. What was
-not measured is an empty cell. ``gpupack.read_profiles`` reads the folder, or any of
-the tables alone; only gpupack's own file, written beside them, keeps everything.
+not measured is an empty cell. Only gpupack's own file, written beside them, keeps
+everything; ``gpupack.read_profiles`` takes that of a folder, or any table alone.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpupack.errors import StoreError
-from gpupack.store import write_profiles
+from gpupack.files import replace_file
+from gpupack.store import PROFILE_FILE, write_profiles
 from gpupack.units import BYTES_PER_MIB, mib_from_bytes
-from gpupack.whole_file import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SERVER_FILE = "metrics-server-only.csv"
 INFERENCE_FILE = "metrics-model-inference.csv"
 GPU_FILE = "metrics-model-gpu.csv"
-PROFILE_FILE = "profiles.jsonl"
 
 _LOAD_POINT_TITLES = ("Model", "Batch", "Concurrency")
 _GPU_TITLES = (

@@ -104,6 +104,15 @@ class MeasureOptions:
         ):
             if optional is not None and not 0 <= optional < math.inf:
                 raise InvalidInputError(f"{name} is at least 0, got {optional:g}")
+        if (
+            self.min_duration_s is not None
+            and self.min_duration_s > self.max_duration_s
+        ):
+            raise InvalidInputError(
+                f"measuring for at least {self.min_duration_s:g} s and at most "
+                f"{self.max_duration_s:g} s contradict each other; lower the first "
+                "(min_duration_s) or raise the second (max_duration_s)"
+            )
         if self.window_requests is not None and self.window_requests < 2:
             raise InvalidInputError(
                 f"a window of {self.window_requests} requests has no throughput; "

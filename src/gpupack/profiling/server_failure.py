@@ -60,7 +60,8 @@ def explain_failure(
         )
     if has_answered:
         lost = isinstance(error, OSError | EOFError | http.client.HTTPException)
-        return f"{message}; it answered before" if lost else message
+        gone = "; it answered before: is it still running?"
+        return f"{message}{gone}" if lost else message
     hint = _hint(url, error, status, told)
     return f"{message}; {hint}" if hint else message
 

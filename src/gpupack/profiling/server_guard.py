@@ -12,6 +12,7 @@ started the process ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -32,7 +33,8 @@ def guard(folder: Path, command: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Standard output is gpupack's; what models print belongs into the log.
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
-    print(server.pid, flush=True)  # noqa: T201 (gpupack reads it)
+    with contextlib.suppress(OSError):  # gpupack may be gone already
+        os.write(sys.stdout.fileno(), f"{server.pid}\n".encode())
     stdin_fd = sys.stdin.fileno()
     exited_fd = os.pidfd_open(server.pid)
     readable, _, _ = select.select([stdin_fd, exited_fd], [], [])
@@ -48,12 +50,19 @@ def guard(folder: Path, command: list[str]) -> int:
         # Gpupack is gone or has let go. If the command ended by itself, gpupack still
         # wants to read the log in the folder, and removes it.
         remove_traces(folder)
+    else:
+        remove_shared_memory(folder)
     return exit_code
 
 
 def remove_traces(folder: Path) -> None:
     """Remove the server's private folder, and its shared memory."""
     shutil.rmtree(folder, ignore_errors=True)
+    remove_shared_memory(folder)
+
+
+def remove_shared_memory(folder: Path) -> None:
+    """Remove the server's shared memory, which is named after its folder."""
     for region in SHARED_MEMORY.glob(f"{folder.name}*"):
         region.unlink(missing_ok=True)
 

@@ -119,20 +119,31 @@ class ServerUrl:
             InvalidInputError: If it is no such URL.
         """
         schemes = ", ".join(f"{name}://" for name in _DEFAULT_PORTS)
-        parts = urlsplit(text.strip())
+        try:
+            parts = urlsplit(text.strip())
+            given_port = parts.port
+        except ValueError as err:
+            raise InvalidInputError(f"{text!r} is no server URL: {err}") from err
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             raise InvalidInputError(
                 f"{text!r} is no server URL; give one of {schemes} with a host and "
                 "port, such as grpc://localhost:8001"
             )
-        try:
-            port = parts.port or _DEFAULT_PORTS[parts.scheme]
-        except ValueError as err:
-            raise InvalidInputError(f"{text!r} is no server URL: {err}") from err
+        if given_port == 0:
+            raise InvalidInputError(
+                f"{text!r} is no server URL: no server listens on port 0"
+            )
+        if parts.username is not None or parts.query or parts.fragment:
+            place = f"{parts.scheme}://{parts.hostname}"
+            raise InvalidInputError(
+                f"what was given for {parts.hostname} is no server URL: it has a "
+                "user, a query or a fragment, which gpupack would not send; give "
+                f"{place}, with nothing but port and prefix"
+            )
         return cls(
             scheme=parts.scheme,
             host=parts.hostname,
-            port=port,
+            port=given_port or _DEFAULT_PORTS[parts.scheme],
             path=parts.path.rstrip("/"),
         )
 

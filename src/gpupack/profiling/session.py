@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_NOT_POLLED = re.compile(r"failed to load '(.+)', failed to poll from model repository")
 _DEATH_S = 0.3
 """So long after a failure a server's end may still be the reason."""
 
@@ -148,9 +150,21 @@ class ServerSession:
             self._connect()
 
     def explain(self, message: str) -> str:
-        """Return ``message`` with what the server's log adds, if it died."""
+        """Return ``message`` with what the server's log adds.
+
+        That is why it did not take a model's configuration, or how it died.
+        """
+        unpolled = _NOT_POLLED.search(message)
         if self.embedded is None:
-            return message
+            return f"{message}; the server's log says why" if unpolled else message
+        if unpolled:
+            mark = f"Poll failed for model directory '{unpolled[1]}': "
+            told = [
+                line.partition(mark)[2].rstrip('"')
+                for line in self.embedded.log_tail(200).splitlines()
+                if mark in line
+            ]
+            return f"{message}: {told[-1]}" if told else message
         # A killed server's connections close a moment before its guard sees its end.
         deadline = time.monotonic() + _DEATH_S
         while self.embedded.is_running:

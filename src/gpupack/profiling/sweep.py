@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
 from gpupack.profiling.exports import (
-    PROFILE_FILE,
     prepare_folder,
     write_article_tables,
 )
@@ -22,6 +21,7 @@ from gpupack.profiling.sweep_work import Sweep
 from gpupack.profiling.triton import LOAD_TIMEOUT_S
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LoadPoint
+from gpupack.store import PROFILE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,8 +160,9 @@ def profile(
             with session:
                 sweep.run(names)
         profiles = sweep_store.profiles()
-    if export_path is not None:
-        write_article_tables(profiles, export_path)
+        if export_path is not None:
+            # While the store is still ours: it may be one of the files.
+            write_article_tables(profiles, export_path)
     bad = [failure for failure in profiles.failures if failure.stage == INPUTS_STAGE]
     if bad and not profiles.records:
         raise InvalidInputError(bad[0].message)
@@ -200,8 +201,8 @@ def _model_names(models: str | Sequence[str] | None) -> tuple[str, ...] | None:
 def _repository(model_repository: Path | str | None) -> Path | str:
     if model_repository is None:
         raise InvalidInputError(
-            "nothing to profile: give the URL of a running Triton, or a model "
-            "repository for the embedded server"
+            "nothing to profile: give the URL of a running Triton (--url), or a model "
+            "repository for the embedded server (--model-repository)"
         )
     return model_repository
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gpupack.errors import StoreError
+from gpupack.files import lock_file, mend_last_line
 from gpupack.profile_set import ProfileSet
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
-from gpupack.store import append_record, read_profile_file, write_profiles
+from gpupack.store import (
+    PROFILE_KEYS,
+    append_record,
+    read_profile_file,
+    write_profiles,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from gpupack.profile_set import AnyRecord
@@ -28,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 INPUTS_STAGE = "inputs"
 """A load point that failed here was asked for wrongly, and is tried again."""
+SERVER_STAGE = "server"
+"""A load point that failed here was not measured: the running server was gone."""
+RETRIED_STAGES = (INPUTS_STAGE, SERVER_STAGE)
 
 PointKey = tuple[str, "LoadPoint"]
 
@@ -167,7 +174,9 @@ class SweepStore:
         if record is not None:
             return not (retry_unstable and record.is_stable is False)
         return (
-            failure is not None and failure.stage != INPUTS_STAGE and not retry_failed
+            failure is not None
+            and failure.stage not in RETRIED_STAGES
+            and not retry_failed
         )
 
     def add(self, record: AnyRecord) -> None:
@@ -224,42 +233,7 @@ class SweepStore:
         )
         for record in records:
             self._remember(record)
-        _drop_half_line(path)
+        mend_last_line(path, PROFILE_KEYS)
 
     def _lock(self, path: Path) -> None:
-        """Make the file, if there is none, and keep others from writing to it."""
-        try:
-            existed = path.exists()
-            handle = self._stack.enter_context(path.open("a+b"))
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not existed:
-                _sync_folder(path.parent)
-        except BlockingIOError as err:
-            raise StoreError(
-                f"another sweep is writing to {str(path)!r}; wait for it, or give "
-                "another --store"
-            ) from err
-        except OSError as err:
-            raise StoreError(
-                f"cannot write {str(path)!r}: {err.strerror}; give a path in a folder "
-                "that exists and can be written to"
-            ) from err
-
-
-def _drop_half_line(path: Path) -> None:
-    """Cut what a run that was killed while writing left of its last line."""
-    with path.open("r+b") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole != len(content):
-            file.truncate(whole)
-            os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name as lasting as its content."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        self._stack.enter_context(lock_file(path, writer="sweep", option="--store"))

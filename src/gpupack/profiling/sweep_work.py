@@ -23,7 +23,7 @@ from gpupack.profiling.recording import (
     server_baseline,
 )
 from gpupack.profiling.settling import SettledMemory, wait_until_settled
-from gpupack.profiling.sweep_store import INPUTS_STAGE, SweepStore
+from gpupack.profiling.sweep_store import INPUTS_STAGE, SERVER_STAGE, SweepStore
 from gpupack.profiling.tensors import make_inputs
 from gpupack.profiling.triton import UNLOAD_TIMEOUT_S
 from gpupack.records.gpu import DeviceKind
@@ -67,6 +67,8 @@ class Sweep:
     _circumstances: Circumstances = field(init=False)
     _process: LoadProcess | None = field(default=None, init=False)
     _tried: set[tuple[str, LoadPoint]] = field(default_factory=set, init=False)
+    _lost: str | None = field(default=None, init=False)
+    """Why the server cannot be asked any more."""
 
     @property
     def told_options(self) -> dict[str, str]:
@@ -201,11 +203,17 @@ class Sweep:
         signature: ModelSignature | None = None
         is_warm = False
         for number, point in enumerate(points):
+            if self._lost is not None:
+                self._fail(name, point, SERVER_STAGE, self._lost)
+                continue
             self._tried.add((name, point))
             if signature is None:
                 try:
                     signature = self._load(name)
-                except ServerError as err:
+                except (ServerError, UnknownNameError) as err:
+                    if self._is_lost():
+                        self._fail(name, point, SERVER_STAGE, str(self._lost))
+                        continue
                     message = self.session.explain(str(err))
                     for left in points[number:]:
                         self._fail(name, left, "load", message)
@@ -222,11 +230,24 @@ class Sweep:
             except LoadPointError as err:
                 message = self.session.explain(str(err))
                 self._fail(name, point, err.stage, message)
-                self._recover(name)
+                if not self._is_lost():
+                    self._recover(name)
                 signature, is_warm = None, False
         if signature is None or (is_last and self.session.is_owned):
             return  # a server that is about to be stopped need not unload first
         self._unload(name, wait=not is_last)
+
+    def _is_lost(self) -> bool:
+        """Whether a running server, which is not ours to restart, has gone."""
+        if self.session.embedded is None:
+            try:
+                self.session.server.version()
+            except ServerError as err:
+                self._lost = (
+                    f"{err}; start the server again, and the same command measures "
+                    "what is left"
+                )
+        return self._lost is not None
 
     def _load(self, name: str) -> ModelSignature:
         self.progress.working(f"loading {name}")

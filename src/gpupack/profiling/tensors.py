@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ _FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
 _INTEGER_LIMIT = 100
 """Random integers stay below this: they often index a table, such as a vocabulary."""
 _STRING_LENGTH = 16
+_MAX_REQUEST_BYTES = 2**31
+"""What a message of gRPC can hold; more would fill this host's memory, too."""
 
 
 def numpy_type(datatype: str) -> np.dtype[np.generic] | None:
@@ -66,9 +69,12 @@ def make_inputs(
 
     Raises:
         InvalidInputError: A dynamic dimension nobody gave, a shape or array that does
-            not fit, a datatype gpupack cannot make, or a batch the model cannot take.
+            not fit, a datatype gpupack cannot make, a batch the model cannot take, or
+            a request of more than 2 GiB.
     """
     signature.check_drivable(batch_size)
+    if seed < 0:
+        raise InvalidInputError(f"a seed is at least 0, got {seed}")
     given = shapes or {}
     unknown = sorted(set(given) - {spec.name for spec in signature.inputs})
     if unknown:
@@ -81,6 +87,7 @@ def make_inputs(
     rng = np.random.default_rng(seed)
     batch = (batch_size,) if signature.max_batch_size > 0 else ()
     tensors: Tensors = {}
+    num_bytes = 0
     for spec in signature.inputs:
         if spec.is_optional and spec.name not in arrays and spec.name not in given:
             continue
@@ -96,13 +103,24 @@ def make_inputs(
                 f"of type {spec.datatype}{way_out}"
             )
         if data_path is not None:
-            tensors[spec.name] = _from_file(
-                signature, spec, arrays, data_path, batch, dtype
-            )
+            array = _from_file(signature, spec, arrays, data_path, batch, dtype)
         else:
             dims = _resolve_dims(signature, spec, given)
-            tensors[spec.name] = _random(rng, (*batch, *dims), spec.datatype, dtype)
+            item = _STRING_LENGTH if spec.datatype == "BYTES" else dtype.itemsize
+            num_bytes += prod((*batch, *dims)) * item
+            _check_size(signature, batch_size, num_bytes)
+            array = _random(rng, (*batch, *dims), spec.datatype, dtype)
+        tensors[spec.name] = array
     return tensors
+
+
+def _check_size(signature: ModelSignature, batch_size: int, num_bytes: int) -> None:
+    if num_bytes > _MAX_REQUEST_BYTES:
+        raise InvalidInputError(
+            f"model {signature.name}: a request with batch size {batch_size} has "
+            f"{num_bytes / 2**20:,.0f} MiB of inputs, and gpupack sends at most "
+            f"{_MAX_REQUEST_BYTES // 2**20:,} MiB: lower --batch or --shape"
+        )
 
 
 def _resolve_dims(
@@ -154,7 +172,7 @@ def _read_arrays(path: Path) -> Tensors:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, AttributeError) as err:
+    except Exception as err:  # a damaged file: from zipfile, zlib, numpy, tokenize
         raise InvalidInputError(
             f"cannot read input data from {path}: {err}; it must be a .npz with one "
             "array per input, without pickled objects (strings as a `S` or `U` array)"

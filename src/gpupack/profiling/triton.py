@@ -7,8 +7,10 @@ import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 from gpupack.errors import ServerError, UnknownNameError
+from gpupack.profiling.interrupts import interrupts_deferred, quiet_interrupts
 from gpupack.profiling.server_url import ServerUrl, TlsOptions
 from gpupack.profiling.signature import ModelSignature
 
@@ -21,6 +23,7 @@ CALL_TIMEOUT_S = 10.0
 READY_TIMEOUT_S = 5.0
 LOAD_TIMEOUT_S = 120.0
 UNLOAD_TIMEOUT_S = 30.0
+_UNKNOWN = "failed to poll from model repository"
 _READY = "READY"
 _LOADING = "LOADING"
 _UNLOADING = "UNLOADING"
@@ -178,6 +181,14 @@ class TritonServer:
                 ),
             )
         except ServerError as err:
+            if not self.url.is_grpc and quote(model_name, safe="") != model_name:
+                raise ServerError(
+                    f"{err}; over HTTP Triton takes only letters from a to z, digits "
+                    "and _ . - ~ in a model's name: rename its folder"
+                ) from err
+            # A model without a usable version is forgotten after its first load.
+            if _UNKNOWN not in str(err):
+                raise
             # Asked only now: while models load, a server does not list its repository.
             known = [model.name for model in self.repository()]
             if model_name in known:
@@ -316,11 +327,13 @@ class TritonServer:
             if self.url.is_grpc:
                 answer = call(self._grpc(), {"client_timeout": timeout_s})
             else:
-                client = self._http(timeout_s)
+                with interrupts_deferred():
+                    client = self._http(timeout_s)
                 try:
                     answer = call(client, {})
                 finally:
-                    client.close()
+                    with interrupts_deferred():
+                        client.close()
         except FOREIGN_ERRORS as err:
             message = explain_failure(
                 self.url,
@@ -336,6 +349,7 @@ class TritonServer:
     def _http(self, timeout_s: float) -> Any:
         from tritonclient.http import InferenceServerClient
 
+        quiet_interrupts()
         context = self.tls.context() if self.url.is_tls else None
         return InferenceServerClient(
             self.url.address + self.url.path,

@@ -229,7 +229,7 @@ class FailedLoadPoint(Record):
     load_point: LoadPoint
     gpu_type: GpuType
     stage: str = Field(min_length=1)
-    """Where it failed: ``load``, ``warmup``, ``measure``, ``unload``."""
+    """Where it failed: ``inputs``, ``load``, ``warmup``, ``measure``, ``server``."""
     message: str
     environment: Environment
 

@@ -21,6 +21,8 @@ RESOURCE_NAMES = {
     Resource.MEMORY_UTILIZATION: "Memory utilization",
     Resource.SM_UTILIZATION: "SM utilization",
 }
+_MAX_SCALE = 1000.0
+"""Nobody reads more off a bar than this many times its capacity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,8 @@ def shown_resources(placements: Sequence[PlacementRecord]) -> tuple[Resource, ..
 def full_scale(placements: Sequence[PlacementRecord], resource: Resource) -> float:
     """Return the share of the capacity at which a bar's axis ends, at least 1.
 
-    The same for every GPU, so that bars compare; in steps of 5 %.
+    The same for every GPU, so that bars compare; in steps of 5 %, and no more than
+    a thousand times the capacity.
     """
     most = 1.0
     for placement in placements:
@@ -141,4 +144,4 @@ def full_scale(placements: Sequence[PlacementRecord], resource: Resource) -> flo
             if use is not None:
                 limit = use.used if use.limit is None else max(use.used, use.limit)
                 most = max(most, limit / use.capacity)
-    return math.ceil(round(most * 20, 6)) / 20
+    return math.ceil(round(min(most, _MAX_SCALE) * 20, 6)) / 20
