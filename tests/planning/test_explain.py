@@ -370,3 +370,9 @@ def test_searches_that_find_a_plan_only_every_other_time_promise_no_less_than_no
     assert str(explanation)
     for change in explanation.changes:
         assert change.value == placement.objective_value - change.saved
+
+
+def test_one_gpu_is_one_gpu() -> None:
+    placement = gpupack.place(make_profiles(make_record("a")))
+
+    assert "1 GPU, and nothing better" in str(placement.explain())

@@ -136,7 +136,7 @@ def _doubtful(placement: PlacementRecord) -> Explanation:
     extreme = "more" if placement.objective_unit.is_maximized else "less"
     return Explanation(
         summary=_summary(placement),
-        proof=f"{extreme} than {placement.bound:g} {placement.objective_unit.words} is "
+        proof=f"{extreme} than {placement.objective_unit.told(placement.bound)} is "
         f"impossible, by {placement.method}.",
         binding=tuple(_binding(placement)),
         needs=(),
@@ -183,7 +183,7 @@ def _binding(placement: PlacementRecord) -> Iterator[BindingResource]:
 
 
 def _summary(placement: PlacementRecord) -> str:
-    value = f"{placement.objective_value:g} {placement.objective_unit.words}"
+    value = placement.objective_unit.told(placement.objective_value)
     if placement.status is PlacementStatus.OPTIMAL:
         return f"{placement.objective.value}: {value}, and nothing better is possible."
     return (

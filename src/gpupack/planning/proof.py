@@ -54,7 +54,7 @@ def resource_needs(what_if: WhatIf) -> tuple[ResourceNeed, ...]:
 def prove(what_if: WhatIf, needs: tuple[ResourceNeed, ...]) -> Proof:
     """Return in words why nothing better is possible."""
     placement = what_if.placement
-    words = f"{placement.bound:g} {what_if.unit.words}"
+    words = what_if.unit.told(placement.bound)
     method = placement.method
     if what_if.serves_all:
         return Proof(f"all that is wanted is served: {words}.")
@@ -143,7 +143,8 @@ def _volume(what_if: WhatIf, resource: Resource) -> str:
         return ""
     unit = (2**20, "MiB") if resource is Resource.MEMORY else (10**6, "%")
     fewer = round(what_if.placement.bound) - 1
+    offer = "GPU offers" if fewer == 1 else "GPUs offer"
     return (
         f": the models need {sum(least) / unit[0]:,.0f} {unit[1]}, and {fewer} "
-        f"GPUs offer {fewer * capacity / unit[0]:,.0f}"
+        f"{offer} {fewer * capacity / unit[0]:,.0f}"
     )

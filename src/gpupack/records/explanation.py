@@ -60,9 +60,9 @@ class SavingChange(Record):
     def __str__(self) -> str:
         """Return the change in words."""
         direction = "more" if self.is_more else "less"
-        unit = f" {self.unit.words}" if self.unit else ""
+        value = self.unit.told(self.value) if self.unit else f"{self.value:g}"
         but = f"; {self.trade_off}" if self.trade_off else ""
-        return f"{self.change}: {self.value:g}{unit} ({self.saved:g} {direction}){but}"
+        return f"{self.change}: {value} ({self.saved:g} {direction}){but}"
 
 
 class Explanation(Record):

@@ -50,6 +50,11 @@ class ObjectiveUnit(StrEnum):
             ObjectiveUnit.SERVED_SHARE: "of every demand",
         }[self]
 
+    def told(self, value: float) -> str:
+        """Return a number with its unit: "1 GPU", "3.5 per hour"."""
+        words = "GPU" if self is ObjectiveUnit.GPUS and value == 1 else self.words
+        return f"{value:g} {words}"
+
 
 class PlacementStatus(StrEnum):
     """How good a placement is known to be."""
