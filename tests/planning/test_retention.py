@@ -24,6 +24,7 @@ from gpupack.planning.retention import cautious_retention, resolve_contention
 from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration
 from gpupack.records.environment import SharingMode
+from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import DeviceKind, GpuType
 from gpupack.records.placement import PlacementStatus
 from gpupack.records.profile import (
@@ -337,6 +338,22 @@ def test_explain_says_what_mps_would_save() -> None:
     assert placement.num_gpus == 3
     (note,) = [one for one in placement.explain().notes if "mps" in one]
     assert "would take 2 GPUs, not 3" in note
+
+
+def test_explain_says_what_mps_would_save_where_there_is_a_demand() -> None:
+    profiles = profiles_of([(10, 40), (10, 40)])
+    placement = place(
+        profiles, demand={"model0": 90.0, "model1": 90.0}, min_retention=0.9
+    )
+    # A neighbor asked for 90/s has 0.36 requests at the GPU. Taking turns the other
+    # reaches 1 / (10 + 0.78 · (4 + 1.5) · 0.36) = 87/s, less the margin 81: that is 0.9
+    # of 90 just not. Through MPS it is 1 / (10 + 0.626 · 4 · 0.36) = 92/s, less 9.4.
+    assert placement.num_gpus == 2
+    (change,) = [
+        one for one in placement.explain().changes if one.kind is ChangeKind.SHARING
+    ]
+    assert change.change == "GPUs shared through mps"
+    assert change.value == 1
 
 
 @settings(max_examples=25, deadline=None)

@@ -9,10 +9,19 @@ from gpupack.catalogue import MEMORY_MIB_BY_NAME, find_gpu_type
 from gpupack.errors import GpupackError, MissingReadingError
 from gpupack.planning.best_load_points import best_records
 from gpupack.planning.latency import keeps_latency_limit
+from gpupack.planning.retention import resolve_sharing
+from gpupack.planning.sharing import COMPARED
 from gpupack.planning.sizes import require_readings
 from gpupack.planning.supply import Supply, supplies_of
 from gpupack.records.explanation import ChangeKind, SavingChange
-from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom, Resource
+from gpupack.records.gpu import (
+    DeviceKind,
+    Fleet,
+    FleetEntry,
+    GpuType,
+    Headroom,
+    Resource,
+)
 from gpupack.records.placement import Objective, ObjectiveUnit
 
 if TYPE_CHECKING:
@@ -32,6 +41,7 @@ def saving_changes(what_if: WhatIf) -> Iterator[SavingChange]:
     """Yield the changes that lower the number of GPUs, or their price."""
     yield from _headroom_changes(what_if)
     yield from _retention_changes(what_if)
+    yield from _sharing_changes(what_if)
     yield from _load_point_changes(what_if)
     if what_if.unit is ObjectiveUnit.GPUS:
         yield from _gpu_type_changes(what_if)
@@ -56,6 +66,7 @@ def serving_changes(what_if: WhatIf) -> Iterator[SavingChange]:
                 _with_shares(what_if.question, [resource], 100),
             )
     yield from _retention_changes(what_if)
+    yield from _sharing_changes(what_if)
     yield from _load_point_changes(what_if)
 
 
@@ -128,6 +139,24 @@ def _retention_changes(what_if: WhatIf) -> Iterator[SavingChange]:
             ChangeKind.MIN_RETENTION,
             f"min_retention from {highest:g} to {percent / 100:g}",
             lowered(percent),
+        )
+
+
+def _sharing_changes(what_if: WhatIf) -> Iterator[SavingChange]:
+    """Try the other ways of sharing a GPU, where what models keep is asked for."""
+    question = what_if.question
+    if not (question.min_retention or question.maximizes_predicted) or any(
+        supply.gpu_type.kind is DeviceKind.HOST for supply in question.supplies
+    ):
+        return
+    for mode in COMPARED:
+        if mode is resolve_sharing(question.sharing) or what_if.is_out_of_time:
+            continue
+        yield from _change(
+            what_if,
+            ChangeKind.SHARING,
+            f"GPUs shared through {mode}",
+            replace(question, sharing=mode),
         )
 
 

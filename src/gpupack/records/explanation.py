@@ -19,6 +19,7 @@ class ChangeKind(StrEnum):
     GPU_TYPE = "gpu_type"
     NUM_GPUS = "num_gpus"
     MIN_RETENTION = "min_retention"
+    SHARING = "sharing"
 
 
 class BindingResource(Record):
