@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingReadingError
+from gpupack.packing.capacity.existence import has_plan
 from gpupack.packing.capacity.overload import (
     fits_apart,
     fits_together,
@@ -38,6 +39,9 @@ def is_impossible(
     problem = relaxed_problem(question, models, limits)
     if problem is None or fits_apart(problem) or fits_together(problem):
         return False
+    exists = has_plan(problem)
+    if exists is not None:
+        return not exists
     plan = plan_capacity(problem, _goal(question), time_limit_s=time_limit_s)
     return plan.status is PlanStatus.INFEASIBLE
 
