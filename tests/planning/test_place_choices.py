@@ -602,3 +602,15 @@ def test_choices_give_the_same_bytes_for_the_same_seed() -> None:
         return placement.model_copy(update={"seconds": 0.0}).to_json()
 
     assert text() == text()
+
+
+def test_gpus_that_hold_the_same_are_written_alike_but_for_their_index() -> None:
+    # Three of 300 MiB share a GPU of 1000: ten replicas fill three GPUs and a third.
+    placement = gpupack.place(make_profiles(record("a", mib=300)), replicas=10)
+
+    assert [gpu.gpu_index for gpu in placement.gpus] == [0, 1, 2, 3]
+    by_models = {gpu.models: gpu for gpu in placement.gpus}
+    assert len(by_models) < 4
+    for gpu in placement.gpus:
+        like = by_models[gpu.models].model_copy(update={"gpu_index": gpu.gpu_index})
+        assert gpu == like

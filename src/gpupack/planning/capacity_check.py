@@ -35,6 +35,7 @@ def check_capacity_placement(
     supply_by_name = {supply.gpu_type.name: supply for supply in supplies}
     instances: Counter[str] = Counter()
     served: Counter[str] = Counter()
+    binding = [resource for resource, _ in placement.headroom]
     for gpu in placement.gpus:
         supply = supply_by_name[gpu.gpu_type.name]
         totals: dict[Resource, float] = dict.fromkeys(Resource, 0.0)
@@ -52,10 +53,10 @@ def check_capacity_placement(
                 served[assignment.model_name] += traffic  # type: ignore[assignment]
             instances[assignment.model_name] += 1
             totals[Resource.MEMORY] += model_memory_bytes(record, supply.baseline_bytes)
-            for resource, _ in placement.headroom:
+            for resource in binding:
                 if resource is not Resource.MEMORY:
                     totals[resource] += (reading(record, resource) or 0.0) * load
-        for resource, _ in placement.headroom:
+        for resource in binding:
             limit = limit_of(gpu.gpu_type, placement.headroom, resource)
             if resource is Resource.MEMORY:
                 over = totals[resource] > limit

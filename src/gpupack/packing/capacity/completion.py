@@ -108,7 +108,7 @@ class Completion:
         elif uses:
             program.hint(uses)
         first: ProgramResult | None = None
-        bins: tuple[FilledBin, ...] = ()
+        last: tuple[ProgramResult, tuple[int, ...]] | None = None
         for measure in MEASURES[self._goal]:
             share = FIRST_SHARE if first is None else FURTHER_SHARE
             result = program.solve(
@@ -120,16 +120,19 @@ class Completion:
                 first = result
             if result.state not in {"optimal", "feasible"}:
                 break
-            bins = share_out(
-                self._problem,
-                [(configurations[k], count) for k, count in result.uses],
-                result.shares,
-                program.copies_per_option(),
-            )
+            last = result, program.copies_per_option()
             program.hold(measure, result.value)
             program.hint(result.uses)
         assert first is not None
-        return first, bins
+        if last is None:
+            return first, ()
+        result, whole_copies = last
+        return first, share_out(
+            self._problem,
+            [(configurations[k], count) for k, count in result.uses],
+            result.shares,
+            whole_copies,
+        )
 
     def fill(self, uses: Sequence[tuple[Configuration, int]]) -> tuple[FilledBin, ...]:
         """Return the best plan of exactly these configurations, empty if none."""
