@@ -35,9 +35,9 @@ FIRST_SHARE = 0.7
 """Of the bound, where to begin."""
 LEAST_SHARE = 1e-3
 PROBE_SHARE = 0.4
-PROBES_SHARE = 0.5
+PROBES_SHARE = 0.6
 """Of the time left, for one probe, and for all of them."""
-LEAST_PROBE_S = 1.0
+LEAST_PROBE_S = 0.5
 CLOSE = 0.007
 """Relative distance of shares at which probing ends."""
 CLOSED = 1e-6
