@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     from gpupack.packing.capacity.problem import CapacityProblem
 
+OpenBin = tuple[int, dict[int, int], dict[int, float]]
+"""A bin's type, the copies of each option in it, and the loads of each."""
+
+MAX_ROUNDS = 3
+"""Of dropping copies and evening out what is left."""
 ROUNDING = 1e-7
 NEGLIGIBLE = 1e-9
 """Share of a bin that is left out of account: coefficients so small upset GLOP."""
@@ -35,13 +40,17 @@ def share_out(
         whole_copies: Copies of each option of whole jobs that are wanted.
     """
     uses, loads = _without_spares(problem, uses, shares)
-    bins: list[tuple[int, dict[int, int], dict[int, float]]] = []
-    for (configuration, multiplicity), load in zip(uses, loads, strict=True):
-        bins.extend(
-            (configuration.bin_type, dict(configuration.counts), dict(load))
-            for _ in range(multiplicity)
-        )
-    _drop_idle(problem, bins, whole_copies)
+    bins = _each_bin(uses, loads)
+    for _ in range(MAX_ROUNDS):
+        is_less = _drop_idle(problem, bins, whole_copies)
+        if not is_less or len(uses) > MAX_SPARE_TRIALS:
+            break
+        # What was dropped leaves room where others may serve more.
+        uses = _uses_of(bins)
+        loads, _ = _even_loads(problem, uses, shares)
+        bins = _each_bin(uses, loads)
+    else:
+        _drop_idle(problem, bins, whole_copies)
     merged: dict[FilledBin, int] = {}
     for bin_type, counts, load in bins:
         copies = tuple(
@@ -61,6 +70,26 @@ def share_out(
     return tuple(
         FilledBin(one.bin_type, one.copies, count) for one, count in merged.items()
     )
+
+
+def _each_bin(
+    uses: Sequence[tuple[Configuration, int]], loads: Sequence[dict[int, float]]
+) -> list[OpenBin]:
+    return [
+        (configuration.bin_type, dict(configuration.counts), dict(load))
+        for (configuration, multiplicity), load in zip(uses, loads, strict=True)
+        for _ in range(multiplicity)
+    ]
+
+
+def _uses_of(bins: Sequence[OpenBin]) -> list[tuple[Configuration, int]]:
+    numbers: dict[Configuration, int] = {}
+    for bin_type, counts, _ in bins:
+        held = tuple((option, count) for option, count in counts.items() if count)
+        if held:
+            one = Configuration(bin_type, held)
+            numbers[one] = numbers.get(one, 0) + 1
+    return list(numbers.items())
 
 
 def _without_spares(
@@ -215,24 +244,36 @@ def _even_loads(
 
 def _drop_idle(
     problem: CapacityProblem,
-    bins: list[tuple[int, dict[int, int], dict[int, float]]],
+    bins: Sequence[OpenBin],
     whole_copies: Sequence[int],
-) -> None:
-    """Take out copies that nothing needs, from the last bin to the first."""
+) -> bool:
+    """Take out copies that nothing needs; return whether there were any.
+
+    From the last bin to the first; whole copies, whose load goes with them, from the
+    fullest.
+    """
     total = [0] * len(problem.jobs)
     placed = [0] * len(problem.options)
     for _, counts, _ in bins:
         for option, count in counts.items():
             total[problem.options[option].job] += count
             placed[option] += count
-    for _, counts, load in reversed(bins):
+    order = list(reversed(bins))
+    if any(
+        count > whole_copies[option]
+        for option, count in enumerate(placed)
+        if problem.jobs[problem.options[option].job].is_whole
+    ):
+        order.sort(key=lambda one: -_fill(problem, one))
+    is_less = False
+    for _, counts, load in order:
         for option in sorted(counts, reverse=True):
             index = problem.options[option].job
             job = problem.jobs[index]
             if job.is_whole:
                 spare = placed[option] - whole_copies[option]
                 idle = min(counts[option], spare)
-                placed[option] -= idle
+                placed[option] -= max(0, idle)
             else:
                 copies = load.get(option, 0.0)
                 needed = math.ceil(copies - ROUNDING)
@@ -245,3 +286,22 @@ def _drop_idle(
             idle = max(0, idle)
             counts[option] -= idle
             total[index] -= idle
+            is_less |= idle > 0
+    return is_less
+
+
+def _fill(problem: CapacityProblem, one: OpenBin) -> float:
+    """Return the highest fill of a bin, as a share of its capacity."""
+    bin_type, counts, load = one
+    used = [0.0] * problem.num_dimensions
+    for index, count in counts.items():
+        option = problem.options[index]
+        for dimension, size in enumerate(option.fixed):
+            used[dimension] += size * count
+        for dimension, size in enumerate(option.proportional):
+            used[dimension] += size * load.get(index, 0.0)
+    capacity = problem.bin_types[bin_type].capacity
+    return max(
+        (have / most for have, most in zip(used, capacity, strict=True) if most),
+        default=0.0,
+    )
