@@ -29,6 +29,7 @@ from gpupack.packing.capacity.program import most_service
 from gpupack.packing.capacity.relaxation import CLOSE_ENOUGH, Relaxer
 from gpupack.packing.capacity.reopening import Reopener
 from gpupack.packing.capacity.share_search import ShareSearch
+from gpupack.packing.capacity.small_plans import cheapest_plan
 from gpupack.packing.warm_up import kernels_are_ready
 
 if TYPE_CHECKING:
@@ -142,7 +143,20 @@ class _Search:
             # Within a budget the program says it at once whether all can be served.
             full = None if self._asked.budget is not None else self._in_full()
             return full or self._enumerated(configurations)
-        return self._generated() if self._problem.rule is None else self._ruled()
+        if self._problem.rule is not None:
+            return self._ruled()
+        return self._small() or self._generated()
+
+    def _small(self) -> CapacityPlan | None:
+        """Return the cheapest plan of a handful of copies, None if that is too much."""
+        if not self._goal.is_in_full:
+            return None
+        found = cheapest_plan(self._problem, self._goal)
+        if found is None:
+            return None
+        uses, value = found
+        bins = self._completion.fill(uses)
+        return self._completion.plan(bins, value, "small search") if bins else None
 
     def _least(self) -> CapacityProblem:
         """Return the problem with what every plan must serve, and no more."""
