@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     Uses = tuple[tuple[Configuration, int], ...]
 
 NUM_REOPENED = 4
+VAIN_PER_SIZE = 2
+"""Bins reopened at first, and another one after so many reopenings in vain."""
 RELAXING_S = 0.5
 CHOOSING_S = 1.0
 """For the patterns of one reopening, and for the program."""
@@ -108,7 +110,8 @@ class Reopener:
             and time.perf_counter() < deadline
             and self._bound - plan.value > max(target_gap, LEAST_GAIN) * plan.value
         ):
-            again = self._better(plan, self._reopened(plan, deadline))
+            num_bins = NUM_REOPENED + vain // VAIN_PER_SIZE
+            again = self._better(plan, self._reopened(plan, num_bins, deadline))
             vain = vain + 1 if again is plan else 0
             plan = again
         return plan.uses
@@ -118,10 +121,10 @@ class Reopener:
             return plan
         return other
 
-    def _reopened(self, plan: _Plan, deadline: float) -> _Plan | None:
+    def _reopened(self, plan: _Plan, num_bins: int, deadline: float) -> _Plan | None:
         """Return the best plan found with a few bins chosen anew."""
         bins = [one for one, number in plan.uses for _ in range(number)]
-        reopened = Counter(self._rng.sample(bins, min(NUM_REOPENED, len(bins))))
+        reopened = Counter(self._rng.sample(bins, min(num_bins, len(bins))))
         kept = {one: number - reopened[one] for one, number in plan.uses}
         rest = self._rest(plan, kept)
         limit_s = min(RELAXING_S, max(0.0, deadline - time.perf_counter()))
