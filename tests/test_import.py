@@ -23,3 +23,14 @@ def test_every_public_name_resolves_and_the_list_is_sorted() -> None:
     assert list(gpupack.__all__) == sorted(gpupack.__all__)
     for name in gpupack.__all__:
         assert getattr(gpupack, name).__name__ == name
+
+
+def test_a_small_placement_waits_for_no_compiler() -> None:
+    code = (
+        "import sys, gpupack; gpupack.place(gpupack.load_example('medical')); "
+        "print('numba' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "False"

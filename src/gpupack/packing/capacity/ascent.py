@@ -15,8 +15,8 @@ from gpupack.packing.capacity.refilling import Refiller
 
 if TYPE_CHECKING:
     from gpupack.packing.capacity.configurations import Configuration
+    from gpupack.packing.capacity.guide import Guide
     from gpupack.packing.capacity.problem import CapacityProblem
-    from gpupack.packing.capacity.relaxation import Guide
 
     Uses = tuple[tuple[Configuration, int], ...]
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.problem import CapacityProblem, Counts
 
 
+MAX_ENUMERATED = 400
+"""Configurations up to which the program over all of them is solved at once."""
 MAX_TAKEN_APART = 5
 """Options of a configuration of which every part is listed: 2 to that power."""
 

@@ -18,8 +18,9 @@ from gpupack.packing.capacity.refilling import Refiller
 
 if TYPE_CHECKING:
     from gpupack.packing.capacity.configurations import Configuration
+    from gpupack.packing.capacity.guide import Guide
     from gpupack.packing.capacity.problem import CapacityProblem, Goal
-    from gpupack.packing.capacity.relaxation import Guide, Relaxer
+    from gpupack.packing.capacity.relaxation import Relaxer
 
     Uses = tuple[tuple[Configuration, int], ...]
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.capacity.configurations import Configuration, useful_options
+from gpupack.packing.capacity.guide import Guide
 from gpupack.packing.capacity.master import Duals
 from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
-from gpupack.packing.capacity.relaxation import Guide
 from gpupack.packing.kernels import refilling as kernels
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.bin_counts import SAFETY, CountCut
+from gpupack.packing.capacity.guide import Guide
+from gpupack.packing.capacity.lagrangian import Lagrangian
 from gpupack.packing.capacity.master import Master
 from gpupack.packing.capacity.patterns import PatternFinder, Prices
-from gpupack.packing.capacity.pricing import CompiledPricer
 from gpupack.packing.capacity.pricing_model import ModelPricer
 from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.program import service_scale
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.configurations import Configuration
     from gpupack.packing.capacity.master import Duals
     from gpupack.packing.capacity.patterns import Pattern
+    from gpupack.packing.capacity.pricing import CompiledPricer
     from gpupack.packing.capacity.problem import CapacityProblem
 
 CLOSE_ENOUGH = 1e-3
@@ -76,21 +78,6 @@ class Relaxation:
     is_infeasible: bool
 
 
-@dataclass(frozen=True)
-class Guide:
-    """Where a search for a plan in whole bins starts, and what it goes by.
-
-    Args:
-        used: Patterns of the relaxation and how many bins have each.
-        duals: What jobs need is worth.
-        weights: Per bin type and dimension, what room is worth.
-    """
-
-    used: dict[Pattern, float]
-    duals: Duals
-    weights: tuple[tuple[float, ...], ...]
-
-
 class Relaxer:
     """Column generation for one problem and goal.
 
@@ -108,15 +95,14 @@ class Relaxer:
         self._goal = goal
         self._deadline = deadline
         self._scale = service_scale(problem)
+        self._lagrangian = Lagrangian(problem, goal)
         self._finders = [
             PatternFinder(problem, index) for index in range(len(problem.bin_types))
         ]
         self._has_waited = False
         self._node_limit = FIRST_NODE_LIMIT
         self._is_cut = False
-        self._compiled_pricers = [
-            CompiledPricer(problem, index) for index in range(len(problem.bin_types))
-        ]
+        self._compiled_pricers: dict[int, CompiledPricer] = {}
         self._model_pricers = [
             ModelPricer(problem, index, seed=seed)
             for index in range(len(problem.bin_types))
@@ -320,10 +306,11 @@ class Relaxer:
                 if gain > 1e-9 * max(1.0, true_price) and self.master.add(pattern):
                     is_new = True
         if self._goal.is_in_full:
-            needed = self._jobs_bound(duals, 1.0)
+            needed = self._lagrangian.of_jobs(duals, 1.0)
             if needed > 0:
                 self.cuts.append(CountCut(tuple(values), needed))
-        return self._lagrangian_bound(duals, values), is_new
+        bound = self._lagrangian.bound(duals, values, self.master.bin_prices)
+        return bound, is_new
 
     def _is_compiled(self, left_s: float) -> bool:
         if self._problem.rule is not None:
@@ -333,6 +320,14 @@ class Relaxer:
         )
         self._has_waited = True
         return kernels_are_ready(wait_s=max(0.0, wait_s))
+
+    def _compiled_pricer(self, bin_type: int) -> CompiledPricer:
+        if bin_type not in self._compiled_pricers:
+            # Imports numba, which small problems should not wait for.
+            from gpupack.packing.capacity.pricing import CompiledPricer
+
+            self._compiled_pricers[bin_type] = CompiledPricer(self._problem, bin_type)
+        return self._compiled_pricers[bin_type]
 
     def _goes_on(self, is_new: bool) -> bool:
         """Return whether to price again: at new prices, or with more patience."""
@@ -359,7 +354,7 @@ class Relaxer:
                 ),
                 default=0.0,
             )
-            priced = self._compiled_pricers[bin_type].best(
+            priced = self._compiled_pricer(bin_type).best(
                 prices,
                 self._finders[bin_type].weights(prices),
                 known=known,
@@ -371,75 +366,6 @@ class Relaxer:
             return priced.patterns, priced.bound
         pattern, most = self._model_pricers[bin_type].best(prices, time_limit_s=limit_s)
         return ([] if pattern is None else [pattern]), most
-
-    def _lagrangian_bound(self, duals: Duals, values: Sequence[float]) -> float:
-        """Return the best bound of the prices, scaled by factors up to 1.
-
-        With what jobs need priced, bins and jobs decide apart: each bin type at most
-        ``count`` times its best pattern, each job its cheapest service. A type
-        without count allows only factors at which no pattern earns its cost. A budget
-        is priced, too.
-        """
-        problem = self._problem
-        per_budget = -duals.budget
-        costs = [
-            price + per_budget * one.cost
-            for price, one in zip(
-                self.master.bin_prices, problem.bin_types, strict=True
-            )
-        ]
-        paid = per_budget * (problem.budget or 0)
-        factors = {1.0}
-        most = 1.0
-        for bin_type, cost, value in zip(problem.bin_types, costs, values, strict=True):
-            if value > 0:
-                factors.add(cost / value)
-                if bin_type.count is None:
-                    most = min(most, cost / value)
-        factors.add(most)
-        best = -math.inf
-        for factor in factors:
-            if factor > most:
-                continue
-            total = self._jobs_bound(duals, factor) - paid
-            for bin_type, cost, value in zip(
-                problem.bin_types, costs, values, strict=True
-            ):
-                if bin_type.count is not None:
-                    total += bin_type.count * min(0.0, cost - factor * value)
-            best = max(best, total)
-        return best
-
-    def _jobs_bound(self, duals: Duals, factor: float) -> float:
-        total = 0.0
-        shares = 0.0
-        for index, job in enumerate(self._problem.jobs):
-            total += factor * duals.copies[index] * job.copies
-            total += factor * duals.most[index] * (job.max_copies or 0)
-            price = factor * duals.service[index]
-            if job.is_whole:
-                costs = []
-                for option in self._problem.options_by_job[index]:
-                    earned = 0.0
-                    if self._goal is Goal.MAX_SERVICE:
-                        rate = self._problem.options[option].rate
-                        earned = job.weight * rate / self._scale
-                    costs.append(factor * duals.option[option] - earned)
-                cheapest = min(costs, default=0.0)
-                if job.is_optional:
-                    cheapest = min(0.0, cheapest)
-                total += job.copies * cheapest
-            elif not job.demand:
-                continue
-            elif self._goal.is_in_full:
-                total += 0.0 if job.is_optional else price
-            elif self._goal is Goal.MAX_SERVICE:
-                total += min(0.0, price - job.weight * job.demand / self._scale)
-            elif not job.is_optional:
-                shares += price
-        if self._goal is Goal.MAX_MIN_SHARE:
-            total += min(0.0, shares - 1.0)
-        return total
 
     def _result(self, bound: float) -> Relaxation:
         value = self.master.solve()  # patterns may have been added since

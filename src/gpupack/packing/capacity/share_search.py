@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.packing.capacity.configurations import Configuration
+    from gpupack.packing.capacity.guide import Guide
     from gpupack.packing.capacity.patterns import Pattern
     from gpupack.packing.capacity.problem import CapacityProblem
-    from gpupack.packing.capacity.relaxation import Guide
 
     Uses = tuple[tuple[Configuration, int], ...]
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import CheckError, InvalidInputError
-from gpupack.packing.capacity.ascent import affordable_bins, ascend
+from gpupack.errors import InvalidInputError
 from gpupack.packing.capacity.assignment import AssignmentModel, is_worth_it
 from gpupack.packing.capacity.bin_counts import BinCounts, most_bins
 from gpupack.packing.capacity.completion import Clock, Completion
 from gpupack.packing.capacity.configurations import (
+    MAX_ENUMERATED,
     Configuration,
     enumerate_configurations,
-    taken_apart,
 )
-from gpupack.packing.capacity.descent import Descent
 from gpupack.packing.capacity.diving import dive
 from gpupack.packing.capacity.goals import counted, everything, rounded_bound
 from gpupack.packing.capacity.overload import is_overloaded
@@ -27,14 +24,10 @@ from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.problem import CapacityProblem, Goal
 from gpupack.packing.capacity.program import most_service
 from gpupack.packing.capacity.relaxation import CLOSE_ENOUGH, Relaxer
-from gpupack.packing.capacity.reopening import Reopener
-from gpupack.packing.capacity.share_search import ShareSearch
 from gpupack.packing.capacity.small_plans import cheapest_plan
 from gpupack.packing.warm_up import kernels_are_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gpupack.packing.capacity.plan import FilledBin
     from gpupack.packing.capacity.program import ProgramResult
     from gpupack.packing.capacity.relaxation import Relaxation
@@ -46,20 +39,14 @@ RULELESS_SHARE = 0.3
 """Of the time left, for the problem without its rule."""
 ENUMERATION_SHARE = 0.2
 """Of the time limit, for listing configurations at most."""
-MAX_ENUMERATED = 400
-"""Configurations up to which the program over all of them is solved at once."""
 MAX_EXTRA_CONFIGURATIONS = 150
 """Configurations beside those the relaxation uses that the program may choose from."""
 RELAXATION_SHARE = 0.4
 SERVICE_SHARE = 0.45
 MIN_SHARE_SHARE = 0.1
 SEARCH_SHARE = 0.9
-ASCENT_SHARE = 0.15
 DIVING_SHARE = 0.4
-"""Of the time that is left, for column generation, local search, of which for
-annealing where bins are reopened after it, and diving at most."""
-SMALL_MARGIN = 1.05
-"""Above the bound: up to there the plain model must be small to be worth trying."""
+"""Of the time that is left, for column generation, local search, and diving at most."""
 FULL_SHARE = 0.4
 """Of the time limit, to see whether everything can be served."""
 WARM_UP_SHARE = 0.5
@@ -254,7 +241,20 @@ class _Search:
         if problem.rule is None and kernels_are_ready(
             wait_s=clock.remaining_s * WARM_UP_SHARE
         ):
-            plan = self._searched(relaxer, bound)
+            # Imports numba, which small problems should not wait for.
+            from gpupack.packing.capacity.local_search import LocalSearch
+
+            plan = LocalSearch(
+                problem,
+                goal,
+                self._completion,
+                seed=self._seed,
+                target_gap=self._target_gap,
+            ).run(
+                relaxer,
+                bound,
+                deadline=time.perf_counter() + clock.remaining_s * SEARCH_SHARE,
+            )
         if plan is None:
             plan = self._chosen(relaxer, relaxation, bound)
         if goal.is_in_full and plan.status is PlanStatus.FEASIBLE:
@@ -269,88 +269,6 @@ class _Search:
         for cut in relaxer.cuts:
             counts.add(cut)
         return math.isinf(counts.lowest_value())
-
-    def _searched(self, relaxer: Relaxer, bound: float) -> CapacityPlan | None:
-        """Return what local search comes to, None if it finds no plan."""
-        problem, goal = self._problem, self._goal
-        deadline = time.perf_counter() + self._clock.remaining_s * SEARCH_SHARE
-        if goal is Goal.MAX_MIN_SHARE:
-            shares = ShareSearch(
-                problem,
-                tuple(relaxer.promising()),
-                near=affordable_bins(problem, relaxer.guide()),
-                bound=bound,
-                seed=self._seed,
-            )
-            shares.run(deadline=deadline, target_gap=self._target_gap)
-            return self._first_that_holds([shares.uses], shares.bound)
-        if goal is Goal.MAX_SERVICE:
-            now = time.perf_counter()
-            ascended = ascend(
-                problem,
-                relaxer.guide(),
-                deadline=now + (deadline - now) * ASCENT_SHARE,
-                target_gap=self._target_gap,
-                seed=self._seed,
-            )
-            found = Reopener(problem, goal, bound=bound, seed=self._seed).run(
-                ascended, deadline=deadline, target_gap=self._target_gap
-            )
-            plan = self._first_that_holds([found, ascended], bound)
-            return self._spread(found, plan, bound)
-        if not all(problem.prices(goal)):
-            return None
-        descended = Descent(problem, goal, relaxer, bound=bound, seed=self._seed).run(
-            deadline=deadline,
-            target_gap=self._target_gap,
-            is_last=not is_worth_it(problem, goal, math.ceil(bound * SMALL_MARGIN)),
-        )
-        if math.isinf(descended.bound):
-            return self._completion.without_plan(
-                PlanStatus.INFEASIBLE, "column generation"
-            )
-        return self._first_that_holds(descended.uses, descended.bound)
-
-    def _spread(
-        self, uses: Uses, plan: CapacityPlan | None, bound: float
-    ) -> CapacityPlan | None:
-        """Return a plan that takes bins apart, where others are left empty.
-
-        Local search fills bins one by one: where jobs may have only so many copies,
-        the last ones stay empty while the first ones are crowded.
-        """
-        problem = self._problem
-        if plan is None or plan.status is PlanStatus.OPTIMAL or not uses:
-            return plan
-        spare = [
-            (one.count or 0) - sum(n for c, n in uses if c.bin_type == index)
-            for index, one in enumerate(problem.bin_types)
-        ]
-        costs = [one.cost for one in problem.bin_types]
-        left = math.inf
-        if problem.budget is not None:
-            left = problem.budget - sum(costs[c.bin_type] * n for c, n in uses)
-        open_types = [
-            index for index, n in enumerate(spare) if n > 0 and costs[index] <= left
-        ]
-        apart = taken_apart(problem, [one for one, _ in uses], open_types)
-        if not open_types or len(apart) > MAX_ENUMERATED:
-            return plan
-        _, bins = self._completion.choose(apart, hint=uses)
-        if not bins:
-            return plan
-        other = self._completion.plan(bins, bound, "local search")
-        return other if other.value > plan.value else plan
-
-    def _first_that_holds(
-        self, candidates: Sequence[Uses], bound: float
-    ) -> CapacityPlan | None:
-        for uses in candidates:
-            bins = self._completion.fill(uses)
-            if bins:
-                with contextlib.suppress(CheckError):
-                    return self._completion.plan(bins, bound, "local search")
-        return None
 
     def _chosen(
         self,
