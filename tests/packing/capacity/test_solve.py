@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpupack.errors import CheckError
-from gpupack.packing.capacity import solve
+from gpupack.packing.capacity import relaxation, solve
 from gpupack.packing.capacity.check import check_plan
 from gpupack.packing.capacity.completion import Clock, Completion
 from gpupack.packing.capacity.plan import Copies, FilledBin, PlanStatus
@@ -293,3 +293,26 @@ def test_a_plan_a_rounding_below_its_bound_is_proved_with_the_gap_it_has():
     assert plan.value == pytest.approx(0.49999994, abs=1e-12)
     assert plan.bound == 0.5
     assert plan.status is PlanStatus.OPTIMAL
+
+
+def test_without_compiled_code_jobs_of_one_copy_each_still_get_a_bin_each(monkeypatch):
+    # Each of five jobs wants all the time of a bin; by what they take in full all fit
+    # into one.
+    monkeypatch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
+    for module in (solve, relaxation):
+        monkeypatch.setattr(module, "kernels_are_ready", lambda wait_s: False)
+    num_jobs = 5
+    problem = CapacityProblem(
+        (BinType(capacity=(num_jobs, 10), cost=1, count=num_jobs),),
+        tuple(Job(demand=10, max_copies=1) for _ in range(num_jobs)),
+        tuple(
+            Option(job=job, bin_type=0, fixed=(1, 0), proportional=(0, 10), rate=10)
+            for job in range(num_jobs)
+        ),
+        budget=num_jobs - 1,
+    )
+
+    plan = plan_capacity(problem, Goal.MAX_SERVICE, time_limit_s=3.0)
+
+    # There is one bin less than jobs: two share one.
+    assert plan.value == pytest.approx(10 * (num_jobs - 1))

@@ -16,6 +16,7 @@ from gpupack.packing.capacity.configurations import (
     MAX_ENUMERATED,
     Configuration,
     enumerate_configurations,
+    taken_apart,
 )
 from gpupack.packing.capacity.diving import dive
 from gpupack.packing.capacity.goals import counted, everything, rounded_bound
@@ -284,6 +285,13 @@ class _Search:
             : relaxation.num_used + MAX_EXTRA_CONFIGURATIONS
         ]
         chosen = tuple(dict.fromkeys([*(one for one, _ in hint), *chosen]))
+        if any(job.max_copies is not None for job in self._problem.jobs):
+            # Patterns that share a job of few copies exclude each other, unless they
+            # are taken apart.
+            every_type = range(len(self._problem.bin_types))
+            parts = taken_apart(self._problem, chosen, every_type)
+            if len(parts) <= MAX_ENUMERATED:
+                chosen = tuple(parts)
         result, bins = self._completion.choose(chosen, hint=hint)
         if result.state == "unknown" and hint:
             few = [one for one, _ in hint]
