@@ -44,7 +44,7 @@ from gpupack.profiling.driven_model import DrivenModel, ModelLoad
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.kernel_probe import KernelProbe
 from gpupack.profiling.load import LoadProcess
-from gpupack.profiling.measure import MeasureOptions
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.profiling.mps import MpsDaemon
 from gpupack.profiling.tensors import make_inputs
 from gpupack.profiling.triton import TritonServer

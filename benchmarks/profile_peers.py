@@ -51,7 +51,8 @@ from benchmarks.environment import benchmark_environment
 from gpupack.profiling.driven_model import ModelLoad
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.host import HostDevice
-from gpupack.profiling.measure import MeasuredLoad, MeasureOptions, measure
+from gpupack.profiling.measure import MeasuredLoad, measure
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.profiling.tensors import make_inputs
 from gpupack.profiling.triton import TritonServer
 from gpupack.records.profile import LoadPoint

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.profiling.embedded import EmbeddedServer
     from gpupack.profiling.input_options import InputOptions
-    from gpupack.profiling.measure import MeasureOptions
+    from gpupack.profiling.measure_options import MeasureOptions
     from gpupack.profiling.mps import MpsDaemon
     from gpupack.profiling.server_url import TlsOptions
     from gpupack.profiling.sweep import profile
@@ -63,7 +63,7 @@ _HOME = {
     "InputOptions": "gpupack.profiling.input_options",
     "InvalidInputError": "gpupack.errors",
     "LoadPoint": "gpupack.records.profile",
-    "MeasureOptions": "gpupack.profiling.measure",
+    "MeasureOptions": "gpupack.profiling.measure_options",
     "MpsDaemon": "gpupack.profiling.mps",
     "Placement": "gpupack.placement",
     "ProfileRecord": "gpupack.records.profile",

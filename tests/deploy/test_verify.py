@@ -32,7 +32,7 @@ from gpupack.profile_set import ProfileSet
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.host import HostDevice
 from gpupack.profiling.input_options import InputOptions
-from gpupack.profiling.measure import MeasureOptions
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.profiling.triton import TritonServer
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment, SharingMode

@@ -5,16 +5,13 @@ import pytest
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.planning.contention import (
     SHARING_SHAPES,
-    class_from_solo,
     customer_class,
     predict_retentions,
-    slowed_down,
 )
 from gpupack.planning.delays import (
     ProbedShape,
     SharingShape,
 )
-from gpupack.planning.mean_value_analysis import rates
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import (
@@ -128,21 +125,6 @@ def test_the_highest_utilization_stands_in_for_a_missing_mean() -> None:
     assert predict_retentions(
         [with_mean, with_mean], contention_factor=1
     ) == predict_retentions([with_highest, with_highest], contention_factor=1)
-
-
-def test_a_model_with_less_traffic_is_one_whose_customers_wait_longer() -> None:
-    shape = SHARING_SHAPES[SharingMode.MPS]
-    whole = class_from_solo(100.0, 0.4, 1, contention_factor=1.15, shape=shape)
-
-    part = slowed_down(whole, 25.0, contention_factor=1.15, shape=shape)
-
-    # 4 ms at the GPU as before, and 40 ms from one request to the next.
-    assert part.gpu_demand_s == whole.gpu_demand_s == pytest.approx(0.004)
-    assert part.elsewhere_s == pytest.approx(0.036)
-    of_two = class_from_solo(150.0, 0.7, 2, contention_factor=1.15, shape=shape)
-    part = slowed_down(of_two, 40.0, contention_factor=1.15, shape=shape)
-    assert part.gpu_demand_s == of_two.gpu_demand_s
-    assert rates([part], contention_factor=1.15, shape=shape) == pytest.approx((40.0,))
 
 
 def test_beside_a_probed_neighbor_less_of_its_traffic_disturbs_less() -> None:

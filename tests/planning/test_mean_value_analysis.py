@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.planning.contention import (
-    SHARING_SHAPES,
-    class_from_solo,
-    limits_beside,
-    slowed_down,
-)
+from gpupack.planning.contention import SHARING_SHAPES, class_from_solo
 from gpupack.planning.delays import (
     CustomerClass,
     ProbeTimes,
@@ -207,29 +202,6 @@ def test_near_its_limit_the_exact_solution_agrees_with_the_approximation(
     for one, other, (alone, _) in zip(exact, approximate, solos, strict=True):
         # Never more optimistic, so crossing over from exact keeps monotony.
         assert -1e-9 < (one - other) / alone < 0.07
-
-
-@given(
-    st.lists(st.tuples(SOLO, st.floats(0.05, 1)), min_size=1, max_size=5),
-    SHAPES,
-)
-@settings(max_examples=60, derandomize=True, deadline=None)
-def test_every_models_limit_beside_the_traffic_of_the_others_is_that_of_its_own_network(
-    models: list[tuple[tuple[float, float, int], float]], shape: SharingShape
-) -> None:
-    network = {"contention_factor": 0.8, "shape": shape}
-    driven = [class_from_solo(*solo, **network) for solo, _ in models]
-    at_traffic = [
-        slowed_down(one, load * rates([one], **network)[0], **network)
-        for one, (_, load) in zip(driven, models, strict=True)
-    ]
-
-    found = limits_beside(driven, at_traffic, **network)
-
-    for index, own in enumerate(driven):
-        others = at_traffic[:index] + at_traffic[index + 1 :]
-        alone_driven = rates([own, *others], **network)[0]
-        assert found[index] == pytest.approx(alone_driven)
 
 
 def test_many_customers_are_approximated_and_saturate_the_gpu() -> None:

@@ -10,7 +10,8 @@ import pytest
 from gpupack.errors import LoadPointError, ServerError, UnknownNameError
 from gpupack.profiling.driven_model import ModelLoad
 from gpupack.profiling.host import HostDevice
-from gpupack.profiling.measure import MeasureOptions, measure, measure_together
+from gpupack.profiling.measure import measure, measure_together
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.profiling.tensors import make_inputs
 from gpupack.profiling.triton import TritonServer
 from gpupack.records.profile import LoadPoint

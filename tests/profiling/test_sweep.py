@@ -27,7 +27,7 @@ from gpupack.errors import (
 )
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.input_options import InputOptions
-from gpupack.profiling.measure import MeasureOptions
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.profiling.sweep import profile
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord
 from gpupack.store import read_profile_file

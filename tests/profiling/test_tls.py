@@ -15,7 +15,8 @@ from gpupack.errors import ServerError
 from gpupack.profiling.driven_model import ModelLoad
 from gpupack.profiling.embedded import EmbeddedServer
 from gpupack.profiling.host import HostDevice
-from gpupack.profiling.measure import MeasureOptions, measure
+from gpupack.profiling.measure import measure
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.profiling.server_url import ServerUrl, TlsOptions
 from gpupack.profiling.tensors import make_inputs
 from gpupack.profiling.triton import TritonServer

@@ -155,7 +155,7 @@ def profile_command(
     Exit codes: 0 done (failed load points are listed), 2 bad input, server lost or
     nothing measured, 130 interrupted.
     """
-    from gpupack.profiling.measure import MeasureOptions
+    from gpupack.profiling.measure_options import MeasureOptions
     from gpupack.profiling.sweep import profile
     from gpupack.profiling.sweep_store import RETRIED_STAGES
     from gpupack.store import PROFILE_FILE

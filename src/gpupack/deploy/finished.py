@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.deploy.gpu_run import gpu_members
-from gpupack.profiling.measure import MeasureOptions
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.store import read_verifications
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gpupack.profiling.input_options import InputOptions
     from gpupack.profiling.kernel_probe import KernelProbe
-    from gpupack.profiling.measure import MeasureOptions
+    from gpupack.profiling.measure_options import MeasureOptions
     from gpupack.profiling.session import ServerSession
     from gpupack.records.colocation import CoLocation
     from gpupack.records.environment import SharingMode

@@ -12,7 +12,8 @@ import gpupack
 from gpupack.profiling.driven_model import ModelLoad
 from gpupack.profiling.input_options import InputOptions
 from gpupack.profiling.load import CLIENT_NAME
-from gpupack.profiling.measure import MeasureOptions, measure_together
+from gpupack.profiling.measure import measure_together
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.profiling.tensors import make_inputs
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment

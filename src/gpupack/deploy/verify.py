@@ -15,7 +15,7 @@ from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.profiling.discovery import open_device
 from gpupack.profiling.embedded import EmbeddedServer, find_repository
 from gpupack.profiling.input_options import InputOptions
-from gpupack.profiling.measure import MeasureOptions
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.profiling.own_server import own_server
 from gpupack.profiling.session import ServerSession
 from gpupack.profiling.triton import LOAD_TIMEOUT_S

@@ -56,7 +56,8 @@ customers as ``(N_i − 1) / N_i`` of that with it: at that size a point or two 
 pessimistic, never more optimistic.
 
 The customers and their ``W`` are in ``delays``, the recursion and the fixed point in
-``mean_value_analysis``; here is what profiles say of a customer.
+``mean_value_analysis``, models with part of their traffic in ``traffic``; here is what
+profiles say of a customer.
 
 Limits: the CPU and the PCIe bus are not stations, so a host short of cores loses more
 than is predicted here.
@@ -88,7 +89,12 @@ from gpupack.planning.delays import (
     ProbeTimes,
     SharingShape,
 )
-from gpupack.planning.mean_value_analysis import rates
+from gpupack.planning.traffic import (
+    class_at_load,
+    limits_beside,
+    share_of_traffic,
+    slowed_down,
+)
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 
@@ -275,84 +281,6 @@ def class_from_solo(
     )
 
 
-def slowed_down(
-    one: CustomerClass,
-    requests_per_sec: float,
-    *,
-    contention_factor: float,
-    shape: SharingShape = PROCESSOR_SHARING,
-) -> CustomerClass:
-    """Return the class whose customers wait so long between requests that this is all.
-
-    What a request does at the GPU stays as it is.
-
-    Args:
-        one: A class that reaches this rate alone.
-        requests_per_sec: > 0.
-        contention_factor: Of its customers among themselves.
-        shape: Likewise.
-    """
-    if one.num_customers == 1:
-        elsewhere_s = 1 / requests_per_sec - one.gpu_demand_s
-        return replace(one, elsewhere_s=max(one.elsewhere_s, elsewhere_s))
-    low, high = one.elsewhere_s, one.num_customers / requests_per_sec
-    for _ in range(60):
-        middle = (low + high) / 2
-        found = rates(
-            [replace(one, elsewhere_s=middle)],
-            contention_factor=contention_factor,
-            shape=shape,
-        )
-        if found[0] > requests_per_sec:
-            low = middle
-        else:
-            high = middle
-    return replace(one, elsewhere_s=(low + high) / 2)
-
-
-def limits_beside(
-    driven: Sequence[CustomerClass],
-    at_traffic: Sequence[CustomerClass | None],
-    *,
-    contention_factor: float,
-    shape: SharingShape,
-) -> tuple[float, ...]:
-    """Return the requests per second of each model, driven to its limit by itself.
-
-    Args:
-        driven: The models as they were measured.
-        at_traffic: The same as neighbors, with the traffic that they take; None for
-            a model without traffic.
-        contention_factor: Of the GPU type and sharing mode.
-        shape: Of the sharing mode.
-    """
-    present = [index for index, one in enumerate(at_traffic) if one is not None]
-    found = dict(
-        zip(
-            present,
-            rates(
-                [one for one in at_traffic if one is not None],
-                contention_factor=contention_factor,
-                shape=shape,
-                own_elsewhere_s=[driven[index].elsewhere_s for index in present],
-            ),
-            strict=True,
-        )
-    )
-    for index, own in enumerate(driven):
-        # Several customers of one model are at the GPU beside each other: they must
-        # all be driven.
-        if index not in found or (
-            own.num_customers > 1 and own is not at_traffic[index]
-        ):
-            others = [one for one in at_traffic[:index] if one is not None]
-            others += [one for one in at_traffic[index + 1 :] if one is not None]
-            found[index] = rates(
-                [own, *others], contention_factor=contention_factor, shape=shape
-            )[0]
-    return tuple(found[index] for index in range(len(driven)))
-
-
 def predict_retentions(
     records: Sequence[ProfileRecord],
     *,
@@ -411,42 +339,6 @@ def predict_retentions(
         share_of_traffic(limit / (record.requests_per_sec or 0.0), load)
         for limit, record, load in zip(limits, records, loads, strict=True)
     )
-
-
-def class_at_load(
-    one: CustomerClass,
-    requests_per_sec: float,
-    load: float,
-    *,
-    contention_factor: float,
-    shape: SharingShape,
-) -> CustomerClass | None:
-    """Return how neighbors see a model with so much of its traffic, None without any.
-
-    Args:
-        one: The model as measured.
-        requests_per_sec: That it then reached.
-        load: Traffic ÷ that, 0–1.
-        contention_factor: Of the GPU type and sharing mode.
-        shape: Of the sharing mode.
-    """
-    if load <= 0:
-        return None
-    if load >= 1:
-        return one
-    return slowed_down(
-        one, load * requests_per_sec, contention_factor=contention_factor, shape=shape
-    )
-
-
-def share_of_traffic(solo_share: float, load: float) -> float:
-    """Return what a model serves of its traffic, 0–1.
-
-    Args:
-        solo_share: Of its throughput alone that it could reach beside its neighbors.
-        load: Traffic ÷ throughput alone.
-    """
-    return 1.0 if load <= 0 else min(1.0, solo_share / load)
 
 
 def default_contention_factor(kind: DeviceKind, sharing_mode: SharingMode) -> float:

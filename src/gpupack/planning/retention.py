@@ -12,14 +12,12 @@ from gpupack.planning.contention import (
     DEFAULT_RETENTION_MARGINS,
     SHARING_SHAPES,
     UNPROBED_MPS_MARGIN,
-    class_at_load,
     customer_class,
     default_contention_factor,
     has_readings,
-    limits_beside,
-    share_of_traffic,
 )
 from gpupack.planning.delays import PROCESSOR_SHARING, SharingShape
+from gpupack.planning.traffic import class_at_load, limits_beside, share_of_traffic
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 

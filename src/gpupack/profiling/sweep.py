@@ -12,7 +12,7 @@ from gpupack.profiling.exports import (
     write_article_tables,
 )
 from gpupack.profiling.input_options import InputOptions
-from gpupack.profiling.measure import MeasureOptions
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.profiling.own_server import own_server
 from gpupack.profiling.session import ServerSession
 from gpupack.profiling.sweep_progress import SilentProgress

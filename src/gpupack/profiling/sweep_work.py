@@ -15,7 +15,8 @@ from gpupack.errors import (
 )
 from gpupack.profiling.driven_model import ModelLoad
 from gpupack.profiling.load import LoadProcess
-from gpupack.profiling.measure import MeasureOptions, measure
+from gpupack.profiling.measure import measure
+from gpupack.profiling.measure_options import MeasureOptions
 from gpupack.profiling.recording import (
     Circumstances,
     failed_load_point,

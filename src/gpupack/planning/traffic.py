@@ -1,0 +1,131 @@
+"""Models that take part of the traffic they could: as neighbors, and by themselves.
+
+The reasoning is at the top of ``contention``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpupack.planning.delays import PROCESSOR_SHARING
+from gpupack.planning.mean_value_analysis import rates
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.planning.delays import CustomerClass, SharingShape
+
+
+def slowed_down(
+    one: CustomerClass,
+    requests_per_sec: float,
+    *,
+    contention_factor: float,
+    shape: SharingShape = PROCESSOR_SHARING,
+) -> CustomerClass:
+    """Return the class whose customers wait so long between requests that this is all.
+
+    What a request does at the GPU stays as it is.
+
+    Args:
+        one: A class that reaches this rate alone.
+        requests_per_sec: > 0.
+        contention_factor: Of its customers among themselves.
+        shape: Likewise.
+    """
+    if one.num_customers == 1:
+        elsewhere_s = 1 / requests_per_sec - one.gpu_demand_s
+        return replace(one, elsewhere_s=max(one.elsewhere_s, elsewhere_s))
+    low, high = one.elsewhere_s, one.num_customers / requests_per_sec
+    for _ in range(60):
+        middle = (low + high) / 2
+        found = rates(
+            [replace(one, elsewhere_s=middle)],
+            contention_factor=contention_factor,
+            shape=shape,
+        )
+        if found[0] > requests_per_sec:
+            low = middle
+        else:
+            high = middle
+    return replace(one, elsewhere_s=(low + high) / 2)
+
+
+def class_at_load(
+    one: CustomerClass,
+    requests_per_sec: float,
+    load: float,
+    *,
+    contention_factor: float,
+    shape: SharingShape,
+) -> CustomerClass | None:
+    """Return how neighbors see a model with so much of its traffic, None without any.
+
+    Args:
+        one: The model as measured.
+        requests_per_sec: That it then reached.
+        load: Traffic ÷ that, 0–1.
+        contention_factor: Of the GPU type and sharing mode.
+        shape: Of the sharing mode.
+    """
+    if load <= 0:
+        return None
+    if load >= 1:
+        return one
+    return slowed_down(
+        one, load * requests_per_sec, contention_factor=contention_factor, shape=shape
+    )
+
+
+def limits_beside(
+    driven: Sequence[CustomerClass],
+    at_traffic: Sequence[CustomerClass | None],
+    *,
+    contention_factor: float,
+    shape: SharingShape,
+) -> tuple[float, ...]:
+    """Return the requests per second of each model, driven to its limit by itself.
+
+    Args:
+        driven: The models as they were measured.
+        at_traffic: The same as neighbors, with the traffic that they take; None for
+            a model without traffic.
+        contention_factor: Of the GPU type and sharing mode.
+        shape: Of the sharing mode.
+    """
+    present = [index for index, one in enumerate(at_traffic) if one is not None]
+    found = dict(
+        zip(
+            present,
+            rates(
+                [one for one in at_traffic if one is not None],
+                contention_factor=contention_factor,
+                shape=shape,
+                own_elsewhere_s=[driven[index].elsewhere_s for index in present],
+            ),
+            strict=True,
+        )
+    )
+    for index, own in enumerate(driven):
+        # Several customers of one model are at the GPU beside each other: they must
+        # all be driven.
+        if index not in found or (
+            own.num_customers > 1 and own is not at_traffic[index]
+        ):
+            others = [one for one in at_traffic[:index] if one is not None]
+            others += [one for one in at_traffic[index + 1 :] if one is not None]
+            found[index] = rates(
+                [own, *others], contention_factor=contention_factor, shape=shape
+            )[0]
+    return tuple(found[index] for index in range(len(driven)))
+
+
+def share_of_traffic(solo_share: float, load: float) -> float:
+    """Return what a model serves of its traffic, 0–1.
+
+    Args:
+        solo_share: Of its throughput alone that it could reach beside its neighbors.
+        load: Traffic ÷ throughput alone.
+    """
+    return 1.0 if load <= 0 else min(1.0, solo_share / load)

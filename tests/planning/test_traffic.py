@@ -1,0 +1,54 @@
+"""Models with part of their traffic, against networks of their own."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpupack.planning.contention import SHARING_SHAPES, class_from_solo
+from gpupack.planning.delays import SharingShape
+from gpupack.planning.mean_value_analysis import rates
+from gpupack.planning.traffic import limits_beside, slowed_down
+from gpupack.records.environment import SharingMode
+
+SOLO = st.tuples(
+    st.floats(1, 500), st.floats(0.001, 1), st.integers(1, 2)
+)  # requests/s, GPU share, customers
+SHAPES = st.sampled_from(list(SHARING_SHAPES.values()))
+
+
+def test_a_model_with_less_traffic_is_one_whose_customers_wait_longer() -> None:
+    shape = SHARING_SHAPES[SharingMode.MPS]
+    whole = class_from_solo(100.0, 0.4, 1, contention_factor=1.15, shape=shape)
+
+    part = slowed_down(whole, 25.0, contention_factor=1.15, shape=shape)
+
+    # 4 ms at the GPU as before, and 40 ms from one request to the next.
+    assert part.gpu_demand_s == whole.gpu_demand_s == pytest.approx(0.004)
+    assert part.elsewhere_s == pytest.approx(0.036)
+    of_two = class_from_solo(150.0, 0.7, 2, contention_factor=1.15, shape=shape)
+    part = slowed_down(of_two, 40.0, contention_factor=1.15, shape=shape)
+    assert part.gpu_demand_s == of_two.gpu_demand_s
+    assert rates([part], contention_factor=1.15, shape=shape) == pytest.approx((40.0,))
+
+
+@given(
+    st.lists(st.tuples(SOLO, st.floats(0.05, 1)), min_size=1, max_size=5),
+    SHAPES,
+)
+@settings(max_examples=60, derandomize=True, deadline=None)
+def test_every_models_limit_beside_the_traffic_of_the_others_is_that_of_its_own_network(
+    models: list[tuple[tuple[float, float, int], float]], shape: SharingShape
+) -> None:
+    network = {"contention_factor": 0.8, "shape": shape}
+    driven = [class_from_solo(*solo, **network) for solo, _ in models]
+    at_traffic = [
+        slowed_down(one, load * rates([one], **network)[0], **network)
+        for one, (_, load) in zip(driven, models, strict=True)
+    ]
+
+    found = limits_beside(driven, at_traffic, **network)
+
+    for index, own in enumerate(driven):
+        others = at_traffic[:index] + at_traffic[index + 1 :]
+        alone_driven = rates([own, *others], **network)[0]
+        assert found[index] == pytest.approx(alone_driven)
