@@ -76,6 +76,14 @@ def everything(problem: CapacityProblem, goal: Goal) -> CapacityProblem:
     return replace(problem, jobs=jobs, options=options)
 
 
+def all_idle(problem: CapacityProblem) -> CapacityProblem:
+    """Return the problem of the copies that must be there, none of which serves."""
+    jobs = tuple(
+        job if job.demand is None else replace(job, demand=0) for job in problem.jobs
+    )
+    return replace(problem, jobs=jobs)
+
+
 def counted(problem: CapacityProblem, goal: Goal) -> CapacityProblem:
     """Return the problem with a count for every bin type where service is the goal.
 

@@ -19,7 +19,7 @@ from gpupack.packing.capacity.configurations import (
     taken_apart,
 )
 from gpupack.packing.capacity.diving import dive
-from gpupack.packing.capacity.goals import counted, everything, rounded_bound
+from gpupack.packing.capacity.goals import all_idle, counted, everything, rounded_bound
 from gpupack.packing.capacity.overload import is_overloaded
 from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.problem import CapacityProblem, Goal
@@ -120,7 +120,9 @@ class _Search:
                 return self._completion.without_plan(
                     PlanStatus.INFEASIBLE, "a job fits nowhere"
                 )
-        if is_overloaded(self._least()):
+        # What every plan must serve, and no more.
+        least = self._asked if self._goal.is_in_full else all_idle(self._asked)
+        if is_overloaded(least):
             return self._completion.without_plan(PlanStatus.INFEASIBLE, "volume")
         configurations = enumerate_configurations(
             self._problem,
@@ -145,16 +147,6 @@ class _Search:
         uses, value = found
         bins = self._completion.fill(uses)
         return self._completion.plan(bins, value, "small search") if bins else None
-
-    def _least(self) -> CapacityProblem:
-        """Return the problem with what every plan must serve, and no more."""
-        if self._goal.is_in_full:
-            return self._asked
-        jobs = tuple(
-            job if job.demand is None else replace(job, demand=0)
-            for job in self._asked.jobs
-        )
-        return replace(self._asked, jobs=jobs)
 
     def _in_full(self) -> CapacityPlan | None:
         """Return the cheapest plan with everything for everyone, None if none."""
@@ -308,13 +300,9 @@ class _Search:
         if self._goal.is_in_full:
             deadline = time.perf_counter() + limit_s
             return dive(problem, relaxer, deadline=deadline) or ()
-        jobs = tuple(
-            job if job.demand is None else replace(job, demand=0)
-            for job in problem.jobs
-        )
         has_costs = any(one.cost for one in problem.bin_types)
         plan = _Search(
-            replace(problem, jobs=jobs, budget=None),
+            replace(all_idle(problem), budget=None),
             Goal.MIN_COST if has_costs else Goal.MIN_BINS,
             Clock(time.perf_counter(), limit_s),
             seed=self._seed,
@@ -322,8 +310,7 @@ class _Search:
         ).run()
         uses: dict[Configuration, int] = {}
         for one in plan.bins:
-            counts = tuple((group.option, group.num_copies) for group in one.copies)
-            key = Configuration(one.bin_type, counts)
+            key = Configuration(one.bin_type, one.counts)
             uses[key] = uses.get(key, 0) + one.multiplicity
         return tuple(sorted(uses.items()))
 
