@@ -55,7 +55,8 @@ def solve_allowed(
             true for every single item.
         time_limit_s: Wall time, ≥ 0.
         seed: For every random choice.
-        num_workers: Threads; all of the machine's cores if None.
+        num_workers: Threads; as many as cores may be used if None. With one, the
+            answer is the same for a seed if no step was cut by its share of the limit.
         max_sets: List at most so many allowed sets.
     """
     started = time.perf_counter()
@@ -97,6 +98,7 @@ def solve_allowed(
         seconds=time.perf_counter() - started,
         method=method or without_rule.method,
         rungs=without_rule.rungs,
+        warnings=without_rule.warnings if _num_bins(bins) > bound else (),
     )
     check_result(problem, result)
     return result

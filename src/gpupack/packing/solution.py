@@ -48,6 +48,7 @@ class PackingResult:
         seconds: Wall time of the solve.
         method: The rung that closed the gap, or the last that ran.
         rungs: What each rung took and left, in order.
+        warnings: Why a better packing might be found elsewhere, in words.
     """
 
     bins: tuple[Bin, ...]
@@ -55,6 +56,7 @@ class PackingResult:
     seconds: float
     method: str
     rungs: tuple[RungReport, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def num_bins(self) -> int:

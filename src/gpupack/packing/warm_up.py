@@ -14,8 +14,13 @@ import subprocess
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
+from gpupack.errors import MissingExtraError
 from gpupack.packing.kernels import build
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 POLL_S = 0.02
 """How often to look whether a build has ended."""
@@ -29,6 +34,11 @@ class _Kernels:
         self._is_loaded = False
         self._process: subprocess.Popen[bytes] | None = None
         self.failure = ""
+
+    @property
+    def are_wanted(self) -> bool:
+        """Whether anybody has asked for them where they were not built."""
+        return self._process is not None or bool(self.failure)
 
     def are_loaded(self) -> bool:
         """Load them if they were built; return whether they can run."""
@@ -113,15 +123,35 @@ def kernels_are_coming() -> bool:
     return _kernels.are_loaded() or _kernels.are_coming()
 
 
-def weakness() -> str:
-    """Return what to tell of an answer found so far without kernels, "" if with them.
+def build_kernels() -> Path:
+    """Return where the kernels are, after building them here and now if need be.
 
-    Starts nothing.
+    Raises:
+        MissingExtraError: If there is no compiler that works, no folder that takes
+            them, or they cannot be loaded from it.
     """
-    if _kernels.are_loaded():
-        return ""
+    from gpupack.packing.kernels import library
+
+    try:
+        path = build.build_somewhere()
+        library.load()
+    except (build.KernelsNotBuiltError, OSError) as err:
+        raise MissingExtraError(
+            f"the compiled searches cannot be built or loaded: {err}; install a C "
+            "compiler (such as gcc), or pip install ziglang, and try again"
+        ) from err
+    return path
+
+
+def weaknesses() -> tuple[str, ...]:
+    """Return what to tell of an unproved answer that was found without kernels.
+
+    Empty if they are ready, or no search of this process has wanted them.
+    """
+    if not _kernels.are_wanted or _kernels.are_loaded():
+        return ()
     reason = _kernels.failure or "they are still being built"
     return (
-        f"found without the compiled searches ({reason}): larger plans may need fewer "
-        "GPUs or serve more with them; `gpupack warm-up` builds them"
+        f"planned without the compiled searches ({reason}), which may find a better "
+        "answer; the command gpupack warm-up builds them",
     )

@@ -59,7 +59,7 @@ def place_with_choices(
         raise infeasible(question, plan, time_limit_s=time_limit_s)
     gpus = _gpus(question, translation, plan)
     value, bound, unit = _value(question, translation, plan, len(gpus))
-    warnings = question.warnings
+    warnings = question.warnings + plan.warnings
     contentions = [
         resolve_contention(question.profiles, one.measured_on, question.sharing)
         for one in question.supplies

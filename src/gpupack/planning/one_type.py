@@ -175,7 +175,9 @@ def place_on_one_type(
             )
             for index, here in enumerate(placed)
         ),
-        warnings=question.warnings + contention.warnings,
+        warnings=question.warnings
+        + contention.warnings
+        + (result.warnings if best is None else ()),
         profiles=question.profiles.select(
             [record.model_name for record in records],
             gpu_type=supply.measured_on.name,

@@ -67,6 +67,7 @@ class CapacityPlan:
         status: How good it is known to be.
         method: What closed the gap, or the last that tried.
         seconds: Wall time of the solve.
+        warnings: Why a better plan might be found elsewhere, in words.
     """
 
     bins: tuple[FilledBin, ...]
@@ -75,6 +76,7 @@ class CapacityPlan:
     status: PlanStatus
     method: str
     seconds: float
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_found(self) -> bool:

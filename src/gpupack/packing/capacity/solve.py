@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpupack.cpus import count_usable_cpus
 from gpupack.errors import InvalidInputError
 from gpupack.packing.capacity.assignment import AssignmentModel, is_worth_it
 from gpupack.packing.capacity.bin_counts import BinCounts, most_bins
@@ -26,7 +26,7 @@ from gpupack.packing.capacity.problem import CapacityProblem, Goal
 from gpupack.packing.capacity.program import most_service
 from gpupack.packing.capacity.relaxation import CLOSE_ENOUGH, Relaxer
 from gpupack.packing.capacity.small_plans import cheapest_plan
-from gpupack.packing.warm_up import kernels_are_ready
+from gpupack.packing.warm_up import kernels_are_ready, weaknesses
 
 if TYPE_CHECKING:
     from gpupack.packing.capacity.plan import FilledBin
@@ -62,6 +62,7 @@ def plan_capacity(
     *,
     time_limit_s: float = 10.0,
     seed: int = 0,
+    num_workers: int | None = None,
     target_gap: float = 0.0,
 ) -> CapacityPlan:
     """Return a checked plan and a proven bound.
@@ -69,27 +70,46 @@ def plan_capacity(
     Ties are broken by what the goal lists next, as far as the time limit allows; the
     proof is of the goal itself.
 
+    With one worker the plan is the same for a seed if no step was cut by the clock: the
+    limit is shared out among steps, and a slower machine may look less far in some of
+    them. So it is for plans that are proved well within their limit, and is not for
+    those that use it up. With more workers one step, CP-SAT on plans of few bins,
+    races: the value of an optimal plan is the same, what is in the bins need not be.
+
     Args:
         problem: What to plan.
         goal: What is best. Where service counts and every job can have all it wants,
             the plan is the cheapest that gives it.
         time_limit_s: Wall time, ≥ 0; the best plan so far is returned.
         seed: For every random choice.
+        num_workers: Threads; as many as cores may be used if None.
         target_gap: Stop as soon as value and bound are this close, relative to the
             value.
 
     Raises:
-        InvalidInputError: If the limit is negative or not a number, or
-            ``MAX_MIN_SHARE`` is asked for without any demand.
+        InvalidInputError: If the limit is negative or not a number, the workers are
+            fewer than 1, or ``MAX_MIN_SHARE`` is asked for without any demand.
     """
     if math.isnan(time_limit_s) or time_limit_s < 0:
         raise InvalidInputError(f"time_limit_s is {time_limit_s}; it must be ≥ 0")
+    if num_workers is not None and num_workers < 1:
+        raise InvalidInputError(f"num_workers is {num_workers}; it must be ≥ 1")
     if goal is Goal.MAX_MIN_SHARE and not any(
         job.demand and not job.is_optional for job in problem.jobs
     ):
         raise InvalidInputError("a largest smallest share needs a demand")
     clock = Clock(time.perf_counter(), time_limit_s)
-    return _Search(problem, goal, clock, seed=seed, target_gap=target_gap).run()
+    plan = _Search(
+        problem,
+        goal,
+        clock,
+        seed=seed,
+        num_workers=num_workers or count_usable_cpus(),
+        target_gap=target_gap,
+    ).run()
+    if plan.status in {PlanStatus.OPTIMAL, PlanStatus.INFEASIBLE}:
+        return plan
+    return replace(plan, warnings=weaknesses())
 
 
 class _Search:
@@ -102,6 +122,7 @@ class _Search:
         clock: Clock,
         *,
         seed: int,
+        num_workers: int,
         target_gap: float,
     ) -> None:
         self._asked = problem
@@ -109,6 +130,7 @@ class _Search:
         self._goal = goal
         self._clock = clock
         self._seed = seed
+        self._num_workers = num_workers
         self._target_gap = target_gap
         self._completion = Completion(
             self._problem, goal, clock, seed=seed, target_gap=target_gap
@@ -159,6 +181,7 @@ class _Search:
             Goal.MIN_COST if has_costs else Goal.MIN_BINS,
             Clock(self._clock.started, self._clock.limit_s * FULL_SHARE),
             seed=self._seed,
+            num_workers=self._num_workers,
             target_gap=self._target_gap,
         ).run()
         if not plan.is_found:
@@ -188,6 +211,7 @@ class _Search:
             self._goal,
             Clock(time.perf_counter(), self._clock.remaining_s * RULELESS_SHARE),
             seed=self._seed,
+            num_workers=self._num_workers,
             target_gap=self._target_gap,
         ).run()
         if free.status is PlanStatus.INFEASIBLE:
@@ -234,7 +258,7 @@ class _Search:
         if problem.rule is None and kernels_are_ready(
             wait_s=clock.remaining_s * WARM_UP_SHARE
         ):
-            # Imports numba, which small problems should not wait for.
+            # Imports searches that small problems do without.
             from gpupack.packing.capacity.local_search import LocalSearch
 
             plan = LocalSearch(
@@ -306,6 +330,7 @@ class _Search:
             Goal.MIN_COST if has_costs else Goal.MIN_BINS,
             Clock(time.perf_counter(), limit_s),
             seed=self._seed,
+            num_workers=self._num_workers,
             target_gap=0.1,
         ).run()
         uses: dict[Configuration, int] = {}
@@ -328,7 +353,7 @@ class _Search:
                 problem, goal, max_value=max_value, lower_bound=round(plan.bound)
             )
             found = model.solve(
-                time_limit_s=left, seed=self._seed, num_workers=os.cpu_count() or 1
+                time_limit_s=left, seed=self._seed, num_workers=self._num_workers
             )
             bound = min(plan.value, max(plan.bound, found.bound))
             bound = rounded_bound(problem, goal, bound)

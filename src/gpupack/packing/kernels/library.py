@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -77,8 +77,8 @@ class Arrays(ctypes.Structure):
 
     def fill(
         self, sizes: Sequence[int], arrays: object, *, is_written: bool = False
-    ) -> Arrays:
-        """Set all fields, and return self.
+    ) -> None:
+        """Set all fields.
 
         Args:
             sizes: The first fields.
@@ -88,11 +88,11 @@ class Arrays(ctypes.Structure):
         Raises:
             TypeError: If arrays would have to be copied that are written to.
         """
-        names = [field[0] for field in self._fields_]
-        for name, size in zip(names, sizes, strict=False):
+        fields = cast("Sequence[tuple[str, Any]]", self._fields_)
+        for (name, _), size in zip(fields, sizes, strict=False):
             setattr(self, name, size)
         self._kept = []
-        for name, kind, *_ in self._fields_[len(sizes) :]:
+        for name, kind in fields[len(sizes) :]:
             given = getattr(arrays, name)
             array = np.ascontiguousarray(given, dtype=np.dtype(kind._type_))
             if is_written and array is not given:
