@@ -10,16 +10,15 @@ in this process, and nobody waits for it: searches go on without, and say so.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingExtraError
-from gpupack.packing.kernels import build
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 POLL_S = 0.02
@@ -44,12 +43,12 @@ class _Kernels:
         """Load them if they were built; return whether they can run."""
         if self._is_loaded:
             return True
+        # Small problems need not wait for these imports.
+        from gpupack.packing.kernels import build, library
+
         with self._lock:
             if self.failure or build.find_library() is None:
                 return False
-            # Imports numpy's ctypes interface, which small problems need not wait for.
-            from gpupack.packing.kernels import library
-
             try:
                 library.load()
             except OSError as err:
@@ -60,6 +59,8 @@ class _Kernels:
 
     def are_coming(self) -> bool:
         """Start to build them if nobody did; return whether that may still succeed."""
+        from gpupack.packing.kernels import build
+
         with self._lock:
             if self.failure:
                 return False
@@ -70,6 +71,10 @@ class _Kernels:
             return not self.failure
 
     def _start(self) -> None:
+        import subprocess
+
+        from gpupack.packing.kernels import build
+
         try:
             self._process = subprocess.Popen(
                 [sys.executable, build.__file__],
@@ -130,7 +135,7 @@ def build_kernels() -> Path:
         MissingExtraError: If there is no compiler that works, no folder that takes
             them, or they cannot be loaded from it.
     """
-    from gpupack.packing.kernels import library
+    from gpupack.packing.kernels import build, library
 
     try:
         path = build.build_somewhere()

@@ -58,8 +58,11 @@ def library_name() -> str:
 
 def folders() -> tuple[Path, ...]:
     """Return where libraries are kept: beside the sources, or in the user's cache."""
-    kept = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (SOURCES, Path(kept) / "gpupack")
+    kept = os.environ.get("XDG_CACHE_HOME")
+    with suppress(RuntimeError):  # nobody's process has no home
+        cache_folder = Path(kept) if kept else Path.home() / ".cache"
+        return (SOURCES, cache_folder / "gpupack")
+    return (SOURCES,)
 
 
 def find_library() -> Path | None:
@@ -146,7 +149,8 @@ def _compilers() -> Iterator[list[str]]:
         if shutil.which(name):
             yield [name]
     if importlib.util.find_spec("ziglang"):
-        yield [sys.executable, "-m", "ziglang", "cc"]
+        # Left to itself, it compiles for this machine's processor alone.
+        yield [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
 
 
 @contextmanager

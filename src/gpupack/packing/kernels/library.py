@@ -99,7 +99,6 @@ class Arrays(ctypes.Structure):
                 raise TypeError(f"{name} is {given.dtype}, or not contiguous")
             self._kept.append(array)
             setattr(self, name, array.ctypes.data_as(kind))
-        return self
 
 
 INTEGERS_FIELD = ctypes.POINTER(ctypes.c_int64)
