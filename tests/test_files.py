@@ -12,7 +12,7 @@ import pytest
 
 from gpupack.errors import StoreError
 from gpupack.files import append_line, lock_file, write_text
-from gpupack.profiling.sweep_store import SweepStore
+from gpupack.profiling.sweep.sweep_store import SweepStore
 from gpupack.store import (
     append_record,
     append_verification,

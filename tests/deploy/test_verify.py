@@ -29,11 +29,11 @@ from gpupack.planning.contention import (
     predict_retentions,
 )
 from gpupack.profile_set import ProfileSet
-from gpupack.profiling.embedded import EmbeddedServer
-from gpupack.profiling.host import HostDevice
-from gpupack.profiling.input_options import InputOptions
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling.devices.host import HostDevice
+from gpupack.profiling.embedded.embedded_server import EmbeddedServer
+from gpupack.profiling.load.input_options import InputOptions
+from gpupack.profiling.measuring.measure_options import MeasureOptions
+from gpupack.profiling.server.triton import TritonServer
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import DeviceKind, GpuType

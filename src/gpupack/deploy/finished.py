@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.deploy.gpu_run import gpu_members
-from gpupack.profiling.measure_options import MeasureOptions
+from gpupack.profiling.measuring.measure_options import MeasureOptions
 from gpupack.store import read_verifications
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gpupack.profiling.device import Device
-    from gpupack.profiling.input_options import InputOptions
+    from gpupack.profiling.devices.device import Device
+    from gpupack.profiling.load.input_options import InputOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.verification import GpuVerification
 

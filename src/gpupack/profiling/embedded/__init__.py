@@ -1,0 +1,6 @@
+"""A real Triton server that gpupack installs and starts itself.
+
+In: a model repository, and the Python that its models run in. Out: an
+``EmbeddedServer`` with its URL, alone or above an ``MpsDaemon``. It ends with the
+process that started it, also when that one is killed.
+"""

@@ -1,0 +1,94 @@
+"""Where requests' data come from, and whether a record's came from there too."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from gpupack.profiling.server.signature import ModelSignature
+    from gpupack.records.profile import ProfileRecord
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Where requests' data come from.
+
+    Attributes:
+        shapes: Sizes of dynamic inputs, by input name; ``model/input`` for one model.
+        data: A ``.npz`` for a model, by model name; ``""`` for all.
+        seed: For random data.
+    """
+
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    data: Mapping[str, Path] = field(default_factory=dict)
+    seed: int = 0
+
+    def shapes_of(self, signature: ModelSignature) -> dict[str, Sequence[int]]:
+        """Return the shapes that concern one model."""
+        names = {spec.name for spec in signature.inputs}
+        chosen: dict[str, Sequence[int]] = {}
+        for key, shape in self.shapes.items():
+            model_name, slash, input_name = key.rpartition("/")
+            if (slash and model_name == signature.name) or (
+                not slash and input_name in names
+            ):
+                chosen[input_name] = shape
+        return chosen
+
+    def data_of(self, model_name: str) -> Path | None:
+        """Return the data file that concerns one model."""
+        return self.data.get(model_name) or self.data.get("")
+
+    def data_sha256_of(self, model_name: str) -> str | None:
+        """Return the hash of a model's data file, None where inputs are random.
+
+        Raises:
+            InvalidInputError: It cannot be read.
+        """
+        path = self.data_of(model_name)
+        if path is None:
+            return None
+        try:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as err:
+            raise InvalidInputError(
+                f"cannot read the data {str(path)!r}: {err.strerror}"
+            ) from err
+
+    def difference_from(self, record: ProfileRecord) -> str:
+        """Say how the inputs of a record differ from these, '' if they do not.
+
+        A record that does not say what its inputs were differs in nothing.
+        """
+        known, name = record.environment, record.model_name
+        if not known.measure_options:
+            return ""
+        data_sha256 = self.data_sha256_of(name)
+        if data_sha256 != known.input_data_sha256:
+            if known.input_data_sha256 is None:
+                return f"random inputs, not those of {str(self.data_of(name))!r}"
+            return "inputs of a file" + (
+                ", not random ones"
+                if data_sha256 is None
+                else f" that differs from {str(self.data_of(name))!r}"
+            )
+        if data_sha256 is not None:
+            return ""
+        if known.seed is not None and known.seed != self.seed:
+            return f"random inputs of seed {known.seed}, not {self.seed}"
+        for input_name, shape in known.input_shapes.items():
+            asked = self.shapes.get(f"{name}/{input_name}", self.shapes.get(input_name))
+            if asked is not None and tuple(asked) != shape:
+                return f"input {input_name} of shape {_text(shape)}, not {_text(asked)}"
+        return ""
+
+
+def _text(shape: Sequence[int]) -> str:
+    return ",".join(map(str, shape))
