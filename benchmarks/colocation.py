@@ -39,22 +39,25 @@ from benchmarks.colocation_report import (
     retentions_both_ways,
 )
 from gpupack.deploy.measurement import measure_set
-from gpupack.profiling.devices.discovery import open_device
-from gpupack.profiling.embedded.embedded_server import EmbeddedServer
-from gpupack.profiling.embedded.mps import MpsDaemon
-from gpupack.profiling.load.driven_model import DrivenModel, ModelLoad
-from gpupack.profiling.load.load_process import LoadProcess
-from gpupack.profiling.load.tensors import make_inputs
-from gpupack.profiling.measuring.kernel_probe import KernelProbe
-from gpupack.profiling.measuring.measure_options import MeasureOptions
-from gpupack.profiling.server.triton import TritonServer
+from gpupack.profiling import (
+    DrivenModel,
+    EmbeddedServer,
+    KernelProbe,
+    LoadProcess,
+    MeasureOptions,
+    ModelLoad,
+    MpsDaemon,
+    TritonServer,
+    make_inputs,
+    open_device,
+)
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LoadPoint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from gpupack.profiling.devices.device import Device
+    from gpupack.profiling import Device
     from gpupack.records.colocation import CoLocation
 
     Member = tuple[str, LoadPoint]

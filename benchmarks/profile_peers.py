@@ -48,13 +48,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.environment import benchmark_environment
-from gpupack.profiling.devices.host import HostDevice
-from gpupack.profiling.embedded.embedded_server import EmbeddedServer
-from gpupack.profiling.load.driven_model import ModelLoad
-from gpupack.profiling.load.tensors import make_inputs
-from gpupack.profiling.measuring.measure_options import MeasureOptions
-from gpupack.profiling.measuring.measurement import MeasuredLoad, measure
-from gpupack.profiling.server.triton import TritonServer
+from gpupack.profiling import (
+    EmbeddedServer,
+    HostDevice,
+    MeasuredLoad,
+    MeasureOptions,
+    ModelLoad,
+    TritonServer,
+    make_inputs,
+    measure,
+)
 from gpupack.records.profile import LoadPoint
 from gpupack.store import read_profile_file
 

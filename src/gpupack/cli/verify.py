@@ -98,7 +98,7 @@ def verify_command(
     Exit codes: 0 no promise broken, 2 bad input, 4 a promise broken, 130 interrupted.
     """
     from gpupack.deploy.verify import verify
-    from gpupack.profiling.measuring.measure_options import MeasureOptions
+    from gpupack.profiling import MeasureOptions
     from gpupack.store import read_placement
 
     check_seconds(

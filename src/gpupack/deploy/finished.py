@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.deploy.gpu_run import gpu_members
-from gpupack.profiling.measuring.measure_options import MeasureOptions
+from gpupack.profiling import MeasureOptions
 from gpupack.store import read_verifications
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gpupack.profiling.devices.device import Device
-    from gpupack.profiling.load.input_options import InputOptions
+    from gpupack.profiling import Device, InputOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.verification import GpuVerification
 

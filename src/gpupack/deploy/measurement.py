@@ -9,23 +9,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import gpupack
-from gpupack.profiling.load.driven_model import ModelLoad
-from gpupack.profiling.load.input_options import InputOptions
-from gpupack.profiling.load.load_process import CLIENT_NAME
-from gpupack.profiling.load.tensors import make_inputs
-from gpupack.profiling.measuring.measure_options import MeasureOptions
-from gpupack.profiling.measuring.measurement import measure_together
+from gpupack.profiling import (
+    CLIENT_NAME,
+    InputOptions,
+    MeasureOptions,
+    ModelLoad,
+    make_inputs,
+    measure_together,
+)
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpupack.profiling.devices.device import Device
-    from gpupack.profiling.load.load_process import LoadProcess
-    from gpupack.profiling.measuring.kernel_probe import KernelProbe
-    from gpupack.profiling.measuring.measurement import MeasuredLoad, Measurement
-    from gpupack.profiling.server.triton import TritonServer
+    from gpupack.profiling import (
+        Device,
+        KernelProbe,
+        LoadProcess,
+        MeasuredLoad,
+        Measurement,
+        TritonServer,
+    )
     from gpupack.records.environment import SharingMode
     from gpupack.records.profile import LoadPoint
 

@@ -12,13 +12,16 @@ from gpupack.deploy.finished import Circumstances, device_identity, read_finishe
 from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
 from gpupack.errors import InvalidInputError, UnknownNameError
-from gpupack.profiling.devices.discovery import open_device
-from gpupack.profiling.embedded.embedded_server import EmbeddedServer, find_repository
-from gpupack.profiling.load.input_options import InputOptions
-from gpupack.profiling.measuring.measure_options import MeasureOptions
-from gpupack.profiling.server.triton import LOAD_TIMEOUT_S
-from gpupack.profiling.session.server_session import ServerSession
-from gpupack.profiling.session.started_server import own_server
+from gpupack.profiling import (
+    LOAD_TIMEOUT_S,
+    EmbeddedServer,
+    InputOptions,
+    MeasureOptions,
+    ServerSession,
+    find_repository,
+    open_device,
+    own_server,
+)
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 from gpupack.store import append_verification, open_verifications
@@ -27,9 +30,7 @@ from gpupack.units import mib_from_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpupack.profiling.devices.device import Device
-    from gpupack.profiling.embedded.installation import InstallProgress
-    from gpupack.profiling.server.server_url import TlsOptions
+    from gpupack.profiling import Device, InstallProgress, TlsOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.verification import GpuVerification
 

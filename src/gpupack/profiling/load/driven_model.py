@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gpupack.profiling.load.tensors import Tensors
-    from gpupack.profiling.server.signature import ModelSignature
-    from gpupack.profiling.server.triton import TritonServer
+    from gpupack.profiling.server import ModelSignature, TritonServer
     from gpupack.records.profile import LoadPoint
 
 

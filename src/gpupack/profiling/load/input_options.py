@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from gpupack.profiling.server.signature import ModelSignature
+    from gpupack.profiling.server import ModelSignature
     from gpupack.records.profile import ProfileRecord
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gpupack.errors import ServerError
-from gpupack.profiling.server.server_url import ServerUrl, TlsOptions
+from gpupack.profiling.server import ServerUrl, TlsOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gpupack.profiling.load.tensors import Tensors
-    from gpupack.profiling.server.server_url import ServerUrl
-    from gpupack.profiling.server.signature import ModelSignature, TensorSpec
-    from gpupack.profiling.server.triton import TritonServer
+    from gpupack.profiling.server import (
+        ModelSignature,
+        ServerUrl,
+        TensorSpec,
+        TritonServer,
+    )
 
 SHARED_MEMORY_THRESHOLD_BYTES = 100_000
 """From here on tensors go through shared memory, if client and server share a host."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gpupack.profiling.server.signature import ModelSignature, TensorSpec
+    from gpupack.profiling.server import ModelSignature, TensorSpec
 
     Tensors = dict[str, npt.NDArray[np.generic]]
 

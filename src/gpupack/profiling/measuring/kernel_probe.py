@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from gpupack.profiling.load.driven_model import DrivenModel
+    from gpupack.profiling.load import DrivenModel
 
 _MIN_S, _MAX_S = 0.5, 2.0
 _NUM_REQUESTS = 15

@@ -14,9 +14,8 @@ from gpupack.errors import (
     LoadPointError,
     ServerError,
 )
-from gpupack.profiling.devices.host import ProcessFamily
-from gpupack.profiling.load.driven_model import DrivenModel, ModelLoad
-from gpupack.profiling.load.load_process import LIMITED_SHARE, wait_any
+from gpupack.profiling.devices import ProcessFamily
+from gpupack.profiling.load import LIMITED_SHARE, DrivenModel, ModelLoad, wait_any
 from gpupack.profiling.measuring.interval import (
     confidence_ratio,
     throughput_requests_per_s,
@@ -29,16 +28,16 @@ from gpupack.profiling.measuring.stability import (
     Window,
     cut_windows,
 )
-from gpupack.profiling.server.triton import ModelStatistics
+from gpupack.profiling.server import ModelStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from gpupack.profiling.devices.device import Device, DeviceReadings, Sampler
-    from gpupack.profiling.load.load_process import LoadProcess
-    from gpupack.profiling.server.triton import TritonServer
+    from gpupack.profiling.devices import Device, DeviceReadings, Sampler
+    from gpupack.profiling.load import LoadProcess
+    from gpupack.profiling.server import TritonServer
     from gpupack.records.profile import ProbeReadings
 
 NUM_RECORDED_WINDOWS = 20

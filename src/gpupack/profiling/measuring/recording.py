@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpupack.profiling.load.load_process import CLIENT_NAME
+from gpupack.profiling.load import CLIENT_NAME
 from gpupack.profiling.measuring.stability import requests_for_percentile
 from gpupack.records.environment import Environment
 from gpupack.records.profile import (
@@ -24,8 +24,8 @@ from gpupack.records.profile import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpupack.profiling.devices.device import Device, DeviceReadings
-    from gpupack.profiling.load.driven_model import ModelLoad
+    from gpupack.profiling.devices import Device, DeviceReadings
+    from gpupack.profiling.load import ModelLoad
     from gpupack.profiling.measuring.measurement import MeasuredLoad, Measurement
     from gpupack.records.environment import SharingMode
     from gpupack.records.profile import LoadPoint

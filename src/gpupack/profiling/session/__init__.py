@@ -4,3 +4,7 @@ In: the URL of a running server, or what to start one with (``own_server``). Out
 ``ServerSession`` with one model loaded at a time, which starts its own server anew
 when it died.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

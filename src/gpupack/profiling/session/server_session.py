@@ -13,19 +13,16 @@ import psutil
 
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import DeviceError, InvalidInputError, ServerError
-from gpupack.profiling.devices.discovery import open_device
-from gpupack.profiling.devices.remote_device import RemoteDevice
-from gpupack.profiling.embedded.embedded_server import EmbeddedServer
-from gpupack.profiling.embedded.mps import PIPE_VARIABLE
-from gpupack.profiling.measuring.kernel_probe import KernelProbe
-from gpupack.profiling.server.server_url import ServerUrl
-from gpupack.profiling.server.triton import TritonServer
+from gpupack.profiling.devices import RemoteDevice, open_device
+from gpupack.profiling.embedded import PIPE_VARIABLE, EmbeddedServer
+from gpupack.profiling.measuring import KernelProbe
+from gpupack.profiling.server import ServerUrl, TritonServer
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from gpupack.profiling.devices.device import Device
-    from gpupack.profiling.server.server_url import TlsOptions
+    from gpupack.profiling.devices import Device
+    from gpupack.profiling.server import TlsOptions
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.profiling.devices.discovery import HOST, open_device
-from gpupack.profiling.embedded.embedded_server import EmbeddedServer
-from gpupack.profiling.embedded.mps import MpsDaemon
+from gpupack.profiling.devices import HOST, open_device
+from gpupack.profiling.embedded import EmbeddedServer, MpsDaemon
 from gpupack.records.environment import SharingMode
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from gpupack.profiling.embedded.installation import InstallProgress
+    from gpupack.profiling.embedded import InstallProgress
 
 
 def own_server(

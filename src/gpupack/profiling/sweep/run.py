@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.profiling.load.input_options import InputOptions
-from gpupack.profiling.measuring.measure_options import MeasureOptions
-from gpupack.profiling.server.triton import LOAD_TIMEOUT_S
-from gpupack.profiling.session.server_session import ServerSession
-from gpupack.profiling.session.started_server import own_server
+from gpupack.profiling.load import InputOptions
+from gpupack.profiling.measuring import MeasureOptions
+from gpupack.profiling.server import LOAD_TIMEOUT_S
+from gpupack.profiling.session import ServerSession, own_server
 from gpupack.profiling.sweep.exports import (
     prepare_folder,
     write_article_tables,
@@ -27,9 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.profile_set import ProfileSet
-    from gpupack.profiling.embedded.embedded_server import EmbeddedServer
-    from gpupack.profiling.embedded.installation import InstallProgress
-    from gpupack.profiling.server.server_url import TlsOptions
+    from gpupack.profiling.embedded import EmbeddedServer, InstallProgress
+    from gpupack.profiling.server import TlsOptions
     from gpupack.profiling.sweep.sweep_progress import SweepProgress
 
 

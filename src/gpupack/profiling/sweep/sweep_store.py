@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gpupack.profile_set import AnyRecord
-    from gpupack.profiling.load.input_options import InputOptions
+    from gpupack.profiling.load import InputOptions
     from gpupack.records.calibration import Calibration
     from gpupack.records.profile import LoadPoint
 

@@ -13,29 +13,28 @@ from gpupack.errors import (
     ServerError,
     UnknownNameError,
 )
-from gpupack.profiling.load.driven_model import ModelLoad
-from gpupack.profiling.load.load_process import LoadProcess
-from gpupack.profiling.load.tensors import make_inputs
-from gpupack.profiling.measuring.measure_options import MeasureOptions
-from gpupack.profiling.measuring.measurement import measure
-from gpupack.profiling.measuring.recording import (
+from gpupack.profiling.load import LoadProcess, ModelLoad, make_inputs
+from gpupack.profiling.measuring import (
     Circumstances,
+    MeasureOptions,
+    SettledMemory,
     failed_load_point,
+    measure,
     profile_record,
     server_baseline,
+    wait_until_settled,
 )
-from gpupack.profiling.measuring.settling import SettledMemory, wait_until_settled
-from gpupack.profiling.server.triton import UNLOAD_TIMEOUT_S
+from gpupack.profiling.server import UNLOAD_TIMEOUT_S
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SERVER_STAGE, SweepStore
 from gpupack.records.gpu import DeviceKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gpupack.profiling.load.input_options import InputOptions
-    from gpupack.profiling.measuring.kernel_probe import KernelProbe
-    from gpupack.profiling.server.signature import ModelSignature
-    from gpupack.profiling.session.server_session import ServerSession
+    from gpupack.profiling.load import InputOptions
+    from gpupack.profiling.measuring import KernelProbe
+    from gpupack.profiling.server import ModelSignature
+    from gpupack.profiling.session import ServerSession
     from gpupack.profiling.sweep.sweep_progress import SweepProgress
     from gpupack.records.environment import SharingMode
     from gpupack.records.profile import LoadPoint
