@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpupack.errors import StoreError
-from gpupack.files import replace_file
-from gpupack.store import PROFILE_FILE, write_profiles
+from gpupack.files import AnyPath, as_path, replace_file
+from gpupack.store import PROFILE_FILE, profile_lines, write_profiles
 from gpupack.units import BYTES_PER_MIB, mib_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gpupack.json_lines import JsonLinesFile
     from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import GpuReadings, ProfileRecord
 
@@ -39,13 +40,13 @@ _PERCENTILES = ("p50", "p90", "p95", "p99")
 _Cell: TypeAlias = str | int | float | None
 
 
-def prepare_folder(folder: str | Path) -> Path:
+def prepare_folder(folder: AnyPath) -> Path:
     """Make a folder that exports can be written to, and return it.
 
     Raises:
         StoreError: If the folder cannot be made or written to.
     """
-    target = Path(folder)
+    target = as_path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target):
@@ -58,15 +59,19 @@ def prepare_folder(folder: str | Path) -> Path:
     return target
 
 
-def write_article_tables(profiles: ProfileSet, folder: str | Path) -> tuple[Path, ...]:
+def write_article_tables(
+    profiles: ProfileSet, folder: AnyPath, *, own_file: JsonLinesFile | None = None
+) -> tuple[Path, ...]:
     """Write the three tables and gpupack's own file, and return their paths.
 
     Args:
         profiles: What to write; failed load points appear in gpupack's own file only.
         folder: Made if it does not exist. Files of the same names are replaced.
+        own_file: The caller's profile file, which may be the one in the folder.
 
     Raises:
-        StoreError: If the folder cannot be made or written to.
+        StoreError: If the folder cannot be made or written to, or somebody else
+            appends to the profile file in it.
     """
     target = prepare_folder(folder)
     throughput = ("Throughput",)
@@ -97,7 +102,11 @@ def write_article_tables(profiles: ProfileSet, folder: str | Path) -> tuple[Path
             for record in profiles.records
         ),
     )
-    write_profiles(profiles, target / PROFILE_FILE)
+    profile_file = target / PROFILE_FILE
+    if own_file is not None and own_file.is_at(profile_file):
+        own_file.replace(profile_lines(profiles))
+    else:
+        write_profiles(profiles, profile_file)
     names = (SERVER_FILE, INFERENCE_FILE, GPU_FILE, PROFILE_FILE)
     return tuple(target / name for name in names)
 

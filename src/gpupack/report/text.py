@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.units import mib_from_bytes
@@ -32,14 +33,6 @@ RESOURCE_TITLES = {
     Resource.SM_UTILIZATION: "SM %",
 }
 """Short titles, as nvidia-smi abbreviates."""
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with control characters and line breaks shown escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 def format_number(value: float | None, digits: int = 1) -> str:
