@@ -22,7 +22,7 @@ def real_number(value: object) -> float | None:
     try:
         return float(str(value) if hasattr(value, "dtype") else value)
     except OverflowError:
-        is_positive = isinstance(value, Rational) and value.numerator > 0
+        is_positive = isinstance(value, Rational) and int(value.numerator) > 0
         return math.inf if is_positive else -math.inf
     except ValueError:  # a signaling NaN of decimal
         return math.nan
