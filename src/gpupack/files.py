@@ -43,8 +43,8 @@ _KIND_BY_MODE = {
     stat.S_IFDIR: "a folder",
 }
 _FOUND_BY_BEGINNING = {
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
+    b"\xff\xfe": "UTF-16; save it as UTF-8",
+    b"\xfe\xff": "UTF-16; save it as UTF-8",
     b"\x1f\x8b": "compressed by gzip; unpack it",
     b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it",
     b"BZh": "compressed by bzip2; unpack it",

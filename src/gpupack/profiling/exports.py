@@ -1,8 +1,10 @@
 """Profiles as the CSV tables that NVIDIA's Model Analyzer wrote for the article.
 
 The same three files, with the article's column titles, its "MB" being MiB. What was
-not measured is an empty cell. Only gpupack's own file, written beside them, keeps
-everything; ``gpupack.read_profiles`` takes that of a folder, or any table alone.
+not measured is an empty cell; a name that a spreadsheet would take for a formula has an
+apostrophe in front, which the reader takes off. Only gpupack's own file, written beside
+them, keeps everything; ``gpupack.read_profiles`` takes that of a folder, or any table
+alone.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gpupack.errors import StoreError
 from gpupack.files import AnyPath, as_path, replace_file
+from gpupack.spreadsheet_cells import text_cell
 from gpupack.store import PROFILE_FILE, profile_lines, write_profiles
 from gpupack.units import BYTES_PER_MIB, mib_from_bytes
 
@@ -114,13 +117,19 @@ def write_article_tables(
 def _write(path: Path, titles: Sequence[str], rows: Iterable[Sequence[_Cell]]) -> None:
     with replace_file(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
+        # Left to itself, the writer does not quote a carriage return.
+        quoting_writer = csv.writer(
+            stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
+        )
         writer.writerow(titles)
-        writer.writerows(rows)
+        for row in rows:
+            has_return = any(isinstance(cell, str) and "\r" in cell for cell in row)
+            (quoting_writer if has_return else writer).writerow(row)
 
 
 def _load_point_cells(record: ProfileRecord) -> tuple[_Cell, ...]:
     point = record.load_point
-    return record.model_name, point.batch_size, point.concurrency
+    return text_cell(record.model_name), point.batch_size, point.concurrency
 
 
 def _gpu_cells(readings: GpuReadings) -> tuple[_Cell, ...]:
@@ -144,7 +153,7 @@ def _gpu_name(readings: GpuReadings) -> str:
     if gpu_type.memory_bytes is None:
         return ""
     # Capacities round down.
-    return f"{gpu_type.name}:{gpu_type.memory_bytes // BYTES_PER_MIB}"
+    return text_cell(f"{gpu_type.name}:{gpu_type.memory_bytes // BYTES_PER_MIB}")
 
 
 def _plain(number: float) -> int | float:
