@@ -172,7 +172,7 @@ def read_bytes(path: AnyPath) -> bytes:
     except ValueError as err:  # a zero byte in the path
         raise StoreError(f"cannot read {quoted(str(given))}: {err}") from err
     try:
-        _require_an_end(given, os.fstat(handle))
+        _require_an_end(given, os.fstat(handle), MAX_FILE_BYTES)
         os.set_blocking(handle, True)
         content = _read_up_to(handle, MAX_FILE_BYTES + 1)
     except OSError as err:
@@ -180,19 +180,35 @@ def read_bytes(path: AnyPath) -> bytes:
     finally:
         os.close(handle)
     if len(content) > MAX_FILE_BYTES:
-        raise _too_large(given, "more")
+        raise _too_large(given, "more", MAX_FILE_BYTES)
     return content
 
 
-def _require_an_end(path: Path, found: os.stat_result) -> None:
+def require_file(path: AnyPath, *, max_bytes: int) -> Path:
+    """Return the path of a file that another library may read.
+
+    Raises:
+        StoreError: If it does not exist, is no file, or holds more.
+    """
+    given = as_path(path)
+    try:
+        _require_an_end(given, given.stat(), max_bytes)
+    except OSError as err:
+        raise cannot_read(given, err) from err
+    except ValueError as err:  # a zero byte in the path
+        raise StoreError(f"cannot read {quoted(str(given))}: {err}") from err
+    return given
+
+
+def _require_an_end(path: Path, found: os.stat_result, max_bytes: int) -> None:
     """Refuse what is not a file or a shell's pipe, and what is too large.
 
     Raises:
         StoreError: Saying what it is.
     """
     if stat.S_ISREG(found.st_mode):
-        if found.st_size > MAX_FILE_BYTES:
-            raise _too_large(path, f"{found.st_size / 2**20:,.0f} MiB")
+        if found.st_size > max_bytes:
+            raise _too_large(path, f"{found.st_size / 2**20:,.0f} MiB", max_bytes)
         return
     name = str(path)
     is_of_shell = name == "/dev/stdin" or name.startswith(_SHELL_FOLDERS)
@@ -207,10 +223,10 @@ def _require_an_end(path: Path, found: os.stat_result) -> None:
     )
 
 
-def _too_large(path: Path, size: str) -> StoreError:
+def _too_large(path: Path, size: str, max_bytes: int) -> StoreError:
     return StoreError(
         f"cannot read {quoted(str(path))}: it holds {size}, and at most "
-        f"{MAX_FILE_BYTES // 2**20} MiB are read; leave out what is not needed"
+        f"{max_bytes // 2**20:,} MiB are read; leave out what is not needed"
     )
 
 
