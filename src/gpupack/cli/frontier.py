@@ -129,7 +129,7 @@ def frontier_command(
 
 def _print_warnings(placements: Sequence[Placement]) -> None:
     """Print each warning once; say of how many steps, where not of all."""
-    from gpupack.report.text import printable
+    from gpupack.quoting import printable
 
     counts = Counter(text for one in placements for text in set(one.warnings))
     for text in dict.fromkeys(text for one in placements for text in one.warnings):

@@ -24,7 +24,7 @@ from gpupack.profiling import (
 )
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
-from gpupack.store import append_verification, open_verifications
+from gpupack.store import open_verifications, record_line
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -135,8 +135,11 @@ def verify(
     if model_repository is not None:
         _require_models(names, _folder_models(Path(model_repository)), model_repository)
     with ExitStack() as stack:
-        if store is not None:
+        results_file = (
             stack.enter_context(open_verifications(store))
+            if store is not None
+            else None
+        )
         if inputs is not None and shapes is not None:
             raise InvalidInputError(
                 "give the shapes in inputs= or in shapes=, not in both"
@@ -225,8 +228,8 @@ def verify(
                     failures=run.failures,
                 )
                 results[one.gpu_index] = result
-                if store is not None:
-                    append_verification(store, result)
+                if results_file is not None:
+                    results_file.append(record_line(result))
                 tell(result)
             finally:
                 # A server that is about to be stopped need not be left clean.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
+from gpupack.planning.prices import price_units
 from gpupack.planning.sizes import item_size, limit_of, require_readings
 from gpupack.planning.wishes import MAX_REPLICAS
 from gpupack.records.gpu import Resource
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
 
     from gpupack.planning.supply import Supply
     from gpupack.planning.wishes import Wishes
-    from gpupack.records.gpu import FleetEntry, Headroom
+    from gpupack.records.gpu import Headroom
     from gpupack.records.profile import ProfileRecord
 
 SERVICE_UNITS = 1_000_000
 """Traffic is counted in millionths of an inference per second."""
-PRICE_UNITS = 1_000_000
-"""Prices are counted in millionths of the caller's currency per hour."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +119,6 @@ def translate(
     return Translation(problem, names, tuple(supplies), tuple(records))
 
 
-def price_units(entry: FleetEntry) -> int:
-    """Return the price of a GPU and hour as it is counted, 0 without one."""
-    return math.ceil(Decimal(repr(entry.price_per_hour or 0.0)) * PRICE_UNITS)
-
-
 def _bin_type(supply: Supply, headroom: Headroom) -> BinType:
     capacity = tuple(
         max(
@@ -136,7 +130,7 @@ def _bin_type(supply: Supply, headroom: Headroom) -> BinType:
     )
     return BinType(
         capacity=capacity,
-        cost=price_units(supply.entry),
+        cost=price_units(supply.entry.price_per_hour or 0.0),
         count=supply.entry.num_gpus,
     )
 

@@ -7,10 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.bars import RESOURCE_NAMES, bar_of, format_amount
-from gpupack.report.text import format_number, format_price, printable
+from gpupack.report.text import format_number, format_price
 
 if TYPE_CHECKING:
     from gpupack.records.gpu import Headroom

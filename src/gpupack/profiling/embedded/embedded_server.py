@@ -72,7 +72,7 @@ class EmbeddedServer:
         python: Path | str | None = None,
         root: Path | str | None = None,
         environment: Mapping[str, str] | None = None,
-        log_path: Path | None = None,
+        log_path: Path | str | None = None,
         install: bool = True,
         progress: InstallProgress | None = None,
         start_timeout_s: float = _START_TIMEOUT_S,
@@ -81,7 +81,7 @@ class EmbeddedServer:
         check_platform()
         self.installation = _installation(root, install=install, progress=progress)
         self.python = inspect_python(Path(python or self.installation.python))
-        self.log_path = log_path or _new_log_path()
+        self.log_path = Path(log_path) if log_path else _new_log_path()
         self._environment = dict(environment or {})
         self._start_timeout_s = start_timeout_s
         self._folder: Path | None = None

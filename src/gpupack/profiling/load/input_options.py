@@ -6,7 +6,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError
+from gpupack.errors import InvalidInputError, StoreError
+from gpupack.files import AnyPath, as_path, cannot_read, require_file
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
     from gpupack.profiling.server import ModelSignature
     from gpupack.records.profile import ProfileRecord
+
+MAX_DATA_BYTES = 8 * 1024**3
+"""A file of input data holds no more: four requests of the largest size."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class InputOptions:
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    data: Mapping[str, Path] = field(default_factory=dict)
+    data: Mapping[str, AnyPath] = field(default_factory=dict)
     seed: int = 0
 
     def shapes_of(self, signature: ModelSignature) -> dict[str, Sequence[int]]:
@@ -44,7 +49,8 @@ class InputOptions:
 
     def data_of(self, model_name: str) -> Path | None:
         """Return the data file that concerns one model."""
-        return self.data.get(model_name) or self.data.get("")
+        path = self.data.get(model_name) or self.data.get("")
+        return as_path(path) if path else None
 
     def data_sha256_of(self, model_name: str) -> str | None:
         """Return the hash of a model's data file, None where inputs are random.
@@ -56,11 +62,12 @@ class InputOptions:
         if path is None:
             return None
         try:
-            return hashlib.sha256(path.read_bytes()).hexdigest()
+            with require_file(path, max_bytes=MAX_DATA_BYTES).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except StoreError as err:
+            raise InvalidInputError(f"input data: {err}") from err
         except OSError as err:
-            raise InvalidInputError(
-                f"cannot read the data {str(path)!r}: {err.strerror}"
-            ) from err
+            raise InvalidInputError(f"input data: {cannot_read(path, err)}") from err
 
     def difference_from(self, record: ProfileRecord) -> str:
         """Say how the inputs of a record differ from these, '' if they do not.
@@ -73,11 +80,11 @@ class InputOptions:
         data_sha256 = self.data_sha256_of(name)
         if data_sha256 != known.input_data_sha256:
             if known.input_data_sha256 is None:
-                return f"random inputs, not those of {str(self.data_of(name))!r}"
+                return f"random inputs, not those of {quoted(str(self.data_of(name)))}"
             return "inputs of a file" + (
                 ", not random ones"
                 if data_sha256 is None
-                else f" that differs from {str(self.data_of(name))!r}"
+                else f" that differs from {quoted(str(self.data_of(name)))}"
             )
         if data_sha256 is not None:
             return ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from importlib import import_module
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gpupack.errors import InvalidInputError
+from gpupack.files import AnyPath, require_file
+from gpupack.profiling.load.input_options import MAX_DATA_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +53,7 @@ def make_inputs(
     batch_size: int,
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
-    data_path: Path | None = None,
+    data_path: AnyPath | None = None,
     seed: int = 0,
 ) -> Tensors:
     """Return one request's inputs, by name, the batch dimension first if there is one.
@@ -168,9 +169,10 @@ def _random(
     return rng.random(shape, dtype=np.float32).astype(dtype)
 
 
-def _read_arrays(path: Path) -> Tensors:
+def _read_arrays(path: AnyPath) -> Tensors:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        found = require_file(path, max_bytes=MAX_DATA_BYTES)
+        with np.load(found, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as err:  # a damaged file: from zipfile, zlib, numpy, tokenize
         raise InvalidInputError(
@@ -183,7 +185,7 @@ def _from_file(
     signature: ModelSignature,
     spec: TensorSpec,
     arrays: Tensors,
-    path: Path,
+    path: AnyPath,
     batch: tuple[int, ...],
     dtype: np.dtype[np.generic],
 ) -> npt.NDArray[np.generic]:

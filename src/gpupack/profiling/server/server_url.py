@@ -7,12 +7,12 @@ import socket
 import ssl
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
-from gpupack.errors import InvalidInputError
+from gpupack.errors import InvalidInputError, StoreError
+from gpupack.files import AnyPath, as_path, read_bytes
 
 _DEFAULT_PORTS = {"http": 8000, "https": 8000, "grpc": 8001, "grpcs": 8001}
 
@@ -21,6 +21,9 @@ _DEFAULT_PORTS = {"http": 8000, "https": 8000, "grpc": 8001, "grpcs": 8001}
 class TlsOptions:
     """How a TLS connection is checked; files in PEM form.
 
+    Raises:
+        InvalidInputError: A path is none.
+
     Attributes:
         ca_path: Certificates to trust instead of the system's.
         certificate_path: The client's own certificate, if the server asks for one.
@@ -28,10 +31,16 @@ class TlsOptions:
         verify: Off: trust any certificate (HTTP only; for tests).
     """
 
-    ca_path: Path | None = None
-    certificate_path: Path | None = None
-    key_path: Path | None = None
+    ca_path: AnyPath | None = None
+    certificate_path: AnyPath | None = None
+    key_path: AnyPath | None = None
     verify: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("ca_path", "certificate_path", "key_path"):
+            path = getattr(self, name)
+            if path is not None:
+                object.__setattr__(self, name, as_path(path))
 
     @property
     def are_given(self) -> bool:
@@ -66,7 +75,7 @@ class TlsOptions:
             )
         self.context()
 
-    def read(self, path: Path | None) -> bytes | None:
+    def read(self, path: AnyPath | None) -> bytes | None:
         """Return the content of one of the files, None where none is given.
 
         Raises:
@@ -75,9 +84,9 @@ class TlsOptions:
         if path is None:
             return None
         try:
-            return path.read_bytes()
-        except OSError as err:
-            raise InvalidInputError(f"cannot read {path}: {err.strerror}") from err
+            return read_bytes(path)
+        except StoreError as err:
+            raise InvalidInputError(str(err)) from err
 
     def context(self) -> ssl.SSLContext:
         """Return what Python's ``ssl`` makes of the options.

@@ -1,8 +1,10 @@
 """Profiles as the CSV tables that NVIDIA's Model Analyzer wrote for the article.
 
 The same three files, with the article's column titles, its "MB" being MiB. What was
-not measured is an empty cell. Only gpupack's own file, written beside them, keeps
-everything; ``gpupack.read_profiles`` takes that of a folder, or any table alone.
+not measured is an empty cell; a name that a spreadsheet would take for a formula has an
+apostrophe in front, which the reader takes off. Only gpupack's own file, written beside
+them, keeps everything; ``gpupack.read_profiles`` takes that of a folder, or any table
+alone.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpupack.errors import StoreError
-from gpupack.files import replace_file
-from gpupack.store import PROFILE_FILE, write_profiles
+from gpupack.files import AnyPath, as_path, replace_file
+from gpupack.spreadsheet_cells import text_cell
+from gpupack.store import PROFILE_FILE, profile_lines, write_profiles
 from gpupack.units import BYTES_PER_MIB, mib_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gpupack.json_lines import JsonLinesFile
     from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import GpuReadings, ProfileRecord
 
@@ -39,13 +43,13 @@ _PERCENTILES = ("p50", "p90", "p95", "p99")
 _Cell: TypeAlias = str | int | float | None
 
 
-def prepare_folder(folder: str | Path) -> Path:
+def prepare_folder(folder: AnyPath) -> Path:
     """Make a folder that exports can be written to, and return it.
 
     Raises:
         StoreError: If the folder cannot be made or written to.
     """
-    target = Path(folder)
+    target = as_path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target):
@@ -58,15 +62,19 @@ def prepare_folder(folder: str | Path) -> Path:
     return target
 
 
-def write_article_tables(profiles: ProfileSet, folder: str | Path) -> tuple[Path, ...]:
+def write_article_tables(
+    profiles: ProfileSet, folder: AnyPath, *, own_file: JsonLinesFile | None = None
+) -> tuple[Path, ...]:
     """Write the three tables and gpupack's own file, and return their paths.
 
     Args:
         profiles: What to write; failed load points appear in gpupack's own file only.
         folder: Made if it does not exist. Files of the same names are replaced.
+        own_file: The caller's profile file, which may be the one in the folder.
 
     Raises:
-        StoreError: If the folder cannot be made or written to.
+        StoreError: If the folder cannot be made or written to, or somebody else
+            appends to the profile file in it.
     """
     target = prepare_folder(folder)
     throughput = ("Throughput",)
@@ -97,7 +105,11 @@ def write_article_tables(profiles: ProfileSet, folder: str | Path) -> tuple[Path
             for record in profiles.records
         ),
     )
-    write_profiles(profiles, target / PROFILE_FILE)
+    profile_file = target / PROFILE_FILE
+    if own_file is not None and own_file.is_at(profile_file):
+        own_file.replace(profile_lines(profiles))
+    else:
+        write_profiles(profiles, profile_file)
     names = (SERVER_FILE, INFERENCE_FILE, GPU_FILE, PROFILE_FILE)
     return tuple(target / name for name in names)
 
@@ -105,13 +117,19 @@ def write_article_tables(profiles: ProfileSet, folder: str | Path) -> tuple[Path
 def _write(path: Path, titles: Sequence[str], rows: Iterable[Sequence[_Cell]]) -> None:
     with replace_file(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
+        # Left to itself, the writer does not quote a carriage return.
+        quoting_writer = csv.writer(
+            stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
+        )
         writer.writerow(titles)
-        writer.writerows(rows)
+        for row in rows:
+            has_return = any(isinstance(cell, str) and "\r" in cell for cell in row)
+            (quoting_writer if has_return else writer).writerow(row)
 
 
 def _load_point_cells(record: ProfileRecord) -> tuple[_Cell, ...]:
     point = record.load_point
-    return record.model_name, point.batch_size, point.concurrency
+    return text_cell(record.model_name), point.batch_size, point.concurrency
 
 
 def _gpu_cells(readings: GpuReadings) -> tuple[_Cell, ...]:
@@ -135,7 +153,7 @@ def _gpu_name(readings: GpuReadings) -> str:
     if gpu_type.memory_bytes is None:
         return ""
     # Capacities round down.
-    return f"{gpu_type.name}:{gpu_type.memory_bytes // BYTES_PER_MIB}"
+    return text_cell(f"{gpu_type.name}:{gpu_type.memory_bytes // BYTES_PER_MIB}")
 
 
 def _plain(number: float) -> int | float:

@@ -129,9 +129,7 @@ def profile(
             environment=server_environment,
             install_progress=install_progress,
         )
-        sweep_store = stack.enter_context(
-            SweepStore(Path(store) if store is not None else None)
-        )
+        sweep_store = stack.enter_context(SweepStore(store))
         session = ServerSession(target, gpu=gpu, tls=tls)
         gpu_name = session.device.gpu_type.name
         sweep_store.check_fits(names, gpu_name)
@@ -160,7 +158,7 @@ def profile(
         profiles = sweep_store.profiles()
         if export_path is not None:
             # While the store is still ours: it may be one of the files.
-            write_article_tables(profiles, export_path)
+            write_article_tables(profiles, export_path, own_file=sweep_store.file)
     bad = [failure for failure in profiles.failures if failure.stage == INPUTS_STAGE]
     if bad and not profiles.records:
         raise InvalidInputError(bad[0].message)

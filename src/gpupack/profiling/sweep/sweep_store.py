@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from gpupack.errors import StoreError
-from gpupack.files import lock_file, mend_last_line
+from gpupack.files import AnyPath, as_path
 from gpupack.profile_set import ProfileSet
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.store import (
-    PROFILE_KEYS,
-    append_record,
+    open_profile_file,
+    profile_lines,
     read_profile_file,
-    write_profiles,
+    record_line,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
     from types import TracebackType
 
+    from gpupack.json_lines import JsonLinesFile
     from gpupack.profile_set import AnyRecord
     from gpupack.profiling.load import InputOptions
     from gpupack.records.calibration import Calibration
@@ -44,24 +43,32 @@ class SweepStore:
 
     Used as a context: no other sweep can write to the file meanwhile.
 
+    Attributes:
+        path: The file, None without one.
+        file: The open file, None outside the context.
+
     Raises:
         StoreError: The file cannot be read or written, is something else than
             profiles, or another sweep writes to it.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    def __init__(self, path: AnyPath | None) -> None:
+        self.path = None if path is None else as_path(path)
         self._baselines: list[ServerBaseline] = []
         self._records: dict[PointKey, ProfileRecord] = {}
         self._failures: dict[PointKey, FailedLoadPoint] = {}
         self._calibrations: list[Calibration] = []
-        self._stack = ExitStack()
+        self.file: JsonLinesFile | None = None
 
     def __enter__(self) -> Self:
         if self.path is not None:
-            with self._stack:
-                self._open(self.path)
-                self._stack = self._stack.pop_all()
+            self.file = open_profile_file(self.path, option="--store")
+            try:
+                self._remember_all(read_profile_file(self.path, recover=True))
+                self.file.mend()
+            except BaseException:
+                self.file.close()
+                raise
         return self
 
     def __exit__(
@@ -70,7 +77,9 @@ class SweepStore:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        if self.file is not None:
+            self.file.close()
+            self.file = None
 
     def check_fits(self, model_names: Collection[str] | None, gpu_name: str) -> None:
         """Refuse a file that belongs to another sweep.
@@ -193,13 +202,12 @@ class SweepStore:
             isinstance(record, ProfileRecord)
             and (record.model_name, record.load_point) in self._records
         )
-        if self.path is not None and not replaces:
-            append_record(self.path, record)
+        if self.file is not None and not replaces:
+            self.file.append(record_line(record))
         self._remember(record)
-        if self.path is not None and replaces:
+        if self.file is not None and replaces:
             # A file has one record of each load point.
-            write_profiles(self.profiles(), self.path)
-            self._lock(self.path)
+            self.file.replace(profile_lines(self.profiles()))
 
     def profiles(self) -> ProfileSet:
         """Return everything that is known; a failure only if it was not mended."""
@@ -222,9 +230,7 @@ class SweepStore:
         else:
             self._calibrations.append(record)
 
-    def _open(self, path: Path) -> None:
-        self._lock(path)
-        known = read_profile_file(path, recover=True)
+    def _remember_all(self, known: ProfileSet) -> None:
         records: tuple[AnyRecord, ...] = (
             *known.baselines,
             *known.failures,
@@ -233,7 +239,3 @@ class SweepStore:
         )
         for record in records:
             self._remember(record)
-        mend_last_line(path, PROFILE_KEYS)
-
-    def _lock(self, path: Path) -> None:
-        self._stack.enter_context(lock_file(path, writer="sweep", option="--store"))
