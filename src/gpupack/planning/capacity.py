@@ -164,7 +164,7 @@ def _gpu(
             ModelInstance(
                 translation.records[option],
                 _served(translation, option, service),
-                is_carried_over=supply.is_carried_over and len(question.supplies) > 1,
+                is_carried_over=supply.is_carried_over,
             )
             for option, service in instances
         ],

@@ -132,7 +132,9 @@ def place_on_one_type(
     ):
         bins = _expand(result)  # evener, but with less kept than was asked
     placed = [[records[item] for item in one_bin] for one_bin in bins]
-    is_predicted = all(has_readings(record) for record in records)
+    is_predicted = not supply.is_carried_over and all(
+        has_readings(record) for record in records
+    )
     price = (
         supply.entry.price_per_hour or 0.0 if objective is Objective.MIN_COST else 1.0
     )
@@ -168,7 +170,10 @@ def place_on_one_type(
             gpu_placement(
                 index,
                 gpu_type,
-                [ModelInstance(record) for record in here],
+                [
+                    ModelInstance(record, is_carried_over=supply.is_carried_over)
+                    for record in here
+                ],
                 baseline_bytes=baseline,
                 headroom=headroom,
                 contention=contention,

@@ -25,6 +25,9 @@ SERVICE_UNITS = 1_000_000
 """Traffic is counted in millionths of an inference per second."""
 PRICE_UNITS = 1_000_000
 """Prices are counted in millionths of the caller's currency per hour."""
+UNKNOWN_RATE = 1
+"""Of a throughput that is not known; the engine wants one. Never where it counts: it
+only tells equally good placements apart, where what is not known counts least."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def translate(
     require_readings(every, binding)
     _require_throughput(every, wishes, needs_throughput=needs_throughput)
     is_rated = all(record.throughput_infer_per_sec is not None for record in every)
+    _require_own_throughput(supplies, wishes, needs_throughput=needs_throughput)
     for bin_type, supply in enumerate(supplies):
         for job, name in enumerate(names):
             is_whole = name not in wishes.demand
@@ -99,7 +103,7 @@ def translate(
                         proportional=_where(sizes, is_fixed, wanted=False),
                         rate=_units_down(record.throughput_infer_per_sec)
                         if rated
-                        else 1,
+                        else UNKNOWN_RATE,
                     )
                 )
                 records.append(record)
@@ -177,6 +181,20 @@ def _require_throughput(
             f"{what} needs throughput_infer_per_sec, which is missing for {names}: "
             f"{lacking[0].missing['throughput_infer_per_sec']}"
         )
+
+
+def _require_own_throughput(
+    supplies: Sequence[Supply], wishes: Wishes, *, needs_throughput: bool
+) -> None:
+    """Check that throughput counts only on the type that it was measured on.
+
+    Raises:
+        ValueError: If not; what takes arguments has refused it.
+    """
+    if (needs_throughput or wishes.demand) and any(
+        supply.is_carried_over for supply in supplies
+    ):
+        raise ValueError("a throughput that was measured on another GPU type counts")
 
 
 def _require_sane_demand(
