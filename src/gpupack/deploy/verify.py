@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpupack.catalogue import is_same_card
 from gpupack.deploy.finished import Circumstances, device_identity, read_finished
 from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
-from gpupack.catalogue import is_same_card
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.profiling.discovery import open_device
 from gpupack.profiling.embedded import EmbeddedServer, find_repository

@@ -22,12 +22,11 @@ from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.sharing import sharing_alternatives
 from gpupack.planning.shortage import shortage
 from gpupack.planning.sizes import (
+    capacity_for,
     evening_loads,
     item_size,
-    limit_of,
     require_readings,
 )
-from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
@@ -79,9 +78,10 @@ def place_on_one_type(
         for record in records
     ]
     capacity = tuple(
-        limit_of(gpu_type, headroom, resource)
-        - (baseline if resource is Resource.MEMORY else 0)
-        for resource in binding
+        capacity_for(
+            (size[dimension] for size in sizes), gpu_type, headroom, resource, baseline
+        )
+        for dimension, resource in enumerate(binding)
     )
     contention = resolve_contention(
         question.profiles, supply.measured_on, question.sharing

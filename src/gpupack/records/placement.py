@@ -111,7 +111,9 @@ class ResourceUse(Record):
     @property
     def left(self) -> float:
         """What may still be used; negative where nothing binds and it is over."""
-        return (self.capacity if self.limit is None else self.limit) - self.used
+        if self.limit is None:
+            return self.capacity - self.used
+        return max(0.0, self.limit - self.used)  # readings have a tolerance
 
     @property
     def fill_ratio(self) -> float:
