@@ -85,6 +85,8 @@ def place_with_choices(
         bound=bound,
         gap=abs(value - bound) / value if value else 0.0,
         method=plan.method,
+        found_by=plan.found_by,
+        proved_by=plan.proved_by,
         seconds=time.perf_counter() - started,
         seed=seed,
         headroom=question.headroom,

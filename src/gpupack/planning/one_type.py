@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.packing.allowed_sets import maximize_value, solve_allowed
+from gpupack.packing.allowed_sets import ALL_SETS, maximize_value, solve_allowed
 from gpupack.packing.bounds import lower_bound
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import SolveStatus
@@ -149,6 +149,8 @@ def place_on_one_type(
         if best is None
         else (best.bound - best.value) / best.value,
         method=result.method if best is None else "listed sets",
+        found_by=result.found_by if best is None else ALL_SETS,
+        proved_by=result.proved_by if best is None else ALL_SETS,
         seconds=time.perf_counter() - started,
         seed=seed,
         headroom=headroom,
