@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         GpupackError,
         InfeasibleError,
         InvalidInputError,
+        NotFoundInTimeError,
         StoreError,
     )
     from gpupack.examples import load_example
@@ -67,6 +68,7 @@ _HOME = {
     "LoadPoint": "gpupack.records.profile",
     "MeasureOptions": "gpupack.profiling",
     "MpsDaemon": "gpupack.profiling",
+    "NotFoundInTimeError": "gpupack.errors",
     "Placement": "gpupack.placement",
     "ProfileRecord": "gpupack.records.profile",
     "ProfileSet": "gpupack.profile_set",
@@ -105,6 +107,7 @@ __all__ = [
     "LoadPoint",
     "MeasureOptions",
     "MpsDaemon",
+    "NotFoundInTimeError",
     "Placement",
     "ProfileRecord",
     "ProfileSet",

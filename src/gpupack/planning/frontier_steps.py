@@ -8,7 +8,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError, InvalidInputError
+from gpupack.errors import (
+    InfeasibleError,
+    InvalidInputError,
+    NotFoundInTimeError,
+)
 from gpupack.given_numbers import real_number
 from gpupack.packing.capacity.bin_counts import most_bins
 from gpupack.packing.capacity.solve import plan_capacity
@@ -135,7 +139,7 @@ class FrontierSteps:
             placement = place_with_choices(
                 asked, time_limit_s=self._time_limit_s, seed=self._seed, diagnose=False
             )
-        except InfeasibleError:
+        except (InfeasibleError, NotFoundInTimeError):
             return None
         return placement.objective_value
 
@@ -163,7 +167,7 @@ class FrontierSteps:
                     seed=self._seed,
                     diagnose=budget == budgets[-1],
                 )
-            except InfeasibleError:
+            except (InfeasibleError, NotFoundInTimeError):
                 if budget == budgets[-1] and previous is None:
                     raise
                 self.not_placed.append(budget)
