@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.catalogue import is_same_card
 from gpupack.errors import InvalidInputError
 from gpupack.planning.sizes import baseline_memory_bytes, require_readings
+from gpupack.quoting import quoted
 from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _never_profiled(
         measured = ", ".join(sorted({one.gpu_type.name for one in of_model}))
         named = ", ".join(supply.gpu_type.name for supply in supplies)
         reason = (
-            f"{model_name!r} was profiled on {measured}, but on none of the GPUs "
+            f"{quoted(model_name)} was profiled on {measured}, but on none of the GPUs "
             f"to plan for: {named}"
         )
         if model_name not in optional or not any(one.records for one in supplies):
