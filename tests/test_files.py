@@ -142,6 +142,23 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_the_file_as_it_was(
     assert path.read_bytes() == before
 
 
+def test_ctrl_c_after_a_line_was_written_takes_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "profiles.jsonl"
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with opened(path) as file:
+        file.append('{"kind": "first"}')
+        monkeypatch.setattr(os, "fsync", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            file.append('{"kind": "second"}')
+
+    assert path.read_text() == '{"kind": "first"}\n{"kind": "second"}\n'
+
+
 def test_a_second_verification_into_the_same_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "verified.jsonl"
     with (
