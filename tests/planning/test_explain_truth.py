@@ -222,7 +222,11 @@ def _need(asked: Asked, placement: Placement, resource: str) -> Fraction:
         "gpu_utilization": "gpu_utilization_percent",
         "memory_utilization": "memory_utilization_percent",
     }[resource]
-    points = {one.load_point for gpu in placement.gpus for one in gpu.assignments}
+    used = {
+        (one.model_name, one.load_point)
+        for gpu in placement.gpus
+        for one in gpu.assignments
+    }
     total = Fraction(0)
     for name in asked.profiles.model_names:
         if name in asked.arguments.get("optional", ()):
@@ -234,7 +238,7 @@ def _need(asked: Asked, placement: Placement, resource: str) -> Fraction:
             and one.gpu_type in (GPU, UNKNOWN_GPU_TYPE)
             and (
                 asked.arguments["objective"] != "max_throughput"
-                or one.load_point in points
+                or (name, one.load_point) in used
             )
             and ("load_point" not in asked.arguments or str(one.load_point) == "1x1")
         )
