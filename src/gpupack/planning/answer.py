@@ -25,6 +25,7 @@ def answer(question: CapacityQuestion, *, time_limit_s: float, seed: int) -> Pla
             rests on what was measured on another GPU type.
         MissingReadingError: If a reading that is needed is missing.
         InfeasibleError: If there is none.
+        NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
     _require_own_readings(question)
     chosen = _without_choice(question)

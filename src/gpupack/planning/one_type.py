@@ -62,6 +62,7 @@ def place_on_one_type(
     Raises:
         MissingReadingError: If a binding resource was not measured.
         InfeasibleError: If a model fits on no GPU, or the supply is too small.
+        NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
     started = time.perf_counter()
     (supply,) = question.supplies
@@ -98,7 +99,7 @@ def place_on_one_type(
     if available is not None and lower_bound(problem) > available:
         # Heuristics alone: how many would do need not be proved to be the fewest.
         would_do = solve(problem, time_limit_s=0).num_bins if rule is None else None
-        raise infeasible(question, time_limit_s=time_limit_s, would_do=would_do)
+        raise infeasible(question, would_do=would_do)
     best = None
     if maximize_predicted and rule is not None and available is not None:
         best = _most_throughput(problem, rule, available, time_limit_s, seed)
