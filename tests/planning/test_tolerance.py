@@ -83,6 +83,27 @@ def test_n_replicas_are_as_many_models_and_serve_n_times_the_demand(n: int) -> N
     assert len(often.gpus[0].assignments) == n
 
 
+@pytest.mark.parametrize("n", [3, 7, 13, 41])
+def test_equal_shares_of_partial_traffic_add_up(n: int) -> None:
+    # Each takes a share of 2 / n at its throughput, and is asked for half of that.
+    profiles = make_profiles(
+        *(
+            make_record(
+                f"m{index:03}",
+                gpu_utilization_percent=200 / n,
+                gpu_memory_used_bytes=MIB,
+                throughput_infer_per_sec=60.0,
+            )
+            for index in range(n)
+        )
+    )
+    half = dict.fromkeys(profiles.model_names, 30.0)
+
+    placement = gpupack.place(profiles, headroom={"gpu_utilization": 1.0}, demand=half)
+
+    assert placement.num_gpus == placement.bound == 1
+
+
 @pytest.mark.parametrize("n", [3, 7, 13, 49, 97])
 def test_throughputs_of_an_nth_of_a_demand_add_up_to_it(n: int) -> None:
     profiles = shares(1, rate=100 / n).select("m000")

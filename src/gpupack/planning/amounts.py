@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from gpupack.planning.sizes import to_reading_unit
@@ -13,37 +14,41 @@ MAX_DECIMALS = 9
 """Utilizations are counted in billionths of a percent; a byte has six in MiB."""
 
 
-def told(resource: Resource, units: int, decimals: int = 0) -> str:
-    """Return an amount in MiB or percent."""
-    return f"{_value(resource, units):,.{decimals}f} {_unit(resource)}"
-
-
 def told_apart(resource: Resource, *amounts: int) -> tuple[str, ...]:
     """Return amounts with as few decimals as keep different ones different."""
     num_different = len(set(amounts))
-    for decimals in range(MAX_DECIMALS + 1):
-        words = tuple(told(resource, one, decimals) for one in amounts)
-        if len(set(words)) == num_different:
-            break
-    return words
+    return _told(resource, amounts, lambda told: len(set(told)) == num_different)
 
 
-def told_to_divide(resource: Resource, total: int, part: int) -> tuple[str, str]:
+def told_to_divide(resource: Resource, total: int, part: int) -> tuple[str, ...]:
     """Return a total and a part of it, precise enough to count the parts needed."""
     num_parts = -(-total // part)
-    for decimals in range(MAX_DECIMALS + 1):
-        whole, each = (
-            Fraction(f"{_value(resource, one):.{decimals}f}") for one in (total, part)
-        )
-        if each and math.ceil(whole / each) == num_parts:
+
+    def is_enough(told: Sequence[Fraction]) -> bool:
+        whole, each = told
+        return each > 0 and math.ceil(whole / each) == num_parts
+
+    return _told(resource, (total, part), is_enough)
+
+
+def _told(
+    resource: Resource,
+    amounts: Sequence[int],
+    is_enough: Callable[[Sequence[Fraction]], bool],
+) -> tuple[str, ...]:
+    """Return amounts in MiB, or in tenths of a percent, or finer if need be."""
+    is_memory = resource is Resource.MEMORY
+    values = [
+        to_reading_unit(resource, one) / (BYTES_PER_MIB if is_memory else 1)
+        for one in amounts
+    ]
+    for decimals in range(0 if is_memory else 1, MAX_DECIMALS + 1):
+        texts = [f"{value:,.{decimals}f}" for value in values]
+        if is_enough([Fraction(text.replace(",", "")) for text in texts]):
             break
-    return told(resource, total, decimals), told(resource, part, decimals)
+    unit = "MiB" if is_memory else "%"
+    return tuple(f"{_without_zeros(text)} {unit}" for text in texts)
 
 
-def _value(resource: Resource, units: int) -> float:
-    value = to_reading_unit(resource, units)
-    return value / BYTES_PER_MIB if resource is Resource.MEMORY else value
-
-
-def _unit(resource: Resource) -> str:
-    return "MiB" if resource is Resource.MEMORY else "%"
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
