@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.packing.allowed_sets import maximize_value, solve_allowed
+from gpupack.packing.allowed_sets import solve_allowed
+from gpupack.packing.best_partition import maximize_value
 from gpupack.packing.bounds import lower_bound
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import SolveStatus
@@ -33,7 +34,7 @@ from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpupack.packing.allowed_sets import BestPartition
+    from gpupack.packing.best_partition import BestPartition
     from gpupack.packing.solution import Bin, PackingResult
     from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.retention import Contention
