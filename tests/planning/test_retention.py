@@ -234,7 +234,16 @@ def test_unknown_models_and_ways_of_sharing_are_named() -> None:
 
 @settings(max_examples=30, deadline=None)
 @example(  # two partitions within 0.006 % of each other
-    rows=[(1, 1), (1, 42), (1, 42), (1, 1), (1, 40)], num_gpus=3, weight=1.0
+    rows=[(1, 1), (1, 42), (1, 42), (1, 1), (1, 40)],
+    num_gpus=3,
+    weight=1.0,
+    time_limit_s=10.0,
+)
+@example(  # just fits, which first fit misses: 550 + 450, 400 + 350 + 250
+    rows=[(550, 1), (450, 1), (400, 1), (350, 1), (250, 1)],
+    num_gpus=2,
+    weight=1.0,
+    time_limit_s=0.0,
 )
 @given(
     rows=st.lists(
@@ -242,9 +251,10 @@ def test_unknown_models_and_ways_of_sharing_are_named() -> None:
     ),
     num_gpus=st.integers(1, 3),
     weight=st.sampled_from([0.1, 1.0, 7.0]),
+    time_limit_s=st.sampled_from([0.0, 10.0]),
 )
 def test_the_most_predicted_throughput_is_that_of_the_best_partition(
-    rows: list[tuple[int, int]], num_gpus: int, weight: float
+    rows: list[tuple[int, int]], num_gpus: int, weight: float, time_limit_s: float
 ) -> None:
     profiles = profiles_of(rows)
     factor = DEFAULT_CONTENTION_FACTORS[SharingMode.TIME_SLICING]
@@ -271,6 +281,7 @@ def test_the_most_predicted_throughput_is_that_of_the_best_partition(
             gpus=(GPU, num_gpus),
             contention="predicted",
             weights={"model0": weight},
+            time_limit_s=time_limit_s,
         )
     except InfeasibleError:
         assert not totals
