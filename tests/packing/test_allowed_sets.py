@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from gpupack.packing.allowed_sets import (
     MAX_LATE_REFUSALS,
     list_allowed,
-    most_true,
     solve_allowed,
 )
 from gpupack.packing.best_partition import (
@@ -21,6 +20,7 @@ from gpupack.packing.best_partition import (
 from gpupack.packing.check import check_packing
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import SolveStatus
+from gpupack.packing.thresholds import most_true
 
 Counts = tuple[tuple[int, int], ...]
 

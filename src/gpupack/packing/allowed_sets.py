@@ -24,6 +24,7 @@ from gpupack.packing.deadline import Clock, Deadline, OutOfTimeError
 from gpupack.packing.set_cover import cover_by_program, search_cover
 from gpupack.packing.solution import Bin, PackingResult
 from gpupack.packing.solve import solve
+from gpupack.packing.thresholds import most_true
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -245,25 +246,6 @@ def first_fit(
             free[number] = problem.capacities
             left -= add(number, index, left)
     return merge_bins(Bin(tuple(sorted(one.items()))) for one in contents)
-
-
-def most_true(holds: Callable[[int], bool], most: int) -> int:
-    """Return the largest number up to ``most`` of which something holds, 0 if of none.
-
-    Of no number does it hold if not of all smaller ones; 1 is asked first, then
-    doubling, then halving.
-    """
-    low, high = 0, 1
-    while high <= most and holds(high):
-        low, high = high, 2 * high
-    high = min(high, most + 1)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if holds(middle):
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def count_bins(bins: Sequence[Bin]) -> int:

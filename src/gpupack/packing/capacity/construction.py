@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpupack.packing.capacity.plan import FilledBin
-    from gpupack.packing.capacity.problem import CapacityProblem
+    from gpupack.packing.capacity.problem import CapacityProblem, Counts, Rule
 
     Array = NDArray[np.float64]
 
@@ -40,6 +40,8 @@ NUM_HALVINGS = 7
 """Of the share of demands, where not everything can be served."""
 SPREAD = 0.4
 """Of random factors on sizes and prices."""
+MAX_RULE_ASKED = 2_000
+"""Questions to the rule of who may share, by all orders; beyond, nobody shares."""
 
 
 def first_plan(
@@ -56,6 +58,10 @@ def first_plan(
     best: tuple[FilledBin, ...] = ()
     best_value = math.inf
     steps = 0
+    patience = None
+    if problem.rule is not None:
+        patience = _Patience(problem.rule)
+        problem = replace(problem, rule=patience)
     for weights, prices in _orders(problem, goal, seed):
         bins = (
             _in_full(problem, weights, prices)
@@ -68,9 +74,29 @@ def first_plan(
             if value < best_value:
                 best, best_value = bins, value
         steps += len(problem.jobs) * (1 if goal.is_in_full else NUM_HALVINGS)
-        if steps > MAX_STEPS:
+        if steps > MAX_STEPS or (patience is not None and patience.has_ended):
             break
     return best
+
+
+class _Patience:
+    """A rule that is asked so often and then keeps everyone apart.
+
+    Who shares less breaks no rule; and what is counted, not timed, does not depend on
+    the machine.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._left = MAX_RULE_ASKED
+
+    @property
+    def has_ended(self) -> bool:
+        return self._left <= 0
+
+    def __call__(self, bin_type: int, counts: Counts) -> bool:
+        self._left -= 1
+        return self._left >= 0 and self._rule(bin_type, counts)
 
 
 def _orders(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.bin_counts import SAFETY, CountCut
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.master import Duals
     from gpupack.packing.capacity.patterns import Pattern
     from gpupack.packing.capacity.pricing import CompiledPricer
-    from gpupack.packing.capacity.problem import CapacityProblem
+    from gpupack.packing.capacity.problem import CapacityProblem, Counts
 
 CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
@@ -96,8 +96,13 @@ class Relaxer:
         self._deadline = deadline
         self._scale = service_scale(problem)
         self._lagrangian = Lagrangian(problem, goal)
+        in_time = (
+            problem
+            if problem.rule is None
+            else replace(problem, rule=self._is_allowed_in_time)
+        )
         self._finders = [
-            PatternFinder(problem, index) for index in range(len(problem.bin_types))
+            PatternFinder(in_time, index) for index in range(len(problem.bin_types))
         ]
         self._has_waited = False
         self._node_limit = FIRST_NODE_LIMIT
@@ -109,6 +114,12 @@ class Relaxer:
         ]
         self.cuts: list[CountCut] = []
         self.master = Master(problem, goal)
+
+    def _is_allowed_in_time(self, bin_type: int, counts: Counts) -> bool:
+        """Ask the rule for a greedy pattern; late, it can do without one copy more."""
+        return time.perf_counter() < self._deadline and self._problem.is_allowed(
+            bin_type, counts
+        )
 
     def run(self, *, target_gap: float = CLOSE_ENOUGH) -> Relaxation:
         """Generate patterns until the bound is close or the deadline near."""
