@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         GpupackError,
         InfeasibleError,
         InvalidInputError,
+        NotFoundInTimeError,
         StoreError,
     )
     from gpupack.examples import load_example
@@ -65,6 +66,7 @@ _HOME = {
     "LoadPoint": "gpupack.records.profile",
     "MeasureOptions": "gpupack.profiling.measure_options",
     "MpsDaemon": "gpupack.profiling.mps",
+    "NotFoundInTimeError": "gpupack.errors",
     "Placement": "gpupack.placement",
     "ProfileRecord": "gpupack.records.profile",
     "ProfileSet": "gpupack.profile_set",
@@ -103,6 +105,7 @@ __all__ = [
     "LoadPoint",
     "MeasureOptions",
     "MpsDaemon",
+    "NotFoundInTimeError",
     "Placement",
     "ProfileRecord",
     "ProfileSet",

@@ -79,7 +79,7 @@ def frontier_command(
     """Show what every number of GPUs, or every budget, yields at best.
 
     Exit codes: 0 done (with a warning where a step is not proved), 2 bad input,
-    3 infeasible.
+    3 infeasible, 5 none found within the time limit, and none proved impossible.
     """
     from gpupack.files import write_text
     from gpupack.planning.frontier import frontier

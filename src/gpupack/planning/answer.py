@@ -37,6 +37,7 @@ def answer(
         InvalidInputError: If the prediction cannot be followed through choices.
         MissingReadingError: If a reading that is needed is missing.
         InfeasibleError: If there is none.
+        NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
     chosen = _without_choice(question)
     if question.maximizes_predicted and (

@@ -13,7 +13,7 @@ from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.packing.tie_break import even_out
 from gpupack.placement import Placement
 from gpupack.planning.capacity_check import check_capacity_placement, check_retention
-from gpupack.planning.clash import infeasible
+from gpupack.planning.clash import infeasible, not_found
 from gpupack.planning.gpu_placement import ModelInstance, gpu_placement
 from gpupack.planning.retention import resolve_contention
 from gpupack.planning.sizes import evening_loads
@@ -46,6 +46,7 @@ def place_with_choices(
 
     Raises:
         InfeasibleError: If there is none; names the smallest set that clashes.
+        NotFoundInTimeError: If none was found in time, and none is proved impossible.
         MissingReadingError: If a reading that is needed is missing.
     """
     started = time.perf_counter()
@@ -53,10 +54,12 @@ def place_with_choices(
     plan = plan_capacity(
         translation.problem, question.goal, time_limit_s=time_limit_s, seed=seed
     )
-    if plan.status in {PlanStatus.INFEASIBLE, PlanStatus.UNKNOWN}:
+    if plan.status is PlanStatus.UNKNOWN:
+        raise not_found(question, time_limit_s=time_limit_s)
+    if plan.status is PlanStatus.INFEASIBLE:
         if not diagnose:
-            raise InfeasibleError("no placement exists, or none was found in time")
-        raise infeasible(question, plan, time_limit_s=time_limit_s)
+            raise InfeasibleError("no placement exists")
+        raise infeasible(question)
     gpus = _gpus(question, translation, plan)
     value, bound, unit = _value(question, translation, plan, len(gpus))
     warnings = question.warnings

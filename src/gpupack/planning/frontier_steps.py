@@ -7,7 +7,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError, InvalidInputError
+from gpupack.errors import (
+    InfeasibleError,
+    InvalidInputError,
+    NotFoundInTimeError,
+)
 from gpupack.packing.capacity.bin_counts import most_bins
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.planning.capacity import place_with_choices
@@ -112,7 +116,7 @@ class FrontierSteps:
             placement = place_with_choices(
                 asked, time_limit_s=self._time_limit_s, seed=self._seed, diagnose=False
             )
-        except InfeasibleError:
+        except (InfeasibleError, NotFoundInTimeError):
             return None
         return placement.objective_value
 
@@ -140,7 +144,7 @@ class FrontierSteps:
                     seed=self._seed,
                     diagnose=budget == budgets[-1],
                 )
-            except InfeasibleError:
+            except (InfeasibleError, NotFoundInTimeError):
                 if budget == budgets[-1] and previous is None:
                     raise
                 self.not_placed.append(budget)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError
@@ -70,6 +70,7 @@ def place_on_one_type(
     Raises:
         MissingReadingError: If a binding resource was not measured.
         InfeasibleError: If a model fits on no GPU, or the supply is too small.
+        NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
     started = time.perf_counter()
     deadline = Deadline.after(time_limit_s)
@@ -106,12 +107,22 @@ def place_on_one_type(
     if available is not None and lower_bound(problem) > available:
         # Heuristics alone: how many would do need not be proved to be the fewest.
         would_do = solve(problem, time_limit_s=0).num_bins if rule is None else None
-        raise _infeasible(
-            question, time_limit_s=time_limit_s, would_do=would_do, is_trial=is_trial
-        )
+        if is_trial:
+            raise InfeasibleError("no placement exists")
+        raise infeasible(question, would_do=would_do)
     found = None
+    is_proved_impossible = False
     if maximize_predicted and rule is not None and available is not None:
-        found = _most_throughput(problem, rule, available, deadline, seed)
+        best = maximize_value(
+            problem,
+            rule.is_allowed,
+            rule.throughput,
+            max_bins=available,
+            time_limit_s=deadline.remaining_s,
+            seed=seed,
+        )
+        found = _most_throughput(best)
+        is_proved_impossible = found is None and best.status is SolveStatus.OPTIMAL
     if found is None:
         result = (
             solve(problem, time_limit_s=deadline.remaining_s, seed=seed)
@@ -121,13 +132,15 @@ def place_on_one_type(
             )
         )
         if available is not None and result.num_bins > available:
-            if is_trial:
-                raise InfeasibleError("no placement exists, or none was found in time")
+            if is_proved_impossible:
+                result = replace(result, bound=max(result.bound, available + 1))
+            if is_trial and result.bound > available:
+                raise InfeasibleError("no placement exists")
             raise shortage(
                 question,
                 records,
                 problem,
-                None if rule is None else rule.is_allowed,
+                rule.is_allowed if rule is not None and min_retention else None,
                 result,
                 time_limit_s=time_limit_s,
             )
@@ -216,22 +229,8 @@ class _Found:
     method: str
 
 
-def _most_throughput(
-    problem: PackingProblem,
-    rule: RetentionRule,
-    available: int,
-    deadline: Deadline,
-    seed: int,
-) -> _Found | None:
+def _most_throughput(best: BestPartition) -> _Found | None:
     """Return the most predicted throughput, None where no GPUs for it were found."""
-    best = maximize_value(
-        problem,
-        rule.is_allowed,
-        rule.throughput,
-        max_bins=available,
-        time_limit_s=deadline.remaining_s,
-        seed=seed,
-    )
     if best.bins is None:
         return None
     return _Found(
@@ -260,18 +259,6 @@ def _valued(
         status=PlacementStatus.FEASIBLE,
         method=method,
     )
-
-
-def _infeasible(
-    question: CapacityQuestion,
-    *,
-    time_limit_s: float,
-    would_do: int | None,
-    is_trial: bool,
-) -> InfeasibleError:
-    if is_trial:
-        return InfeasibleError("no placement exists")
-    return infeasible(question, time_limit_s=time_limit_s, would_do=would_do)
 
 
 def _gpus_otherwise(

@@ -113,6 +113,8 @@ def place(
             demand needs, was not measured.
         InfeasibleError: If a model fits on no GPU, no load point keeps a latency
             limit, or the supply is too small.
+        NotFoundInTimeError: If no placement was found within the time limit, and none
+            is proved impossible.
     """
     started = time.perf_counter()
     goal = resolve_objective(objective)

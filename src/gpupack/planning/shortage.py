@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError
+from gpupack.errors import InfeasibleError, NotFoundInTimeError
 from gpupack.packing.allowed_sets import solve_allowed
 from gpupack.packing.deadline import Deadline
 from gpupack.packing.problem import PackingProblem
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     SetRule = Callable[[tuple[tuple[int, int], ...]], bool]
 
 STEP_LIMIT_S = 1.0
+"""For one proof."""
 
 
 def shortage(
@@ -32,7 +33,7 @@ def shortage(
     result: PackingResult,
     *,
     time_limit_s: float,
-) -> InfeasibleError:
+) -> InfeasibleError | NotFoundInTimeError:
     """Return the error for a supply that is too small, or not proved to do.
 
     Args:
@@ -49,7 +50,7 @@ def shortage(
     found, bound = result.num_bins, result.bound
     there = f"{available} {name} GPU{'s' * (available != 1)}"
     if bound <= available:
-        return InfeasibleError(
+        return NotFoundInTimeError(
             f"no placement on {there} was found within {time_limit_s:g} s, and none is "
             f"proved impossible: at least {bound} are needed (proved), {found} would "
             "do. Raise time_limit_s, or the number of GPUs.",
@@ -70,7 +71,6 @@ def shortage(
     ):
         return infeasible(
             question,
-            time_limit_s=time_limit_s,
             would_do=found if is_allowed is None else None,
         )
     models = [

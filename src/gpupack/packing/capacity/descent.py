@@ -104,8 +104,8 @@ class Descent:
         """
         if math.isinf(self._bound):
             return Descended((), self._bound)
-        value = self._rounded_up(self._bound * (1 + FIRST_MARGIN))
-        value = min(value, self._best - self._step)
+        first = self._rounded_up(self._bound * (1 + FIRST_MARGIN))
+        value: float = min(first, self._best - self._step)
         vain = 0
         while time.perf_counter() < deadline and math.isfinite(self._bound):
             best = self._best

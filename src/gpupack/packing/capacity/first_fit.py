@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.capacity.open_bins import OpenBins
+from gpupack.packing.capacity.plan import FilledBin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -416,6 +417,31 @@ class FirstFit:
             self.bins.add(bin_type, place, option, -copies, 0.0)
             self.bins.add(bin_type, place, one, copies, 0.0)
             return
+
+
+def with_faster_options(
+    problem: CapacityProblem, bins: Sequence[FilledBin]
+) -> tuple[FilledBin, ...]:
+    """Return bins whose jobs of whole copies run as fast as there is room for."""
+    filling = FirstFit(
+        problem, np.ones(problem.num_dimensions), np.ones(len(problem.bin_types))
+    )
+    places = []
+    for one in bins:
+        place = filling.bins.open(one.bin_type)
+        places.append(place)
+        for group in one.copies:
+            load = group.service / problem.options[group.option].rate
+            filling.bins.add(one.bin_type, place, group.option, group.num_copies, load)
+    filling.raise_rates()
+    return tuple(
+        FilledBin(
+            one.bin_type,
+            filling.bins.copies(filling.bins.contents[one.bin_type][place]),
+            one.multiplicity,
+        )
+        for one, place in zip(bins, places, strict=True)
+    )
 
 
 def _copied(content: Content) -> Content:

@@ -136,14 +136,15 @@ class OpenBins:
         ]
         for bin_type, content, number in every + self._closed:
             if content:
-                key = bin_type, self._copies(content)
+                key = bin_type, self.copies(content)
                 merged[key] = merged.get(key, 0) + number
         return tuple(
             FilledBin(bin_type, copies, number)
             for (bin_type, copies), number in merged.items()
         )
 
-    def _copies(self, content: Content) -> tuple[Copies, ...]:
+    def copies(self, content: Content) -> tuple[Copies, ...]:
+        """Return what a bin holds, by option, with the service it gives."""
         options, jobs = self._problem.options, self._problem.jobs
         return tuple(
             Copies(

@@ -229,13 +229,15 @@ class ModelPricer:
             if not self._problem.is_allowed(self._bin_type, of(others)):
                 crowd = others
                 continue
-            allowed = most_true(
-                lambda n, index=index, others=others: self._problem.is_allowed(
-                    self._bin_type, of({**others, index: n})
-                ),
-                crowd[index],
-            )
-            crowd[index] = allowed + 1
+
+            def may_share(
+                copies: int, index: int = index, others: Mapping[int, int] = others
+            ) -> bool:
+                return self._problem.is_allowed(
+                    self._bin_type, of({**others, index: copies})
+                )
+
+            crowd[index] = most_true(may_share, crowd[index]) + 1
         return of(crowd)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import CheckError, InvalidInputError
 from gpupack.packing.capacity.assignment import AssignmentModel, is_worth_it
 from gpupack.packing.capacity.bin_counts import BinCounts, most_bins
+from gpupack.packing.capacity.check import check_plan
 from gpupack.packing.capacity.completion import Clock, Completion
 from gpupack.packing.capacity.configurations import (
     MAX_ENUMERATED,
@@ -22,12 +23,14 @@ from gpupack.packing.capacity.configurations import (
 )
 from gpupack.packing.capacity.construction import first_plan
 from gpupack.packing.capacity.diving import dive
+from gpupack.packing.capacity.first_fit import with_faster_options
 from gpupack.packing.capacity.goals import all_idle, counted, everything, rounded_bound
 from gpupack.packing.capacity.master import UnsolvedError
 from gpupack.packing.capacity.overload import is_overloaded
 from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.problem import CapacityProblem, Goal
 from gpupack.packing.capacity.program import most_service
+from gpupack.packing.capacity.reduction import reduced
 from gpupack.packing.capacity.relaxation import CLOSE_ENOUGH, Relaxer
 from gpupack.packing.capacity.small_plans import cheapest_plan
 from gpupack.packing.capacity.volume import volume_bound
@@ -106,7 +109,18 @@ def plan_capacity(
         raise InvalidInputError("a largest smallest share needs a demand")
     # A limit of 0 still gets a moment: beside a first plan, a bound on it.
     clock = Clock(time.perf_counter(), max(LEAST_LIMIT_S, time_limit_s))
-    return _Search(problem, goal, clock, seed=seed, target_gap=target_gap).run()
+    reduction = reduced(problem, goal)
+    if reduction is None:
+        return _Search(problem, goal, clock, seed=seed, target_gap=target_gap).run()
+    plan = _Search(
+        reduction.problem, goal, clock, seed=seed, target_gap=target_gap
+    ).run()
+    bins = reduction.restored(plan.bins, problem)
+    if reduction.is_without_ties:
+        bins = with_faster_options(problem, bins)
+    if plan.is_found:
+        check_plan(problem, bins, in_full=goal.is_in_full)
+    return replace(plan, bins=bins, seconds=clock.spent_s)
 
 
 class _Search:
@@ -353,7 +367,10 @@ class _Search:
         bound: float,
     ) -> CapacityPlan:
         """Return the best plan over the most promising configurations."""
-        hint = self._simple_plan(relaxer)
+        hint, known_value = self._simple_plan(relaxer), None
+        if self._best is not None:
+            hint = hint or _uses_of(self._best.bins)
+            known_value = self._best.value
         chosen = relaxation.configurations[
             : relaxation.num_used + MAX_EXTRA_CONFIGURATIONS
         ]
@@ -365,7 +382,9 @@ class _Search:
             parts = taken_apart(self._problem, chosen, every_type)
             if len(parts) <= MAX_ENUMERATED:
                 chosen = tuple(parts)
-        result, bins = self._completion.choose(chosen, hint=hint)
+        result, bins = self._completion.choose(
+            chosen, hint=hint, known_value=known_value
+        )
         if result.state == "unknown" and hint:
             few = [one for one, _ in hint]
             result, bins = self._completion.choose(few, hint=hint)
