@@ -2,11 +2,13 @@
 
 import itertools
 from collections.abc import Callable
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpupack.packing import best_partition
 from gpupack.packing.allowed_sets import (
     MAX_LATE_REFUSALS,
     list_allowed,
@@ -90,18 +92,21 @@ def test_the_fewest_bins_agree_with_every_partition_tried(
     assert all(rule(one_bin.counts) for one_bin in result.bins)
 
 
+@pytest.mark.parametrize("max_subset_items", [0, 9])
 @given(ITEMS, st.integers(1, 40), st.integers(1, 4))
 @settings(max_examples=40, derandomize=True, deadline=None)
 def test_the_most_value_agrees_with_every_partition_tried(
-    items: list[tuple[int, int]], limit: int, max_bins: int
+    max_subset_items: int, items: list[tuple[int, int]], limit: int, max_bins: int
 ) -> None:
+    """By the integer program, and by subsets."""
     problem = make_problem([size for size, _ in items])
     rule = weights_stay_under([weight for _, weight in items], limit)
 
     def value(counts: Counts) -> float:
         return sum(items[index][1] for index, _ in counts) / len(counts)
 
-    best = maximize_value(problem, rule, value, max_bins=max_bins)
+    with mock.patch.object(best_partition, "MAX_SUBSET_ITEMS", max_subset_items):
+        best = maximize_value(problem, rule, value, max_bins=max_bins)
     totals = [
         sum(value(tuple((i, 1) for i in sorted(group))) for group in partition)
         for partition in partitions(list(range(len(items))))
@@ -242,13 +247,13 @@ def mean_weight(weights: list[float]) -> Callable[[Counts], float]:
 
 
 def test_more_sets_than_are_listed_leave_a_good_partition_and_a_valid_bound() -> None:
-    weights = [1.0 + index % 5 for index in range(14)]
-    problem = make_problem([1] * 14, capacity=14)
+    weights = [1.0 + index % 5 for index in range(9)]
+    problem = make_problem([1] * 9, capacity=9)
     value = mean_weight(weights)
-    exact = maximize_value(problem, at_most(14), value, max_bins=4)
+    exact = maximize_value(problem, at_most(9), value, max_bins=4)
     assert exact.status is SolveStatus.OPTIMAL
 
-    cut = maximize_value(problem, at_most(14), value, max_bins=4, max_sets=30)
+    cut = maximize_value(problem, at_most(9), value, max_bins=4, max_sets=30)
 
     assert cut.bins is not None
     check_packing(problem, cut.bins)
@@ -277,3 +282,17 @@ def test_without_time_values_are_asked_for_a_limited_number_of_times(
     most = LEAST_ASKED + LEAST_EVALUATIONS + 2 * num_items + 10
     assert rule.num_asked <= most
     assert value.num_asked <= most
+
+
+def test_copies_of_one_type_are_shared_out_by_subsets_as_well() -> None:
+    # Two kinds of three copies each, two in a bin; a mixed pair is worth 1.5, an equal
+    # pair 1, and what is alone 1: three mixed pairs are the best in three bins.
+    problem = make_problem([1, 1], capacity=2, counts=[3, 3])
+
+    def value(counts: Counts) -> float:
+        return 1.5 if len(counts) == 2 else 1.0
+
+    best = maximize_value(problem, at_most(2), value, max_bins=3, time_limit_s=0)
+    assert best.status is SolveStatus.OPTIMAL
+    assert best.value == best.bound == pytest.approx(4.5)
+    assert maximize_value(problem, at_most(2), value, max_bins=2).bins is None

@@ -1,18 +1,21 @@
 """Sharing items out over bins for the most value, when what a bin is worth is no sum.
 
 A set of items that share a bin is worth something that only a function of the set can
-say, but never more than its items are worth alone. All allowed sets are listed and an
-integer program partitions the items into them, with the solver's proof. Where there
-are too many, a local search moves and swaps items while that gains, and the bound is
-the sum of what the items are worth alone.
+say, but never more than its items are worth alone. All allowed sets are listed; then
+the best partition of a few items is found by dynamic programming over their subsets,
+of more by an integer program, with the solver's proof. Where there are too many sets,
+a local search moves and swaps items while that gains, and the bound is the sum of what
+the items are worth alone.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from gpupack.packing.allowed_sets import (
@@ -38,11 +41,12 @@ LISTING_END = 0.4
 PACKING_END = 0.6
 """Of the time limit: when listing the sets, and looking for any packing into the bins
 there are, end at the latest."""
-LEAST_ASKED = 520
-"""Questions to the rule while listing, whatever the time: about all sets of nine items.
-"""
+MAX_SUBSET_ITEMS = 9
+"""Of more items there are too many subsets of subsets: 3 to that power."""
+LEAST_ASKED = 2**MAX_SUBSET_ITEMS
+"""Questions to the rule while listing, whatever the time: for all sets of so few."""
 LEAST_PROGRAM_S = 0.1
-"""For the program over the sets, however late it is: what so few sets take at most."""
+"""For the program over the sets, however late it is."""
 LEAST_EVALUATIONS = 1_000
 """Sets that the local search may ask the value of, however late it is."""
 GAIN = 1e-9
@@ -126,6 +130,9 @@ def maximize_value(
         least_asked=LEAST_ASKED,
     )
     bound = alone
+    if listed is not None and problem.num_items <= MAX_SUBSET_ITEMS:
+        bins = _by_subsets(problem, listed, value, max_bins)
+        return best(bins, 0.0, "subsets", is_proved=True)
     if listed is not None:
         found = _by_program(problem, listed, value, max_bins, deadline, seed)
         if found is not None:
@@ -150,6 +157,58 @@ def maximize_value(
         return best(None, bound, packed.method, is_proved=False)
     search = _LocalSearch(problem, is_allowed, value, max_bins, deadline)
     return best(search.run(packed.bins), bound, "local search", is_proved=False)
+
+
+def _by_subsets(
+    problem: PackingProblem, listed: list[Counts], value: Value, max_bins: int
+) -> tuple[Bin, ...] | None:
+    """Return the best partition of a few items, None if there is none.
+
+    What is best for a subset in so many bins is the best over the bin that holds its
+    first item, and what is best for the rest in one bin less.
+    """
+    items = [
+        index
+        for index, item_type in enumerate(problem.item_types)
+        for _ in range(item_type.count)
+    ]
+    worth = {counts: value(counts) for counts in listed}
+    everything = (1 << len(items)) - 1
+
+    @cache
+    def counts_of(subset: int) -> Counts:
+        held = Counter(item for place, item in enumerate(items) if subset >> place & 1)
+        return tuple(sorted(held.items()))
+
+    @cache
+    def best_of(subset: int, num_bins: int) -> tuple[float, int]:
+        """Return the value, and the subset that shares a bin with the first item."""
+        if not subset:
+            return 0.0, 0
+        found = (-math.inf, 0)
+        if not num_bins:
+            return found
+        first = subset & -subset
+        others = rest = subset ^ first
+        while True:
+            together = first | rest
+            here = worth.get(counts_of(together), -math.inf)
+            if here > -math.inf:
+                total = here + best_of(subset ^ together, num_bins - 1)[0]
+                found = max(found, (total, together))
+            if not rest:
+                return found
+            rest = (rest - 1) & others
+
+    bins = []
+    left, num_bins = everything, min(max_bins, len(items))
+    if best_of(left, num_bins)[0] == -math.inf:
+        return None
+    while left:
+        _, together = best_of(left, num_bins)
+        bins.append(Bin(counts_of(together)))
+        left, num_bins = left ^ together, num_bins - 1
+    return merge_bins(bins)
 
 
 def _by_program(
