@@ -1,6 +1,7 @@
 """Packing under a rule on sets, against brute force."""
 
 import itertools
+import math
 from collections.abc import Callable
 from unittest import mock
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from gpupack.packing import best_partition
 from gpupack.packing.allowed_sets import (
     MAX_LATE_REFUSALS,
+    clique_bound,
     list_allowed,
     solve_allowed,
 )
@@ -20,6 +22,7 @@ from gpupack.packing.best_partition import (
     maximize_value,
 )
 from gpupack.packing.check import check_packing
+from gpupack.packing.deadline import Deadline
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import SolveStatus
 from gpupack.packing.thresholds import most_true
@@ -200,6 +203,37 @@ def test_a_rule_that_takes_its_time_is_not_asked_much_beyond_the_limit() -> None
     assert result.num_bins == 20
     # 200 questions within the limit; not the 36,050 sets there are.
     assert rule.num_asked <= 200 + 60 + MAX_LATE_REFUSALS * 20
+
+
+@given(ITEMS, st.integers(1, 40))
+@settings(max_examples=60, derandomize=True, deadline=None)
+def test_no_packing_has_fewer_bins_than_items_that_share_with_none_of_each_other(
+    items: list[tuple[int, int]], limit: int
+) -> None:
+    problem = make_problem([size for size, _ in items])
+    rule = weights_stay_under([weight for _, weight in items], limit)
+    fewest = min(
+        len(partition)
+        for partition in partitions(list(range(len(items))))
+        if all(fits(problem, rule, group) for group in partition)
+    )
+    bound = clique_bound(
+        problem, rule, range(len(items)), Deadline.after(math.inf, lambda: 0.0)
+    )
+    assert 1 <= bound <= fewest
+
+
+def test_items_that_share_with_none_of_each_other_prove_a_packing() -> None:
+    # Twenty that bear nobody like them, in copies, and ten that bear any: listing would
+    # have to go through 2 to the 10 sets for each.
+    problem = make_problem([1] * 30, capacity=30, counts=[2] * 20 + [1] * 10)
+
+    def rule(counts: Counts) -> bool:
+        return sum(copies for index, copies in counts if index < 20) <= 1
+
+    result = solve_allowed(problem, rule, num_workers=1, max_sets=10)
+    assert result.num_bins == result.bound == 40
+    assert result.status is SolveStatus.OPTIMAL
 
 
 def test_copies_that_go_alike_take_a_logarithm_of_questions() -> None:

@@ -40,10 +40,11 @@ item."""
 MAX_SETS = 60_000
 """More allowed sets than this are not listed: about 50 MB."""
 RULELESS_END = 0.4
-FIRST_FIT_END = 0.6
-LISTING_END = 0.8
-"""Of the time limit: when the search without the rule, first fit, and listing the sets
-end at the latest."""
+FIRST_FIT_END = 0.55
+CLIQUE_END = 0.7
+LISTING_END = 0.85
+"""Of the time limit: when the search without the rule, first fit, looking for items of
+which no two may share, and listing the sets end at the latest."""
 MAX_REFUSALS = 60
 """Items that the rule keeps out of a bin before first fit passes it over."""
 MAX_LATE_REFUSALS = 4
@@ -102,6 +103,15 @@ def solve_allowed(
 
     listed = None
     if not is_settled():
+        apart = clique_bound(
+            problem,
+            is_allowed,
+            sorted(range(problem.num_types), key=_most_beside(bins).__getitem__),
+            deadline=Deadline(started + time_limit_s * CLIQUE_END, clock),
+        )
+        if apart > bound:
+            bound, method = apart, "items that share with none of each other"
+    if not is_settled():
         listed = list_allowed(
             problem,
             is_allowed,
@@ -109,7 +119,7 @@ def solve_allowed(
             deadline=Deadline(started + time_limit_s * LISTING_END, clock),
         )
         if listed is None:
-            method = "bound without the rule"
+            method = method or "bound without the rule"
     if listed is not None:
         maximal = _maximal(listed)
         most = count_bins(bins)
@@ -194,6 +204,53 @@ def list_allowed(
             for place, (grown, left) in enumerate(grown_sets)
         ]
     return found
+
+
+def clique_bound(
+    problem: PackingProblem,
+    is_allowed: Rule,
+    order: Sequence[int],
+    deadline: Deadline,
+) -> int:
+    """Return how many bins items take of which no two may share one.
+
+    Item types are taken in the order given, each that may share with none before it;
+    as many as that is by the deadline.
+    """
+    ask = deadline.stopping(is_allowed)
+    clique: list[int] = []
+    bound = 0
+    sizes, capacities = problem.sizes, problem.capacities
+
+    def may_share(one: int, other: int) -> bool:
+        if (sizes[one] + sizes[other] > capacities).any():
+            return False
+        if one == other:
+            return ask(((one, 2),))
+        return ask(((min(one, other), 1), (max(one, other), 1)))
+
+    try:
+        for index in order:
+            if any(may_share(index, other) for other in clique):
+                continue
+            clique.append(index)
+            bound += 1
+            count = problem.item_types[index].count
+            if count > 1 and not may_share(index, index):
+                bound += count - 1
+    except OutOfTimeError:
+        pass  # what there is is a clique
+    return bound
+
+
+def _most_beside(bins: Sequence[Bin]) -> dict[int, int]:
+    """Return, by item type, how many items its fullest bin holds."""
+    most: dict[int, int] = {}
+    for one in bins:
+        number = sum(copies for _, copies in one.counts)
+        for index, _ in one.counts:
+            most[index] = max(number, most.get(index, 0))
+    return most
 
 
 def first_fit(
