@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gpupack.packing import best_partition
 from gpupack.packing.allowed_sets import (
     MAX_LATE_REFUSALS,
-    clique_bound,
+    first_fit,
+    items_apart,
     list_allowed,
     solve_allowed,
 )
@@ -217,10 +218,12 @@ def test_no_packing_has_fewer_bins_than_items_that_share_with_none_of_each_other
         for partition in partitions(list(range(len(items))))
         if all(fits(problem, rule, group) for group in partition)
     )
-    bound = clique_bound(
-        problem, rule, range(len(items)), Deadline.after(math.inf, lambda: 0.0)
-    )
-    assert 1 <= bound <= fewest
+    never = Deadline.after(math.inf, lambda: 0.0)
+    bins = first_fit(problem, rule, never)
+    apart = items_apart(problem, rule, bins, never)
+    assert 1 <= len(apart) <= fewest
+    for one, other in itertools.combinations(apart, 2):
+        assert not fits(problem, rule, [one, other])
 
 
 def test_items_that_share_with_none_of_each_other_prove_a_packing() -> None:

@@ -103,14 +103,14 @@ def solve_allowed(
 
     listed = None
     if not is_settled():
-        apart = clique_bound(
+        apart = items_apart(
             problem,
             is_allowed,
-            sorted(range(problem.num_types), key=_most_beside(bins).__getitem__),
+            bins,
             deadline=Deadline(started + time_limit_s * CLIQUE_END, clock),
         )
-        if apart > bound:
-            bound, method = apart, "items that share with none of each other"
+        if len(apart) > bound:
+            bound, method = len(apart), "items that share with none of each other"
     if not is_settled():
         listed = list_allowed(
             problem,
@@ -206,20 +206,24 @@ def list_allowed(
     return found
 
 
-def clique_bound(
+def items_apart(
     problem: PackingProblem,
     is_allowed: Rule,
-    order: Sequence[int],
+    bins: Sequence[Bin],
     deadline: Deadline,
-) -> int:
-    """Return how many bins items take of which no two may share one.
+) -> list[int]:
+    """Return items of which no two may share a bin: each needs one of its own.
 
-    Item types are taken in the order given, each that may share with none before it;
-    as many as that is by the deadline.
+    Args:
+        problem: Sizes and the capacity.
+        is_allowed: The rule.
+        bins: A packing: items that have few beside them in it are tried first.
+        deadline: What is found by then is returned.
+
+    Returns:
+        Item types, one as often as it has copies that may not share either.
     """
     ask = deadline.stopping(is_allowed)
-    clique: list[int] = []
-    bound = 0
     sizes, capacities = problem.sizes, problem.capacities
 
     def may_share(one: int, other: int) -> bool:
@@ -229,18 +233,19 @@ def clique_bound(
             return ask(((one, 2),))
         return ask(((min(one, other), 1), (max(one, other), 1)))
 
+    beside = _most_beside(bins)
+    apart: list[int] = []
     try:
-        for index in order:
-            if any(may_share(index, other) for other in clique):
+        for index in sorted(range(problem.num_types), key=beside.__getitem__):
+            if any(may_share(index, other) for other in dict.fromkeys(apart)):
                 continue
-            clique.append(index)
-            bound += 1
+            apart.append(index)
             count = problem.item_types[index].count
             if count > 1 and not may_share(index, index):
-                bound += count - 1
+                apart += [index] * (count - 1)
     except OutOfTimeError:
-        pass  # what there is is a clique
-    return bound
+        pass  # so far no two of them may
+    return apart
 
 
 def _most_beside(bins: Sequence[Bin]) -> dict[int, int]:

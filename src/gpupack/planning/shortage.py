@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, NotFoundInTimeError
-from gpupack.packing.allowed_sets import solve_allowed
+from gpupack.packing.allowed_sets import items_apart, solve_allowed
 from gpupack.packing.deadline import Deadline
 from gpupack.packing.problem import PackingProblem
 from gpupack.packing.solve import solve
@@ -73,10 +73,14 @@ def shortage(
             question,
             would_do=found if is_allowed is None else None,
         )
-    models = [
-        records[item].model_name
-        for item in _fewest_items(problem, is_allowed, available, deadline)
-    ]
+    # One more of those than there are GPUs, and none of them can be left out.
+    apart = items_apart(problem, is_allowed, result.bins, deadline.within(STEP_LIMIT_S))
+    items = (
+        sorted(apart[: available + 1])
+        if len(apart) > available
+        else _fewest_items(problem, is_allowed, available, deadline)
+    )
+    models = [records[item].model_name for item in items]
     (asked,) = _asked(question, models)
     would_do = (
         f"{found} would do (proved)"
