@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpupack.catalogue import is_same_card
 from gpupack.deploy.finished import Circumstances, device_identity, read_finished
 from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
@@ -304,9 +305,9 @@ def _check_device(
                 f"{one.gpu_type.name}, or place for {there.name}"
             )
     notes: list[str] = []
-    measured_on = {record.gpu_type.name for record in placement.profiles}
-    if measured_on and there.name not in measured_on:
-        profiled = ", ".join(sorted(measured_on))
+    measured_on = {record.gpu_type for record in placement.profiles}
+    if measured_on and not any(is_same_card(there, one) for one in measured_on):
+        profiled = ", ".join(sorted({one.name for one in measured_on}))
         notes.append(f"verified on {there.name}, but profiled on {profiled}")
     foreign = device.foreign_processes((*session.own_pids, os.getpid()))
     if foreign:

@@ -39,6 +39,9 @@ item."""
 
 MAX_SETS = 60_000
 """More allowed sets than this are not listed: about 50 MB."""
+ALL_SETS = "program over all allowed sets"
+"""An integer program, or a search, that chooses among every allowed set."""
+APART = "models that share with none of each other"
 RULELESS_END = 0.4
 FIRST_FIT_END = 0.55
 CLIQUE_END = 0.7
@@ -91,6 +94,7 @@ def solve_allowed(
     if all(is_allowed(one_bin.counts) for one_bin in without_rule.bins):
         return without_rule
     bound, method = without_rule.bound, ""
+    found_by, proved_by = "first fit", without_rule.proved_by
     bins = first_fit(
         problem, is_allowed, Deadline(started + time_limit_s * FIRST_FIT_END, clock)
     )
@@ -110,7 +114,7 @@ def solve_allowed(
             deadline=Deadline(started + time_limit_s * CLIQUE_END, clock),
         )
         if len(apart) > bound:
-            bound, method = len(apart), "items that share with none of each other"
+            bound, method, proved_by = len(apart), "clique", APART
     if not is_settled():
         listed = list_allowed(
             problem,
@@ -131,15 +135,18 @@ def solve_allowed(
             most_bins=most,
         )
         method = "listed sets"
-        bound = max(bound, cover.bound)
+        if cover.bound > bound:
+            bound, proved_by = cover.bound, ALL_SETS
         if cover.bins and count_bins(cover.bins) < count_bins(bins):
-            bins = cover.bins
+            bins, found_by = cover.bins, ALL_SETS
     result = PackingResult(
         bins=bins,
         bound=min(bound, count_bins(bins)),
         seconds=clock() - started,
         method=method or without_rule.method,
         rungs=without_rule.rungs,
+        found_by=found_by,
+        proved_by=proved_by,
     )
     check_result(problem, result)
     return result

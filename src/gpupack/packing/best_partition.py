@@ -19,6 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from gpupack.packing.allowed_sets import (
+    ALL_SETS,
     MAX_SETS,
     Counts,
     Rule,
@@ -49,6 +50,8 @@ LEAST_PROGRAM_S = 0.1
 """For the program over the sets, however late it is."""
 LEAST_EVALUATIONS = 1_000
 """Sets that the local search may ask the value of, however late it is."""
+SUBSETS = "dynamic programming over all subsets"
+ALONE = "what all models serve alone"
 GAIN = 1e-9
 """Relative, below which a change is none."""
 
@@ -65,6 +68,7 @@ class BestPartition:
             FEASIBLE, also where none was found.
         seconds: Wall time.
         method: What found it.
+        proved_by: What proved the bound.
     """
 
     bins: tuple[Bin, ...] | None
@@ -73,6 +77,7 @@ class BestPartition:
     status: SolveStatus
     seconds: float
     method: str
+    proved_by: str
 
 
 def maximize_value(
@@ -110,7 +115,12 @@ def maximize_value(
     )
 
     def best(
-        bins: tuple[Bin, ...] | None, bound: float, method: str, *, is_proved: bool
+        bins: tuple[Bin, ...] | None,
+        bound: float,
+        method: str,
+        proved_by: str = "",
+        *,
+        is_proved: bool,
     ) -> BestPartition:
         total = math.fsum(value(one.counts) * one.multiplicity for one in bins or ())
         return BestPartition(
@@ -120,6 +130,7 @@ def maximize_value(
             SolveStatus.OPTIMAL if is_proved else SolveStatus.FEASIBLE,
             clock() - started,
             method,
+            proved_by if bound < alone else ALONE,
         )
 
     listed = list_allowed(
@@ -132,17 +143,17 @@ def maximize_value(
     bound = alone
     if listed is not None and problem.num_items <= MAX_SUBSET_ITEMS:
         bins = _by_subsets(problem, listed, value, max_bins)
-        return best(bins, 0.0, "subsets", is_proved=True)
+        return best(bins, 0.0, SUBSETS, SUBSETS, is_proved=True)
     if listed is not None:
         found = _by_program(problem, listed, value, max_bins, deadline, seed)
         if found is not None:
             status, bins, bound = found
             if status == "INFEASIBLE":
-                return best(None, 0.0, "listed sets", is_proved=True)
+                return best(None, 0.0, ALL_SETS, ALL_SETS, is_proved=True)
             if status == "OPTIMAL":
-                return best(bins, bound, "listed sets", is_proved=True)
+                return best(bins, bound, ALL_SETS, ALL_SETS, is_proved=True)
             if bins is not None:
-                return best(bins, bound, "listed sets", is_proved=False)
+                return best(bins, bound, ALL_SETS, ALL_SETS, is_proved=False)
     packed = solve_allowed(
         problem,
         is_allowed,
@@ -152,11 +163,13 @@ def maximize_value(
         clock=clock,
     )
     if packed.bound > max_bins:
-        return best(None, 0.0, packed.method, is_proved=True)
+        return best(None, 0.0, packed.method, packed.proved_by, is_proved=True)
     if count_bins(packed.bins) > max_bins:
-        return best(None, bound, packed.method, is_proved=False)
+        return best(None, bound, packed.method, ALL_SETS, is_proved=False)
     search = _LocalSearch(problem, is_allowed, value, max_bins, deadline)
-    return best(search.run(packed.bins), bound, "local search", is_proved=False)
+    return best(
+        search.run(packed.bins), bound, "local search", ALL_SETS, is_proved=False
+    )
 
 
 def _by_subsets(

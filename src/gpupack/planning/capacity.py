@@ -88,6 +88,8 @@ def place_with_choices(
         bound=bound,
         gap=abs(value - bound) / value if value else 0.0,
         method=plan.method,
+        found_by=plan.found_by,
+        proved_by=plan.proved_by,
         seconds=time.perf_counter() - started,
         seed=seed,
         headroom=question.headroom,
@@ -167,7 +169,7 @@ def _gpu(
             ModelInstance(
                 translation.records[option],
                 _served(translation, option, service),
-                is_carried_over=supply.is_carried_over and len(question.supplies) > 1,
+                is_carried_over=supply.is_carried_over,
             )
             for option, service in instances
         ],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.planning.changes import saving_changes, serving_changes
 from gpupack.planning.load_points import LoadPointLike
-from gpupack.planning.proof import prove, resource_needs
+from gpupack.planning.proof import needs_and_proof
 from gpupack.planning.question import CapacityQuestion, ask
 from gpupack.planning.sharing import sharing_notes
 from gpupack.planning.what_if import EXPLANATION_LIMIT_S, WhatIf
@@ -137,7 +137,7 @@ def _doubtful(placement: PlacementRecord) -> Explanation:
     return Explanation(
         summary=_summary(placement),
         proof=f"{extreme} than {placement.objective_unit.told(placement.bound)} is "
-        f"impossible, by {placement.method}.",
+        f"impossible, by {placement.proof}.",
         binding=tuple(_binding(placement)),
         needs=(),
         changes=(),
@@ -151,8 +151,7 @@ def explain_question(
     """Return why the answer to a question is as it is."""
     what_if = WhatIf(placement, question)
     is_serving = placement.objective_unit.is_maximized
-    needs = resource_needs(what_if)
-    proof = prove(what_if, needs)
+    needs, proof = needs_and_proof(what_if)
     changes = tuple((serving_changes if is_serving else saving_changes)(what_if))
     notes = []
     if is_serving and not what_if.serves_all:

@@ -158,6 +158,7 @@ class FrontierSteps:
                 placement = previous.model_copy(
                     update={
                         "bound": bound,
+                        "proved_by": placement.proved_by,
                         "gap": (bound - previous.objective_value)
                         / previous.objective_value,
                         "status": PlacementStatus.FEASIBLE,

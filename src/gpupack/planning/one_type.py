@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError
 from gpupack.packing.allowed_sets import solve_allowed
-from gpupack.packing.best_partition import maximize_value
+from gpupack.packing.best_partition import ALONE, maximize_value
 from gpupack.packing.bounds import lower_bound
 from gpupack.packing.deadline import Deadline
 from gpupack.packing.problem import ItemType, PackingProblem
@@ -26,12 +26,11 @@ from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.sharing import sharing_alternatives
 from gpupack.planning.shortage import shortage
 from gpupack.planning.sizes import (
+    capacity_for,
     evening_loads,
     item_size,
-    limit_of,
     require_readings,
 )
-from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
@@ -88,9 +87,10 @@ def place_on_one_type(
         for record in records
     ]
     capacity = tuple(
-        limit_of(gpu_type, headroom, resource)
-        - (baseline if resource is Resource.MEMORY else 0)
-        for resource in binding
+        capacity_for(
+            (size[dimension] for size in sizes), gpu_type, headroom, resource, baseline
+        )
+        for dimension, resource in enumerate(binding)
     )
     contention = resolve_contention(
         question.profiles, supply.measured_on, question.sharing
@@ -146,7 +146,7 @@ def place_on_one_type(
             )
         if maximize_predicted and rule is not None:
             # Found late, by looking for the fewest GPUs.
-            found = _valued(problem, rule, result.bins, result.method)
+            found = _valued(problem, rule, result)
     if found is None:
         bins = even_out(
             _expand(result.bins), sizes, capacity, evening_loads(records, baseline)
@@ -167,9 +167,13 @@ def place_on_one_type(
             gap=(len(bins) - result.bound) / len(bins),
             status=_status(result),
             method=result.method,
+            found_by=result.found_by,
+            proved_by=result.proved_by,
         )
     placed = [[records[item] for item in one_bin] for one_bin in found.bins]
-    is_predicted = all(has_readings(record) for record in records)
+    is_predicted = not supply.is_carried_over and all(
+        has_readings(record) for record in records
+    )
     placement = Placement(
         objective=objective,
         objective_unit=_unit(objective, maximize_predicted),
@@ -179,6 +183,8 @@ def place_on_one_type(
         bound=found.bound,
         gap=found.gap,
         method=found.method,
+        found_by=found.found_by,
+        proved_by=found.proved_by,
         seconds=time.perf_counter() - started,
         seed=seed,
         headroom=headroom,
@@ -200,7 +206,10 @@ def place_on_one_type(
             gpu_placement(
                 index,
                 gpu_type,
-                [ModelInstance(record) for record in here],
+                [
+                    ModelInstance(record, is_carried_over=supply.is_carried_over)
+                    for record in here
+                ],
                 baseline_bytes=baseline,
                 headroom=headroom,
                 contention=contention,
@@ -227,6 +236,8 @@ class _Found:
     gap: float
     status: PlacementStatus
     method: str
+    found_by: str
+    proved_by: str
 
 
 def _most_throughput(best: BestPartition) -> _Found | None:
@@ -240,13 +251,16 @@ def _most_throughput(best: BestPartition) -> _Found | None:
         gap=(best.bound - best.value) / best.value if best.value else 0.0,
         status=_status(best),
         method=best.method,
+        found_by=best.method,
+        proved_by=best.proved_by,
     )
 
 
 def _valued(
-    problem: PackingProblem, rule: RetentionRule, bins: Sequence[Bin], method: str
+    problem: PackingProblem, rule: RetentionRule, packed: PackingResult
 ) -> _Found:
     """Return a packing at its predicted throughput, and at most that of all alone."""
+    bins = packed.bins
     value = math.fsum(rule.throughput(one.counts) * one.multiplicity for one in bins)
     alone = math.fsum(
         rule.throughput(((item, 1),)) for item in range(problem.num_types)
@@ -257,7 +271,9 @@ def _valued(
         bound=max(value, alone),
         gap=max(0.0, alone - value) / value if value else 0.0,
         status=PlacementStatus.FEASIBLE,
-        method=method,
+        method=packed.method,
+        found_by=packed.found_by,
+        proved_by=ALONE,
     )
 
 

@@ -13,6 +13,7 @@ from gpupack.planning.fleet import require_prices, resolve_fleet, with_prices
 from gpupack.planning.headroom import resolve_headroom
 from gpupack.planning.latency import within_latency_limits
 from gpupack.planning.load_points import allowed_records
+from gpupack.planning.named_gpu_type import with_named_type
 from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.supply import Supply, supplies_of
 from gpupack.planning.translation import PRICE_UNITS, Translation, translate
@@ -37,7 +38,7 @@ class CapacityQuestion:
     """Everything that a placement with choices depends on, checked.
 
     Args:
-        profiles: What was measured.
+        profiles: What was measured; of the type planned for where none was known.
         model_names: To place; without optional ones that no supply has records of.
         objective: What is best.
         supplies: GPU types with their records.
@@ -158,6 +159,7 @@ def ask(
     fleet = with_prices(resolve_fleet(gpus, profiles), prices)
     if objective is Objective.MIN_COST:
         require_prices(fleet)
+    profiles = with_named_type(profiles, fleet)
     every = allowed_records(profiles, load_point, allow_unstable=allow_unstable)
     records, doubts = within_latency_limits(
         every, wishes, None if carry_memory_over else fleet

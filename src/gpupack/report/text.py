@@ -103,9 +103,12 @@ def headline(placement: PlacementRecord) -> str:
     """Return one line: how many GPUs, how good, proved by what."""
     gpus = f"{placement.num_gpus} GPU{'' if placement.num_gpus == 1 else 's'}"
     if placement.status is PlacementStatus.OPTIMAL:
-        proof = f"OPTIMAL, proved by {placement.method}"
+        proof = f"OPTIMAL, {found_and_proved(placement)}"
     else:
-        proof = f"FEASIBLE, proven bound {_bound(placement)}, gap {placement.gap:.1%}"
+        proof = (
+            f"FEASIBLE, proven bound {_bound(placement)}, gap {placement.gap:.1%}; "
+            f"{found_and_proved(placement)}"
+        )
     value = ""
     if placement.objective is Objective.MIN_COST:
         value = f", {format_price(placement.objective_value)} per hour"
@@ -119,6 +122,16 @@ def headline(placement: PlacementRecord) -> str:
         f"{placement.objective.value}: {gpus}{value} ({proof}; "
         f"{placement.seconds:.2g} s); headroom {shares}"
     )
+
+
+def found_and_proved(placement: PlacementRecord) -> str:
+    """Return what found a placement and what proved its bound, each by its name."""
+    proof = f"proved by {printable(placement.proof)}"
+    if placement.status is not PlacementStatus.OPTIMAL:
+        proof = f"bound by {printable(placement.proof)}"
+    if placement.found_by is None or placement.found_by == placement.proof:
+        return proof if placement.found_by is None else f"found and {proof}"
+    return f"found by {printable(placement.found_by)}, {proof}"
 
 
 def _bound(placement: PlacementRecord) -> str:

@@ -163,9 +163,22 @@ class Completion:
         return bins
 
     def plan(
-        self, bins: tuple[FilledBin, ...], bound: float, method: str
+        self,
+        bins: tuple[FilledBin, ...],
+        bound: float,
+        method: str,
+        *,
+        found_by: str = "",
+        proved_by: str = "",
     ) -> CapacityPlan:
         """Return the checked plan.
+
+        Args:
+            bins: What was found.
+            bound: Proven: no plan is better.
+            method: What closed the gap, or the last that tried.
+            found_by: What found the bins; the method if left out.
+            proved_by: What proved the bound; the method if left out.
 
         Raises:
             CheckError: If the bins overflow, or serve less than they must.
@@ -190,6 +203,8 @@ class Completion:
             status=PlanStatus.OPTIMAL if is_proved else PlanStatus.FEASIBLE,
             method=method,
             seconds=self._clock.spent_s,
+            found_by=found_by or method,
+            proved_by=proved_by or method,
         )
 
     def without_plan(self, status: PlanStatus, method: str) -> CapacityPlan:
@@ -201,4 +216,5 @@ class Completion:
             status=status,
             method=method,
             seconds=self._clock.spent_s,
+            proved_by=method,
         )

@@ -143,7 +143,9 @@ class LocalSearch:
         _, bins = self._completion.choose(apart, hint=uses)
         if not bins:
             return plan
-        other = self._completion.plan(bins, bound, "local search")
+        other = self._completion.plan(
+            bins, bound, "local search", proved_by="column generation"
+        )
         return other if other.value > plan.value else plan
 
     def _first_that_holds(
@@ -153,5 +155,7 @@ class LocalSearch:
             bins = self._completion.fill(uses)
             if bins:
                 with contextlib.suppress(CheckError):
-                    return self._completion.plan(bins, bound, "local search")
+                    return self._completion.plan(
+                        bins, bound, "local search", proved_by="column generation"
+                    )
         return None

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 FIRST_METHOD = "first fit"
+PROGRAM = "program over all fillings"
+"""An integer program that chooses among every way to fill a bin."""
 MAX_ENUMERATION_STEPS = 20_000
 RULELESS_SHARE = 0.3
 """Of the time left, for the problem without its rule."""
@@ -182,12 +184,15 @@ class _Search:
             else self._most_value()
         )
         bound = rounded_bound(self._problem, self._goal, bound)
-        plan = self._completion.plan(bins, bound, FIRST_METHOD)
+        proof = "volume" if self._goal.is_in_full else "everything being served"
+        plan = self._completion.plan(bins, bound, FIRST_METHOD, proved_by=proof)
         if len(bins) <= MAX_FILLED:
             filled = self._completion.fill(_uses_of(bins))
             if filled:
                 with contextlib.suppress(CheckError):
-                    other = self._completion.plan(filled, bound, FIRST_METHOD)
+                    other = self._completion.plan(
+                        filled, bound, FIRST_METHOD, proved_by=proof
+                    )
                     plan = plan if self._is_better(plan, other) else other
         return plan
 
@@ -206,8 +211,14 @@ class _Search:
         bound = tighter(plan.bound, best.bound)
         if not self._is_better(best, plan) and bound == plan.bound:
             return plan
-        bins = best.bins if self._is_better(best, plan) else plan.bins
-        return self._completion.plan(bins, bound, plan.method)
+        better = best if self._is_better(best, plan) else plan
+        return self._completion.plan(
+            better.bins,
+            bound,
+            plan.method,
+            found_by=better.found_by,
+            proved_by=plan.proved_by if bound == plan.bound else best.proved_by,
+        )
 
     def _searched(self) -> CapacityPlan:
         configurations = enumerate_configurations(
@@ -232,7 +243,11 @@ class _Search:
             return None
         uses, value = found
         bins = self._completion.fill(uses)
-        return self._completion.plan(bins, value, "small search") if bins else None
+        if not bins:
+            return None
+        return self._completion.plan(
+            bins, value, "small search", proved_by="exhaustive search"
+        )
 
     def _in_full(self) -> CapacityPlan | None:
         """Return the cheapest plan with everything for everyone, None if none."""
@@ -250,7 +265,13 @@ class _Search:
         if not plan.is_found:
             return None
         value = self._most_value()
-        return replace(plan, value=value, bound=value, status=PlanStatus.OPTIMAL)
+        return replace(
+            plan,
+            value=value,
+            bound=value,
+            status=PlanStatus.OPTIMAL,
+            proved_by="everything being served",
+        )
 
     def _most_value(self) -> float:
         if self._goal is Goal.MAX_MIN_SHARE:
@@ -261,7 +282,9 @@ class _Search:
         result, bins = self._completion.choose(configurations)
         if result.state in {"infeasible", "unknown"}:
             return self._completion.without_plan(_status_without(result), "enumeration")
-        return self._completion.plan(bins, result.bound, "enumeration")
+        return self._completion.plan(
+            bins, result.bound, "enumeration", found_by=PROGRAM, proved_by=PROGRAM
+        )
 
     def _ruled(self) -> CapacityPlan:
         """Return a plan that keeps the rule, and what is proved without it.
@@ -281,13 +304,25 @@ class _Search:
         if free.is_found and all(
             self._problem.is_allowed(one.bin_type, one.counts) for one in free.bins
         ):
-            return self._completion.plan(free.bins, free.bound, free.method)
+            return self._completion.plan(
+                free.bins,
+                free.bound,
+                free.method,
+                found_by=free.found_by,
+                proved_by=free.proved_by,
+            )
         plan = self._generated()
         if not (free.is_found and plan.is_found):
             return plan
         tighter = max if self._goal.is_in_full else min
         bound = tighter(plan.bound, free.bound)
-        return self._completion.plan(plan.bins, bound, plan.method)
+        return self._completion.plan(
+            plan.bins,
+            bound,
+            plan.method,
+            found_by=plan.found_by,
+            proved_by=plan.proved_by if bound == plan.bound else free.proved_by,
+        )
 
     def _generated(self) -> CapacityPlan:
         problem, goal, clock = self._problem, self._goal, self._clock
@@ -392,7 +427,9 @@ class _Search:
             return self._completion.without_plan(
                 PlanStatus.UNKNOWN, "column generation"
             )
-        return self._completion.plan(bins, bound, "column generation")
+        return self._completion.plan(
+            bins, bound, "column generation", found_by="integer program"
+        )
 
     def _simple_plan(self, relaxer: Relaxer) -> Uses:
         """Return a plan to start from: by diving, or the fewest bins, all idle."""
@@ -441,10 +478,19 @@ class _Search:
             if found.uses is not None:
                 configurations = [one for one, _ in found.uses]
                 _, bins = completion.choose(configurations, hint=found.uses)
-            again = completion.plan(bins or plan.bins, bound, "CP-SAT")
+            proved_by = "CP-SAT" if bound > plan.bound else plan.proved_by
+            again = completion.plan(
+                bins or plan.bins, bound, "CP-SAT", proved_by=proved_by
+            )
             if again.value >= plan.value:
                 # Found nothing, or only what rounding allowed: the bound may be better.
-                return completion.plan(plan.bins, bound, "CP-SAT")
+                return completion.plan(
+                    plan.bins,
+                    bound,
+                    "CP-SAT",
+                    found_by=plan.found_by,
+                    proved_by=proved_by,
+                )
             plan = again
             gap = (plan.value - plan.bound) / plan.value
         return plan
