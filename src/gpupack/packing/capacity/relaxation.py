@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
-MIN_EXACT_PRICING_S = 0.25
+MIN_EXACT_PRICING_S = 0.05
+MAX_STARTS_AT_FIRST = 1_000
+"""First patterns of a bin type: the jobs beyond get theirs when prices ask for them."""
 MAX_EXACT_PRICING_S = 2.0
 FIRST_NODE_LIMIT = 5_000
 MORE_NODES = 4
@@ -242,7 +244,9 @@ class Relaxer:
         return [
             pattern
             for finder in self._finders
-            for pattern in finder.greedy(prices, weights, max_starts=len(problem.jobs))
+            for pattern in finder.greedy(
+                prices, weights, max_starts=MAX_STARTS_AT_FIRST
+            )
         ]
 
     def prices(self, duals: Duals) -> Prices:
@@ -297,6 +301,10 @@ class Relaxer:
     def _improve_exactly(
         self, duals: Duals, center: Duals | None = None
     ) -> tuple[float, bool]:
+        """Add patterns of every bin type; return a bound, and whether any is new.
+
+        The bound is none where time ran out before every type was priced.
+        """
         true_duals, true_prices = duals, self.prices(duals)
         if center is not None:
             duals = duals.towards(center, SMOOTHING)
@@ -308,6 +316,8 @@ class Relaxer:
             if one.count == 0:
                 values.append(0.0)
                 continue
+            if bin_type and time.perf_counter() > self._deadline:
+                return -math.inf, is_new
             price = self._price_of_bin(bin_type, duals)
             patterns, most = self._priced(bin_type, prices, price)
             values.append(max(0.0, most))

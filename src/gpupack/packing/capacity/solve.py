@@ -71,8 +71,9 @@ WARM_UP_SHARE = 0.5
 """Of the time left, to wait for compiled code at most."""
 LEAST_LIMIT_S = 0.2
 """Of a search, whatever the time limit."""
-MAX_FILLED = 200
-"""Different fillings of a first plan up to which a program shares out its service."""
+MAX_FILLED = 600
+"""Different fillings and jobs of a first plan up to which a program shares out its
+service anew."""
 MIN_BIN_BY_BIN_S = 0.3
 """With less time left the plain model is not tried."""
 
@@ -186,7 +187,10 @@ class _Search:
         bound = rounded_bound(self._problem, self._goal, bound)
         proof = "volume" if self._goal.is_in_full else "everything being served"
         plan = self._completion.plan(bins, bound, FIRST_METHOD, proved_by=proof)
-        if len(bins) <= MAX_FILLED:
+        is_decided = self._goal.is_in_full and all(
+            job.is_whole for job in self._problem.jobs
+        )
+        if not is_decided and len(bins) + len(self._problem.jobs) <= MAX_FILLED:
             filled = self._completion.fill(_uses_of(bins))
             if filled:
                 with contextlib.suppress(CheckError):
@@ -221,10 +225,12 @@ class _Search:
         )
 
     def _searched(self) -> CapacityPlan:
+        # Without a rule to be asked, the steps alone are few and quick.
+        deadline = math.inf
+        if self._problem.rule is not None:
+            deadline = time.perf_counter() + ENUMERATION_SHARE * self._clock.limit_s
         configurations = enumerate_configurations(
-            self._problem,
-            limit=MAX_ENUMERATION_STEPS,
-            deadline=self._clock.started + ENUMERATION_SHARE * self._clock.limit_s,
+            self._problem, limit=MAX_ENUMERATION_STEPS, deadline=deadline
         )
         if configurations is not None and len(configurations) <= MAX_ENUMERATED:
             # Within a budget the program says it at once whether all can be served.
