@@ -6,6 +6,7 @@ The reasoning is at the top of ``contention``.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gpupack.planning.delays import PROCESSOR_SHARING
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
     from gpupack.planning.delays import CustomerClass, SharingShape
 
+MAX_KNOWN_CLASSES = 10_000
+"""Classes kept: a diagnosis asks about the same models many times, and to find how long
+several customers wait takes some 60 networks."""
 
+
+@lru_cache(maxsize=MAX_KNOWN_CLASSES)
 def slowed_down(
     one: CustomerClass,
     requests_per_sec: float,
