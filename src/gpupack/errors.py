@@ -28,6 +28,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpupack.quoting import MAX_MESSAGE, shortened
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,6 +38,9 @@ class GpupackError(Exception):
     """Base of every error that gpupack raises deliberately."""
 
     exit_code: int = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shortened(message, MAX_MESSAGE))
 
 
 class InvalidInputError(GpupackError):

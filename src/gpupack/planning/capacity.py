@@ -15,9 +15,10 @@ from gpupack.placement import Placement
 from gpupack.planning.capacity_check import check_capacity_placement, check_retention
 from gpupack.planning.clash import infeasible, not_found
 from gpupack.planning.gpu_placement import ModelInstance, gpu_placement
+from gpupack.planning.prices import PRICE_UNITS
 from gpupack.planning.retention import resolve_contention
 from gpupack.planning.sizes import evening_loads
-from gpupack.planning.translation import PRICE_UNITS, SERVICE_UNITS
+from gpupack.planning.translation import SERVICE_UNITS
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:

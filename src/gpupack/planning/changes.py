@@ -13,6 +13,7 @@ from gpupack.planning.retention import resolve_sharing
 from gpupack.planning.sharing import COMPARED
 from gpupack.planning.sizes import require_readings
 from gpupack.planning.supply import Supply, supplies_of
+from gpupack.quoting import quoted
 from gpupack.records.explanation import ChangeKind, SavingChange
 from gpupack.records.gpu import (
     DeviceKind,
@@ -222,7 +223,7 @@ def _load_point_changes(what_if: WhatIf) -> Iterator[SavingChange]:
                 yield from _change(
                     what_if,
                     ChangeKind.LOAD_POINT,
-                    f"{name!r} at {load_point}{where}",
+                    f"{quoted(name)} at {load_point}{where}",
                     changed,
                 )
 

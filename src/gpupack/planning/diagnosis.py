@@ -9,6 +9,7 @@ from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.errors import InfeasibleError
 from gpupack.planning.amounts import told_apart
 from gpupack.planning.sizes import item_size, limit_of, to_reading_unit
+from gpupack.quoting import quoted
 from gpupack.records.gpu import GpuType, Headroom, Resource
 from gpupack.units import BYTES_PER_MIB
 
@@ -47,7 +48,7 @@ def require_each_fits_alone(
             too_large.append(record.model_name)
             need_told, limit_told = told_apart(resource, need, limit)
             faults.append(
-                f"{record.model_name!r} needs {need_told} of "
+                f"{quoted(record.model_name)} needs {need_told} of "
                 f"{resource.value} (load point {record.load_point}"
                 f"{', server included' if taken else ''}), but {gpu_type.name} offers "
                 f"{limit_told} (headroom {share:g})"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
@@ -14,10 +12,12 @@ from gpupack.planning.headroom import resolve_headroom
 from gpupack.planning.latency import within_latency_limits
 from gpupack.planning.load_points import allowed_records
 from gpupack.planning.named_gpu_type import with_named_type
+from gpupack.planning.prices import PRICE_UNITS, within_budget
 from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.supply import Supply, supplies_of
-from gpupack.planning.translation import PRICE_UNITS, Translation, translate
+from gpupack.planning.translation import Translation, translate
 from gpupack.planning.wishes import Fairness, Wishes
+from gpupack.quoting import quoted
 from gpupack.records.placement import Objective
 
 if TYPE_CHECKING:
@@ -102,8 +102,15 @@ class CapacityQuestion:
             bin_types = tuple(replace(one, cost=1) for one in problem.bin_types)
             problem = replace(problem, bin_types=bin_types, budget=self.max_gpus)
         elif self.max_price_per_hour is not None:
-            budget = math.floor(Decimal(repr(self.max_price_per_hour)) * PRICE_UNITS)
-            problem = replace(problem, budget=budget)
+            costs, budget = within_budget(
+                [supply.entry.price_per_hour or 0.0 for supply in translation.supplies],
+                self.max_price_per_hour,
+            )
+            bin_types = tuple(
+                replace(one, cost=cost)
+                for one, cost in zip(problem.bin_types, costs, strict=True)
+            )
+            problem = replace(problem, bin_types=bin_types, budget=budget)
         if self.min_retention:
             problem = replace(problem, rule=self._rule(translation))
         return replace(translation, problem=problem)
@@ -239,8 +246,8 @@ def _require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:
 def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
     """Return warnings about measurements that are used all the same."""
     below = [
-        f"{record.model_name!r} used less memory than the server alone; its own need "
-        "is taken as 0"
+        f"{quoted(record.model_name)} used less memory than the server alone; its own "
+        "need is taken as 0"
         for supply in supplies
         for record in _records([supply])
         if record.gpu_memory_used_bytes is not None
@@ -251,7 +258,7 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
         if record.is_stable is False:
             unstable.setdefault(record.model_name, []).append(str(record.load_point))
     never_settled = [
-        f"measurements of {model_name!r} that never settled: "
+        f"measurements of {quoted(model_name)} that never settled: "
         f"{', '.join(dict.fromkeys(points))}"
         for model_name, points in unstable.items()
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
+from gpupack.planning.prices import price_units
 from gpupack.planning.sizes import (
     READING_TOLERANCE,
     capacity_for,
@@ -17,6 +18,7 @@ from gpupack.planning.sizes import (
     require_readings,
 )
 from gpupack.planning.wishes import MAX_REPLICAS
+from gpupack.quoting import quoted
 from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
@@ -24,13 +26,11 @@ if TYPE_CHECKING:
 
     from gpupack.planning.supply import Supply
     from gpupack.planning.wishes import Wishes
-    from gpupack.records.gpu import FleetEntry, Headroom
+    from gpupack.records.gpu import Headroom
     from gpupack.records.profile import ProfileRecord
 
 SERVICE_UNITS = 1_000_000
 """Traffic is counted in millionths of an inference per second."""
-PRICE_UNITS = 1_000_000
-"""Prices are counted in millionths of the caller's currency per hour."""
 SERVICE_TOLERANCE = Fraction(1, 10**6)
 """What counting in units may take from a demand; traffic is shared out to it."""
 UNKNOWN_RATE = 1
@@ -145,11 +145,6 @@ def translate(
     return Translation(problem, names, tuple(supplies), tuple(records))
 
 
-def price_units(entry: FleetEntry) -> int:
-    """Return the price of a GPU and hour as it is counted, 0 without one."""
-    return math.ceil(Decimal(repr(entry.price_per_hour or 0.0)) * PRICE_UNITS)
-
-
 def _bin_type(supply: Supply, headroom: Headroom, options: Sequence[Option]) -> BinType:
     return BinType(
         capacity=tuple(
@@ -162,7 +157,7 @@ def _bin_type(supply: Supply, headroom: Headroom, options: Sequence[Option]) -> 
             )
             for index, (resource, _) in enumerate(headroom)
         ),
-        cost=price_units(supply.entry),
+        cost=price_units(supply.entry.price_per_hour or 0.0),
         count=supply.entry.num_gpus,
     )
 
@@ -245,8 +240,8 @@ def _require_sane_demand(
         if demand and rates and demand > MAX_REPLICAS * max(rates):
             best = max(rates) / SERVICE_UNITS
             raise InvalidInputError(
-                f"a demand of {wishes.demand[name]:g} infer/sec of {name!r} is beyond "
-                f"any replica count: one replica serves {best:g} infer/sec at most, "
-                f"and {MAX_REPLICAS:,} replicas are taken for a wrong unit; give "
+                f"a demand of {wishes.demand[name]:g} infer/sec of {quoted(name)} is "
+                f"beyond any replica count: one replica serves {best:g} infer/sec at "
+                f"most, and {MAX_REPLICAS:,} replicas are taken for a wrong unit; give "
                 "inferences (requests × batch size) per second"
             )

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.bars import RESOURCE_NAMES, bar_of, format_amount
@@ -14,7 +15,6 @@ from gpupack.report.text import (
     format_number,
     format_price,
     found_and_proved,
-    printable,
 )
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Records as text, Markdown and a small HTML table.
 
-Model names are untrusted: control characters are shown escaped everywhere, pipes
+Model names are untrusted: control characters are shown escaped everywhere, markup
 escaped in Markdown, and everything escaped in HTML (by tabulate).
 """
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+from gpupack.report.markdown import markdown_text
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -32,14 +34,6 @@ RESOURCE_TITLES = {
     Resource.SM_UTILIZATION: "SM %",
 }
 """Short titles, as nvidia-smi abbreviates."""
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with control characters and line breaks shown escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 def format_number(value: float | None, digits: int = 1) -> str:
@@ -175,7 +169,7 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
             resource is not Resource.SM_UTILIZATION or placement.headroom.sm_utilization
         )
     ]
-    escape = _escape_pipes if style == "pipe" else printable
+    escape = markdown_text if style == "pipe" else printable
     is_aligned = separator == "\n"  # a line per model, so that traffic has a column
     below = "\n" if is_aligned else " "  # two lines of titles are narrower
     has_traffic_column = is_aligned and bool(placement.served_infer_per_sec)
@@ -206,13 +200,6 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
         disable_numparse=True,
         colalign=["right", "left", "left"] + ["right"] * len(titles),
     )
-
-
-def _escape_pipes(text: str) -> str:
-    shown = printable(text).replace("\\", "\\\\")
-    for char in "|*_`<>[]":
-        shown = shown.replace(char, f"\\{char}")
-    return shown
 
 
 def _traffic_text(gpu: GpuPlacement, separator: str) -> str:

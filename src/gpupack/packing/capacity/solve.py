@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
     Uses = tuple[tuple[Configuration, int], ...]
 
+PROGRAM = "program over all fillings"
+"""An integer program that chooses among every way to fill a bin."""
 _logger = logging.getLogger(__name__)
 
 FIRST_METHOD = "first fit"
-PROGRAM = "program over all fillings"
-"""An integer program that chooses among every way to fill a bin."""
 MAX_ENUMERATION_STEPS = 20_000
 RULELESS_SHARE = 0.3
 """Of the time left, for the problem without its rule."""
