@@ -78,14 +78,15 @@ ITEMS = st.lists(
 )
 
 
+@pytest.mark.parametrize("time_limit_s", [0.0, 10.0])
 @given(ITEMS, st.integers(1, 40))
 @settings(max_examples=40, derandomize=True, deadline=None)
 def test_the_fewest_bins_agree_with_every_partition_tried(
-    items: list[tuple[int, int]], limit: int
+    time_limit_s: float, items: list[tuple[int, int]], limit: int
 ) -> None:
     problem = make_problem([size for size, _ in items])
     rule = weights_stay_under([weight for _, weight in items], limit)
-    result = solve_allowed(problem, rule, num_workers=1)
+    result = solve_allowed(problem, rule, time_limit_s=time_limit_s, num_workers=1)
     expected = min(
         len(partition)
         for partition in partitions(list(range(len(items))))

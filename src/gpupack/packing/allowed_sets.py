@@ -48,6 +48,8 @@ CLIQUE_END = 0.7
 LISTING_END = 0.85
 """Of the time limit: when the search without the rule, first fit, looking for items of
 which no two may share, and listing the sets end at the latest."""
+SMALL_ITEMS = 9
+"""Up to so many items all sets are listed whatever the time: some 500 questions."""
 MAX_REFUSALS = 60
 """Items that the rule keeps out of a bin before first fit passes it over."""
 MAX_LATE_REFUSALS = 4
@@ -69,7 +71,8 @@ def solve_allowed(
 
     With a limit of 0 the rule is asked at most once per bin of a packing without it,
     once per item, and ``MAX_LATE_REFUSALS`` times per bin of the packing returned (for
-    items of several copies, twice the logarithm of their number as often).
+    items of several copies, twice the logarithm of their number as often). Problems of
+    up to ``SMALL_ITEMS`` items are solved all the same.
 
     Args:
         problem: What to pack.
@@ -91,13 +94,9 @@ def solve_allowed(
         num_workers=num_workers,
         max_bins=max_bins,
     )
-    if all(is_allowed(one_bin.counts) for one_bin in without_rule.bins):
-        return without_rule
-    bound, method = without_rule.bound, ""
-    found_by, proved_by = "first fit", without_rule.proved_by
-    bins = first_fit(
-        problem, is_allowed, Deadline(started + time_limit_s * FIRST_FIT_END, clock)
-    )
+    bins, bound = without_rule.bins, without_rule.bound
+    found_by, proved_by = without_rule.found_by, without_rule.proved_by
+    method = ""
 
     def is_settled() -> bool:
         num_bins = count_bins(bins)
@@ -105,6 +104,14 @@ def solve_allowed(
             max_bins is not None and (num_bins <= max_bins or bound > max_bins)
         )
 
+    if all(is_allowed(one_bin.counts) for one_bin in bins):
+        if is_settled():
+            return without_rule
+    else:
+        found_by = "first fit"
+        bins = first_fit(
+            problem, is_allowed, Deadline(started + time_limit_s * FIRST_FIT_END, clock)
+        )
     listed = None
     if not is_settled():
         apart = items_apart(
@@ -121,6 +128,7 @@ def solve_allowed(
             is_allowed,
             max_sets=max_sets,
             deadline=Deadline(started + time_limit_s * LISTING_END, clock),
+            least_asked=2**SMALL_ITEMS if problem.num_items <= SMALL_ITEMS else 0,
         )
         if listed is None:
             method = method or "bound without the rule"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from gpupack.packing.allowed_sets import (
     ALL_SETS,
     MAX_SETS,
+    SMALL_ITEMS,
     Counts,
     Rule,
     count_bins,
@@ -42,7 +43,7 @@ LISTING_END = 0.4
 PACKING_END = 0.6
 """Of the time limit: when listing the sets, and looking for any packing into the bins
 there are, end at the latest."""
-MAX_SUBSET_ITEMS = 9
+MAX_SUBSET_ITEMS = SMALL_ITEMS
 """Of more items there are too many subsets of subsets: 3 to that power."""
 LEAST_ASKED = 2**MAX_SUBSET_ITEMS
 """Questions to the rule while listing, whatever the time: for all sets of so few."""
