@@ -17,8 +17,21 @@ if TYPE_CHECKING:
     from gpupack.records.profile import ProfileRecord
 
 
-def answer(question: CapacityQuestion, *, time_limit_s: float, seed: int) -> Placement:
+def answer(
+    question: CapacityQuestion,
+    *,
+    time_limit_s: float,
+    seed: int,
+    is_trial: bool = False,
+) -> Placement:
     """Return the best placement.
+
+    Args:
+        question: What is asked.
+        time_limit_s: Wall time of the search.
+        seed: For every random choice.
+        is_trial: Whether only value and bound are wanted: no time is then spent on what
+            else a placement, or an error, could tell.
 
     Raises:
         InvalidInputError: If the prediction cannot be followed through choices, or
@@ -38,8 +51,12 @@ def answer(question: CapacityQuestion, *, time_limit_s: float, seed: int) -> Pla
             "demand, replicas or optional models"
         )
     if chosen is not None:
-        return place_on_one_type(question, chosen, time_limit_s=time_limit_s, seed=seed)
-    return place_with_choices(question, time_limit_s=time_limit_s, seed=seed)
+        return place_on_one_type(
+            question, chosen, time_limit_s=time_limit_s, seed=seed, is_trial=is_trial
+        )
+    return place_with_choices(
+        question, time_limit_s=time_limit_s, seed=seed, diagnose=not is_trial
+    )
 
 
 def _require_own_readings(question: CapacityQuestion) -> None:

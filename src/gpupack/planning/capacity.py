@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from gpupack.packing.capacity.plan import CapacityPlan, FilledBin
     from gpupack.planning.question import CapacityQuestion
+    from gpupack.planning.retention import Contention
     from gpupack.planning.translation import Translation
     from gpupack.records.placement import GpuPlacement
 
@@ -61,13 +62,13 @@ def place_with_choices(
         if not diagnose:
             raise InfeasibleError("no placement exists")
         raise infeasible(question)
-    gpus = _gpus(question, translation, plan)
-    value, bound, unit = _value(question, translation, plan, len(gpus))
-    warnings = question.warnings
     contentions = [
         resolve_contention(question.profiles, one.measured_on, question.sharing)
         for one in question.supplies
     ]
+    gpus = _gpus(question, translation, plan, contentions)
+    value, bound, unit = _value(question, translation, plan, len(gpus))
+    warnings = question.warnings
     if question.min_retention:
         warnings += tuple(
             dict.fromkeys(text for one in contentions for text in one.warnings)
@@ -131,7 +132,10 @@ def _value(
 
 
 def _gpus(
-    question: CapacityQuestion, translation: Translation, plan: CapacityPlan
+    question: CapacityQuestion,
+    translation: Translation,
+    plan: CapacityPlan,
+    contentions: Sequence[Contention],
 ) -> tuple[GpuPlacement, ...]:
     filled: list[tuple[int, list[tuple[int, float]]]] = []
     for bin_type in range(len(translation.supplies)):
@@ -151,7 +155,9 @@ def _gpus(
     for index, (bin_type, instances) in enumerate(filled):
         key = bin_type, tuple(instances)
         if key not in known:
-            known[key] = _gpu(question, translation, bin_type, instances)
+            known[key] = _gpu(
+                question, translation, bin_type, instances, contentions[bin_type]
+            )
         gpus.append(known[key].model_copy(update={"gpu_index": index}))
     return tuple(gpus)
 
@@ -161,6 +167,7 @@ def _gpu(
     translation: Translation,
     bin_type: int,
     instances: Sequence[tuple[int, float]],
+    contention: Contention,
 ) -> GpuPlacement:
     supply = translation.supplies[bin_type]
     return gpu_placement(
@@ -176,9 +183,7 @@ def _gpu(
         ],
         baseline_bytes=supply.baseline_bytes,
         headroom=question.headroom,
-        contention=resolve_contention(
-            question.profiles, supply.measured_on, question.sharing
-        ),
+        contention=contention,
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gpupack.planning.supply import Supply
     from gpupack.planning.wishes import Wishes
     from gpupack.records.placement import Assignment, PlacementRecord
-    from gpupack.records.profile import ProfileRecord
+    from gpupack.records.profile import LoadPoint, ProfileRecord
 
 TOLERANCE = 1e-5
 """Traffic is shared out in floating point and written in millionths of infer/sec."""
@@ -107,7 +107,19 @@ def check_retention(
         supply.gpu_type.name: (supply, contention)
         for supply, contention in zip(supplies, contentions, strict=True)
     }
+    # Of thousands of GPUs most hold the same: what those keep is predicted once.
+    seen: set[tuple[str, tuple[tuple[str, LoadPoint, float | None], ...]]] = set()
     for gpu in placement.gpus:
+        content = (
+            gpu.gpu_type.name,
+            tuple(
+                (one.model_name, one.load_point, one.served_infer_per_sec)
+                for one in gpu.assignments
+            ),
+        )
+        if content in seen:
+            continue
+        seen.add(content)
         supply, contention = by_name[gpu.gpu_type.name]
         records = [_record_of(supply, one, gpu.gpu_index) for one in gpu.assignments]
         kept = predict_retentions(

@@ -38,7 +38,7 @@ def explain(
     A file holds the answer and not every wish. Those given here are used; the demand
     of a model is otherwise what it serves, its replicas are those it has, and nothing
     else was asked. Where that cannot have been the question, or what is left of a
-    demand is not known, no changes are named, and a note says why.
+    demand is not known, no changes are named, and a note says why. Takes up to 25 s.
 
     Args:
         placement: What ``place()`` returned, then or now.

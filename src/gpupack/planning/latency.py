@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.planning.wishes import Wishes
-    from gpupack.records.gpu import Fleet
+    from gpupack.records.gpu import Fleet, GpuType
     from gpupack.records.profile import ProfileRecord
 
 
@@ -49,8 +49,9 @@ def within_latency_limits(
     """
     kept = dict(records)
     warnings = []
+    is_there: dict[GpuType, bool] = {}
     for name in wishes.latency_limit_ms:
-        of_model = _on_fleet(records[name], fleet)
+        of_model = _on_fleet(records[name], fleet, is_there)
         unknown = _without_percentile(of_model, wishes)
         try:
             _require_one_in_time(name, of_model, wishes, unknown)
@@ -71,17 +72,24 @@ def within_latency_limits(
 
 
 def _on_fleet(
-    records: tuple[ProfileRecord, ...], fleet: Fleet | None
+    records: tuple[ProfileRecord, ...],
+    fleet: Fleet | None,
+    is_there: dict[GpuType, bool],
 ) -> tuple[ProfileRecord, ...]:
-    """Return the records measured on a fleet's GPU types, or all if there are none."""
+    """Return the records measured on a fleet's GPU types, or all if there are none.
+
+    Args:
+        records: Of one model.
+        fleet: None for any GPU types.
+        is_there: Types of which it is known already whether the fleet has them.
+    """
     if fleet is None:
         return records
-    types = [entry.gpu_type for entry in fleet.entries]
-    here = tuple(
-        one
-        for one in records
-        if any(is_same_card(one.gpu_type, gpu_type) for gpu_type in types)
-    )
+    for gpu_type in {one.gpu_type for one in records} - is_there.keys():
+        is_there[gpu_type] = any(
+            is_same_card(gpu_type, entry.gpu_type) for entry in fleet.entries
+        )
+    here = tuple(one for one in records if is_there[one.gpu_type])
     return here or records
 
 

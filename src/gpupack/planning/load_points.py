@@ -36,9 +36,12 @@ def allowed_records(
     if not profiles.records:
         raise InvalidInputError("there are no profiles: nothing to place")
     points = _points_by_model(profiles, load_point)
+    by_name: dict[str, list[ProfileRecord]] = {}
+    for record in profiles.records:
+        by_name.setdefault(record.model_name, []).append(record)
     allowed = {}
-    for model_name in profiles.model_names:
-        records = [one for one in profiles.records if one.model_name == model_name]
+    for model_name in sorted(by_name):
+        records = by_name[model_name]
         point = points.get(model_name)
         if point is not None:
             measured = ", ".join(

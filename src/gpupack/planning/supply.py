@@ -87,6 +87,7 @@ def supplies_of(
     is_memory_only = binding == [Resource.MEMORY] and not promises_traffic
     is_memory_needed = Resource.MEMORY in binding
     supplies = []
+    by_type = _by_type(records)
     warnings: list[str] = []
     for entry in fleet.entries:
         name = entry.gpu_type.name
@@ -97,15 +98,7 @@ def supplies_of(
         if measured_on is None:
             measured_on = _donor(types, name, carry_memory_over, is_memory_only)
             warnings.append(_carried_over(measured_on, name))
-        here = {
-            model_name: of_type
-            for model_name, of_model in records.items()
-            if (
-                of_type := tuple(
-                    one for one in of_model if one.gpu_type.name == measured_on.name
-                )
-            )
-        }
+        here = by_type.get(measured_on.name, {})
         # Who has no readings hears of those before the baseline they come with.
         require_readings(
             [record for of_model in here.values() for record in of_model], binding
@@ -114,6 +107,21 @@ def supplies_of(
         supplies.append(Supply(entry, measured_on, baseline, here))
     warnings += _never_profiled(supplies, records, optional)
     return tuple(supplies), tuple(warnings)
+
+
+def _by_type(
+    records: Mapping[str, tuple[ProfileRecord, ...]],
+) -> dict[str, dict[str, tuple[ProfileRecord, ...]]]:
+    """Return records by the name of their GPU type, then by model name."""
+    found: dict[str, dict[str, list[ProfileRecord]]] = {}
+    for model_name, of_model in records.items():
+        for one in of_model:
+            of_type = found.setdefault(one.gpu_type.name, {})
+            of_type.setdefault(model_name, []).append(one)
+    return {
+        type_name: {name: tuple(of_model) for name, of_model in of_type.items()}
+        for type_name, of_type in found.items()
+    }
 
 
 def _donor(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import GpupackError
 from gpupack.packing.capacity.program import most_service
 from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.packing.deadline import Deadline
 from gpupack.planning.answer import answer
 from gpupack.planning.best_load_points import best_records
 from gpupack.planning.prices import PRICE_UNITS
@@ -55,7 +55,7 @@ class WhatIf:
         placement: PlacementRecord,
         question: CapacityQuestion,
         *,
-        deadline: float | None = None,
+        deadline: Deadline | None = None,
         must_serve: float | None = None,
     ) -> None:
         self.placement = placement
@@ -75,14 +75,12 @@ class WhatIf:
                 wishes=replace(question.wishes, weights={}),
             )
         )
-        self._deadline = (
-            time.perf_counter() + EXPLANATION_LIMIT_S if deadline is None else deadline
-        )
+        self._deadline = deadline or Deadline.after(EXPLANATION_LIMIT_S)
 
     @property
     def is_out_of_time(self) -> bool:
         """Whether no more should be asked."""
-        return time.perf_counter() > self._deadline
+        return self._deadline.has_passed
 
     @cached_property
     def serves_all(self) -> bool:
@@ -164,7 +162,7 @@ class WhatIf:
         plan = plan_capacity(
             question.translated().problem,
             question.goal,
-            time_limit_s=STEP_LIMIT_S,
+            time_limit_s=min(STEP_LIMIT_S, self._deadline.remaining_s),
             seed=self.placement.seed,
         )
         if not plan.is_found:
@@ -193,7 +191,10 @@ class WhatIf:
         """Return the outcome where sets of models are judged, not only sums."""
         try:
             found = answer(
-                question, time_limit_s=STEP_LIMIT_S, seed=self.placement.seed
+                question,
+                time_limit_s=min(STEP_LIMIT_S, self._deadline.remaining_s),
+                seed=self.placement.seed,
+                is_trial=True,
             )
         except GpupackError:
             # Infeasible, or a change for which the prediction lacks a reading.

@@ -66,6 +66,7 @@ class Wishes:
 
     def of(self, model_names: Collection[str]) -> Wishes:
         """Return what is asked of these models alone."""
+        model_names = frozenset(model_names)
         return replace(
             self,
             demand=_only(self.demand, model_names),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.check import check_plan
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     Served = tuple[dict[int, float], ...]
 
+MAX_BINS = 1_000_000
+"""A first solution of a program may have millions of needless bins: with so many it is
+no plan, since each bin is filled one by one."""
 PROVED = 1e-6
 """Relative gap at which a plan counts as proved."""
 FIRST_SHARE = 0.6
@@ -97,6 +100,7 @@ class Completion:
         *,
         hint: Sequence[tuple[Configuration, int]] = (),
         is_fixed: bool = False,
+        known_value: float | None = None,
     ) -> tuple[ProgramResult, tuple[FilledBin, ...]]:
         """Solve the goal's measures one after the other.
 
@@ -104,6 +108,7 @@ class Completion:
             configurations: To choose from.
             hint: Numbers of bins to start from.
             is_fixed: Whether the hint is the choice; then only service is shared out.
+            known_value: Of a plan that is known: none is worse.
         """
         program = CapacityProgram(
             self._problem,
@@ -117,6 +122,8 @@ class Completion:
             program.fix(uses)
         elif uses:
             program.hint(uses)
+        if known_value is not None:
+            program.hold(MEASURES[self._goal][0], known_value)
         first: ProgramResult | None = None
         last: tuple[ProgramResult, tuple[int, ...], Served] | None = None
         for measure in MEASURES[self._goal]:
@@ -130,6 +137,10 @@ class Completion:
             if first is None:
                 first = result
             if result.state not in {"optimal", "feasible"}:
+                break
+            if sum(count for _, count in result.uses) > MAX_BINS:
+                result = replace(result, state="unknown")
+                first = result if last is None else first
                 break
             last = result, program.copies_per_option(), program.served()
             program.hold(measure, result.value)

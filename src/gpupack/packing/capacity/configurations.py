@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from gpupack.packing.thresholds import most_true
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
@@ -135,11 +137,10 @@ def _fillings(
         for size, room in zip(option.fixed, left, strict=True):
             if size:
                 copies = min(copies, room // size)
+        if problem.rule is not None:
+            copies = most_true(may_hold, copies)
         for count in range(copies, -1, -1):
             chosen.append(count)
-            if count and not problem.is_allowed(bin_type, held()):
-                chosen.pop()
-                continue
             per_job[option.job] += count
             yield from descend(
                 depth + 1,
@@ -150,6 +151,12 @@ def _fillings(
             )
             per_job[option.job] -= count
             chosen.pop()
+
+    def may_hold(copies: int) -> bool:
+        chosen.append(copies)
+        counts = held()
+        chosen.pop()
+        return problem.is_allowed(bin_type, counts)
 
     def held(extra: int | None = None) -> Counts:
         counts = dict(zip(order, chosen, strict=False))

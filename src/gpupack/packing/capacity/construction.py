@@ -29,17 +29,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpupack.packing.capacity.plan import FilledBin
-    from gpupack.packing.capacity.problem import CapacityProblem
+    from gpupack.packing.capacity.problem import CapacityProblem, Counts, Rule
 
     Array = NDArray[np.float64]
 
 MAX_STEPS = 3_000
-"""Jobs placed in all, after which no further order is tried."""
+"""In which copies are placed, after which no further order is tried."""
 MAX_ORDERS = 24
 NUM_HALVINGS = 7
 """Of the share of demands, where not everything can be served."""
 SPREAD = 0.4
 """Of random factors on sizes and prices."""
+MAX_RULE_ASKED = 2_000
+"""Questions to the rule of who may share, by all orders; beyond, nobody shares."""
 
 
 def first_plan(
@@ -56,8 +58,12 @@ def first_plan(
     best: tuple[FilledBin, ...] = ()
     best_value = math.inf
     steps = 0
+    patience = None
+    if problem.rule is not None:
+        patience = _Patience(problem.rule)
+        problem = replace(problem, rule=patience)
     for weights, prices in _orders(problem, goal, seed):
-        bins = (
+        bins, num_steps = (
             _in_full(problem, weights, prices)
             if goal.is_in_full
             else _served(problem, goal, weights, prices)
@@ -67,10 +73,30 @@ def first_plan(
             value = value if goal.is_in_full else -value
             if value < best_value:
                 best, best_value = bins, value
-        steps += len(problem.jobs) * (1 if goal.is_in_full else NUM_HALVINGS)
-        if steps > MAX_STEPS:
+        steps += num_steps
+        if steps > MAX_STEPS or (patience is not None and patience.has_ended):
             break
     return best
+
+
+class _Patience:
+    """A rule that is asked so often and then keeps everyone apart.
+
+    Who shares less breaks no rule; and what is counted, not timed, does not depend on
+    the machine.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._left = MAX_RULE_ASKED
+
+    @property
+    def has_ended(self) -> bool:
+        return self._left <= 0
+
+    def __call__(self, bin_type: int, counts: Counts) -> bool:
+        self._left -= 1
+        return self._left >= 0 and self._rule(bin_type, counts)
 
 
 def _orders(
@@ -114,39 +140,46 @@ def _needs(problem: CapacityProblem) -> Array:
 
 def _in_full(
     problem: CapacityProblem, weights: Array, prices: Array
-) -> tuple[FilledBin, ...]:
+) -> tuple[tuple[FilledBin, ...], int]:
+    """Return a plan that serves every demand, and the steps it took."""
     filling = FirstFit(problem, weights, prices)
     if not filling.place_required():
-        return ()
+        return (), filling.num_steps
     filling.bins.is_closed = True  # optional jobs come along where they cost nothing
     filling.place_optional()
-    return filling.bins.filled()
+    return filling.bins.filled(), filling.num_steps
 
 
 def _served(
     problem: CapacityProblem, goal: Goal, weights: Array, prices: Array
-) -> tuple[FilledBin, ...]:
-    """Return a plan that serves the largest share of all demands that is found."""
-    every = replace(
-        problem, jobs=tuple(replace(job, is_optional=False) for job in problem.jobs)
-    )
-    best = FirstFit(every, weights, prices)
-    if not best.place_required():
-        best = FirstFit(problem, weights, prices)
+) -> tuple[tuple[FilledBin, ...], int]:
+    """Return a plan that serves the largest share found, and the steps it took."""
+    rates_count = goal is Goal.MAX_SERVICE
+    steps = 0
+
+    def fill(asked: CapacityProblem, share: float) -> FirstFit | None:
+        nonlocal steps
+        filling = FirstFit(asked, weights, prices, rates_count=rates_count)
+        is_placed = filling.place_required(share=share)
+        steps += filling.num_steps
+        return filling if is_placed else None
+
+    jobs = tuple(replace(job, is_optional=False) for job in problem.jobs)
+    best = fill(replace(problem, jobs=jobs), 1.0) or fill(problem, 1.0)
+    if best is None:
+        best = fill(problem, 0.0)
+        if best is None:
+            return (), steps
         low, high = 0.0, 1.0
-        if not best.place_required():
-            best = FirstFit(problem, weights, prices)
-            if not best.place_required(share=0.0):
-                return ()
-            for _ in range(NUM_HALVINGS):
-                share = (low + high) / 2
-                found = FirstFit(problem, weights, prices)
-                if found.place_required(share=share):
-                    best, low = found, share
-                else:
-                    high = share
-    if goal is Goal.MAX_SERVICE:
-        best.raise_rates()
+        for _ in range(NUM_HALVINGS):
+            share = (low + high) / 2
+            filling = fill(problem, share)
+            if filling is None:
+                high = share
+            else:
+                best, low = filling, share
     best.place_optional()
+    if rates_count:
+        best.raise_rates()
     best.serve_more()
-    return best.bins.filled()
+    return best.bins.filled(), steps

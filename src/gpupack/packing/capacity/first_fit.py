@@ -39,11 +39,20 @@ class FirstFit:
         problem: What is planned.
         weights: Of dimensions, by which sizes are compared.
         prices: Of a bin of each type.
+        rates_count: Whether faster options of jobs of whole copies are worth more.
     """
 
-    def __init__(self, problem: CapacityProblem, weights: Array, prices: Array) -> None:
+    def __init__(
+        self,
+        problem: CapacityProblem,
+        weights: Array,
+        prices: Array,
+        *,
+        rates_count: bool = False,
+    ) -> None:
         self._problem = problem
         self._prices = prices
+        self._rates_count = rates_count
         self.bins = OpenBins(problem)
         self._type = np.array([one.bin_type for one in problem.options], dtype=np.int64)
         capacity = np.maximum(self.bins.capacity, 1.0)[self._type]
@@ -52,12 +61,14 @@ class FirstFit:
         self._open_share = [1.0 if job.demand else 0.0 for job in problem.jobs]
         self._num_copies = [0] * len(problem.jobs)
         self._log: list[tuple[int, int, int, int, float]] = []
+        self.num_steps = 0
 
     def place_required(self, *, share: float = 1.0) -> bool:
         """Place every job that must be there; return whether all found room.
 
         Args:
-            share: Of every demand.
+            share: Of every demand; where rates count, also the least share of the
+                fastest rate at which jobs of whole copies run.
         """
         required = [
             index for index, job in enumerate(self._problem.jobs) if not job.is_optional
@@ -75,7 +86,8 @@ class FirstFit:
         worth = {index: self._density(index) for index in others}
         for index in sorted(others, key=lambda one: (-worth[one], one)):
             self._log.clear()
-            if not self._place(index, 1.0) and (
+            share = 0.0 if jobs[index].is_whole else 1.0
+            if not self._place(index, share) and (
                 jobs[index].is_whole or self._num_copies[index] < jobs[index].copies
             ):
                 self._undo(index)
@@ -125,15 +137,25 @@ class FirstFit:
             wanted = share * job.demand
             if wanted > NEGLIGIBLE * job.demand and not self._serve(index, wanted):
                 return False
-        return self._add_copies(index, job.copies - self._num_copies[index])
+        least = share if job.is_whole and self._rates_count else 0.0
+        return self._add_copies(index, job.copies - self._num_copies[index], least)
 
-    def _add_copies(self, index: int, num_copies: int) -> bool:
-        """Place copies that serve nothing in proportion; return whether all fit."""
+    def _add_copies(self, index: int, num_copies: int, least: float) -> bool:
+        """Place copies that serve nothing in proportion; return whether all fit.
+
+        Args:
+            index: Of the job.
+            num_copies: To be placed.
+            least: Share of the fastest rate below which an option is not used.
+        """
         if num_copies <= 0:
             return True
         options = self._options(index)
         if not len(options):
             return False
+        if least:
+            rates = np.array([self._problem.options[i].rate for i in options])
+            options = options[rates >= least * rates.max()]
         score = self._prices[self._type[options]] * self._fixed[options].max(axis=1)
         ranked = [int(one) for one in options[np.argsort(score, kind="stable")]]
         for option in ranked:
@@ -159,21 +181,36 @@ class FirstFit:
         asked = 0
         for at in np.flatnonzero(fits):
             place = first + int(at)
-            content = self.bins.contents[bin_type][place]
-            while placed < num_copies and self._has_room(bin_type, place, option):
-                if self._problem.rule is not None:
-                    asked += 1
-                    if not self.bins.is_allowed(bin_type, content, option):
-                        break
-                self._add(index, bin_type, place, option, 1, 0.0)
-                placed += 1
+            here = self._fill_up(index, bin_type, place, option, num_copies - placed)
+            placed += here
+            asked += not here
             if placed == num_copies or asked > MAX_ASKED:
                 break
         return placed
 
-    def _has_room(self, bin_type: int, place: int, option: int) -> bool:
+    def _fill_up(
+        self, index: int, bin_type: int, place: int, option: int, num_copies: int
+    ) -> int:
+        """Put as many copies into a bin as there is room for; return how many."""
+        fixed = self.bins.fixed[option]
         room = self.bins.room(bin_type, place) + self.bins.slack(bin_type)
-        return bool((room >= self.bins.fixed[option]).all())
+        taken = fixed > 0
+        fitting = (room[taken] // fixed[taken]).min(initial=num_copies)
+        copies = max(0, int(min(num_copies, fitting)))
+        if self._problem.rule is not None:
+            content = self.bins.contents[bin_type][place]
+            held = int(content.get(option, [0])[0])
+            for more in range(1, copies + 1):
+                counts = {one: int(n) for one, (n, _) in content.items()}
+                counts[option] = held + more
+                if not self._problem.is_allowed(
+                    bin_type, tuple(sorted(counts.items()))
+                ):
+                    copies = more - 1
+                    break
+        if copies:
+            self._add(index, bin_type, place, option, copies, 0.0)
+        return copies
 
     def _open_for_copies(self, index: int, option: int, num_copies: int) -> int:
         """Put copies into new bins as long as there are any; return how many."""
@@ -182,22 +219,17 @@ class FirstFit:
         while placed < num_copies and self.bins.num_available(bin_type) >= 1:
             place = self.bins.open(bin_type)
             content = self.bins.contents[bin_type][place]
-            here = 0
-            while (
-                placed + here < num_copies
-                and self._has_room(bin_type, place, option)
-                and self.bins.is_allowed(bin_type, content, option)
-            ):
-                self._add(index, bin_type, place, option, 1, 0.0)
-                here += 1
+            here = self._fill_up(index, bin_type, place, option, num_copies - placed)
+            if not here:
+                break
             placed += here
             number = int(
                 min(
-                    (num_copies - placed) // max(1, here),
+                    (num_copies - placed) // here,
                     self.bins.num_available(bin_type),
                 )
             )
-            if here and number >= MANY:
+            if number >= MANY:
                 self.bins.add_closed(bin_type, _copied(content), number)
                 self._num_copies[index] += here * number
                 placed += here * number
@@ -348,6 +380,7 @@ class FirstFit:
         self.bins.add(bin_type, place, option, copies, load)
         self._num_copies[index] += copies
         self._log.append((bin_type, place, option, copies, load))
+        self.num_steps += 1
 
     def serve_more(self) -> None:
         """Let jobs with open demand serve what there is room for."""

@@ -117,8 +117,10 @@ class PatternFinder:
             )
             density[index] = worth / max(room, 1e-9)
         ranked = sorted(density, key=lambda index: (-density[index], index))
-        starts = {self._problem.options[index].job: index for index in reversed(ranked)}
-        first = sorted(starts.values(), key=ranked.index)[:max_starts]
+        starts: dict[int, int] = {}
+        for index in ranked:
+            starts.setdefault(self._problem.options[index].job, index)
+        first = list(starts.values())[:max_starts]
         # Beyond the best few dozen no option ever gets a turn.
         ranked = ranked[:MAX_RANKED]
         open_shares = open_shares or [1.0] * len(self._problem.jobs)

@@ -66,7 +66,9 @@ class Job:
         max_copies: The greatest number of copies of a job with a demand; None for as
             many as needed.
         weight: Of one unit of service, where service is what counts.
-        is_optional: Whether the job may be left out.
+        is_optional: Whether the job may be left out. One with a demand is left out or
+            has its ``copies``; of one without, some copies may be.
+        name: What to call it in a message; empty for its index.
     """
 
     demand: int | None = None
@@ -74,6 +76,7 @@ class Job:
     max_copies: int | None = None
     weight: float = 1.0
     is_optional: bool = False
+    name: str = field(default="", compare=False)
 
     @property
     def is_whole(self) -> bool:

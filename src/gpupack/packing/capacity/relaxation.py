@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.bin_counts import SAFETY, CountCut
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.master import Duals
     from gpupack.packing.capacity.patterns import Pattern
     from gpupack.packing.capacity.pricing import CompiledPricer
-    from gpupack.packing.capacity.problem import CapacityProblem
+    from gpupack.packing.capacity.problem import CapacityProblem, Counts
 
 CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
-MIN_EXACT_PRICING_S = 0.25
+MIN_EXACT_PRICING_S = 0.05
+MAX_STARTS_AT_FIRST = 1_000
+"""First patterns of a bin type: the jobs beyond get theirs when prices ask for them."""
 MAX_EXACT_PRICING_S = 2.0
 FIRST_NODE_LIMIT = 5_000
 MORE_NODES = 4
@@ -96,8 +98,13 @@ class Relaxer:
         self._deadline = deadline
         self._scale = service_scale(problem)
         self._lagrangian = Lagrangian(problem, goal)
+        in_time = (
+            problem
+            if problem.rule is None
+            else replace(problem, rule=self._is_allowed_in_time)
+        )
         self._finders = [
-            PatternFinder(problem, index) for index in range(len(problem.bin_types))
+            PatternFinder(in_time, index) for index in range(len(problem.bin_types))
         ]
         self._has_waited = False
         self._node_limit = FIRST_NODE_LIMIT
@@ -109,6 +116,12 @@ class Relaxer:
         ]
         self.cuts: list[CountCut] = []
         self.master = Master(problem, goal)
+
+    def _is_allowed_in_time(self, bin_type: int, counts: Counts) -> bool:
+        """Ask the rule for a greedy pattern; late, it can do without one copy more."""
+        return time.perf_counter() < self._deadline and self._problem.is_allowed(
+            bin_type, counts
+        )
 
     def run(self, *, target_gap: float = CLOSE_ENOUGH) -> Relaxation:
         """Generate patterns until the bound is close or the deadline near."""
@@ -231,7 +244,9 @@ class Relaxer:
         return [
             pattern
             for finder in self._finders
-            for pattern in finder.greedy(prices, weights, max_starts=len(problem.jobs))
+            for pattern in finder.greedy(
+                prices, weights, max_starts=MAX_STARTS_AT_FIRST
+            )
         ]
 
     def prices(self, duals: Duals) -> Prices:
@@ -286,6 +301,10 @@ class Relaxer:
     def _improve_exactly(
         self, duals: Duals, center: Duals | None = None
     ) -> tuple[float, bool]:
+        """Add patterns of every bin type; return a bound, and whether any is new.
+
+        The bound is none where time ran out before every type was priced.
+        """
         true_duals, true_prices = duals, self.prices(duals)
         if center is not None:
             duals = duals.towards(center, SMOOTHING)
@@ -297,6 +316,8 @@ class Relaxer:
             if one.count == 0:
                 values.append(0.0)
                 continue
+            if bin_type and time.perf_counter() > self._deadline:
+                return -math.inf, is_new
             price = self._price_of_bin(bin_type, duals)
             patterns, most = self._priced(bin_type, prices, price)
             values.append(max(0.0, most))

@@ -71,8 +71,9 @@ WARM_UP_SHARE = 0.5
 """Of the time left, to wait for compiled code at most."""
 LEAST_LIMIT_S = 0.2
 """Of a search, whatever the time limit."""
-MAX_FILLED = 200
-"""Different fillings of a first plan up to which a program shares out its service."""
+MAX_FILLED = 600
+"""Different fillings and jobs of a first plan up to which a program shares out its
+service anew."""
 MIN_BIN_BY_BIN_S = 0.3
 """With less time left the plain model is not tried."""
 
@@ -184,12 +185,18 @@ class _Search:
             else self._most_value()
         )
         bound = rounded_bound(self._problem, self._goal, bound)
-        plan = self._completion.plan(bins, bound, FIRST_METHOD)
-        if len(bins) <= MAX_FILLED:
+        proof = "volume" if self._goal.is_in_full else "everything being served"
+        plan = self._completion.plan(bins, bound, FIRST_METHOD, proved_by=proof)
+        is_decided = self._goal.is_in_full and all(
+            job.is_whole for job in self._problem.jobs
+        )
+        if not is_decided and len(bins) + len(self._problem.jobs) <= MAX_FILLED:
             filled = self._completion.fill(_uses_of(bins))
             if filled:
                 with contextlib.suppress(CheckError):
-                    other = self._completion.plan(filled, bound, FIRST_METHOD)
+                    other = self._completion.plan(
+                        filled, bound, FIRST_METHOD, proved_by=proof
+                    )
                     plan = plan if self._is_better(plan, other) else other
         return plan
 
@@ -208,14 +215,22 @@ class _Search:
         bound = tighter(plan.bound, best.bound)
         if not self._is_better(best, plan) and bound == plan.bound:
             return plan
-        bins = best.bins if self._is_better(best, plan) else plan.bins
-        return self._completion.plan(bins, bound, plan.method)
+        better = best if self._is_better(best, plan) else plan
+        return self._completion.plan(
+            better.bins,
+            bound,
+            plan.method,
+            found_by=better.found_by,
+            proved_by=plan.proved_by if bound == plan.bound else best.proved_by,
+        )
 
     def _searched(self) -> CapacityPlan:
+        # Without a rule to be asked, the steps alone are few and quick.
+        deadline = math.inf
+        if self._problem.rule is not None:
+            deadline = time.perf_counter() + ENUMERATION_SHARE * self._clock.limit_s
         configurations = enumerate_configurations(
-            self._problem,
-            limit=MAX_ENUMERATION_STEPS,
-            deadline=self._clock.started + ENUMERATION_SHARE * self._clock.limit_s,
+            self._problem, limit=MAX_ENUMERATION_STEPS, deadline=deadline
         )
         if configurations is not None and len(configurations) <= MAX_ENUMERATED:
             # Within a budget the program says it at once whether all can be served.
@@ -393,7 +408,10 @@ class _Search:
         bound: float,
     ) -> CapacityPlan:
         """Return the best plan over the most promising configurations."""
-        hint = self._simple_plan(relaxer)
+        hint, known_value = self._simple_plan(relaxer), None
+        if self._best is not None:
+            hint = hint or _uses_of(self._best.bins)
+            known_value = self._best.value
         chosen = relaxation.configurations[
             : relaxation.num_used + MAX_EXTRA_CONFIGURATIONS
         ]
@@ -405,7 +423,9 @@ class _Search:
             parts = taken_apart(self._problem, chosen, every_type)
             if len(parts) <= MAX_ENUMERATED:
                 chosen = tuple(parts)
-        result, bins = self._completion.choose(chosen, hint=hint)
+        result, bins = self._completion.choose(
+            chosen, hint=hint, known_value=known_value
+        )
         if result.state == "unknown" and hint:
             few = [one for one, _ in hint]
             result, bins = self._completion.choose(few, hint=hint)
