@@ -99,7 +99,10 @@ def place(
             predicted throughput of all models; a plain headroom then binds memory
             alone, since the prediction takes the place of the utilizations.
         time_limit_s: When it runs out, the best placement so far is returned,
-            with ``status`` FEASIBLE. 0 gives the best heuristic answer.
+            with ``status`` FEASIBLE. 0 gives the best heuristic answer, and no
+            other limit a worse one. Reading the question and writing down the answer
+            take some 0.3 s more per 1,000 model instances, and saying what clashes
+            where nothing fits some 5 s.
         seed: The same input and seed give the same placement.
         allow_unstable: Use measurements that never settled.
 
