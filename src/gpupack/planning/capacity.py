@@ -54,7 +54,10 @@ def place_with_choices(
     started = time.perf_counter()
     translation = question.translated()
     plan = plan_capacity(
-        translation.problem, question.goal, time_limit_s=time_limit_s, seed=seed
+        translation.problem,
+        question.goal,
+        time_limit_s=max(0.0, time_limit_s - (time.perf_counter() - started)),
+        seed=seed,
     )
     if plan.status is PlanStatus.UNKNOWN:
         raise not_found(question, time_limit_s=time_limit_s)

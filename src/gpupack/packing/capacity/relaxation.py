@@ -55,6 +55,7 @@ SMOOTHING = 0.5
 ENOUGH_SPARE = 1e-3
 """Spare share of every need at which bins count as enough for the relaxation."""
 MAX_PROMISING = 300
+MANY_TYPES = 20
 MAX_STARTS = 8
 """Greedy patterns per bin type and weighting in one round."""
 
@@ -285,13 +286,17 @@ class Relaxer:
         """
         prices = self.prices(duals)
         is_new = False
+        max_starts = MAX_STARTS
+        if len(self._finders) > MANY_TYPES:
+            # There are patterns enough, one of each type.
+            num_weightings, max_starts = 1, 1
         for bin_type, finder in enumerate(self._finders):
             if self._problem.bin_types[bin_type].count == 0:
                 continue
             price = self._price_of_bin(bin_type, duals)
             for weights in _weightings(finder.weights(prices))[:num_weightings]:
                 for pattern in finder.greedy(
-                    prices, weights, max_starts=MAX_STARTS, open_shares=open_shares
+                    prices, weights, max_starts=max_starts, open_shares=open_shares
                 ):
                     gain = prices.value(pattern) - price
                     if gain > 1e-3 * max(price, 1e-3) and self.master.add(pattern):
@@ -362,6 +367,10 @@ class Relaxer:
         self, bin_type: int, prices: Prices, price: float
     ) -> tuple[Sequence[Pattern], float]:
         """Return valuable patterns of a bin type, and what none can exceed."""
+        weights = self._finders[bin_type].weights(prices)
+        most = self._finders[bin_type].bound(prices, weights)
+        if most <= price:
+            return [], most  # no pattern earns its bin: that is all to be known
         left_s = self._deadline - time.perf_counter()
         num_left = len(self._finders) - bin_type
         limit_s = min(MAX_EXACT_PRICING_S, left_s / num_left)
@@ -377,7 +386,7 @@ class Relaxer:
             )
             priced = self._compiled_pricer(bin_type).best(
                 prices,
-                self._finders[bin_type].weights(prices),
+                weights,
                 known=known,
                 price=price,
                 node_limit=self._node_limit,

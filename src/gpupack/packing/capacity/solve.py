@@ -71,6 +71,9 @@ WARM_UP_SHARE = 0.5
 """Of the time left, to wait for compiled code at most."""
 LEAST_LIMIT_S = 0.2
 """Of a search, whatever the time limit."""
+MAX_GENERATED_JOBS = 4_000
+"""Beyond it one linear program takes longer than most limits; a first plan of so many
+jobs is within a few tenths of a percent."""
 MAX_FILLED = 600
 """Different fillings and jobs of a first plan up to which a program shares out its
 service anew."""
@@ -332,6 +335,8 @@ class _Search:
 
     def _generated(self) -> CapacityPlan:
         problem, goal, clock = self._problem, self._goal, self._clock
+        if self._best is not None and len(problem.jobs) > MAX_GENERATED_JOBS:
+            return self._best
         kernels_are_ready(wait_s=0)  # starts loading them, if that was not done yet
         share = {Goal.MAX_SERVICE: SERVICE_SHARE, Goal.MAX_MIN_SHARE: MIN_SHARE_SHARE}
         relaxer = Relaxer(
