@@ -89,3 +89,13 @@ def parse_counts(
     overall, named = parse_named(option, texts, example, number=int)
     values = dict.fromkeys(model_names, overall) if overall is not None else {}
     return {name: int(value or 0) for name, value in (values | named).items()} or None
+
+
+def parse_share(text: str) -> float:
+    """Return a share: 0.8, or 80 % as "80%".
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    percent = text.strip().removesuffix("%")
+    return float(f"{percent.strip()}e-2") if percent != text.strip() else float(text)

@@ -304,7 +304,7 @@ def _check_device(
                 f"{one.gpu_type.name}, or place for {there.name}"
             )
     notes: list[str] = []
-    measured_on = {record.gpu_type.name for record in placement.profiles}
+    measured_on = {record.gpu_type.name for record in placement.placed_profiles}
     if measured_on and there.name not in measured_on:
         profiled = ", ".join(sorted(measured_on))
         notes.append(f"verified on {there.name}, but profiled on {profiled}")

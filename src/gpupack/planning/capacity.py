@@ -51,7 +51,11 @@ def place_with_choices(
     started = time.perf_counter()
     translation = question.translated()
     plan = plan_capacity(
-        translation.problem, question.goal, time_limit_s=time_limit_s, seed=seed
+        translation.problem,
+        question.goal,
+        time_limit_s=time_limit_s,
+        seed=seed,
+        num_workers=question.num_workers,
     )
     if plan.status in {PlanStatus.INFEASIBLE, PlanStatus.UNKNOWN}:
         if not diagnose:

@@ -254,6 +254,7 @@ class FrontierSteps:
             asked.goal,
             time_limit_s=min(2.0, self._time_limit_s),
             seed=self._seed,
+            num_workers=asked.num_workers,
         )
         return plan.is_found and plan.value <= asked.in_units(budget) * (1 + 1e-9)
 

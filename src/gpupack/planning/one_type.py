@@ -103,10 +103,19 @@ def place_on_one_type(
     if maximize_predicted and rule is not None and available is not None:
         best = _most_throughput(problem, rule, available, time_limit_s, seed)
     result = (
-        solve(problem, time_limit_s=time_limit_s, seed=seed)
+        solve(
+            problem,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            num_workers=question.num_workers,
+        )
         if rule is None
         else solve_allowed(
-            problem, rule.is_allowed, time_limit_s=time_limit_s, seed=seed
+            problem,
+            rule.is_allowed,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            num_workers=question.num_workers,
         )
     )
     if available is not None and result.num_bins > available:

@@ -42,7 +42,12 @@ def is_impossible(
     exists = has_plan(problem)
     if exists is not None:
         return not exists
-    plan = plan_capacity(problem, _goal(question), time_limit_s=time_limit_s)
+    plan = plan_capacity(
+        problem,
+        _goal(question),
+        time_limit_s=time_limit_s,
+        num_workers=question.num_workers,
+    )
     return plan.status is PlanStatus.INFEASIBLE
 
 
@@ -65,7 +70,12 @@ def plan_relaxed(
     problem = relaxed_problem(question, models, limits)
     if problem is None:
         return None
-    return plan_capacity(problem, _goal(question), time_limit_s=time_limit_s)
+    return plan_capacity(
+        problem,
+        _goal(question),
+        time_limit_s=time_limit_s,
+        num_workers=question.num_workers,
+    )
 
 
 def _goal(question: CapacityQuestion) -> Goal:

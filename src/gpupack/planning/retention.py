@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.contention import (
     DEFAULT_RETENTION_MARGINS,
     SHARING_SHAPES,
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.records.gpu import GpuType
     from gpupack.records.profile import ProfileRecord
-
-MinRetentionLike = float | Mapping[str, float]
-"""The share of its solo throughput that every model keeps, or one by model name."""
-
 
 MAX_LOSS_FACTOR = 4.0
 """The most that a small predicted loss was exceeded by on an H200."""
@@ -131,46 +126,6 @@ def resolve_sharing(sharing: SharingMode | str | None) -> SharingMode:
     if sharing is None:
         return SharingMode.TIME_SLICING
     return SharingMode.parse(sharing)
-
-
-def resolve_min_retention(
-    min_retention: MinRetentionLike | None, model_names: Sequence[str]
-) -> dict[str, float]:
-    """Return what each model shall keep, by name; empty if nothing was asked for.
-
-    Raises:
-        UnknownNameError: If a model has no profile.
-        InvalidInputError: If a share is not above 0 and at most 1.
-    """
-    if min_retention is None:
-        return {}
-    if isinstance(min_retention, Mapping):
-        unknown = sorted(set(min_retention) - set(model_names))
-        if unknown:
-            raise UnknownNameError(
-                f"min_retention names {', '.join(map(repr, unknown))}, which has no "
-                f"profile; there are {', '.join(map(repr, sorted(set(model_names))))}"
-            )
-        wanted = dict(min_retention)
-    else:
-        wanted = dict.fromkeys(model_names, min_retention)
-    for name, share in wanted.items():
-        if isinstance(share, bool) or not isinstance(share, int | float):
-            raise InvalidInputError(
-                f"min_retention of {name!r} is {share!r}; it must be a number, such as "
-                "0.9"
-            )
-        if not math.isfinite(share) or not 0 < share <= 1:
-            reason = (
-                "no model keeps more than it has alone"
-                if share > 1
-                else "it must be above 0"
-            )
-            raise InvalidInputError(
-                f"min_retention of {name!r} is {share:g}, but {reason}; give a share "
-                "above 0 and at most 1, such as 0.9"
-            )
-    return wanted
 
 
 def cautious_retention(predicted: float, margin: float) -> float:

@@ -114,6 +114,7 @@ class WhatIf:
             question.goal,
             time_limit_s=STEP_LIMIT_S,
             seed=self.placement.seed,
+            num_workers=question.num_workers,
         )
         if not plan.is_found:
             return None

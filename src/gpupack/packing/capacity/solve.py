@@ -62,6 +62,7 @@ def plan_capacity(
     *,
     time_limit_s: float = 10.0,
     seed: int = 0,
+    num_workers: int | None = None,
     target_gap: float = 0.0,
 ) -> CapacityPlan:
     """Return a checked plan and a proven bound.
@@ -75,6 +76,7 @@ def plan_capacity(
             the plan is the cheapest that gives it.
         time_limit_s: Wall time, ≥ 0; the best plan so far is returned.
         seed: For every random choice.
+        num_workers: Threads; all of the machine's cores if None.
         target_gap: Stop as soon as value and bound are this close, relative to the
             value.
 
@@ -89,7 +91,14 @@ def plan_capacity(
     ):
         raise InvalidInputError("a largest smallest share needs a demand")
     clock = Clock(time.perf_counter(), time_limit_s)
-    return _Search(problem, goal, clock, seed=seed, target_gap=target_gap).run()
+    return _Search(
+        problem,
+        goal,
+        clock,
+        seed=seed,
+        num_workers=num_workers or os.cpu_count() or 1,
+        target_gap=target_gap,
+    ).run()
 
 
 class _Search:
@@ -102,6 +111,7 @@ class _Search:
         clock: Clock,
         *,
         seed: int,
+        num_workers: int,
         target_gap: float,
     ) -> None:
         self._asked = problem
@@ -109,6 +119,7 @@ class _Search:
         self._goal = goal
         self._clock = clock
         self._seed = seed
+        self._num_workers = num_workers
         self._target_gap = target_gap
         self._completion = Completion(
             self._problem, goal, clock, seed=seed, target_gap=target_gap
@@ -159,6 +170,7 @@ class _Search:
             Goal.MIN_COST if has_costs else Goal.MIN_BINS,
             Clock(self._clock.started, self._clock.limit_s * FULL_SHARE),
             seed=self._seed,
+            num_workers=self._num_workers,
             target_gap=self._target_gap,
         ).run()
         if not plan.is_found:
@@ -188,6 +200,7 @@ class _Search:
             self._goal,
             Clock(time.perf_counter(), self._clock.remaining_s * RULELESS_SHARE),
             seed=self._seed,
+            num_workers=self._num_workers,
             target_gap=self._target_gap,
         ).run()
         if free.status is PlanStatus.INFEASIBLE:
@@ -306,6 +319,7 @@ class _Search:
             Goal.MIN_COST if has_costs else Goal.MIN_BINS,
             Clock(time.perf_counter(), limit_s),
             seed=self._seed,
+            num_workers=self._num_workers,
             target_gap=0.1,
         ).run()
         uses: dict[Configuration, int] = {}
@@ -328,7 +342,7 @@ class _Search:
                 problem, goal, max_value=max_value, lower_bound=round(plan.bound)
             )
             found = model.solve(
-                time_limit_s=left, seed=self._seed, num_workers=os.cpu_count() or 1
+                time_limit_s=left, seed=self._seed, num_workers=self._num_workers
             )
             bound = min(plan.value, max(plan.bound, found.bound))
             bound = rounded_bound(problem, goal, bound)
