@@ -240,7 +240,11 @@ def wish_options(
             weights=parse_by_model("--weight", weight, "resnet=2"),
             fairness=fairness,
             min_retention=parse_for_models(
-                "--min-retention", min_retention, "0.9 or resnet50=0.9", names
+                "--min-retention",
+                min_retention,
+                "0.9, 90% or resnet50=0.9",
+                names,
+                number=parse_share,
             ),
             sharing=sharing,
             workers=workers,
