@@ -12,14 +12,15 @@ from typing import Any
 import yaml
 
 from gpupack.errors import GpupackError, StoreError
-from gpupack.files import read_text
+from gpupack.files import AnyPath, read_text
+from gpupack.quoting import quoted
 from gpupack.records.request import Request
 from gpupack.store import check_schema_version
 
 _FORMATS = "YAML, TOML or JSON"
 
 
-def read_request(path: str | Path) -> Request:
+def read_request(path: AnyPath) -> Request:
     """Return the request that a file holds.
 
     Args:
@@ -31,7 +32,7 @@ def read_request(path: str | Path) -> Request:
         InvalidInputError: If a field is unknown or has a value that it cannot have;
             names its path, such as ``models.resnet.demand``, and what is allowed.
     """
-    where = repr(str(path))
+    where = quoted(str(path))
     parse = _PARSER_BY_ENDING.get(Path(path).suffix.lower())
     if parse is None:
         raise StoreError(
@@ -78,7 +79,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"{key!r} is given twice")
+            raise ValueError(f"{quoted(key)} is given twice")
         found[key] = value
     return found
 
@@ -104,7 +105,7 @@ class _PlainLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable) or key in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"{key!r} is given twice"
+                    problem=f"{quoted(key)} is given twice"
                     if isinstance(key, Hashable)
                     else "a name must be text",
                     problem_mark=key_node.start_mark,

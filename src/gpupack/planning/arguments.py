@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.fleet import measured_type
+from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.request import (
     GpuSupply,
     ModelWishes,
@@ -17,7 +18,7 @@ from gpupack.records.request import (
     RequestArguments,
     asked_of,
 )
-from gpupack.records.request_fault import shown
+from gpupack.records.request_fault import as_path
 
 if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
@@ -121,14 +122,14 @@ def _as_argument(path: tuple[str, ...]) -> str:
     """Return what a place in a request is called among arguments."""
     match path:
         case ("models", name, wish, *_):
-            return f"{_ARGUMENT_BY_WISH.get(wish, wish)} of {name!r}"
+            return f"{_ARGUMENT_BY_WISH.get(wish, wish)} of {quoted(name)}"
         case ("defaults", wish, *_):
             return _ARGUMENT_BY_WISH.get(wish, wish)
         case ("gpus", name, "count"):
-            return f"the number of {name} GPUs"
+            return f"the number of {listed([name])} GPUs"
         case ("gpus", name, "price"):
-            return f"the price of {name}"
-    return ".".join(path)
+            return f"the price of {listed([name])}"
+    return as_path(path)
 
 
 def _require_known(
@@ -138,8 +139,8 @@ def _require_known(
     unknown = sorted(set(named) - set(known), key=repr)
     if unknown:
         raise UnknownNameError(
-            f"{argument} names {', '.join(map(repr, unknown))}, which has no profile; "
-            f"there are {', '.join(map(repr, known))}"
+            f"{argument} names {quoted_all(unknown)}, which has no profile; "
+            f"there are {quoted_all(known)}"
         )
 
 
@@ -181,8 +182,8 @@ def _overlaid(request: Request, given: Request, notes: list[str]) -> Request:
 def _note(path: str, old: object, new: object, notes: list[str]) -> None:
     if old is not None and old != new:
         notes.append(
-            f"{path} of the request, {shown(_told(old))}, gives way to what was given "
-            f"beside it: {shown(_told(new))}"
+            f"{path} of the request, {quoted(_told(old))}, gives way to what was given "
+            f"beside it: {quoted(_told(new))}"
         )
 
 
@@ -249,7 +250,7 @@ def _priced(
         known = next((one for one in supplies if _folded(one) == _folded(name)), None)
         if known is None:
             raise UnknownNameError(
-                f"a price is given for {name!r}, which is not among the GPUs: "
+                f"a price is given for {quoted(name)}, which is not among the GPUs: "
                 f"{', '.join(supplies)}"
             )
         supply = {known: supplies[known].model_dump() | {"price": price}}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 from gpupack.errors import InvalidInputError
+from gpupack.given_numbers import whole_number
 from gpupack.planning.answer import decided_on
 from gpupack.planning.arguments import request_of, takes_wishes
 from gpupack.planning.fleet import require_prices
@@ -13,6 +14,7 @@ from gpupack.planning.frontier_steps import FrontierSteps
 from gpupack.planning.question import CapacityQuestion, ask
 from gpupack.planning.trade_off import Frontier
 from gpupack.planning.wishes import Wishes
+from gpupack.quoting import quoted
 from gpupack.records.objective import ContentionRule, Objective
 from gpupack.records.request import ModelWishes, Request, RequestArguments
 
@@ -49,7 +51,8 @@ def frontier(
         by: ``"gpus"`` for numbers of GPUs, ``"price"`` for budgets per hour.
         budgets: The numbers of GPUs, or the prices per hour, to plan for; left out,
             at most ``max_points`` of them, evenly spread over the whole range, less
-            those that yield no more than the one before.
+            those that yield no more than the one before. What costs at most a
+            thousand-millionth of a price more than it is within it.
         max_points: See ``budgets``.
         find_headroom: Also search, for each step, the lowest headroom of the
             utilizations (in whole percent) at which as many GPUs
@@ -70,10 +73,13 @@ def frontier(
         InfeasibleError: If the models do not even fit when idle, or a budget is too
             small for that.
     """
-    if by not in {"gpus", "price"}:
-        raise InvalidInputError(f'by is {by!r}; it must be "gpus" or "price"')
-    if max_points < 2:
-        raise InvalidInputError(f"max_points is {max_points}; it must be at least 2")
+    if by not in ("gpus", "price"):
+        raise InvalidInputError(f'by is {quoted(by)}; it must be "gpus" or "price"')
+    most_points = whole_number(max_points)
+    if most_points is None or most_points < 2:
+        raise InvalidInputError(
+            f"max_points is {quoted(max_points)}; it must be a whole number ≥ 2"
+        )
     wanted, warnings = request_of(profiles, None, request, asked)
     if wanted.contention is ContentionRule.PREDICTED:
         raise InvalidInputError(
@@ -89,7 +95,7 @@ def frontier(
     steps = FrontierSteps(
         question, by, time_limit_s=wanted.time_limit_s, seed=wanted.seed
     )
-    found = list(steps.walk(steps.budgets(budgets, max_points)))
+    found = list(steps.walk(steps.budgets(budgets, most_points)))
     if budgets is None:
         found = _steps_up(found)
     budget_field = "max_price_per_hour" if by == "price" else "max_gpus"
@@ -104,7 +110,7 @@ def frontier(
                 wanted.model_copy(
                     update={budget_field: budget if by == "price" else int(budget)}
                 ),
-                profiles,
+                question.profiles,
             )
             for budget, placement in found
         ),

@@ -90,10 +90,12 @@ def place(
             demand needs, was not measured.
         InfeasibleError: If a model fits on no GPU, no load point keeps a latency
             limit, or the supply is too small.
+        NotFoundInTimeError: If no placement was found within the time limit, and none
+            is proved impossible.
     """
     started = time.perf_counter()
     wanted, warnings = request_of(profiles, objective, request, asked)
     question = ask(profiles, wanted, warnings=warnings)
     found = answer(question, time_limit_s=wanted.time_limit_s, seed=wanted.seed)
-    placement = decided_on(found, wanted, profiles)
+    placement = decided_on(found, wanted, question.profiles)
     return placement.model_copy(update={"seconds": time.perf_counter() - started})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import GpupackError, InvalidInputError, UnknownNameError
+from gpupack.quoting import listed, quoted
 from gpupack.records.wish_types import COUNT_BRANCH, TYPES_BRANCH, Must
 
 if TYPE_CHECKING:
@@ -16,13 +17,10 @@ if TYPE_CHECKING:
     Words = Callable[[tuple[str, ...]], str]
     """Returns what a place in a request is called."""
 
-_MOST_SHOWN = 60
-"""Characters of a value that are shown."""
-
 
 def as_path(path: tuple[str, ...]) -> str:
     """Return a place in a request as it stands in a file: ``models.resnet.demand``."""
-    return ".".join(path) or "the request"
+    return ".".join(listed([part]) for part in path) or "the request"
 
 
 def fault_in_words(
@@ -46,12 +44,12 @@ def fault_in_words(
         known = first.get("ctx", {}).get("expected", "")
         known = known.replace("'", "").replace(" or ", ", ")
         return UnknownNameError(
-            f"unknown {where} {shown(first['input'])}; there are {known}{more}"
+            f"unknown {where} {quoted(first['input'])}; there are {known}{more}"
         )
     if kind == "extra_forbidden":
         return UnknownNameError(_unknown_field(path, classes, where) + more)
     return InvalidInputError(
-        f"{where} is {shown(first['input'])}{_allowed(first, path, classes)}{more}"
+        f"{where} is {quoted(first['input'])}{_allowed(first, path, classes)}{more}"
     )
 
 
@@ -59,12 +57,6 @@ _BRANCHES = frozenset({COUNT_BRANCH, TYPES_BRANCH})
 """What pydantic puts into a path to say which type of several it tried."""
 _KEY = "[key]"
 """What it puts there to say that a name is at fault, not a value."""
-
-
-def shown(value: object) -> str:
-    """Return a value as Python writes it, cut to a readable length."""
-    text = repr(value)
-    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
 
 
 def _allowed(

@@ -6,7 +6,6 @@ Each type says in words what is allowed, so that an error can tell it.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,6 +13,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
+from gpupack.errors import InvalidInputError
+from gpupack.given_numbers import real_number, whole_number
+from gpupack.quoting import quoted
 from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource
 from gpupack.records.profile import LoadPoint
 from gpupack.units import mib_from_bytes
@@ -52,13 +54,11 @@ def fault(words: str, *, is_unknown_name: bool = False) -> PydanticCustomError:
 
 def _plain_number(value: object) -> object:
     """Return numpy's numbers and the like as Python's; anything else as it is."""
-    if isinstance(value, bool | int | float):
+    if type(value) in (int, float):
         return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    return value
+    whole = whole_number(value)
+    number = real_number(value) if whole is None else whole
+    return value if number is None else number
 
 
 def _share(value: object) -> object:
@@ -113,7 +113,7 @@ def _load_point(value: object) -> object:
     if isinstance(value, str):
         try:
             return LoadPoint.parse(value)
-        except ValueError:
+        except InvalidInputError:
             pass
     elif isinstance(value, LoadPoint | Mapping):
         return value
@@ -155,7 +155,8 @@ def _resource(name: object) -> str:
     known = [resource.value for resource in Resource]
     if name not in known:
         raise fault(
-            f"unknown resource {name!r} in headroom; there are {', '.join(known)}",
+            f"unknown resource {quoted(name)} in headroom; there are "
+            f"{', '.join(known)}",
             is_unknown_name=True,
         )
     return str(name)
@@ -163,7 +164,7 @@ def _resource(name: object) -> str:
 
 def _finite(value: object, name: object = None) -> float:
     share = _share(value)
-    of_name = "" if name is None else f": the share of {name} is {share!r}"
+    of_name = "" if name is None else f": the share of {name} is {quoted(share)}"
     if isinstance(share, bool) or not isinstance(share, int | float):
         raise fault(
             f"{of_name}; the share that may be used is a number such as 0.8, or "
@@ -224,7 +225,7 @@ def supply_by_name(value: object) -> object:
             if key.memory_bytes is not None:
                 supply = {"memory_mib": mib_from_bytes(key.memory_bytes), **supply}
         if name in named:
-            raise fault(f"; it names the GPU type {name!r} twice")
+            raise fault(f"; it names the GPU type {quoted(name)} twice")
         named[name] = supply
     return named
 
