@@ -29,6 +29,7 @@ from gpupack.cli import (
 )
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
+from gpupack.quoting import quoted
 
 EXIT_BAD_INPUT = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -107,7 +108,9 @@ def run() -> None:
     except OSError as err:
         if err.filename is not None:
             # A path that nobody thought could be none, such as one of 300 letters.
-            told = f"cannot use {str(err.filename)!r}: {err.strerror}; give another"
+            told = (
+                f"cannot use {quoted(str(err.filename))}: {err.strerror}; give another"
+            )
         elif err.errno in NO_ROOM:
             told = f"cannot write the output: {err.strerror}; make room for it"
         else:

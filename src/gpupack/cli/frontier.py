@@ -111,11 +111,12 @@ def _write_figure(figure: object, path: Path) -> None:
         StoreError: If the file cannot be written, or the format is not known.
     """
     from gpupack.errors import StoreError
+    from gpupack.quoting import quoted
 
     try:
         figure.savefig(path)  # type: ignore[attr-defined]
     except (OSError, ValueError) as err:
         raise StoreError(
-            f"cannot write {str(path)!r}: {err}; give a path that ends in .png, .svg "
-            "or .pdf in a folder that exists"
+            f"cannot write {quoted(str(path))}: {err}; give a path that ends in .png, "
+            ".svg or .pdf in a folder that exists"
         ) from err

@@ -33,6 +33,7 @@ from pydantic import ValidationError
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import GpupackError, ProfileDataError
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import listed, printable, quoted, quoted_all, shortened
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
@@ -106,11 +107,12 @@ class TableRow:
             value = float(text)
         except ValueError as err:
             raise ProfileDataError(
-                f"{self.where}: {column} is {text!r}, not a number"
+                f"{self.where}: {column} is {quoted(text)}, not a number"
             ) from err
         if not math.isfinite(value * scale) or value < 0:
             raise ProfileDataError(
-                f"{self.where}: {column} is {text}; it must be a finite number ≥ 0"
+                f"{self.where}: {column} is {quoted(text)}; it must be a finite number "
+                "≥ 0"
             )
         return value * scale
 
@@ -123,10 +125,9 @@ class TableRow:
         text = self.text(column)
         is_short = len(text) <= _MAX_DIGITS
         if not text.isdecimal() or not is_short or int(text) < 1:
-            shown = text if is_short else f"{text[:_MAX_DIGITS]}…"
             raise ProfileDataError(
-                f"{self.where}: {column} is {shown!r}; it must be a whole number ≥ 1 "
-                f"of at most {_MAX_DIGITS} digits"
+                f"{self.where}: {column} is {quoted(text)}; it must be a whole number "
+                f"≥ 1 of at most {_MAX_DIGITS} digits"
             )
         return int(text)
 
@@ -147,7 +148,7 @@ def parse_rows(text: str, where: str) -> tuple[tuple[str, ...], list[TableRow]]:
     titles = tuple(title.strip() for title in lines[0])
     repeated = sorted({title for title in titles if titles.count(title) > 1})
     if repeated:
-        raise ProfileDataError(f"{where}: columns named twice: {', '.join(repeated)}")
+        raise ProfileDataError(f"{where}: columns named twice: {listed(repeated)}")
     return titles, list(_rows(titles, lines[1:], where))
 
 
@@ -194,7 +195,7 @@ def parse_table(
     ]
     if unknown:
         raise ProfileDataError(
-            f"{where}: unknown columns {', '.join(map(repr, unknown))}; known are "
+            f"{where}: unknown columns {quoted_all(unknown)}; known are "
             f"{', '.join(_KNOWN)}"
         )
     if not rows:
@@ -223,7 +224,7 @@ def parse_table(
 def _shown(titles: Sequence[str]) -> str:
     """Return a table's titles, and what separates them if it is no comma."""
     text = ", ".join(titles)
-    shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    shown = shortened(printable(text, keep="\t"), _MAX_SHOWN)
     for separator, name in ((";", "semicolons"), ("\t", "tabs")):
         if separator in text:
             return (

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from gpupack.arguments import by_name, names, require_kind
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.fleet import measured_type
+from gpupack.profile_set import ProfileSet
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.request import (
     GpuSupply,
@@ -21,7 +23,6 @@ from gpupack.records.request import (
 from gpupack.records.request_fault import as_path
 
 if TYPE_CHECKING:
-    from gpupack.profile_set import ProfileSet
     from gpupack.records.objective import Objective
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -84,6 +85,9 @@ def request_of(
         UnknownNameError: If an argument names a model without a profile.
         InvalidInputError: If a value cannot be used, or two requests are given.
     """
+    require_profiles(profiles)
+    if request is not None:
+        require_kind("request", request, Request, "a gpupack.Request")
     if isinstance(objective, Request):
         if request is not None:
             raise InvalidInputError("two requests are given; give one")
@@ -99,11 +103,11 @@ def request_of(
             data[argument] = value
             continue
         if argument == "optional":
-            names = [value] if isinstance(value, str) else value
-            value = dict.fromkeys(cast("list[str]", names), True)
+            value = dict.fromkeys(names(argument, cast("str", value)), True)
         if isinstance(value, Mapping):
-            _require_known(argument, value, profiles)
-            for name, one in value.items():
+            named = by_name(argument, value, '{"resnet": ...}')
+            _require_known(argument, named, profiles)
+            for name, one in named.items():
                 models.setdefault(name, {})[wish] = one
         else:
             defaults[wish] = value
@@ -116,6 +120,17 @@ def request_of(
     if prices is not None:
         found = _priced(found, prices, profiles, notes)
     return found, tuple(notes)
+
+
+def require_profiles(profiles: object) -> None:
+    """Check that what is planned for are profiles, not the name of their file.
+
+    Raises:
+        InvalidInputError: If they are not.
+    """
+    require_kind(
+        "profiles", profiles, ProfileSet, "what gpupack.read_profiles(path) returns"
+    )
 
 
 def _as_argument(path: tuple[str, ...]) -> str:
@@ -246,7 +261,7 @@ def _priced(
         if isinstance(gpus, dict)
         else {measured_type(profiles).name: GpuSupply(count=gpus)}
     )
-    for name, price in prices.items():
+    for name, price in by_name("prices", prices, '{"L4": 0.71}').items():
         known = next((one for one in supplies if _folded(one) == _folded(name)), None)
         if known is None:
             raise UnknownNameError(

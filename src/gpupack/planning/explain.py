@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError
-from gpupack.planning.arguments import request_of
+from gpupack.planning.arguments import request_of, require_profiles
 from gpupack.planning.changes import saving_changes, serving_changes
-from gpupack.planning.proof import prove, resource_needs
+from gpupack.planning.proof import needs_and_proof
 from gpupack.planning.question import CapacityQuestion, ask
 from gpupack.planning.sharing import sharing_notes
 from gpupack.planning.what_if import EXPLANATION_LIMIT_S, WhatIf
 from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import BindingResource, Explanation
-from gpupack.records.placement import PlacementStatus
+from gpupack.records.placement import PlacementRecord, PlacementStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpupack.placement import Placement
-    from gpupack.records.placement import PlacementRecord
     from gpupack.records.request import Request
 
 
@@ -44,6 +44,12 @@ def explain(
             given lack a model that it places, or it was written without its request
             and none is given.
     """
+    require_kind(
+        "placement",
+        placement,
+        PlacementRecord,
+        "what place() or gpupack.read_placement(path) returns",
+    )
     profiles = _profiles(placement, profiles)
     request = placement.request or request
     if request is None:
@@ -74,6 +80,7 @@ def _profiles(placement: Placement, given: ProfileSet | None) -> ProfileSet:
                 "this placement was written without the profiles that it was decided "
                 "on; give them: gpupack.explain(placement, profiles)"
             )
+    require_profiles(profiles)
     placed = {name for gpu in placement.gpus for name in gpu.models}
     lacking = sorted(placed - set(profiles.model_names))
     if lacking:
@@ -90,8 +97,7 @@ def explain_question(
     """Return why the answer to a question is as it is."""
     what_if = WhatIf(placement, question)
     is_serving = placement.objective_unit.is_maximized
-    needs = resource_needs(what_if)
-    proof = prove(what_if, needs)
+    needs, proof = needs_and_proof(what_if)
     changes = tuple((serving_changes if is_serving else saving_changes)(what_if))
     notes = []
     if is_serving and not what_if.serves_all:

@@ -73,7 +73,7 @@ def frontier(
         InfeasibleError: If the models do not even fit when idle, or a budget is too
             small for that.
     """
-    if by not in ("gpus", "price"):
+    if not isinstance(by, str) or by not in ("gpus", "price"):
         raise InvalidInputError(f'by is {quoted(by)}; it must be "gpus" or "price"')
     most_points = whole_number(max_points)
     if most_points is None or most_points < 2:

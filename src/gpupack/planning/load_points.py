@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,14 +45,14 @@ def allowed_records(
             records = [record for record in records if record.load_point == point]
             if not records:
                 raise MissingReadingError(
-                    f"model {model_name!r} was not measured at load point {point}; it "
-                    f"was at {measured}"
+                    f"model {quoted(model_name)} was not measured at load point "
+                    f"{point}; it was at {measured}"
                 )
         if not allow_unstable:
             settled = [one for one in records if one.is_stable is not False]
             if not settled:
                 raise MissingReadingError(
-                    f"the measurement of model {model_name!r} at "
+                    f"the measurement of model {quoted(model_name)} at "
                     f"{', '.join(str(record.load_point) for record in records)} never "
                     "settled; measure it again, or use it all the same with "
                     "allow_unstable=True"

@@ -30,6 +30,7 @@ from gpupack.records.wish_types import (
     KeptShare,
     Must,
     NumberFromZero,
+    NumGpus,
     PinnedLoadPoint,
     PositiveNumber,
     Price,
@@ -78,7 +79,8 @@ class GpuSupply(Record):
     """What there is of one GPU type."""
 
     count: Annotated[
-        Count | None, Must("a whole number ≥ 1, or none for as many as needed")
+        NumGpus | None,
+        Must("a whole number ≥ 1, of at most a billion, or none for as many as needed"),
     ] = None
     """None: as many as needed."""
     price: Price | None = None
@@ -128,7 +130,7 @@ class Request(Record):
     """What is asked of every model that is not asked otherwise."""
     gpus: Annotated[
         Annotated[
-            Annotated[Count, Tag(COUNT_BRANCH)]
+            Annotated[NumGpus, Tag(COUNT_BRANCH)]
             | Annotated[dict[str, GpuSupply], Tag(TYPES_BRANCH)],
             Discriminator(supply_form),
         ]
@@ -138,7 +140,7 @@ class Request(Record):
     ] = None
     """The supply by GPU type; or how many there are of the type that the profiles were
     measured on, None for as many of those as needed."""
-    max_gpus: Annotated[Count | None, Must("a whole number ≥ 1")] = None
+    max_gpus: Annotated[NumGpus | None, Must("a whole number ≥ 1")] = None
     """GPUs of all types together, at most."""
     max_price_per_hour: Annotated[
         PositiveNumber | None, Must("a finite price per hour, > 0")

@@ -24,6 +24,8 @@ PERCENTILES = (50, 90, 95, 99)
 """Latency percentiles that records have."""
 MAX_REPLICAS = 1_000_000
 """More replicas of one model are taken for a wrong unit."""
+MAX_GPUS = 1_000_000_000
+"""More GPUs than that are taken for a wrong unit."""
 MAX_SEED = 2**31 - 1
 COUNT_BRANCH = "<count>"
 TYPES_BRANCH = "<types>"
@@ -52,12 +54,15 @@ def fault(words: str, *, is_unknown_name: bool = False) -> PydanticCustomError:
     return PydanticCustomError(kind, "{words}", {"words": words})
 
 
-def _plain_number(value: object) -> object:
-    """Return numpy's numbers and the like as Python's; anything else as it is."""
-    if type(value) in (int, float):
-        return value
-    whole = whole_number(value)
-    number = real_number(value) if whole is None else whole
+def _real(value: object) -> object:
+    """Return any kind of number as a float, and anything else as it is."""
+    number = real_number(value)
+    return value if number is None else number
+
+
+def _whole(value: object) -> object:
+    """Return any kind of whole number as an int, and anything else as it is."""
+    number = whole_number(value)
     return value if number is None else number
 
 
@@ -69,36 +74,30 @@ def _share(value: object) -> object:
             return float(f"{value.strip().removesuffix('%').strip()}e-2")
         except ValueError:
             return value
-    return _plain_number(value)
+    return _real(value)
 
 
-PositiveNumber = Annotated[
-    float, Field(strict=True, gt=0), BeforeValidator(_plain_number)
-]
-NumberFromZero = Annotated[
-    float, Field(strict=True, ge=0), BeforeValidator(_plain_number)
-]
-Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_plain_number)]
+PositiveNumber = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_real)]
+NumberFromZero = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_real)]
+Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
+NumGpus = Annotated[int, Field(strict=True, ge=1, le=MAX_GPUS), BeforeValidator(_whole)]
 Replicas = Annotated[
-    int, Field(strict=True, ge=1, le=MAX_REPLICAS), BeforeValidator(_plain_number)
+    int, Field(strict=True, ge=1, le=MAX_REPLICAS), BeforeValidator(_whole)
 ]
-Seed = Annotated[
-    int, Field(strict=True, ge=0, le=MAX_SEED), BeforeValidator(_plain_number)
-]
+Seed = Annotated[int, Field(strict=True, ge=0, le=MAX_SEED), BeforeValidator(_whole)]
 KeptShare = Annotated[float, Field(strict=True, gt=0, le=1), BeforeValidator(_share)]
 """A share above 0 and at most 1, or such as "90%"."""
 YesOrNo = Annotated[bool, Field(strict=True)]
 
 
 def _price(value: object) -> object:
-    price = _plain_number(value)
-    is_number = isinstance(price, int | float) and not isinstance(price, bool)
-    if not is_number or not math.isfinite(price) or price <= 0:  # type: ignore[arg-type, operator]
+    price = _real(value)
+    if not isinstance(price, float) or not math.isfinite(price) or price <= 0:
         raise fault(
             "; it must be a finite number > 0, per GPU and hour. Give GPUs that cost "
             "nothing a small one, such as 0.01"
         )
-    if not MIN_PRICE <= price <= MAX_PRICE:  # type: ignore[operator]
+    if not MIN_PRICE <= price <= MAX_PRICE:
         raise fault(
             f" per GPU and hour; from {MIN_PRICE:f} to {MAX_PRICE:,.0f} it is taken "
             "for one, beyond that for a wrong unit"
@@ -165,7 +164,7 @@ def _resource(name: object) -> str:
 def _finite(value: object, name: object = None) -> float:
     share = _share(value)
     of_name = "" if name is None else f": the share of {name} is {quoted(share)}"
-    if isinstance(share, bool) or not isinstance(share, int | float):
+    if not isinstance(share, float):
         raise fault(
             f"{of_name}; the share that may be used is a number such as 0.8, or "
             'a text such as "80%"'
@@ -175,7 +174,7 @@ def _finite(value: object, name: object = None) -> float:
             f"{of_name}; the share that may be used must be finite and > 0 (0.8 is "
             "80 %)"
         )
-    return float(share)
+    return share
 
 
 def _too_much_memory(share: float) -> PydanticCustomError:
@@ -194,7 +193,7 @@ def supply_by_name(value: object) -> object:
     """Return every way of naming GPUs as a count, or as supplies by type name."""
     if isinstance(value, bool):
         raise fault("; it must be a GPU name or a count")
-    value = _plain_number(value)
+    value = _whole(value)
     if value is None or isinstance(value, int):
         return value
     pairs: list[tuple[Any, Any]]
