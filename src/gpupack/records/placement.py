@@ -211,7 +211,8 @@ class PlacementRecord(Record):
     sharing_mode: SharingMode | None = None
     """How models are taken to share a GPU; None on the host device."""
     contention_factor: float | None = Field(default=None, ge=0)
-    """What the predicted throughputs rest on; None where nothing was predicted."""
+    """What the predicted throughputs rest on; None where nothing was predicted, or GPU
+    types differ in it."""
     num_calibration_sets: int = Field(default=0, ge=0)
     """Measured sets that the factor was fitted to; 0 for gpupack's default."""
     min_retention: dict[str, Ratio] = Field(default_factory=dict)
