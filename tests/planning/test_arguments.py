@@ -164,18 +164,48 @@ def test_help_shows_every_wish_and_a_misspelled_one_is_an_error(call: Any) -> No
 
 
 def test_budgets_hold_for_all_gpu_types_together() -> None:
-    # A GPU holds one b (600 of 1000 MiB): three copies take three GPUs.
-    three = {"replicas": {"b": 3}}
+    # A GPU holds one b (600 of 1000 MiB), which serves 50 infer/sec.
+    three: dict[str, Any] = {"objective": "max_throughput", "demand": {"b": 200.0}}
+    profiles = PROFILES.select("b")
 
-    assert gpupack.place(PROFILES, max_gpus=3, **three).num_gpus == 3
+    assert gpupack.place(profiles, max_gpus=3, **three).objective_value == 150
+    dear = {"prices": {"test-gpu": 1.0}, "max_price_per_hour": 2.9}
+    assert gpupack.place(profiles, **dear, **three).objective_value == 100
+    two_copies = {"replicas": 3, "objective": "max_throughput"}
     with pytest.raises(gpupack.InfeasibleError, match="budget of 2 GPUs"):
-        gpupack.place(PROFILES, max_gpus=2, **three)
-    with pytest.raises(gpupack.InfeasibleError, match="budget of 2.9 per hour"):
-        gpupack.place(
-            PROFILES, prices={"test-gpu": 1.0}, max_price_per_hour=2.9, **three
-        )
+        gpupack.place(profiles, max_gpus=2, **two_copies)
     # Also where nothing else is to be chosen.
-    assert gpupack.place(PROFILES.select("b"), max_gpus=1).num_gpus == 1
+    one = gpupack.place(profiles, "max_throughput", max_gpus=1)
+    assert one.objective_value == 50
+    with pytest.raises(InvalidInputError, match="max_gpus is what max_throughput may"):
+        gpupack.place(profiles, max_gpus=2)
+    with pytest.raises(InvalidInputError, match="both given; give one"):
+        gpupack.place(profiles, max_gpus=2, **dear, **three)
+    with pytest.raises(InvalidInputError, match="give budgets="):
+        gpupack.frontier(profiles, max_gpus=2)
+
+
+def test_a_frontier_can_be_fair() -> None:
+    # On each GPU, 100 % give 100 infer/sec of a or of b; 300 of a and 100 of b are
+    # wanted. Fairly shared, one GPU serves a quarter of each, two half, and so on.
+    profiles = make_profiles(record("a", busy=100.0), record("b", busy=100.0))
+    wishes: dict[str, Any] = {"demand": {"a": 300.0, "b": 100.0}, "workers": 1}
+
+    found = gpupack.frontier(
+        profiles, **wishes, fairness="max_min", budgets=[2, 3, 4], find_headroom=False
+    )
+
+    served = [one.served_infer_per_sec for one in found.placements]
+    for step, share in zip(served, (0.5, 0.75, 1.0), strict=True):
+        assert step["a"] / 300 == pytest.approx(share, rel=1e-3)
+        assert step["b"] / 100 == pytest.approx(share, rel=1e-3)
+    rates = [one.throughput_infer_per_sec for one in found.points]
+    assert rates == pytest.approx([200, 300, 400], rel=1e-3)
+    assert all(one.bound_infer_per_sec == 400 for one in found.points)
+    for placement in found.placements:
+        assert placement.request is not None
+        again = gpupack.place(profiles, placement.request)
+        assert again.objective_value == pytest.approx(placement.objective_value)
 
 
 def test_no_more_replicas_than_are_allowed_serve_a_demand() -> None:

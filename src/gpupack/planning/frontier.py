@@ -15,7 +15,7 @@ from gpupack.planning.question import CapacityQuestion, ask
 from gpupack.planning.trade_off import Frontier
 from gpupack.planning.wishes import Wishes
 from gpupack.quoting import quoted
-from gpupack.records.objective import ContentionRule, Objective
+from gpupack.records.objective import ContentionRule, Fairness, Objective
 from gpupack.records.request import ModelWishes, Request, RequestArguments
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def frontier(
     Raises:
         InvalidInputError: If an argument cannot be used, prices are missing, or
             ``contention="predicted"`` is asked for, which no step can count.
+            ``max_gpus`` and ``max_price_per_hour`` are refused: ``budgets`` are those.
         InfeasibleError: If the models do not even fit when idle, or a budget is too
             small for that.
     """
@@ -86,18 +87,26 @@ def frontier(
             "frontier() counts what models reach alone, not contention='predicted'; "
             "min_retention= says what they shall keep beside each other"
         )
-    wanted = wanted.model_copy(update={"objective": Objective.MAX_THROUGHPUT})
-    question = ask(profiles, wanted, warnings=warnings)
+    if wanted.max_gpus is not None or wanted.max_price_per_hour is not None:
+        raise InvalidInputError(
+            "max_gpus and max_price_per_hour are what the steps of a frontier differ "
+            'in: give budgets=, and by="gpus" or by="price"'
+        )
+    plain = wanted.model_copy(
+        update={"objective": Objective.MAX_THROUGHPUT, "fairness": Fairness.SUM}
+    )
+    question = ask(profiles, plain, warnings=warnings)
     if by == "price":
         require_prices(question.fleet)
-    question = replace(question, wishes=_demand_of_all(question))
-    wanted = _asked_in_full(wanted, question.wishes)
+    wishes = _demand_of_all(question)
+    question = replace(question, wishes=replace(wishes, fairness=wanted.fairness))
+    wanted = _asked_in_full(plain, question.wishes)
     steps = FrontierSteps(
         question, by, time_limit_s=wanted.time_limit_s, seed=wanted.seed
     )
     found = list(steps.walk(steps.budgets(budgets, most_points)))
     if budgets is None:
-        found = _steps_up(found)
+        found = _steps_up(found, steps)
     budget_field = "max_price_per_hour" if by == "price" else "max_gpus"
     return Frontier(
         points=tuple(
@@ -126,18 +135,20 @@ def _asked_in_full(request: Request, wishes: Wishes) -> Request:
         models[name] = models.get(name, ModelWishes()).model_copy(
             update={"demand": demand, "max_replicas": wishes.most_replicas.get(name)}
         )
-    return request.model_copy(update={"models": models})
+    return request.model_copy(update={"models": models, "fairness": wishes.fairness})
 
 
 def _steps_up(
-    found: Sequence[tuple[float, Placement]],
+    found: Sequence[tuple[float, Placement]], steps: FrontierSteps
 ) -> list[tuple[float, Placement]]:
     """Leave out budgets for which more money buys nothing more."""
     kept: list[tuple[float, Placement]] = []
+    best: tuple[float, float] | None = None
     for budget, placement in found:
-        if kept and placement.objective_value <= kept[-1][1].objective_value:
-            continue
-        kept.append((budget, placement))
+        yielded = placement.objective_value, steps.served(placement)
+        if best is None or yielded > best:
+            best = yielded
+            kept.append((budget, placement))
     return kept
 
 
@@ -145,7 +156,7 @@ def _demand_of_all(question: CapacityQuestion) -> Wishes:
     """Return the wishes with a demand of every model; else what its instances yield."""
     wishes = question.wishes
     demand = dict(wishes.demand)
-    most = {}
+    most = dict(wishes.most_replicas)
     for name in question.model_names:
         if name in demand:
             continue
@@ -154,6 +165,7 @@ def _demand_of_all(question: CapacityQuestion) -> Wishes:
             for supply in question.supplies
             for record in supply.records.get(name, ())
         )
+        # Without a demand there are exactly so many instances.
         most[name] = wishes.replicas.get(name, 1)
         demand[name] = best * most[name]
     return replace(wishes, demand=demand, most_replicas=most)

@@ -246,8 +246,8 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
 
     Raises:
         InvalidInputError: If weights, fairness or prediction are asked for where
-            throughput is not the objective, max-min fairness without a demand, or
-            more replicas at least than at most.
+            throughput is not the objective, so is a budget, or both budgets are,
+            max-min fairness without a demand, or more replicas at least than at most.
     """
     goal = request.objective
     if request.contention is ContentionRule.PREDICTED and (
@@ -256,6 +256,22 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
         raise InvalidInputError(
             "contention='predicted' is for max_throughput; with other objectives, "
             "min_retention= says what models shall keep"
+        )
+    budgets = [
+        name
+        for name in ("max_gpus", "max_price_per_hour")
+        if getattr(request, name) is not None
+    ]
+    if budgets and goal is not Objective.MAX_THROUGHPUT:
+        raise InvalidInputError(
+            f"{budgets[0]} is what max_throughput may spend, but the objective is "
+            f'{goal.value}, which spends the least; use objective="max_throughput", or '
+            "count the GPUs there are: gpus={name: count}"
+        )
+    if len(budgets) > 1:
+        raise InvalidInputError(
+            "max_gpus and max_price_per_hour are both given; give one, and count the "
+            "GPUs there are for the other: gpus={name: count}"
         )
     for name, most in wishes.most_replicas.items():
         least = wishes.replicas.get(name, 1)
