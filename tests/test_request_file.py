@@ -8,6 +8,7 @@ import gpupack
 from gpupack.errors import GpupackError, InvalidInputError, StoreError, UnknownNameError
 from gpupack.records.request import Request
 from gpupack.request_file import read_request
+from tests.docs.code_blocks import code_blocks
 
 YAML = """
 # Everything that is asked, in one place.
@@ -128,3 +129,14 @@ def test_anchors_that_multiply_are_never_expanded(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match="alias"):
         read_request(written(tmp_path, "bomb.yaml", bomb))
+
+
+def test_the_request_that_the_documentation_shows_is_one(tmp_path: Path) -> None:
+    page = Path(__file__).parents[1] / "docs" / "howto" / "plan_capacity.md"
+    (shown,) = [block.code for block in code_blocks(page) if block.language == "yaml"]
+
+    request = read_request(written(tmp_path, "plan.yaml", shown))
+
+    assert set(request.models) == {"resnet", "bert", "whisper"}
+    assert request.of_model("resnet").latency_limit_ms == 50
+    assert request.of_model("bert").latency_limit_ms == 200
