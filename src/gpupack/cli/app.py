@@ -11,6 +11,7 @@ import errno
 import io
 import logging
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -103,7 +104,8 @@ def run() -> None:
     try:
         app()
     except GpupackError as err:
-        print_error(str(err))
+        with suppress(OSError):  # the code says it even where nothing can be printed
+            print_error(str(err))
         sys.exit(err.exit_code)
     except OSError as err:
         if err.filename is not None:
@@ -115,5 +117,6 @@ def run() -> None:
             told = f"cannot write the output: {err.strerror}; make room for it"
         else:
             raise
-        print_error(told)
+        with suppress(OSError):
+            print_error(told)
         sys.exit(EXIT_BAD_INPUT)

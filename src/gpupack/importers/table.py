@@ -25,6 +25,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,8 +112,8 @@ class TableRow:
             ) from err
         if not math.isfinite(value * scale) or value < 0:
             raise ProfileDataError(
-                f"{self.where}: {column} is {quoted(text)}; it must be a finite number "
-                "≥ 0"
+                f"{self.where}: {column} is {shortened(text, 40)}; it must be a finite "
+                "number ≥ 0"
             )
         return value * scale
 
@@ -146,7 +147,7 @@ def parse_rows(text: str, where: str) -> tuple[tuple[str, ...], list[TableRow]]:
     if not lines or not any(lines[0]):
         raise ProfileDataError(f"{where}: the table is empty")
     titles = tuple(title.strip() for title in lines[0])
-    repeated = sorted({title for title in titles if titles.count(title) > 1})
+    repeated = sorted(title for title, n in Counter(titles).items() if n > 1)
     if repeated:
         raise ProfileDataError(f"{where}: columns named twice: {listed(repeated)}")
     return titles, list(_rows(titles, lines[1:], where))
