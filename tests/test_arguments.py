@@ -74,6 +74,13 @@ PLACE = [
     "contention",
     "time_limit_s",
     "seed",
+    "max_gpus",
+    "max_price_per_hour",
+    "max_replicas",
+    "carry_memory_over",
+    "allow_unstable",
+    "workers",
+    "request",
 ]
 FRONTIER = ["by", "budgets", "max_points"]
 MEASURE = [

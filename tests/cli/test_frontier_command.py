@@ -101,3 +101,24 @@ def test_every_option_of_a_capacity_plan_is_understood(tmp_path: Path) -> None:
     models = [name for gpu in placement.gpus for name in gpu.models]
     assert models.count("segmentation_liver") == 2
     assert round(sum(placement.served_infer_per_sec.values())) == 2000
+
+
+def test_a_frontier_takes_what_place_takes(tmp_path: Path) -> None:
+    request = tmp_path / "plan.yaml"
+    request.write_text("gpus: 16GB\nmodels: {segmentation_liver: {optional: true}}\n")
+
+    done = CliRunner().invoke(
+        app,
+        [
+            *("frontier", "medical", "--request", str(request), "--budget", "4"),
+            *("--min-retention", "0.5", "--workers", "1", "--sharing", "mps"),
+            *("--json", str(tmp_path / "frontier.json")),
+        ],
+        catch_exceptions=False,
+    )
+
+    assert done.exit_code == 0
+    (step,) = json.loads((tmp_path / "frontier.json").read_text())["placements"]
+    assert step["request"]["max_gpus"] == 4
+    assert step["request"]["defaults"]["min_retention"] == 0.5
+    assert step["request"]["models"]["segmentation_liver"]["optional"]

@@ -10,23 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpupack.cli.asked import (
-    AllowUnstableOption,
-    DemandOption,
-    GpuOption,
-    GpusOption,
-    HeadroomOption,
-    LatencyLimitOption,
-    LatencyPercentileOption,
-    LoadPointOption,
-    OptionalOption,
-    PriceOption,
     QuietOption,
-    ReplicasOption,
-    SeedOption,
     SourceArgument,
-    WeightOption,
-    parse_asked,
+    WishReader,
     read_source,
+    takes_wish_options,
 )
 from gpupack.cli.console import print_warning, results
 from gpupack.cli.outputs import require_apart
@@ -43,6 +31,7 @@ if TYPE_CHECKING:
 FIGURE_KINDS = ("png", "svg", "pdf")
 
 
+@takes_wish_options
 def frontier_command(
     source: SourceArgument,
     *,
@@ -59,20 +48,7 @@ def frontier_command(
     max_points: Annotated[
         int, typer.Option(help="Steps at most where no --budget is given.")
     ] = 20,
-    gpu: GpuOption = None,
-    gpus: GpusOption = None,
-    price: PriceOption = None,
-    headroom: HeadroomOption = None,
-    load_point: LoadPointOption = None,
-    demand: DemandOption = None,
-    latency_limit: LatencyLimitOption = None,
-    latency_percentile: LatencyPercentileOption = 99,
-    replicas: ReplicasOption = None,
-    weight: WeightOption = None,
-    optional: OptionalOption = None,
-    time_limit: Annotated[float, typer.Option(help="Seconds for each step.")] = 10.0,
-    seed: SeedOption = 0,
-    allow_unstable: AllowUnstableOption = False,
+    wishes: WishReader,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write steps and placements as JSON.")
     ] = None,
@@ -92,29 +68,14 @@ def frontier_command(
 
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
     profiles = read_source(source)
+    request, asked = wishes(profiles, Objective.MAX_THROUGHPUT.value)
     found = frontier(
         profiles,
+        request,
         by=by,
         budgets=budget or None,
         max_points=max_points,
-        time_limit_s=time_limit,
-        **parse_asked(
-            profiles,
-            Objective.MAX_THROUGHPUT.value,
-            gpu=gpu,
-            gpus=gpus,
-            price=price,
-            headroom=headroom,
-            load_point=load_point,
-            demand=demand,
-            latency_limit=latency_limit,
-            latency_percentile=latency_percentile,
-            replicas=replicas,
-            weight=weight,
-            optional=optional,
-            seed=seed,
-            allow_unstable=allow_unstable,
-        ),
+        **asked,
     )
     if json_path is not None:
         write_text(json_path, found.to_json() + "\n")
@@ -127,9 +88,11 @@ def frontier_command(
         point for point in found.points if point.status is PlacementStatus.FEASIBLE
     ]
     if unproved:
+        step = found.placements[0].request
+        within = f" within {step.time_limit_s:g} s each" if step else ""
         print_warning(
-            f"{len(unproved)} of {len(found.points)} steps not proved within "
-            f"{time_limit:g} s each; raise --time-limit"
+            f"{len(unproved)} of {len(found.points)} steps not proved{within}; raise "
+            "--time-limit"
         )
 
 

@@ -323,7 +323,7 @@ def _check_device(
                 f"{one.gpu_type.name}, or place for {there.name}"
             )
     notes: list[str] = []
-    measured_on = {record.gpu_type for record in placement.profiles}
+    measured_on = {record.gpu_type for record in placement.placed_profiles}
     if measured_on and not any(is_same_card(there, one) for one in measured_on):
         profiled = ", ".join(sorted({one.name for one in measured_on}))
         notes.append(f"verified on {there.name}, but profiled on {profiled}")

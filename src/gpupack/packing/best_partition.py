@@ -89,6 +89,7 @@ def maximize_value(
     max_bins: int,
     time_limit_s: float = 10.0,
     seed: int = 0,
+    num_workers: int | None = None,
     max_sets: int = MAX_SETS,
     clock: Clock = time.perf_counter,
 ) -> BestPartition:
@@ -105,6 +106,7 @@ def maximize_value(
         max_bins: How many bins there are.
         time_limit_s: Wall time, ≥ 0.
         seed: For every random choice.
+        num_workers: Threads; None for the machine's.
         max_sets: List at most so many allowed sets.
         clock: That the limit is on.
     """
@@ -160,6 +162,7 @@ def maximize_value(
         is_allowed,
         time_limit_s=max(0.0, started + time_limit_s * PACKING_END - clock()),
         seed=seed,
+        num_workers=num_workers,
         max_bins=max_bins,
         clock=clock,
     )

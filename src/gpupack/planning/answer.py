@@ -14,7 +14,9 @@ from gpupack.records.placement import Objective
 if TYPE_CHECKING:
     from gpupack.placement import Placement
     from gpupack.planning.question import CapacityQuestion
+    from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import ProfileRecord
+    from gpupack.records.request import Request
 
 
 def answer(
@@ -73,11 +75,27 @@ def _require_own_readings(question: CapacityQuestion) -> None:
         )
 
 
+def decided_on(
+    placement: Placement, request: Request, profiles: ProfileSet
+) -> Placement:
+    """Return the placement with what was asked, and what it was decided on."""
+    return placement.model_copy(
+        update={
+            "request": request,
+            "profiles": profiles.records,
+            "baselines": profiles.baselines,
+            "calibrations": profiles.calibrations,
+        }
+    )
+
+
 def _without_choice(question: CapacityQuestion) -> tuple[ProfileRecord, ...] | None:
     """Return the one record of each model if nothing is to be chosen, or else None."""
     wishes = question.wishes
     if (
         len(question.supplies) > 1
+        or question.max_gpus is not None
+        or question.max_price_per_hour is not None
         or not wishes.is_plain
         or wishes.fairness is not Fairness.SUM
     ):

@@ -22,7 +22,7 @@ from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.quoting import quoted
 from gpupack.records.frontier import FrontierPoint
 from gpupack.records.gpu import Headroom, Resource
-from gpupack.records.placement import Objective, PlacementStatus
+from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -185,8 +185,24 @@ class FrontierSteps:
                 )
             yield budget, placement
             previous = placement
-            if placement.objective_value >= self.wanted * (1 - SERVED_TOLERANCE):
+            if self.served(placement) >= self.wanted * (1 - SERVED_TOLERANCE):
                 return
+
+    def served(self, placement: Placement) -> float:
+        """Return the weighted throughput that a placement serves."""
+        if placement.objective_unit is ObjectiveUnit.INFER_PER_SEC:
+            return placement.objective_value
+        weights = self._question.wishes.weights
+        return math.fsum(
+            served * weights.get(name, 1.0)
+            for name, served in placement.served_infer_per_sec.items()
+        )
+
+    def _bound(self, placement: Placement) -> float:
+        """Return what no placement serves more than, in the unit of ``served``."""
+        if placement.objective_unit is ObjectiveUnit.INFER_PER_SEC:
+            return placement.bound
+        return self.wanted  # the smallest share is bounded, not the sum
 
     def _within(self, question: CapacityQuestion, budget: float) -> CapacityQuestion:
         if self._is_priced:
@@ -212,8 +228,8 @@ class FrontierSteps:
             num_gpus=placement.num_gpus,
             price_per_hour=math.fsum(known) if is_priced else None,
             budget_per_hour=budget if self._is_priced else None,
-            throughput_infer_per_sec=placement.objective_value,
-            bound_infer_per_sec=placement.bound,
+            throughput_infer_per_sec=self.served(placement),
+            bound_infer_per_sec=self._bound(placement),
             status=placement.status,
             headroom=self._headroom(self._spent(placement)) if find_headroom else None,
             label=" + ".join(f"{count} × {name}" for name, count in counts.items())
@@ -278,6 +294,7 @@ class FrontierSteps:
             asked.goal,
             time_limit_s=min(2.0, self._time_limit_s),
             seed=self._seed,
+            num_workers=asked.num_workers,
         )
         return plan.is_found and plan.value <= asked.in_units(budget) * (1 + 1e-9)
 

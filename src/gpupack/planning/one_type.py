@@ -120,15 +120,25 @@ def place_on_one_type(
             max_bins=available,
             time_limit_s=deadline.remaining_s,
             seed=seed,
+            num_workers=question.num_workers,
         )
         found = _most_throughput(best)
         is_proved_impossible = found is None and best.status is SolveStatus.OPTIMAL
     if found is None:
         result = (
-            solve(problem, time_limit_s=deadline.remaining_s, seed=seed)
+            solve(
+                problem,
+                time_limit_s=deadline.remaining_s,
+                seed=seed,
+                num_workers=question.num_workers,
+            )
             if rule is None
             else solve_allowed(
-                problem, rule.is_allowed, time_limit_s=deadline.remaining_s, seed=seed
+                problem,
+                rule.is_allowed,
+                time_limit_s=deadline.remaining_s,
+                seed=seed,
+                num_workers=question.num_workers,
             )
         )
         if available is not None and result.num_bins > available:

@@ -48,7 +48,12 @@ def is_impossible(
         return not exists
     if deadline.has_passed:
         return is_overloaded(problem)
-    plan = plan_capacity(problem, _goal(question), time_limit_s=deadline.remaining_s)
+    plan = plan_capacity(
+        problem,
+        _goal(question),
+        time_limit_s=deadline.remaining_s,
+        num_workers=question.num_workers,
+    )
     return plan.status is PlanStatus.INFEASIBLE
 
 
@@ -71,7 +76,12 @@ def plan_relaxed(
     problem = relaxed_problem(question, models, limits)
     if problem is None:
         return None
-    return plan_capacity(problem, _goal(question), time_limit_s=time_limit_s)
+    return plan_capacity(
+        problem,
+        _goal(question),
+        time_limit_s=time_limit_s,
+        num_workers=question.num_workers,
+    )
 
 
 def _goal(question: CapacityQuestion) -> Goal:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError, UnknownNameError
-from gpupack.given_numbers import real_number
 from gpupack.planning.contention import (
     DEFAULT_RETENTION_MARGINS,
     SHARING_SHAPES,
@@ -20,7 +18,6 @@ from gpupack.planning.contention import (
 )
 from gpupack.planning.delays import PROCESSOR_SHARING, SharingShape
 from gpupack.planning.traffic import class_at_load, limits_beside, share_of_traffic
-from gpupack.quoting import quoted, quoted_all
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 
@@ -30,10 +27,6 @@ if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.records.gpu import GpuType
     from gpupack.records.profile import ProfileRecord
-
-MinRetentionLike = float | Mapping[str, float]
-"""The share of its solo throughput that every model keeps, or one by model name."""
-
 
 Counts = tuple[tuple[int, int], ...]
 """Pairs (item, number of copies ≥ 1), by item."""
@@ -141,49 +134,6 @@ def resolve_sharing(sharing: SharingMode | str | None) -> SharingMode:
     if sharing is None:
         return SharingMode.TIME_SLICING
     return SharingMode.parse(sharing)
-
-
-def resolve_min_retention(
-    min_retention: MinRetentionLike | None, model_names: Sequence[str]
-) -> dict[str, float]:
-    """Return what each model shall keep, by name; empty if nothing was asked for.
-
-    Raises:
-        UnknownNameError: If a model has no profile.
-        InvalidInputError: If a share is not above 0 and at most 1.
-    """
-    if min_retention is None:
-        return {}
-    if isinstance(min_retention, Mapping):
-        unknown = sorted(set(min_retention) - set(model_names), key=str)
-        if unknown:
-            raise UnknownNameError(
-                f"min_retention names {quoted_all(unknown)}, which has no profile; "
-                f"there are {quoted_all(sorted(set(model_names)))}"
-            )
-        wanted = dict(min_retention)
-    else:
-        wanted = dict.fromkeys(model_names, min_retention)
-    shares = {}
-    for name, value in wanted.items():
-        share = real_number(value)
-        if share is None:
-            raise InvalidInputError(
-                f"min_retention of {quoted(name)} is {quoted(value)}; it must be a "
-                "number, such as 0.9"
-            )
-        if not 0 < share <= 1:
-            reason = (
-                "no model keeps more than it has alone"
-                if share > 1
-                else "it must be above 0"
-            )
-            raise InvalidInputError(
-                f"min_retention of {quoted(name)} is {share:g}, but {reason}; give a "
-                "share above 0 and at most 1, such as 0.9"
-            )
-        shares[name] = share
-    return shares
 
 
 def cautious_retention(predicted: float, margin: float) -> float:

@@ -164,6 +164,7 @@ class WhatIf:
             question.goal,
             time_limit_s=min(STEP_LIMIT_S, self._deadline.remaining_s),
             seed=self.placement.seed,
+            num_workers=question.num_workers,
         )
         if not plan.is_found:
             return None

@@ -87,6 +87,7 @@ def plan_capacity(
     *,
     time_limit_s: float = 10.0,
     seed: int = 0,
+    num_workers: int | None = None,
     target_gap: float = 0.0,
 ) -> CapacityPlan:
     """Return a checked plan and a proven bound.
@@ -100,6 +101,7 @@ def plan_capacity(
             the plan is the cheapest that gives it.
         time_limit_s: Wall time, ≥ 0; the best plan so far is returned.
         seed: For every random choice.
+        num_workers: Threads; all of the machine's cores if None.
         target_gap: Stop as soon as value and bound are this close, relative to the
             value.
 
@@ -116,11 +118,16 @@ def plan_capacity(
     # A limit of 0 still gets a moment: beside a first plan, a bound on it.
     clock = Clock(time.perf_counter(), max(LEAST_LIMIT_S, time_limit_s))
     reduction = reduced(problem, goal)
-    if reduction is None:
-        return _Search(problem, goal, clock, seed=seed, target_gap=target_gap).run()
     plan = _Search(
-        reduction.problem, goal, clock, seed=seed, target_gap=target_gap
+        problem if reduction is None else reduction.problem,
+        goal,
+        clock,
+        seed=seed,
+        num_workers=num_workers or os.cpu_count() or 1,
+        target_gap=target_gap,
     ).run()
+    if reduction is None:
+        return plan
     bins = reduction.restored(plan.bins, problem)
     if reduction.is_without_ties:
         bins = with_faster_options(problem, bins)
@@ -143,6 +150,7 @@ class _Search:
         clock: Clock,
         *,
         seed: int,
+        num_workers: int,
         target_gap: float,
     ) -> None:
         self._asked = problem
@@ -150,6 +158,7 @@ class _Search:
         self._goal = goal
         self._clock = clock
         self._seed = seed
+        self._num_workers = num_workers
         self._target_gap = target_gap
         self._completion = Completion(
             self._problem, goal, clock, seed=seed, target_gap=target_gap
@@ -269,6 +278,7 @@ class _Search:
             Goal.MIN_COST if has_costs else Goal.MIN_BINS,
             Clock(self._clock.started, self._clock.limit_s * FULL_SHARE),
             seed=self._seed,
+            num_workers=self._num_workers,
             target_gap=self._target_gap,
         ).run()
         if not plan.is_found:
@@ -306,6 +316,7 @@ class _Search:
             self._goal,
             Clock(time.perf_counter(), self._clock.remaining_s * RULELESS_SHARE),
             seed=self._seed,
+            num_workers=self._num_workers,
             target_gap=self._target_gap,
         ).run()
         if free.status is PlanStatus.INFEASIBLE:
@@ -463,6 +474,7 @@ class _Search:
             Goal.MIN_COST if has_costs else Goal.MIN_BINS,
             Clock(time.perf_counter(), limit_s),
             seed=self._seed,
+            num_workers=self._num_workers,
             target_gap=0.1,
         ).run()
         return _uses_of(plan.bins)
@@ -481,7 +493,7 @@ class _Search:
                 problem, goal, max_value=max_value, lower_bound=round(plan.bound)
             )
             found = model.solve(
-                time_limit_s=left, seed=self._seed, num_workers=os.cpu_count() or 1
+                time_limit_s=left, seed=self._seed, num_workers=self._num_workers
             )
             bound = min(plan.value, max(plan.bound, found.bound))
             bound = rounded_bound(problem, goal, bound)
