@@ -97,7 +97,9 @@ def test_cp_sat_gets_the_workers_of_a_packing(
     monkeypatch.setattr(
         "gpupack.packing.solve.warm_up.kernels_are_coming", lambda: False
     )
-    monkeypatch.setattr("gpupack.packing.solve.bounds.lower_bound", lambda _: 1)
+    monkeypatch.setattr(
+        "gpupack.packing.solve.bounds.named_bounds", lambda _: [("", 1)]
+    )
     monkeypatch.setattr("gpupack.packing.solve.small_search.MAX_ITEMS", 0)
     problem = PackingProblem((10,), (ItemType((4,), 10),))
     for num_workers in (1, 2):

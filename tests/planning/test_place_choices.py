@@ -513,7 +513,7 @@ def test_a_latency_limit_that_leaves_too_little_is_named() -> None:
                 "gpus": Fleet(entries=(FleetEntry(gpu_type=GPU, price_per_hour=0),)),
             },
             InvalidInputError,
-            "price of test-gpu is 0;",
+            "price of test-gpu is 0.0;",
         ),
         ({"weights": {"a": 2.0}}, InvalidInputError, "max_throughput"),
         ({"fairness": "max_min"}, InvalidInputError, "max_throughput"),

@@ -19,7 +19,7 @@ def lacking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unproved_placement_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     # Without bounds nothing is proved at a limit of 0.
-    monkeypatch.setattr(packing_solve.bounds, "lower_bound", lambda _: 1)
+    monkeypatch.setattr(packing_solve.bounds, "named_bounds", lambda _: [("", 1)])
 
     placement = gpupack.place(gpupack.load_example("medical"), time_limit_s=0)
 

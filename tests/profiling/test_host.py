@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from gpupack.cpus import count_usable_cpus
-from gpupack.profiling.host import HostDevice, ProcessFamily
+from gpupack.profiling.devices.host import HostDevice, ProcessFamily
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import DeviceKind
 from gpupack.units import BYTES_PER_MIB

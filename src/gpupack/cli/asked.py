@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypedDict
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -11,16 +15,18 @@ from gpupack.cli.named_values import (
     parse_counts,
     parse_for_models,
     parse_named,
+    parse_share,
 )
-from gpupack.cli.supply import Supply, parse_supply
+from gpupack.cli.supply import parse_supply
 from gpupack.errors import InvalidInputError
 from gpupack.files import file_mode
+from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
+from gpupack.records.objective import Objective
+from gpupack.records.request import HeadroomLike, Request, RequestArguments
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from gpupack.planning.headroom import HeadroomLike
-    from gpupack.profile_set import ProfileSet
+WishReader = Callable[[ProfileSet, str | None], tuple[Request | None, RequestArguments]]
+"""Reads a request and the arguments beside it; the objective says what binds."""
 
 SourceArgument = Annotated[
     str,
@@ -79,7 +85,8 @@ LatencyLimitOption = Annotated[
     ),
 ]
 LatencyPercentileOption = Annotated[
-    int, typer.Option(help="Of the latency limit: 50, 90, 95 or 99.")
+    int | None,
+    typer.Option(help="Of the latency limit: 50, 90, 95 or 99 (default)."),
 ]
 ReplicasOption = Annotated[
     list[str] | None,
@@ -101,74 +108,183 @@ OptionalOption = Annotated[
         metavar="MODEL", help="A model that may be left out; repeat for several."
     ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Same input and seed, same answer.")]
+SeedOption = Annotated[
+    int | None, typer.Option(help="For every random choice; 0 if left out.")
+]
 AllowUnstableOption = Annotated[
-    bool,
-    typer.Option("--allow-unstable", help="Use measurements that never settled."),
+    bool | None,
+    typer.Option(
+        "--allow-unstable/--no-allow-unstable",
+        help="Use measurements that never settled.",
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")]
 
 
-class Asked(TypedDict):
-    """Keyword arguments that ``place()`` and ``frontier()`` share."""
+RequestOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="A request as YAML, TOML or JSON, or a placement, whose request is asked "
+        "again; options given beside it win, with a warning."
+    ),
+]
+MaxReplicasOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[MODEL=]N", help="Instances at most, of models with a demand."
+    ),
+]
+MaxGpusOption = Annotated[
+    int | None, typer.Option(help="GPUs of all types together, at most.")
+]
+MaxPriceOption = Annotated[
+    float | None,
+    typer.Option("--max-price", help="What all GPUs together may cost per hour."),
+]
+FairnessOption = Annotated[
+    str | None,
+    typer.Option(
+        help="sum (default), or max_min: the share of demand each model gets."
+    ),
+]
+CarryMemoryOverOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--carry-memory-over/--no-carry-memory-over",
+        help="Use GPU types without profiles, by the memory measured on another.",
+    ),
+]
+MinRetentionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[MODEL=]SHARE",
+        help="The share of its throughput alone that every model is predicted to "
+        "keep beside its neighbours: 0.9, or MODEL=0.9 for one; repeat.",
+    ),
+]
+SharingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How models share a GPU: time_slicing (default), mps or streams."
+    ),
+]
+ContentionOption = Annotated[
+    str | None,
+    typer.Option(
+        help="predicted: max_throughput counts what models are predicted to reach "
+        "together; plain (default): what they reach alone."
+    ),
+]
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(help="Seconds, for each step of a frontier; 10 if left out."),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Threads of the search; what the machine offers if left out. With 1 the "
+        "same input and seed give the same answer."
+    ),
+]
 
-    gpus: Supply
-    prices: Mapping[str, float] | None
-    headroom: HeadroomLike
-    load_point: str | dict[str, str] | None
-    demand: Mapping[str, float] | None
-    latency_limit_ms: Mapping[str, float] | None
-    latency_percentile: int
-    replicas: Mapping[str, int] | None
-    weights: Mapping[str, float] | None
-    optional: Sequence[str]
-    seed: int
-    allow_unstable: bool
 
-
-def parse_asked(
-    profiles: ProfileSet,
-    objective: str,
+def wish_options(
     *,
-    gpu: str | None,
-    gpus: Sequence[str] | None,
-    price: Sequence[str] | None,
-    headroom: Sequence[str] | None,
-    load_point: Sequence[str] | None,
-    demand: Sequence[str] | None,
-    latency_limit: Sequence[str] | None,
-    latency_percentile: int,
-    replicas: Sequence[str] | None,
-    weight: Sequence[str] | None,
-    optional: Sequence[str] | None,
-    seed: int,
-    allow_unstable: bool,
-) -> Asked:
-    """Return what these options mean together.
+    request: RequestOption = None,
+    headroom: HeadroomOption = None,
+    gpu: GpuOption = None,
+    gpus: GpusOption = None,
+    price: PriceOption = None,
+    max_gpus: MaxGpusOption = None,
+    max_price_per_hour: MaxPriceOption = None,
+    load_point: LoadPointOption = None,
+    demand: DemandOption = None,
+    latency_limit: LatencyLimitOption = None,
+    latency_percentile: LatencyPercentileOption = None,
+    replicas: ReplicasOption = None,
+    max_replicas: MaxReplicasOption = None,
+    weight: WeightOption = None,
+    fairness: FairnessOption = None,
+    optional: OptionalOption = None,
+    carry_memory_over: CarryMemoryOverOption = None,
+    min_retention: MinRetentionOption = None,
+    sharing: SharingOption = None,
+    contention: ContentionOption = None,
+    time_limit: TimeLimitOption = None,
+    seed: SeedOption = None,
+    workers: WorkersOption = None,
+    allow_unstable: AllowUnstableOption = None,
+) -> WishReader:
+    """Return what reads these options, once it is known which models there are."""
 
-    A plain value holds for every model of the profiles, a plain headroom for whatever
-    the objective binds.
+    def read(
+        profiles: ProfileSet, objective: str | None
+    ) -> tuple[Request | None, RequestArguments]:
+        from gpupack.request_file import read_request
 
-    Raises:
-        InvalidInputError: If an option cannot be read, or is given twice.
-    """
-    names = profiles.model_names
-    return Asked(
-        gpus=parse_supply(gpu, gpus),
-        prices=parse_by_model("--price", price, "L4=0.71"),
-        headroom=_parse_headroom(objective, headroom),
-        load_point=_parse_load_points(load_point, names),
-        demand=parse_by_model("--demand", demand, "resnet=900"),
-        latency_limit_ms=parse_for_models(
-            "--latency-limit", latency_limit, "25 or resnet=25", names
-        ),
-        latency_percentile=latency_percentile,
-        replicas=parse_counts("--replicas", replicas, "2 or resnet=2", names),
-        weights=parse_by_model("--weight", weight, "resnet=2"),
-        optional=optional or (),
-        seed=seed,
-        allow_unstable=allow_unstable,
-    )
+        asked = None if request is None else read_request(request)
+        names = profiles.model_names
+        given = RequestArguments(
+            gpus=parse_supply(gpu, gpus),
+            prices=parse_by_model("--price", price, "L4=0.71"),
+            max_gpus=max_gpus,
+            max_price_per_hour=max_price_per_hour,
+            load_point=_parse_load_points(load_point, names),
+            demand=parse_by_model("--demand", demand, "resnet=900"),
+            latency_limit_ms=parse_for_models(
+                "--latency-limit", latency_limit, "25 or resnet=25", names
+            ),
+            replicas=parse_counts("--replicas", replicas, "2 or resnet=2", names),
+            max_replicas=parse_counts(
+                "--max-replicas", max_replicas, "4 or resnet=4", names
+            ),
+            weights=parse_by_model("--weight", weight, "resnet=2"),
+            fairness=fairness,
+            min_retention=parse_for_models(
+                "--min-retention",
+                min_retention,
+                "0.9, 90% or resnet50=0.9",
+                names,
+                number=parse_share,
+            ),
+            sharing=sharing,
+            workers=workers,
+        )
+        plain: dict[str, object] = {
+            "latency_percentile": latency_percentile,
+            "optional": optional,
+            "carry_memory_over": carry_memory_over,
+            "contention": contention,
+            "time_limit_s": time_limit,
+            "seed": seed,
+            "allow_unstable": allow_unstable,
+        }
+        if headroom is not None:
+            plain["headroom"] = _parse_headroom(
+                objective, asked, headroom, has_demand=bool(demand)
+            )
+        known = {name: value for name, value in plain.items() if value is not None}
+        return asked, given | cast("RequestArguments", known)
+
+    return read
+
+
+def takes_wish_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of ``wish_options``, read into its ``wishes``."""
+    own = inspect.signature(command, eval_str=True).parameters
+    options = inspect.signature(wish_options, eval_str=True).parameters
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in own.items():
+        parameters += options.values() if name == "wishes" else [parameter]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        wishes = {name: given.pop(name) for name in options}
+        command(**given, wishes=wish_options(**wishes))
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
 
 
 def read_source(source: str) -> ProfileSet:
@@ -185,16 +301,34 @@ def read_source(source: str) -> ProfileSet:
     if source in example_names():
         return load_example(source)
     raise InvalidInputError(
-        f"{source!r} is neither a file nor a built-in example; the examples are "
+        f"{quoted(source)} is neither a file nor a built-in example; the examples are "
         f"{', '.join(example_names())}"
     )
 
 
-def _parse_headroom(objective: str, options: Sequence[str] | None) -> HeadroomLike:
-    from gpupack.planning.headroom import overlay_headroom, resolve_objective
+def _parse_headroom(
+    objective: str | None,
+    request: Request | None,
+    options: Sequence[str],
+    *,
+    has_demand: bool,
+) -> HeadroomLike:
+    from gpupack.planning.headroom import overlay_headroom
+    from gpupack.records.request import Request
 
-    overall, named = parse_named("--headroom", options, "a share: 0.8 or memory=0.9")
-    return overlay_headroom(resolve_objective(objective), overall, named)
+    overall, named = parse_named(
+        "--headroom", options, "a share: 0.8, 80% or memory=0.9", number=parse_share
+    )
+    asked = request or Request()
+    wishes = (asked.defaults, *asked.models.values())
+    if has_demand or any(one.demand is not None for one in wishes):
+        # What is asked for runs at the same time, so that the utilizations bind, too.
+        goal = Objective.MAX_THROUGHPUT
+    elif objective is not None:
+        goal = Request.model_validate({"objective": objective}).objective
+    else:
+        goal = asked.objective
+    return overlay_headroom(goal, overall, named)
 
 
 def _parse_load_points(
@@ -205,7 +339,7 @@ def _parse_load_points(
     for option in options or ():
         name, equals, point = option.rpartition("=")
         if (equals and name in named) or (not equals and overall is not None):
-            raise InvalidInputError(f"--load-point {option!r}: given twice")
+            raise InvalidInputError(f"--load-point {quoted(option)}: given twice")
         if equals:
             named[name] = point
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,23 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpupack.cli.asked import (
-    AllowUnstableOption,
-    DemandOption,
-    GpuOption,
-    GpusOption,
-    HeadroomOption,
-    LatencyLimitOption,
-    LatencyPercentileOption,
-    LoadPointOption,
-    OptionalOption,
-    PriceOption,
     QuietOption,
-    ReplicasOption,
-    SeedOption,
     SourceArgument,
-    WeightOption,
-    parse_asked,
+    WishReader,
     read_source,
+    takes_wish_options,
 )
 from gpupack.cli.console import print_warning, results
 from gpupack.cli.outputs import require_apart
@@ -34,9 +23,15 @@ from gpupack.records.placement import Objective, PlacementStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.figure import Figure
+
     from gpupack.placement import Placement
 
 
+FIGURE_KINDS = ("png", "svg", "pdf")
+
+
+@takes_wish_options
 def frontier_command(
     source: SourceArgument,
     *,
@@ -53,20 +48,7 @@ def frontier_command(
     max_points: Annotated[
         int, typer.Option(help="Steps at most where no --budget is given.")
     ] = 20,
-    gpu: GpuOption = None,
-    gpus: GpusOption = None,
-    price: PriceOption = None,
-    headroom: HeadroomOption = None,
-    load_point: LoadPointOption = None,
-    demand: DemandOption = None,
-    latency_limit: LatencyLimitOption = None,
-    latency_percentile: LatencyPercentileOption = 99,
-    replicas: ReplicasOption = None,
-    weight: WeightOption = None,
-    optional: OptionalOption = None,
-    time_limit: Annotated[float, typer.Option(help="Seconds for each step.")] = 10.0,
-    seed: SeedOption = 0,
-    allow_unstable: AllowUnstableOption = False,
+    wishes: WishReader,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write steps and placements as JSON.")
     ] = None,
@@ -79,36 +61,21 @@ def frontier_command(
     """Show what every number of GPUs, or every budget, yields at best.
 
     Exit codes: 0 done (with a warning where a step is not proved), 2 bad input,
-    3 infeasible.
+    3 infeasible, 5 none found within the time limit, and none proved impossible.
     """
     from gpupack.files import write_text
     from gpupack.planning.frontier import frontier
 
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
     profiles = read_source(source)
+    request, asked = wishes(profiles, Objective.MAX_THROUGHPUT.value)
     found = frontier(
         profiles,
+        request,
         by=by,
         budgets=budget or None,
         max_points=max_points,
-        time_limit_s=time_limit,
-        **parse_asked(
-            profiles,
-            Objective.MAX_THROUGHPUT.value,
-            gpu=gpu,
-            gpus=gpus,
-            price=price,
-            headroom=headroom,
-            load_point=load_point,
-            demand=demand,
-            latency_limit=latency_limit,
-            latency_percentile=latency_percentile,
-            replicas=replicas,
-            weight=weight,
-            optional=optional,
-            seed=seed,
-            allow_unstable=allow_unstable,
-        ),
+        **asked,
     )
     if json_path is not None:
         write_text(json_path, found.to_json() + "\n")
@@ -121,15 +88,17 @@ def frontier_command(
         point for point in found.points if point.status is PlacementStatus.FEASIBLE
     ]
     if unproved:
+        step = found.placements[0].request
+        within = f" within {step.time_limit_s:g} s each" if step else ""
         print_warning(
-            f"{len(unproved)} of {len(found.points)} steps not proved within "
-            f"{time_limit:g} s each; raise --time-limit"
+            f"{len(unproved)} of {len(found.points)} steps not proved{within}; raise "
+            "--time-limit"
         )
 
 
 def _print_warnings(placements: Sequence[Placement]) -> None:
     """Print each warning once; say of how many steps, where not of all."""
-    from gpupack.report.text import printable
+    from gpupack.quoting import printable
 
     counts = Counter(text for one in placements for text in set(one.warnings))
     for text in dict.fromkeys(text for one in placements for text in one.warnings):
@@ -141,18 +110,22 @@ def _print_warnings(placements: Sequence[Placement]) -> None:
         print_warning(where + printable(text))
 
 
-def _write_figure(figure: object, path: Path) -> None:
-    """Write a matplotlib figure in the format of the file's name.
+def _write_figure(figure: Figure, path: Path) -> None:
+    """Write a matplotlib figure in the format of the file's name, whole or not at all.
 
     Raises:
         StoreError: If the file cannot be written, or the format is not known.
     """
     from gpupack.errors import StoreError
+    from gpupack.files import write_bytes
+    from gpupack.quoting import quoted
 
-    try:
-        figure.savefig(path)  # type: ignore[attr-defined]
-    except (OSError, ValueError) as err:
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in FIGURE_KINDS:
         raise StoreError(
-            f"cannot write {str(path)!r}: {err}; give a path that ends in .png, .svg "
-            "or .pdf in a folder that exists"
-        ) from err
+            f"cannot write {quoted(str(path))}: give a path that ends in .png, .svg or "
+            ".pdf in a folder that exists"
+        )
+    content = io.BytesIO()
+    figure.savefig(content, format=kind)
+    write_bytes(path, content.getvalue())

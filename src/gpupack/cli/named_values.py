@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,10 +34,11 @@ def parse_named(
         except ValueError as err:
             kind = "whole number" if number is int else "number"
             raise InvalidInputError(
-                f"{option} {text!r}: {value_text!r} is no {kind}; give {example}"
+                f"{option} {quoted(text)}: {quoted(value_text)} is no {kind}; give "
+                f"{example}"
             ) from err
         if (equals and name in named) or (not equals and overall is not None):
-            raise InvalidInputError(f"{option} {text!r}: given twice")
+            raise InvalidInputError(f"{option} {quoted(text)}: given twice")
         if equals:
             named[name] = value
         else:
@@ -63,15 +65,19 @@ def parse_for_models(
     texts: Sequence[str] | None,
     example: str,
     model_names: Sequence[str],
-) -> dict[str, float] | None:
-    """Return values by model name; a plain value holds for the models not named.
+    *,
+    number: Callable[[str], float] = float,
+) -> float | dict[str, float] | None:
+    """Return a plain value, or values by model name, None if there are none.
+
+    A plain value beside named ones holds for the models not named.
 
     Raises:
         InvalidInputError: If a value is no number or is given twice.
     """
-    overall, named = parse_named(option, texts, example)
-    if overall is None:
-        return named or None
+    overall, named = parse_named(option, texts, example, number=number)
+    if overall is None or not named:
+        return named or overall
     return dict.fromkeys(model_names, overall) | named
 
 
@@ -80,12 +86,25 @@ def parse_counts(
     texts: Sequence[str] | None,
     example: str,
     model_names: Sequence[str],
-) -> dict[str, int] | None:
-    """Return whole numbers by model name; a plain one holds for models not named.
+) -> int | dict[str, int] | None:
+    """Return a plain whole number, or some by model name, None if there are none.
+
+    A plain one beside named ones holds for the models not named.
 
     Raises:
         InvalidInputError: If a value is no whole number or is given twice.
     """
-    overall, named = parse_named(option, texts, example, number=int)
-    values = dict.fromkeys(model_names, overall) if overall is not None else {}
-    return {name: int(value or 0) for name, value in (values | named).items()} or None
+    found = parse_for_models(option, texts, example, model_names, number=int)
+    if isinstance(found, dict):
+        return {name: int(value) for name, value in found.items()}
+    return None if found is None else int(found)
+
+
+def parse_share(text: str) -> float:
+    """Return a share: 0.8, or 80 % as "80%".
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    percent = text.strip().removesuffix("%")
+    return float(f"{percent.strip()}e-2") if percent != text.strip() else float(text)

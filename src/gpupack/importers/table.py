@@ -15,7 +15,9 @@ column                            meaning
 ``gpu``                           GPU type: a catalogue name or ``NAME:MIB``
 ================================  =============================================
 
-The column titles of the published tables are understood too; their "MB" are MiB.
+The column titles of the published tables are understood too; their "MB" are MiB. An
+apostrophe before a name that begins with ``=``, ``+``, ``-`` or ``@`` says that it is
+no formula, and is not part of the name.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +34,7 @@ from pydantic import ValidationError
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import GpupackError, ProfileDataError
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import listed, printable, quoted, quoted_all, shortened
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
@@ -39,6 +43,7 @@ from gpupack.records.gpu import (
     GpuType,
 )
 from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
+from gpupack.spreadsheet_cells import cell_text
 from gpupack.store import describe_validation_error
 from gpupack.units import BYTES_PER_MIB
 
@@ -103,11 +108,12 @@ class TableRow:
             value = float(text)
         except ValueError as err:
             raise ProfileDataError(
-                f"{self.where}: {column} is {text!r}, not a number"
+                f"{self.where}: {column} is {quoted(text)}, not a number"
             ) from err
         if not math.isfinite(value * scale) or value < 0:
             raise ProfileDataError(
-                f"{self.where}: {column} is {text}; it must be a finite number ≥ 0"
+                f"{self.where}: {column} is {shortened(text, 40)}; it must be a finite "
+                "number ≥ 0"
             )
         return value * scale
 
@@ -120,10 +126,9 @@ class TableRow:
         text = self.text(column)
         is_short = len(text) <= _MAX_DIGITS
         if not text.isdecimal() or not is_short or int(text) < 1:
-            shown = text if is_short else f"{text[:_MAX_DIGITS]}…"
             raise ProfileDataError(
-                f"{self.where}: {column} is {shown!r}; it must be a whole number ≥ 1 "
-                f"of at most {_MAX_DIGITS} digits"
+                f"{self.where}: {column} is {quoted(text)}; it must be a whole number "
+                f"≥ 1 of at most {_MAX_DIGITS} digits"
             )
         return int(text)
 
@@ -142,9 +147,9 @@ def parse_rows(text: str, where: str) -> tuple[tuple[str, ...], list[TableRow]]:
     if not lines or not any(lines[0]):
         raise ProfileDataError(f"{where}: the table is empty")
     titles = tuple(title.strip() for title in lines[0])
-    repeated = sorted({title for title in titles if titles.count(title) > 1})
+    repeated = sorted(title for title, n in Counter(titles).items() if n > 1)
     if repeated:
-        raise ProfileDataError(f"{where}: columns named twice: {', '.join(repeated)}")
+        raise ProfileDataError(f"{where}: columns named twice: {listed(repeated)}")
     return titles, list(_rows(titles, lines[1:], where))
 
 
@@ -191,7 +196,7 @@ def parse_table(
     ]
     if unknown:
         raise ProfileDataError(
-            f"{where}: unknown columns {', '.join(map(repr, unknown))}; known are "
+            f"{where}: unknown columns {quoted_all(unknown)}; known are "
             f"{', '.join(_KNOWN)}"
         )
     if not rows:
@@ -220,7 +225,7 @@ def parse_table(
 def _shown(titles: Sequence[str]) -> str:
     """Return a table's titles, and what separates them if it is no comma."""
     text = ", ".join(titles)
-    shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    shown = shortened(printable(text, keep="\t"), _MAX_SHOWN)
     for separator, name in ((";", "semicolons"), ("\t", "tabs")):
         if separator in text:
             return (
@@ -246,7 +251,7 @@ def _record(
         "gpu_memory_used_bytes": None if memory is None else math.ceil(memory),
     }
     gpu_type = _gpu_type(row, default_gpu_type)
-    model_name = row.cells["model_name"]
+    model_name = cell_text(row.cells["model_name"])
     if not model_name.strip():
         return ServerBaseline.with_reason(
             "the table's cell is empty",
@@ -283,7 +288,7 @@ def _field_name(column: str) -> str:
 
 
 def _gpu_type(row: TableRow, default: GpuType | None) -> GpuType:
-    name = row.text("gpu")
+    name = cell_text(row.text("gpu"))
     if not name:
         return default or UNKNOWN_GPU_TYPE
     try:

@@ -48,6 +48,8 @@ class PackingResult:
         seconds: Wall time of the solve.
         method: The rung that closed the gap, or the last that ran.
         rungs: What each rung took and left, in order.
+        found_by: The rung that found the packing.
+        proved_by: What proved the bound; a heuristic proves nothing.
         warnings: Why a better packing might be found elsewhere, in words.
     """
 
@@ -56,6 +58,8 @@ class PackingResult:
     seconds: float
     method: str
     rungs: tuple[RungReport, ...] = ()
+    found_by: str = ""
+    proved_by: str = ""
     warnings: tuple[str, ...] = ()
 
     @property

@@ -13,11 +13,14 @@ from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.packing.tie_break import even_out
 from gpupack.placement import Placement
 from gpupack.planning.capacity_check import check_capacity_placement, check_retention
-from gpupack.planning.clash import infeasible
+from gpupack.planning.clash import infeasible, not_found
+from gpupack.planning.contention import has_readings
 from gpupack.planning.gpu_placement import ModelInstance, gpu_placement
+from gpupack.planning.prices import PRICE_UNITS
 from gpupack.planning.retention import resolve_contention
+from gpupack.planning.sharing import SharedGpu, alternatives_of
 from gpupack.planning.sizes import evening_loads
-from gpupack.planning.translation import PRICE_UNITS, SERVICE_UNITS
+from gpupack.planning.translation import SERVICE_UNITS
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from gpupack.packing.capacity.plan import CapacityPlan, FilledBin
     from gpupack.planning.question import CapacityQuestion
+    from gpupack.planning.retention import Contention
     from gpupack.planning.translation import Translation
     from gpupack.records.placement import GpuPlacement
 
@@ -46,24 +50,32 @@ def place_with_choices(
 
     Raises:
         InfeasibleError: If there is none; names the smallest set that clashes.
+        NotFoundInTimeError: If none was found in time, and none is proved impossible.
         MissingReadingError: If a reading that is needed is missing.
     """
     started = time.perf_counter()
     translation = question.translated()
     plan = plan_capacity(
-        translation.problem, question.goal, time_limit_s=time_limit_s, seed=seed
+        translation.problem,
+        question.goal,
+        time_limit_s=max(0.0, time_limit_s - (time.perf_counter() - started)),
+        seed=seed,
+        num_workers=question.num_workers,
     )
-    if plan.status in {PlanStatus.INFEASIBLE, PlanStatus.UNKNOWN}:
+    if plan.status is PlanStatus.UNKNOWN:
+        raise not_found(question, time_limit_s=time_limit_s)
+    if plan.status is PlanStatus.INFEASIBLE:
         if not diagnose:
-            raise InfeasibleError("no placement exists, or none was found in time")
-        raise infeasible(question, plan, time_limit_s=time_limit_s)
-    gpus = _gpus(question, translation, plan)
-    value, bound, unit = _value(question, translation, plan, len(gpus))
-    warnings = question.warnings + plan.warnings
+            raise InfeasibleError("no placement exists")
+        raise infeasible(question)
     contentions = [
         resolve_contention(question.profiles, one.measured_on, question.sharing)
         for one in question.supplies
     ]
+    filled = _filled(translation, plan)
+    gpus = _gpus(question, translation, filled, contentions)
+    value, bound, unit = _value(question, translation, plan, len(gpus))
+    warnings = question.warnings + plan.warnings
     if question.min_retention:
         warnings += tuple(
             dict.fromkeys(text for one in contentions for text in one.warnings)
@@ -73,7 +85,8 @@ def place_with_choices(
     )
     if left_out:
         warnings += (f"optional models left out: {', '.join(left_out)}",)
-    placed = {record.key for record in translation.records}
+    shared = _shared(translation, filled)
+    predicted_by = _predicted_by(question, shared)
     placement = Placement(
         objective=question.objective,
         objective_unit=unit,
@@ -85,15 +98,21 @@ def place_with_choices(
         bound=bound,
         gap=abs(value - bound) / value if value else 0.0,
         method=plan.method,
+        found_by=plan.found_by,
+        proved_by=plan.proved_by,
         seconds=time.perf_counter() - started,
         seed=seed,
         headroom=question.headroom,
         fleet=question.fleet,
         sharing_mode=contentions[0].sharing_mode,
+        contention_factor=None if predicted_by is None else predicted_by.factor,
+        num_calibration_sets=0 if predicted_by is None else predicted_by.num_sets,
+        sharing_alternatives=alternatives_of(
+            question.profiles, shared, contentions[0].sharing_mode
+        ),
         min_retention=dict(question.min_retention),
         gpus=gpus,
         warnings=warnings,
-        profiles=tuple(one for one in question.profiles.records if one.key in placed),
     )
     check_capacity_placement(placement, question.supplies, question.wishes)
     check_retention(placement, question.supplies, contentions)
@@ -124,30 +143,88 @@ def _value(
     )
 
 
-def _gpus(
-    question: CapacityQuestion, translation: Translation, plan: CapacityPlan
-) -> tuple[GpuPlacement, ...]:
-    filled: list[tuple[int, list[tuple[int, float]]]] = []
+_Filling = tuple[int, tuple[tuple[int, float], ...]]
+"""A bin type, and option and service of each instance on a GPU of it."""
+
+
+def _filled(translation: Translation, plan: CapacityPlan) -> list[_Filling]:
+    """Return what each GPU holds, by GPU type and then by model name."""
+    filled: list[_Filling] = []
     for bin_type in range(len(translation.supplies)):
         bins = [one for one in plan.bins if one.bin_type == bin_type]
         for instances in _instances(translation, bin_type, bins):
-            filled.append((bin_type, instances))
-    filled.sort(
+            filled.append((bin_type, tuple(instances)))
+    return sorted(
+        filled,
         key=lambda one: (
             one[0],
             [(translation.records[option].model_name, option) for option, _ in one[1]],
             [-service for _, service in one[1]],
-        )
+        ),
     )
+
+
+def _gpus(
+    question: CapacityQuestion,
+    translation: Translation,
+    filled: Sequence[_Filling],
+    contentions: Sequence[Contention],
+) -> tuple[GpuPlacement, ...]:
     gpus: list[GpuPlacement] = []
     # Of thousands of GPUs most hold the same; what they keep is predicted once.
-    known: dict[tuple[int, tuple[tuple[int, float], ...]], GpuPlacement] = {}
-    for index, (bin_type, instances) in enumerate(filled):
-        key = bin_type, tuple(instances)
-        if key not in known:
-            known[key] = _gpu(question, translation, bin_type, instances)
-        gpus.append(known[key].model_copy(update={"gpu_index": index}))
+    known: dict[_Filling, GpuPlacement] = {}
+    for index, filling in enumerate(filled):
+        if filling not in known:
+            bin_type, instances = filling
+            known[filling] = _gpu(
+                question, translation, bin_type, instances, contentions[bin_type]
+            )
+        gpus.append(known[filling].model_copy(update={"gpu_index": index}))
     return tuple(gpus)
+
+
+def _shared(
+    translation: Translation, filled: Sequence[_Filling]
+) -> tuple[SharedGpu, ...]:
+    """Return what shares each GPU of which something can be predicted."""
+    return tuple(
+        SharedGpu(
+            translation.supplies[bin_type].measured_on,
+            tuple(translation.records[option] for option, _ in instances),
+            tuple(
+                _instance(
+                    translation, option, service, is_carried_over=False
+                ).load_ratio
+                for option, service in instances
+            ),
+            num_gpus,
+        )
+        for (bin_type, instances), num_gpus in Counter(filled).items()
+        if not translation.supplies[bin_type].is_carried_over
+    )
+
+
+def _predicted_by(
+    question: CapacityQuestion, shared: Sequence[SharedGpu]
+) -> Contention | None:
+    """Return what the predictions rest on; None where GPU types differ in that."""
+    used = {
+        resolve_contention(question.profiles, one.measured_on, question.sharing)
+        for one in shared
+        if all(map(has_readings, one.records))
+    }
+    factors = {(one.factor, one.num_sets) for one in used}
+    return used.pop() if len(factors) == 1 else None
+
+
+def _instance(
+    translation: Translation, option: int, service: float, *, is_carried_over: bool
+) -> ModelInstance:
+    return ModelInstance(
+        translation.records[option],
+        _served(translation, option, service),
+        is_carried_over=is_carried_over,
+    )
 
 
 def _gpu(
@@ -155,24 +232,21 @@ def _gpu(
     translation: Translation,
     bin_type: int,
     instances: Sequence[tuple[int, float]],
+    contention: Contention,
 ) -> GpuPlacement:
     supply = translation.supplies[bin_type]
     return gpu_placement(
         0,
         supply.gpu_type,
         [
-            ModelInstance(
-                translation.records[option],
-                _served(translation, option, service),
-                is_carried_over=supply.is_carried_over and len(question.supplies) > 1,
+            _instance(
+                translation, option, service, is_carried_over=supply.is_carried_over
             )
             for option, service in instances
         ],
         baseline_bytes=supply.baseline_bytes,
         headroom=question.headroom,
-        contention=resolve_contention(
-            question.profiles, supply.measured_on, question.sharing
-        ),
+        contention=contention,
     )
 
 

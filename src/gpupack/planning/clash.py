@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError
-from gpupack.packing.capacity.plan import PlanStatus
+from gpupack.errors import InfeasibleError, NotFoundInTimeError
+from gpupack.packing.deadline import Deadline
 from gpupack.planning.clashing_models import ClashingModels
 from gpupack.planning.limits import Limits
 from gpupack.planning.relaxed_question import (
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 DIAGNOSIS_LIMIT_S = 5.0
 """Wall time for finding the smallest clashing set; what is found by then is told."""
 STEP_LIMIT_S = 1.0
-"""For one proof."""
+"""For one proof, within that time; and for what would do, after it."""
 PLAIN_SHARE = 0.15
 """Of both, where a quick count already proves that there is no placement."""
 MODELS_SHARE = 0.6
@@ -34,9 +33,7 @@ MODELS_SHARE = 0.6
 
 def infeasible(
     question: CapacityQuestion,
-    plan: CapacityPlan | None = None,
     *,
-    time_limit_s: float,
     would_do: int | None = None,
 ) -> InfeasibleError:
     """Return the error for a question without a placement.
@@ -47,17 +44,8 @@ def infeasible(
 
     Args:
         question: What cannot be answered.
-        plan: What the search returned; None if it proved that there is none.
-        time_limit_s: What the search was given.
         would_do: GPUs that hold all models, of the only type, where that is known.
     """
-    if plan is not None and plan.status is PlanStatus.UNKNOWN:
-        return InfeasibleError(
-            f"no placement was found within {time_limit_s:g} s, and none is proved "
-            "impossible. Raise time_limit_s, or the number of GPUs.",
-            suggestion="raise time_limit_s",
-        )
-    started = time.perf_counter()
     limits = Limits.of_question(question)
     required = tuple(
         name for name in question.model_names if name not in question.wishes.optional
@@ -65,14 +53,14 @@ def infeasible(
     is_plain = is_plainly_impossible(question, required, limits)
     share = PLAIN_SHARE if is_plain else 1.0
     step_limit_s = share * STEP_LIMIT_S
+    deadline = Deadline.after(share * DIAGNOSIS_LIMIT_S)
     models = ClashingModels(
         question,
         required,
         limits,
-        limit_s=share * MODELS_SHARE * DIAGNOSIS_LIMIT_S,
+        deadline=deadline.within(share * MODELS_SHARE * DIAGNOSIS_LIMIT_S),
         step_limit_s=step_limit_s,
     ).fewest()
-    deadline = started + share * DIAGNOSIS_LIMIT_S
     limits = _fewest_limits(question, models, limits, deadline, step_limit_s)
     suggestion = _way_out(question, required, would_do)
     held = limits.names(question)
@@ -87,17 +75,35 @@ def infeasible(
     )
 
 
+def not_found(
+    question: CapacityQuestion, *, time_limit_s: float
+) -> NotFoundInTimeError:
+    """Return the error for a search that came to nothing, and proved nothing."""
+    suggestion = "raise time_limit_s, or the number of GPUs"
+    return NotFoundInTimeError(
+        f"no placement was found within {time_limit_s:g} s, and none is proved "
+        f"impossible: {suggestion}",
+        suggestion=suggestion,
+        limits=(
+            *Limits.of_question(question).names(question),
+            f"time_limit_s {time_limit_s:g}",
+        ),
+    )
+
+
 def _fewest_limits(
     question: CapacityQuestion,
     models: tuple[str, ...],
     limits: Limits,
-    deadline: float,
+    deadline: Deadline,
     step_limit_s: float,
 ) -> Limits:
     """Return limits of which none can be lifted; first those that a sum needs not."""
 
     def is_proved(limits: Limits) -> bool:
-        return is_impossible(question, models, limits, time_limit_s=step_limit_s)
+        return is_impossible(
+            question, models, limits, deadline=deadline.within(step_limit_s)
+        )
 
     limits = limits.of(models)
     limits = _without_needless(
@@ -109,7 +115,7 @@ def _fewest_limits(
 
 
 def _without_needless(
-    limits: Limits, is_proved: Callable[[Limits], bool], deadline: float
+    limits: Limits, is_proved: Callable[[Limits], bool], deadline: Deadline
 ) -> Limits:
     """Return the limits without those that a proof does without."""
     for kind in (
@@ -122,7 +128,7 @@ def _without_needless(
         "retentions",
     ):
         for one in getattr(limits, kind):
-            if time.perf_counter() > deadline:
+            if deadline.has_passed:
                 return limits
             rest = tuple(other for other in getattr(limits, kind) if other != one)
             without = replace(limits, **{kind: rest})

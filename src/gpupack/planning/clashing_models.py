@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpupack.packing.capacity.problem import CapacityProblem
+    from gpupack.packing.deadline import Deadline
     from gpupack.planning.limits import Limits
     from gpupack.planning.question import CapacityQuestion
 
@@ -38,7 +38,7 @@ class ClashingModels:
         question: What cannot be answered.
         models: All of which are required; sorted by name.
         limits: What holds.
-        limit_s: Wall time; the fewest found by then are returned.
+        deadline: The fewest found by then are returned.
         step_limit_s: For one proof.
     """
 
@@ -48,14 +48,16 @@ class ClashingModels:
         models: Models,
         limits: Limits,
         *,
-        limit_s: float,
+        deadline: Deadline,
         step_limit_s: float,
     ) -> None:
         self._question = question
         self._models = models
         self._limits = limits
-        self._started = time.perf_counter()
-        self._limit_s = limit_s
+        self._deadline = deadline
+        self._small_sets_deadline = deadline.within(
+            SMALL_SETS_SHARE * deadline.remaining_s
+        )
         self._step_limit_s = step_limit_s
 
     def fewest(self) -> Models:
@@ -77,7 +79,7 @@ class ClashingModels:
             kept = self._heaviest(ranks, self._is_impossible)
         needed = list(kept)
         for name in reversed(ranks[0]):
-            if self._is_late():
+            if self._deadline.has_passed:
                 break
             rest = tuple(one for one in needed if one != name)
             if name in needed and rest and self._is_impossible(rest):
@@ -108,7 +110,7 @@ class ClashingModels:
         fewest = self._models
         for ranked in ranks:
             low, high = 0, len(fewest)
-            while high - low > 1 and not self._is_late():
+            while high - low > 1 and not self._deadline.has_passed:
                 # The most that would be an improvement first: often there is none.
                 middle = high - 1 if high == len(fewest) else (low + high) // 2
                 if is_proved(tuple(sorted(ranked[:middle]))):
@@ -131,7 +133,7 @@ class ClashingModels:
         }
         for size in range(1, min(MAX_SMALL_SET + 1, below)):
             for some in combinations(ranked, size):
-                if self._is_late(SMALL_SETS_SHARE):
+                if self._small_sets_deadline.has_passed:
                     return None
                 uses = [alone[name] for name in some]
                 if are_there(problem, uses):
@@ -142,7 +144,12 @@ class ClashingModels:
                         return some
                     continue
                 plan = plan_relaxed(
-                    self._question, some, self._limits, time_limit_s=self._step_limit_s
+                    self._question,
+                    some,
+                    self._limits,
+                    time_limit_s=self._small_sets_deadline.within(
+                        self._step_limit_s
+                    ).remaining_s,
                 )
                 if plan is not None and plan.status is PlanStatus.INFEASIBLE:
                     return some
@@ -153,13 +160,13 @@ class ClashingModels:
                     alone[some[0]] = bins
         return None
 
-    def _is_late(self, share: float = 1.0) -> bool:
-        return time.perf_counter() - self._started > share * self._limit_s
-
     def _is_plainly_impossible(self, models: Models) -> bool:
         return is_plainly_impossible(self._question, models, self._limits)
 
     def _is_impossible(self, models: Models) -> bool:
         return is_impossible(
-            self._question, models, self._limits, time_limit_s=self._step_limit_s
+            self._question,
+            models,
+            self._limits,
+            deadline=self._deadline.within(self._step_limit_s),
         )

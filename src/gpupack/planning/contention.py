@@ -50,10 +50,12 @@ fits ``c`` alone.
 Retention is ``X_i(N) ÷ X_i`` alone. A model that takes less traffic than it could is,
 to its neighbors, one whose customers wait longer elsewhere; itself it serves its
 traffic as long as it could, driven to its limit, reach that rate beside them. All
-``W`` are positive, so adding a model never helps another. Beyond ten customers the
-recursion is replaced by the fixed point that takes a class's queue without one of its
-customers as ``(N_i − 1) / N_i`` of that with it: at that size a point or two more
-pessimistic, never more optimistic.
+``W`` are positive, so adding a model never helps another. Equal
+models are one class with the customers of all. Where there are more than a thousand
+populations (ten different models of one customer have that many) the recursion is
+replaced by the fixed point that takes a class's queue without one of its customers as
+``(N_i − 1) / N_i`` of that with it: more pessimistic, by a point or two as a rule,
+never more optimistic.
 
 The customers and their ``W`` are in ``delays``, the recursion and the fixed point in
 ``mean_value_analysis``, models with part of their traffic in ``traffic``; here is what
@@ -281,6 +283,44 @@ def class_from_solo(
     )
 
 
+class EqualInstances:
+    """Instances on one GPU, with those told apart that differ in record or traffic.
+
+    Equal ones keep the same, and are one class of customers: so a prediction takes
+    time by how many differ, not by how many there are.
+
+    Args:
+        records: Of every instance.
+        loads: Traffic ÷ throughput alone of every instance, 0–1; 1 if left out.
+
+    Attributes:
+        records: Of each kind.
+        loads: Likewise.
+        copies: How many instances are of each kind.
+        kind_of_each: The kind of every instance given.
+    """
+
+    def __init__(
+        self, records: Sequence[ProfileRecord], loads: Sequence[float] | None = None
+    ) -> None:
+        self.records: list[ProfileRecord] = []
+        self.loads: list[float] = []
+        self.copies: list[int] = []
+        self.kind_of_each: list[int] = []
+        known: dict[tuple[int, float], int] = {}
+        for record, load in zip(records, loads or [1.0] * len(records), strict=True):
+            # By identity: to compare the contents of records takes longer than this
+            # saves, and the instances of a placement share theirs.
+            key = id(record), load
+            if key not in known:
+                known[key] = len(self.records)
+                self.records.append(record)
+                self.loads.append(load)
+                self.copies.append(0)
+            self.copies[known[key]] += 1
+            self.kind_of_each.append(known[key])
+
+
 def predict_retentions(
     records: Sequence[ProfileRecord],
     *,
@@ -320,8 +360,10 @@ def predict_retentions(
     if len(records) == 1:
         customer_class(records[0], contention_factor)  # complain if readings miss
         return (1.0,)
-    loads = loads or [1.0] * len(records)
-    classes = [customer_class(record, contention_factor, shape) for record in records]
+    kinds = EqualInstances(records, loads)
+    classes = [
+        customer_class(record, contention_factor, shape) for record in kinds.records
+    ]
     at_traffic = [
         class_at_load(
             one,
@@ -330,15 +372,20 @@ def predict_retentions(
             contention_factor=contention_factor,
             shape=shape,
         )
-        for one, record, load in zip(classes, records, loads, strict=True)
+        for one, record, load in zip(classes, kinds.records, kinds.loads, strict=True)
     ]
     limits = limits_beside(
-        classes, at_traffic, contention_factor=contention_factor, shape=shape
+        classes,
+        at_traffic,
+        contention_factor=contention_factor,
+        shape=shape,
+        copies=kinds.copies,
     )
-    return tuple(
+    kept = [
         share_of_traffic(limit / (record.requests_per_sec or 0.0), load)
-        for limit, record, load in zip(limits, records, loads, strict=True)
-    )
+        for limit, record, load in zip(limits, kinds.records, kinds.loads, strict=True)
+    ]
+    return tuple(kept[kind] for kind in kinds.kind_of_each)
 
 
 def default_contention_factor(kind: DeviceKind, sharing_mode: SharingMode) -> float:

@@ -6,8 +6,19 @@ The formulas, their symbols and sources are at the top of ``contention``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from gpupack.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+Numbers = TypeVar("Numbers", float, "NDArray[np.float64]")
+"""The formulas take one number, or a table of them."""
 
 TYPICAL_SM_SHARE = 2 / 3
 TYPICAL_DRAM_SHARE = 0.1
@@ -63,6 +74,10 @@ class CustomerClass:
             )
 
 
+def _harmonic(first: Numbers, second: Numbers) -> Numbers:
+    return 1 / (1 / first + 1 / second)
+
+
 @dataclass(frozen=True, slots=True)
 class ProbedShape:
     """How kernels of two models wait for each other, by what the probe read of both.
@@ -95,22 +110,46 @@ class ProbedShape:
         neighbor_probe: ProbeTimes,
     ) -> float:
         """Return ``W_ij`` from the profiles and what the probe read beside each."""
-        for_kernels = (
+        return float(
+            _harmonic(
+                self._strength_of(own, own_probe)
+                * self._weight_of(neighbor, neighbor_probe),
+                self.room_strength
+                * own.gpu_demand_s
+                * neighbor.sm_share**self.room_exponent,
+            )
+        )
+
+    def delay_table(
+        self, classes: Sequence[CustomerClass], probes: Sequence[ProbeTimes]
+    ) -> NDArray[np.float64]:
+        """Return ``W_ij`` of every two of the classes."""
+        own = [self._strength_of(*pair) for pair in zip(classes, probes, strict=True)]
+        weights = [self._weight_of(*pair) for pair in zip(classes, probes, strict=True)]
+        return _harmonic(
+            np.outer(own, weights),
+            np.outer(
+                [self.room_strength * one.gpu_demand_s for one in classes],
+                [one.sm_share**self.room_exponent for one in classes],
+            ),
+        )
+
+    def _strength_of(self, own: CustomerClass, probe: ProbeTimes) -> float:
+        """Return the part of ``A`` that is the waiting model's."""
+        return float(
             self.strength
-            * (1e3 * own_probe.request_delay_s) ** self.own_delay_exponent
+            * (1e3 * probe.request_delay_s) ** self.own_delay_exponent
             * (1e3 * own.gpu_demand_s) ** self.own_time_exponent
-            * (1e3 * own_probe.single_wait_s + _SINGLE_OFFSET_MS)
-            ** self.own_wait_exponent
-            * (1e3 * neighbor_probe.spread_wait_s) ** self.neighbor_wait_exponent
+            * (1e3 * probe.single_wait_s + _SINGLE_OFFSET_MS) ** self.own_wait_exponent
+        )
+
+    def _weight_of(self, neighbor: CustomerClass, probe: ProbeTimes) -> float:
+        """Return the part of ``A`` that is the neighbor's, in s."""
+        return float(
+            (1e3 * probe.spread_wait_s) ** self.neighbor_wait_exponent
             * (1e3 * neighbor.gpu_demand_s) ** self.neighbor_time_exponent
             / 1e3
         )
-        for_room = (
-            self.room_strength
-            * own.gpu_demand_s
-            * neighbor.sm_share**self.room_exponent
-        )
-        return float(1 / (1 / for_kernels + 1 / for_room))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +180,44 @@ class SharingShape:
             and neighbor.probe is not None
         ):
             return self.probed.delay_s(own, neighbor, own.probe, neighbor.probe)
+        return self._strength_of(own) * self._weight_of(neighbor) + min(
+            self.slice_s, neighbor.gpu_demand_s
+        )
+
+    def _strength_of(self, own: CustomerClass) -> float:
+        """Return the factor of ``W_ij`` that is the waiting model's."""
         return float(
             own.gpu_demand_s**self.own_time_exponent
-            * neighbor.gpu_demand_s ** (1 - self.own_time_exponent)
             * own.sm_share**self.own_sm_exponent
-            * neighbor.sm_share**self.neighbor_sm_exponent
-            * ((neighbor.dram_share + _DRAM_OFFSET) / (own.dram_share + _DRAM_OFFSET))
-            ** self.dram_exponent
-            + min(self.slice_s, neighbor.gpu_demand_s)
+            / (own.dram_share + _DRAM_OFFSET) ** self.dram_exponent
         )
+
+    def _weight_of(self, neighbor: CustomerClass) -> float:
+        """Return the factor of ``W_ij`` that is the neighbor's."""
+        return float(
+            neighbor.gpu_demand_s ** (1 - self.own_time_exponent)
+            * neighbor.sm_share**self.neighbor_sm_exponent
+            * (neighbor.dram_share + _DRAM_OFFSET) ** self.dram_exponent
+        )
+
+    def delay_table(self, classes: Sequence[CustomerClass]) -> NDArray[np.float64]:
+        """Return ``W_ij``, row by row: ``delay_s`` of every two of the classes."""
+        table = np.outer(
+            [self._strength_of(one) for one in classes],
+            [self._weight_of(one) for one in classes],
+        )
+        table += [min(self.slice_s, one.gpu_demand_s) for one in classes]
+        probes = {
+            place: one.probe
+            for place, one in enumerate(classes)
+            if one.probe is not None
+        }
+        if self.probed is not None and probes:
+            places = list(probes)
+            table[np.ix_(places, places)] = self.probed.delay_table(
+                [classes[place] for place in places], list(probes.values())
+            )
+        return table
 
 
 PROCESSOR_SHARING = SharingShape()

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.errors import InfeasibleError
+from gpupack.planning.amounts import told_apart
 from gpupack.planning.sizes import item_size, limit_of, to_reading_unit
+from gpupack.quoting import quoted
 from gpupack.records.gpu import GpuType, Headroom, Resource
-from gpupack.units import BYTES_PER_MIB, mib_from_bytes
+from gpupack.units import BYTES_PER_MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +46,12 @@ def require_each_fits_alone(
                 continue
             largest_need[resource] = max(need, largest_need.get(resource, 0))
             too_large.append(record.model_name)
+            need_told, limit_told = told_apart(resource, need, limit)
             faults.append(
-                f"{record.model_name!r} needs {_amount(resource, need)} of "
+                f"{quoted(record.model_name)} needs {need_told} of "
                 f"{resource.value} (load point {record.load_point}"
                 f"{', server included' if taken else ''}), but {gpu_type.name} offers "
-                f"{_amount(resource, limit)} (headroom {share:g})"
+                f"{limit_told} (headroom {share:g})"
             )
     if faults:
         first, need = next(iter(largest_need.items()))
@@ -94,9 +97,3 @@ def _way_out(resource: Resource, need: int, gpu_type: GpuType) -> str:
 
 def _round_up(share: float) -> float:
     return math.ceil(share * 1000) / 1000
-
-
-def _amount(resource: Resource, units: int) -> str:
-    if resource is Resource.MEMORY:
-        return f"{mib_from_bytes(units):,.0f} MiB"
-    return f"{to_reading_unit(resource, units):g} %"

@@ -2,127 +2,77 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, UnknownNameError
-from gpupack.profile_set import ProfileSet
-from gpupack.records.gpu import Fleet, FleetEntry, GpuType
-
-GpusLike = (
-    str
-    | GpuType
-    | int
-    | tuple[str | GpuType, int | None]
-    | Mapping[str, int | None]
-    | Mapping[GpuType, int | None]
-    | Fleet
+from gpupack.records.gpu import (
+    HOST_NAME_PREFIX,
+    DeviceKind,
+    Fleet,
+    FleetEntry,
+    GpuType,
 )
-"""One GPU type without limit; a number of the type measured on; a type with a
-count; counts by type; or a whole fleet."""
+from gpupack.units import bytes_from_mib
+
+if TYPE_CHECKING:
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.request import GpuSupply, Request
 
 
-MIN_PRICE = 1e-6
-MAX_PRICE = 1e9
-"""Prices per GPU and hour; they are counted in millionths."""
+def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:
+    """Return the fleet that a request names.
 
-
-def resolve_fleet(gpus: GpusLike | None, profiles: ProfileSet) -> Fleet:
-    """Return the fleet that ``gpus`` stands for.
-
-    Left out, it is the one GPU type that the profiles were measured on.
+    Where it names none, it is the one GPU type that the profiles were measured on.
 
     Raises:
         UnknownNameError: If a GPU name is not known.
-        InvalidInputError: If a count is no whole number ≥ 1, no type is given, or
-            it is left out and the profiles were measured on several.
+        InvalidInputError: If a type is named twice, or none is and the profiles were
+            measured on several.
     """
-    if isinstance(gpus, Fleet):
-        return gpus
-    if gpus is None:
-        return Fleet(entries=(FleetEntry(gpu_type=_measured_type(profiles)),))
-    if isinstance(gpus, bool):
-        raise InvalidInputError(f"gpus is {gpus}; give a GPU name or a count")
-    if isinstance(gpus, int):
-        pairs: list[tuple[str | GpuType, int | None]] = [
-            (_measured_type(profiles), gpus)
-        ]
-    elif isinstance(gpus, str | GpuType):
-        pairs = [(gpus, None)]
-    elif isinstance(gpus, tuple):
-        pairs = [gpus]
-    elif isinstance(gpus, Mapping):
-        pairs = list(gpus.items())
-    else:
-        raise InvalidInputError(
-            f"gpus is {gpus!r}; give a GPU name, a GpuType, or either with a count, "
-            'such as {"T4": 4}'
+    gpus = request.gpus
+    if not isinstance(gpus, dict):
+        entry = FleetEntry(gpu_type=measured_type(profiles), num_gpus=gpus)
+        return Fleet(entries=(entry,))
+    entries = [
+        FleetEntry(
+            gpu_type=_gpu_type(name, supply, profiles),
+            num_gpus=supply.count,
+            price_per_hour=supply.price,
         )
-    if not pairs:
-        raise InvalidInputError("gpus names no GPU type")
-    entries = []
-    for named, count in pairs:
-        gpu_type = _named_type(named, profiles) if isinstance(named, str) else named
-        if count is not None and (
-            isinstance(count, bool) or not isinstance(count, int) or count < 1
-        ):
-            raise InvalidInputError(
-                f"the number of {gpu_type.name} GPUs is {count!r}; it must be a whole "
-                "number ≥ 1, or None for as many as needed"
-            )
-        entries.append(FleetEntry(gpu_type=gpu_type, num_gpus=count))
+        for name, supply in gpus.items()
+    ]
     names = [entry.gpu_type.name for entry in entries]
     if len(set(names)) < len(names):
-        raise InvalidInputError(f"gpus names a GPU type twice: {', '.join(names)}")
+        raise InvalidInputError(f"gpus names a GPU type twice: {', '.join(gpus)}")
     return Fleet(entries=tuple(entries))
 
 
-def _named_type(name: str, profiles: ProfileSet) -> GpuType:
-    """Return the type of that name that was measured on, or else the catalogue's."""
-    for gpu_type in profiles.gpu_types:
-        if gpu_type.name == name and gpu_type.memory_bytes is not None:
-            return gpu_type
-    return find_gpu_type(name)
-
-
-def with_prices(fleet: Fleet, prices: Mapping[str, float] | None) -> Fleet:
-    """Return the fleet with the caller's prices per GPU and hour.
-
-    Args:
-        fleet: May have prices of its own, which ``prices`` replaces.
-        prices: By the name of the GPU type, as in the fleet or the catalogue.
-
-    Raises:
-        UnknownNameError: If a price is of a type that is not in the fleet.
-        InvalidInputError: If a price is not a finite number > 0.
-    """
-    if prices is None:
-        return fleet
-    by_name = {entry.gpu_type.name: entry for entry in fleet.entries}
-    for name, price in prices.items():
-        folded = {known.casefold(): known for known in by_name}
-        known = folded.get(name.strip().casefold())
-        if known is None:
-            raise UnknownNameError(
-                f"a price is given for {name!r}, which is not among the GPUs: "
-                f"{', '.join(by_name)}"
-            )
-        if isinstance(price, bool) or not isinstance(price, int | float):
-            raise InvalidInputError(_no_price(known, price))
-        _require_sane_price(known, price)
-        by_name[known] = by_name[known].model_copy(
-            update={"price_per_hour": float(price)}
+def _gpu_type(name: str, supply: GpuSupply, profiles: ProfileSet) -> GpuType:
+    """Return the type of that name: as said, as measured, or else as it is known."""
+    measured = next((one for one in profiles.gpu_types if one.name == name), None)
+    if supply.memory_mib is not None:
+        is_host = name.startswith(HOST_NAME_PREFIX)
+        return GpuType(
+            name=name,
+            memory_bytes=bytes_from_mib(supply.memory_mib),
+            kind=DeviceKind.HOST if is_host else DeviceKind.GPU,
         )
-    return Fleet(entries=tuple(by_name.values()))
+    if measured is not None and measured.memory_bytes is not None:
+        return measured
+    try:
+        return find_gpu_type(name)
+    except UnknownNameError:
+        if measured is None:
+            raise
+        return measured
 
 
 def require_prices(fleet: Fleet) -> None:
     """Check that every GPU type has a price.
 
     Raises:
-        InvalidInputError: Naming those without, gpupack ships no prices; or one that
-            costs nothing, of which a plan could take any number.
+        InvalidInputError: Naming those without; gpupack ships no prices.
     """
     lacking = [
         entry.gpu_type.name for entry in fleet.entries if entry.price_per_hour is None
@@ -134,29 +84,14 @@ def require_prices(fleet: Fleet) -> None:
             f"prices={{{example}}} (--price {lacking[0]}=...; gpupack ships none, they "
             "differ by provider)"
         )
-    for entry in fleet.entries:
-        if entry.price_per_hour is not None:
-            _require_sane_price(entry.gpu_type.name, entry.price_per_hour)
 
 
-def _require_sane_price(name: str, price: float) -> None:
-    if not math.isfinite(price) or price <= 0:
-        raise InvalidInputError(_no_price(name, price or 0))
-    if not MIN_PRICE <= price <= MAX_PRICE:
-        raise InvalidInputError(
-            f"the price of {name} is {price:g} per GPU and hour; from {MIN_PRICE:f} to "
-            f"{MAX_PRICE:,.0f} it is taken for one, beyond that for a wrong unit"
-        )
+def measured_type(profiles: ProfileSet) -> GpuType:
+    """Return the one GPU type that the profiles were measured on.
 
-
-def _no_price(name: str, price: object) -> str:
-    return (
-        f"the price of {name} is {price!r}; it must be a finite number > 0, per GPU "
-        "and hour. Give GPUs that cost nothing a small one, such as 0.01"
-    )
-
-
-def _measured_type(profiles: ProfileSet) -> GpuType:
+    Raises:
+        InvalidInputError: If there are several, or none.
+    """
     types = profiles.gpu_types
     if len(types) != 1:
         found = ", ".join(gpu_type.name for gpu_type in types) or "none"

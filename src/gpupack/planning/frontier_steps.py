@@ -7,15 +7,22 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError, InvalidInputError
+from gpupack.arguments import several
+from gpupack.errors import (
+    InfeasibleError,
+    InvalidInputError,
+    NotFoundInTimeError,
+)
+from gpupack.given_numbers import real_number
 from gpupack.packing.capacity.bin_counts import most_bins
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.planning.capacity import place_with_choices
+from gpupack.planning.prices import PRICE_UNITS, price_units
 from gpupack.planning.trade_off import SERVED_TOLERANCE
-from gpupack.planning.translation import PRICE_UNITS, price_units
+from gpupack.quoting import quoted
 from gpupack.records.frontier import FrontierPoint
 from gpupack.records.gpu import Headroom, Resource
-from gpupack.records.placement import Objective, PlacementStatus
+from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,17 +67,7 @@ class FrontierSteps:
     def budgets(self, given: Sequence[float] | None, max_points: int) -> list[float]:
         """Return the budgets to plan for, ascending."""
         if given is not None:
-            for budget in given:
-                if not math.isfinite(budget) or budget <= 0:
-                    raise InvalidInputError(
-                        f"a budget of {budget} is no number of GPUs or price > 0"
-                    )
-                if not self._is_priced and budget != math.floor(budget):
-                    raise InvalidInputError(
-                        f"a budget of {budget} is no whole number of GPUs; round it, "
-                        'or give by="price" if it is a price per hour'
-                    )
-            return sorted(set(given))
+            return self._checked(given)
         wishes = self._question.wishes
         idle = replace(wishes, demand=dict.fromkeys(wishes.demand, 0.0))
         lowest = self._least(idle)
@@ -101,6 +98,32 @@ class FrontierSteps:
         stride = (len(numbers) - 1) / (max_points - 1)
         return [float(numbers[round(index * stride)]) for index in range(max_points)]
 
+    def _checked(self, given: Sequence[float]) -> list[float]:
+        """Return the caller's budgets, ascending.
+
+        Raises:
+            InvalidInputError: If there is none, or one cannot be meant.
+        """
+        found = set()
+        for one in several("budgets", given, "[1, 2, 4]"):
+            budget = real_number(one)
+            if budget is None or not math.isfinite(budget) or budget <= 0:
+                raise InvalidInputError(
+                    f"a budget of {quoted(one)} is no number of GPUs or price > 0"
+                )
+            if not self._is_priced and budget != math.floor(budget):
+                raise InvalidInputError(
+                    f"a budget of {quoted(one)} is no whole number of GPUs; round it, "
+                    'or give by="price" if it is a price per hour'
+                )
+            found.add(budget)
+        if not found:
+            raise InvalidInputError(
+                "budgets is empty: nothing to plan for; name some, such as "
+                "[1, 2, 4], or leave it out for the whole range"
+            )
+        return sorted(found)
+
     def _least(self, wishes: Wishes) -> float | None:
         """Return the least budget that serves these demands; None if none is found."""
         asked = replace(
@@ -112,7 +135,7 @@ class FrontierSteps:
             placement = place_with_choices(
                 asked, time_limit_s=self._time_limit_s, seed=self._seed, diagnose=False
             )
-        except InfeasibleError:
+        except (InfeasibleError, NotFoundInTimeError):
             return None
         return placement.objective_value
 
@@ -140,7 +163,7 @@ class FrontierSteps:
                     seed=self._seed,
                     diagnose=budget == budgets[-1],
                 )
-            except InfeasibleError:
+            except (InfeasibleError, NotFoundInTimeError):
                 if budget == budgets[-1] and previous is None:
                     raise
                 self.not_placed.append(budget)
@@ -154,6 +177,7 @@ class FrontierSteps:
                 placement = previous.model_copy(
                     update={
                         "bound": bound,
+                        "proved_by": placement.proved_by,
                         "gap": (bound - previous.objective_value)
                         / previous.objective_value,
                         "status": PlacementStatus.FEASIBLE,
@@ -161,8 +185,24 @@ class FrontierSteps:
                 )
             yield budget, placement
             previous = placement
-            if placement.objective_value >= self.wanted * (1 - SERVED_TOLERANCE):
+            if self.served(placement) >= self.wanted * (1 - SERVED_TOLERANCE):
                 return
+
+    def served(self, placement: Placement) -> float:
+        """Return the weighted throughput that a placement serves."""
+        if placement.objective_unit is ObjectiveUnit.INFER_PER_SEC:
+            return placement.objective_value
+        weights = self._question.wishes.weights
+        return math.fsum(
+            served * weights.get(name, 1.0)
+            for name, served in placement.served_infer_per_sec.items()
+        )
+
+    def _bound(self, placement: Placement) -> float:
+        """Return what no placement serves more than, in the unit of ``served``."""
+        if placement.objective_unit is ObjectiveUnit.INFER_PER_SEC:
+            return placement.bound
+        return self.wanted  # the smallest share is bounded, not the sum
 
     def _within(self, question: CapacityQuestion, budget: float) -> CapacityQuestion:
         if self._is_priced:
@@ -188,8 +228,8 @@ class FrontierSteps:
             num_gpus=placement.num_gpus,
             price_per_hour=math.fsum(known) if is_priced else None,
             budget_per_hour=budget if self._is_priced else None,
-            throughput_infer_per_sec=placement.objective_value,
-            bound_infer_per_sec=placement.bound,
+            throughput_infer_per_sec=self.served(placement),
+            bound_infer_per_sec=self._bound(placement),
             status=placement.status,
             headroom=self._headroom(self._spent(placement)) if find_headroom else None,
             label=" + ".join(f"{count} × {name}" for name, count in counts.items())
@@ -202,7 +242,7 @@ class FrontierSteps:
         if not self._is_priced:
             return float(placement.num_gpus)
         costs = {
-            entry.gpu_type.name: price_units(entry)
+            entry.gpu_type.name: price_units(entry.price_per_hour or 0.0)
             for entry in self._question.fleet.entries
         }
         return sum(costs[gpu.gpu_type.name] for gpu in placement.gpus) / PRICE_UNITS
@@ -254,6 +294,7 @@ class FrontierSteps:
             asked.goal,
             time_limit_s=min(2.0, self._time_limit_s),
             seed=self._seed,
+            num_workers=asked.num_workers,
         )
         return plan.is_found and plan.value <= asked.in_units(budget) * (1 + 1e-9)
 

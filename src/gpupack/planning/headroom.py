@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.records.gpu import Headroom, Resource
-from gpupack.records.placement import Objective
+from gpupack.records.objective import Objective
 
-HeadroomLike = float | Mapping[str, float] | Headroom
-"""A share of whatever binds by default, or the share of each that shall bind."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BINDING_BY_DEFAULT: dict[Objective, tuple[Resource, ...]] = {
     Objective.MIN_GPUS: (Resource.MEMORY,),
@@ -25,24 +23,9 @@ BINDING_BY_DEFAULT: dict[Objective, tuple[Resource, ...]] = {
 ``max_throughput`` lets no model lose throughput, so the utilizations bind too."""
 
 
-def resolve_objective(objective: Objective | str) -> Objective:
-    """Return the objective of that name.
-
-    Raises:
-        UnknownNameError: If there is none; names those there are.
-    """
-    try:
-        return Objective(objective)
-    except ValueError as err:
-        known = ", ".join(one.value for one in Objective)
-        raise UnknownNameError(
-            f"unknown objective {objective!r}; there are {known}"
-        ) from err
-
-
 def overlay_headroom(
     objective: Objective, overall: float | None, named: Mapping[str, float]
-) -> HeadroomLike:
+) -> float | dict[str, float]:
     """Return the headroom of a share for whatever binds, and shares by name.
 
     Args:
@@ -60,57 +43,14 @@ def overlay_headroom(
     return default | dict(named)
 
 
-def resolve_headroom(objective: Objective, headroom: HeadroomLike) -> Headroom:
+def resolve_headroom(objective: Objective, headroom: float | Headroom) -> Headroom:
     """Return the share of each binding resource.
 
     Args:
         objective: Says what binds when ``headroom`` is a number.
-        headroom: A number scales whatever binds by default; a mapping from
-            resource name to share names exactly what binds.
-
-    Raises:
-        UnknownNameError: If the mapping names no known resource.
-        InvalidInputError: If a share is not finite and > 0, or memory's is > 1.
+        headroom: A number scales whatever binds by default; a record names exactly
+            what binds.
     """
     if isinstance(headroom, Headroom):
-        if not list(headroom):
-            raise InvalidInputError("headroom names no resource: nothing would bind")
         return headroom
-    if isinstance(headroom, Mapping):
-        if not headroom:
-            raise InvalidInputError("headroom names no resource: nothing would bind")
-        shares = {_resource(name): _share(name, s) for name, s in headroom.items()}
-    else:
-        share = _share("headroom", headroom)
-        shares = dict.fromkeys(BINDING_BY_DEFAULT[objective], share)
-    memory = shares.get(Resource.MEMORY)
-    if memory is not None and memory > 1:
-        raise InvalidInputError(
-            f"headroom of memory is {memory:g}, that is {memory:.0%}, but a GPU cannot "
-            "hold more than it has; name the resources that may exceed 1, for example "
-            '{"memory": 1.0, "gpu_utilization": 1.1, "memory_utilization": 1.1}'
-        )
-    return Headroom(**{resource.value: share for resource, share in shares.items()})
-
-
-def _resource(name: str) -> Resource:
-    try:
-        return Resource(name)
-    except ValueError as err:
-        raise UnknownNameError(
-            f"unknown resource {name!r} in headroom; there are "
-            f"{', '.join(resource.value for resource in Resource)}"
-        ) from err
-
-
-def _share(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidInputError(
-            f"{name}: the share that may be used is a number, got {value!r}"
-        )
-    if not math.isfinite(value) or value <= 0:
-        raise InvalidInputError(
-            f"{name}: the share that may be used is {value}; it must be finite and "
-            "> 0 (0.8 is 80 %)"
-        )
-    return float(value)
+    return Headroom(**{one.value: headroom for one in BINDING_BY_DEFAULT[objective]})

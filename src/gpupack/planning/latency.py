@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import is_same_card
 from gpupack.errors import InfeasibleError, MissingReadingError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.planning.wishes import Wishes
-    from gpupack.records.gpu import Fleet
+    from gpupack.records.gpu import Fleet, GpuType
     from gpupack.records.profile import ProfileRecord
 
 
@@ -48,8 +49,9 @@ def within_latency_limits(
     """
     kept = dict(records)
     warnings = []
+    is_there: dict[GpuType, bool] = {}
     for name in wishes.latency_limit_ms:
-        of_model = _on_fleet(records[name], fleet)
+        of_model = _on_fleet(records[name], fleet, is_there)
         unknown = _without_percentile(of_model, wishes)
         try:
             _require_one_in_time(name, of_model, wishes, unknown)
@@ -70,17 +72,24 @@ def within_latency_limits(
 
 
 def _on_fleet(
-    records: tuple[ProfileRecord, ...], fleet: Fleet | None
+    records: tuple[ProfileRecord, ...],
+    fleet: Fleet | None,
+    is_there: dict[GpuType, bool],
 ) -> tuple[ProfileRecord, ...]:
-    """Return the records measured on a fleet's GPU types, or all if there are none."""
+    """Return the records measured on a fleet's GPU types, or all if there are none.
+
+    Args:
+        records: Of one model.
+        fleet: None for any GPU types.
+        is_there: Types of which it is known already whether the fleet has them.
+    """
     if fleet is None:
         return records
-    types = [entry.gpu_type for entry in fleet.entries]
-    here = tuple(
-        one
-        for one in records
-        if any(is_same_card(one.gpu_type, gpu_type) for gpu_type in types)
-    )
+    for gpu_type in {one.gpu_type for one in records} - is_there.keys():
+        is_there[gpu_type] = any(
+            is_same_card(gpu_type, entry.gpu_type) for entry in fleet.entries
+        )
+    here = tuple(one for one in records if is_there[one.gpu_type])
     return here or records
 
 
@@ -94,9 +103,9 @@ def _without_percentile(records: Sequence[ProfileRecord], wishes: Wishes) -> str
     points = ", ".join(dict.fromkeys(str(one.load_point) for one in unknown))
     is_one = len({one.load_point for one in unknown}) == 1
     return (
-        f"{points} of {unknown[0].model_name!r} {'is' if is_one else 'are'} left out: "
-        f"a latency limit is given, and the p{percentile} latency there is missing "
-        f"({unknown[0].missing.get(field, 'not measured')}); profile "
+        f"{points} of {quoted(unknown[0].model_name)} {'is' if is_one else 'are'} left "
+        f"out: a latency limit is given, and the p{percentile} latency there is "
+        f"missing ({unknown[0].missing.get(field, 'not measured')}); profile "
         f"{'it' if is_one else 'them'} again, or choose another latency_percentile"
     )
 
@@ -119,8 +128,8 @@ def _require_one_in_time(
     ]
     if not measured:
         raise MissingReadingError(
-            f"a latency limit is given for {name!r}, but {field} is missing at every "
-            f"load point, so that none is left. {unknown}"
+            f"a latency limit is given for {quoted(name)}, but {field} is missing at "
+            f"every load point, so that none is left. {unknown}"
         )
     if any(keeps_latency_limit(one, wishes) for _, one in measured):
         return
@@ -128,15 +137,15 @@ def _require_one_in_time(
         measured, key=lambda pair: (pair[0], pair[1].load_point.sort_key)
     )
     suggestion = (
-        f"raise the limit of {name!r} to {latency:g} ms, or profile smaller "
+        f"raise the limit of {quoted(name)} to {latency:g} ms, or profile smaller "
         "batch sizes and concurrencies"
     )
     raise InfeasibleError(
-        f"no load point of {name!r} keeps p{percentile} within "
+        f"no load point of {quoted(name)} keeps p{percentile} within "
         f"{wishes.latency_limit_ms[name]:g} ms; the closest is {closest.load_point} on "
         f"{closest.gpu_type.name} with {latency:g} ms: {suggestion}"
         + (f". Besides, {unknown}" if unknown else ""),
         model_names=(name,),
-        limits=(f"latency_limit_ms of {name!r}",),
+        limits=(f"latency_limit_ms of {quoted(name)}",),
         suggestion=suggestion,
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError, MissingReadingError, UnknownNameError
-from gpupack.profile_set import ProfileSet
-from gpupack.records.profile import LoadPoint, ProfileRecord
+from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.quoting import quoted
 
-LoadPointLike = str | LoadPoint | Mapping[str, str | LoadPoint]
-"""One load point for every model (``"2x4"``), or one by model name."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.profile import LoadPoint, ProfileRecord
 
 
 def allowed_records(
     profiles: ProfileSet,
-    load_point: LoadPointLike | None,
+    pinned: Mapping[str, LoadPoint],
     *,
     allow_unstable: bool = False,
 ) -> dict[str, tuple[ProfileRecord, ...]]:
@@ -22,23 +24,23 @@ def allowed_records(
 
     Args:
         profiles: Of one or several GPU types.
-        load_point: The only load point allowed, of every model or by model name.
+        pinned: The only load point allowed, by model name.
         allow_unstable: Whether a record that never settled may be used.
 
     Raises:
-        UnknownNameError: If a mapping names a model without a profile.
         MissingReadingError: If a model has no record at the chosen load point, or
             only ones that never settled.
-        InvalidInputError: If there is no profile at all, or a load point cannot be
-            read.
+        InvalidInputError: If there is no profile at all.
     """
     if not profiles.records:
         raise InvalidInputError("there are no profiles: nothing to place")
-    points = _points_by_model(profiles, load_point)
+    by_name: dict[str, list[ProfileRecord]] = {}
+    for record in profiles.records:
+        by_name.setdefault(record.model_name, []).append(record)
     allowed = {}
-    for model_name in profiles.model_names:
-        records = [one for one in profiles.records if one.model_name == model_name]
-        point = points.get(model_name)
+    for model_name in sorted(by_name):
+        records = by_name[model_name]
+        point = pinned.get(model_name)
         if point is not None:
             measured = ", ".join(
                 dict.fromkeys(str(record.load_point) for record in records)
@@ -46,14 +48,14 @@ def allowed_records(
             records = [record for record in records if record.load_point == point]
             if not records:
                 raise MissingReadingError(
-                    f"model {model_name!r} was not measured at load point {point}; it "
-                    f"was at {measured}"
+                    f"model {quoted(model_name)} was not measured at load point "
+                    f"{point}; it was at {measured}"
                 )
         if not allow_unstable:
             settled = [one for one in records if one.is_stable is not False]
             if not settled:
                 raise MissingReadingError(
-                    f"the measurement of model {model_name!r} at "
+                    f"the measurement of model {quoted(model_name)} at "
                     f"{', '.join(str(record.load_point) for record in records)} never "
                     "settled; measure it again, or use it all the same with "
                     "allow_unstable=True"
@@ -65,31 +67,3 @@ def allowed_records(
             )
         )
     return allowed
-
-
-def _points_by_model(
-    profiles: ProfileSet, load_point: LoadPointLike | None
-) -> dict[str, LoadPoint]:
-    if load_point is None:
-        return {}
-    if isinstance(load_point, Mapping):
-        unknown = sorted(set(load_point) - set(profiles.model_names))
-        if unknown:
-            raise UnknownNameError(
-                f"load_point names {', '.join(map(repr, unknown))}, of which there is "
-                f"no profile; there are {', '.join(map(repr, profiles.model_names))}"
-            )
-        return {name: _parse(point) for name, point in load_point.items()}
-    return dict.fromkeys(profiles.model_names, _parse(load_point))
-
-
-def _parse(point: str | LoadPoint) -> LoadPoint:
-    if isinstance(point, LoadPoint):
-        return point
-    try:
-        return LoadPoint.parse(point)
-    except (ValueError, AttributeError) as err:
-        raise InvalidInputError(
-            f"load_point is {point!r}; it must be BATCHxCONCURRENCY with whole "
-            "numbers ≥ 1, such as 2x4"
-        ) from err

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError
-from gpupack.packing.allowed_sets import maximize_value, solve_allowed
+from gpupack.errors import InfeasibleError
+from gpupack.packing.allowed_sets import solve_allowed
+from gpupack.packing.best_partition import ALONE, maximize_value
 from gpupack.packing.bounds import lower_bound
+from gpupack.packing.deadline import Deadline
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import SolveStatus
 from gpupack.packing.solve import solve
@@ -22,18 +26,17 @@ from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.sharing import sharing_alternatives
 from gpupack.planning.shortage import shortage
 from gpupack.planning.sizes import (
+    capacity_for,
     evening_loads,
     item_size,
-    limit_of,
     require_readings,
 )
-from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpupack.packing.allowed_sets import BestPartition
+    from gpupack.packing.best_partition import BestPartition
     from gpupack.packing.solution import Bin, PackingResult
     from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.retention import Contention
@@ -49,6 +52,7 @@ def place_on_one_type(
     *,
     time_limit_s: float,
     seed: int,
+    is_trial: bool = False,
 ) -> Placement:
     """Return the placement of every record, once, on the fewest GPUs.
 
@@ -59,12 +63,16 @@ def place_on_one_type(
         records: One of each model, sorted by name.
         time_limit_s: Wall time of the search.
         seed: For every random choice.
+        is_trial: Whether only value and bound are wanted: no other ways of sharing are
+            compared then, and no error says what clashes.
 
     Raises:
         MissingReadingError: If a binding resource was not measured.
         InfeasibleError: If a model fits on no GPU, or the supply is too small.
+        NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
     started = time.perf_counter()
+    deadline = Deadline.after(time_limit_s)
     (supply,) = question.supplies
     headroom, objective = question.headroom, question.objective
     min_retention = question.min_retention
@@ -79,9 +87,10 @@ def place_on_one_type(
         for record in records
     ]
     capacity = tuple(
-        limit_of(gpu_type, headroom, resource)
-        - (baseline if resource is Resource.MEMORY else 0)
-        for resource in binding
+        capacity_for(
+            (size[dimension] for size in sizes), gpu_type, headroom, resource, baseline
+        )
+        for dimension, resource in enumerate(binding)
     )
     contention = resolve_contention(
         question.profiles, supply.measured_on, question.sharing
@@ -98,55 +107,95 @@ def place_on_one_type(
     if available is not None and lower_bound(problem) > available:
         # Heuristics alone: how many would do need not be proved to be the fewest.
         would_do = solve(problem, time_limit_s=0).num_bins if rule is None else None
-        raise infeasible(question, time_limit_s=time_limit_s, would_do=would_do)
-    best = None
+        if is_trial:
+            raise InfeasibleError("no placement exists")
+        raise infeasible(question, would_do=would_do)
+    found = None
+    is_proved_impossible = False
     if maximize_predicted and rule is not None and available is not None:
-        best = _most_throughput(problem, rule, available, time_limit_s, seed)
-    result = (
-        solve(problem, time_limit_s=time_limit_s, seed=seed)
-        if rule is None
-        else solve_allowed(
-            problem, rule.is_allowed, time_limit_s=time_limit_s, seed=seed
-        )
-    )
-    if available is not None and result.num_bins > available:
-        raise shortage(
-            question,
-            records,
+        best = maximize_value(
             problem,
-            None if rule is None else rule.is_allowed,
-            result,
-            time_limit_s=time_limit_s,
+            rule.is_allowed,
+            rule.throughput,
+            max_bins=available,
+            time_limit_s=deadline.remaining_s,
+            seed=seed,
+            num_workers=question.num_workers,
         )
-    bins = (
-        even_out(_expand(result), sizes, capacity, evening_loads(records, baseline))
-        if best is None
-        else _expand_bins(best.bins or ())
-    )
-    if (
-        best is None
-        and rule is not None
-        and not all(
+        found = _most_throughput(best)
+        is_proved_impossible = found is None and best.status is SolveStatus.OPTIMAL
+    if found is None:
+        result = (
+            solve(
+                problem,
+                time_limit_s=deadline.remaining_s,
+                seed=seed,
+                num_workers=question.num_workers,
+            )
+            if rule is None
+            else solve_allowed(
+                problem,
+                rule.is_allowed,
+                time_limit_s=deadline.remaining_s,
+                seed=seed,
+                num_workers=question.num_workers,
+            )
+        )
+        if available is not None and result.num_bins > available:
+            if is_proved_impossible:
+                result = replace(result, bound=max(result.bound, available + 1))
+            if is_trial and result.bound > available:
+                raise InfeasibleError("no placement exists")
+            raise shortage(
+                question,
+                records,
+                problem,
+                rule.is_allowed if rule is not None and min_retention else None,
+                result,
+                time_limit_s=time_limit_s,
+            )
+        if maximize_predicted and rule is not None:
+            # Found late, by looking for the fewest GPUs.
+            found = _valued(problem, rule, result)
+    if found is None:
+        bins = even_out(
+            _expand(result.bins), sizes, capacity, evening_loads(records, baseline)
+        )
+        if rule is not None and not all(
             rule.is_allowed(tuple((item, 1) for item in one_bin)) for one_bin in bins
+        ):
+            bins = _expand(result.bins)  # evener, but with less kept than was asked
+        price = (
+            supply.entry.price_per_hour or 0.0
+            if objective is Objective.MIN_COST
+            else 1.0
         )
-    ):
-        bins = _expand(result)  # evener, but with less kept than was asked
-    placed = [[records[item] for item in one_bin] for one_bin in bins]
-    is_predicted = all(has_readings(record) for record in records)
-    price = (
-        supply.entry.price_per_hour or 0.0 if objective is Objective.MIN_COST else 1.0
+        found = _Found(
+            bins=bins,
+            value=len(bins) * price,
+            bound=result.bound * price,
+            gap=(len(bins) - result.bound) / len(bins),
+            status=_status(result),
+            method=result.method,
+            found_by=result.found_by,
+            warnings=result.warnings,
+            proved_by=result.proved_by,
+        )
+    placed = [[records[item] for item in one_bin] for one_bin in found.bins]
+    is_predicted = not supply.is_carried_over and all(
+        has_readings(record) for record in records
     )
     placement = Placement(
         objective=objective,
         objective_unit=_unit(objective, maximize_predicted),
-        status=_status(result if best is None else best),
-        num_gpus=len(bins),
-        objective_value=len(bins) * price if best is None else best.value,
-        bound=result.bound * price if best is None else best.bound,
-        gap=(len(bins) - result.bound) / len(bins)
-        if best is None
-        else (best.bound - best.value) / best.value,
-        method=result.method if best is None else "listed sets",
+        status=found.status,
+        num_gpus=len(placed),
+        objective_value=found.value,
+        bound=found.bound,
+        gap=found.gap,
+        method=found.method,
+        found_by=found.found_by,
+        proved_by=found.proved_by,
         seconds=time.perf_counter() - started,
         seed=seed,
         headroom=headroom,
@@ -160,24 +209,25 @@ def place_on_one_type(
             supply.measured_on,
             placed,
             contention,
-            _gpus_otherwise(problem, records, min_retention, seed),
+            _gpus_otherwise(problem, records, min_retention, deadline, seed),
         )
-        if is_predicted
+        if is_predicted and not is_trial
         else (),
         gpus=tuple(
             gpu_placement(
                 index,
                 gpu_type,
-                [ModelInstance(record) for record in here],
+                [
+                    ModelInstance(record, is_carried_over=supply.is_carried_over)
+                    for record in here
+                ],
                 baseline_bytes=baseline,
                 headroom=headroom,
                 contention=contention,
             )
             for index, here in enumerate(placed)
         ),
-        warnings=question.warnings
-        + contention.warnings
-        + (result.warnings if best is None else ()),
+        warnings=question.warnings + contention.warnings + found.warnings,
         profiles=question.profiles.select(
             [record.model_name for record in records],
             gpu_type=supply.measured_on.name,
@@ -187,49 +237,78 @@ def place_on_one_type(
     return placement
 
 
-def _most_throughput(
-    problem: PackingProblem,
-    rule: RetentionRule,
-    available: int,
-    time_limit_s: float,
-    seed: int,
-) -> BestPartition | None:
-    """Return the most predicted throughput, None if no GPUs hold the models.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Records by index on each GPU, and what was proved of them."""
 
-    Raises:
-        InvalidInputError: If there are too many ways to share a GPU to compare them.
-    """
-    best = maximize_value(
-        problem,
-        rule.is_allowed,
-        rule.throughput,
-        max_bins=available,
-        time_limit_s=max(time_limit_s, 0.1),
-        seed=seed,
+    bins: list[list[int]]
+    value: float
+    bound: float
+    gap: float
+    status: PlacementStatus
+    method: str
+    found_by: str
+    proved_by: str
+    warnings: tuple[str, ...] = ()
+
+
+def _most_throughput(best: BestPartition) -> _Found | None:
+    """Return the most predicted throughput, None where no GPUs for it were found."""
+    if best.bins is None:
+        return None
+    return _Found(
+        bins=_expand(best.bins),
+        value=best.value,
+        bound=best.bound,
+        gap=(best.bound - best.value) / best.value if best.value else 0.0,
+        status=_status(best),
+        method=best.method,
+        found_by=best.method,
+        proved_by=best.proved_by,
     )
-    if best is None or (best.bins is None and best.status is not SolveStatus.OPTIMAL):
-        raise InvalidInputError(
-            "contention='predicted' compares every set of models that fits a GPU, and "
-            f"there are too many for {time_limit_s:g} s; give more time, fewer models, "
-            "or min_retention=, which rules most of them out"
-        )
-    return best if best.bins is not None else None
+
+
+def _valued(
+    problem: PackingProblem, rule: RetentionRule, packed: PackingResult
+) -> _Found:
+    """Return a packing at its predicted throughput, and at most that of all alone."""
+    bins = packed.bins
+    value = math.fsum(rule.throughput(one.counts) * one.multiplicity for one in bins)
+    alone = math.fsum(
+        rule.throughput(((item, 1),)) for item in range(problem.num_types)
+    )
+    return _Found(
+        bins=_expand(bins),
+        value=value,
+        bound=max(value, alone),
+        gap=max(0.0, alone - value) / value if value else 0.0,
+        status=PlacementStatus.FEASIBLE,
+        method=packed.method,
+        found_by=packed.found_by,
+        proved_by=ALONE,
+        warnings=packed.warnings,
+    )
 
 
 def _gpus_otherwise(
     problem: PackingProblem,
     records: Sequence[ProfileRecord],
     min_retention: Mapping[str, float],
+    deadline: Deadline,
     seed: int,
 ) -> Callable[[Contention], int | None]:
-    """Return what counts the GPUs that another way of sharing would take."""
+    """Return what counts the GPUs that another way of sharing would take.
+
+    In what time is left; None where nothing was asked to be kept, or none is left.
+    """
 
     def count(contention: Contention) -> int | None:
-        if not min_retention:
+        limit_s = min(_OTHERWISE_LIMIT_S, deadline.remaining_s)
+        if not min_retention or limit_s == 0:
             return None
         rule = RetentionRule(records, contention, min_retention)
         return solve_allowed(
-            problem, rule.is_allowed, time_limit_s=_OTHERWISE_LIMIT_S, seed=seed
+            problem, rule.is_allowed, time_limit_s=limit_s, seed=seed
         ).num_bins
 
     return count
@@ -248,12 +327,8 @@ def _at_least_one(capacity: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(max(1, most) for most in capacity)
 
 
-def _expand(result: PackingResult) -> list[list[int]]:
+def _expand(bins: Sequence[Bin]) -> list[list[int]]:
     """Return item indices per bin; every item type here has one copy."""
-    return _expand_bins(result.bins)
-
-
-def _expand_bins(bins: Sequence[Bin]) -> list[list[int]]:
     return [
         [item for item, count in one_bin.counts for _ in range(count)]
         for one_bin in bins

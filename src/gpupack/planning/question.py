@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.errors import (
+    InvalidInputError,
+    MissingReadingError,
+    UnknownNameError,
+)
 from gpupack.packing.capacity.problem import Goal
-from gpupack.planning.fleet import require_prices, resolve_fleet, with_prices
+from gpupack.planning.fleet import require_prices, resolve_fleet
 from gpupack.planning.headroom import resolve_headroom
 from gpupack.planning.latency import within_latency_limits
 from gpupack.planning.load_points import allowed_records
+from gpupack.planning.named_gpu_type import with_named_type
+from gpupack.planning.prices import PRICE_UNITS, within_budget
 from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.supply import Supply, supplies_of
-from gpupack.planning.translation import PRICE_UNITS, Translation, translate
-from gpupack.planning.wishes import Fairness, Wishes
-from gpupack.records.placement import Objective
+from gpupack.planning.translation import Translation, translate
+from gpupack.planning.wishes import Fairness, Wishes, asked_by_model, wishes_of
+from gpupack.quoting import listed, quoted, quoted_all
+from gpupack.records.gpu import Headroom
+from gpupack.records.objective import ContentionRule, Objective
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gpupack.packing.capacity.problem import Rule
-    from gpupack.planning.fleet import GpusLike
-    from gpupack.planning.headroom import HeadroomLike
-    from gpupack.planning.load_points import LoadPointLike
     from gpupack.profile_set import ProfileSet
     from gpupack.records.environment import SharingMode
-    from gpupack.records.gpu import Fleet, Headroom
+    from gpupack.records.gpu import Fleet
     from gpupack.records.profile import ProfileRecord
+    from gpupack.records.request import Request
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class CapacityQuestion:
     """Everything that a placement with choices depends on, checked.
 
     Args:
-        profiles: What was measured.
+        profiles: What was measured; of the type planned for where none was known.
         model_names: To place; without optional ones that no supply has records of.
         objective: What is best.
         supplies: GPU types with their records.
@@ -52,6 +56,7 @@ class CapacityQuestion:
         allow_unstable: Whether measurements that never settled may be used.
         max_gpus: How many GPUs may be used in all; None for no limit.
         max_price_per_hour: What they may cost in all; None for no limit.
+        num_workers: Threads of the search; None for what the machine offers.
     """
 
     profiles: ProfileSet
@@ -71,6 +76,7 @@ class CapacityQuestion:
     allow_unstable: bool = False
     max_gpus: int | None = None
     max_price_per_hour: float | None = None
+    num_workers: int | None = None
 
     @property
     def goal(self) -> Goal:
@@ -101,8 +107,15 @@ class CapacityQuestion:
             bin_types = tuple(replace(one, cost=1) for one in problem.bin_types)
             problem = replace(problem, bin_types=bin_types, budget=self.max_gpus)
         elif self.max_price_per_hour is not None:
-            budget = math.floor(Decimal(repr(self.max_price_per_hour)) * PRICE_UNITS)
-            problem = replace(problem, budget=budget)
+            costs, budget = within_budget(
+                [supply.entry.price_per_hour or 0.0 for supply in translation.supplies],
+                self.max_price_per_hour,
+            )
+            bin_types = tuple(
+                replace(one, cost=cost)
+                for one, cost in zip(problem.bin_types, costs, strict=True)
+            )
+            problem = replace(problem, bin_types=bin_types, budget=budget)
         if self.min_retention:
             problem = replace(problem, rule=self._rule(translation))
         return replace(translation, problem=problem)
@@ -132,42 +145,47 @@ class CapacityQuestion:
 
 
 def ask(
-    profiles: ProfileSet,
-    objective: Objective,
-    *,
-    gpus: GpusLike | None,
-    prices: Mapping[str, float] | None,
-    headroom: HeadroomLike,
-    load_point: LoadPointLike | None,
-    wishes: Wishes,
-    carry_memory_over: bool,
-    sharing: SharingMode | str | None,
-    allow_unstable: bool,
+    profiles: ProfileSet, request: Request, *, warnings: tuple[str, ...] = ()
 ) -> CapacityQuestion:
-    """Return the question that arguments of ``place()`` pose.
+    """Return the question that a request poses about profiles.
+
+    Args:
+        profiles: What was measured.
+        request: What is asked.
+        warnings: About the request itself.
 
     Raises:
-        InvalidInputError: If an argument cannot be used; subclasses say more.
+        InvalidInputError: If a wish cannot be used; subclasses say more.
         InfeasibleError: If no load point of a model keeps its latency limit.
     """
-    _require_sense(objective, wishes)
-    # A demand says that models run at the same time: what they use then binds.
+    every_name = profiles.model_names
+    _require_profiles(request, every_name)
+    objective = request.objective
+    wishes = wishes_of(request, every_name)
+    _require_sense(request, wishes)
     shares = resolve_headroom(
-        Objective.MAX_THROUGHPUT if wishes.demand else objective, headroom
+        # A demand says that models run at the same time: what they use then binds.
+        Objective.MAX_THROUGHPUT if wishes.demand else objective,
+        _headroom(request),
     )
-    fleet = with_prices(resolve_fleet(gpus, profiles), prices)
-    if objective is Objective.MIN_COST:
+    fleet = resolve_fleet(request, profiles)
+    if objective is Objective.MIN_COST or request.max_price_per_hour is not None:
         require_prices(fleet)
-    every = allowed_records(profiles, load_point, allow_unstable=allow_unstable)
-    records, doubts = within_latency_limits(
-        every, wishes, None if carry_memory_over else fleet
+    profiles = with_named_type(profiles, fleet)
+    every = allowed_records(
+        profiles,
+        asked_by_model(request, every_name, lambda one: one.load_point),
+        allow_unstable=request.allow_unstable,
     )
-    supplies, warnings = supplies_of(
+    records, doubts = within_latency_limits(
+        every, wishes, None if request.carry_memory_over else fleet
+    )
+    supplies, of_supplies = supplies_of(
         fleet,
         profiles,
         records,
         shares,
-        carry_memory_over=carry_memory_over,
+        carry_memory_over=request.carry_memory_over,
         promises_traffic=objective is Objective.MAX_THROUGHPUT or bool(wishes.demand),
         optional=wishes.optional,
     )
@@ -175,7 +193,7 @@ def ask(
         _require_throughput(supplies, wishes)
     names = tuple(
         name
-        for name in profiles.model_names
+        for name in every_name
         if any(name in supply.records for supply in supplies)
     )
     return CapacityQuestion(
@@ -186,20 +204,82 @@ def ask(
         fleet=fleet,
         headroom=shares,
         wishes=wishes.of(names),
-        sharing=sharing,
-        warnings=doubts + warnings + _doubts(supplies),
+        sharing=request.sharing,
+        warnings=warnings + doubts + of_supplies + _doubts(supplies),
+        min_retention=asked_by_model(
+            request, every_name, lambda one: one.min_retention
+        ),
+        maximizes_predicted=request.contention is ContentionRule.PREDICTED,
         records_in_any_time=every,
-        allow_unstable=allow_unstable,
+        allow_unstable=request.allow_unstable,
+        max_gpus=request.max_gpus,
+        max_price_per_hour=request.max_price_per_hour,
+        num_workers=request.workers,
     )
 
 
-def _require_sense(goal: Objective, wishes: Wishes) -> None:
-    """Check that weights and fairness have something to decide.
+def _require_profiles(request: Request, model_names: Sequence[str]) -> None:
+    """Check that every model asked for has a profile.
 
     Raises:
-        InvalidInputError: If they are given where throughput is not the objective, or
-            max-min fairness without a demand.
+        UnknownNameError: Naming those without, as the request's file does.
     """
+    unknown = sorted(set(request.models) - set(model_names))
+    if unknown:
+        paths = listed([f"models.{name}" for name in unknown])
+        raise UnknownNameError(
+            f"{paths}: there is no profile of {quoted_all(unknown)}; there are "
+            f"profiles of {quoted_all(model_names) or 'nothing'}"
+        )
+
+
+def _headroom(request: Request) -> float | Headroom:
+    """Return the headroom asked for, of memory alone where prediction counts."""
+    share = request.headroom
+    if request.contention is ContentionRule.PREDICTED and isinstance(share, float):
+        return Headroom(memory=share)
+    return share
+
+
+def _require_sense(request: Request, wishes: Wishes) -> None:
+    """Check that wishes do not contradict each other.
+
+    Raises:
+        InvalidInputError: If weights, fairness or prediction are asked for where
+            throughput is not the objective, so is a budget, or both budgets are,
+            max-min fairness without a demand, or more replicas at least than at most.
+    """
+    goal = request.objective
+    if request.contention is ContentionRule.PREDICTED and (
+        goal is not Objective.MAX_THROUGHPUT
+    ):
+        raise InvalidInputError(
+            "contention='predicted' is for max_throughput; with other objectives, "
+            "min_retention= says what models shall keep"
+        )
+    budgets = [
+        name
+        for name in ("max_gpus", "max_price_per_hour")
+        if getattr(request, name) is not None
+    ]
+    if budgets and goal is not Objective.MAX_THROUGHPUT:
+        raise InvalidInputError(
+            f"{budgets[0]} is what max_throughput may spend, but the objective is "
+            f'{goal.value}, which spends the least; use objective="max_throughput", or '
+            "count the GPUs there are: gpus={name: count}"
+        )
+    if len(budgets) > 1:
+        raise InvalidInputError(
+            "max_gpus and max_price_per_hour are both given; give one, and count the "
+            "GPUs there are for the other: gpus={name: count}"
+        )
+    for name, most in wishes.most_replicas.items():
+        least = wishes.replicas.get(name, 1)
+        if least > most:
+            raise InvalidInputError(
+                f"models.{name}.max_replicas is {most}, but {least} replicas are "
+                "asked for at least; raise the one or lower the other"
+            )
     if goal is not Objective.MAX_THROUGHPUT:
         for argument, is_given in (
             ("weights", bool(wishes.weights)),
@@ -237,8 +317,8 @@ def _require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:
 def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
     """Return warnings about measurements that are used all the same."""
     below = [
-        f"{record.model_name!r} used less memory than the server alone; its own need "
-        "is taken as 0"
+        f"{quoted(record.model_name)} used less memory than the server alone; its own "
+        "need is taken as 0"
         for supply in supplies
         for record in _records([supply])
         if record.gpu_memory_used_bytes is not None
@@ -249,7 +329,7 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
         if record.is_stable is False:
             unstable.setdefault(record.model_name, []).append(str(record.load_point))
     never_settled = [
-        f"measurements of {model_name!r} that never settled: "
+        f"measurements of {quoted(model_name)} that never settled: "
         f"{', '.join(dict.fromkeys(points))}"
         for model_name, points in unstable.items()
     ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from gpupack.packing.capacity.plan import CapacityPlan
     from gpupack.packing.capacity.problem import CapacityProblem
+    from gpupack.packing.deadline import Deadline
     from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.supply import Supply
     from gpupack.records.profile import ProfileRecord
@@ -33,16 +34,26 @@ def is_impossible(
     models: tuple[str, ...],
     limits: Limits,
     *,
-    time_limit_s: float,
+    deadline: Deadline,
 ) -> bool:
-    """Return whether these models under these limits are proved to fit nowhere."""
+    """Return whether these models under these limits are proved to fit nowhere.
+
+    Once the deadline has passed, quick counts alone prove it.
+    """
     problem = relaxed_problem(question, models, limits)
     if problem is None or fits_apart(problem) or fits_together(problem):
         return False
     exists = has_plan(problem)
     if exists is not None:
         return not exists
-    plan = plan_capacity(problem, _goal(question), time_limit_s=time_limit_s)
+    if deadline.has_passed:
+        return is_overloaded(problem)
+    plan = plan_capacity(
+        problem,
+        _goal(question),
+        time_limit_s=deadline.remaining_s,
+        num_workers=question.num_workers,
+    )
     return plan.status is PlanStatus.INFEASIBLE
 
 
@@ -65,7 +76,12 @@ def plan_relaxed(
     problem = relaxed_problem(question, models, limits)
     if problem is None:
         return None
-    return plan_capacity(problem, _goal(question), time_limit_s=time_limit_s)
+    return plan_capacity(
+        problem,
+        _goal(question),
+        time_limit_s=time_limit_s,
+        num_workers=question.num_workers,
+    )
 
 
 def _goal(question: CapacityQuestion) -> Goal:

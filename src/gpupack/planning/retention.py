@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.contention import (
     DEFAULT_RETENTION_MARGINS,
     SHARING_SHAPES,
     UNPROBED_MPS_MARGIN,
+    EqualInstances,
     customer_class,
     default_contention_factor,
     has_readings,
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from gpupack.records.gpu import GpuType
     from gpupack.records.profile import ProfileRecord
 
-MinRetentionLike = float | Mapping[str, float]
-"""The share of its solo throughput that every model keeps, or one by model name."""
-
+Counts = tuple[tuple[int, int], ...]
+"""Pairs (item, number of copies ≥ 1), by item."""
 
 MAX_LOSS_FACTOR = 4.0
 """The most that a small predicted loss was exceeded by on an H200."""
+MAX_KNOWN_SETS = 100_000
+"""Predictions kept, so that none is made twice; some 100 MB at most."""
+MAX_PREDICTED_KINDS = 1_000
+"""Different instances on one GPU; a prediction for so many takes half a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,46 +136,6 @@ def resolve_sharing(sharing: SharingMode | str | None) -> SharingMode:
     return SharingMode.parse(sharing)
 
 
-def resolve_min_retention(
-    min_retention: MinRetentionLike | None, model_names: Sequence[str]
-) -> dict[str, float]:
-    """Return what each model shall keep, by name; empty if nothing was asked for.
-
-    Raises:
-        UnknownNameError: If a model has no profile.
-        InvalidInputError: If a share is not above 0 and at most 1.
-    """
-    if min_retention is None:
-        return {}
-    if isinstance(min_retention, Mapping):
-        unknown = sorted(set(min_retention) - set(model_names))
-        if unknown:
-            raise UnknownNameError(
-                f"min_retention names {', '.join(map(repr, unknown))}, which has no "
-                f"profile; there are {', '.join(map(repr, sorted(set(model_names))))}"
-            )
-        wanted = dict(min_retention)
-    else:
-        wanted = dict.fromkeys(model_names, min_retention)
-    for name, share in wanted.items():
-        if isinstance(share, bool) or not isinstance(share, int | float):
-            raise InvalidInputError(
-                f"min_retention of {name!r} is {share!r}; it must be a number, such as "
-                "0.9"
-            )
-        if not math.isfinite(share) or not 0 < share <= 1:
-            reason = (
-                "no model keeps more than it has alone"
-                if share > 1
-                else "it must be above 0"
-            )
-            raise InvalidInputError(
-                f"min_retention of {name!r} is {share:g}, but {reason}; give a share "
-                "above 0 and at most 1, such as 0.9"
-            )
-    return wanted
-
-
 def cautious_retention(predicted: float, margin: float) -> float:
     """Return what may be promised where so much is predicted.
 
@@ -230,50 +193,63 @@ class RetentionRule:
             * (weights or {}).get(record.model_name, 1.0)
             for record in records
         ]
-        self._known: dict[tuple[int, ...], tuple[float, ...]] = {}
+        self._known: dict[Counts, tuple[float, ...]] = {}
 
-    def retentions(self, items: tuple[int, ...]) -> tuple[float, ...]:
-        """Return what each of these items keeps beside the others, in order."""
+    def retentions(self, counts: Counts) -> tuple[float, ...]:
+        """Return what an instance of each of these items keeps beside the others."""
         return tuple(
             share_of_traffic(share, self._loads[item])
-            for share, item in zip(self._solo_shares(items), items, strict=True)
+            for share, (item, _) in zip(self._solo_shares(counts), counts, strict=True)
         )
 
-    def is_allowed(self, counts: tuple[tuple[int, int], ...]) -> bool:
-        """Return whether every model of a set keeps what was asked, with the margin."""
-        items = _expand(counts)
+    def is_allowed(self, counts: Counts) -> bool:
+        """Return whether every model of a set keeps what was asked, with the margin.
+
+        More than ``MAX_PREDICTED_KINDS`` different ones may not share a GPU.
+        """
+        if _is_alone(counts):
+            return True
+        if len(counts) > MAX_PREDICTED_KINDS:
+            return False
+        if not any(self._floors[item] for item, _ in counts):
+            return True
         margin = self._contention.margin
-        return len(items) == 1 or all(
+        return all(
             share_of_traffic(cautious_retention(share, margin), self._loads[item])
             >= self._floors[item]
-            for share, item in zip(self._solo_shares(items), items, strict=True)
+            for share, (item, _) in zip(self._solo_shares(counts), counts, strict=True)
         )
 
-    def throughput(self, counts: tuple[tuple[int, int], ...]) -> float:
+    def throughput(self, counts: Counts) -> float:
         """Return the predicted total throughput of a set, weighted, in infer/sec."""
-        items = _expand(counts)
         return math.fsum(
-            kept * self._throughputs[item]
-            for kept, item in zip(self.retentions(items), items, strict=True)
+            copies * kept * self._throughputs[item]
+            for kept, (item, copies) in zip(
+                self.retentions(counts), counts, strict=True
+            )
         )
 
-    def _solo_shares(self, items: tuple[int, ...]) -> tuple[float, ...]:
+    def _solo_shares(self, counts: Counts) -> tuple[float, ...]:
         """Return how much of its throughput alone each item could reach, 0–1."""
-        if len(items) == 1:
+        if _is_alone(counts):
             return (1.0,)
-        known = self._known.get(items)
+        known = self._known.get(counts)
         if known is None:
+            items = [item for item, _ in counts]
             limits = limits_beside(
                 [self._classes[item] for item in items],
                 [self._at_traffic[item] for item in items],
                 contention_factor=self._contention.factor,
                 shape=self._contention.shape,
+                copies=[copies for _, copies in counts],
             )
             known = tuple(
                 min(1.0, limit / self._alone[item])
                 for limit, item in zip(limits, items, strict=True)
             )
-            self._known[items] = known
+            if len(self._known) >= MAX_KNOWN_SETS:
+                self._known.clear()
+            self._known[counts] = known
         return known
 
 
@@ -284,6 +260,8 @@ def retentions_or_none(
 ) -> tuple[float, ...] | None:
     """Return what each record keeps beside the others, None if that is unknown.
 
+    It is not predicted of more than ``MAX_PREDICTED_KINDS`` different instances.
+
     Args:
         records: Of the instances on one GPU.
         contention: How they share it.
@@ -291,9 +269,13 @@ def retentions_or_none(
     """
     if not all(has_readings(record) for record in records):
         return None
-    rule = RetentionRule(records, contention, {}, loads=loads)
-    return rule.retentions(tuple(range(len(records))))
+    kinds = EqualInstances(records, loads)
+    if len(kinds.records) > MAX_PREDICTED_KINDS:
+        return None
+    rule = RetentionRule(kinds.records, contention, {}, loads=kinds.loads)
+    kept = rule.retentions(tuple(enumerate(kinds.copies)))
+    return tuple(kept[kind] for kind in kinds.kind_of_each)
 
 
-def _expand(counts: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
-    return tuple(index for index, copies in counts for _ in range(copies))
+def _is_alone(counts: Counts) -> bool:
+    return len(counts) == 1 and counts[0][1] == 1

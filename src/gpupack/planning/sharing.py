@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,23 @@ COMPARED = (SharingMode.TIME_SLICING, SharingMode.MPS)
 """Streams are left out: whether a backend can use them is not a matter of choice."""
 
 
+@dataclass(frozen=True, slots=True)
+class SharedGpu:
+    """What shares one GPU, or each of several that hold the same.
+
+    Args:
+        measured_on: The GPU type that the records are of.
+        records: Of each instance.
+        loads: Traffic ÷ throughput of each, 0–1; None for all of it.
+        num_gpus: How many hold the same.
+    """
+
+    measured_on: GpuType
+    records: tuple[ProfileRecord, ...]
+    loads: tuple[float, ...] | None = None
+    num_gpus: int = 1
+
+
 def sharing_alternatives(
     profiles: ProfileSet,
     gpu_type: GpuType,
@@ -29,7 +47,7 @@ def sharing_alternatives(
     contention: Contention,
     count_gpus: Callable[[Contention], int | None],
 ) -> tuple[SharingAlternative, ...]:
-    """Return what the placed models would keep if GPUs were shared otherwise.
+    """Return what models on GPUs of one type would keep if these were shared otherwise.
 
     Args:
         profiles: May hold calibrations of the other ways.
@@ -38,25 +56,48 @@ def sharing_alternatives(
         contention: How the GPUs are shared; that way itself is left out.
         count_gpus: Returns how many GPUs the same promise would take another way.
     """
-    if contention.sharing_mode is None:
+    return alternatives_of(
+        profiles,
+        [SharedGpu(gpu_type, tuple(records)) for records in gpus],
+        contention.sharing_mode,
+        lambda mode: count_gpus(resolve_contention(profiles, gpu_type, mode)),
+    )
+
+
+def alternatives_of(
+    profiles: ProfileSet,
+    gpus: Sequence[SharedGpu],
+    sharing: SharingMode | None,
+    count_gpus: Callable[[SharingMode], int | None] = lambda _: None,
+) -> tuple[SharingAlternative, ...]:
+    """Return what the placed models would keep if GPUs were shared otherwise.
+
+    Args:
+        profiles: May hold calibrations of the other ways.
+        gpus: What is placed; those of which nothing can be predicted do not count.
+        sharing: How the GPUs are shared; that way itself is left out. None on a host.
+        count_gpus: Returns how many GPUs the same promise would take another way.
+    """
+    if sharing is None:
         return ()
     found = []
     for mode in COMPARED:
-        if mode is contention.sharing_mode:
+        if mode is sharing:
             continue
-        other = resolve_contention(profiles, gpu_type, mode)
-        kept = [
-            share
-            for records in gpus
-            for share in retentions_or_none(records, other) or ()
-        ]
-        if kept:
+        shares: list[float] = []
+        counts: list[float] = []
+        for gpu in gpus:
+            other = resolve_contention(profiles, gpu.measured_on, mode)
+            kept = retentions_or_none(gpu.records, other, gpu.loads) or ()
+            shares += kept
+            counts += [gpu.num_gpus] * len(kept)
+        if shares:
             found.append(
                 SharingAlternative(
                     sharing_mode=mode,
-                    lowest_retention=min(kept),
-                    mean_retention=fmean(kept),
-                    num_gpus=count_gpus(other),
+                    lowest_retention=min(shares),
+                    mean_retention=min(1.0, fmean(shares, counts)),
+                    num_gpus=count_gpus(mode),
                 )
             )
     return tuple(found)

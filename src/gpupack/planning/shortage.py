@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError
-from gpupack.packing.allowed_sets import solve_allowed
+from gpupack.errors import InfeasibleError, NotFoundInTimeError
+from gpupack.packing.allowed_sets import items_apart, solve_allowed
+from gpupack.packing.deadline import Deadline
 from gpupack.packing.problem import PackingProblem
 from gpupack.packing.solve import solve
 from gpupack.planning.clash import DIAGNOSIS_LIMIT_S, infeasible
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     SetRule = Callable[[tuple[tuple[int, int], ...]], bool]
 
 STEP_LIMIT_S = 1.0
+"""For one proof."""
 
 
 def shortage(
@@ -32,7 +33,7 @@ def shortage(
     result: PackingResult,
     *,
     time_limit_s: float,
-) -> InfeasibleError:
+) -> InfeasibleError | NotFoundInTimeError:
     """Return the error for a supply that is too small, or not proved to do.
 
     Args:
@@ -49,7 +50,7 @@ def shortage(
     found, bound = result.num_bins, result.bound
     there = f"{available} {name} GPU{'s' * (available != 1)}"
     if bound <= available:
-        return InfeasibleError(
+        return NotFoundInTimeError(
             f"no placement on {there} was found within {time_limit_s:g} s, and none is "
             f"proved impossible: at least {bound} are needed (proved), {found} would "
             "do. Raise time_limit_s, or the number of GPUs.",
@@ -64,18 +65,22 @@ def shortage(
                 f"time_limit_s {time_limit_s:g}",
             ),
         )
+    deadline = Deadline.after(DIAGNOSIS_LIMIT_S)
     if is_allowed is None or (
-        solve(problem, time_limit_s=STEP_LIMIT_S).bound > available
+        solve(problem, time_limit_s=STEP_LIMIT_S, max_bins=available).bound > available
     ):
         return infeasible(
             question,
-            time_limit_s=time_limit_s,
             would_do=found if is_allowed is None else None,
         )
-    models = [
-        records[item].model_name
-        for item in _fewest_items(problem, is_allowed, available)
-    ]
+    # One more of those than there are GPUs, and none of them can be left out.
+    apart = items_apart(problem, is_allowed, result.bins, deadline.within(STEP_LIMIT_S))
+    items = (
+        sorted(apart[: available + 1])
+        if len(apart) > available
+        else _fewest_items(problem, is_allowed, available, deadline)
+    )
+    models = [records[item].model_name for item in items]
     (asked,) = _asked(question, models)
     would_do = (
         f"{found} would do (proved)"
@@ -103,13 +108,15 @@ def _asked(question: CapacityQuestion, models: Iterable[str]) -> tuple[str, ...]
 
 
 def _fewest_items(
-    problem: PackingProblem, is_allowed: SetRule, available: int
+    problem: PackingProblem, is_allowed: SetRule, available: int, deadline: Deadline
 ) -> list[int]:
-    """Return items of which none can be left out without there being enough GPUs."""
-    deadline = time.perf_counter() + DIAGNOSIS_LIMIT_S
+    """Return items of which none can be left out without there being enough GPUs.
+
+    As far as that is proved before the deadline.
+    """
     kept = list(range(len(problem.item_types)))
     for item in list(kept):
-        if time.perf_counter() > deadline:
+        if deadline.has_passed:
             break
         rest = [one for one in kept if one != item]
 
@@ -119,7 +126,12 @@ def _fewest_items(
         smaller = replace(
             problem, item_types=tuple(problem.item_types[one] for one in rest)
         )
-        bound = solve_allowed(smaller, allows, time_limit_s=STEP_LIMIT_S).bound
+        bound = solve_allowed(
+            smaller,
+            allows,
+            time_limit_s=deadline.within(STEP_LIMIT_S).remaining_s,
+            max_bins=available,
+        ).bound
         if rest and bound > available:
             kept = rest
     return kept

@@ -6,6 +6,7 @@ The reasoning is at the top of ``contention``.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gpupack.planning.delays import PROCESSOR_SHARING
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
     from gpupack.planning.delays import CustomerClass, SharingShape
 
+MAX_KNOWN_CLASSES = 10_000
+"""Classes kept: a diagnosis asks about the same models many times, and to find how long
+several customers wait takes some 60 networks."""
 
+
+@lru_cache(maxsize=MAX_KNOWN_CLASSES)
 def slowed_down(
     one: CustomerClass,
     requests_per_sec: float,
@@ -84,6 +90,7 @@ def limits_beside(
     *,
     contention_factor: float,
     shape: SharingShape,
+    copies: Sequence[int] | None = None,
 ) -> tuple[float, ...]:
     """Return the requests per second of each model, driven to its limit by itself.
 
@@ -93,32 +100,48 @@ def limits_beside(
             a model without traffic.
         contention_factor: Of the GPU type and sharing mode.
         shape: Of the sharing mode.
+        copies: Equal instances of each model; one if left out. The rate is that of
+            one of them.
     """
-    present = [index for index, one in enumerate(at_traffic) if one is not None]
-    found = dict(
-        zip(
-            present,
-            rates(
-                [one for one in at_traffic if one is not None],
-                contention_factor=contention_factor,
-                shape=shape,
-                own_elsewhere_s=[driven[index].elsewhere_s for index in present],
-            ),
-            strict=True,
+    copies = copies or [1] * len(driven)
+    together = [
+        None if one is None else _of_copies(one, count)
+        for one, count in zip(at_traffic, copies, strict=True)
+    ]
+    present = [index for index, one in enumerate(together) if one is not None]
+    found: dict[int, float] = {}
+    if present:
+        of_all = rates(
+            [one for one in together if one is not None],
+            contention_factor=contention_factor,
+            shape=shape,
+            own_elsewhere_s=[driven[index].elsewhere_s for index in present],
         )
-    )
+        found = {
+            index: rate / copies[index]
+            for index, rate in zip(present, of_all, strict=True)
+        }
     for index, own in enumerate(driven):
         # Several customers of one model are at the GPU beside each other: they must
         # all be driven.
-        if index not in found or (
-            own.num_customers > 1 and own is not at_traffic[index]
-        ):
-            others = [one for one in at_traffic[:index] if one is not None]
-            others += [one for one in at_traffic[index + 1 :] if one is not None]
+        neighbor = at_traffic[index]
+        if index not in found or (own.num_customers > 1 and own is not neighbor):
+            others = together[:index] + together[index + 1 :]
+            if neighbor is not None and copies[index] > 1:
+                others.append(_of_copies(neighbor, copies[index] - 1))
             found[index] = rates(
-                [own, *others], contention_factor=contention_factor, shape=shape
+                [own, *(one for one in others if one is not None)],
+                contention_factor=contention_factor,
+                shape=shape,
             )[0]
     return tuple(found[index] for index in range(len(driven)))
+
+
+def _of_copies(one: CustomerClass, copies: int) -> CustomerClass:
+    """Return the class of the customers of so many equal models."""
+    if copies == 1:
+        return one
+    return replace(one, num_customers=one.num_customers * copies)
 
 
 def share_of_traffic(solo_share: float, load: float) -> float:

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.records.objective import Fairness as Fairness
+from gpupack.records.wish_types import MAX_REPLICAS as MAX_REPLICAS
 
-V = TypeVar("V", int, float)
+if TYPE_CHECKING:
+    from gpupack.records.request import ModelWishes, Request
 
-PERCENTILES = (50, 90, 95, 99)
-"""Latency percentiles that records have."""
-MAX_REPLICAS = 1_000_000
-"""More replicas of one model are taken for a wrong unit."""
-
-LatencyLimitLike = float | Mapping[str, float]
-"""Milliseconds for every model, or by model name."""
-ReplicasLike = int | Mapping[str, int]
-"""Instances of every model, or by model name."""
-
-
-class Fairness(StrEnum):
-    """What ``max_throughput`` makes large on a limited fleet."""
-
-    SUM = "sum"
-    """The weighted sum of what is served."""
-    MAX_MIN = "max_min"
-    """The share of its demand that every model gets, and then the sum."""
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -39,7 +22,7 @@ class Wishes:
     Args:
         demand: Infer/sec, ≥ 0.
         latency_limit_ms: Of the percentile, > 0.
-        latency_percentile: One of ``PERCENTILES``.
+        latency_percentile: 50, 90, 95 or 99.
         replicas: Instances, ≥ 1: exactly so many without a demand, at least with one.
         weights: Of one infer/sec in ``max_throughput``, > 0.
         fairness: What ``max_throughput`` makes large.
@@ -63,6 +46,7 @@ class Wishes:
 
     def of(self, model_names: Collection[str]) -> Wishes:
         """Return what is asked of these models alone."""
+        model_names = frozenset(model_names)
         return replace(
             self,
             demand=_only(self.demand, model_names),
@@ -78,104 +62,32 @@ def _only(values: Mapping[str, V], names: Collection[str]) -> dict[str, V]:
     return {name: value for name, value in values.items() if name in names}
 
 
-def resolve_wishes(
-    model_names: Sequence[str],
-    *,
-    demand: Mapping[str, float] | None = None,
-    latency_limit_ms: LatencyLimitLike | None = None,
-    latency_percentile: int = 99,
-    replicas: ReplicasLike | None = None,
-    weights: Mapping[str, float] | None = None,
-    fairness: Fairness | str | None = None,
-    optional: Sequence[str] = (),
-) -> Wishes:
-    """Return the wishes, checked.
+def wishes_of(request: Request, model_names: Sequence[str]) -> Wishes:
+    """Return what a request asks of these models."""
 
-    Raises:
-        UnknownNameError: If a model has no profile, or there is no such fairness.
-        InvalidInputError: If a value is out of range.
-    """
-    if latency_percentile not in PERCENTILES:
-        raise InvalidInputError(
-            f"latency_percentile is {latency_percentile!r}; profiles have "
-            f"{', '.join(map(str, PERCENTILES))}"
-        )
-    optional = [optional] if isinstance(optional, str) else list(optional)
-    _require_known("optional", optional, model_names)
+    def by_model(wish: Callable[[ModelWishes], V | None]) -> dict[str, V]:
+        return asked_by_model(request, model_names, wish)
+
     return Wishes(
-        demand=_by_name("demand", demand, model_names, "infer/sec, ≥ 0", least=0.0),
-        latency_limit_ms=_by_name(
-            "latency_limit_ms", latency_limit_ms, model_names, "milliseconds, > 0"
-        ),
-        latency_percentile=latency_percentile,
-        replicas=_replicas(replicas, model_names),
-        weights=_by_name("weights", weights, model_names, "a number > 0"),
-        fairness=_fairness(fairness),
-        optional=frozenset(optional),
+        demand=by_model(lambda one: one.demand),
+        latency_limit_ms=by_model(lambda one: one.latency_limit_ms),
+        latency_percentile=request.latency_percentile,
+        replicas=by_model(lambda one: one.replicas),
+        weights=by_model(lambda one: one.weight),
+        fairness=request.fairness,
+        optional=frozenset(by_model(lambda one: one.optional or None)),
+        most_replicas=by_model(lambda one: one.max_replicas),
     )
 
 
-def _fairness(fairness: Fairness | str | None) -> Fairness:
-    if fairness is None:
-        return Fairness.SUM
-    try:
-        return Fairness(fairness)
-    except ValueError as err:
-        raise UnknownNameError(
-            f"unknown fairness {fairness!r}; there are "
-            f"{', '.join(one.value for one in Fairness)}"
-        ) from err
-
-
-def _by_name(
-    argument: str,
-    given: float | Mapping[str, float] | None,
+def asked_by_model(
+    request: Request,
     model_names: Sequence[str],
-    meaning: str,
-    *,
-    least: float | None = None,
-) -> dict[str, float]:
-    """Return checked numbers by model name; more than 0 unless ``least`` says so."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        given = dict.fromkeys(model_names, given)
-    _require_known(argument, given, model_names)
-    for name, value in given.items():
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or (value <= 0 if least is None else value < least)
-        ):
-            raise InvalidInputError(
-                f"{argument} of {name!r} is {value!r}; it must be finite, {meaning}"
-            )
-    return {name: float(value) for name, value in sorted(given.items())}
-
-
-def _replicas(given: ReplicasLike | None, model_names: Sequence[str]) -> dict[str, int]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        given = dict.fromkeys(model_names, given)
-    _require_known("replicas", given, model_names)
-    for name, count in given.items():
-        is_count = isinstance(count, int) and not isinstance(count, bool)
-        if not is_count or not 1 <= count <= MAX_REPLICAS:
-            raise InvalidInputError(
-                f"replicas of {name!r} is {count!r}; it must be a whole number from 1 "
-                f"to {MAX_REPLICAS:,}"
-            )
-    return dict(sorted(given.items()))
-
-
-def _require_known(
-    argument: str, names: Sequence[str] | Mapping[str, object], known: Sequence[str]
-) -> None:
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        raise UnknownNameError(
-            f"{argument} names {', '.join(map(repr, unknown))}, which has no profile; "
-            f"there are {', '.join(map(repr, sorted(set(known))))}"
-        )
+    wish: Callable[[ModelWishes], V | None],
+) -> dict[str, V]:
+    """Return one wish of a request by sorted model name, absent where not asked."""
+    return {
+        name: value
+        for name in sorted(model_names)
+        if (value := wish(request.of_model(name))) is not None
+    }

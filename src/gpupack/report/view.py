@@ -108,7 +108,7 @@ class ReportView:
         ]
         self.model_names = sorted(
             {name for one in records for gpu in one.gpus for name in gpu.models}
-            | {record.model_name for one in records for record in one.profiles}
+            | {record.model_name for one in records for record in one.placed_profiles}
         )
         self.model_index = {name: index for index, name in enumerate(self.model_names)}
         self.look_by_model = {
@@ -148,7 +148,9 @@ class ReportView:
     def profile_records(self) -> list[ProfileRecord]:
         """Every profile record once, by model, GPU type and load point."""
         by_key = {
-            record.key: record for one in self._records for record in one.profiles
+            record.key: record
+            for one in self._records
+            for record in one.placed_profiles
         }
         return sorted(
             by_key.values(),
@@ -252,7 +254,7 @@ def _notices(placement: PlacementRecord) -> tuple[str, ...]:
             "latencies and the environment cannot be shown; place again to have them."
         )
     else:
-        known = {record.model_name for record in placement.profiles}
+        known = {record.model_name for record in placement.placed_profiles}
         lacking = sorted({n for gpu in placement.gpus for n in gpu.models} - known)
         if lacking:
             notices.append(

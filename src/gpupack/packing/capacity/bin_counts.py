@@ -76,7 +76,7 @@ class BinCounts:
         for cut in self._cuts:
             mip.Add(_worth(mip, cut, bins) >= 1.0 - SAFETY)
         mip.Minimize(self._value(mip, bins))
-        return _solved(mip, infeasible=math.inf)
+        return _solved(mip, infeasible=math.inf)[0]
 
     def roomiest(
         self, value: int, near: Sequence[float]
@@ -96,7 +96,7 @@ class BinCounts:
             mip.Add(_worth(mip, cut, bins) >= 1.0 + spare)
         mip.Add(self._value(mip, bins) <= value)
         mip.Maximize(spare + 0.0)
-        most = _solved(mip, infeasible=-1.0)
+        most, _ = _solved(mip, infeasible=-1.0)
         if most < -SAFETY:
             return None, most
         like_value = sum(p * n for p, n in zip(self._prices, near, strict=True))
@@ -109,7 +109,9 @@ class BinCounts:
             off.append(distance)
         mip.Add(spare >= -SAFETY / 2)
         mip.Maximize(spare - UNLIKENESS * mip.Sum(off))
-        _solved(mip, infeasible=-1.0)
+        _, is_found = _solved(mip, infeasible=-1.0)
+        if not is_found:
+            return None, most
         counts = tuple(round(one.solution_value()) for one in bins)
         if self.headroom(counts) < -SAFETY:
             return None, most
@@ -144,16 +146,18 @@ def _worth(
     )
 
 
-def _solved(mip: pywraplp.Solver, *, infeasible: float) -> float:
-    """Solve, and return a bound on the objective that rounding cannot break."""
+def _solved(mip: pywraplp.Solver, *, infeasible: float) -> tuple[float, bool]:
+    """Return a bound on the objective, and whether there is a solution to read."""
     from ortools.linear_solver import pywraplp
 
     parameters = pywraplp.MPSolverParameters()
     parameters.SetDoubleParam(parameters.RELATIVE_MIP_GAP, 1e-9)
     mip.SetTimeLimit(MAX_SOLVE_MS)
-    if solve_program(mip, parameters) == pywraplp.Solver.INFEASIBLE:
-        return infeasible
-    return float(mip.Objective().BestBound())
+    status = solve_program(mip, parameters)
+    if status == pywraplp.Solver.INFEASIBLE:
+        return infeasible, False
+    is_found = status in {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}
+    return float(mip.Objective().BestBound()), is_found
 
 
 def most_bins(problem: CapacityProblem) -> tuple[int, ...]:

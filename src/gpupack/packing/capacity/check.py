@@ -79,21 +79,22 @@ def check_plan(
     for index, job in enumerate(problem.jobs):
         if job.is_optional and copies[index] == 0:
             continue
+        called = job.name or f"job {index}"
         exactly = job.is_whole and not job.is_optional
         if copies[index] < job.copies and not (job.is_whole and job.is_optional):
-            raise CheckError(f"job {index} has {copies[index]} of {job.copies} copies")
+            raise CheckError(f"{called} has {copies[index]} of {job.copies} copies")
         if exactly and copies[index] != job.copies:
-            raise CheckError(f"job {index} has {copies[index]} of {job.copies} copies")
+            raise CheckError(f"{called} has {copies[index]} of {job.copies} copies")
         if job.demand is None:
             continue
         if job.max_copies is not None and copies[index] > job.max_copies:
             raise CheckError(
-                f"job {index} has {copies[index]} copies, at most {job.max_copies}"
+                f"{called} has {copies[index]} copies, at most {job.max_copies}"
             )
         if served[index] > job.demand * (1 + TOLERANCE):
-            raise CheckError(f"job {index} is served beyond its demand")
+            raise CheckError(f"{called} is served beyond its demand")
         is_promised = in_full and not job.is_optional
         if is_promised and served[index] < job.demand * (1 - TOLERANCE):
             raise CheckError(
-                f"job {index} is served {served[index]} of its demand of {job.demand}"
+                f"{called} is served {served[index]} of its demand of {job.demand}"
             )

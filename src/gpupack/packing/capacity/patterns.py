@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import mul
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.configurations import Configuration, fixed_room_left
 from gpupack.packing.capacity.shapes import shapes_of
+from gpupack.packing.stoppable import solve_linear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.packing.capacity.problem import CapacityProblem
 
+ROUNDING = 1e-9
+"""Relative, of sums of floats."""
 MAX_RANKED = 60
 LEAST_LOAD = 1e-9
 """Share of a copy's rate below which a load is rounding."""
@@ -116,8 +120,10 @@ class PatternFinder:
             )
             density[index] = worth / max(room, 1e-9)
         ranked = sorted(density, key=lambda index: (-density[index], index))
-        starts = {self._problem.options[index].job: index for index in reversed(ranked)}
-        first = sorted(starts.values(), key=ranked.index)[:max_starts]
+        starts: dict[int, int] = {}
+        for index in ranked:
+            starts.setdefault(self._problem.options[index].job, index)
+        first = list(starts.values())[:max_starts]
         # Beyond the best few dozen no option ever gets a turn.
         ranked = ranked[:MAX_RANKED]
         open_shares = open_shares or [1.0] * len(self._problem.jobs)
@@ -149,8 +155,28 @@ class PatternFinder:
                 rows, self._shapes.fixed[index], self._shapes.loaded[index], strict=True
             ):
                 row.SetCoefficient(copies, fixed + loaded)
-        lp.Solve()
+        if not solve_linear(lp):
+            return [1.0] * len(rows)  # weights steer a search; any will do
         return [max(0.0, row.dual_value()) for row in rows]
+
+    def bound(self, prices: Prices, weights: Sequence[float]) -> float:
+        """Return a value that no pattern exceeds, from what room is worth.
+
+        Any weights ≥ 0 give one: room for the weights buys the whole bin, and each
+        option adds at most what it earns beyond the room that it takes.
+        """
+        earned = [math.fsum(weights)]
+        for index in self._shapes.options:
+            fixed, loaded = self._shapes.fixed[index], self._shapes.loaded[index]
+            of_copy = prices.of_first_copy(index) - sum(map(mul, weights, fixed))
+            of_load = prices.per_load[index] - sum(map(mul, weights, loaded))
+            most = float(self._shapes.most[index])
+            most_load = min(most, self._shapes.most_load[index])
+            if of_copy > 0:
+                earned.append(of_copy * most + max(0.0, of_load) * most_load)
+            elif of_copy + of_load > 0:
+                earned.append((of_copy + of_load) * most_load)
+        return math.fsum(earned) * (1 + ROUNDING)
 
     def _fill(
         self,

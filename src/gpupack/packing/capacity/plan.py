@@ -67,6 +67,8 @@ class CapacityPlan:
         status: How good it is known to be.
         method: What closed the gap, or the last that tried.
         seconds: Wall time of the solve.
+        found_by: What found the bins; empty without a plan.
+        proved_by: What proved the bound; a search that is not exhaustive proves none.
         warnings: Why a better plan might be found elsewhere, in words.
     """
 
@@ -76,6 +78,8 @@ class CapacityPlan:
     status: PlanStatus
     method: str
     seconds: float
+    found_by: str = ""
+    proved_by: str = ""
     warnings: tuple[str, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ from gpupack.packing.capacity.configurations import Configuration
 from gpupack.packing.capacity.patterns import made_to_fit
 from gpupack.packing.capacity.shapes import shapes_of
 from gpupack.packing.stoppable import solve_cp_model
+from gpupack.packing.thresholds import most_true
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,9 @@ SIZE_STEPS = 10_000_000
 PRICING_GAP = 1e-4
 """Relative, at which pricing stops; its bound counts, not its pattern."""
 VALUE_STEPS = 10_000_000
+MAX_CROWDS = 2_000
+"""Sets known to be forbidden. With so many no more are looked for: patterns that the
+rule forbids are then not returned, and the bound may be that of one."""
 
 
 class ModelPricer:
@@ -167,7 +171,7 @@ class ModelPricer:
                 {index: int(solver.value(count)) for index, count in copies.items()}
             )
             left = deadline - time.perf_counter()
-            if too_many is None or left <= 0:
+            if too_many is None or left <= 0 or len(self._crowds) >= MAX_CROWDS:
                 break
             self._crowds.append(too_many)
             _forbid(model, copies, too_many)
@@ -218,13 +222,22 @@ class ModelPricer:
 
         if self._problem.is_allowed(self._bin_type, of(counts)):
             return None
-        crowd = dict(counts)
-        for index, count in counts.items():
-            for _ in range(count):
-                without = {**crowd, index: crowd[index] - 1}
-                if self._problem.is_allowed(self._bin_type, of(without)):
-                    break
-                crowd = without
+        crowd = {index: n for index, n in counts.items() if n}
+        for index in list(crowd):
+            # As few copies as are too many beside the others.
+            others = {one: n for one, n in crowd.items() if one != index}
+            if not self._problem.is_allowed(self._bin_type, of(others)):
+                crowd = others
+                continue
+
+            def may_share(
+                copies: int, index: int = index, others: Mapping[int, int] = others
+            ) -> bool:
+                return self._problem.is_allowed(
+                    self._bin_type, of({**others, index: copies})
+                )
+
+            crowd[index] = most_true(may_share, crowd[index]) + 1
         return of(crowd)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.bin_counts import SAFETY, CountCut
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.master import Duals
     from gpupack.packing.capacity.patterns import Pattern
     from gpupack.packing.capacity.pricing import CompiledPricer
-    from gpupack.packing.capacity.problem import CapacityProblem
+    from gpupack.packing.capacity.problem import CapacityProblem, Counts
 
 CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
-MIN_EXACT_PRICING_S = 0.25
+MIN_EXACT_PRICING_S = 0.05
+MAX_STARTS_AT_FIRST = 1_000
+"""First patterns of a bin type: the jobs beyond get theirs when prices ask for them."""
 MAX_EXACT_PRICING_S = 2.0
 FIRST_NODE_LIMIT = 5_000
 MORE_NODES = 4
@@ -53,6 +55,7 @@ SMOOTHING = 0.5
 ENOUGH_SPARE = 1e-3
 """Spare share of every need at which bins count as enough for the relaxation."""
 MAX_PROMISING = 300
+MANY_TYPES = 20
 MAX_STARTS = 8
 """Greedy patterns per bin type and weighting in one round."""
 
@@ -96,8 +99,13 @@ class Relaxer:
         self._deadline = deadline
         self._scale = service_scale(problem)
         self._lagrangian = Lagrangian(problem, goal)
+        in_time = (
+            problem
+            if problem.rule is None
+            else replace(problem, rule=self._is_allowed_in_time)
+        )
         self._finders = [
-            PatternFinder(problem, index) for index in range(len(problem.bin_types))
+            PatternFinder(in_time, index) for index in range(len(problem.bin_types))
         ]
         self._has_waited = False
         self._node_limit = FIRST_NODE_LIMIT
@@ -109,6 +117,12 @@ class Relaxer:
         ]
         self.cuts: list[CountCut] = []
         self.master = Master(problem, goal)
+
+    def _is_allowed_in_time(self, bin_type: int, counts: Counts) -> bool:
+        """Ask the rule for a greedy pattern; late, it can do without one copy more."""
+        return time.perf_counter() < self._deadline and self._problem.is_allowed(
+            bin_type, counts
+        )
 
     def run(self, *, target_gap: float = CLOSE_ENOUGH) -> Relaxation:
         """Generate patterns until the bound is close or the deadline near."""
@@ -231,7 +245,9 @@ class Relaxer:
         return [
             pattern
             for finder in self._finders
-            for pattern in finder.greedy(prices, weights, max_starts=len(problem.jobs))
+            for pattern in finder.greedy(
+                prices, weights, max_starts=MAX_STARTS_AT_FIRST
+            )
         ]
 
     def prices(self, duals: Duals) -> Prices:
@@ -270,13 +286,17 @@ class Relaxer:
         """
         prices = self.prices(duals)
         is_new = False
+        max_starts = MAX_STARTS
+        if len(self._finders) > MANY_TYPES:
+            # There are patterns enough, one of each type.
+            num_weightings, max_starts = 1, 1
         for bin_type, finder in enumerate(self._finders):
             if self._problem.bin_types[bin_type].count == 0:
                 continue
             price = self._price_of_bin(bin_type, duals)
             for weights in _weightings(finder.weights(prices))[:num_weightings]:
                 for pattern in finder.greedy(
-                    prices, weights, max_starts=MAX_STARTS, open_shares=open_shares
+                    prices, weights, max_starts=max_starts, open_shares=open_shares
                 ):
                     gain = prices.value(pattern) - price
                     if gain > 1e-3 * max(price, 1e-3) and self.master.add(pattern):
@@ -286,6 +306,10 @@ class Relaxer:
     def _improve_exactly(
         self, duals: Duals, center: Duals | None = None
     ) -> tuple[float, bool]:
+        """Add patterns of every bin type; return a bound, and whether any is new.
+
+        The bound is none where time ran out before every type was priced.
+        """
         true_duals, true_prices = duals, self.prices(duals)
         if center is not None:
             duals = duals.towards(center, SMOOTHING)
@@ -297,6 +321,8 @@ class Relaxer:
             if one.count == 0:
                 values.append(0.0)
                 continue
+            if bin_type and time.perf_counter() > self._deadline:
+                return -math.inf, is_new
             price = self._price_of_bin(bin_type, duals)
             patterns, most = self._priced(bin_type, prices, price)
             values.append(max(0.0, most))
@@ -341,6 +367,10 @@ class Relaxer:
         self, bin_type: int, prices: Prices, price: float
     ) -> tuple[Sequence[Pattern], float]:
         """Return valuable patterns of a bin type, and what none can exceed."""
+        weights = self._finders[bin_type].weights(prices)
+        most = self._finders[bin_type].bound(prices, weights)
+        if most <= price:
+            return [], most  # no pattern earns its bin: that is all to be known
         left_s = self._deadline - time.perf_counter()
         num_left = len(self._finders) - bin_type
         limit_s = min(MAX_EXACT_PRICING_S, left_s / num_left)
@@ -356,7 +386,7 @@ class Relaxer:
             )
             priced = self._compiled_pricer(bin_type).best(
                 prices,
-                self._finders[bin_type].weights(prices),
+                weights,
                 known=known,
                 price=price,
                 node_limit=self._node_limit,
@@ -391,8 +421,8 @@ class Relaxer:
         every = dict.fromkeys([*used_configurations, *(p.configuration for p in rest)])
         if self._goal.is_in_full:
             return Relaxation(
-                value,
-                bound,
+                value * self.master.unit,
+                bound * self.master.unit,
                 tuple(every),
                 len(used_configurations),
                 bought_off,

@@ -38,6 +38,8 @@ PROBE_SHARE = 0.4
 PROBES_SHARE = 0.6
 """Of the time left, for one probe, and for all of them."""
 LEAST_PROBE_S = 0.5
+LEAST_SHARE_OF_PROBE = 0.3
+"""Of the time for all probes, that one gets at least where it is short."""
 CLOSE = 0.007
 """Relative distance of shares at which probing ends."""
 CLOSED = 1e-6
@@ -103,15 +105,17 @@ class ShareSearch:
 
     def _probe_between(self, deadline: float, target_gap: float) -> None:
         """Bisect the shares for the largest one that the relaxation allows."""
+        started = time.perf_counter()
         allowed = 0.0
         share = FIRST_SHARE * self.bound
+        least_s = min(LEAST_PROBE_S, LEAST_SHARE_OF_PROBE * (deadline - started))
         while (
             self.bound - allowed > CLOSE * self.bound
             and not self._is_closed(target_gap)
-            and (time.perf_counter() < deadline - LEAST_PROBE_S or not self._guides)
+            and time.perf_counter() < deadline - (least_s if self._guides else 0.0)
         ):
             now = time.perf_counter()
-            left_s = max(LEAST_PROBE_S, (deadline - now) * PROBE_SHARE)
+            left_s = max(least_s, (deadline - now) * PROBE_SHARE)
             if self._probe(share, now + left_s):
                 self.bound = share
             else:
