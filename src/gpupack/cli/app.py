@@ -27,6 +27,7 @@ from gpupack.cli import (
     report,
     server,
     verify,
+    warm_up,
 )
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
@@ -65,6 +66,7 @@ app.add_typer(server.app, name="server")
 app.command("verify")(verify.verify_command)
 app.command("calibrate")(verify.calibrate_command)
 app.command("demo")(demo.demo_command)
+app.command("warm-up")(warm_up.warm_up_command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -79,7 +79,8 @@ def solve_allowed(
         is_allowed: The rule.
         time_limit_s: Wall time, ≥ 0.
         seed: For every random choice.
-        num_workers: Threads; all of the machine's cores if None.
+        num_workers: Threads; as many as cores may be used if None. With one, the
+            answer is the same for a seed if no step was cut by its share of the limit.
         max_sets: List at most so many allowed sets.
         max_bins: Stop as soon as a packing into this many bins is found, or proved
             impossible.
@@ -155,6 +156,7 @@ def solve_allowed(
         rungs=without_rule.rungs,
         found_by=found_by,
         proved_by=proved_by,
+        warnings=without_rule.warnings if count_bins(bins) > bound else (),
     )
     check_result(problem, result)
     return result

@@ -261,7 +261,7 @@ class Pricer:
             sizes=self.sizes[order],
             duals=duals[order],
             supply=limits[order],
-            shares=np.vstack([self._shares, surrogate])[:, order],
+            shares=np.ascontiguousarray(np.vstack([self._shares, surrogate])[:, order]),
             multipliers=multipliers,
         )
         self._key, self._setting_of_key = key, setting

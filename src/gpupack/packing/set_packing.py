@@ -79,13 +79,6 @@ class SetPackingSearch:
         self._attempts = 0
         self._failures = 0
 
-    @staticmethod
-    def warm_up() -> None:
-        """Run the kernels once, on three items."""
-        sizes = np.array([[2, 1], [1, 2], [1, 1]])
-        list_short(sizes, np.array([3, 3]), np.array([1, 1]), 2, math.inf)
-        _cover(sizes, np.array([3, 3]), np.array([2, 2]), 2, math.inf)
-
     @property
     def is_promising(self) -> bool:
         """Whether packings with one bin less are to be expected."""

@@ -50,6 +50,7 @@ class PackingResult:
         rungs: What each rung took and left, in order.
         found_by: The rung that found the packing.
         proved_by: What proved the bound; a heuristic proves nothing.
+        warnings: Why a better packing might be found elsewhere, in words.
     """
 
     bins: tuple[Bin, ...]
@@ -59,6 +60,7 @@ class PackingResult:
     rungs: tuple[RungReport, ...] = ()
     found_by: str = ""
     proved_by: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def num_bins(self) -> int:

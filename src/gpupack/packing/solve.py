@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from typing import TYPE_CHECKING
 
+from gpupack.cpus import count_usable_cpus
 from gpupack.errors import CheckError, InvalidInputError
 from gpupack.packing import bounds, cpsat, heuristics, small_search, warm_up
 from gpupack.packing.canonical import canonicalize
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
 SMALL_FOR_CPSAT = 120
 """Items up to which CP-SAT's assignment model is worth trying first."""
-KERNEL_LOAD_S = 0.8
-"""Loading kernels that were compiled before takes less than this."""
 KERNEL_CHECK_S = 1.0
-"""How often to look whether kernels being compiled are ready."""
+"""How often to look whether kernels being built are ready."""
 SMALL_SEARCH_NODES = 20_000
 """Nodes for the search of small problems: about 50 ms at most."""
 
@@ -44,14 +42,18 @@ def solve(
     An anytime solver: at the time limit it returns the best packing and bound
     that it has, and so it does when interrupted. A limit of 0 gives the best
     heuristic packing with its bound. The answer does not depend on the order of
-    the item types and, with one worker, is the same for a seed whenever the
-    limit was not reached.
+    the item types.
+
+    With one worker it is the same for a seed on every run and machine, if it was
+    found before the limit: nothing runs beside anything else, and whatever looks at
+    the clock stops at the limit only. With more workers searches race: number of bins
+    and bound of an optimal packing are the same, what is in the bins need not be.
 
     Args:
         problem: What to pack.
         time_limit_s: Wall time, ≥ 0; kept within 10 % or 0.5 s.
         seed: For every random choice.
-        num_workers: Threads; all of the machine's cores if None.
+        num_workers: Threads; as many as cores may be used if None.
         hint: A packing to start from; used if it is one of this problem.
         max_bins: Stop as soon as a packing into this many bins is found or
             proved impossible (``bound > max_bins``).
@@ -74,7 +76,7 @@ def solve(
         time_limit_s=time_limit_s,
         max_bins=max_bins,
         seed=seed,
-        num_workers=num_workers or os.cpu_count() or 1,
+        num_workers=num_workers or count_usable_cpus(),
     )
     if problem.num_types == 0:
         ladder.offer(())
@@ -91,6 +93,7 @@ def solve(
         rungs=tuple(ladder.rungs),
         found_by=ladder.found_by,
         proved_by=ladder.proved_by,
+        warnings=() if ladder.is_closed else warm_up.weaknesses(),
     )
     check_result(problem, result)
     return result
@@ -127,7 +130,7 @@ def _climb_dear(ladder: Ladder) -> None:
     """Run the rungs that take the time: on patterns, then CP-SAT."""
     _wait_for_kernels(ladder)
     if not ladder.is_closed and warm_up.kernels_are_ready(wait_s=0):
-        # Imports numba, which small problems should not wait for.
+        # Imports searches that small problems do without.
         from gpupack.packing.pattern_ladder import climb_patterns
 
         climb_patterns(ladder)
@@ -138,19 +141,22 @@ def _climb_dear(ladder: Ladder) -> None:
 
 
 def _wait_for_kernels(ladder: Ladder) -> None:
-    """Wait for the compiled kernels, a small problem with CP-SAT at work.
+    """Wait for kernels that are being built, a small problem with CP-SAT at work.
 
-    With one worker it only waits, so that the answer does not depend on what
-    was compiled before.
+    With one worker it only waits, so that the answer does not depend on what was
+    built before. Where the kernels are there, or cannot be built, nothing waits.
     """
     is_small = ladder.problem.num_items <= SMALL_FOR_CPSAT and ladder.num_workers > 1
-    patience = KERNEL_LOAD_S if is_small else ladder.remaining_s
     with ladder.rung("kernels"):
-        ready = warm_up.kernels_are_ready(wait_s=min(patience, ladder.remaining_s))
-    while not ready and not ladder.is_closed and ladder.remaining_s > 0:
+        warm_up.kernels_are_ready(wait_s=0 if is_small else ladder.remaining_s)
+    while (
+        not warm_up.kernels_are_ready(wait_s=0)
+        and warm_up.kernels_are_coming()
+        and not ladder.is_closed
+        and ladder.remaining_s > 0
+    ):
         with ladder.rung("CP-SAT"):
             cpsat.improve_by_assignment(ladder, time_limit_s=KERNEL_CHECK_S)
-        ready = warm_up.kernels_are_ready(wait_s=0)
 
 
 def _search_small(ladder: Ladder) -> None:

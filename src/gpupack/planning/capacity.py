@@ -75,7 +75,7 @@ def place_with_choices(
     filled = _filled(translation, plan)
     gpus = _gpus(question, translation, filled, contentions)
     value, bound, unit = _value(question, translation, plan, len(gpus))
-    warnings = question.warnings
+    warnings = question.warnings + plan.warnings
     if question.min_retention:
         warnings += tuple(
             dict.fromkeys(text for one in contentions for text in one.warnings)

@@ -179,6 +179,7 @@ def place_on_one_type(
             method=result.method,
             found_by=result.found_by,
             proved_by=result.proved_by,
+            warnings=result.warnings,
         )
     placed = [[records[item] for item in one_bin] for one_bin in found.bins]
     is_predicted = not supply.is_carried_over and all(
@@ -226,7 +227,7 @@ def place_on_one_type(
             )
             for index, here in enumerate(placed)
         ),
-        warnings=question.warnings + contention.warnings,
+        warnings=question.warnings + contention.warnings + found.warnings,
         profiles=question.profiles.select(
             [record.model_name for record in records],
             gpu_type=supply.measured_on.name,
@@ -248,6 +249,7 @@ class _Found:
     method: str
     found_by: str
     proved_by: str
+    warnings: tuple[str, ...] = ()
 
 
 def _most_throughput(best: BestPartition) -> _Found | None:
@@ -284,6 +286,7 @@ def _valued(
         method=packed.method,
         found_by=packed.found_by,
         proved_by=ALONE,
+        warnings=packed.warnings,
     )
 
 

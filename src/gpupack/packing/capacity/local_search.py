@@ -1,7 +1,7 @@
 """Plans in whole bins by local search around the relaxation, each goal its own way.
 
 Shares are bisected, service climbs by annealing and by bins that are reopened, cost
-descends over numbers of bins. Importing this module imports numba.
+descends over numbers of bins.
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ class CapacityPlan:
         seconds: Wall time of the solve.
         found_by: What found the bins; empty without a plan.
         proved_by: What proved the bound; a search that is not exhaustive proves none.
+        warnings: Why a better plan might be found elsewhere, in words.
     """
 
     bins: tuple[FilledBin, ...]
@@ -79,6 +80,7 @@ class CapacityPlan:
     seconds: float
     found_by: str = ""
     proved_by: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_found(self) -> bool:

@@ -24,7 +24,6 @@ References:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,6 @@ import numpy as np
 
 from gpupack.packing.capacity.configurations import Configuration
 from gpupack.packing.capacity.patterns import Prices, made_to_fit
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
 from gpupack.packing.capacity.shapes import shapes_of
 from gpupack.packing.kernels import pattern_bounds, pattern_search
 from gpupack.packing.stoppable import call_until
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpupack.packing.capacity.patterns import Pattern
+    from gpupack.packing.capacity.problem import CapacityProblem
 
 GAPS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 """Relative, between the best pattern and the bound of one search after the other."""
@@ -271,16 +270,4 @@ def _order(market: pattern_bounds.Market, room: NDArray[np.float64]) -> list[int
     return sorted(
         range(len(each)),
         key=lambda at: (-of_job[market.job[at]], market.job[at], -each[at], at),
-    )
-
-
-def warm_up() -> None:
-    """Run the compiled search once, on one job in one bin."""
-    problem = CapacityProblem(
-        (BinType((2, 2)),), (Job(demand=1),), (Option(0, 0, (1, 0), (0, 1), 1),)
-    )
-    pricer = CompiledPricer(problem, 0)
-    prices = Prices(problem, [1.0], [0.0], [0.0])
-    pricer.best(
-        prices, [0.0, 0.0], known=0.0, price=1.0, node_limit=10, deadline=math.inf
     )

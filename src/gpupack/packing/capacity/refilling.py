@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.capacity.configurations import Configuration, useful_options
-from gpupack.packing.capacity.guide import Guide
-from gpupack.packing.capacity.master import Duals
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
+from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.kernels import refilling as kernels
 
 if TYPE_CHECKING:
@@ -27,7 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gpupack.packing.capacity.guide import Guide
     from gpupack.packing.capacity.patterns import Pattern
+    from gpupack.packing.capacity.problem import CapacityProblem
 
     Array = NDArray[np.float64]
 
@@ -321,16 +321,3 @@ class Refiller:
                 one = Configuration(int(bin_type), tuple(sorted(counts.items())))
                 uses[one] = uses.get(one, 0) + 1
         return tuple(sorted(uses.items()))
-
-
-def warm_up() -> None:
-    """Run the compiled search once, on one job in one bin."""
-    problem = CapacityProblem(
-        (BinType((2, 2), count=1),),
-        (Job(demand=1),),
-        (Option(0, 0, (1, 0), (0, 1), 1),),
-    )
-    duals = Duals([1.0], [0.0], [0.0], [0.0], [0.0])
-    guide = Guide({}, duals, ((1.0, 1.0),))
-    refiller = Refiller(problem, Goal.MIN_BINS, guide, (1,))
-    refiller.run(num_moves=1, deadline=math.inf, seed=0)

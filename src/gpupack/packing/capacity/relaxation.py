@@ -45,7 +45,7 @@ LAST_NODE_LIMIT = 320_000
 """Of a search in pricing, some 0.1 s; times so many where nothing was found in them."""
 KERNELS_WAIT_S = 2.0
 KERNELS_SHARE = 0.1
-"""Of the time left, to wait for compiled code at most: it loads in a second."""
+"""Of the time left, to wait for compiled code at most, where it is being built."""
 SLOW = 1e-3
 SLOW_SHORTFALL = 2e-3
 """Gain of a greedy round, of the value or the shortfall, below which to price exactly:
@@ -349,7 +349,7 @@ class Relaxer:
 
     def _compiled_pricer(self, bin_type: int) -> CompiledPricer:
         if bin_type not in self._compiled_pricers:
-            # Imports numba, which small problems should not wait for.
+            # Imports searches that small problems do without.
             from gpupack.packing.capacity.pricing import CompiledPricer
 
             self._compiled_pricers[bin_type] = CompiledPricer(self._problem, bin_type)

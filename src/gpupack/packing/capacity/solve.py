@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpupack.cpus import count_usable_cpus
 from gpupack.errors import CheckError, InvalidInputError
 from gpupack.packing.capacity.assignment import AssignmentModel, is_worth_it
 from gpupack.packing.capacity.bin_counts import BinCounts, most_bins
@@ -34,7 +34,7 @@ from gpupack.packing.capacity.reduction import reduced
 from gpupack.packing.capacity.relaxation import CLOSE_ENOUGH, Relaxer
 from gpupack.packing.capacity.small_plans import cheapest_plan
 from gpupack.packing.capacity.volume import volume_bound
-from gpupack.packing.warm_up import kernels_are_ready
+from gpupack.packing.warm_up import kernels_are_ready, weaknesses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,22 +95,30 @@ def plan_capacity(
     Ties are broken by what the goal lists next, as far as the time limit allows; the
     proof is of the goal itself.
 
+    With one worker the plan is the same for a seed if no step was cut by the clock: the
+    limit is shared out among steps, and a slower machine may look less far in some of
+    them. So it is for plans that are proved well within their limit, and is not for
+    those that use it up. With more workers one step, CP-SAT on plans of few bins,
+    races: the value of an optimal plan is the same, what is in the bins need not be.
+
     Args:
         problem: What to plan.
         goal: What is best. Where service counts and every job can have all it wants,
             the plan is the cheapest that gives it.
         time_limit_s: Wall time, ≥ 0; the best plan so far is returned.
         seed: For every random choice.
-        num_workers: Threads; all of the machine's cores if None.
+        num_workers: Threads; as many as cores may be used if None.
         target_gap: Stop as soon as value and bound are this close, relative to the
             value.
 
     Raises:
-        InvalidInputError: If the limit is negative or not a number, or
-            ``MAX_MIN_SHARE`` is asked for without any demand.
+        InvalidInputError: If the limit is negative or not a number, the workers are
+            fewer than 1, or ``MAX_MIN_SHARE`` is asked for without any demand.
     """
     if math.isnan(time_limit_s) or time_limit_s < 0:
         raise InvalidInputError(f"time_limit_s is {time_limit_s}; it must be ≥ 0")
+    if num_workers is not None and num_workers < 1:
+        raise InvalidInputError(f"num_workers is {num_workers}; it must be ≥ 1")
     if goal is Goal.MAX_MIN_SHARE and not any(
         job.demand and not job.is_optional for job in problem.jobs
     ):
@@ -123,9 +131,11 @@ def plan_capacity(
         goal,
         clock,
         seed=seed,
-        num_workers=num_workers or os.cpu_count() or 1,
+        num_workers=num_workers or count_usable_cpus(),
         target_gap=target_gap,
     ).run()
+    if plan.status not in {PlanStatus.OPTIMAL, PlanStatus.INFEASIBLE}:
+        plan = replace(plan, warnings=weaknesses())
     if reduction is None:
         return plan
     bins = reduction.restored(plan.bins, problem)
@@ -377,7 +387,7 @@ class _Search:
         if problem.rule is None and kernels_are_ready(
             wait_s=clock.remaining_s * WARM_UP_SHARE
         ):
-            # Imports numba, which small problems should not wait for.
+            # Imports searches that small problems do without.
             from gpupack.packing.capacity.local_search import LocalSearch
 
             plan = LocalSearch(
