@@ -90,9 +90,10 @@ def build_library(folder: Path) -> Path:
             built = Path(room) / library.name
             _compile(sorted(SOURCES.glob("*.c")), built)
             built.replace(library)
-        for older in folder.glob("kernels-*.so"):
-            if older != library:
-                older.unlink(missing_ok=True)
+        if folder == SOURCES:  # a cache serves other versions, too
+            for older in folder.glob(f"kernels-*-{sysconfig.get_platform()}.so"):
+                if older != library:
+                    older.unlink(missing_ok=True)
     return library
 
 
