@@ -93,6 +93,7 @@ class Facts:
         is_predicted: Whether predicted throughput counts.
         floors: Retention asked for, by model.
         sharing: How GPUs are shared.
+        has_replicas: Whether replicas were asked for, if only one of each.
     """
 
     objective: str
@@ -110,6 +111,7 @@ class Facts:
     is_predicted: bool
     floors: dict[str, float]
     sharing: str
+    has_replicas: bool = False
 
     @property
     def is_in_full(self) -> bool:
@@ -238,6 +240,7 @@ def read(question: Question) -> Facts:
             if (floor := _by_name(asked.get("min_retention"), name, None)) is not None
         },
         sharing=asked.get("sharing") or "time_slicing",
+        has_replicas=bool(asked.get("replicas")),
     )
 
 

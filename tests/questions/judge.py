@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gpupack.records.placement import Assignment, GpuPlacement
     from tests.questions.question import Question
 
+MILLIONTH = 1.5e-6
+"""Infer/sec: traffic is counted in millionths, and a demand is rounded up to one."""
 CLOSE = 3e-6
 """Relative: what is served is told to one part in a million, sums to another."""
 
@@ -61,11 +63,13 @@ class Expected:
         refused: ``invalid`` or ``infeasible`` where the docstring says so; else "".
         facts: What a placement must keep to; None where it is refused.
         strict: What every right answer reaches; None: it may be infeasible.
+        has_latency_limit: Which may be impossible to keep besides.
     """
 
     refused: str
     facts: Facts | None = None
     strict: Best | None = None
+    has_latency_limit: bool = False
 
 
 def expect(question: Question) -> Expected:
@@ -77,7 +81,9 @@ def expect(question: Question) -> Expected:
     try:
         facts = read(question)
     except RefusedError as err:
-        return Expected(err.how)
+        return Expected(
+            err.how, has_latency_limit="latency_limit_ms" in question.arguments
+        )
     as_gpus = counts_gpus(facts)
     strict = best(facts, Reading.STRICT, counts_gpus=as_gpus)
     return Expected("", facts, strict)
@@ -135,7 +141,7 @@ def judge(question: Question, expected: Expected) -> list[Finding]:
 def _judge_infeasible(expected: Expected, err: InfeasibleError) -> Iterator[Finding]:
     if expected.refused == "infeasible":
         return
-    if expected.refused == "invalid":
+    if expected.refused == "invalid" and not expected.has_latency_limit:
         yield Finding(Fault.WRONG, "infeasible, not invalid", str(err))
     elif expected.strict is not None:
         yield Finding(
@@ -172,13 +178,16 @@ def _judge_value(
     value, bound = placement.objective_value, placement.bound
     unit = placement.objective_unit.value
     told = f"value {value!r}, bound {bound!r}, {placement.status}, {placement.method}"
-    wanted_unit = _unit(facts)
-    if unit != wanted_unit:
-        yield Finding(Fault.WRONG, "unit", f"{unit}, not {wanted_unit}")
+    if unit not in _units(facts):
+        yield Finding(Fault.WRONG, "unit", f"{unit}, not {_units(facts)}")
         return
+    as_gpus = unit == "gpus"
+    strict = expected.strict
+    if as_gpus != counts_gpus(facts) and facts.objective == "max_throughput":
+        strict = best(facts, Reading.STRICT, counts_gpus=as_gpus)
     is_more = placement.objective_unit.is_maximized
     sign = 1 if is_more else -1
-    close = CLOSE * max(abs(value), abs(bound), 1e-9)
+    close = CLOSE * max(abs(value), abs(bound), 1e-9) + _resolution(facts)
     if sign * (value - bound) > (close if is_more else 1e-9 * abs(value)):
         yield Finding(Fault.WRONG, "value beats bound", told)
     gap = abs(value - bound) / value if value else 0.0
@@ -187,7 +196,6 @@ def _judge_value(
     is_optimal = placement.status.value == "OPTIMAL"
     if is_optimal and gap > (1.1e-6 if is_more else 1e-9):
         yield Finding(Fault.WRONG, "OPTIMAL with a gap", f"{told}, gap {gap:g}")
-    strict = expected.strict
     if strict is not None and sign * (strict.value - bound) > close:
         yield Finding(
             Fault.WRONG, "bound", f"{told}; right {strict.value!r}, {_told(expected)}"
@@ -197,7 +205,8 @@ def _judge_value(
             Fault.WRONG, "optimum", f"{told}; right {strict.value!r}, {_told(expected)}"
         )
     if strict is None or sign * (value - strict.value) > close:
-        generous = best(facts, Reading.GENEROUS, counts_gpus=counts_gpus(facts))
+        counts = as_gpus and facts.objective == "max_throughput"
+        generous = best(facts, Reading.GENEROUS, counts_gpus=counts)
         if generous is None or sign * (value - generous.value) > close:
             right = "infeasible" if generous is None else repr(generous.value)
             yield Finding(Fault.WRONG, "too good", f"{told}; right {right}")
@@ -221,18 +230,38 @@ def _judge_value(
             )
 
 
+def _resolution(facts: Facts) -> float:
+    """Return what a value may be off because traffic is counted in millionths."""
+    demands = [demand for demand in facts.demand.values() if demand]
+    if not demands or facts.is_in_full:
+        return 0.0
+    if facts.is_max_min:
+        return MILLIONTH / float(min(demands))
+    return MILLIONTH * float(sum(facts.weights[name] for name in facts.demand))
+
+
 def _prices(facts: Facts) -> Iterator[tuple[str, float]]:
     for kind in facts.kinds:
         if kind.price is not None:
             yield kind.name, float(kind.price)
 
 
-def _unit(facts: Facts) -> str:
-    if facts.objective == "min_gpus" or counts_gpus(facts):
-        return "gpus"
+def _units(facts: Facts) -> list[str]:
+    """Return what the value may count.
+
+    GPUs for ``max_throughput`` "on an unlimited fleet, or when nothing was to be
+    chosen": where replicas or GPU types could be chosen, but need not, it may be both.
+    """
+    if facts.objective == "min_gpus":
+        return ["gpus"]
     if facts.objective == "min_cost":
-        return "price_per_hour"
-    return "served_share" if facts.is_max_min else "infer_per_sec"
+        return ["price_per_hour"]
+    if facts.is_max_min:
+        return ["served_share"]
+    if counts_gpus(facts):
+        is_asked = facts.has_replicas
+        return ["gpus", "infer_per_sec"] if is_asked else ["gpus"]
+    return ["infer_per_sec"]
 
 
 def _told(expected: Expected) -> str:
@@ -284,7 +313,7 @@ def broken_promises(placement: Placement, facts: Facts) -> Iterator[tuple[str, s
             if one.model_name in facts.demand:
                 traffic = exact(one.served_infer_per_sec or 0.0)
                 served[one.model_name] += traffic
-                if traffic > option.rate * (1 + _part()):
+                if traffic > option.rate * (1 + _part()) + Fraction(MILLIONTH):
                     yield (
                         "load",
                         f"{one.model_name} serves {float(traffic)} of {option.rate}",
@@ -388,12 +417,13 @@ def _broken_by_models(
             continue
         if copies[name] < asked:
             yield "replicas", f"{copies[name]} of {name}, not at least {asked}"
-        if served[name] > demand * (1 + _part()):
+        slack = demand * _part() + Fraction(MILLIONTH)
+        if served[name] > demand + slack:
             yield "demand", f"{name} serves {float(served[name])} of {float(demand)}"
         if (
             facts.is_in_full
             and name not in facts.optional
-            and served[name] < demand * (1 - _part())
+            and served[name] < demand - slack
         ):
             yield (
                 "demand",
@@ -437,7 +467,7 @@ def _broken_value(
             (facts.weights[name] * traffic for name, traffic in served.items()),
             Fraction(0),
         )
-    slack = CLOSE * max(1e-9, float(right))
+    slack = CLOSE * max(1e-9, float(right)) + _resolution(facts)
     if unit == "price_per_hour":
         # Prices are counted in millionths.
         slack = 1e-6 * len(placement.gpus) + 1e-9 * float(right)

@@ -123,7 +123,8 @@ class _Search:
             for name in facts.optional:
                 self.most_copies[name] = 0  # never needed, and only in the way
         self.ceiling = {
-            name: facts.replicas[name] * max(one.rate for one in facts.of_model(name))
+            name: facts.replicas[name]
+            * max((one.rate for one in facts.of_model(name)), default=Fraction(0))
             for name in facts.models
         }
         self.rates: dict[tuple[Filling, str], Fraction] = {}
