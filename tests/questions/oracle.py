@@ -469,6 +469,8 @@ class _Search:
         ) -> Iterator[tuple[Filling, ...]]:
             if not is_of_use(chosen, left):
                 return
+            if len(chosen) > MAX_BINS:
+                raise TooLargeError("GPUs")
             lacking = next(
                 (name for name, n in self.needed.items() if copies[name] < n), None
             )
