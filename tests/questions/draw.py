@@ -7,6 +7,7 @@ multiples of a throughput.
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -256,6 +257,40 @@ def equal_shares(rng: random.Random, drawn_as: str) -> Question:
         # The demand that fills a GPU to the brim, by several replicas.
         arguments = {"demand": {"m0": number * rate}, "replicas": rng.choice([1, 2])}
     return sketch.question(drawn_as, objective, arguments)
+
+
+def brim(rng: random.Random, drawn_as: str) -> Question:
+    """Models that fill the memory of one to three GPUs to the byte, or one beyond."""
+    sketch = _Sketch(rng, types=_types(rng, 1, is_counted=rng.random() < 0.5))
+    gpu_type = sketch.types[0][0]
+    baseline = rng.choice([0, 309])
+    sketch.baselines[gpu_type.name] = baseline
+    room = gpu_type.known_memory_bytes() - baseline * MIB
+    sizes: list[int] = []
+    for _ in range(rng.randint(1, 3)):
+        cuts = sorted(rng.sample(range(1, room), rng.randint(0, 2)))
+        sizes += [b - a for a, b in itertools.pairwise([0, *cuts, room])]
+    if rng.random() < 0.5:
+        index = rng.randrange(len(sizes))
+        sizes[index] = max(0, sizes[index] + rng.choice([-1, 1]))
+    sketch.names = [f"m{index}" for index in range(min(len(sizes), 8))]
+    for name, size in zip(sketch.names, sizes, strict=False):
+        sketch.records.append(
+            make_record(
+                name,
+                gpu_type=gpu_type,
+                gpu_utilization_percent=1.0,
+                gpu_memory_used_bytes=baseline * MIB + size,
+            )
+        )
+    arguments: dict[str, Any] = {}
+    if rng.random() < 0.3:
+        arguments["demand"] = dict.fromkeys(sketch.names, 100.0)
+    if rng.random() < 0.3:
+        _optional(sketch, arguments, 0.3)
+    return sketch.question(
+        drawn_as, rng.choice(["min_gpus", "max_throughput"]), arguments
+    )
 
 
 def choices(rng: random.Random, drawn_as: str) -> Question:
@@ -571,6 +606,7 @@ def predicted(rng: random.Random, drawn_as: str) -> Question:
 KINDS: list[tuple[str, Callable[[random.Random, str], Question], float]] = [
     ("plain", plain, 14),
     ("equal shares", equal_shares, 5),
+    ("brim", brim, 6),
     ("choices", choices, 36),
     ("many replicas", many_replicas, 7),
     ("many types", many_types, 6),

@@ -32,7 +32,7 @@ MAX_STEPS = 60_000
 MAX_PROGRAMS = 250
 MAX_BINS = 8
 """Beyond these a question is too large to be judged exhaustively."""
-ENOUGH = 1e-7
+ENOUGH = 2e-8
 """Shortfall of a linear program's share that is rounding."""
 NEAR = 1e-6
 """Retentions this near to what was asked count either way."""
