@@ -2,29 +2,19 @@
 
 A profile file has one record per line, each with its ``kind`` and
 ``schema_version``, so that a sweep can append and a reader can tell what it holds.
-``gpupack.files`` sees to it that no half of one stays.
+``gpupack.json_lines`` sees to it that no half of one stays.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError, StoreError
-from gpupack.files import (
-    append_line,
-    decode,
-    lock_file,
-    mend_last_line,
-    read_bytes,
-    read_text,
-    replace_file,
-    split_cut_line,
-    write_text,
-)
+from gpupack.files import AnyPath, decode, read_bytes, read_text, write_text
+from gpupack.json_lines import JsonLinesFile, split_cut_line, write_lines
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration
@@ -33,7 +23,7 @@ from gpupack.records.record import SCHEMA_VERSION, Record
 from gpupack.records.verification import GpuVerification
 
 if TYPE_CHECKING:
-    from typing import IO
+    from collections.abc import Iterator
 
     from gpupack.profile_set import AnyRecord
 
@@ -56,36 +46,56 @@ _NO_PROFILES = "a file of gpupack's own is wanted, as gpupack profile --store wr
 _VERIFICATION_KEYS = tuple(GpuVerification.model_fields)
 
 
-def write_profiles(profiles: ProfileSet, path: str | Path) -> None:
+def write_profiles(profiles: ProfileSet, path: AnyPath) -> None:
     """Write a profile set as JSON Lines: baselines, records, the rest.
 
     Raises:
-        StoreError: If the file cannot be written.
+        StoreError: If the file cannot be written, or a sweep is writing to it.
     """
-    records: tuple[AnyRecord, ...] = (
-        *profiles.baselines,
-        *profiles.records,
-        *profiles.failures,
-        *profiles.calibrations,
-    )
-    with replace_file(path) as stream:
-        stream.writelines(f"{_json(record)}\n" for record in records)
+    write_lines(path, PROFILE_KEYS, profile_lines(profiles))
 
 
-def append_record(path: str | Path, record: AnyRecord) -> None:
-    """Append one record and wait until it is on the disk.
+def profile_lines(profiles: ProfileSet) -> Iterator[str]:
+    """Yield the lines of a profile file: baselines, records, the rest."""
+    for records in (
+        profiles.baselines,
+        profiles.records,
+        profiles.failures,
+        profiles.calibrations,
+    ):
+        yield from map(record_line, records)
 
-    Raises:
-        StoreError: If the file cannot be written; then it holds what it held.
-    """
-    append_line(path, _json(record))
 
-
-def _json(record: Record) -> str:
+def record_line(record: Record) -> str:
+    """Return a record as a line of a file."""
     return record.model_dump_json(exclude_none=True)
 
 
-def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
+def open_profile_file(path: AnyPath, *, option: str) -> JsonLinesFile:
+    """Keep a profile file for oneself, to append to; it is made if there is none.
+
+    Args:
+        path: The file.
+        option: What another file is named with.
+
+    Raises:
+        StoreError: If it cannot be written, or another run writes to it.
+    """
+    return JsonLinesFile(path, PROFILE_KEYS, writer="sweep", option=option)
+
+
+def append_record(path: AnyPath, record: AnyRecord) -> None:
+    """Append one record and wait until it is on the disk.
+
+    Raises:
+        StoreError: If the file cannot be written, then it holds what it held; or a
+            sweep is writing to it.
+    """
+    with open_profile_file(path, option="path") as file:
+        file.append(record_line(record))
+
+
+def read_profile_file(path: AnyPath, *, recover: bool = False) -> ProfileSet:
     """Read a profile set that gpupack wrote.
 
     Args:
@@ -98,7 +108,24 @@ def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
             schema version, or the last line is half-written and ``recover`` is off.
         ProfileDataError: If the records contradict each other.
     """
-    whole, rest = split_cut_line(read_bytes(path), PROFILE_KEYS)
+    return parse_profile_file(read_bytes(path), path, recover=recover)
+
+
+def parse_profile_file(
+    content: bytes, path: AnyPath, *, recover: bool = False
+) -> ProfileSet:
+    """Return the profile set that was read from a file.
+
+    Args:
+        content: All of the file.
+        path: Its name, for messages.
+        recover: See ``read_profile_file``.
+
+    Raises:
+        StoreError: As ``read_profile_file``.
+        ProfileDataError: If the records contradict each other.
+    """
+    whole, rest = split_cut_line(content, PROFILE_KEYS)
     if rest and not recover:
         raise StoreError(
             f"{str(path)!r} ends within a line: it was not written to the end; "
@@ -169,7 +196,7 @@ def describe_validation_error(err: ValidationError) -> str:
     return f"{field} is {shown}: {first['msg']}{more}"
 
 
-def write_placement(placement: Placement, path: str | Path) -> None:
+def write_placement(placement: Placement, path: AnyPath) -> None:
     """Write a placement as JSON, whole or not at all.
 
     Raises:
@@ -178,7 +205,7 @@ def write_placement(placement: Placement, path: str | Path) -> None:
     write_text(path, placement.to_json() + "\n")
 
 
-def read_placement(path: str | Path) -> Placement:
+def read_placement(path: AnyPath) -> Placement:
     """Read a placement that gpupack wrote.
 
     Raises:
@@ -190,7 +217,7 @@ def read_placement(path: str | Path) -> Placement:
     )
 
 
-def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "") -> R:
+def read_one(path: AnyPath, kind: str, record: type[R], *, way_out: str = "") -> R:
     """Read the one record that a file holds.
 
     Args:
@@ -224,40 +251,38 @@ def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "")
         raise StoreError(f"{where}: {describe_validation_error(err)}") from err
 
 
-def open_verifications(path: str | Path) -> IO[bytes]:
+def open_verifications(path: AnyPath) -> JsonLinesFile:
     """Keep a file of verified GPUs for oneself; results can then be appended to it.
 
-    It is made if there is none, and what a run that was killed left of its last line
-    is cut off.
-
-    Returns:
-        The open file; closing it lets other runs write.
+    It is made if there is none.
 
     Raises:
         StoreError: If it cannot be written, holds something else, or another run
             writes to it; before hours were spent on measuring.
     """
-    target = Path(path)
-    handle = lock_file(target, writer="verification", option="--store")
+    file = JsonLinesFile(
+        path, _VERIFICATION_KEYS, writer="verification", option="--store"
+    )
     try:
-        read_verifications(target)
-        mend_last_line(target, _VERIFICATION_KEYS)
+        read_verifications(path)
+        file.mend()
     except BaseException:
-        handle.close()
+        file.close()
         raise
-    return handle
+    return file
 
 
-def append_verification(path: str | Path, result: GpuVerification) -> None:
+def append_verification(path: AnyPath, result: GpuVerification) -> None:
     """Append one verified GPU and wait until it is on the disk.
 
     Raises:
-        StoreError: If the file cannot be written.
+        StoreError: If the file cannot be written, or a verification is writing to it.
     """
-    append_line(path, _json(result))
+    with open_verifications(path) as file:
+        file.append(record_line(result))
 
 
-def read_verifications(path: str | Path) -> tuple[GpuVerification, ...]:
+def read_verifications(path: AnyPath) -> tuple[GpuVerification, ...]:
     """Return the verified GPUs in a file.
 
     A last line that is cut off, what a killed run leaves behind, is left out.
@@ -298,7 +323,7 @@ def _kind_of(text: str) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def _no_verifications(path: str | Path, text: str, *, line_number: int) -> StoreError:
+def _no_verifications(path: AnyPath, text: str, *, line_number: int) -> StoreError:
     """Return the error that says what a file is, what it should be, and the way out."""
     kind = _kind_of(text) or _kind_of(text.partition("\n")[0])
     if kind in _CLASS_BY_KIND:

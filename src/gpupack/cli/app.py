@@ -1,7 +1,8 @@
 """The ``gpupack`` command: its subcommands, and what its exit codes mean.
 
 Exit codes: 0 done (proved, or feasible with a warning), 1 a bug, 2 bad input,
-3 infeasible, 4 a verified placement broke a promise, 130 interrupted.
+3 infeasible, 4 a verified placement broke a promise, 5 none found in time,
+130 interrupted.
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ from gpupack.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.profiling.input_options import InputOptions
-    from gpupack.profiling.server_url import TlsOptions
+    from gpupack.profiling import InputOptions, TlsOptions
 
 ModelRepositoryOption = Annotated[
     Path | None, typer.Option(help="Folder of models, for the embedded server.")
@@ -89,7 +88,7 @@ def input_options(
     Raises:
         InvalidInputError: If an option cannot be read, or is given twice.
     """
-    from gpupack.profiling.input_options import InputOptions
+    from gpupack.profiling import InputOptions
 
     if seed < 0:
         raise InvalidInputError(f"--seed {seed}: give a whole number from 0")
@@ -101,7 +100,7 @@ def tls_options(
     ca: Path | None, cert: Path | None, key: Path | None, *, insecure: bool
 ) -> TlsOptions:
     """Return what the ``--tls-*`` options mean together."""
-    from gpupack.profiling.server_url import TlsOptions
+    from gpupack.profiling import TlsOptions
 
     return TlsOptions(
         ca_path=ca, certificate_path=cert, key_path=key, verify=not insecure

@@ -155,9 +155,7 @@ def profile_command(
     Exit codes: 0 done (failed load points are listed), 2 bad input, server lost or
     nothing measured, 130 interrupted.
     """
-    from gpupack.profiling.measure_options import MeasureOptions
-    from gpupack.profiling.sweep import profile
-    from gpupack.profiling.sweep_store import RETRIED_STAGES
+    from gpupack.profiling import RETRIED_STAGES, MeasureOptions, profile
     from gpupack.store import PROFILE_FILE
 
     if url is not None and (embedded or model_repository is not None):
@@ -258,7 +256,7 @@ def _show(
 
 def _ways_on(profiles: ProfileSet, *, is_kept: bool) -> Iterator[str]:
     """Tell how to measure again what did not settle, and what failed for good."""
-    from gpupack.profiling.sweep_store import RETRIED_STAGES
+    from gpupack.profiling import RETRIED_STAGES
 
     num_unstable = sum(record.is_stable is False for record in profiles.records)
     if num_unstable:

@@ -98,7 +98,7 @@ def verify_command(
     Exit codes: 0 no promise broken, 2 bad input, 4 a promise broken, 130 interrupted.
     """
     from gpupack.deploy.verify import verify
-    from gpupack.profiling.measure_options import MeasureOptions
+    from gpupack.profiling import MeasureOptions
     from gpupack.store import read_placement
 
     check_seconds(
@@ -167,8 +167,12 @@ def calibrate_command(
 ) -> None:
     """Fit how strongly models slow each other down, for place() to use."""
     from gpupack.deploy.calibrate import calibrate
-    from gpupack.files import lock_file
-    from gpupack.store import append_record, read_profile_file, read_verifications
+    from gpupack.store import (
+        open_profile_file,
+        read_profile_file,
+        read_verifications,
+        record_line,
+    )
 
     try:
         read_profile_file(profiles)  # complain before anything is written
@@ -179,9 +183,9 @@ def calibrate_command(
             'gpupack.read_profiles("table.csv"), "profiles.jsonl")'
         ) from err
     found = calibrate(read_verifications(verifications))
-    with lock_file(profiles, writer="sweep", option="--profiles"):
+    with open_profile_file(profiles, option="--profiles") as file:
         read_profile_file(profiles)
-        append_record(profiles, found)
+        file.append(record_line(found))
     typer.echo(
         f"{found.gpu_type_name}, {found.sharing_mode}: contention factor "
         f"{found.contention_factor:g} from {found.num_sets} sets, mean error "

@@ -8,28 +8,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpupack.catalogue import is_same_card
 from gpupack.deploy.finished import Circumstances, device_identity, read_finished
 from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
 from gpupack.errors import InvalidInputError, UnknownNameError
-from gpupack.profiling.discovery import open_device
-from gpupack.profiling.embedded import EmbeddedServer, find_repository
-from gpupack.profiling.input_options import InputOptions
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.own_server import own_server
-from gpupack.profiling.session import ServerSession
-from gpupack.profiling.triton import LOAD_TIMEOUT_S
+from gpupack.profiling import (
+    LOAD_TIMEOUT_S,
+    EmbeddedServer,
+    InputOptions,
+    MeasureOptions,
+    ServerSession,
+    find_repository,
+    open_device,
+    own_server,
+)
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
-from gpupack.store import append_verification, open_verifications
+from gpupack.store import open_verifications, record_line
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpupack.profiling.device import Device
-    from gpupack.profiling.installation import InstallProgress
-    from gpupack.profiling.server_url import TlsOptions
+    from gpupack.profiling import Device, InstallProgress, TlsOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.verification import GpuVerification
 
@@ -134,8 +136,11 @@ def verify(
     if model_repository is not None:
         _require_models(names, _folder_models(Path(model_repository)), model_repository)
     with ExitStack() as stack:
-        if store is not None:
+        results_file = (
             stack.enter_context(open_verifications(store))
+            if store is not None
+            else None
+        )
         if inputs is not None and shapes is not None:
             raise InvalidInputError(
                 "give the shapes in inputs= or in shapes=, not in both"
@@ -224,8 +229,8 @@ def verify(
                     failures=run.failures,
                 )
                 results[one.gpu_index] = result
-                if store is not None:
-                    append_verification(store, result)
+                if results_file is not None:
+                    results_file.append(record_line(result))
                 tell(result)
             finally:
                 # A server that is about to be stopped need not be left clean.
@@ -304,9 +309,9 @@ def _check_device(
                 f"{one.gpu_type.name}, or place for {there.name}"
             )
     notes: list[str] = []
-    measured_on = {record.gpu_type.name for record in placement.profiles}
-    if measured_on and there.name not in measured_on:
-        profiled = ", ".join(sorted(measured_on))
+    measured_on = {record.gpu_type for record in placement.profiles}
+    if measured_on and not any(is_same_card(there, one) for one in measured_on):
+        profiled = ", ".join(sorted({one.name for one in measured_on}))
         notes.append(f"verified on {there.name}, but profiled on {profiled}")
     foreign = device.foreign_processes((*session.own_pids, os.getpid()))
     if foreign:

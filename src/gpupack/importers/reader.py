@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
-from gpupack.files import read_text
+from gpupack.files import AnyPath, as_path, decode, read_bytes, read_text
 from gpupack.importers.model_analyzer import (
     GPU_FILE,
     INFERENCE_FILE,
@@ -22,11 +22,11 @@ from gpupack.importers.perf_analyzer import (
 from gpupack.importers.table import parse_rows, parse_table
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import GpuType
-from gpupack.store import PROFILE_FILE, read_profile_file
+from gpupack.store import PROFILE_FILE, parse_profile_file, read_profile_file
 
 
 def read_profiles(
-    path: str | Path,
+    path: AnyPath,
     *,
     gpu: str | GpuType | None = None,
     model_name: str | None = None,
@@ -50,7 +50,7 @@ def read_profiles(
         StoreError: If the file cannot be read or is of another schema version.
         ProfileDataError: Naming row, column and value of what cannot be used.
     """
-    source = Path(path)
+    source = as_path(path)
     if batch_size is not None and batch_size < 1:
         raise InvalidInputError(f"batch_size is {batch_size}; it must be ≥ 1")
     gpu_type = find_gpu_type(gpu) if isinstance(gpu, str) else gpu
@@ -71,17 +71,19 @@ def _read(
 ) -> ProfileSet:
     if source.is_dir():
         return _read_folder(source, gpu_type)
-    text = read_text(source)
+    content = read_bytes(source)
+    beginning = content[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if beginning.startswith(b"{") and b'"experiments"' not in beginning:
+        return parse_profile_file(content, source)
+    text = decode(content, source)
     where = repr(str(source))
     name = model_name if model_name is not None else source.stem
     if not text.strip():
         raise ProfileDataError(f"{where}: the file is empty")
     if text.lstrip().startswith("{"):
-        if '"experiments"' in text[:1000]:
-            return parse_perf_analyzer_json(
-                text, where, model_name=name, batch_size=batch_size, gpu_type=gpu_type
-            )
-        return read_profile_file(source)
+        return parse_perf_analyzer_json(
+            text, where, model_name=name, batch_size=batch_size, gpu_type=gpu_type
+        )
     titles, _ = parse_rows(text, where)
     if is_perf_analyzer_table(titles):
         return parse_perf_analyzer_csv(

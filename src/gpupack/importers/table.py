@@ -15,7 +15,9 @@ column                            meaning
 ``gpu``                           GPU type: a catalogue name or ``NAME:MIB``
 ================================  =============================================
 
-The column titles of the published tables are understood too; their "MB" are MiB.
+The column titles of the published tables are understood too; their "MB" are MiB. An
+apostrophe before a name that begins with ``=``, ``+``, ``-`` or ``@`` says that it is
+no formula, and is not part of the name.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from gpupack.records.gpu import (
     GpuType,
 )
 from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
+from gpupack.spreadsheet_cells import cell_text
 from gpupack.store import describe_validation_error
 from gpupack.units import BYTES_PER_MIB
 
@@ -246,7 +249,7 @@ def _record(
         "gpu_memory_used_bytes": None if memory is None else math.ceil(memory),
     }
     gpu_type = _gpu_type(row, default_gpu_type)
-    model_name = row.cells["model_name"]
+    model_name = cell_text(row.cells["model_name"])
     if not model_name.strip():
         return ServerBaseline.with_reason(
             "the table's cell is empty",
@@ -283,7 +286,7 @@ def _field_name(column: str) -> str:
 
 
 def _gpu_type(row: TableRow, default: GpuType | None) -> GpuType:
-    name = row.text("gpu")
+    name = cell_text(row.text("gpu"))
     if not name:
         return default or UNKNOWN_GPU_TYPE
     try:

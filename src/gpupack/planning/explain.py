@@ -137,7 +137,7 @@ def _doubtful(placement: PlacementRecord) -> Explanation:
     return Explanation(
         summary=_summary(placement),
         proof=f"{extreme} than {placement.objective_unit.told(placement.bound)} is "
-        f"impossible, by {placement.method}.",
+        f"impossible, by {placement.proof}.",
         binding=tuple(_binding(placement)),
         needs=(),
         changes=(),

@@ -88,8 +88,5 @@ def _parse(point: str | LoadPoint) -> LoadPoint:
         return point
     try:
         return LoadPoint.parse(point)
-    except (ValueError, AttributeError) as err:
-        raise InvalidInputError(
-            f"load_point is {point!r}; it must be BATCHxCONCURRENCY with whole "
-            "numbers ≥ 1, such as 2x4"
-        ) from err
+    except InvalidInputError as err:
+        raise InvalidInputError(f"load_point: {err}") from err

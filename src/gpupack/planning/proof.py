@@ -55,7 +55,7 @@ def prove(what_if: WhatIf, needs: tuple[ResourceNeed, ...]) -> Proof:
     """Return in words why nothing better is possible."""
     placement = what_if.placement
     words = what_if.unit.told(placement.bound)
-    method = placement.method
+    method = placement.proof
     if what_if.serves_all:
         return Proof(f"all that is wanted is served: {words}.")
     by_retention = _proof_by_retention(what_if, words)
@@ -85,14 +85,14 @@ def _proof_by_retention(what_if: WhatIf, words: str) -> Proof | None:
             return None
         return Proof(
             f"min_retention lets no more than {words} be served, by "
-            f"{placement.method}; without it {free.value:g} would be.",
+            f"{placement.proof}; without it {free.value:g} would be.",
             is_by_retention=True,
         )
     if free.value >= placement.bound - slack:
         return None
     least = "" if placement.status is PlacementStatus.OPTIMAL else "at least "
     return Proof(
-        f"min_retention takes {least}{words}, proved by {placement.method}; without "
+        f"min_retention takes {least}{words}, proved by {placement.proof}; without "
         f"it {free.value:g} would do.",
         is_by_retention=True,
     )
@@ -115,11 +115,11 @@ def _proof_by_resources(
     if needs and needs[0].bound >= placement.bound:
         return (
             f"{needs[0].resource.value} alone takes {words}, proved by "
-            f"{placement.method}."
+            f"{placement.proof}."
         )
     return (
         f"no resource alone takes {words}, all together do, proved by "
-        f"{placement.method}."
+        f"{placement.proof}."
     )
 
 

@@ -12,8 +12,9 @@ from gpupack.errors import GpupackError
 from gpupack.packing.capacity.program import most_service
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.planning.answer import answer
+from gpupack.planning.prices import PRICE_UNITS
 from gpupack.planning.trade_off import SERVED_TOLERANCE
-from gpupack.planning.translation import PRICE_UNITS, SERVICE_UNITS
+from gpupack.planning.translation import SERVICE_UNITS
 from gpupack.records.placement import Objective, ObjectiveUnit
 
 if TYPE_CHECKING:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import GpuType
 from gpupack.records.record import Record
@@ -18,6 +21,8 @@ from gpupack.units import (
     Ratio,
     Seconds,
 )
+
+_LOAD_POINT = re.compile(r"\s*0*([1-9]\d{0,8})x0*([1-9]\d{0,8})\s*", re.IGNORECASE)
 
 
 class LoadPoint(Record):
@@ -35,14 +40,16 @@ class LoadPoint(Record):
         """Return the load point that ``str`` wrote: ``"2x4"``.
 
         Raises:
-            ValueError: If ``text`` is not two whole numbers ≥ 1 around an ``x``.
+            InvalidInputError: If ``text`` is not two whole numbers from 1, of at most
+                nine digits, around an ``x``.
         """
-        batch_size, cross, concurrency = text.strip().lower().partition("x")
-        if not cross or not (batch_size.isdecimal() and concurrency.isdecimal()):
-            raise ValueError(
-                f"a load point is BATCHxCONCURRENCY, such as 2x4, got {text!r}"
+        sizes = _LOAD_POINT.fullmatch(text) if isinstance(text, str) else None
+        if sizes is None:
+            raise InvalidInputError(
+                f"a load point is BATCHxCONCURRENCY with whole numbers ≥ 1, such as "
+                f"2x4, got {quoted(text)}"
             )
-        return cls(batch_size=int(batch_size), concurrency=int(concurrency))
+        return cls(batch_size=int(sizes[1]), concurrency=int(sizes[2]))
 
     @property
     def sort_key(self) -> tuple[int, int]:

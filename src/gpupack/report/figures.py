@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingExtraError
+from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
 from gpupack.report.bars import (
     RESOURCE_NAMES,
@@ -25,7 +26,7 @@ from gpupack.report.palette import (
     style_by_model,
 )
 from gpupack.report.summary import title_of
-from gpupack.report.text import format_number, printable
+from gpupack.report.text import format_number
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
