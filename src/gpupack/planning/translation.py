@@ -126,6 +126,7 @@ def translate(
             max_copies=wishes.most_replicas.get(name),
             weight=wishes.weights.get(name, 1.0),
             is_optional=name in wishes.optional,
+            name=name,
         )
         for name in names
     )

@@ -67,6 +67,7 @@ class Job:
             many as needed.
         weight: Of one unit of service, where service is what counts.
         is_optional: Whether the job may be left out.
+        name: For messages; two jobs may have the same.
     """
 
     demand: int | None = None
@@ -74,6 +75,7 @@ class Job:
     max_copies: int | None = None
     weight: float = 1.0
     is_optional: bool = False
+    name: str = field(default="", compare=False)
 
     @property
     def is_whole(self) -> bool:
