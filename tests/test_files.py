@@ -460,3 +460,11 @@ def test_what_is_no_path_is_told(path: object) -> None:
             function(path)  # type: ignore[operator]
     with pytest.raises(InvalidInputError, match="is no path"):
         gpupack.write_profiles(make_profiles(make_record("a")), path)  # type: ignore[arg-type]
+
+
+def test_a_disk_that_takes_no_files_is_told() -> None:
+    # /proc lets nobody make a file, not even root.
+    with pytest.raises(StoreError, match="cannot write '/proc/profiles.jsonl': "):
+        opened(Path("/proc/profiles.jsonl"))
+    with pytest.raises(StoreError, match="cannot write '/proc/profiles.jsonl': "):
+        write_profiles(make_profiles(make_record("a")), "/proc/profiles.jsonl")

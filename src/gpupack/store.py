@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
+from gpupack.arguments import require_kind
 from gpupack.errors import ProfileDataError, StoreError
 from gpupack.files import AnyPath, decode, read_bytes, read_text, write_text
 from gpupack.json_lines import JsonLinesFile, split_cut_line, write_lines
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import printable, quoted, shortened
 from gpupack.records.calibration import Calibration
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import SCHEMA_VERSION, Record
@@ -51,7 +53,9 @@ def write_profiles(profiles: ProfileSet, path: AnyPath) -> None:
 
     Raises:
         StoreError: If the file cannot be written, or a sweep is writing to it.
+        InvalidInputError: If it is no profile set, or ``path`` no path.
     """
+    require_kind("profiles", profiles, ProfileSet, "a ProfileSet")
     write_lines(path, PROFILE_KEYS, profile_lines(profiles))
 
 
@@ -128,25 +132,25 @@ def parse_profile_file(
     whole, rest = split_cut_line(content, PROFILE_KEYS)
     if rest and not recover:
         raise StoreError(
-            f"{str(path)!r} ends within a line: it was not written to the end; "
+            f"{quoted(str(path))} ends within a line: it was not written to the end; "
             "profile again with the same store to mend it, or remove its last line"
         )
     text = decode(whole, path)
     kind = _kind_of(text)
     if kind in {"placement", "frontier"}:
         raise StoreError(
-            f"{str(path)!r} is a {kind}, but profiles are wanted: name the file that "
-            "it was made from"
+            f"{quoted(str(path))} is a {kind}, but profiles are wanted: name the file "
+            "that it was made from"
         )
     records = [
-        _parse_line(line, f"{str(path)!r}, line {number}")
+        _parse_line(line, f"{quoted(str(path))}, line {number}")
         for number, line in enumerate(text.split("\n"), start=1)
         if line.strip()
     ]
     try:
         return ProfileSet.of(records)
     except ProfileDataError as err:
-        raise ProfileDataError(f"{str(path)!r}: {err}") from err
+        raise ProfileDataError(f"{quoted(str(path))}: {err}") from err
 
 
 def _parse_line(line: str, where: str) -> AnyRecord:
@@ -157,8 +161,8 @@ def _parse_line(line: str, where: str) -> AnyRecord:
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in _CLASS_BY_KIND:
         raise StoreError(
-            f"{where}: not a gpupack profile record (kind is {kind!r}, expected one of "
-            f"{', '.join(_CLASS_BY_KIND)}); {_NO_PROFILES}"
+            f"{where}: not a gpupack profile record (kind is {quoted(kind)}, expected "
+            f"one of {', '.join(_CLASS_BY_KIND)}); {_NO_PROFILES}"
         )
     check_schema_version(value.get("schema_version"), where)
     try:
@@ -181,7 +185,7 @@ def check_schema_version(version: object, where: str) -> None:
             else "it was not written by a gpupack release"
         )
         raise StoreError(
-            f"{where}: schema version {version!r}, this gpupack reads "
+            f"{where}: schema version {quoted(version)}, this gpupack reads "
             f"{SCHEMA_VERSION}; {way_out}"
         )
 
@@ -191,8 +195,7 @@ def describe_validation_error(err: ValidationError) -> str:
     first = err.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "record"
     more = f" (and {err.error_count() - 1} more)" if err.error_count() > 1 else ""
-    value = repr(first.get("input"))
-    shown = value if len(value) <= 60 else value[:57] + "..."
+    shown = shortened(quoted(first.get("input")), 60)
     return f"{field} is {shown}: {first['msg']}{more}"
 
 
@@ -201,7 +204,9 @@ def write_placement(placement: Placement, path: AnyPath) -> None:
 
     Raises:
         StoreError: If the file cannot be written.
+        InvalidInputError: If it is no placement, or ``path`` no path.
     """
+    require_kind("placement", placement, Placement, "what place() returns")
     write_text(path, placement.to_json() + "\n")
 
 
@@ -231,7 +236,7 @@ def read_one(path: AnyPath, kind: str, record: type[R], *, way_out: str = "") ->
             schema version.
     """
     text = read_text(path)
-    where = repr(str(path))
+    where = quoted(str(path))
     hint = f"; {way_out}" if way_out else ""
     try:
         value = json.loads(text)
@@ -242,7 +247,11 @@ def read_one(path: AnyPath, kind: str, record: type[R], *, way_out: str = "") ->
         ) from err
     if not isinstance(value, dict) or value.get("kind") != kind:
         found = value.get("kind") if isinstance(value, dict) else None
-        named = f", but a {found}" if isinstance(found, str) else ""
+        named = (
+            f", but a {shortened(printable(found), 60)}"
+            if isinstance(found, str)
+            else ""
+        )
         raise StoreError(f"{where}: not a gpupack {kind}{named}{hint}")
     check_schema_version(value.get("schema_version"), where)
     try:
@@ -298,7 +307,7 @@ def read_verifications(path: AnyPath) -> tuple[GpuVerification, ...]:
             continue
         if _kind_of(line) != _VERIFICATION:
             raise _no_verifications(path, text, line_number=number)
-        where = f"{str(path)!r}, line {number}"
+        where = f"{quoted(str(path))}, line {number}"
         check_schema_version(json.loads(line).get("schema_version"), where)
         try:
             found.append(GpuVerification.model_validate_json(line))
@@ -329,13 +338,13 @@ def _no_verifications(path: AnyPath, text: str, *, line_number: int) -> StoreErr
     if kind in _CLASS_BY_KIND:
         found = "holds profiles"
     elif kind is not None:
-        found = f"holds a {kind}"
+        found = f"holds a {shortened(printable(kind), 60)}"
         if kind == _VERIFICATION:
             found = f"holds something else at line {line_number}"
     else:
         found = "is not JSON" if text.lstrip()[:1] not in "{[" else "holds no record"
     return StoreError(
-        f"{str(path)!r} {found}, but verifications are wanted, one a line: what "
+        f"{quoted(str(path))} {found}, but verifications are wanted, one a line: what "
         "`gpupack verify placement.json --model-repository models/ --store "
         "verified.jsonl` writes"
     )

@@ -96,7 +96,7 @@ def test_an_empty_cell_is_a_missing_reading_and_not_zero() -> None:
         ("m,two,1,5,1,1,1", r"row 2: batch_size is 'two'"),
         (
             "m,1" + 5000 * "0" + ",1,5,1,1,1",
-            r"row 2: batch_size is '1\d{8}…'; .* digits",
+            r"row 2: batch_size is '1\d+…\d+'; .* digits",
         ),
         ("m,1,1,5,1,1,1e308", r"row 2: gpu_memory_used_mib is 1e308; .* finite"),
         ("m,,1,5,1,1,1", r"row 2: batch_size is ''"),
@@ -194,3 +194,26 @@ def test_profiles_of_an_unknown_gpu_survive_a_round_trip(tmp_path: Path) -> None
 
     assert gpupack.read_profiles(tmp_path / "profiles.jsonl") == profiles
     assert gpupack.read_placement(tmp_path / "placement.json") == placement
+
+
+def test_a_table_of_very_many_titles_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(f"title {index}" for index in range(100_000)) + "\n")
+
+    with pytest.raises(ProfileDataError, match="missing columns") as caught:
+        gpupack.read_profiles(path)
+
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "row", ["{},1,1,zz{},1,1,1", "m,{},1,1,1,1,1", "m,1,1,{},1,1,1", "m,1,1,1,1,1,{}"]
+)
+def test_a_long_cell_is_not_repeated_in_full(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"{OWN_TITLES}\n{row.replace('{}', '9' * 100_000)}\n")
+
+    with pytest.raises(ProfileDataError, match="row 2") as caught:
+        gpupack.read_profiles(path)
+
+    assert len(str(caught.value)) < 1000

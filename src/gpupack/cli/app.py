@@ -11,6 +11,7 @@ import errno
 import io
 import logging
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,7 @@ from gpupack.cli import (
 )
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
+from gpupack.quoting import quoted
 
 EXIT_BAD_INPUT = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -102,15 +104,19 @@ def run() -> None:
     try:
         app()
     except GpupackError as err:
-        print_error(str(err))
+        with suppress(OSError):  # the code says it even where nothing can be printed
+            print_error(str(err))
         sys.exit(err.exit_code)
     except OSError as err:
         if err.filename is not None:
             # A path that nobody thought could be none, such as one of 300 letters.
-            told = f"cannot use {str(err.filename)!r}: {err.strerror}; give another"
+            told = (
+                f"cannot use {quoted(str(err.filename))}: {err.strerror}; give another"
+            )
         elif err.errno in NO_ROOM:
             told = f"cannot write the output: {err.strerror}; make room for it"
         else:
             raise
-        print_error(told)
+        with suppress(OSError):
+            print_error(told)
         sys.exit(EXIT_BAD_INPUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +35,12 @@ from gpupack.records.placement import Objective, PlacementStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.figure import Figure
+
     from gpupack.placement import Placement
+
+
+FIGURE_KINDS = ("png", "svg", "pdf")
 
 
 def frontier_command(
@@ -141,18 +147,22 @@ def _print_warnings(placements: Sequence[Placement]) -> None:
         print_warning(where + printable(text))
 
 
-def _write_figure(figure: object, path: Path) -> None:
-    """Write a matplotlib figure in the format of the file's name.
+def _write_figure(figure: Figure, path: Path) -> None:
+    """Write a matplotlib figure in the format of the file's name, whole or not at all.
 
     Raises:
         StoreError: If the file cannot be written, or the format is not known.
     """
     from gpupack.errors import StoreError
+    from gpupack.files import write_bytes
+    from gpupack.quoting import quoted
 
-    try:
-        figure.savefig(path)  # type: ignore[attr-defined]
-    except (OSError, ValueError) as err:
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in FIGURE_KINDS:
         raise StoreError(
-            f"cannot write {str(path)!r}: {err}; give a path that ends in .png, .svg "
-            "or .pdf in a folder that exists"
-        ) from err
+            f"cannot write {quoted(str(path))}: give a path that ends in .png, .svg or "
+            ".pdf in a folder that exists"
+        )
+    content = io.BytesIO()
+    figure.savefig(content, format=kind)
+    write_bytes(path, content.getvalue())

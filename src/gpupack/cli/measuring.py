@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,7 +157,7 @@ def _parse_shapes(options: Sequence[str] | None) -> dict[str, list[int]]:
             shape = []
         if not colon or not name or not shape or min(shape) < 1:
             raise InvalidInputError(
-                f"--shape {option!r}: give NAME:SIZES, such as image:3,224,224"
+                f"--shape {quoted(option)}: give NAME:SIZES, such as image:3,224,224"
             )
         shapes[name] = shape
     return shapes
@@ -172,6 +173,8 @@ def _parse_data(options: Sequence[str] | None) -> dict[str, Path]:
     for option in options or ():
         model_name, _, path = option.rpartition("=")
         if not Path(path).is_file():
-            raise InvalidInputError(f"--data {option!r}: there is no file {path!r}")
+            raise InvalidInputError(
+                f"--data {quoted(option)}: there is no file {quoted(path)}"
+            )
         files[model_name] = Path(path)
     return files

@@ -36,6 +36,7 @@ from gpupack.cli.measuring import (
 )
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -293,8 +294,8 @@ def _counts(option: str, text: str) -> list[int]:
         counts = [int(part) for part in text.split(",")]
     except ValueError as err:
         raise InvalidInputError(
-            f"{option} {text!r}: give whole numbers with commas, such as 1,2,4"
+            f"{option} {quoted(text)}: give whole numbers with commas, such as 1,2,4"
         ) from err
     if min(counts) < 1:
-        raise InvalidInputError(f"{option} {text!r}: every number is at least 1")
+        raise InvalidInputError(f"{option} {quoted(text)}: every number is at least 1")
     return counts

@@ -34,6 +34,7 @@ from gpupack.cli.measuring import (
 )
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError, StoreError
+from gpupack.quoting import quoted
 
 EXIT_BROKEN = 4
 """A promise of the placement was broken."""
@@ -200,5 +201,5 @@ def _indices(text: str | None) -> list[int] | None:
         return [int(part) for part in text.split(",")]
     except ValueError as err:
         raise InvalidInputError(
-            f"--gpus {text!r}: whole numbers with commas, such as 0,2"
+            f"--gpus {quoted(text)}: whole numbers with commas, such as 0,2"
         ) from err

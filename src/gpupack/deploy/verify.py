@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpupack.arguments import require_kind, several
 from gpupack.catalogue import is_same_card
 from gpupack.deploy.finished import Circumstances, device_identity, read_finished
 from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.files import AnyPath
+from gpupack.given_numbers import real_number, whole_number
 from gpupack.profiling import (
     LOAD_TIMEOUT_S,
     EmbeddedServer,
@@ -23,8 +26,10 @@ from gpupack.profiling import (
     open_device,
     own_server,
 )
+from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
+from gpupack.records.placement import PlacementRecord
 from gpupack.store import open_verifications, record_line
 from gpupack.units import mib_from_bytes
 
@@ -120,10 +125,17 @@ def verify(
         ServerError: The server cannot be had, or is lost. A model that fails to load
             or to answer breaks its GPU's promises; the other GPUs are run.
     """
-    if not 0 <= tolerance < 1:
+    require_kind(
+        "placement",
+        placement,
+        PlacementRecord,
+        "what place() or gpupack.read_placement(path) returns",
+    )
+    share = real_number(tolerance)
+    if share is None or not 0 <= share < 1:
         raise InvalidInputError(
-            f"tolerance is {tolerance:g}; it must be at least 0 and below 1, such as "
-            "0.1"
+            f"tolerance is {quoted(tolerance)}; it must be at least 0 and below 1, "
+            "such as 0.1"
         )
     chosen = _chosen_gpus(placement, gpu_indices)
     if (model_repository is None) == (server is None):
@@ -134,7 +146,7 @@ def verify(
         )
     names = {name for one in chosen for name in one.models}
     if model_repository is not None:
-        _require_models(names, _folder_models(Path(model_repository)), model_repository)
+        _require_models(names, _folder_models(model_repository), model_repository)
     with ExitStack() as stack:
         results_file = (
             stack.enter_context(open_verifications(store))
@@ -243,11 +255,13 @@ def _chosen_gpus(
     placement: PlacementRecord, gpu_indices: Sequence[int] | None
 ) -> tuple[GpuPlacement, ...]:
     known = {gpu.gpu_index: gpu for gpu in placement.gpus}
-    unknown = sorted(set(gpu_indices or ()) - set(known))
+    if gpu_indices is not None:
+        gpu_indices = several("gpu_indices", gpu_indices, "[0, 2]")
+    unknown = [index for index in gpu_indices or () if whole_number(index) not in known]
     if unknown:
         raise UnknownNameError(
-            f"the placement has no GPU {', '.join(map(str, unknown))}; it has GPUs "
-            f"{', '.join(map(str, known))}"
+            f"the placement has no GPU {quoted_all(unknown)}; it has GPUs "
+            f"{quoted_all(known)}"
         )
     return tuple(
         gpu
@@ -256,7 +270,7 @@ def _chosen_gpus(
     )
 
 
-def _folder_models(repository: Path) -> set[str]:
+def _folder_models(repository: AnyPath) -> set[str]:
     configurations = find_repository(repository).glob("*/config.pbtxt")
     return {path.parent.name for path in configurations}
 
@@ -265,8 +279,8 @@ def _require_models(wanted: set[str], known: set[str], where: Path | str) -> Non
     missing = sorted(wanted - known)
     if missing:
         raise InvalidInputError(
-            f"the placement has models that are not in {where}: {', '.join(missing)}; "
-            f"it has {', '.join(sorted(known)) or 'none'}"
+            f"the placement has models that are not in {where}: {listed(missing)}; it "
+            f"has {listed(sorted(known)) or 'none'}"
         )
 
 

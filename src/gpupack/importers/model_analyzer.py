@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from gpupack.errors import ProfileDataError
 from gpupack.importers.table import TableRow, parse_rows
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
@@ -98,7 +99,8 @@ def parse_model_analyzer(
                 readings[key].append(row)
             elif key in inference:
                 raise ProfileDataError(
-                    f"{row.where}: model {name!r} has two rows at load point {key[1]}"
+                    f"{row.where}: model {quoted(name)} has two rows at load point "
+                    f"{key[1]}"
                 )
             else:
                 inference[key] = row

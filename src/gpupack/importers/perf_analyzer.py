@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from gpupack.errors import ProfileDataError
 from gpupack.importers.table import TableRow, parse_rows
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import LoadPoint, MeasurementWindow, ProfileRecord
@@ -184,7 +185,7 @@ def parse_perf_analyzer_json(
         raise ProfileDataError(f"{where}: {describe_validation_error(err)}") from err
     except _MALFORMED as err:
         raise ProfileDataError(
-            f"{where}: not a profile export of perf_analyzer: {err!r}"
+            f"{where}: not a profile export of perf_analyzer: {quoted(err)}"
         ) from err
     if not records:
         raise ProfileDataError(f"{where}: the export holds no experiment")
@@ -203,8 +204,8 @@ def _record_of_experiment(
     settings = experiment["experiment"]
     if settings["mode"] != "concurrency":
         raise ProfileDataError(
-            f"{where}: an experiment in mode {settings['mode']!r}; gpupack reads those "
-            "at constant concurrency"
+            f"{where}: an experiment in mode {quoted(settings['mode'])}; gpupack reads "
+            "those at constant concurrency"
         )
     spans = [
         (int(request["timestamp"]), int(request["response_timestamps"][-1]))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
+from gpupack.arguments import require_kind
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
-from gpupack.files import AnyPath, as_path, decode, read_bytes, read_text
+from gpupack.files import AnyPath, as_path, decode, file_mode, read_bytes, read_text
+from gpupack.given_numbers import whole_number
 from gpupack.importers.model_analyzer import (
     GPU_FILE,
     INFERENCE_FILE,
@@ -21,6 +24,7 @@ from gpupack.importers.perf_analyzer import (
 )
 from gpupack.importers.table import parse_rows, parse_table
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
 from gpupack.records.gpu import GpuType
 from gpupack.store import PROFILE_FILE, parse_profile_file, read_profile_file
 
@@ -51,8 +55,17 @@ def read_profiles(
         ProfileDataError: Naming row, column and value of what cannot be used.
     """
     source = as_path(path)
-    if batch_size is not None and batch_size < 1:
-        raise InvalidInputError(f"batch_size is {batch_size}; it must be ≥ 1")
+    if batch_size is not None:
+        number = whole_number(batch_size)
+        if number is None or number < 1:
+            raise InvalidInputError(
+                f"batch_size is {quoted(batch_size)}; it must be a whole number ≥ 1"
+            )
+        batch_size = number
+    if model_name is not None:
+        require_kind("model_name", model_name, str, "text")
+    if gpu is not None:
+        require_kind("gpu", gpu, (str, GpuType), "a name or a GpuType")
     gpu_type = find_gpu_type(gpu) if isinstance(gpu, str) else gpu
     try:
         return _read(source, gpu_type, model_name, batch_size)
@@ -60,7 +73,7 @@ def read_profiles(
         if str(source) in str(err):
             raise
         # What records say of each other, they say without knowing the file.
-        raise ProfileDataError(f"{str(source)!r}: {err}") from err
+        raise ProfileDataError(f"{quoted(str(source))}: {err}") from err
 
 
 def _read(
@@ -69,7 +82,8 @@ def _read(
     model_name: str | None,
     batch_size: int | None,
 ) -> ProfileSet:
-    if source.is_dir():
+    mode = file_mode(source)
+    if mode is not None and stat.S_ISDIR(mode):
         return _read_folder(source, gpu_type)
     content = read_bytes(source)
     beginning = content[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -106,7 +120,7 @@ def _read_folder(folder: Path, gpu_type: GpuType | None) -> ProfileSet:
     ]
     if not present:
         raise StoreError(
-            f"{str(folder)!r} is a folder without Model Analyzer's tables "
+            f"{quoted(str(folder))} is a folder without Model Analyzer's tables "
             f"({INFERENCE_FILE}, {GPU_FILE}, {SERVER_FILE}); name a file"
         )
     texts = {repr(str(path)): read_text(path) for path in present}

@@ -25,6 +25,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from pydantic import ValidationError
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import GpupackError, ProfileDataError
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import listed, printable, quoted, quoted_all, shortened
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
@@ -106,11 +108,12 @@ class TableRow:
             value = float(text)
         except ValueError as err:
             raise ProfileDataError(
-                f"{self.where}: {column} is {text!r}, not a number"
+                f"{self.where}: {column} is {quoted(text)}, not a number"
             ) from err
         if not math.isfinite(value * scale) or value < 0:
             raise ProfileDataError(
-                f"{self.where}: {column} is {text}; it must be a finite number ≥ 0"
+                f"{self.where}: {column} is {shortened(text, 40)}; it must be a finite "
+                "number ≥ 0"
             )
         return value * scale
 
@@ -123,10 +126,9 @@ class TableRow:
         text = self.text(column)
         is_short = len(text) <= _MAX_DIGITS
         if not text.isdecimal() or not is_short or int(text) < 1:
-            shown = text if is_short else f"{text[:_MAX_DIGITS]}…"
             raise ProfileDataError(
-                f"{self.where}: {column} is {shown!r}; it must be a whole number ≥ 1 "
-                f"of at most {_MAX_DIGITS} digits"
+                f"{self.where}: {column} is {quoted(text)}; it must be a whole number "
+                f"≥ 1 of at most {_MAX_DIGITS} digits"
             )
         return int(text)
 
@@ -145,9 +147,9 @@ def parse_rows(text: str, where: str) -> tuple[tuple[str, ...], list[TableRow]]:
     if not lines or not any(lines[0]):
         raise ProfileDataError(f"{where}: the table is empty")
     titles = tuple(title.strip() for title in lines[0])
-    repeated = sorted({title for title in titles if titles.count(title) > 1})
+    repeated = sorted(title for title, n in Counter(titles).items() if n > 1)
     if repeated:
-        raise ProfileDataError(f"{where}: columns named twice: {', '.join(repeated)}")
+        raise ProfileDataError(f"{where}: columns named twice: {listed(repeated)}")
     return titles, list(_rows(titles, lines[1:], where))
 
 
@@ -194,7 +196,7 @@ def parse_table(
     ]
     if unknown:
         raise ProfileDataError(
-            f"{where}: unknown columns {', '.join(map(repr, unknown))}; known are "
+            f"{where}: unknown columns {quoted_all(unknown)}; known are "
             f"{', '.join(_KNOWN)}"
         )
     if not rows:
@@ -223,7 +225,7 @@ def parse_table(
 def _shown(titles: Sequence[str]) -> str:
     """Return a table's titles, and what separates them if it is no comma."""
     text = ", ".join(titles)
-    shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    shown = shortened(printable(text, keep="\t"), _MAX_SHOWN)
     for separator, name in ((";", "semicolons"), ("\t", "tabs")):
         if separator in text:
             return (

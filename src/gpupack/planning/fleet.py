@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from gpupack.arguments import by_name, require_kind
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.given_numbers import real_number, whole_number
@@ -53,7 +54,7 @@ def resolve_fleet(gpus: GpusLike | None, profiles: ProfileSet) -> Fleet:
         ]
     elif isinstance(gpus, str | GpuType):
         pairs = [(gpus, None)]
-    elif isinstance(gpus, tuple):
+    elif isinstance(gpus, tuple) and len(gpus) == 2:
         pairs = [gpus]
     elif isinstance(gpus, Mapping):
         pairs = list(gpus.items())
@@ -66,6 +67,7 @@ def resolve_fleet(gpus: GpusLike | None, profiles: ProfileSet) -> Fleet:
         raise InvalidInputError("gpus names no GPU type")
     entries = []
     for named, count in pairs:
+        require_kind("a GPU type in gpus", named, (str, GpuType), "a name or a GpuType")
         gpu_type = _named_type(named, profiles) if isinstance(named, str) else named
         number = None if count is None else whole_number(count)
         if count is not None and (number is None or number < 1):
@@ -101,21 +103,21 @@ def with_prices(fleet: Fleet, prices: Mapping[str, float] | None) -> Fleet:
     """
     if prices is None:
         return fleet
-    by_name = {entry.gpu_type.name: entry for entry in fleet.entries}
-    for name, price in prices.items():
-        folded = {known.casefold(): known for known in by_name}
+    entries = {entry.gpu_type.name: entry for entry in fleet.entries}
+    for name, price in by_name("prices", prices, '{"L4": 0.71}').items():
+        folded = {known.casefold(): known for known in entries}
         known = folded.get(name.strip().casefold())
         if known is None:
             raise UnknownNameError(
                 f"a price is given for {quoted(name)}, which is not among the GPUs: "
-                f"{', '.join(by_name)}"
+                f"{', '.join(entries)}"
             )
         number = real_number(price)
         if number is None:
             raise InvalidInputError(_no_price(known, price))
         _require_sane_price(known, number)
-        by_name[known] = by_name[known].model_copy(update={"price_per_hour": number})
-    return Fleet(entries=tuple(by_name.values()))
+        entries[known] = entries[known].model_copy(update={"price_per_hour": number})
+    return Fleet(entries=tuple(entries.values()))
 
 
 def require_prices(fleet: Fleet) -> None:

@@ -11,7 +11,7 @@ from gpupack.planning.fleet import GpusLike, require_prices
 from gpupack.planning.frontier_steps import FrontierSteps
 from gpupack.planning.headroom import HeadroomLike
 from gpupack.planning.load_points import LoadPointLike
-from gpupack.planning.place import require_valid_search
+from gpupack.planning.place import require_profiles, require_valid_search
 from gpupack.planning.question import CapacityQuestion, ask
 from gpupack.planning.trade_off import Frontier
 from gpupack.planning.wishes import (
@@ -96,8 +96,9 @@ def frontier(
         InfeasibleError: If the models do not even fit when idle, or a budget is too
             small for that.
     """
+    require_profiles(profiles)
     time_limit_s, seed = require_valid_search(time_limit_s, seed)
-    if by not in ("gpus", "price"):
+    if not isinstance(by, str) or by not in ("gpus", "price"):
         raise InvalidInputError(f'by is {quoted(by)}; it must be "gpus" or "price"')
     points = whole_number(max_points)
     if points is None or points < 2:

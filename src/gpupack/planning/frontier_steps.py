@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpupack.arguments import several
 from gpupack.errors import (
     InfeasibleError,
     InvalidInputError,
@@ -104,12 +104,8 @@ class FrontierSteps:
         Raises:
             InvalidInputError: If there is none, or one cannot be meant.
         """
-        if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-            raise InvalidInputError(
-                f"budgets is {quoted(given)}; give several, such as [1, 2, 4]"
-            )
         found = set()
-        for one in given:
+        for one in several("budgets", given, "[1, 2, 4]"):
             budget = real_number(one)
             if budget is None or not math.isfinite(budget) or budget <= 0:
                 raise InvalidInputError(

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.given_numbers import real_number, whole_number
 from gpupack.planning.answer import answer
@@ -22,6 +23,7 @@ from gpupack.planning.wishes import (
     ReplicasLike,
     resolve_wishes,
 )
+from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.placement import Objective
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.placement import Placement
-    from gpupack.profile_set import ProfileSet
 
 
 def place(
@@ -119,6 +120,7 @@ def place(
             is proved impossible.
     """
     started = time.perf_counter()
+    require_profiles(profiles)
     goal = resolve_objective(objective)
     time_limit_s, seed = require_valid_search(time_limit_s, seed)
     wishes = resolve_wishes(
@@ -158,7 +160,7 @@ def place(
 
 
 def _is_predicted(contention: str, objective: Objective) -> bool:
-    if contention not in ("plain", "predicted"):
+    if not isinstance(contention, str) or contention not in ("plain", "predicted"):
         raise UnknownNameError(
             f"unknown contention {quoted(contention)}; there are plain, predicted"
         )
@@ -169,6 +171,17 @@ def _is_predicted(contention: str, objective: Objective) -> bool:
             "min_retention= says what models shall keep"
         )
     return is_predicted
+
+
+def require_profiles(profiles: ProfileSet) -> None:
+    """Check that what is planned for are profiles, not the name of their file.
+
+    Raises:
+        InvalidInputError: If they are not.
+    """
+    require_kind(
+        "profiles", profiles, ProfileSet, "what gpupack.read_profiles(path) returns"
+    )
 
 
 def require_valid_search(time_limit_s: float, seed: int) -> tuple[float, int]:

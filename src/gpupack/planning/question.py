@@ -17,6 +17,7 @@ from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.supply import Supply, supplies_of
 from gpupack.planning.translation import Translation, translate
 from gpupack.planning.wishes import Fairness, Wishes
+from gpupack.quoting import quoted
 from gpupack.records.placement import Objective
 
 if TYPE_CHECKING:
@@ -245,8 +246,8 @@ def _require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:
 def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
     """Return warnings about measurements that are used all the same."""
     below = [
-        f"{record.model_name!r} used less memory than the server alone; its own need "
-        "is taken as 0"
+        f"{quoted(record.model_name)} used less memory than the server alone; its own "
+        "need is taken as 0"
         for supply in supplies
         for record in _records([supply])
         if record.gpu_memory_used_bytes is not None
@@ -257,7 +258,7 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
         if record.is_stable is False:
             unstable.setdefault(record.model_name, []).append(str(record.load_point))
     never_settled = [
-        f"measurements of {model_name!r} that never settled: "
+        f"measurements of {quoted(model_name)} that never settled: "
         f"{', '.join(dict.fromkeys(points))}"
         for model_name, points in unstable.items()
     ]

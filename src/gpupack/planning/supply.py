@@ -9,6 +9,7 @@ from gpupack.catalogue import is_same_card
 from gpupack.errors import InvalidInputError
 from gpupack.planning.named_gpu_type import is_unknown
 from gpupack.planning.sizes import baseline_memory_bytes, require_readings
+from gpupack.quoting import quoted
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Resource
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _never_profiled(
         measured = ", ".join(types)
         named = ", ".join(supply.gpu_type.name for supply in supplies)
         reason = (
-            f"{model_name!r} was profiled on {measured}, but on none of the GPUs "
+            f"{quoted(model_name)} was profiled on {measured}, but on none of the GPUs "
             f"to plan for: {named}"
         )
         if model_name not in optional or not any(one.records for one in supplies):

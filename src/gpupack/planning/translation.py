@@ -18,6 +18,7 @@ from gpupack.planning.sizes import (
     require_readings,
 )
 from gpupack.planning.wishes import MAX_REPLICAS
+from gpupack.quoting import quoted
 from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
@@ -239,8 +240,8 @@ def _require_sane_demand(
         if demand and rates and demand > MAX_REPLICAS * max(rates):
             best = max(rates) / SERVICE_UNITS
             raise InvalidInputError(
-                f"a demand of {wishes.demand[name]:g} infer/sec of {name!r} is beyond "
-                f"any replica count: one replica serves {best:g} infer/sec at most, "
-                f"and {MAX_REPLICAS:,} replicas are taken for a wrong unit; give "
+                f"a demand of {wishes.demand[name]:g} infer/sec of {quoted(name)} is "
+                f"beyond any replica count: one replica serves {best:g} infer/sec at "
+                f"most, and {MAX_REPLICAS:,} replicas are taken for a wrong unit; give "
                 "inferences (requests × batch size) per second"
             )

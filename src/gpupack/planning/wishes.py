@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
+from gpupack.arguments import names
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.given_numbers import real_number, whole_number
 from gpupack.quoting import quoted, quoted_all
@@ -76,8 +77,8 @@ class Wishes:
         )
 
 
-def _only(values: Mapping[str, V], names: Collection[str]) -> dict[str, V]:
-    return {name: value for name, value in values.items() if name in names}
+def _only(values: Mapping[str, V], wanted: Collection[str]) -> dict[str, V]:
+    return {name: value for name, value in values.items() if name in wanted}
 
 
 def resolve_wishes(
@@ -103,7 +104,7 @@ def resolve_wishes(
             f"latency_percentile is {quoted(latency_percentile)}; profiles have "
             f"{', '.join(map(str, PERCENTILES))}"
         )
-    optional = [optional] if isinstance(optional, str) else list(optional)
+    optional = names("optional", optional)
     _require_known("optional", optional, model_names)
     return Wishes(
         demand=_by_name("demand", demand, model_names, "infer/sec, ≥ 0", least=0.0),
@@ -179,9 +180,9 @@ def _replicas(given: ReplicasLike | None, model_names: Sequence[str]) -> dict[st
 
 
 def _require_known(
-    argument: str, names: Sequence[str] | Mapping[str, object], known: Sequence[str]
+    argument: str, given: Sequence[str] | Mapping[str, object], known: Sequence[str]
 ) -> None:
-    unknown = sorted(set(names) - set(known), key=str)
+    unknown = sorted(set(given) - set(known), key=str)
     if unknown:
         raise UnknownNameError(
             f"{argument} names {quoted_all(unknown)}, which has no profile; there are "

@@ -18,6 +18,7 @@ from gpupack.errors import DeviceError, UnknownNameError
 from gpupack.profiling.devices.device import DEFAULT_INTERVAL_S
 from gpupack.profiling.devices.processes import descendants, describe_process
 from gpupack.profiling.devices.sampler import Poll, PollingSampler
+from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import GpuType
 
@@ -78,8 +79,8 @@ def open_gpu(selector: str) -> NvmlDevice:
     """
     if not has_driver():
         raise DeviceError(
-            f"GPU {selector!r} was asked for, but this host has no NVIDIA driver or "
-            "no GPU; leave the GPU out to measure the host itself"
+            f"GPU {quoted(selector)} was asked for, but this host has no NVIDIA driver "
+            "or no GPU; leave the GPU out to measure the host itself"
         )
     try:
         devices, failures = _list_devices()
@@ -98,7 +99,8 @@ def open_gpu(selector: str) -> NvmlDevice:
         problem = "stands for several devices" if found else "does not exist"
         broken = "".join(f"; GPU {one}: {why}" for one, why in failures.items())
         raise UnknownNameError(
-            f"GPU {selector!r} {problem}; this host has {_listing(devices)}{broken}"
+            f"GPU {quoted(selector)} {problem}; this host has "
+            f"{_listing(devices)}{broken}"
         )
     (device,) = found
     if device.is_mig or device.mig_mode != "enabled":
@@ -106,8 +108,8 @@ def open_gpu(selector: str) -> NvmlDevice:
     parts = [one for one in devices if one.is_mig and one.gpu_index == device.gpu_index]
     if len(parts) != 1:
         raise UnknownNameError(
-            f"GPU {selector!r} is split into {len(parts)} MIG devices; name one of "
-            f"{_listing(parts)}, or create one with nvidia-smi mig"
+            f"GPU {quoted(selector)} is split into {len(parts)} MIG devices; name one "
+            f"of {_listing(parts)}, or create one with nvidia-smi mig"
         )
     return parts[0]
 

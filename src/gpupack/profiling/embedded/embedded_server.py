@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from datetime import datetime
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from gpupack.errors import InvalidInputError, ServerError, ServerUnavailableError
+from gpupack.files import AnyPath, as_path, file_mode
 from gpupack.profiling.embedded import server_guard
 from gpupack.profiling.embedded.guarded_process import GuardedProcess
 from gpupack.profiling.embedded.installation import (
@@ -26,6 +28,7 @@ from gpupack.profiling.embedded.installation import (
     installation_at,
 )
 from gpupack.profiling.embedded.model_python import ModelPython, inspect_python
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -334,18 +337,20 @@ def _open_log(path: Path) -> IO[bytes]:
         ) from err
 
 
-def find_repository(path: Path | str) -> Path:
+def find_repository(path: AnyPath) -> Path:
     """Return the absolute path of a model repository.
 
     Raises:
         InvalidInputError: There is no such folder, or it is a model itself.
     """
-    repository = Path(path).resolve()
-    if not repository.is_dir():
+    repository = as_path(path)
+    mode = file_mode(repository)
+    if mode is None or not stat.S_ISDIR(mode):
         raise InvalidInputError(
-            f"no model repository at {path}; it is a folder with one folder per "
-            "model, each with a config.pbtxt and numbered versions"
+            f"no model repository at {quoted(str(path))}; it is a folder with one "
+            "folder per model, each with a config.pbtxt and numbered versions"
         )
+    repository = repository.resolve()
     if (repository / "config.pbtxt").is_file():
         raise InvalidInputError(
             f"{path} is a model itself, not a repository of models: give the folder "

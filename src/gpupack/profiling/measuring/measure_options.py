@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from gpupack.errors import InvalidInputError
+from gpupack.given_numbers import real_number, whole_number
 from gpupack.profiling.measuring.stability import (
     ConfidenceRule,
     StoppingRule,
@@ -14,6 +15,7 @@ from gpupack.profiling.measuring.stability import (
     requests_for_percentile,
     rule_by_name,
 )
+from gpupack.quoting import quoted
 from gpupack.records.gpu import DeviceKind
 
 
@@ -46,6 +48,15 @@ class MeasureOptions:
     warm_up_s: float | None = None
     request_timeout_s: float = 30.0
 
+    def __post_init__(self) -> None:
+        # Numbers of numpy and others become Python's, which records can hold.
+        for one in fields(self):
+            value = getattr(self, one.name)
+            number = whole_number(value)
+            found = real_number(value) if number is None else number
+            if found is not None:
+                object.__setattr__(self, one.name, found)
+
     def check(self) -> None:
         """Refuse values that no measurement can have.
 
@@ -61,14 +72,21 @@ class MeasureOptions:
             ("window_s", self.window_s),
             ("request_timeout_s", self.request_timeout_s),
         ):
-            if not 0 < value < math.inf:
-                raise InvalidInputError(f"{name} is a number above 0, got {value:g}")
+            if not 0 < (real_number(value) or 0.0) < math.inf:
+                raise InvalidInputError(
+                    f"{name} is a number above 0, got {quoted(value)}"
+                )
         for name, optional in (
             ("min_duration_s", self.min_duration_s),
             ("warm_up_s", self.warm_up_s),
         ):
-            if optional is not None and not 0 <= optional < math.inf:
-                raise InvalidInputError(f"{name} is at least 0, got {optional:g}")
+            number = real_number(optional)
+            if optional is not None and not (
+                number is not None and 0 <= number < math.inf
+            ):
+                raise InvalidInputError(
+                    f"{name} is a number from 0, got {quoted(optional)}"
+                )
         if (
             self.min_duration_s is not None
             and self.min_duration_s > self.max_duration_s
@@ -78,10 +96,13 @@ class MeasureOptions:
                 f"{self.max_duration_s:g} s contradict each other; lower the first "
                 "(min_duration_s) or raise the second (max_duration_s)"
             )
-        if self.window_requests is not None and self.window_requests < 2:
+        if (
+            self.window_requests is not None
+            and (whole_number(self.window_requests) or 0) < 2
+        ):
             raise InvalidInputError(
-                f"a window of {self.window_requests} requests has no throughput; "
-                "give 2 or more, such as 50"
+                f"a window of {quoted(self.window_requests)} requests has no "
+                "throughput; give 2 or more, such as 50"
             )
 
     def as_text(self) -> dict[str, str]:

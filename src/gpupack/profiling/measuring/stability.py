@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.given_numbers import real_number
 from gpupack.profiling.measuring.interval import confidence_ratio
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -73,10 +75,10 @@ def requests_for_percentile(percentile: float) -> int:
     not below the true percentile: ``P(Binomial(n, 1 - p) ≤ 1) ≤ 0.01``. MLPerf's
     LoadGen uses the same bound for early stopping: 662 for a p99, 64 for a p90.
     """
-    p = percentile / 100
+    p = (real_number(percentile) or 0.0) / 100
     if not 0 < p < 1:
         raise InvalidInputError(
-            f"a percentile is above 0 and below 100, got {percentile:g}"
+            f"a percentile is above 0 and below 100, got {quoted(percentile)}"
         )
     allowed = 1 - _EARLY_STOPPING_CONFIDENCE
     num_requests = 1
@@ -224,8 +226,8 @@ def rule_by_name(name: str) -> type[ConfidenceRule] | type[ThreeWindowRule]:
         StoppingRuleName.CONFIDENCE: ConfidenceRule,
         StoppingRuleName.THREE_WINDOWS: ThreeWindowRule,
     }
-    if name not in rules:
+    if not isinstance(name, str) or name not in rules:
         raise UnknownNameError(
-            f"no stopping rule {name!r}; there are {', '.join(sorted(rules))}"
+            f"no stopping rule {quoted(name)}; there are {', '.join(sorted(rules))}"
         )
     return rules[name]

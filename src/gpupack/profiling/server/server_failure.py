@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from tritonclient.utils import InferenceServerException
 
+from gpupack.quoting import quoted
+
 if TYPE_CHECKING:
     from gpupack.profiling.server.server_url import ServerUrl
 
@@ -73,7 +75,7 @@ def _hint(url: ServerUrl, error: BaseException, status: str, told: str) -> str:
     if isinstance(error, ssl.SSLError) or (no_grpc and _is_about_tls(told)):
         return _tls_hint(url, told)
     if status in _NO_TRITON or (isinstance(error, ValueError) and not status):
-        prefix = f", or is the prefix {url.path!r} wrong" if url.path else ""
+        prefix = f", or is the prefix {quoted(url.path)} wrong" if url.path else ""
         return f"there is no Triton at this address: is it another server{prefix}?"
     if isinstance(error, http.client.HTTPException) or (
         no_grpc and any(sign in told for sign in _NO_GRPC)
@@ -85,7 +87,7 @@ def _hint(url: ServerUrl, error: BaseException, status: str, told: str) -> str:
             f"Triton's {other} port, {_other_security(url)} if it {does} encrypt"
         )
     if isinstance(error, socket.gaierror) or (no_grpc and "resolving" in told):
-        return f"is {url.host!r} the name of a host?"
+        return f"is {quoted(url.host)} the name of a host?"
     if isinstance(error, OSError | EOFError) or no_grpc:
         return (
             "is the server running there, and is the port that of "
@@ -103,8 +105,8 @@ def _tls_hint(url: ServerUrl, told: str) -> str:
         )
     if "mismatch" in lower or "hostname verification" in lower:
         return (
-            f"its certificate is for another name than {url.host!r}: put the name "
-            "that it is for into the URL"
+            f"its certificate is for another name than {quoted(url.host)}: put the "
+            "name that it is for into the URL"
         )
     if "certificate_required" in lower or "certificate required" in lower:
         return "give the client's own certificate with --tls-cert and --tls-key"

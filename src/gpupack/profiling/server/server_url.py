@@ -13,6 +13,7 @@ import psutil
 
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.files import AnyPath, as_path, read_bytes
+from gpupack.quoting import quoted
 
 _DEFAULT_PORTS = {"http": 8000, "https": 8000, "grpc": 8001, "grpcs": 8001}
 
@@ -132,15 +133,15 @@ class ServerUrl:
             parts = urlsplit(text.strip())
             given_port = parts.port
         except ValueError as err:
-            raise InvalidInputError(f"{text!r} is no server URL: {err}") from err
+            raise InvalidInputError(f"{quoted(text)} is no server URL: {err}") from err
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             raise InvalidInputError(
-                f"{text!r} is no server URL; give one of {schemes} with a host and "
-                "port, such as grpc://localhost:8001"
+                f"{quoted(text)} is no server URL; give one of {schemes} with a host "
+                "and port, such as grpc://localhost:8001"
             )
         if given_port == 0:
             raise InvalidInputError(
-                f"{text!r} is no server URL: no server listens on port 0"
+                f"{quoted(text)} is no server URL: no server listens on port 0"
             )
         if parts.username is not None or parts.query or parts.fragment:
             place = f"{parts.scheme}://{parts.hostname}"

@@ -13,6 +13,7 @@ from gpupack.errors import ServerError, UnknownNameError
 from gpupack.profiling.server.interrupts import interrupts_deferred, quiet_interrupts
 from gpupack.profiling.server.server_url import ServerUrl, TlsOptions
 from gpupack.profiling.server.signature import ModelSignature
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -194,8 +195,8 @@ class TritonServer:
             if model_name in known:
                 raise
             raise UnknownNameError(
-                f"the repository of {self.url} has no model {model_name!r}; it has "
-                f"{', '.join(known) or 'none'}"
+                f"the repository of {self.url} has no model {quoted(model_name)}; it "
+                f"has {', '.join(known) or 'none'}"
             ) from err
 
     def multiply_instances(

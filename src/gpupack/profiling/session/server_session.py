@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
+from gpupack.arguments import require_kind
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import DeviceError, InvalidInputError, ServerError
 from gpupack.profiling.devices import RemoteDevice, open_device
@@ -54,6 +55,9 @@ class ServerSession:
         gpu: int | str | None = None,
         tls: TlsOptions | None = None,
     ) -> None:
+        require_kind(
+            "server", server, (str, EmbeddedServer), "a URL or an EmbeddedServer"
+        )
         self.embedded = server if isinstance(server, EmbeddedServer) else None
         self._url = server if isinstance(server, str) else None
         self._gpu = gpu

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gpupack.errors import StoreError
 from gpupack.files import AnyPath, as_path, replace_file
+from gpupack.quoting import quoted
 from gpupack.spreadsheet_cells import text_cell
 from gpupack.store import PROFILE_FILE, profile_lines, write_profiles
 from gpupack.units import BYTES_PER_MIB, mib_from_bytes
@@ -56,8 +57,8 @@ def prepare_folder(folder: AnyPath) -> Path:
             pass
     except OSError as err:
         raise StoreError(
-            f"cannot write exports to the folder {str(target)!r}: {err.strerror}; "
-            "give a path that can be made and written to"
+            f"cannot write exports to the folder {quoted(str(target))}: "
+            f"{err.strerror}; give a path that can be made and written to"
         ) from err
     return target
 

@@ -6,7 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpupack.arguments import names as names_of
+from gpupack.arguments import require_kind, several
 from gpupack.errors import InvalidInputError
+from gpupack.given_numbers import whole_number
 from gpupack.profiling.load import InputOptions
 from gpupack.profiling.measuring import MeasureOptions
 from gpupack.profiling.server import LOAD_TIMEOUT_S
@@ -18,6 +21,7 @@ from gpupack.profiling.sweep.exports import (
 from gpupack.profiling.sweep.sweep_progress import SilentProgress
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SweepStore
 from gpupack.profiling.sweep.sweep_work import Sweep
+from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LoadPoint
 from gpupack.store import PROFILE_FILE
@@ -111,6 +115,7 @@ def profile(
     points = _load_points(batch_sizes, concurrency)
     names = _model_names(models)
     chosen = options or MeasureOptions()
+    require_kind("options", chosen, MeasureOptions, "a MeasureOptions")
     chosen.check()
     gpu = _one_gpu(gpus)
     if export_path is not None:
@@ -168,30 +173,34 @@ def profile(
 def _load_points(
     batch_sizes: Sequence[int], concurrency: Sequence[int]
 ) -> tuple[LoadPoint, ...]:
+    sizes: list[list[int]] = []
     for title, values in (("batch size", batch_sizes), ("concurrency", concurrency)):
-        if isinstance(values, str | bytes) or not len(values):
+        given = several(title, values, "[1, 2, 4]")
+        if not given:
             raise InvalidInputError(f"give at least one {title}, such as 1,2,4")
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        numbers = [whole_number(value) for value in given]
+        for value, number in zip(given, numbers, strict=True):
+            if number is None or number < 1:
                 raise InvalidInputError(
-                    f"a {title} is a whole number of at least 1, got {value!r}"
+                    f"a {title} is a whole number of at least 1, got {quoted(value)}"
                 )
+        sizes.append(sorted({number for number in numbers if number is not None}))
     return tuple(
         LoadPoint(batch_size=batch_size, concurrency=in_flight)
-        for batch_size in sorted(set(batch_sizes))
-        for in_flight in sorted(set(concurrency))
+        for batch_size in sizes[0]
+        for in_flight in sizes[1]
     )
 
 
 def _model_names(models: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if models is None:
         return None
-    names = (models,) if isinstance(models, str) else tuple(models)
-    if not names or not all(isinstance(name, str) and name for name in names):
+    found = names_of("models", models)
+    if not found or not all(found):
         raise InvalidInputError(
             "name at least one model, or leave models out for the whole repository"
         )
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(found))
 
 
 def _repository(model_repository: Path | str | None) -> Path | str:
@@ -206,9 +215,10 @@ def _repository(model_repository: Path | str | None) -> Path | str:
 def _one_gpu(gpus: int | str | Sequence[int | str] | None) -> int | str | None:
     if gpus is None or isinstance(gpus, int | str):
         return gpus
-    if len(gpus) != 1:
+    found = several("gpus", gpus, "[0]")
+    if len(found) != 1:
         raise InvalidInputError(
-            f"each model is measured alone on one GPU, got {len(gpus)} of them; "
+            f"each model is measured alone on one GPU, got {len(found)} of them; "
             "profile once per kind of GPU, each with a store of its own"
         )
-    return gpus[0]
+    return found[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from gpupack.errors import StoreError
 from gpupack.files import AnyPath, as_path
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.store import (
@@ -90,8 +91,9 @@ class SweepStore:
         for model_name, _ in (*self._records, *self._failures):
             if model_names is not None and model_name not in model_names:
                 raise StoreError(
-                    f"{str(self.path)!r} holds profiles of model {model_name!r}, which "
-                    "is not in this sweep: give another --store, or name that model too"
+                    f"{quoted(str(self.path))} holds profiles of model "
+                    f"{quoted(model_name)}, which is not in this sweep: give another "
+                    "--store, or name that model too"
                 )
         names = [record.gpu_type.name for record in self._baselines]
         names += [record.gpu_type.name for record in self._records.values()]
@@ -99,8 +101,8 @@ class SweepStore:
         for name in names:
             if name != gpu_name:
                 raise StoreError(
-                    f"{str(self.path)!r} was measured on {name}, this sweep is on "
-                    f"{gpu_name}: give another --store"
+                    f"{quoted(str(self.path))} was measured on {name}, this sweep is "
+                    f"on {gpu_name}: give another --store"
                 )
 
     def check_inputs(self, inputs: InputOptions) -> None:
@@ -113,7 +115,7 @@ class SweepStore:
             difference = inputs.difference_from(record)
             if difference:
                 raise StoreError(
-                    f"{str(self.path)!r} holds {record.model_name} at "
+                    f"{quoted(str(self.path))} holds {record.model_name} at "
                     f"{record.load_point}, measured with {difference}: give another "
                     "--store, or the same inputs"
                 )
@@ -134,8 +136,8 @@ class SweepStore:
                 differs = there not in (None, sharing)
             if differs:
                 raise StoreError(
-                    f"{str(self.path)!r} was measured with the GPU shared through "
-                    f"{there}, this sweep "
+                    f"{quoted(str(self.path))} was measured with the GPU shared "
+                    f"through {there}, this sweep "
                     + (f"is through {sharing}" if sharing else "names no --sharing")
                     + ": give another --store, or the same --sharing"
                 )
