@@ -233,7 +233,7 @@ def place_on_one_type(
             gpu_type=supply.measured_on.name,
         ).records,
     )
-    check_placement(placement, records, baseline)
+    check_placement(placement, question)
     return placement
 
 
