@@ -591,7 +591,7 @@ def test_equal_gpus_are_predicted_once() -> None:
         contended.append(len(records))
         return predict_retentions(records, **given)
 
-    with mock.patch("gpupack.planning.capacity_check.predict_retentions", counting):
+    with mock.patch("gpupack.planning.check.predict_retentions", counting):
         placement = place(make_profiles(record), replicas=60, min_retention=0.5)
 
     assert placement.num_gpus == 30

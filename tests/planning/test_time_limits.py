@@ -1,7 +1,6 @@
 """What is asked to be kept costs no more time than there is: by counting questions."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -20,9 +19,9 @@ from gpupack.planning.retention import (
     RetentionRule,
     resolve_contention,
 )
-from gpupack.planning.wishes import resolve_wishes
 from gpupack.profile_set import ProfileSet
-from gpupack.records.placement import Objective, PlacementStatus
+from gpupack.records.placement import PlacementStatus
+from gpupack.records.request import ModelWishes, Request
 from tests.factories import GPU, MIB, make_profiles, make_record
 
 PASSED = Deadline(at=0.0, clock=lambda: 1.0)
@@ -56,23 +55,13 @@ def busy_models(number: int, *, memory_mib: int = 50) -> ProfileSet:
     )
 
 
-def question_of(
-    profiles: ProfileSet, num_gpus: int | None, **wishes: Any
-) -> CapacityQuestion:
-    question = ask(
-        profiles,
-        Objective.MIN_GPUS,
-        gpus={GPU.name: num_gpus} if num_gpus else None,
-        prices=None,
+def question_of(profiles: ProfileSet, num_gpus: int) -> CapacityQuestion:
+    request = Request(
+        gpus=num_gpus,
         headroom={"memory": 1.0},
-        load_point=None,
-        wishes=resolve_wishes(profiles.model_names, **wishes),
-        carry_memory_over=False,
-        sharing=None,
-        allow_unstable=False,
+        defaults=ModelWishes(min_retention=0.9),
     )
-    kept = dict.fromkeys(profiles.model_names, 0.9)
-    return replace(question, min_retention=kept)
+    return ask(profiles, request)
 
 
 def test_a_deadline_stops_what_asks_and_hands_down_parts_of_its_time() -> None:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from gpupack.packing.simplex import Pattern
 
 MARGIN = 1e-3
-"""Above the number of bins allowed: far more than SCIP's tolerance of 1e-6."""
+MARGIN_SHARE = 1e-5
+"""Above the number of bins allowed, which is whole, and of it: far more than SCIP's
+tolerance, which is 1e-6 of a number."""
+MAX_SURE_BINS = 50_000
+"""Where half a bin is less than that, SCIP's infeasibility proves nothing."""
 PARAMETERS = f"""{SCIP_PARAMETERS}\
 limits/solutions = 1
 limits/totalnodes = {{node_limit}}
@@ -55,7 +59,8 @@ def branch(
     solver.SetSolverSpecificParametersAsString(
         PARAMETERS.format(node_limit=node_limit, seed=ladder.seed % 2**31)
     )
-    total = solver.Constraint(0.0, num_bins + MARGIN)
+    margin = min(0.5, max(MARGIN, num_bins * MARGIN_SHARE))
+    total = solver.Constraint(0.0, num_bins + margin)
     covers = [solver.Constraint(float(needed), solver.infinity()) for needed in demand]
     objective = solver.Objective()
     uses = []
@@ -70,6 +75,8 @@ def branch(
     objective.SetMinimization()
     status = solve_program(solver)
     if status == pywraplp.Solver.INFEASIBLE:
+        if num_bins > MAX_SURE_BINS:
+            return False
         ladder.raise_bound(num_bins + 1)
         return True
     if status not in {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}:

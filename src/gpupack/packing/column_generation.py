@@ -149,7 +149,7 @@ class ColumnGeneration:
             if not math.isfinite(result.upper_bound):
                 break
             bound = farley_bound(duals, self.demand, result.upper_bound)
-            raised = ladder.raise_bound(math.ceil(bound - 1e-9)) or raised
+            raised = ladder.raise_bound(bound) or raised
             if ladder.is_closed:
                 break
         return raised

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Counts = tuple[tuple[int, int], ...]
     """Pairs (item type index, number of copies ≥ 1), by type index."""
 
+SCIP_ERROR = 1e-5
+"""Relative, of bounds that SCIP reports; its tolerance is 1e-6 of a number."""
 _MAX_SEARCHED_ITEMS = 24
 _MAX_SEARCH_STEPS = 20_000
 
@@ -102,7 +104,12 @@ def cover_by_program(
     if status not in {"OPTIMAL", "FEASIBLE"}:
         return Cover((), 0)
     used = {one_bin.counts: one_bin.multiplicity for one_bin in program.bins()}
-    return Cover(drop_surplus(used, problem.counts), math.ceil(program.bound - 1e-6))
+    return Cover(drop_surplus(used, problem.counts), _safe_ceil(program.bound))
+
+
+def _safe_ceil(bound: float) -> int:
+    """Round a bound up that SCIP's tolerance, 1e-6 of it, may have made too high."""
+    return math.ceil(bound - SCIP_ERROR * max(1.0, bound))
 
 
 class SetProgram:

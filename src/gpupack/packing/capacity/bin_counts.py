@@ -11,9 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gpupack.packing.stoppable import SCIP_PARAMETERS, solve_program
+from gpupack.packing.stoppable import (
+    SCIP_PARAMETERS,
+    solve_cp_model,
+    solve_program,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +33,10 @@ MAX_HEADROOM = 1.0
 UNLIKENESS = 0.01
 """Headroom given for numbers of bins like those of the relaxation."""
 MAX_SOLVE_MS = 2_000
+MAX_SUM = 2**60
+"""Of whole numbers that CP-SAT adds."""
+MAX_EXACT_EFFORT = 0.5
+"""CP-SAT's deterministic time for an exact proof, about seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,10 @@ class BinCounts:
         for cut in self._cuts:
             mip.Add(_worth(mip, cut, bins) >= 1.0 - SAFETY)
         mip.Minimize(self._value(mip, bins))
-        return _solved(mip, infeasible=math.inf)[0]
+        lowest = _solved(mip, infeasible=math.inf)[0]
+        if math.isinf(lowest) and not self.is_impossible():
+            return 0.0
+        return lowest
 
     def roomiest(
         self, value: int, near: Sequence[float]
@@ -116,6 +128,44 @@ class BinCounts:
         if self.headroom(counts) < -SAFETY:
             return None, most
         return counts, most
+
+    def is_impossible(self, value: int | None = None) -> bool:
+        """Return whether whole numbers prove that no bins for a value are enough.
+
+        Without a value: that not even all the bins there are would be.
+
+        What bins are worth is rounded up and what is needed down, so that sums are
+        exact and what floating point could not tell is no proof. False says nothing.
+        """
+        from ortools.sat.python import cp_model
+
+        model = cp_model.CpModel()
+        most = most_bins(self._problem)
+        bins = [model.new_int_var(0, number, "") for number in most]
+        if value is not None:
+            total = sum(p * n for p, n in zip(self._prices, bins, strict=True))
+            model.add(total <= value)
+        if self._problem.budget is not None:
+            costs = [one.cost for one in self._problem.bin_types]
+            model.add(
+                sum(c * n for c, n in zip(costs, bins, strict=True))
+                <= self._problem.budget
+            )
+        for cut in self._cuts:
+            shares = [Fraction(one) / Fraction(cut.needed) for one in cut.values]
+            # Bins worth more than all that is needed are worth all of it.
+            shares = [min(one, Fraction(1)) for one in shares]
+            parts = (MAX_SUM // 2) // max(1, sum(most))
+            worth = sum(
+                math.ceil(share * parts) * number
+                for share, number in zip(shares, bins, strict=True)
+            )
+            model.add(worth >= math.floor(parts * (1 - Fraction(SAFETY))))
+        solver = cp_model.CpSolver()
+        solver.parameters.max_deterministic_time = MAX_EXACT_EFFORT
+        solver.parameters.max_time_in_seconds = MAX_SOLVE_MS / 1000
+        solver.parameters.num_workers = 1
+        return bool(solve_cp_model(solver, model) == cp_model.INFEASIBLE)
 
     def _program(self) -> tuple[pywraplp.Solver, list[pywraplp.Variable]]:
         from ortools.linear_solver import pywraplp

@@ -27,40 +27,46 @@ def check_plan(
         in_full: Whether every demand must be met, or only the copies be there.
 
     Raises:
-        CheckError: Naming the bin or job that is wrong.
+        CheckError: Naming the jobs that are wrong.
     """
     served = [0.0] * len(problem.jobs)
     copies = [0] * len(problem.jobs)
     used_bins = [0] * len(problem.bin_types)
-    for index, one_bin in enumerate(bins):
+    for one_bin in bins:
         bin_type = problem.bin_types[one_bin.bin_type]
         used_bins[one_bin.bin_type] += one_bin.multiplicity
         if not problem.is_allowed(one_bin.bin_type, one_bin.counts):
-            raise CheckError(f"bin {index} holds copies that may not share a bin")
-        used = [0.0] * problem.num_dimensions
+            raise CheckError(f"{_held(problem, one_bin)} may not share a bin")
+        fixed = [0] * problem.num_dimensions
+        loaded = [0.0] * problem.num_dimensions
         for group in one_bin.copies:
             option = problem.options[group.option]
             if option.bin_type != one_bin.bin_type or group.num_copies < 1:
-                raise CheckError(f"bin {index} cannot hold {group}")
+                raise CheckError(
+                    f"a bin of type {one_bin.bin_type} cannot hold {group} of "
+                    f"{_named(problem, option.job)}"
+                )
             most = option.rate * group.num_copies
             if not 0 <= group.service <= most * (1 + TOLERANCE):
                 raise CheckError(
-                    f"bin {index}: {group} serves more than its {most} at most"
+                    f"{_named(problem, option.job)} serves {group.service} by "
+                    f"{group.num_copies} copies, more than {most}"
                 )
             copies[option.job] += group.num_copies * one_bin.multiplicity
             served[option.job] += group.service * one_bin.multiplicity
             for dimension in range(problem.num_dimensions):
-                used[dimension] += option.fixed[dimension] * group.num_copies
-                used[dimension] += (
+                fixed[dimension] += option.fixed[dimension] * group.num_copies
+                loaded[dimension] += (
                     option.proportional[dimension] * group.service / option.rate
                 )
-        for dimension, (total, capacity) in enumerate(
-            zip(used, bin_type.capacity, strict=True)
+        for dimension, (whole, part, capacity) in enumerate(
+            zip(fixed, loaded, bin_type.capacity, strict=True)
         ):
-            if total > capacity * (1 + TOLERANCE):
+            # What does not depend on service is a sum of whole numbers.
+            if whole > capacity or (part and whole + part > capacity * (1 + TOLERANCE)):
                 raise CheckError(
-                    f"bin {index} holds {total} in dimension {dimension}, more than "
-                    f"{capacity}"
+                    f"a bin of {_held(problem, one_bin)} holds {whole + part} in "
+                    f"dimension {dimension}, more than {capacity}"
                 )
     for bin_type_index, (count, bin_type) in enumerate(
         zip(used_bins, problem.bin_types, strict=True)
@@ -77,24 +83,36 @@ def check_plan(
     if problem.budget is not None and cost > problem.budget:
         raise CheckError(f"the bins cost {cost}, more than {problem.budget}")
     for index, job in enumerate(problem.jobs):
+        named = _named(problem, index)
         if job.is_optional and copies[index] == 0:
             continue
-        called = job.name or f"job {index}"
         exactly = job.is_whole and not job.is_optional
         if copies[index] < job.copies and not (job.is_whole and job.is_optional):
-            raise CheckError(f"{called} has {copies[index]} of {job.copies} copies")
+            raise CheckError(f"{named} has {copies[index]} of {job.copies} copies")
         if exactly and copies[index] != job.copies:
-            raise CheckError(f"{called} has {copies[index]} of {job.copies} copies")
+            raise CheckError(f"{named} has {copies[index]} of {job.copies} copies")
         if job.demand is None:
             continue
         if job.max_copies is not None and copies[index] > job.max_copies:
             raise CheckError(
-                f"{called} has {copies[index]} copies, at most {job.max_copies}"
+                f"{named} has {copies[index]} copies, at most {job.max_copies}"
             )
         if served[index] > job.demand * (1 + TOLERANCE):
-            raise CheckError(f"{called} is served beyond its demand")
+            raise CheckError(f"{named} is served beyond its demand")
         is_promised = in_full and not job.is_optional
         if is_promised and served[index] < job.demand * (1 - TOLERANCE):
             raise CheckError(
-                f"{called} is served {served[index]} of its demand of {job.demand}"
+                f"{named} is served {served[index]} of its demand of {job.demand}"
             )
+
+
+def _named(problem: CapacityProblem, job: int) -> str:
+    """Return what a message calls a job."""
+    name = problem.jobs[job].name
+    return name or f"job {job}"
+
+
+def _held(problem: CapacityProblem, one_bin: FilledBin) -> str:
+    """Return in words what a bin holds."""
+    jobs = dict.fromkeys(problem.options[one.option].job for one in one_bin.copies)
+    return ", ".join(_named(problem, job) for job in jobs) or "nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -186,16 +187,16 @@ class Completion:
         check_plan(self._problem, bins, in_full=self._goal.is_in_full)
         value = measured_value(self._problem, self._goal, bins)
         # The check allows service one part in a million off, so no plan is proved more
-        # closely; but what was proved is told as it is. Costs are whole: their bound
-        # is as far off as its float is, and equals the value.
-        off = PROVED * abs(value)
+        # closely; but what was proved is told as it is. Costs are whole multiples of a
+        # step: a bound within it is the value. One bin of a million is no rounding.
         if self._goal.is_in_full:
+            step = math.gcd(*self._problem.prices(self._goal))
             bound = min(bound, value)
-            is_proved = value - bound <= off
+            is_proved = bound > value - step or bound == value
             bound = value if is_proved else bound
         else:
             bound = max(bound, value)
-            is_proved = bound - value <= off
+            is_proved = bound - value <= PROVED * abs(value)
         return CapacityPlan(
             bins=bins,
             value=value,

@@ -22,6 +22,7 @@ import numpy as np
 from gpupack.packing.capacity.first_fit import FirstFit
 from gpupack.packing.capacity.goals import measured_value
 from gpupack.packing.capacity.problem import Goal
+from gpupack.packing.thresholds import most_true
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,8 @@ NUM_HALVINGS = 7
 SPREAD = 0.4
 """Of random factors on sizes and prices."""
 MAX_RULE_ASKED = 2_000
-"""Questions to the rule of who may share, by all orders; beyond, nobody shares."""
+"""Questions to the rule whether different options may share, by all orders; beyond,
+they do not."""
 
 
 def first_plan(
@@ -60,7 +62,7 @@ def first_plan(
     steps = 0
     patience = None
     if problem.rule is not None:
-        patience = _Patience(problem.rule)
+        patience = _Patience(problem, problem.rule)
         problem = replace(problem, rule=patience)
     for weights, prices in _orders(problem, goal, seed):
         bins, num_steps = (
@@ -80,23 +82,38 @@ def first_plan(
 
 
 class _Patience:
-    """A rule that is asked so often and then keeps everyone apart.
+    """A rule that is asked so often and then keeps different options apart.
 
     Who shares less breaks no rule; and what is counted, not timed, does not depend on
-    the machine.
+    the machine. How many copies of one option may share is found out once, by doubling
+    and halving.
     """
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, problem: CapacityProblem, rule: Rule) -> None:
+        self._problem = problem
         self._rule = rule
         self._left = MAX_RULE_ASKED
+        self._most_alone: dict[int, int] = {}
 
     @property
     def has_ended(self) -> bool:
         return self._left <= 0
 
     def __call__(self, bin_type: int, counts: Counts) -> bool:
+        if len(counts) == 1:
+            ((option, copies),) = counts
+            return copies <= self._alone(bin_type, option)
         self._left -= 1
         return self._left >= 0 and self._rule(bin_type, counts)
+
+    def _alone(self, bin_type: int, option: int) -> int:
+        """Return how many copies of an option may share a bin."""
+        if option not in self._most_alone:
+            self._most_alone[option] = most_true(
+                lambda copies: self._rule(bin_type, ((option, copies),)),
+                self._problem.most_copies(option),
+            )
+        return self._most_alone[option]
 
 
 def _orders(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.bin_counts import SAFETY, BinCounts
+from gpupack.packing.capacity.goals import rounded_up
 from gpupack.packing.capacity.refilling import Refiller
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Descent:
         return self._found[0][0] if self._found else math.inf
 
     def _rounded_up(self, value: float) -> int:
-        return math.ceil(value / self._step - 1e-6) * self._step
+        return rounded_up(value, self._step)
 
     def _next_value(self, value: float) -> float:
         """Return where to look next: halfway, then where least was tried."""
@@ -186,6 +187,8 @@ class Descent:
         for _ in range(MAX_PROBES):
             counts, headroom = self._counts.roomiest(value, self._near)
             if headroom < -SAFETY:
+                if not self._counts.is_impossible(value):
+                    return None
                 # Nothing at this value or below.
                 self._bound = max(self._bound, self._rounded_up(value + self._step))
                 return None

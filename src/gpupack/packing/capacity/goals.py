@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.bin_counts import most_bins
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.plan import FilledBin
     from gpupack.packing.capacity.problem import CapacityProblem
 
+FLOAT_ERROR = Fraction(1, 10**9)
+"""Relative, of values that programs in floating point prove: they are solved to it."""
 MEASURES = {
     Goal.MIN_BINS: (Measure.BINS, Measure.COST, Measure.SERVICE),
     Goal.MIN_COST: (Measure.COST, Measure.BINS, Measure.SERVICE),
@@ -109,4 +112,19 @@ def rounded_bound(problem: CapacityProblem, goal: Goal, bound: float) -> float:
     step = math.gcd(*problem.prices(goal))
     if step == 0:
         return max(0.0, bound)
-    return max(0.0, math.ceil(bound / step - 1e-6) * step)
+    return float(max(0, rounded_up(bound, step)))
+
+
+def rounded_up(bound: float, step: int) -> int:
+    """Return the least multiple of a step that a bound in floating point proves.
+
+    The bound may be off by ``FLOAT_ERROR`` of itself: of a million bins, or of prices
+    a millionth apart, that can be more than a step, which is then not claimed.
+
+    Args:
+        bound: No value is lower, but for rounding.
+        step: Values are multiples of it, ≥ 1.
+    """
+    exact = Fraction(bound)
+    slack = max(Fraction(step, 10**6), abs(exact) * FLOAT_ERROR)
+    return math.ceil((exact - slack) / step) * step

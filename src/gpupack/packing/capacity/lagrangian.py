@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.master import Duals
     from gpupack.packing.capacity.problem import CapacityProblem
 
+ROUNDING = 2.0**-40
+"""Relative to the sizes of all terms: a few roundings each, and one a term in sums of
+up to a thousand, are less."""
+
 
 class Lagrangian:
     """Bounds for one problem and goal; no plan is better than any of them.
@@ -56,6 +60,15 @@ class Lagrangian:
             for price, one in zip(bin_prices, problem.bin_types, strict=True)
         ]
         paid = per_budget * (problem.budget or 0)
+        counted = [one.count or 0 for one in problem.bin_types]
+        # What rounding may have added to the sums below, each term of which takes a few
+        # operations: large prices of needs cancel out, their rounding does not.
+        size = self._size_of_jobs(duals) + abs(paid)
+        size += math.fsum(
+            count * (abs(cost) + abs(value))
+            for count, cost, value in zip(counted, costs, values, strict=True)
+        )
+        error = ROUNDING * size
         factors = {1.0}
         most = 1.0
         for bin_type, cost, value in zip(problem.bin_types, costs, values, strict=True):
@@ -68,14 +81,14 @@ class Lagrangian:
         for factor in factors:
             if factor > most:
                 continue
-            total = self.of_jobs(duals, factor) - paid
+            total = self._of_jobs(duals, factor) - paid
             for bin_type, cost, value in zip(
                 problem.bin_types, costs, values, strict=True
             ):
                 if bin_type.count is not None:
                     total += bin_type.count * min(0.0, cost - factor * value)
             best = max(best, total)
-        return best
+        return best - error
 
     def of_jobs(self, duals: Duals, factor: float) -> float:
         """Return what jobs cost at least where their needs have these prices.
@@ -84,6 +97,10 @@ class Lagrangian:
             duals: What needs are worth.
             factor: Of these prices, 0–1.
         """
+        size = self._size_of_jobs(duals)
+        return self._of_jobs(duals, factor) - ROUNDING * size
+
+    def _of_jobs(self, duals: Duals, factor: float) -> float:
         total = 0.0
         shares = 0.0
         for index, job in enumerate(self._problem.jobs):
@@ -113,3 +130,23 @@ class Lagrangian:
         if self._goal is Goal.MAX_MIN_SHARE:
             total += min(0.0, shares - 1.0)
         return total
+
+    def _size_of_jobs(self, duals: Duals) -> float:
+        """Return the sum of the sizes of all that ``_of_jobs`` adds up."""
+        sizes = [1.0]
+        for index, job in enumerate(self._problem.jobs):
+            sizes.append(abs(duals.copies[index]) * job.copies)
+            sizes.append(abs(duals.most[index]) * (job.max_copies or 0))
+            sizes.append(abs(duals.service[index]))
+            if job.demand:
+                sizes.append(job.weight * job.demand / self._scale)
+            if job.is_whole:
+                sizes += [
+                    job.copies
+                    * (
+                        abs(duals.option[option])
+                        + job.weight * self._problem.options[option].rate / self._scale
+                    )
+                    for option in self._problem.options_by_job[index]
+                ]
+        return math.fsum(sizes)

@@ -311,8 +311,9 @@ class _Search:
         result, bins = self._completion.choose(configurations)
         if result.state in {"infeasible", "unknown"}:
             return self._completion.without_plan(_status_without(result), "enumeration")
+        bound = rounded_bound(self._problem, self._goal, result.bound)
         return self._completion.plan(
-            bins, result.bound, "enumeration", found_by=PROGRAM, proved_by=PROGRAM
+            bins, bound, "enumeration", found_by=PROGRAM, proved_by=PROGRAM
         )
 
     def _ruled(self) -> CapacityPlan:
