@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from gpupack.packing.kernels.compile import kernel
 
+MAX_COPIES = 2_048
+"""That one filling of a bin puts in: those that take no room have no end."""
 TINY = 1e-9
 LEAST_LOAD = 1e-6
 """Share of a copy's rate below which it is not worth its room."""
@@ -90,7 +92,7 @@ def _fill(choices, filling, number, noise):
         factors[index] = math.exp(noise * np.random.randn())
     saved = 0.0
     used = 0
-    while True:
+    for _ in range(MAX_COPIES):
         best = -1
         best_density = 0.0
         best_load = 0.0
