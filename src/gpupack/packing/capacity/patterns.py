@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-9
 """Relative, of sums of floats."""
+MAX_FILLED_IN = 2_000
+"""Copies of an option in one greedy pattern: those that take no room have no end."""
 MAX_RANKED = 60
 LEAST_LOAD = 1e-9
 """Share of a copy's rate below which a load is rounding."""
@@ -196,7 +198,8 @@ class PatternFinder:
             # The share of the job's demand (or of its copies) still open.
             open_share = wanted.get(job, open_shares[job])
             once = index == start and index not in counts
-            while counts.get(index, 0) < self._shapes.most[index] and open_share > 1e-9:
+            most = min(self._shapes.most[index], MAX_FILLED_IN)
+            while counts.get(index, 0) < most and open_share > 1e-9:
                 fixed, loaded = self._shapes.fixed[index], self._shapes.loaded[index]
                 if not self._may_join(counts, index):
                     break

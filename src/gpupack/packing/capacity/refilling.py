@@ -38,8 +38,9 @@ MAX_SLOTS = 64
 MOST_EMPTIED = 3
 HOT, COLD = 0.04, 0.0007
 """First and last temperature, as shares of what a bin is worth on average."""
+MOVES_TO_TIME = 20
 MOVES_FIRST = 2_000
-"""Moves after which the clock is looked at."""
+"""Moves after which the clock is looked at, once and again."""
 MISSING_COPY = 3.0
 """Loss per copy that must be there, in bins' worths, where service is the goal."""
 SMALLEST_WORTH = 1e-3
@@ -288,13 +289,18 @@ class Refiller:
         target = SERVED * total if self._goal is not Goal.MAX_SERVICE else -math.inf
         started = time.perf_counter()
         loss = math.inf
-        for moves in (min(num_moves, MOVES_FIRST), num_moves - MOVES_FIRST):
+        done = 0
+        for batch in (MOVES_TO_TIME, MOVES_FIRST, num_moves):
+            moves = min(batch, num_moves - done)
             if moves <= 0 or loss <= target:
                 break
             spent = time.perf_counter() - started
-            if moves > MOVES_FIRST and spent > 0:
+            if done and spent > 0:
                 left = max(0.0, deadline - time.perf_counter())
-                moves = min(moves, int(MOVES_FIRST / spent * left))
+                moves = min(moves, int(done / spent * left))
+                if not moves:
+                    break
+            done += moves
             loss = kernels.refill(
                 self._choices,
                 self._filling,

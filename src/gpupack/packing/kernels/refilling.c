@@ -6,6 +6,7 @@
 #include "scratch.h"
 
 #define TINY 1e-9
+#define MAX_COPIES 2048 /* put in by one filling: those without room have no end */
 #define LEAST_LOAD 1e-6 /* share of a copy's rate below which it is not worth its room */
 
 /* What can be filled in; refilling.py says what each array holds. */
@@ -130,7 +131,7 @@ static double fill_bin(const choices *c, const filling *f, int64_t bin, double n
         w->factors[at] = noise > 0 ? exp(noise * normal(&w->state)) : 1.0;
     double saved = 0.0;
     f->num_slots[bin] = 0;
-    while (true) {
+    for (int64_t num_copies = 0; num_copies < MAX_COPIES; num_copies++) {
         int64_t best = -1;
         double best_density = 0.0, best_load = 0.0;
         for (int64_t at = 0; at < num_candidates;) {
@@ -169,6 +170,7 @@ static double fill_bin(const choices *c, const filling *f, int64_t bin, double n
             w->free[d] -= c->fixed[best * num_dimensions + d] +
                           best_load * c->loaded[best * num_dimensions + d];
     }
+    return saved;
 }
 
 /* Empty a bin; return how much loss that adds. */
