@@ -311,7 +311,7 @@ def farley_bound(
         for dual, count in zip(duals, demand.tolist(), strict=True)
         if dual > 0
     )
-    return -(-value // max(1, math.ceil(Fraction(upper_bound) * grid)))
+    return int(-(-value // max(1, math.ceil(Fraction(upper_bound) * grid))))
 
 
 def round_to_grid(duals: NDArray[np.float64]) -> NDArray[np.float64]:
