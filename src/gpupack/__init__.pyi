@@ -32,6 +32,7 @@ from .profiling import (
     InputOptions,
     MeasureOptions,
     MpsDaemon,
+    ServerOptions,
     TlsOptions,
     profile,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "SavingChange",
     "ServerBaseline",
     "ServerError",
+    "ServerOptions",
     "ServerUnavailableError",
     "SharingAlternative",
     "SharingMode",

@@ -27,7 +27,7 @@ def run_live_demo(output: Path, *, quiet: bool = False) -> Path | None:
     On the GPU if there is one and a Python here has torch for it, else on the host.
     """
     from gpupack.planning.place import place
-    from gpupack.profiling import MeasureOptions, profile
+    from gpupack.profiling import MeasureOptions, ServerOptions, profile
     from gpupack.store import write_placement, write_profiles
 
     typer.echo(f"\n{_TITLE}\n{'=' * len(_TITLE)}")
@@ -38,13 +38,15 @@ def run_live_demo(output: Path, *, quiet: bool = False) -> Path | None:
             progress_bar(quiet=quiet) as bar,
         ):
             profiles = profile(
-                model_repository=repository,
+                server=ServerOptions(
+                    model_repository=repository,
+                    gpu=None if python is not None else "host",
+                    python=python,
+                    # One core per model instance, or the models would share them all.
+                    environment={"OPENBLAS_NUM_THREADS": "1"},
+                ),
                 batch_sizes=(1, 2),
                 concurrency=(1, 4),
-                gpus=None if python is not None else "host",
-                server_python=python,
-                # One core per model instance, or the models would share them all.
-                server_environment={"OPENBLAS_NUM_THREADS": "1"},
                 options=MeasureOptions(
                     half_width_ratio=_PRECISION,
                     min_duration_s=0.4,

@@ -156,7 +156,12 @@ def profile_command(
     Exit codes: 0 done (failed load points are listed), 2 bad input, server lost or
     nothing measured, 130 interrupted.
     """
-    from gpupack.profiling import RETRIED_STAGES, MeasureOptions, profile
+    from gpupack.profiling import (
+        RETRIED_STAGES,
+        MeasureOptions,
+        ServerOptions,
+        profile,
+    )
     from gpupack.store import PROFILE_FILE
 
     if url is not None and (embedded or model_repository is not None):
@@ -178,11 +183,17 @@ def profile_command(
         with progress_bar(quiet=quiet) as bar:
             profiles = profile(
                 _names(models),
-                server=url,
-                model_repository=model_repository,
+                server=ServerOptions(
+                    url,
+                    model_repository,
+                    gpu,
+                    tls=tls_options(tls_ca, tls_cert, tls_key, insecure=tls_insecure),
+                    python=server_python,
+                    root=server_root,
+                    load_timeout_s=load_timeout,
+                ),
                 batch_sizes=_counts("--batch", batch),
                 concurrency=_counts("--concurrency", concurrency),
-                gpus=gpu,
                 store=store,
                 export_path=export_path,
                 sharing=sharing,
@@ -200,10 +211,6 @@ def profile_command(
                     request_timeout_s=request_timeout,
                 ),
                 inputs=input_options(shape, data, seed),
-                tls=tls_options(tls_ca, tls_cert, tls_key, insecure=tls_insecure),
-                server_python=server_python,
-                server_root=server_root,
-                load_timeout_s=load_timeout,
                 retry_failed=retry_failed,
                 retry_unstable=retry_unstable,
                 command=shlex.join(["gpupack", *sys.argv[1:]]),

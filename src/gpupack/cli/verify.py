@@ -99,7 +99,7 @@ def verify_command(
     Exit codes: 0 no promise broken, 2 bad input, 4 a promise broken, 130 interrupted.
     """
     from gpupack.deploy.verify import verify
-    from gpupack.profiling import MeasureOptions
+    from gpupack.profiling import MeasureOptions, ServerOptions
     from gpupack.store import read_placement
 
     check_seconds(
@@ -118,10 +118,16 @@ def verify_command(
                 bar.begin(len(placed.gpus if indices is None else set(indices)), 0)
             result = verify(
                 placed,
-                model_repository=model_repository,
-                server=url,
+                server=ServerOptions(
+                    url,
+                    model_repository,
+                    gpu,
+                    tls=tls_options(tls_ca, tls_cert, tls_key, insecure=tls_insecure),
+                    python=server_python,
+                    root=server_root,
+                    load_timeout_s=load_timeout,
+                ),
                 gpu_indices=indices,
-                gpu=gpu,
                 store=store,
                 tolerance=tolerance,
                 strict=strict,
@@ -134,10 +140,6 @@ def verify_command(
                     request_timeout_s=request_timeout,
                 ),
                 inputs=input_options(shape, data, seed),
-                tls=tls_options(tls_ca, tls_cert, tls_key, insecure=tls_insecure),
-                server_python=server_python,
-                server_root=server_root,
-                load_timeout_s=load_timeout,
                 progress=bar.working if bar is not None else None,
                 on_gpu=bar.verified if bar is not None else None,
                 install_progress=bar.install if bar is not None else None,
