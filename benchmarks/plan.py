@@ -31,11 +31,11 @@ from ortools.linear_solver import pywraplp
 from benchmarks.environment import benchmark_environment
 from benchmarks.plan_instances import limit_fleet, make_instance
 from gpupack.cpus import count_usable_cpus
-from gpupack.packing.capacity.assignment import AssignmentModel
-from gpupack.packing.capacity.configurations import useful_options
-from gpupack.packing.capacity.problem import CapacityProblem, Goal
-from gpupack.packing.capacity.solve import plan_capacity
-from gpupack.packing.warm_up import kernels_are_ready
+from gpupack.packing.capacity.improving.assignment import AssignmentModel
+from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Goal
+from gpupack.packing.capacity.model.configurations import useful_options
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.runtime.warm_up import kernels_are_ready
 
 WARM_UP_S = 120.0
 

@@ -24,7 +24,7 @@ from benchmarks.pack_solvers import SOLVERS, SolverMissingError
 from benchmarks.problem_sets import PROBLEM_SETS, Instance
 from gpupack.cpus import count_usable_cpus
 from gpupack.errors import InvalidInputError
-from gpupack.packing import warm_up
+from gpupack.packing.runtime import warm_up
 
 
 def main() -> None:

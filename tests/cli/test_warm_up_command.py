@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from gpupack.errors import MissingExtraError
-from gpupack.packing import warm_up
 from gpupack.packing.kernels import build
+from gpupack.packing.runtime import warm_up
 from tests.cli.test_place_command import run
 
 

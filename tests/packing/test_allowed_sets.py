@@ -9,24 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.packing import best_partition
-from gpupack.packing.allowed_sets import (
+from gpupack.packing.items.model.check import check_packing
+from gpupack.packing.items.model.problem import ItemType, PackingProblem
+from gpupack.packing.items.model.solution import SolveStatus
+from gpupack.packing.items.search import best_partition
+from gpupack.packing.items.search.allowed_sets import (
     MAX_LATE_REFUSALS,
     first_fit,
     items_apart,
     list_allowed,
     solve_allowed,
 )
-from gpupack.packing.best_partition import (
+from gpupack.packing.items.search.best_partition import (
     LEAST_ASKED,
     LEAST_EVALUATIONS,
     maximize_value,
 )
-from gpupack.packing.check import check_packing
-from gpupack.packing.deadline import Deadline
-from gpupack.packing.problem import ItemType, PackingProblem
-from gpupack.packing.solution import SolveStatus
-from gpupack.packing.thresholds import most_true
+from gpupack.packing.runtime.deadline import Deadline
+from gpupack.packing.runtime.thresholds import most_true
 
 Counts = tuple[tuple[int, int], ...]
 

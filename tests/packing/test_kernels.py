@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import gpupack
-from gpupack.packing import warm_up
 from gpupack.packing.kernels import build, ejection, refilling
+from gpupack.packing.runtime import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,7 @@ def test_a_build_goes_on_when_the_process_that_wanted_it_ends(unbuilt: Path) -> 
 def test_a_fork_during_a_build_reaches_full_strength(unbuilt: Path) -> None:
     code = """
 import os
-from gpupack.packing import warm_up
+from gpupack.packing.runtime import warm_up
 print(warm_up.kernels_are_ready(wait_s=0))
 warm_up._kernels._lock.acquire()  # as another thread may, in the middle of a call
 child = os.fork()
@@ -129,8 +129,8 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 FORKED = """
 import multiprocessing, random, sys
-from gpupack.packing.problem import ItemType, PackingProblem
-from gpupack.packing.solve import solve
+from gpupack.packing.items.model.problem import ItemType, PackingProblem
+from gpupack.packing.items.search.solve import solve
 
 def answer(seed):
     draw = random.Random(seed)
@@ -156,9 +156,9 @@ def test_workers_forked_from_a_process_that_has_planned_plan_as_it_does() -> Non
 
 WITHOUT = """
 import random
-from gpupack.packing import warm_up
-from gpupack.packing.problem import ItemType, PackingProblem
-from gpupack.packing.solve import solve
+from gpupack.packing.runtime import warm_up
+from gpupack.packing.items.model.problem import ItemType, PackingProblem
+from gpupack.packing.items.search.solve import solve
 assert not warm_up.kernels_are_ready(wait_s=250)
 assert not warm_up.kernels_are_coming()
 draw = random.Random(0)

@@ -9,9 +9,14 @@ import pytest
 
 import gpupack
 from gpupack.errors import CheckError
-from gpupack.packing.capacity.check import check_plan
-from gpupack.packing.capacity.plan import Copies, FilledBin
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.plan import Copies, FilledBin
+from gpupack.packing.capacity.model.plan_check import check_plan
 from gpupack.placement import Placement
 from gpupack.planning import capacity, one_type
 from gpupack.planning.check import check_placement

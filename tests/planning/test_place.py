@@ -14,8 +14,8 @@ from gpupack.errors import (
     NotFoundInTimeError,
     UnknownNameError,
 )
-from gpupack.packing.problem import PackingProblem
-from gpupack.packing.solution import Bin, PackingResult
+from gpupack.packing.items.model.problem import PackingProblem
+from gpupack.packing.items.model.solution import Bin, PackingResult
 from gpupack.placement import Placement
 from gpupack.planning import one_type
 from gpupack.profile_set import ProfileSet

@@ -6,9 +6,14 @@ import pytest
 
 import gpupack
 from gpupack.errors import CheckError, InfeasibleError, NotFoundInTimeError
-from gpupack.packing.capacity.check import check_plan
-from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.plan import CapacityPlan, PlanStatus
+from gpupack.packing.capacity.model.plan_check import check_plan
 from gpupack.planning import capacity
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import GpuType

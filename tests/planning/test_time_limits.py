@@ -7,8 +7,8 @@ from unittest import mock
 import pytest
 
 from gpupack.errors import InfeasibleError, NotFoundInTimeError
-from gpupack.packing.allowed_sets import MAX_LATE_REFUSALS
-from gpupack.packing.deadline import Deadline, OutOfTimeError
+from gpupack.packing.items.search.allowed_sets import MAX_LATE_REFUSALS
+from gpupack.packing.runtime.deadline import Deadline, OutOfTimeError
 from gpupack.planning.answer import answer
 from gpupack.planning.clashing_models import ClashingModels
 from gpupack.planning.limits import Limits

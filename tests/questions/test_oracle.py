@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gpupack.packing.capacity.problem import Goal
+from gpupack.packing.capacity.model.capacity_problem import Goal
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE
 from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record

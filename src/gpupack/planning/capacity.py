@@ -7,10 +7,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError
-from gpupack.packing.capacity.plan import PlanStatus
-from gpupack.packing.capacity.problem import Goal
-from gpupack.packing.capacity.solve import plan_capacity
-from gpupack.packing.tie_break import even_out
+from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.packing.capacity.model.plan import PlanStatus
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.items.quick.tie_break import even_out
 from gpupack.placement import Placement
 from gpupack.planning.check import check_placement
 from gpupack.planning.clash import infeasible, not_found
@@ -26,7 +26,7 @@ from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.plan import CapacityPlan, FilledBin
+    from gpupack.packing.capacity.model.plan import CapacityPlan, FilledBin
     from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.retention import Contention
     from gpupack.planning.translation import Translation

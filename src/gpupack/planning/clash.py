@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, NotFoundInTimeError
-from gpupack.packing.deadline import Deadline
+from gpupack.packing.runtime.deadline import Deadline
 from gpupack.planning.clashing_models import ClashingModels
 from gpupack.planning.limits import Limits
 from gpupack.planning.relaxed_question import (
@@ -18,7 +18,7 @@ from gpupack.planning.relaxed_question import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpupack.packing.capacity.plan import CapacityPlan
+    from gpupack.packing.capacity.model.plan import CapacityPlan
     from gpupack.planning.question import CapacityQuestion
 
 DIAGNOSIS_LIMIT_S = 5.0

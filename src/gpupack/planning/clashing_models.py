@@ -6,8 +6,8 @@ from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from gpupack.packing.capacity.model.plan import PlanStatus
 from gpupack.packing.capacity.overload import are_there, bins_apart, least_needs
-from gpupack.packing.capacity.plan import PlanStatus
 from gpupack.planning.relaxed_question import (
     is_impossible,
     is_plainly_impossible,
@@ -18,8 +18,8 @@ from gpupack.planning.relaxed_question import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpupack.packing.capacity.problem import CapacityProblem
-    from gpupack.packing.deadline import Deadline
+    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
+    from gpupack.packing.runtime.deadline import Deadline
     from gpupack.planning.limits import Limits
     from gpupack.planning.question import CapacityQuestion
 

@@ -14,8 +14,8 @@ from gpupack.errors import (
     NotFoundInTimeError,
 )
 from gpupack.given_numbers import real_number
-from gpupack.packing.capacity.bin_counts import most_bins
-from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.capacity.relaxing.bin_counts import most_bins
 from gpupack.planning.capacity import place_with_choices
 from gpupack.planning.prices import PRICE_UNITS, price_units
 from gpupack.planning.trade_off import SERVED_TOLERANCE

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError
-from gpupack.packing.allowed_sets import solve_allowed
-from gpupack.packing.best_partition import ALONE, maximize_value
-from gpupack.packing.bounds import lower_bound
-from gpupack.packing.deadline import Deadline
-from gpupack.packing.problem import ItemType, PackingProblem
-from gpupack.packing.solution import SolveStatus
-from gpupack.packing.solve import solve
-from gpupack.packing.tie_break import even_out
+from gpupack.packing.items.model.problem import ItemType, PackingProblem
+from gpupack.packing.items.model.solution import SolveStatus
+from gpupack.packing.items.quick.bounds import lower_bound
+from gpupack.packing.items.quick.tie_break import even_out
+from gpupack.packing.items.search.allowed_sets import solve_allowed
+from gpupack.packing.items.search.best_partition import ALONE, maximize_value
+from gpupack.packing.items.search.solve import solve
+from gpupack.packing.runtime.deadline import Deadline
 from gpupack.placement import Placement
 from gpupack.planning.check import check_placement
 from gpupack.planning.clash import infeasible
@@ -36,8 +36,8 @@ from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpupack.packing.best_partition import BestPartition
-    from gpupack.packing.solution import Bin, PackingResult
+    from gpupack.packing.items.model.solution import Bin, PackingResult
+    from gpupack.packing.items.search.best_partition import BestPartition
     from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.retention import Contention
     from gpupack.records.profile import ProfileRecord

@@ -10,7 +10,7 @@ from gpupack.errors import (
     MissingReadingError,
     UnknownNameError,
 )
-from gpupack.packing.capacity.problem import Goal
+from gpupack.packing.capacity.model.capacity_problem import Goal
 from gpupack.planning.fleet import require_prices, resolve_fleet
 from gpupack.planning.headroom import resolve_headroom
 from gpupack.planning.latency import within_latency_limits
@@ -28,7 +28,7 @@ from gpupack.records.objective import ContentionRule, Objective
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gpupack.packing.capacity.problem import Rule
+    from gpupack.packing.capacity.model.capacity_problem import Rule
     from gpupack.profile_set import ProfileSet
     from gpupack.records.environment import SharingMode
     from gpupack.records.gpu import Fleet

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingReadingError
 from gpupack.packing.capacity.existence import has_plan
+from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.packing.capacity.model.plan import PlanStatus
 from gpupack.packing.capacity.overload import (
     fits_apart,
     fits_together,
     is_overloaded,
 )
-from gpupack.packing.capacity.plan import PlanStatus
-from gpupack.packing.capacity.problem import Goal
-from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.packing.capacity.plan_capacity import plan_capacity
 from gpupack.planning.limits import Limits
 from gpupack.records.gpu import Fleet, Headroom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpupack.packing.capacity.plan import CapacityPlan
-    from gpupack.packing.capacity.problem import CapacityProblem
-    from gpupack.packing.deadline import Deadline
+    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
+    from gpupack.packing.capacity.model.plan import CapacityPlan
+    from gpupack.packing.runtime.deadline import Deadline
     from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.supply import Supply
     from gpupack.records.profile import ProfileRecord

@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, NotFoundInTimeError
-from gpupack.packing.allowed_sets import items_apart, solve_allowed
-from gpupack.packing.deadline import Deadline
-from gpupack.packing.problem import PackingProblem
-from gpupack.packing.solve import solve
+from gpupack.packing.items.model.problem import PackingProblem
+from gpupack.packing.items.search.allowed_sets import items_apart, solve_allowed
+from gpupack.packing.items.search.solve import solve
+from gpupack.packing.runtime.deadline import Deadline
 from gpupack.planning.clash import DIAGNOSIS_LIMIT_S, infeasible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpupack.packing.solution import PackingResult
+    from gpupack.packing.items.model.solution import PackingResult
     from gpupack.planning.question import CapacityQuestion
     from gpupack.records.profile import ProfileRecord
 

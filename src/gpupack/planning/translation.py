@@ -9,7 +9,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Job,
+    Option,
+)
 from gpupack.planning.prices import price_units
 from gpupack.planning.sizes import (
     READING_TOLERANCE,

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpupack.errors import GpupackError
-from gpupack.packing.capacity.program import most_service
-from gpupack.packing.capacity.solve import plan_capacity
-from gpupack.packing.deadline import Deadline
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.capacity.relaxing.program import most_service
+from gpupack.packing.runtime.deadline import Deadline
 from gpupack.planning.answer import answer
 from gpupack.planning.best_load_points import best_records
 from gpupack.planning.prices import PRICE_UNITS

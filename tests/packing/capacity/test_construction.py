@@ -8,15 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpupack.errors import CheckError
-from gpupack.packing.capacity import solve
-from gpupack.packing.capacity.check import check_plan
-from gpupack.packing.capacity.construction import first_plan
-from gpupack.packing.capacity.goals import measured_value
-from gpupack.packing.capacity.master import UnsolvedError
-from gpupack.packing.capacity.plan import PlanStatus
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
-from gpupack.packing.capacity.solve import plan_capacity
-from gpupack.packing.capacity.volume import volume_bound
+from gpupack.packing.capacity import plan_capacity as solve
+from gpupack.packing.capacity.improving.construction import first_plan
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Goal,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.plan import PlanStatus
+from gpupack.packing.capacity.model.plan_check import check_plan
+from gpupack.packing.capacity.model.volume import volume_bound
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.capacity.relaxing.goals import measured_value
+from gpupack.packing.capacity.relaxing.plan_master import UnsolvedError
 from tests.packing.capacity.brute_force import best_value
 from tests.packing.capacity.strategies import capacity_problems
 

@@ -5,17 +5,10 @@ import time
 from dataclasses import replace
 from unittest import mock
 
-from gpupack.packing.capacity import completion, construction, pricing_model
-from gpupack.packing.capacity.check import check_plan
-from gpupack.packing.capacity.completion import Clock, Completion
-from gpupack.packing.capacity.configurations import (
-    Configuration,
-    enumerate_configurations,
-)
-from gpupack.packing.capacity.construction import first_plan
-from gpupack.packing.capacity.patterns import Prices
-from gpupack.packing.capacity.pricing_model import ModelPricer
-from gpupack.packing.capacity.problem import (
+from gpupack.packing.capacity.improving import completion, construction
+from gpupack.packing.capacity.improving.completion import Clock, Completion
+from gpupack.packing.capacity.improving.construction import first_plan
+from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
     CapacityProblem,
     Counts,
@@ -23,7 +16,15 @@ from gpupack.packing.capacity.problem import (
     Job,
     Option,
 )
-from gpupack.packing.capacity.relaxation import Relaxer
+from gpupack.packing.capacity.model.configurations import (
+    Configuration,
+    enumerate_configurations,
+)
+from gpupack.packing.capacity.model.plan_check import check_plan
+from gpupack.packing.capacity.relaxing import pricing_model
+from gpupack.packing.capacity.relaxing.bin_patterns import Prices
+from gpupack.packing.capacity.relaxing.pricing_model import ModelPricer
+from gpupack.packing.capacity.relaxing.relaxation import Relaxer
 
 
 class Counted:

@@ -6,13 +6,19 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gpupack.packing.capacity.bin_counts import BinCounts, CountCut
-from gpupack.packing.capacity.completion import Clock, Completion
-from gpupack.packing.capacity.goals import rounded_bound
-from gpupack.packing.capacity.plan import Copies, FilledBin, PlanStatus
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
-from gpupack.packing.capacity.solve import plan_capacity
-from gpupack.packing.pricing import GRID, farley_bound
+from gpupack.packing.capacity.improving.completion import Clock, Completion
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Goal,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.plan import Copies, FilledBin, PlanStatus
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.capacity.relaxing.bin_counts import BinCounts, CountCut
+from gpupack.packing.capacity.relaxing.goals import rounded_bound
+from gpupack.packing.items.patterns.pricing import GRID, farley_bound
 
 
 def one_job_per_bin(num_bins, *, costs=(1,)):
