@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpupack.planning.amounts import told_apart, told_to_divide
+from gpupack.planning.modeling.amounts import told_apart, told_to_divide
 from gpupack.records.gpu import Resource
 
 MIB = 2**20

@@ -18,8 +18,9 @@ from gpupack.packing.capacity.model.capacity_problem import (
 from gpupack.packing.capacity.model.plan import Copies, FilledBin
 from gpupack.packing.capacity.model.plan_check import check_plan
 from gpupack.placement import Placement
-from gpupack.planning import capacity, one_type
-from gpupack.planning.check import check_placement
+from gpupack.planning.solving import one_type
+from gpupack.planning.solving import with_choices as capacity
+from gpupack.planning.solving.check import check_placement
 from tests.factories import GPU, MIB, make_profiles, make_record
 
 Ask = Callable[..., tuple[Placement, Any]]

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from gpupack.planning.contention import SHARING_SHAPES
-from gpupack.planning.delays import (
+from gpupack.planning.contention.delays import (
     CustomerClass,
     ProbedShape,
     ProbeTimes,
     SharingShape,
 )
-from gpupack.planning.mean_value_analysis import (
+from gpupack.planning.contention.mean_value_analysis import (
     exact_rates,
 )
+from gpupack.planning.contention.prediction import SHARING_SHAPES
 
 
 def test_a_slice_and_the_neighbors_weights_enter_as_the_formulas_say() -> None:

@@ -12,7 +12,7 @@ from gpupack.errors import InvalidInputError
 from gpupack.packing.capacity.model.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.plan_capacity import plan_capacity
 from gpupack.placement import Placement
-from gpupack.planning import what_if
+from gpupack.planning.explaining import what_if
 from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import Resource

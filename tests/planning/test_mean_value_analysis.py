@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.planning import mean_value_analysis
-from gpupack.planning.contention import SHARING_SHAPES, class_from_solo
-from gpupack.planning.delays import (
+from gpupack.planning.contention import mean_value_analysis
+from gpupack.planning.contention.delays import (
     CustomerClass,
     ProbeTimes,
     SharingShape,
 )
-from gpupack.planning.mean_value_analysis import (
+from gpupack.planning.contention.mean_value_analysis import (
     MAX_EXACT_POPULATIONS,
     approximate_rates,
     exact_rates,
     rates,
 )
+from gpupack.planning.contention.prediction import SHARING_SHAPES, class_from_solo
 
 
 def rates_of_the_markov_chain(

@@ -17,7 +17,7 @@ from gpupack.errors import (
 from gpupack.packing.items.model.problem import PackingProblem
 from gpupack.packing.items.model.solution import Bin, PackingResult
 from gpupack.placement import Placement
-from gpupack.planning import one_type
+from gpupack.planning.solving import one_type
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 from gpupack.records.placement import PlacementStatus

@@ -12,8 +12,8 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.placement import Placement
-from gpupack.planning import capacity
-from gpupack.planning.gpu_placement import gpu_placement
+from gpupack.planning.solving import with_choices as capacity
+from gpupack.planning.solving.gpu_placement import gpu_placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus

@@ -14,7 +14,7 @@ from gpupack.packing.capacity.model.capacity_problem import (
 )
 from gpupack.packing.capacity.model.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.model.plan_check import check_plan
-from gpupack.planning import capacity
+from gpupack.planning.solving import with_choices as capacity
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import GpuType
 from gpupack.records.placement import PlacementStatus

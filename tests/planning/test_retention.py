@@ -15,21 +15,21 @@ from gpupack.errors import (
     MissingReadingError,
     UnknownNameError,
 )
-from gpupack.planning.contention import (
+from gpupack.planning.contention.delays import CustomerClass
+from gpupack.planning.contention.mean_value_analysis import rates
+from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
     DEFAULT_RETENTION_MARGINS,
     SHARING_SHAPES,
     UNPROBED_MPS_MARGIN,
     predict_retentions,
 )
-from gpupack.planning.delays import CustomerClass
-from gpupack.planning.mean_value_analysis import rates
-from gpupack.planning.place import place
-from gpupack.planning.retention import (
+from gpupack.planning.contention.retention import (
     cautious_retention,
     resolve_contention,
     retentions_or_none,
 )
+from gpupack.planning.place import place
 from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration
 from gpupack.records.environment import SharingMode
@@ -571,7 +571,7 @@ def test_a_crowd_of_replicas_is_predicted_as_one_class() -> None:
         asked.append(len(classes))
         return rates(classes, **network)
 
-    with mock.patch("gpupack.planning.traffic.rates", counting):
+    with mock.patch("gpupack.planning.contention.traffic.rates", counting):
         kept = retentions_or_none([record] * 1600, contention)
 
     assert asked == [1]
@@ -591,7 +591,7 @@ def test_equal_gpus_are_predicted_once() -> None:
         contended.append(len(records))
         return predict_retentions(records, **given)
 
-    with mock.patch("gpupack.planning.check.predict_retentions", counting):
+    with mock.patch("gpupack.planning.solving.check.predict_retentions", counting):
         placement = place(make_profiles(record), replicas=60, min_retention=0.5)
 
     assert placement.num_gpus == 30

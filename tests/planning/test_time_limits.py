@@ -9,16 +9,16 @@ import pytest
 from gpupack.errors import InfeasibleError, NotFoundInTimeError
 from gpupack.packing.items.search.allowed_sets import MAX_LATE_REFUSALS
 from gpupack.packing.runtime.deadline import Deadline, OutOfTimeError
-from gpupack.planning.answer import answer
-from gpupack.planning.clashing_models import ClashingModels
-from gpupack.planning.limits import Limits
-from gpupack.planning.place import place
-from gpupack.planning.question import CapacityQuestion, ask
-from gpupack.planning.retention import (
+from gpupack.planning.contention.retention import (
     MAX_KNOWN_SETS,
     RetentionRule,
     resolve_contention,
 )
+from gpupack.planning.infeasible.clashing_models import ClashingModels
+from gpupack.planning.infeasible.limits import Limits
+from gpupack.planning.modeling.question import CapacityQuestion, ask
+from gpupack.planning.place import place
+from gpupack.planning.solving.answer import answer
 from gpupack.profile_set import ProfileSet
 from gpupack.records.placement import PlacementStatus
 from gpupack.records.request import ModelWishes, Request
@@ -112,7 +112,7 @@ def test_what_is_kept_of_the_answers_has_a_limit() -> None:
     contention = resolve_contention(profiles, GPU, None)
     rule = RetentionRule(profiles.records, contention, {"model000": 0.9})
     first = rule.retentions(((0, 1), (1, 1)))
-    with mock.patch("gpupack.planning.retention.MAX_KNOWN_SETS", 1):
+    with mock.patch("gpupack.planning.contention.retention.MAX_KNOWN_SETS", 1):
         for copies in range(1, 6):
             rule.retentions(((0, 1), (2, copies)))
             assert len(rule._known) <= 1
@@ -123,7 +123,9 @@ def test_what_is_kept_of_the_answers_has_a_limit() -> None:
 def test_once_time_is_up_the_diagnosis_plans_nothing_and_names_all_models() -> None:
     profiles = busy_models(30)
     question = question_of(profiles, 2)
-    with mock.patch("gpupack.planning.relaxed_question.plan_capacity") as planned:
+    with mock.patch(
+        "gpupack.planning.infeasible.relaxed_question.plan_capacity"
+    ) as planned:
         models = ClashingModels(
             question,
             question.model_names,
@@ -138,8 +140,8 @@ def test_once_time_is_up_the_diagnosis_plans_nothing_and_names_all_models() -> N
 def test_a_trial_spends_no_time_on_what_clashes() -> None:
     question = question_of(busy_models(12), 1)
     with (
-        mock.patch("gpupack.planning.one_type.infeasible") as told,
-        mock.patch("gpupack.planning.shortage._fewest_items") as searched,
+        mock.patch("gpupack.planning.solving.one_type.infeasible") as told,
+        mock.patch("gpupack.planning.infeasible.shortage._fewest_items") as searched,
         pytest.raises((InfeasibleError, NotFoundInTimeError)),
     ):
         answer(question, time_limit_s=0.0, seed=0, is_trial=True)
@@ -159,7 +161,7 @@ def test_too_few_gpus_for_models_that_share_with_nobody_name_one_more_of_them() 
         )
     )
     with (
-        mock.patch("gpupack.planning.shortage._fewest_items") as searched,
+        mock.patch("gpupack.planning.infeasible.shortage._fewest_items") as searched,
         pytest.raises(InfeasibleError) as caught,
     ):
         place(profiles, gpus=(GPU, 6), min_retention=0.9)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gpupack
-from gpupack.planning.sizes import READING_TOLERANCE
+from gpupack.planning.modeling.sizes import READING_TOLERANCE
 from gpupack.profile_set import ProfileSet
 from tests.factories import MIB, make_profiles, make_record
 

@@ -4,10 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.planning.contention import SHARING_SHAPES, class_from_solo
-from gpupack.planning.delays import SharingShape
-from gpupack.planning.mean_value_analysis import rates
-from gpupack.planning.traffic import class_at_load, limits_beside, slowed_down
+from gpupack.planning.contention.delays import SharingShape
+from gpupack.planning.contention.mean_value_analysis import rates
+from gpupack.planning.contention.prediction import SHARING_SHAPES, class_from_solo
+from gpupack.planning.contention.traffic import (
+    class_at_load,
+    limits_beside,
+    slowed_down,
+)
 from gpupack.records.environment import SharingMode
 
 SOLO = st.tuples(

@@ -1,7 +1,7 @@
 """The oracle's own prediction of what models keep beside each other.
 
 Exact mean value analysis over all populations, from the formulas in the documentation
-of ``gpupack.planning.contention``, for a few customers and without the kernel probe::
+of ``contention.prediction``, for a few customers and without the kernel probe::
 
     R_i(N) = D_i + c · Σ_j W_ij · Q_j(N − e_i)
     X_i(N) = N_i / (Z_i + R_i(N))

@@ -313,7 +313,7 @@ def _parse_headroom(
     *,
     has_demand: bool,
 ) -> HeadroomLike:
-    from gpupack.planning.headroom import overlay_headroom
+    from gpupack.planning.request.headroom import overlay_headroom
     from gpupack.records.request import Request
 
     overall, named = parse_named(

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError
-from gpupack.planning.arguments import request_of, require_profiles
-from gpupack.planning.changes import saving_changes, serving_changes
-from gpupack.planning.proof import needs_and_proof
-from gpupack.planning.question import CapacityQuestion, ask
-from gpupack.planning.sharing import sharing_notes
-from gpupack.planning.what_if import EXPLANATION_LIMIT_S, WhatIf
+from gpupack.planning.contention.sharing import sharing_notes
+from gpupack.planning.explaining.changes import saving_changes, serving_changes
+from gpupack.planning.explaining.proof import needs_and_proof
+from gpupack.planning.explaining.what_if import EXPLANATION_LIMIT_S, WhatIf
+from gpupack.planning.modeling.question import CapacityQuestion, ask
+from gpupack.planning.request.arguments import request_of, require_profiles
 from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import BindingResource, Explanation
 from gpupack.records.placement import PlacementRecord, PlacementStatus

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Unpack
 
 from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import whole_number
-from gpupack.planning.answer import decided_on
-from gpupack.planning.arguments import request_of, takes_wishes
-from gpupack.planning.fleet import require_prices
-from gpupack.planning.frontier_steps import FrontierSteps
-from gpupack.planning.question import CapacityQuestion, ask
+from gpupack.planning.modeling.question import CapacityQuestion, ask
+from gpupack.planning.request.arguments import request_of, takes_wishes
+from gpupack.planning.request.fleet import require_prices
+from gpupack.planning.request.wishes import Wishes
+from gpupack.planning.solving.answer import decided_on
+from gpupack.planning.solving.frontier_steps import FrontierSteps
 from gpupack.planning.trade_off import Frontier
-from gpupack.planning.wishes import Wishes
 from gpupack.quoting import quoted
 from gpupack.records.objective import ContentionRule, Fairness, Objective
 from gpupack.records.request import ModelWishes, Request, RequestArguments

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Unpack
 
-from gpupack.planning.answer import answer, decided_on
-from gpupack.planning.arguments import request_of, takes_wishes
-from gpupack.planning.question import ask
+from gpupack.planning.modeling.question import ask
+from gpupack.planning.request.arguments import request_of, takes_wishes
+from gpupack.planning.solving.answer import answer, decided_on
 from gpupack.records.request import Request, RequestArguments
 
 if TYPE_CHECKING:
