@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingExtraError
 from gpupack.records.placement import PlacementRecord
-from gpupack.report.html import render_report
+from gpupack.report.page.html import render_report
 from gpupack.report.text import (
     format_placement,
     placement_html_table,

@@ -18,8 +18,8 @@ import typer
 from typer.core import TyperGroup
 
 import gpupack
-from gpupack.cli import (
-    EXIT_INTERRUPTED,
+from gpupack.cli import EXIT_INTERRUPTED
+from gpupack.cli.commands import (
     demo,
     frontier,
     place,

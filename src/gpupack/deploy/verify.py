@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind, several
-from gpupack.catalogue import is_same_card
 from gpupack.deploy.finished import Circumstances, device_identity, read_finished
 from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
@@ -25,7 +24,7 @@ from gpupack.profiling import (
 )
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.environment import SharingMode
-from gpupack.records.gpu import DeviceKind
+from gpupack.records.gpu import DeviceKind, is_same_card
 from gpupack.records.placement import PlacementRecord
 from gpupack.store import open_verifications, record_line
 from gpupack.units import mib_from_bytes

@@ -6,7 +6,6 @@ import stat
 from pathlib import Path
 
 from gpupack.arguments import require_kind
-from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
 from gpupack.files import AnyPath, as_path, decode, file_mode, read_bytes, read_text
 from gpupack.given_numbers import whole_number
@@ -25,7 +24,7 @@ from gpupack.importers.perf_analyzer import (
 from gpupack.importers.table import parse_rows, parse_table
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
-from gpupack.records.gpu import GpuType
+from gpupack.records.gpu import GpuType, find_gpu_type
 from gpupack.store import PROFILE_FILE, parse_profile_file, read_profile_file
 
 

@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from gpupack.catalogue import find_gpu_type
 from gpupack.errors import GpupackError, ProfileDataError
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import listed, printable, quoted, quoted_all, shortened
@@ -41,6 +40,7 @@ from gpupack.records.gpu import (
     UNKNOWN_GPU_TYPE,
     DeviceKind,
     GpuType,
+    find_gpu_type,
 )
 from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
 from gpupack.spreadsheet_cells import cell_text

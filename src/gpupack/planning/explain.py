@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpupack.placement import Placement
-    from gpupack.records.request import Request
+    from gpupack.records.request.request import Request
 
 
 def explain(

@@ -15,8 +15,8 @@ from gpupack.planning.solving.answer import decided_on
 from gpupack.planning.solving.frontier_steps import FrontierSteps
 from gpupack.planning.trade_off import Frontier
 from gpupack.quoting import quoted
-from gpupack.records.objective import ContentionRule, Fairness, Objective
-from gpupack.records.request import ModelWishes, Request, RequestArguments
+from gpupack.records.request.objective import ContentionRule, Fairness, Objective
+from gpupack.records.request.request import ModelWishes, Request, RequestArguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

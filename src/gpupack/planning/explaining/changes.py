@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.catalogue import MEMORY_MIB_BY_NAME, find_gpu_type
+from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.errors import GpupackError, MissingReadingError
 from gpupack.planning.contention.retention import resolve_sharing
 from gpupack.planning.contention.sharing import COMPARED
@@ -22,6 +22,7 @@ from gpupack.records.gpu import (
     GpuType,
     Headroom,
     Resource,
+    find_gpu_type,
 )
 from gpupack.records.placement import Objective, ObjectiveUnit
 

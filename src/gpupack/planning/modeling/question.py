@@ -23,7 +23,7 @@ from gpupack.planning.request.prices import PRICE_UNITS, within_budget
 from gpupack.planning.request.wishes import Fairness, Wishes, asked_by_model, wishes_of
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import Headroom
-from gpupack.records.objective import ContentionRule, Objective
+from gpupack.records.request.objective import ContentionRule, Objective
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gpupack.records.environment import SharingMode
     from gpupack.records.gpu import Fleet
     from gpupack.records.profile import ProfileRecord
-    from gpupack.records.request import Request
+    from gpupack.records.request.request import Request
 
 
 @dataclass(frozen=True)

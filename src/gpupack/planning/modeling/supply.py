@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.catalogue import is_same_card
 from gpupack.errors import InvalidInputError
 from gpupack.planning.modeling.sizes import baseline_memory_bytes, require_readings
 from gpupack.planning.request.named_gpu_type import is_unknown
 from gpupack.quoting import quoted
-from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Resource
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Resource, is_same_card
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
@@ -12,12 +11,13 @@ from gpupack.records.gpu import (
     Fleet,
     FleetEntry,
     GpuType,
+    find_gpu_type,
 )
 from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
-    from gpupack.records.request import GpuSupply, Request
+    from gpupack.records.request.request import GpuSupply, Request
 
 
 def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:

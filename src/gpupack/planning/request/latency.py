@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.catalogue import is_same_card
 from gpupack.errors import InfeasibleError, MissingReadingError
 from gpupack.quoting import quoted
+from gpupack.records.gpu import is_same_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.catalogue import is_same_card
 from gpupack.errors import InvalidInputError
-from gpupack.records.gpu import UNKNOWN_GPU_TYPE
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE, is_same_card
 
 if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet

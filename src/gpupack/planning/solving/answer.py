@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gpupack.planning.modeling.question import CapacityQuestion
     from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import ProfileRecord
-    from gpupack.records.request import Request
+    from gpupack.records.request.request import Request
 
 
 def answer(

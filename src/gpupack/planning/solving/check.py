@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gpupack.catalogue import is_same_card
 from gpupack.errors import CheckError
 from gpupack.planning.contention.prediction import predict_retentions
 from gpupack.planning.contention.retention import resolve_contention
 from gpupack.planning.modeling.sizes import READING_TOLERANCE
 from gpupack.planning.request.prices import BUDGET_TOLERANCE
-from gpupack.records.gpu import Resource
+from gpupack.records.gpu import Resource, is_same_card
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:

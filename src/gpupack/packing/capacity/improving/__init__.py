@@ -1,1 +1,5 @@
-"""TODO."""
+"""Plans: construction, diving, and large neighborhood search.
+
+In: a problem, and a relaxation's prices where there are some. Out: bins that serve
+more, or cost less, than those before.
+"""

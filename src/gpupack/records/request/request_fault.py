@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import GpupackError, InvalidInputError, UnknownNameError
 from gpupack.quoting import listed, quoted
-from gpupack.records.wish_types import COUNT_BRANCH, TYPES_BRANCH, Must
+from gpupack.records.request.wish_types import COUNT_BRANCH, TYPES_BRANCH, Must
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ import typer
 
 from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import print_error, print_warning
-from gpupack.cli.measuring import (
+from gpupack.cli.options.measuring import (
     DataOption,
     LoadTimeoutOption,
     MaxSecondsOption,

@@ -20,7 +20,7 @@ def demo_command(
     ] = True,
 ) -> None:
     """Place the nine published medical models, both ways, and three measured live."""
-    from gpupack.cli.live_demo import run_live_demo
+    from gpupack.cli.commands.live_demo import run_live_demo
     from gpupack.errors import StoreError
     from gpupack.examples import load_example
     from gpupack.planning.place import place

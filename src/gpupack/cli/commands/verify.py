@@ -9,7 +9,7 @@ import typer
 
 from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import print_error
-from gpupack.cli.measuring import (
+from gpupack.cli.options.measuring import (
     DataOption,
     LoadTimeoutOption,
     MaxSecondsOption,

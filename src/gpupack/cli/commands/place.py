@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpupack.cli.asked import (
+from gpupack.cli.console import print_warning, results
+from gpupack.cli.options.asked import (
     QuietOption,
     SourceArgument,
     WishReader,
     read_source,
     takes_wish_options,
 )
-from gpupack.cli.console import print_warning, results
 from gpupack.cli.outputs import require_apart
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 

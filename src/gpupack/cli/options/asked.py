@@ -10,20 +10,20 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from gpupack.cli.named_values import (
+from gpupack.cli.options.named_values import (
     parse_by_model,
     parse_counts,
     parse_for_models,
     parse_named,
     parse_share,
 )
-from gpupack.cli.supply import parse_supply
+from gpupack.cli.options.supply import parse_supply
 from gpupack.errors import InvalidInputError
 from gpupack.files import file_mode
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
-from gpupack.records.objective import Objective
-from gpupack.records.request import HeadroomLike, Request, RequestArguments
+from gpupack.records.request.objective import Objective
+from gpupack.records.request.request import HeadroomLike, Request, RequestArguments
 
 WishReader = Callable[[ProfileSet, str | None], tuple[Request | None, RequestArguments]]
 """Reads a request and the arguments beside it; the objective says what binds."""
@@ -314,7 +314,7 @@ def _parse_headroom(
     has_demand: bool,
 ) -> HeadroomLike:
     from gpupack.planning.request.headroom import overlay_headroom
-    from gpupack.records.request import Request
+    from gpupack.records.request.request import Request
 
     overall, named = parse_named(
         "--headroom", options, "a share: 0.8, 80% or memory=0.9", number=parse_share

@@ -17,11 +17,11 @@ from pydantic import (
 
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import Fleet, GpuType, Headroom
-from gpupack.records.objective import ContentionRule, Fairness, Objective
 from gpupack.records.profile import LoadPoint
 from gpupack.records.record import Record
-from gpupack.records.request_fault import as_path, fault_in_words
-from gpupack.records.wish_types import (
+from gpupack.records.request.objective import ContentionRule, Fairness, Objective
+from gpupack.records.request.request_fault import as_path, fault_in_words
+from gpupack.records.request.wish_types import (
     COUNT_BRANCH,
     PERCENTILES,
     TYPES_BRANCH,

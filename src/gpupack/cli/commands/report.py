@@ -35,7 +35,7 @@ def report_command(
     Exit codes: 0 written, 2 bad input.
     """
     from gpupack.files import write_text
-    from gpupack.report.html import render_report
+    from gpupack.report.page.html import render_report
     from gpupack.store import read_placement
 
     require_apart({"--output": output}, [*placements, frontier])

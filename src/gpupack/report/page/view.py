@@ -13,13 +13,13 @@ from gpupack.report.bars import (
     full_scale,
     shown_resources,
 )
-from gpupack.report.circumstances import circumstances
-from gpupack.report.comparison import Comparison, compare
-from gpupack.report.curves import ModelCurves, model_curves
-from gpupack.report.measurements import MeasurementColumn, known_columns
-from gpupack.report.model_table import ModelRow, model_rows
+from gpupack.report.page.circumstances import circumstances
+from gpupack.report.page.comparison import Comparison, compare
+from gpupack.report.page.curves import ModelCurves, model_curves
+from gpupack.report.page.measurements import MeasurementColumn, known_columns
+from gpupack.report.page.model_table import ModelRow, model_rows
+from gpupack.report.page.plot_area import PlotArea, Series, draw
 from gpupack.report.palette import ModelStyle, style_by_model
-from gpupack.report.plot_area import PlotArea, Series, draw
 from gpupack.report.summary import Fact, facts_of, title_of
 
 if TYPE_CHECKING:

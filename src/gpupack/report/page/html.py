@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InvalidInputError, MissingExtraError
 from gpupack.quoting import printable
 from gpupack.report.bars import RESOURCE_NAMES, format_amount
+from gpupack.report.page.view import ReportView
 from gpupack.report.summary import (
     OBJECTIVE_NAMES,
     count_of,
@@ -22,7 +23,6 @@ from gpupack.report.summary import (
     headroom_text,
 )
 from gpupack.report.text import format_number, format_rate, load_text
-from gpupack.report.view import ReportView
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
