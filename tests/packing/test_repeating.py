@@ -92,16 +92,16 @@ def test_cp_sat_gets_the_workers_of_a_packing(
     # Three items of 0.4 do not fit a bin of 1, so ten need 5 bins; the bounds are
     # silenced for CP-SAT to be asked.
     monkeypatch.setattr(
-        "gpupack.packing.items.search.solve.warm_up.kernels_are_ready",
+        "gpupack.packing.items.search.solve.kernels_are_ready",
         lambda *, wait_s: False,
     )
     monkeypatch.setattr(
-        "gpupack.packing.items.search.solve.warm_up.kernels_are_coming", lambda: False
+        "gpupack.packing.items.search.solve.kernels_are_coming", lambda: False
     )
     monkeypatch.setattr(
-        "gpupack.packing.items.search.solve.bounds.named_bounds", lambda _: [("", 1)]
+        "gpupack.packing.items.search.solve.named_bounds", lambda _: [("", 1)]
     )
-    monkeypatch.setattr("gpupack.packing.items.search.solve.small_search.MAX_ITEMS", 0)
+    monkeypatch.setattr("gpupack.packing.items.search.solve.MAX_SMALL_ITEMS", 0)
     problem = PackingProblem((10,), (ItemType((4,), 10),))
     for num_workers in (1, 2):
         workers.clear()

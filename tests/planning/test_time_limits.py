@@ -21,7 +21,7 @@ from gpupack.planning.place import place
 from gpupack.planning.solving.answer import answer
 from gpupack.profile_set import ProfileSet
 from gpupack.records.placement import PlacementStatus
-from gpupack.records.request.request import ModelWishes, Request
+from gpupack.records.request import ModelWishes, Request
 from tests.factories import GPU, MIB, make_profiles, make_record
 
 PASSED = Deadline(at=0.0, clock=lambda: 1.0)
