@@ -14,6 +14,7 @@ from ortools.sat.python import cp_model
 
 from gpupack.errors import InvalidInputError
 from gpupack.packing.capacity import plan_capacity as capacity_solve
+from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.completion import Clock
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
@@ -23,14 +24,13 @@ from gpupack.packing.capacity.model.capacity_problem import (
     Option,
 )
 from gpupack.packing.capacity.model.plan import PlanStatus
-from gpupack.packing.capacity.plan_capacity import plan_capacity
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
 from gpupack.packing.items.search.solve import solve
 
 ANSWERS = """
 import random
 from gpupack.packing.capacity.model.capacity_problem import *
-from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
 from gpupack.packing.items.search.solve import solve
 

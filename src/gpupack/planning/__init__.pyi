@@ -6,9 +6,9 @@ from .contention import (
     fit_retention_margin,
     measured_sets,
 )
-from .explain import explain
-from .frontier import frontier
-from .place import place
+from .frontier_search import frontier
+from .placing import place
+from .reasons import explain
 from .request import overlay_headroom
 from .trade_off import Frontier
 

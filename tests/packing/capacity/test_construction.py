@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gpupack.errors import CheckError
 from gpupack.packing.capacity import plan_capacity as solve
+from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.construction import first_plan
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
@@ -20,7 +21,6 @@ from gpupack.packing.capacity.model.capacity_problem import (
 from gpupack.packing.capacity.model.plan import PlanStatus
 from gpupack.packing.capacity.model.plan_check import check_plan
 from gpupack.packing.capacity.model.volume import plan_volume_bound
-from gpupack.packing.capacity.plan_capacity import plan_capacity
 from gpupack.packing.capacity.relaxing.goals import measured_value
 from gpupack.packing.capacity.relaxing.plan_master import UnsolvedError
 from tests.packing.capacity.brute_force import best_value

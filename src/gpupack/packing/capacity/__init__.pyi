@@ -1,3 +1,4 @@
+from .capacity_ladder import plan_capacity
 from .existence import has_plan
 from .improving import AssignmentModel
 from .model import (
@@ -20,7 +21,6 @@ from .overload import (
     is_overloaded,
     least_needs,
 )
-from .plan_capacity import plan_capacity
 from .relaxing import (
     most_bins,
     most_service,

@@ -2,7 +2,7 @@ from .clash import (
     infeasible,
     not_found,
 )
-from .shortage import shortage
+from .too_few_gpus import shortage
 
 __all__ = [
     "infeasible",

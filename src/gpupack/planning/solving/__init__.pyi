@@ -1,4 +1,4 @@
-from .answer import (
+from .answering import (
     answer,
     decided_on,
 )
