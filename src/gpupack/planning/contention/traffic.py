@@ -84,6 +84,21 @@ def class_at_load(
     )
 
 
+def classes_at_load(
+    classes: Sequence[CustomerClass],
+    requests_per_sec: Sequence[float],
+    loads: Sequence[float],
+    *,
+    contention_factor: float,
+    shape: SharingShape,
+) -> list[CustomerClass | None]:
+    """Return how neighbors see each model; see ``class_at_load``."""
+    return [
+        class_at_load(one, rate, load, contention_factor=contention_factor, shape=shape)
+        for one, rate, load in zip(classes, requests_per_sec, loads, strict=True)
+    ]
+
+
 def limits_beside(
     driven: Sequence[CustomerClass],
     at_traffic: Sequence[CustomerClass | None],
@@ -152,3 +167,15 @@ def share_of_traffic(solo_share: float, load: float) -> float:
         load: Traffic ÷ throughput alone.
     """
     return 1.0 if load <= 0 else min(1.0, solo_share / load)
+
+
+def shares_of_traffic(
+    solo_shares: Sequence[float], loads: Sequence[float]
+) -> tuple[float, ...]:
+    """Return what each model serves of its traffic; see ``share_of_traffic``."""
+    return tuple(
+        [
+            share_of_traffic(share, load)
+            for share, load in zip(solo_shares, loads, strict=True)
+        ]
+    )

@@ -3,18 +3,19 @@ from .amounts import (
     told_to_divide,
 )
 from .best_load_points import best_records
-from .diagnosis import require_each_fits_alone
+from .diagnosis import too_large_alone
 from .question import (
     CapacityQuestion,
     ask,
 )
 from .sizes import (
+    READING_FIELDS,
     READING_TOLERANCE,
     capacity_for,
     evening_loads,
     item_size,
-    model_memory_bytes,
-    reading,
+    item_sizes,
+    model_memories,
     require_readings,
 )
 from .supply import (
@@ -27,6 +28,7 @@ from .translation import (
 )
 
 __all__ = [
+    "READING_FIELDS",
     "READING_TOLERANCE",
     "SERVICE_UNITS",
     "CapacityQuestion",
@@ -37,11 +39,11 @@ __all__ = [
     "capacity_for",
     "evening_loads",
     "item_size",
-    "model_memory_bytes",
-    "reading",
-    "require_each_fits_alone",
+    "item_sizes",
+    "model_memories",
     "require_readings",
     "supplies_of",
     "told_apart",
     "told_to_divide",
+    "too_large_alone",
 ]

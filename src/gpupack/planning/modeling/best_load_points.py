@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.planning.modeling.diagnosis import require_each_fits_alone
-from gpupack.planning.modeling.sizes import item_size, limit_of, require_readings
+from gpupack.planning.modeling.diagnosis import too_large_alone
+from gpupack.planning.modeling.sizes import item_size, limit_of
 from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
+    from gpupack.errors import InfeasibleError
     from gpupack.planning.modeling.supply import Supply
     from gpupack.records.gpu import Headroom
     from gpupack.records.profile import ProfileRecord
@@ -16,25 +17,27 @@ if TYPE_CHECKING:
 
 def best_records(
     supply: Supply, headroom: Headroom
-) -> dict[str, tuple[ProfileRecord, ...]]:
+) -> dict[str, tuple[ProfileRecord, ...]] | InfeasibleError:
     """Return, by model name, the one record with the most throughput that fits a GPU.
+
+    Or the error that says which model has no record that does.
 
     Among equal ones the first by what it takes of each binding resource, then by load
     point. It is the load point of ``max_throughput`` on an unlimited fleet.
 
-    Raises:
-        InfeasibleError: If none of a model's records fits on a GPU of its own.
-        MissingReadingError: If a binding resource was not measured.
+    Args:
+        supply: With records that have every binding resource.
+        headroom: Says what binds.
     """
     chosen: dict[str, tuple[ProfileRecord, ...]] = {}
-    binding = [resource for resource, _ in headroom]
     for name, records in supply.records.items():
-        require_readings(records, binding)
         fitting = [record for record in records if _fits(record, supply, headroom)]
         if not fitting:
-            require_each_fits_alone(
+            error = too_large_alone(
                 records, supply.gpu_type, headroom, supply.baseline_bytes
             )
+            if error is not None:
+                return error
         chosen[name] = (
             min(
                 fitting,

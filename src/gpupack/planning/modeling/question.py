@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpupack.errors import (
@@ -11,7 +12,7 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.packing import Goal
-from gpupack.planning.contention import RetentionRule, resolve_contention
+from gpupack.planning.contention import Contention, RetentionRule, resolve_contention
 from gpupack.planning.modeling.supply import Supply, supplies_of
 from gpupack.planning.modeling.translation import Translation, translate
 from gpupack.planning.request import (
@@ -95,6 +96,28 @@ class CapacityQuestion:
             return Goal.MAX_MIN_SHARE
         return Goal.MAX_SERVICE
 
+    @property
+    def has_choices(self) -> bool:
+        """Whether more is to be decided than which model goes on which GPU."""
+        wishes = self.wishes
+        return (
+            len(self.supplies) > 1
+            or self.max_gpus is not None
+            or self.max_price_per_hour is not None
+            or not wishes.is_plain
+            or wishes.fairness is not Fairness.SUM
+        )
+
+    @cached_property
+    def contentions(self) -> tuple[Contention, ...]:
+        """How models slow each other down on the GPUs of each supply."""
+        return tuple(
+            [
+                resolve_contention(self.profiles, one.measured_on, self.sharing)
+                for one in self.supplies
+            ]
+        )
+
     def in_units(self, budget: float) -> float:
         """Return a number of GPUs, or a price, in what the engine's goal counts."""
         return budget * PRICE_UNITS if self.goal is Goal.MIN_COST else budget
@@ -140,12 +163,9 @@ class CapacityQuestion:
         ]
         rules = [
             RetentionRule(
-                translation.records,
-                resolve_contention(self.profiles, supply.measured_on, self.sharing),
-                self.min_retention,
-                loads=loads,
+                translation.records, contention, self.min_retention, loads=loads
             )
-            for supply in translation.supplies
+            for contention in self.contentions
         ]
         return lambda bin_type, counts: rules[bin_type].is_allowed(counts)
 

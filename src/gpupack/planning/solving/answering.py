@@ -4,46 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError
+from gpupack.errors import InfeasibleError, InvalidInputError
 from gpupack.planning.modeling import best_records
-from gpupack.planning.solving.one_type import place_on_one_type
-from gpupack.planning.solving.with_choices import place_with_choices
+from gpupack.planning.solving.found import Clash
+from gpupack.planning.solving.one_type import pack_one_type
+from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.records.placement import Objective
-from gpupack.records.request import Fairness
 
 if TYPE_CHECKING:
-    from gpupack.placement import Placement
+    from collections.abc import Mapping
+
     from gpupack.planning.modeling import CapacityQuestion
-    from gpupack.profile_set import ProfileSet
+    from gpupack.planning.solving.found import Found
     from gpupack.records.profile import ProfileRecord
-    from gpupack.records.request import Request
+
+    Chosen = Mapping[str, tuple[ProfileRecord, ...]]
 
 
 def answer(
-    question: CapacityQuestion,
-    *,
-    time_limit_s: float,
-    seed: int,
-    is_trial: bool = False,
-) -> Placement:
-    """Return the best placement.
+    question: CapacityQuestion, *, time_limit_s: float, seed: int
+) -> Found | Clash:
+    """Return what is best, or why there is nothing.
 
     Args:
         question: What is asked.
         time_limit_s: Wall time of the search.
         seed: For every random choice.
-        is_trial: Whether only value and bound are wanted: no time is then spent on what
-            else a placement, or an error, could tell.
 
     Raises:
         InvalidInputError: If the prediction cannot be followed through choices, or
             rests on what was measured on another GPU type.
         MissingReadingError: If a reading that is needed is missing.
-        InfeasibleError: If there is none.
-        NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
     _require_own_readings(question)
-    chosen = _without_choice(question)
+    chosen = None if question.has_choices else _without_choice(question)
+    if isinstance(chosen, InfeasibleError):
+        error = chosen
+        return Clash(lambda: error)
     if question.maximizes_predicted and (
         chosen is None or question.supplies[0].entry.num_gpus is None
     ):
@@ -52,13 +49,10 @@ def answer(
             "supply of one GPU type, such as gpus={'T4': 4}, load_point='2x4', without "
             "demand, replicas or optional models"
         )
-    if chosen is not None:
-        return place_on_one_type(
-            question, chosen, time_limit_s=time_limit_s, seed=seed, is_trial=is_trial
-        )
-    return place_with_choices(
-        question, time_limit_s=time_limit_s, seed=seed, diagnose=not is_trial
-    )
+    if chosen is None:
+        return plan_with_choices(question, time_limit_s=time_limit_s, seed=seed)
+    records = [chosen[name][0] for name in sorted(chosen)]
+    return pack_one_type(question, records, time_limit_s=time_limit_s, seed=seed)
 
 
 def _require_own_readings(question: CapacityQuestion) -> None:
@@ -75,36 +69,16 @@ def _require_own_readings(question: CapacityQuestion) -> None:
         )
 
 
-def decided_on(
-    placement: Placement, request: Request, profiles: ProfileSet
-) -> Placement:
-    """Return the placement with what was asked, and what it was decided on."""
-    return placement.model_copy(
-        update={
-            "request": request,
-            "profiles": profiles.records,
-            "baselines": profiles.baselines,
-            "calibrations": profiles.calibrations,
-        }
-    )
+def _without_choice(question: CapacityQuestion) -> Chosen | InfeasibleError | None:
+    """Return the one record of each model, by name, or None if there are several.
 
-
-def _without_choice(question: CapacityQuestion) -> tuple[ProfileRecord, ...] | None:
-    """Return the one record of each model if nothing is to be chosen, or else None."""
-    wishes = question.wishes
-    if (
-        len(question.supplies) > 1
-        or question.max_gpus is not None
-        or question.max_price_per_hour is not None
-        or not wishes.is_plain
-        or wishes.fairness is not Fairness.SUM
-    ):
-        return None
+    Of the several the best is taken where nothing speaks for another: throughput is
+    wanted, and GPUs are not short.
+    """
     (supply,) = question.supplies
-    by_name = supply.records
-    if any(len(records) > 1 for records in by_name.values()):
-        is_limited = supply.entry.num_gpus is not None
-        if question.objective is not Objective.MAX_THROUGHPUT or is_limited:
-            return None
-        by_name = best_records(supply, question.headroom)
-    return tuple(by_name[name][0] for name in sorted(by_name))
+    if all(len(records) == 1 for records in supply.records.values()):
+        return supply.records
+    is_limited = supply.entry.num_gpus is not None
+    if question.objective is not Objective.MAX_THROUGHPUT or is_limited:
+        return None
+    return best_records(supply, question.headroom)

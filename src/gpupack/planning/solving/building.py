@@ -1,154 +1,227 @@
-"""What runs on one GPU and what it takes, as a record."""
+"""From filled GPUs to a ``Placement``: what runs where, what it takes and keeps."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from gpupack.planning.contention import Contention, retentions_or_none
-from gpupack.planning.modeling import model_memory_bytes, reading
+from gpupack.placement import Placement
+from gpupack.planning.contention import SharedGpu, alternatives_of, retentions_of
+from gpupack.planning.modeling import READING_FIELDS, model_memories
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Assignment, GpuPlacement, ResourceUse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from gpupack.records.gpu import GpuType, Headroom
-    from gpupack.records.profile import ProfileRecord
+    from gpupack.planning.contention import Contention
+    from gpupack.planning.modeling import CapacityQuestion, Supply
+    from gpupack.planning.solving.found import FilledGpu, Found, ModelInstance
+    from gpupack.records.request import Request
+
+UTILIZATIONS = tuple(one for one in Resource if one is not Resource.MEMORY)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInstance:
-    """One instance of a model: its record, and the traffic it takes.
+def build_placement(
+    found: Found, question: CapacityQuestion, request: Request, *, seconds: float = 0.0
+) -> Placement:
+    """Return the placement that a search found, with all that it was decided on.
 
     Args:
-        record: At the load point it runs with.
-        served_infer_per_sec: None without a demand: it takes what the record says.
-        is_carried_over: Whether the record is of another GPU type, so that only its
-            memory holds here.
+        found: What each GPU holds, and what was proved.
+        question: What was asked, resolved.
+        request: What was asked.
+        seconds: Wall time of the decision.
     """
-
-    record: ProfileRecord
-    served_infer_per_sec: float | None = None
-    is_carried_over: bool = False
-
-    @property
-    def load_ratio(self) -> float:
-        """Traffic ÷ throughput as measured: what it uses of the utilizations."""
-        throughput = self.record.throughput_infer_per_sec
-        if self.served_infer_per_sec is None or not throughput:
-            return 1.0
-        return min(1.0, self.served_infer_per_sec / throughput)
-
-    def used(self, resource: Resource) -> float | None:
-        """Return what it uses of a utilization, in percent; None if not known."""
-        value = None if self.is_carried_over else reading(self.record, resource)
-        return None if value is None else value * self.load_ratio
-
-
-def gpu_placement(
-    index: int,
-    gpu_type: GpuType,
-    instances: Sequence[ModelInstance],
-    *,
-    baseline_bytes: int,
-    headroom: Headroom,
-    contention: Contention,
-) -> GpuPlacement:
-    """Return the record of one GPU.
-
-    What neighbours cost is predicted where every instance was measured on this type.
-    """
-    kept = _retentions(instances, contention)
-    return GpuPlacement(
-        gpu_index=index,
-        gpu_type=gpu_type,
-        assignments=tuple(
-            _assignment(instance, share, baseline_bytes)
-            for instance, share in zip(instances, kept, strict=True)
+    # Of thousands of GPUs most hold the same; what they keep is predicted once.
+    copies = Counter(map(id, found.gpus))
+    fillings = list({id(one): one for one in found.gpus}.values())
+    shared = {
+        id(one): SharedGpu(
+            question.supplies[one.supply].measured_on,
+            tuple(instance.record for instance in one.instances),
+            tuple([_load(instance) for instance in one.instances]),
+            copies[id(one)],
+        )
+        for one in fillings
+        if not question.supplies[one.supply].is_carried_over
+    }
+    kept = _kept(question, fillings, shared)
+    known = {
+        id(one): gpu_placement(one, question, kept.get(id(one)) or ())
+        for one in fillings
+    }
+    contention = question.contentions[0]
+    predicted_by = _predicted_by(question, fillings, kept)
+    return Placement(
+        objective=question.objective,
+        objective_unit=found.unit,
+        status=found.status,
+        num_gpus=len(found.gpus),
+        objective_value=found.value,
+        bound=found.bound,
+        gap=abs(found.value - found.bound) / found.value if found.value else 0.0,
+        method=found.method,
+        found_by=found.found_by,
+        proved_by=found.proved_by,
+        seconds=seconds,
+        seed=request.seed,
+        headroom=question.headroom,
+        fleet=question.fleet,
+        sharing_mode=contention.sharing_mode,
+        contention_factor=None if predicted_by is None else predicted_by.factor,
+        num_calibration_sets=0 if predicted_by is None else predicted_by.num_sets,
+        min_retention=dict(question.min_retention),
+        sharing_alternatives=alternatives_of(
+            question.profiles,
+            list(shared.values()),
+            contention.sharing_mode,
+            found.count_gpus,
         ),
-        baseline_memory_bytes=baseline_bytes,
-        resources=tuple(
-            use
-            for resource in Resource
-            if (
-                use := _resource_use(
-                    resource, gpu_type, instances, baseline_bytes, headroom
-                )
-            )
+        gpus=tuple(
+            known[id(one)].model_copy(update={"gpu_index": index})
+            for index, one in enumerate(found.gpus)
         ),
+        warnings=question.warnings + found.warnings,
+        request=request,
+        profiles=question.profiles.records,
+        baselines=question.profiles.baselines,
+        calibrations=question.profiles.calibrations,
     )
 
 
-def _retentions(
-    instances: Sequence[ModelInstance], contention: Contention
-) -> Sequence[float | None]:
+def _kept(
+    question: CapacityQuestion,
+    fillings: Sequence[FilledGpu],
+    shared: Mapping[int, SharedGpu],
+) -> dict[int, tuple[float, ...] | None]:
     """Return what each instance keeps of its traffic, None where that is unknown.
 
     An instance serves its traffic as long as it could reach that rate beside
     neighbors who take theirs.
     """
-    unknown: Sequence[None] = [None] * len(instances)
-    if any(one.is_carried_over for one in instances):
-        return unknown
-    kept = retentions_or_none(
-        [one.record for one in instances],
-        contention,
-        [one.load_ratio for one in instances],
-    )
-    return kept or unknown
+    kept: dict[int, tuple[float, ...] | None] = {}
+    for index, contention in enumerate(question.contentions):
+        here = [
+            id(one) for one in fillings if one.supply == index and id(one) in shared
+        ]
+        found = retentions_of([shared[one] for one in here], contention)
+        kept.update(zip(here, found, strict=True))
+    return kept
 
 
-def _assignment(
-    instance: ModelInstance, retention: float | None, baseline_bytes: int
-) -> Assignment:
-    record = instance.record
-    throughput = None if instance.is_carried_over else record.throughput_infer_per_sec
-    served = instance.served_infer_per_sec
-    traffic = throughput if served is None else served
-    return Assignment(
-        model_name=record.model_name,
-        load_point=record.load_point,
-        throughput_infer_per_sec=throughput,
-        served_infer_per_sec=served,
-        predicted_infer_per_sec=(
-            None if retention is None or traffic is None else retention * traffic
-        ),
-        memory_bytes=model_memory_bytes(record, baseline_bytes),
-        gpu_utilization_percent=instance.used(Resource.GPU_UTILIZATION),
-        memory_utilization_percent=instance.used(Resource.MEMORY_UTILIZATION),
-        sm_utilization_percent=instance.used(Resource.SM_UTILIZATION),
-    )
+def _predicted_by(
+    question: CapacityQuestion,
+    fillings: Sequence[FilledGpu],
+    kept: Mapping[int, tuple[float, ...] | None],
+) -> Contention | None:
+    """Return what the predictions rest on; None where GPU types differ in that."""
+    used = {
+        (contention.factor, contention.num_sets): contention
+        for one in fillings
+        if kept.get(id(one)) is not None
+        for contention in (question.contentions[one.supply],)
+    }
+    return next(iter(used.values())) if len(used) == 1 else None
 
 
-def _resource_use(
-    resource: Resource,
-    gpu_type: GpuType,
-    instances: Sequence[ModelInstance],
-    baseline_bytes: int,
-    headroom: Headroom,
-) -> ResourceUse | None:
-    """Return the total over instances, None if one lacks the reading."""
-    if resource is Resource.MEMORY:
-        if any(one.record.gpu_memory_used_bytes is None for one in instances):
-            return None
-        capacity = float(gpu_type.known_memory_bytes())
-        used = float(
-            baseline_bytes
-            + sum(model_memory_bytes(one.record, baseline_bytes) for one in instances)
+def gpu_placement(
+    filled: FilledGpu, question: CapacityQuestion, kept: Sequence[float]
+) -> GpuPlacement:
+    """Return the record of one GPU, as number 0.
+
+    Args:
+        filled: What it holds.
+        question: Says what binds, and what the server takes.
+        kept: What each instance keeps of its traffic; empty where that is unknown.
+    """
+    supply = question.supplies[filled.supply]
+    instances = filled.instances
+    own_bytes = model_memories([one.record for one in instances], supply.baseline_bytes)
+    used: dict[Resource, list[float | None]] = {
+        one: _utilizations(instances, supply, one) for one in UTILIZATIONS
+    }
+    assignments = []
+    for place, one in enumerate(instances):
+        throughput = (
+            None if supply.is_carried_over else one.record.throughput_infer_per_sec
         )
-    else:
-        capacity = 100.0
-        parts = [one.used(resource) for one in instances]
-        if any(part is None for part in parts):
-            return None
-        # Decimals as written add up as a person adds them: 23.1 + 56.2 = 79.3.
-        used = round(math.fsum(part or 0.0 for part in parts), 6)
-    share = headroom.share(resource)
-    return ResourceUse(
-        resource=resource,
-        used=used,
-        capacity=capacity,
-        limit=None if share is None else round(share * capacity, 6),
+        served = one.served_infer_per_sec
+        traffic = throughput if served is None else served
+        assignments.append(
+            Assignment(
+                model_name=one.record.model_name,
+                load_point=one.record.load_point,
+                throughput_infer_per_sec=throughput,
+                served_infer_per_sec=served,
+                predicted_infer_per_sec=kept[place] * traffic
+                if kept and traffic is not None
+                else None,
+                memory_bytes=own_bytes[place],
+                gpu_utilization_percent=used[Resource.GPU_UTILIZATION][place],
+                memory_utilization_percent=used[Resource.MEMORY_UTILIZATION][place],
+                sm_utilization_percent=used[Resource.SM_UTILIZATION][place],
+            )
+        )
+    return GpuPlacement(
+        gpu_index=0,
+        gpu_type=supply.gpu_type,
+        assignments=tuple(assignments),
+        baseline_memory_bytes=supply.baseline_bytes,
+        resources=_resource_uses(instances, supply, own_bytes, used, question),
+    )
+
+
+def _load(one: ModelInstance) -> float:
+    """Return traffic ÷ throughput as measured: what it uses of the utilizations."""
+    throughput = one.record.throughput_infer_per_sec
+    if one.served_infer_per_sec is None or not throughput:
+        return 1.0
+    return min(1.0, one.served_infer_per_sec / throughput)
+
+
+def _utilizations(
+    instances: Sequence[ModelInstance], supply: Supply, resource: Resource
+) -> list[float | None]:
+    """Return what each instance uses of a utilization, in percent; None if unknown."""
+    if supply.is_carried_over:
+        return [None] * len(instances)
+    field = READING_FIELDS[resource]
+    return [
+        None
+        if (percent := getattr(one.record, field)) is None
+        else percent * _load(one)
+        for one in instances
+    ]
+
+
+def _resource_uses(
+    instances: Sequence[ModelInstance],
+    supply: Supply,
+    own_bytes: Sequence[int],
+    used: Mapping[Resource, Sequence[float | None]],
+    question: CapacityQuestion,
+) -> tuple[ResourceUse, ...]:
+    """Return the total of each resource of which every instance has the reading."""
+    totals: dict[Resource, tuple[float, float]] = {}
+    if all(one.record.gpu_memory_used_bytes is not None for one in instances):
+        totals[Resource.MEMORY] = (
+            float(supply.baseline_bytes + sum(own_bytes)),
+            float(supply.gpu_type.known_memory_bytes()),
+        )
+    for resource, parts in used.items():
+        known = [part for part in parts if part is not None]
+        if len(known) == len(parts):
+            # Decimals as written add up as a person adds them: 23.1 + 56.2 = 79.3.
+            totals[resource] = round(math.fsum(known), 6), 100.0
+    shares = dict(question.headroom)
+    return tuple(
+        ResourceUse(
+            resource=resource,
+            used=total,
+            capacity=capacity,
+            limit=round(shares[resource] * capacity, 6) if resource in shares else None,
+        )
+        for resource, (total, capacity) in totals.items()
     )
