@@ -19,7 +19,6 @@ from gpupack.planning.request import (
     PRICE_UNITS,
     Wishes,
     allowed_records,
-    asked_by_model,
     require_prices,
     resolve_fleet,
     resolve_headroom,
@@ -29,7 +28,7 @@ from gpupack.planning.request import (
     within_latency_limits,
 )
 from gpupack.quoting import listed, quoted, quoted_all
-from gpupack.records.gpu import Headroom
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Headroom
 from gpupack.records.request import ContentionRule, Fairness, Objective
 
 if TYPE_CHECKING:
@@ -197,15 +196,18 @@ def ask(
     fleet = resolve_fleet(request, profiles)
     if objective is Objective.MIN_COST or request.max_price_per_hour is not None:
         require_prices(fleet)
-    profiles = with_named_type(profiles, fleet)
+    if any(one.name == UNKNOWN_GPU_TYPE.name for one in profiles.gpu_types):
+        profiles = with_named_type(profiles, fleet)
     every = allowed_records(
         profiles,
-        asked_by_model(request, every_name, lambda one: one.load_point),
+        wishes.load_points,
         allow_unstable=request.allow_unstable,
     )
-    records, doubts = within_latency_limits(
-        every, wishes, None if request.carry_memory_over else fleet
-    )
+    records, doubts = every, ()
+    if wishes.latency_limit_ms:
+        records, doubts = within_latency_limits(
+            every, wishes, None if request.carry_memory_over else fleet
+        )
     supplies, of_supplies = supplies_of(
         fleet,
         profiles,
@@ -232,9 +234,7 @@ def ask(
         wishes=wishes.of(names),
         sharing=request.sharing,
         warnings=warnings + doubts + of_supplies + _doubts(supplies),
-        min_retention=asked_by_model(
-            request, every_name, lambda one: one.min_retention
-        ),
+        min_retention=wishes.min_retention,
         maximizes_predicted=request.contention is ContentionRule.PREDICTED,
         records_in_any_time=every,
         allow_unstable=request.allow_unstable,

@@ -28,7 +28,6 @@ from .prices import (
 )
 from .wishes import (
     Wishes,
-    asked_by_model,
     wishes_of,
 )
 
@@ -37,7 +36,6 @@ __all__ = [
     "PRICE_UNITS",
     "Wishes",
     "allowed_records",
-    "asked_by_model",
     "is_unknown",
     "keeps_latency_limit",
     "overlay_headroom",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpupack.records.request import MAX_REPLICAS as MAX_REPLICAS
 from gpupack.records.request import Fairness as Fairness
 
 if TYPE_CHECKING:
+    from gpupack.records.profile import LoadPoint
     from gpupack.records.request import ModelWishes, Request
 
 V = TypeVar("V")
@@ -28,6 +29,8 @@ class Wishes:
         fairness: What ``max_throughput`` makes large.
         optional: Models that may be left out.
         most_replicas: Instances at most, of models with a demand.
+        min_retention: The share of its throughput to be kept beside neighbors, (0, 1].
+        load_points: The only load point to plan with.
     """
 
     demand: Mapping[str, float] = field(default_factory=dict)
@@ -38,6 +41,8 @@ class Wishes:
     fairness: Fairness = Fairness.SUM
     optional: frozenset[str] = frozenset()
     most_replicas: Mapping[str, int] = field(default_factory=dict)
+    min_retention: Mapping[str, float] = field(default_factory=dict)
+    load_points: Mapping[str, LoadPoint] = field(default_factory=dict)
 
     @property
     def is_plain(self) -> bool:
@@ -55,6 +60,7 @@ class Wishes:
             weights=_only(self.weights, model_names),
             optional=self.optional.intersection(model_names),
             most_replicas=_only(self.most_replicas, model_names),
+            load_points=_only(self.load_points, model_names),
         )
 
 
@@ -64,30 +70,25 @@ def _only(values: Mapping[str, V], names: Collection[str]) -> dict[str, V]:
 
 def wishes_of(request: Request, model_names: Sequence[str]) -> Wishes:
     """Return what a request asks of these models."""
-
-    def by_model(wish: Callable[[ModelWishes], V | None]) -> dict[str, V]:
-        return asked_by_model(request, model_names, wish)
-
+    asked = {name: request.of_model(name) for name in sorted(model_names)}
     return Wishes(
-        demand=by_model(lambda one: one.demand),
-        latency_limit_ms=by_model(lambda one: one.latency_limit_ms),
+        demand=_given(asked, "demand"),
+        latency_limit_ms=_given(asked, "latency_limit_ms"),
         latency_percentile=request.latency_percentile,
-        replicas=by_model(lambda one: one.replicas),
-        weights=by_model(lambda one: one.weight),
+        replicas=_given(asked, "replicas"),
+        weights=_given(asked, "weight"),
         fairness=request.fairness,
-        optional=frozenset(by_model(lambda one: one.optional or None)),
-        most_replicas=by_model(lambda one: one.max_replicas),
+        optional=frozenset([name for name, one in asked.items() if one.optional]),
+        most_replicas=_given(asked, "max_replicas"),
+        min_retention=_given(asked, "min_retention"),
+        load_points=_given(asked, "load_point"),
     )
 
 
-def asked_by_model(
-    request: Request,
-    model_names: Sequence[str],
-    wish: Callable[[ModelWishes], V | None],
-) -> dict[str, V]:
-    """Return one wish of a request by sorted model name, absent where not asked."""
+def _given(asked: Mapping[str, ModelWishes], wish: str) -> dict[str, Any]:
+    """Return one wish by model name, absent where not asked."""
     return {
         name: value
-        for name in sorted(model_names)
-        if (value := wish(request.of_model(name))) is not None
+        for name, one in asked.items()
+        if (value := getattr(one, wish)) is not None
     }

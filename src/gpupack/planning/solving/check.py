@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.records.gpu import GpuType
     from gpupack.records.placement import Assignment, GpuPlacement, PlacementRecord
-    from gpupack.records.profile import ProfileRecord
+    from gpupack.records.profile import LoadPoint, ProfileRecord
 
 TRAFFIC_TOLERANCE = Fraction(5, 10**6)
 """Traffic is shared out to one part in a million, and read from there."""
@@ -62,6 +62,14 @@ def check_placement(placement: PlacementRecord, question: CapacityQuestion) -> N
     _Check(placement, question).run()
 
 
+def _point(load_point: LoadPoint) -> tuple[int, int]:
+    return load_point.batch_size, load_point.concurrency
+
+
+def _where(gpu: GpuPlacement, one: Assignment) -> str:
+    return f"GPU {gpu.gpu_index}: {one.model_name!r} at {one.load_point}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Instance:
     """An assignment, the record it stands for, and its traffic ÷ throughput."""
@@ -87,13 +95,12 @@ class _Check:
         )
         self._at_full_rate = Fraction(0)
         self._predicted = 0.0
-        self._records: dict[tuple[str, str], list[ProfileRecord]] = {}
-        # A placement is given its profiles last of all.
-        for record in placement.profiles or question.profiles.records:
-            key = record.model_name, str(record.load_point)
+        self._records: dict[tuple[str, tuple[int, int]], list[ProfileRecord]] = {}
+        for record in placement.profiles:
+            key = record.model_name, _point(record.load_point)
             self._records.setdefault(key, []).append(record)
         self._allowed = {
-            (name, str(one.load_point), one.gpu_type.name)
+            (name, _point(one.load_point), one.gpu_type.name)
             for name, of_model in question.records_in_any_time.items()
             for one in of_model
         }
@@ -187,10 +194,11 @@ class _Check:
             CheckError: If the model may not run there so, or not serve so much.
         """
         record, is_carried_over = self._record_of(gpu, one)
-        where = f"GPU {gpu.gpu_index}: {one.model_name!r} at {one.load_point}"
-        key = one.model_name, str(one.load_point), record.gpu_type.name
+        key = one.model_name, _point(one.load_point), record.gpu_type.name
         if key not in self._allowed:
-            raise CheckError(f"{where} was not to run so on {record.gpu_type.name}")
+            raise CheckError(
+                f"{_where(gpu, one)} was not to run so on {record.gpu_type.name}"
+            )
         limit_ms = self._wishes.latency_limit_ms.get(one.model_name)
         if limit_ms is not None:
             percentile = self._wishes.latency_percentile
@@ -199,19 +207,22 @@ class _Check:
                 repr(limit_ms)
             ):
                 raise CheckError(
-                    f"{where} has a p{percentile} of {latency_us} µs, not within "
-                    f"{limit_ms} ms"
+                    f"{_where(gpu, one)} has a p{percentile} of {latency_us} µs, "
+                    f"not within {limit_ms} ms"
                 )
         has_demand = one.model_name in self._wishes.demand
         if has_demand is not (one.served_infer_per_sec is not None):
-            raise CheckError(f"{where} serves {one.served_infer_per_sec} infer/sec")
+            raise CheckError(
+                f"{_where(gpu, one)} serves {one.served_infer_per_sec} infer/sec"
+            )
         load = Fraction(1)
         if one.served_infer_per_sec is not None:
             served = Fraction(repr(one.served_infer_per_sec))
             rate = Fraction(repr(record.throughput_infer_per_sec or 0.0))
             if served > rate * (1 + TRAFFIC_TOLERANCE) + TRAFFIC_UNIT:
                 raise CheckError(
-                    f"{where} serves {float(served)} infer/sec, more than {float(rate)}"
+                    f"{_where(gpu, one)} serves {float(served)} infer/sec, more than "
+                    f"{float(rate)}"
                 )
             load = served / rate if rate else Fraction(0)
         return _Instance(one, record, is_carried_over, load)
@@ -220,7 +231,7 @@ class _Check:
         self, gpu: GpuPlacement, one: Assignment
     ) -> tuple[ProfileRecord, bool]:
         """Return the record of an assignment, and whether it is of another type."""
-        known = self._records.get((one.model_name, str(one.load_point)), [])
+        known = self._records.get((one.model_name, _point(one.load_point)), [])
         here = [record for record in known if record.gpu_type.name == gpu.gpu_type.name]
         here = here or [
             record for record in known if is_same_card(record.gpu_type, gpu.gpu_type)
@@ -234,10 +245,7 @@ class _Check:
             for record in known:
                 if self._own_memory(gpu, record) == one.memory_bytes:
                     return record, True
-        raise CheckError(
-            f"GPU {gpu.gpu_index}: {one.model_name!r} at {one.load_point} was not "
-            f"measured on {gpu.gpu_type.name}"
-        )
+        raise CheckError(f"{_where(gpu, one)} was not measured on {gpu.gpu_type.name}")
 
     def _own_memory(self, gpu: GpuPlacement, record: ProfileRecord) -> int:
         """Return what a model takes beside the server, which has to be there."""
