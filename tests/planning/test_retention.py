@@ -16,7 +16,7 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.planning.contention.delays import CustomerClass
-from gpupack.planning.contention.mean_value_analysis import rates
+from gpupack.planning.contention.network import rates
 from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
     DEFAULT_RETENTION_MARGINS,
@@ -572,7 +572,7 @@ def test_a_crowd_of_replicas_is_predicted_as_one_class() -> None:
         asked.append(len(classes))
         return rates(classes, **network)
 
-    with mock.patch("gpupack.planning.contention.traffic.rates", counting):
+    with mock.patch("gpupack.planning.contention.network.rates", counting):
         (kept,) = retentions_of(
             [SharedGpu(GPU, (record,) * 1600, (1.0,) * 1600)], contention
         )

@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpupack.planning.contention.delays import SharingShape
-from gpupack.planning.contention.mean_value_analysis import rates
-from gpupack.planning.contention.prediction import SHARING_SHAPES, class_from_solo
-from gpupack.planning.contention.traffic import (
+from gpupack.planning.contention.network import (
     class_at_load,
     limits_beside,
+    rates,
     slowed_down,
 )
+from gpupack.planning.contention.prediction import SHARING_SHAPES, class_from_solo
 from gpupack.records.environment import SharingMode
 
 SOLO = st.tuples(

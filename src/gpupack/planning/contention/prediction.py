@@ -57,9 +57,9 @@ replaced by the fixed point that takes a class's queue without one of its custom
 ``(N_i − 1) / N_i`` of that with it: more pessimistic, by a point or two as a rule,
 never more optimistic.
 
-The customers and their ``W`` are in ``delays``, the recursion and the fixed point in
-``mean_value_analysis``, models with part of their traffic in ``traffic``; here is what
-profiles say of a customer.
+The customers and their ``W`` are in ``delays``; the recursion, the fixed point and
+models with part of their traffic in ``network``; here is what profiles say of a
+customer.
 
 Limits: the CPU and the PCIe bus are not stations, so a host short of cores loses more
 than is predicted here.
@@ -92,7 +92,7 @@ from gpupack.planning.contention.delays import (
     ProbeTimes,
     SharingShape,
 )
-from gpupack.planning.contention.traffic import (
+from gpupack.planning.contention.network import (
     classes_at_load,
     limits_beside,
     shares_of_traffic,

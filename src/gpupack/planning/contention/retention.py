@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.planning.contention.delays import PROCESSOR_SHARING, SharingShape
+from gpupack.planning.contention.network import (
+    classes_at_load,
+    limits_beside,
+    shares_of_traffic,
+)
 from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
     DEFAULT_RETENTION_MARGINS,
@@ -18,11 +23,6 @@ from gpupack.planning.contention.prediction import (
     EqualInstances,
     customer_classes,
     has_all_readings,
-)
-from gpupack.planning.contention.traffic import (
-    classes_at_load,
-    limits_beside,
-    shares_of_traffic,
 )
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind

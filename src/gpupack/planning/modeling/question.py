@@ -203,7 +203,8 @@ def ask(
         wishes.load_points,
         allow_unstable=request.allow_unstable,
     )
-    records, doubts = every, ()
+    records: Mapping[str, tuple[ProfileRecord, ...]] = every
+    doubts: tuple[str, ...] = ()
     if wishes.latency_limit_ms:
         records, doubts = within_latency_limits(
             every, wishes, None if request.carry_memory_over else fleet

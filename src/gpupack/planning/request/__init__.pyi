@@ -7,10 +7,6 @@ from .fleet import (
     require_prices,
     resolve_fleet,
 )
-from .headroom import (
-    overlay_headroom,
-    resolve_headroom,
-)
 from .latency import (
     keeps_latency_limit,
     within_latency_limits,
@@ -28,6 +24,8 @@ from .prices import (
 )
 from .wishes import (
     Wishes,
+    overlay_headroom,
+    resolve_headroom,
     wishes_of,
 )
 

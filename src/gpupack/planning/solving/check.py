@@ -1,8 +1,7 @@
 """An independent check of every placement, from what it says itself.
 
-Written apart from the planner. It starts from the records that the placement holds and
-from what was asked, in exact fractions of the decimals as they are written; it knows
-nothing of the integers that were packed.
+Written apart from the planner: from the records that the placement holds and what was
+asked, in exact fractions of decimals as written, without the integers that were packed.
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ PRICE_UNIT = Fraction(1, 10**6)
 PROVED_TOLERANCE = 1.1e-6
 """Gap up to which what is served counts as proved."""
 RETENTION_TOLERANCE = 1e-5
-
 READINGS = {
     Resource.GPU_UTILIZATION: "gpu_utilization_percent",
     Resource.MEMORY_UTILIZATION: "memory_utilization_percent",
