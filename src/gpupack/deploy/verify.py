@@ -220,7 +220,7 @@ def verify(
                     run.measurements,
                     digest=digests[one.gpu_index],
                     tolerance=tolerance,
-                    warnings=notes,
+                    warnings=(*notes, *_variant_notes(one)),
                     failures=run.failures,
                 )
                 results[one.gpu_index] = result
@@ -284,6 +284,20 @@ def _server_name(
     if isinstance(server, EmbeddedServer):
         return str(server.model_repository)
     return str(server)
+
+
+def _variant_notes(gpu: GpuPlacement) -> tuple[str, ...]:
+    """Say which models' configurations decide whether the right thing is measured."""
+    variants = {
+        one.model_name: str(one.load_point.variant)
+        for one in gpu.assignments
+        if one.load_point.variant is not None
+    }
+    return tuple(
+        f"{name} was placed as its variant {variant}, but is served as its "
+        "configuration says: see that the two are the same"
+        for name, variant in variants.items()
+    )
 
 
 def _check_device(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpupack.planning.retention import Contention
     from gpupack.planning.supply import Supply
     from gpupack.planning.wishes import Wishes
-    from gpupack.records.placement import Assignment, PlacementRecord
+    from gpupack.records.placement import Assignment, GpuPlacement, PlacementRecord
     from gpupack.records.profile import ProfileRecord
 
 TOLERANCE = 1e-5
@@ -40,6 +40,7 @@ def check_capacity_placement(
         supply = supply_by_name[gpu.gpu_type.name]
         totals: dict[Resource, float] = dict.fromkeys(Resource, 0.0)
         totals[Resource.MEMORY] = supply.baseline_bytes
+        _check_variants(gpu)
         for assignment in gpu.assignments:
             record = _record_of(supply, assignment, gpu.gpu_index)
             load = _load(assignment, record)
@@ -125,6 +126,18 @@ def _record_of(supply: Supply, assignment: Assignment, gpu_index: int) -> Profil
         f"GPU {gpu_index}: {assignment.model_name!r} at {assignment.load_point} was "
         f"not to run on {supply.gpu_type.name}"
     )
+
+
+def _check_variants(gpu: GpuPlacement) -> None:
+    variants: dict[str, object] = {}
+    for one in gpu.assignments:
+        variant = one.load_point.variant
+        if variants.setdefault(one.model_name, variant) != variant:
+            raise CheckError(
+                f"GPU {gpu.gpu_index}: {one.model_name!r} is there as "
+                f"{variants[one.model_name]} and as {variant}, but a server has one "
+                "configuration of a model"
+            )
 
 
 def _check_counts(placement: PlacementRecord, supplies: Sequence[Supply]) -> None:

@@ -22,7 +22,8 @@ def allowed_records(
 
     Args:
         profiles: Of one or several GPU types.
-        load_point: The only load point allowed, of every model or by model name.
+        load_point: The only load point allowed, of every model or by model name; one
+            that names no variant allows every variant with it.
         allow_unstable: Whether a record that never settled may be used.
 
     Raises:
@@ -43,7 +44,7 @@ def allowed_records(
             measured = ", ".join(
                 dict.fromkeys(str(record.load_point) for record in records)
             )
-            records = [record for record in records if record.load_point == point]
+            records = [one for one in records if one.load_point.is_one_of(point)]
             if not records:
                 raise MissingReadingError(
                     f"model {model_name!r} was not measured at load point {point}; it "
@@ -91,5 +92,5 @@ def _parse(point: str | LoadPoint) -> LoadPoint:
     except (ValueError, AttributeError) as err:
         raise InvalidInputError(
             f"load_point is {point!r}; it must be BATCHxCONCURRENCY with whole "
-            "numbers ≥ 1, such as 2x4"
+            "numbers ≥ 1, such as 2x4, or VARIANT:2x4 for one variant of a model"
         ) from err

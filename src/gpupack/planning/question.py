@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.packing.capacity.problem import Goal
+from gpupack.planning.averages import with_averages, without_unmeasured
 from gpupack.planning.fleet import require_prices, resolve_fleet, with_prices
 from gpupack.planning.headroom import resolve_headroom
 from gpupack.planning.latency import within_latency_limits
@@ -16,6 +17,7 @@ from gpupack.planning.load_points import allowed_records
 from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.supply import Supply, supplies_of
 from gpupack.planning.translation import PRICE_UNITS, Translation, translate
+from gpupack.planning.variants import one_variant_each
 from gpupack.planning.wishes import Fairness, Wishes
 from gpupack.records.placement import Objective
 
@@ -103,11 +105,13 @@ class CapacityQuestion:
         elif self.max_price_per_hour is not None:
             budget = math.floor(Decimal(repr(self.max_price_per_hour)) * PRICE_UNITS)
             problem = replace(problem, budget=budget)
-        if self.min_retention:
-            problem = replace(problem, rule=self._rule(translation))
+        rule = self._retention_rule(translation) if self.min_retention else None
+        rule = one_variant_each(translation.records, self.wishes, rule)
+        if rule is not None:
+            problem = replace(problem, rule=rule)
         return replace(translation, problem=problem)
 
-    def _rule(self, translation: Translation) -> Rule:
+    def _retention_rule(self, translation: Translation) -> Rule:
         """Return which load points may share a GPU.
 
         Each with as much traffic as it could be given: all that its model is asked for.
@@ -159,6 +163,12 @@ def ask(
     if objective is Objective.MIN_COST:
         require_prices(fleet)
     every = allowed_records(profiles, load_point, allow_unstable=allow_unstable)
+    stand_ins: tuple[str, ...] = ()
+    if wishes.demand and objective is not Objective.MAX_THROUGHPUT:
+        every, stand_ins = with_averages(every)
+        if isinstance(headroom, int | float):
+            shares, not_binding = without_unmeasured(shares, every)
+            stand_ins += not_binding
     records, doubts = within_latency_limits(
         every, wishes, None if carry_memory_over else fleet
     )
@@ -187,7 +197,7 @@ def ask(
         headroom=shares,
         wishes=wishes.of(names),
         sharing=sharing,
-        warnings=doubts + warnings + _doubts(supplies),
+        warnings=profiles.notes + stand_ins + doubts + warnings + _doubts(supplies),
         records_in_any_time=every,
         allow_unstable=allow_unstable,
     )
