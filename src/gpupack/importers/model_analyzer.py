@@ -1,34 +1,61 @@
-"""Profiles from the CSV exports of NVIDIA's Triton Model Analyzer.
+"""Profiles from the exports of NVIDIA's Triton Model Analyzer.
 
 ``metrics-model-inference.csv`` has throughput and latency; ``metrics-model-gpu.csv``
 memory and *average* GPU utilization; ``metrics-server-only.csv`` the baseline. Given
-a folder, the three are joined. Its "MB" are 10⁶ bytes.
+a folder, the three are joined. Titles are those of any release, with or without "Max"
+and "Average", or its tags (``perf_throughput``, ``gpu_used_memory``).
+
+The configurations that it searched are variants of one model: the model's name stays,
+and the variant is part of the load point.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.table import TableRow, parse_rows
+from gpupack.importers.cells import shown
+from gpupack.importers.columns import require_used, understand
+from gpupack.importers.csv_text import first_titles
+from gpupack.importers.model_analyzer_gpus import Baselines, gpu_use
+from gpupack.importers.model_analyzer_rows import (
+    MODEL_ANALYZER,
+    SERVER_NAME,
+    MeasuredRow,
+    TableKind,
+    TableRows,
+    read_table_rows,
+)
+from gpupack.importers.reading import Reading, SourceReading
+from gpupack.importers.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
-from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
+from gpupack.records.profile import (
+    LoadPoint,
+    ModelVariant,
+    ProfileRecord,
+    ServerBaseline,
+)
 from gpupack.store import describe_validation_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
+
+    from gpupack.importers.loads import Load
 
 INFERENCE_FILE = "metrics-model-inference.csv"
 GPU_FILE = "metrics-model-gpu.csv"
 SERVER_FILE = "metrics-server-only.csv"
 
-_LOAD_POINT_TITLES = ("Batch", "Concurrency")
-_BYTES_PER_MB = 1_000_000
+_OWN_FIELDS = frozenset(
+    ["variant", "satisfies_constraints", "instance_group", "gpu_uuid"]
+)
+"""Columns that only Model Analyzer's tables have; one says that it is one."""
 _AVERAGE_ONLY = (
     "Model Analyzer reports the average GPU utilization, not the highest; measure the "
     "model with gpupack profile"
@@ -37,163 +64,469 @@ _NO_MEMORY_UTILIZATION = (
     "Model Analyzer does not report memory utilization; measure the model with gpupack "
     "profile"
 )
+_NOT_GIVEN = "Model Analyzer's export does not give it"
 _NO_GPU_TABLE = f"{INFERENCE_FILE} has no GPU readings; give {GPU_FILE} beside it"
 _NO_INFERENCE_TABLE = f"{GPU_FILE} has no throughput; give {INFERENCE_FILE} beside it"
+_RATES = (
+    *("throughput_infer_per_sec", "latency_mean_us", "latency_p50_us"),
+    *("latency_p90_us", "latency_p95_us", "latency_p99_us", "server_queue_us"),
+    *("server_compute_input_us", "server_compute_infer_us"),
+    *("server_compute_output_us", "gpu_utilization_mean_percent"),
+    *("gpu_utilization_percent", "power_mean_watts"),
+)
+"""Readings that hold for all GPUs of a model together."""
+
+Key = tuple[str, str, "Load"]
+"""Model, variant as the table says it, and load."""
 
 
-def is_model_analyzer_table(titles: Iterable[str]) -> bool:
-    """Say whether these column titles are Model Analyzer's."""
-    present = set(titles)
-    return "Model Config Path" in present or {"Model", "GPU UUID"} <= present
+def is_model_analyzer_table(text: str) -> bool:
+    """Say whether a table is Model Analyzer's, by its titles and what it names."""
+    titles = first_titles(text)
+    fields = {understand(title, MODEL_ANALYZER).field for title in titles}
+    if "model_name" in fields or "variant" in fields:
+        if fields & _OWN_FIELDS and _is_own(titles):
+            return True
+        return f"\n{SERVER_NAME}," in text[:1000] or f",{SERVER_NAME}," in text[:1000]
+    return False
+
+
+def _is_own(titles: Sequence[str]) -> bool:
+    """Say whether a title is spelled as Model Analyzer spells it, or is its tag."""
+    folded = {title.casefold().replace("_", " ") for title in titles}
+    return bool(
+        folded & {"model config path", "satisfies constraints", "gpu uuid"}
+        or ({"instance group"} & folded and {"max batch size"} & folded)
+    )
 
 
 def parse_model_analyzer(
-    texts: dict[str, str], *, gpu_type: GpuType | None = None
-) -> ProfileSet:
+    texts: Mapping[str, str],
+    *,
+    gpu_type: GpuType | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Reading:
     """Join Model Analyzer's tables into profiles.
 
     Args:
         texts: CSV texts by file name; which table each is, its titles say.
         gpu_type: What was measured on; the exports only have its UUID.
+        columns: What titles mean that are not understood.
+        units: By title or quantity, the unit.
 
     Raises:
-        ProfileDataError: Naming file, row, column and value of what cannot be used.
+        ProfileDataError: Naming file, row, column and value of what cannot be used; or
+            all that there is was measured of several models at the same time.
     """
-    inference: dict[tuple[str, LoadPoint], TableRow] = {}
-    readings: dict[tuple[str, LoadPoint], list[TableRow]] = defaultdict(list)
-    server_rows: list[TableRow] = []
-    device = gpu_type or UNKNOWN_GPU_TYPE
-    environment = Environment(
+    tables = [
+        read_table_rows(text, where, columns=columns, units=units)
+        for where, text in texts.items()
+    ]
+    require_used(columns or {}, units or {}, {one.where: one.uses for one in tables})
+    return join(tables, gpu_type=gpu_type)
+
+
+def join(tables: Sequence[TableRows], *, gpu_type: GpuType | None = None) -> Reading:
+    """Return the profiles in rows of one search.
+
+    Raises:
+        ProfileDataError: As ``parse_model_analyzer`` does.
+    """
+    wheres = ", ".join(table.where for table in tables)
+    by_kind = {kind: [one for one in tables if one.kind is kind] for kind in TableKind}
+    search = _Search.of(by_kind, gpu_type or UNKNOWN_GPU_TYPE)
+    records = search.records()
+    baseline = search.baseline()
+    if not records:
+        _require_rows(tables, wheres)
+    notes = [*_left_out(tables), *search.notes, *_not_understood(tables)]
+    profiles = ProfileSet(
+        records=tuple(records),
+        baselines=() if baseline is None else (baseline,),
+        notes=tuple(notes),
+    )
+    if not records and baseline is None:
+        raise ProfileDataError(f"{wheres}: the table has no rows")
+    return Reading(
+        profiles,
+        tuple(
+            SourceReading(
+                table.where,
+                f"Model Analyzer's table of {table.kind.value}",
+                table.num_rows,
+                table.uses,
+            )
+            for table in tables
+        ),
+    )
+
+
+def _require_rows(tables: Sequence[TableRows], wheres: str) -> None:
+    """Raise what there is to say where no row is a model's own.
+
+    Raises:
+        ProfileDataError: If rows were measured together, or satisfy no constraint.
+    """
+    together = [row for table in tables for row in table.together]
+    if together:
+        raise ProfileDataError(
+            f"{together[0].where}: {' and '.join(together[0].models)} were measured "
+            "together, at the same time on the same GPU: that is what each reaches "
+            "beside the other, not its own profile, and its memory is that of both. "
+            "Profile each model alone (not run_config_profile_models_concurrently); "
+            "beside those profiles, gpupack calibrate takes this export as evidence of "
+            "what sharing costs"
+        )
+    if any(table.num_failing for table in tables):
+        raise ProfileDataError(
+            f"{wheres}: no row satisfies its constraints (Satisfies Constraints is No "
+            "in all of them); relax the constraints and search again"
+        )
+
+
+def _left_out(tables: Sequence[TableRows]) -> list[str]:
+    notes = []
+    failing: dict[str, int] = {}
+    for table in tables:
+        for model, number in table.num_failing.items():
+            failing[model] = max(number, failing.get(model, 0))
+    for model, number in failing.items():
+        rows = "1 row" if number == 1 else f"{number} rows"
+        notes.append(f"{rows} of {model!r} left out: the constraints are not satisfied")
+    num_together = max((len(table.together) for table in tables), default=0)
+    if num_together:
+        notes.append(
+            f"{num_together} rows left out: several models measured at the same time "
+            "are no profiles of one; gpupack calibrate takes them"
+        )
+    return notes
+
+
+def _not_understood(tables: Sequence[TableRows]) -> list[str]:
+    return [
+        f"{table.where}: not understood, and kept aside: "
+        + ", ".join(
+            shown(use.title) + (f" ({use.note})" if use.note else "") for use in unknown
+        )
+        for table in tables
+        if (unknown := [one for one in table.uses if one.looks_like_reading])
+    ]
+
+
+@dataclass
+class _Search:
+    """The rows of one search, by what they are of."""
+
+    inference: Mapping[Key, Sequence[MeasuredRow]]
+    gpu_rows: Mapping[Key, Mapping[str, Sequence[MeasuredRow]]]
+    """By GPU UUID within a key."""
+    server: Sequence[MeasuredRow]
+    baselines: Baselines
+    gpu_type: GpuType
+    has_inference_table: bool
+    gpu_tables: Sequence[TableRows]
+    is_in_step: bool
+    """Whether both tables have the same rows in the same order."""
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, by_kind: Mapping[TableKind, Sequence[TableRows]], gpu_type: GpuType
+    ) -> _Search:
+        inference: dict[Key, list[MeasuredRow]] = defaultdict(list)
+        gpu_rows: dict[Key, dict[str, list[MeasuredRow]]] = {}
+        orders: dict[str, list[Key]] = defaultdict(list)
+        order: list[Key] = []
+        for table in by_kind[TableKind.INFERENCE]:
+            for row in table.rows:
+                inference[_key(row)].append(row)
+                order.append(_key(row))
+        for table in by_kind[TableKind.GPU]:
+            for row in table.rows:
+                of_key = gpu_rows.setdefault(_key(row), {})
+                of_key.setdefault(row.gpu_uuid, []).append(row)
+                orders[row.gpu_uuid].append(_key(row))
+        server = [row for one in by_kind[TableKind.SERVER] for row in one.rows]
+        return cls(
+            inference=inference,
+            gpu_rows=gpu_rows,
+            server=server,
+            baselines=Baselines.of(server),
+            gpu_type=gpu_type,
+            has_inference_table=bool(by_kind[TableKind.INFERENCE]),
+            gpu_tables=by_kind[TableKind.GPU],
+            is_in_step=all(one == order for one in orders.values()),
+        )
+
+    def baseline(self) -> ServerBaseline | None:
+        """Return the server alone, on the GPU where it takes most."""
+        if not self.server:
+            return None
+        values = _highest(self.server)
+        memory = self.baselines.reference_bytes
+        missing = {"memory_utilization_percent": _NO_MEMORY_UTILIZATION}
+        highest = values.get("gpu_utilization_percent")
+        if highest is None:
+            missing["gpu_utilization_percent"] = _AVERAGE_ONLY
+        try:
+            return ServerBaseline.with_reason(
+                f"{SERVER_FILE} does not give it",
+                gpu_type=self.gpu_type,
+                environment=_environment(None),
+                missing=missing,
+                gpu_memory_used_bytes=None if memory is None else round(memory),
+                gpu_utilization_percent=highest,
+            )
+        except ValidationError as err:
+            raise ProfileDataError(
+                f"{self.server[0].where}: {describe_validation_error(err)}"
+            ) from err
+
+    def records(self) -> list[ProfileRecord]:
+        """Return a record for each model, variant and load, by name and load."""
+        found: dict[tuple[str, LoadPoint], ProfileRecord] = {}
+        repeated: dict[str, int] = {}
+        for key in {**self.inference, **self._lone_gpu_keys()}:
+            rows = self.inference.get(key, [])
+            distinct = {tuple(sorted(row.values.items())) for row in rows}
+            if len(distinct) > 1:
+                repeated[key[0]] = repeated.get(key[0], 0) + 1
+            record = self._record(key, rows)
+            found[record.model_name, record.load_point] = record
+        for model, number in repeated.items():
+            self.notes.append(
+                f"{model!r}: {number} load points have several rows, as those of a BLS "
+                "or ensemble model whose called models were varied; the export does "
+                "not say how, so the row with the most throughput was taken"
+            )
+        self._say_what_does_not_match()
+        return sorted(
+            found.values(), key=lambda one: (one.model_name, one.load_point.sort_key)
+        )
+
+    def _lone_gpu_keys(self) -> dict[Key, None]:
+        """Return keys of GPU readings that no row of the inference table has."""
+        known = {(model, load) for model, _, load in self.inference}
+        keys = {(model, variant) for model, variant, _ in self.inference}
+        return {
+            key: None
+            for key in self.gpu_rows
+            if key not in self.inference
+            and not (
+                (key[0], key[2]) in known
+                # One of the tables does not tell variants apart.
+                and (not key[1] or (key[0], "") in keys)
+            )
+        }
+
+    def _record(self, key: Key, rows: Sequence[MeasuredRow]) -> ProfileRecord:
+        load = key[2]
+        best = max(
+            range(len(rows)),
+            key=lambda index: rows[index].values.get("throughput_infer_per_sec", 0.0),
+            default=0,
+        )
+        chosen = rows[best] if rows else None
+        by_uuid = self._gpu_rows_of(key)
+        taken = [
+            of_gpu[best]
+            if self.is_in_step and len(of_gpu) == len(rows)
+            else replace(of_gpu[0], values=_highest(of_gpu))
+            for of_gpu in by_uuid.values()
+        ]
+        use = gpu_use(taken, self.baselines)
+        values = dict(chosen.values if chosen else {})
+        missing: dict[str, str] = {}
+        warnings: list[str] = []
+        values |= use.values
+        if len(use.gpu_uuids) > 1:
+            reason = (
+                f"it was served by {len(use.gpu_uuids)} GPUs together "
+                f"({', '.join(use.gpu_uuids)}); what one of them gives is not known: "
+                "search with one GPU (Model Analyzer's --gpus UUID)"
+            )
+            missing = {name: reason for name in _RATES if name in values}
+            values = {name: one for name, one in values.items() if name not in _RATES}
+        if use.is_adjusted:
+            warnings.append(
+                "the server alone takes different amounts on the GPUs of this machine: "
+                "the memory is the model's own need on its GPU, and the most that the "
+                "server takes on any"
+            )
+        if load[2] is not None:
+            warnings.append(
+                f"requests were sent at {load[2]:g} a second: the throughput is what "
+                "was asked for, the model may reach more"
+            )
+        return self._validated(
+            key, chosen, taken, values, missing, warnings, use.gpu_uuids
+        )
+
+    def _validated(
+        self,
+        key: Key,
+        chosen: MeasuredRow | None,
+        gpu_rows: Sequence[MeasuredRow],
+        values: Mapping[str, float],
+        missing: dict[str, str],
+        warnings: Sequence[str],
+        gpu_uuids: Sequence[str],
+    ) -> ProfileRecord:
+        model, _, (batch_size, concurrency, requests_per_sec) = key
+        described = [row for row in (chosen, *gpu_rows) if row is not None]
+        where = described[0].where
+        memory = values.get("gpu_memory_used_bytes")
+        try:
+            return ProfileRecord.with_reason(
+                _NOT_GIVEN,
+                model_name=model,
+                load_point=LoadPoint(
+                    batch_size=batch_size,
+                    concurrency=concurrency,
+                    requests_per_sec=requests_per_sec,
+                    variant=_variant(described),
+                ),
+                gpu_type=self.gpu_type,
+                environment=_environment(gpu_uuids[0] if len(gpu_uuids) == 1 else None),
+                warnings=tuple(warnings),
+                missing=self._missing(key, values, bool(gpu_rows)) | missing,
+                **(
+                    dict(values)
+                    | {
+                        "gpu_memory_used_bytes": None
+                        if memory is None
+                        else round(memory)
+                    }
+                    | _num_instances(described)
+                ),
+            )
+        except ValidationError as err:
+            raise ProfileDataError(
+                f"{where}: {describe_validation_error(err)}"
+            ) from err
+
+    def _gpu_rows_of(self, key: Key) -> Mapping[str, Sequence[MeasuredRow]]:
+        if key in self.gpu_rows:
+            return self.gpu_rows[key]
+        model, variant, load = key
+        if variant and (model, "", load) in self.gpu_rows:
+            return self.gpu_rows[model, "", load]
+        if variant:
+            return {}
+        # The inference table does not tell variants apart: take what any of them takes.
+        found: dict[str, list[MeasuredRow]] = defaultdict(list)
+        for (other, _, of_load), by_uuid in self.gpu_rows.items():
+            if (other, of_load) == (model, load):
+                for uuid, rows in by_uuid.items():
+                    found[uuid] += rows
+        return found
+
+    def _missing(
+        self, key: Key, values: Mapping[str, float], has_gpu_row: bool
+    ) -> dict[str, str]:
+        missing = {}
+        no_gpu = self._no_gpu_row(key) if not has_gpu_row else None
+        if "throughput_infer_per_sec" not in values:
+            missing["throughput_infer_per_sec"] = (
+                f"{INFERENCE_FILE} has no row of it, or no such column"
+                if self.has_inference_table
+                else _NO_INFERENCE_TABLE
+            )
+        if "gpu_utilization_percent" not in values:
+            missing["gpu_utilization_percent"] = no_gpu or _AVERAGE_ONLY
+        if "memory_utilization_percent" not in values:
+            missing["memory_utilization_percent"] = _NO_MEMORY_UTILIZATION
+        if "gpu_memory_used_bytes" not in values:
+            missing["gpu_memory_used_bytes"] = no_gpu or self._no_memory_column()
+        return missing
+
+    def _no_gpu_row(self, key: Key) -> str:
+        if not self.gpu_tables:
+            return _NO_GPU_TABLE
+        where = ", ".join(one.where for one in self.gpu_tables)
+        models = sorted({model for model, _, _ in self.gpu_rows})
+        if key[0] in models:
+            return f"{where} has no row of this variant and load point"
+        return (
+            f"{where} has no row of {key[0]!r}, only of "
+            f"{', '.join(map(repr, models)) or 'nothing'}; give the tables of one run"
+        )
+
+    def _no_memory_column(self) -> str:
+        where = ", ".join(one.where for one in self.gpu_tables) or "the table"
+        unknown = [
+            use
+            for table in self.gpu_tables
+            for use in table.uses
+            if use.looks_like_reading
+        ]
+        if not unknown:
+            return (
+                f"{where} has no column of it, or the cell is empty; let Model "
+                "Analyzer write it (its output field gpu_used_memory)"
+            )
+        return (
+            f"no column of {where} is understood as it; not understood: "
+            f"{', '.join(shown(use.title) for use in unknown)}; say which one it is "
+            "(columns= in Python, --column in the shell)"
+        )
+
+    def _say_what_does_not_match(self) -> None:
+        of_inference = {model for model, _, _ in self.inference}
+        of_gpu = {model for model, _, _ in self.gpu_rows}
+        if not of_inference or not of_gpu:
+            return
+        for models, told in (
+            (of_inference - of_gpu, "throughput, but no GPU readings"),
+            (of_gpu - of_inference, "GPU readings, but no throughput"),
+        ):
+            if models:
+                self.notes.append(
+                    f"there is {told} of {', '.join(map(repr, sorted(models)))}: are "
+                    "the tables of one run?"
+                )
+
+
+def _key(row: MeasuredRow) -> Key:
+    assert row.load is not None
+    return row.model, row.variant, row.load
+
+
+def _highest(rows: Sequence[MeasuredRow]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for row in rows:
+        for name, value in row.values.items():
+            values[name] = max(value, values.get(name, value))
+    return values
+
+
+def _variant(rows: Sequence[MeasuredRow]) -> ModelVariant | None:
+    """Return the variant, from whatever row says most of it."""
+    name = next((row.variant for row in rows if row.variant), "")
+    if not name:
+        return None
+    attributes: dict[str, str] = {}
+    for row in rows:
+        attributes = dict(row.attributes) | attributes
+    return variant_of(name, **attributes)
+
+
+def _num_instances(rows: Sequence[MeasuredRow]) -> dict[str, int]:
+    """Return how many copies of a model of its own run; a caller's are its parts'."""
+    groups = [row.attributes.get("instance_group", "") for row in rows]
+    group = next((one for one in groups if one), "")
+    if not group or "," in group:
+        return {}
+    num_gpu, num_cpu = num_instances(group)
+    num = num_gpu or num_cpu
+    return {"num_model_instances": num} if num else {}
+
+
+def _environment(gpu_uuid: str | None) -> Environment:
+    return Environment(
         source="Model Analyzer export",
         server_name="triton",
         client_name="perf_analyzer",
+        gpu_uuid=gpu_uuid or None,
     )
-    for where, text in texts.items():
-        titles, rows = parse_rows(text, where)
-        absent = [title for title in _LOAD_POINT_TITLES if title not in titles]
-        if absent == [*_LOAD_POINT_TITLES] and "Model Config Path" not in titles:
-            server_rows += rows
-            continue
-        if absent:
-            raise ProfileDataError(
-                f"{where}: missing columns {', '.join(absent)}; let Model Analyzer "
-                "write them (its output fields batch_size and concurrency)"
-            )
-        several_configs = _models_with_several_configs(rows)
-        for row in rows:
-            name = row.text("Model")
-            if name in several_configs:
-                # Variants of one model are served, and measured, under these names.
-                name = row.text("Model Config Path")
-            if not name:
-                raise ProfileDataError(f"{row.where}: Model is empty")
-            key = (
-                name,
-                LoadPoint(
-                    batch_size=row.whole_number("Batch"),
-                    concurrency=row.whole_number("Concurrency"),
-                ),
-            )
-            if "GPU UUID" in titles:
-                readings[key].append(row)
-            elif key in inference:
-                raise ProfileDataError(
-                    f"{row.where}: model {name!r} has two rows at load point {key[1]}"
-                )
-            else:
-                inference[key] = row
-    try:
-        records = [
-            _record(key, inference.get(key), readings.get(key, []), device, environment)
-            for key in sorted(
-                {*inference, *readings}, key=lambda key: (key[0], key[1].sort_key)
-            )
-        ]
-    except ValidationError as err:
-        raise ProfileDataError(describe_validation_error(err)) from err
-    baselines = [_baseline(server_rows, device, environment)] if server_rows else []
-    if not records and not baselines:
-        raise ProfileDataError(f"{', '.join(texts)}: the table has no rows")
-    return ProfileSet(records=tuple(records), baselines=tuple(baselines))
-
-
-def _models_with_several_configs(rows: Iterable[TableRow]) -> set[str]:
-    configs = defaultdict(set)
-    for row in rows:
-        configs[row.text("Model")].add(row.text("Model Config Path"))
-    return {model for model, paths in configs.items() if len(paths) > 1}
-
-
-def _record(
-    key: tuple[str, LoadPoint],
-    inference: TableRow | None,
-    gpu_rows: list[TableRow],
-    gpu_type: GpuType,
-    environment: Environment,
-) -> ProfileRecord:
-    throughput = latency = None
-    if inference is not None:
-        throughput = inference.number("Throughput (infer/sec)")
-        latency = inference.number("p99 Latency (ms)", scale=1000)
-    memory, utilization, power = _gpu_readings(gpu_rows)
-    missing = {}
-    if throughput is None:
-        missing["throughput_infer_per_sec"] = _NO_INFERENCE_TABLE
-    missing["gpu_utilization_percent"] = _AVERAGE_ONLY if gpu_rows else _NO_GPU_TABLE
-    missing["memory_utilization_percent"] = _NO_MEMORY_UTILIZATION
-    if memory is None:
-        missing["gpu_memory_used_bytes"] = _NO_GPU_TABLE
-    return ProfileRecord.with_reason(
-        "Model Analyzer's export does not give it",
-        model_name=key[0],
-        load_point=key[1],
-        gpu_type=gpu_type,
-        environment=environment,
-        missing=missing,
-        throughput_infer_per_sec=throughput,
-        latency_p99_us=latency,
-        gpu_memory_used_bytes=memory,
-        gpu_utilization_mean_percent=utilization,
-        power_mean_watts=power,
-    )
-
-
-def _baseline(
-    rows: list[TableRow], gpu_type: GpuType, environment: Environment
-) -> ServerBaseline:
-    memory, _, _ = _gpu_readings(rows)
-    return ServerBaseline.with_reason(
-        f"{SERVER_FILE} does not give it",
-        gpu_type=gpu_type,
-        environment=environment,
-        missing={
-            "gpu_utilization_percent": _AVERAGE_ONLY,
-            "memory_utilization_percent": _NO_MEMORY_UTILIZATION,
-        },
-        gpu_memory_used_bytes=memory,
-    )
-
-
-def _gpu_readings(
-    rows: list[TableRow],
-) -> tuple[int | None, float | None, float | None]:
-    """Return memory in bytes, average utilization and power, highest over GPUs."""
-    if not rows:
-        return None, None, None
-    columns = (
-        ("Max GPU Memory Usage (MB)", float(_BYTES_PER_MB)),
-        ("Average GPU Utilization (%)", 1.0),
-        ("Average GPU Power Usage (W)", 1.0),
-    )
-    memory, utilization, power = (
-        max(
-            (
-                value
-                for row in rows
-                if (value := row.number(column, scale=scale)) is not None
-            ),
-            default=None,
-        )
-        for column, scale in columns
-    )
-    return None if memory is None else round(memory), utilization, power

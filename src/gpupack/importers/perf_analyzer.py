@@ -1,37 +1,50 @@
-"""Profiles from perf_analyzer: its CSV (``-f``) and JSON (``--profile-export-file``).
+"""Profiles from the tables of perf_analyzer (its option ``-f``), merged ones too.
 
-Neither names the model; the CSV does not have the batch size either. Both can be
-given by the caller. Throughput is in inferences per second in the CSV, so that the
-batch size is only a label there; from the JSON it is requests × batch size ÷ seconds.
+It names neither the model nor the batch size: they are columns where somebody merged
+several tables under them, and are given by the caller or assumed otherwise. Throughput
+is in inferences per second, so that the batch size is only a label; times are in
+microseconds, memory in bytes and utilization a share of 1.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.table import TableRow, parse_rows
+from gpupack.importers.cells import is_missing, shown
+from gpupack.importers.columns import Dialect, understand_columns
+from gpupack.importers.csv_text import CsvTable, first_titles, read_csv
+from gpupack.importers.loads import read_load
+from gpupack.importers.model_analyzer_gpus import Baselines, gpu_use
+from gpupack.importers.model_analyzer_rows import MeasuredRow
+from gpupack.importers.reading import Reading, SourceReading
+from gpupack.importers.values import column_numbers, style_of
+from gpupack.importers.variants import variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
-from gpupack.records.profile import LoadPoint, MeasurementWindow, ProfileRecord
+from gpupack.records.profile import LoadPoint, ProfileRecord
 from gpupack.store import describe_validation_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
+
+    from gpupack.importers.columns import ColumnUse
 
 DEFAULT_BATCH_SIZE = 1
 """perf_analyzer's own default (its option ``-b``)."""
 
-_MALFORMED = (
-    *(ValueError, KeyError, TypeError, IndexError),
-    *(AttributeError, OverflowError, RecursionError),
+PERF_ANALYZER = Dialect(
+    memory_unit="bytes",
+    is_decimal=True,
+    time_unit="us",
+    share_unit="ratio",
+    bare_utilization="mean",
 )
+_THROUGHPUT = "inferences/second"
 _NO_GPU = (
     "perf_analyzer's export has no GPU readings; measure the model with gpupack profile"
 )
@@ -43,209 +56,292 @@ _NO_MEMORY_UTILIZATION = (
     "perf_analyzer does not report memory utilization; measure the model with gpupack "
     "profile"
 )
+_OF_ALL_GPUS = frozenset(
+    [
+        *("throughput_infer_per_sec", "gpu_utilization_mean_percent"),
+        *("latency_mean_us", "latency_p50_us", "latency_p90_us", "latency_p95_us"),
+        *("latency_p99_us", "power_mean_watts", "server_queue_us"),
+        *("server_compute_input_us", "server_compute_infer_us"),
+        "server_compute_output_us",
+    ]
+)
+"""Readings that hold for all GPUs of a model together."""
 
 
-def is_perf_analyzer_table(titles: Iterable[str]) -> bool:
-    """Say whether these column titles are perf_analyzer's."""
-    return "Inferences/Second" in set(titles)
+def is_perf_analyzer_table(text: str) -> bool:
+    """Say whether a table is perf_analyzer's, by its titles."""
+    return _THROUGHPUT in {title.casefold() for title in first_titles(text)}
 
 
-def _assumptions(batch_size: int | None) -> tuple[str, ...]:
+def assumptions(batch_size: int | None, unknown: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what is assumed where nobody says the batch size.
+
+    Args:
+        batch_size: As it was given.
+        unknown: Columns that are not understood: one of them may say it.
+    """
     if batch_size is not None:
         return ()
-    return (
+    told = (
         "perf_analyzer's export does not give the batch size; its default of "
-        f"{DEFAULT_BATCH_SIZE} was assumed (batch_size= says otherwise)",
+        f"{DEFAULT_BATCH_SIZE} was assumed (batch_size= says otherwise)"
     )
+    if unknown:
+        told += (
+            f"; not understood were the columns {', '.join(map(shown, unknown))}: if "
+            "one of them is the batch size, say so (columns= in Python, --column in "
+            "the shell)"
+        )
+    return (told,)
 
 
 def parse_perf_analyzer_csv(
     text: str,
     where: str,
     *,
-    model_name: str,
+    model_name: str | None,
+    default_name: str,
     batch_size: int | None = None,
     gpu_type: GpuType | None = None,
-) -> ProfileSet:
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Reading:
     """Return the profiles in a CSV that perf_analyzer wrote.
+
+    Args:
+        text: The table.
+        where: Name of the file for messages.
+        model_name: Of all rows; None takes the column, or else ``default_name``.
+        default_name: Of the model where nothing names it.
+        batch_size: Of all rows; None takes the column, or else the default.
+        gpu_type: What was measured on.
+        columns: What titles mean that are not understood.
+        units: By title or quantity, the unit.
 
     Raises:
         ProfileDataError: Naming row, column and value of what cannot be used.
     """
-    titles, rows = parse_rows(text, where)
-    if "Concurrency" not in titles:
+    table = read_csv(text, where)
+    uses = understand_columns(
+        table.titles, where=where, dialect=PERF_ANALYZER, columns=columns, units=units
+    )
+    title_of = {use.field: use.title for use in uses if use.field is not None}
+    if not {"concurrency", "requests_per_sec"} & title_of.keys():
         raise ProfileDataError(
-            f"{where}: missing column Concurrency; gpupack reads measurements at "
-            "constant concurrency (perf_analyzer --concurrency-range)"
+            f"{where}: missing column Concurrency, or Request Rate; perf_analyzer "
+            "writes one of them (--concurrency-range, --request-rate-range)"
         )
-    if not rows:
+    if not table.rows:
         raise ProfileDataError(f"{where}: the table has no rows")
-    records = []
-    for row in rows:
-        memory = _per_gpu(row, "Max GPU Memory Usage")
-        utilization = _per_gpu(row, "Avg GPU Utilization")
+    unknown = [use.title for use in uses if use.field is None and not use.note]
+    rows = _Rows(table, uses, model_name, default_name, batch_size)
+    notes = []
+    if unknown:
+        notes.append(f"columns kept aside: {', '.join(map(shown, unknown))}")
+    records = [
+        rows.record(index, gpu_type or UNKNOWN_GPU_TYPE, unknown)
+        for index in range(len(table.rows))
+    ]
+    return Reading(
+        ProfileSet(
+            records=tuple(records), notes=tuple(f"{where}: {one}" for one in notes)
+        ),
+        (SourceReading(where, "perf_analyzer's table", len(table.rows), tuple(uses)),),
+    )
+
+
+class _Rows:
+    """The rows of a table, read one at a time."""
+
+    def __init__(
+        self,
+        table: CsvTable,
+        uses: Sequence[ColumnUse],
+        model_name: str | None,
+        default_name: str,
+        batch_size: int | None,
+    ) -> None:
+        self.table = table
+        self.uses = {use.field: use for use in uses if use.field is not None}
+        self.position = {use.field: index for index, use in enumerate(uses)}
+        self.model_name = model_name
+        self.default_name = default_name
+        self.batch_size = batch_size
+        self.style = style_of(table, uses)
+        per_gpu = {
+            use.field
+            for use in uses
+            if use.field is not None
+            and use.kind is not None
+            and any(";" in cell or ":" in cell for cell in table.column(use.title))
+        }
+        self.per_gpu = sorted(per_gpu)
+        self.numbers = {
+            use.field: column_numbers(
+                table, use, self.style, is_decimal=PERF_ANALYZER.is_decimal
+            ).values
+            for use in uses
+            if use.field is not None
+            and use.kind is not None
+            and use.field not in per_gpu
+        }
+
+    def cell(self, name: str, index: int) -> str | None:
+        if name not in self.position:
+            return None
+        cell = self.table.rows[index][self.position[name]]
+        return "" if is_missing(cell) else cell
+
+    def where(self, name: str, index: int) -> str:
+        use = self.uses.get(name)
+        return f"{self.table.row_name(index)}: {use.title if use else name}"
+
+    def record(
+        self, index: int, gpu_type: GpuType, unknown: Sequence[str]
+    ) -> ProfileRecord:
+        of_column = self.cell("batch_size", index)
+        size: str | int = of_column or DEFAULT_BATCH_SIZE
+        if self.batch_size is not None:
+            size = self.batch_size
+        batch_size, concurrency, rate = read_load(
+            batch_size=size,
+            concurrency=self.cell("concurrency", index),
+            requests_per_sec=self.cell("requests_per_sec", index),
+            style=self.style,
+            where=lambda name: self.where(name, index),
+        )
+        if of_column and self.batch_size not in (None, _whole(of_column)):
+            raise ProfileDataError(
+                f"{self.where('batch_size', index)} is {shown(of_column)}, but the "
+                f"batch size is given as {self.batch_size}; leave it out"
+            )
+        variant = self.cell("variant", index)
+        readings, missing, gpu_uuid = self._readings(index)
+        memory = readings.get("gpu_memory_used_bytes")
         try:
-            records.append(
-                ProfileRecord.with_reason(
-                    "perf_analyzer's export does not give it",
-                    model_name=model_name,
-                    load_point=LoadPoint(
-                        batch_size=batch_size or DEFAULT_BATCH_SIZE,
-                        concurrency=row.whole_number("Concurrency"),
+            return ProfileRecord.with_reason(
+                "perf_analyzer's export does not give it",
+                model_name=(
+                    self.model_name
+                    or self.cell("model_name", index)
+                    or self.default_name
+                ),
+                load_point=LoadPoint(
+                    batch_size=batch_size,
+                    concurrency=concurrency,
+                    requests_per_sec=rate,
+                    variant=variant_of(variant) if variant else None,
+                ),
+                gpu_type=gpu_type,
+                environment=environment(gpu_uuid=gpu_uuid),
+                warnings=(
+                    *assumptions(
+                        _whole(of_column) if of_column else self.batch_size, unknown
                     ),
-                    gpu_type=gpu_type or UNKNOWN_GPU_TYPE,
-                    environment=_environment(),
-                    warnings=_assumptions(batch_size),
-                    missing=_missing_gpu_readings(memory, utilization),
-                    throughput_infer_per_sec=row.number("Inferences/Second"),
-                    latency_p50_us=row.number("p50 latency"),
-                    latency_p90_us=row.number("p90 latency"),
-                    latency_p95_us=row.number("p95 latency"),
-                    latency_p99_us=row.number("p99 latency"),
-                    server_queue_us=row.number("Server Queue"),
-                    server_compute_input_us=row.number("Server Compute Input"),
-                    server_compute_infer_us=row.number("Server Compute Infer"),
-                    server_compute_output_us=row.number("Server Compute Output"),
-                    gpu_memory_used_bytes=None if memory is None else round(memory),
-                    gpu_utilization_mean_percent=(
-                        None if utilization is None else utilization * 100
-                    ),
-                    power_mean_watts=_per_gpu(row, "Avg GPU Power Usage"),
-                )
+                    *rate_warnings(rate),
+                ),
+                missing=missing,
+                **(
+                    readings
+                    | {
+                        "gpu_memory_used_bytes": None
+                        if memory is None
+                        else round(memory)
+                    }
+                ),
             )
         except ValidationError as err:
             raise ProfileDataError(
-                f"{row.where}: {describe_validation_error(err)}"
+                f"{self.table.row_name(index)}: {describe_validation_error(err)}"
             ) from err
-    return ProfileSet(records=tuple(records))
+
+    def _readings(
+        self, index: int
+    ) -> tuple[dict[str, float], dict[str, str], str | None]:
+        """Return a row's readings, why some lack, and the GPU that they are of."""
+        values = {
+            name: value
+            for name, column in self.numbers.items()
+            if (value := column[index]) is not None
+        }
+        of_gpus: dict[str, dict[str, float]] = {}
+        for name in self.per_gpu:
+            for uuid, value in self._per_gpu(name, index).items():
+                of_gpus.setdefault(uuid, {})[name] = value
+        use = gpu_use(
+            [
+                MeasuredRow("", "", gpu_uuid=uuid, values=one)
+                for uuid, one in of_gpus.items()
+            ],
+            Baselines({}, None),
+        )
+        values |= use.values
+        missing = missing_gpu_readings(values)
+        if len(use.gpu_uuids) > 1:
+            reason = (
+                f"it was served by {len(use.gpu_uuids)} GPUs together "
+                f"({', '.join(use.gpu_uuids)}); what one of them gives is not known"
+            )
+            missing |= {name: reason for name in _OF_ALL_GPUS if name in values}
+            values = {
+                name: one for name, one in values.items() if name not in _OF_ALL_GPUS
+            }
+        return values, missing, use.gpu_uuids[0] if len(use.gpu_uuids) == 1 else None
+
+    def _per_gpu(self, name: str, index: int) -> dict[str, float]:
+        """Return the values of ``uuid:value;uuid:value;``."""
+        use = self.uses[name]
+        values = {}
+        for entry in (self.cell(name, index) or "").split(";"):
+            uuid, _, text = entry.rpartition(":")
+            if not text.strip() or is_missing(text):
+                continue
+            one = replace(
+                self.table,
+                titles=(use.title,),
+                rows=[[text.strip()]],
+                numbers=[self.table.numbers[index]],
+            )
+            (value,) = column_numbers(one, use, self.style, is_decimal=True).values
+            if value is not None:
+                values[uuid.strip()] = value
+        return values
 
 
-def _environment(version: str | None = None) -> Environment:
+def _whole(cell: str) -> int | None:
+    text = cell.removesuffix(".0")
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+def rate_warnings(requests_per_sec: float | None) -> tuple[str, ...]:
+    """Return what a record at a request rate says of its throughput."""
+    if requests_per_sec is None:
+        return ()
+    return (
+        f"requests were sent at {requests_per_sec:g} a second: the throughput is what "
+        "was asked for, the model may reach more",
+    )
+
+
+def environment(
+    version: str | None = None, *, gpu_uuid: str | None = None
+) -> Environment:
+    """Return what is known of a measurement of perf_analyzer."""
     return Environment(
         source="perf_analyzer export",
         client_name="perf_analyzer",
         client_version=version,
+        gpu_uuid=gpu_uuid or None,
     )
 
 
-def _missing_gpu_readings(
-    memory: float | None, utilization: float | None
-) -> dict[str, str]:
-    missing = {"memory_utilization_percent": _NO_MEMORY_UTILIZATION}
-    missing["gpu_utilization_percent"] = (
-        _NO_GPU if utilization is None else _AVERAGE_ONLY
-    )
-    if memory is None:
-        missing["gpu_memory_used_bytes"] = _NO_GPU
-    return missing
-
-
-def _per_gpu(row: TableRow, column: str) -> float | None:
-    """Return the highest of ``uuid:value;uuid:value;``, None if there is none."""
-    values = []
-    for entry in row.text(column).split(";"):
-        text = entry.rpartition(":")[2]
-        if text.strip():
-            values.append(TableRow(row.where, {column: text}).number(column))
-    return max((value for value in values if value is not None), default=None)
-
-
-def parse_perf_analyzer_json(
-    text: str,
-    where: str,
-    *,
-    model_name: str,
-    batch_size: int | None = None,
-    gpu_type: GpuType | None = None,
-) -> ProfileSet:
-    """Return the profiles in a JSON that perf_analyzer wrote: raw request times.
-
-    Throughput counts the responses between the first and the last window boundary;
-    latency percentiles are over the same requests.
-
-    Raises:
-        ProfileDataError: If it is not such a file, or has no request to count.
-    """
-    try:
-        export: dict[str, Any] = json.loads(text)
-        experiments = export["experiments"]
-        records = [
-            _record_of_experiment(
-                experiment,
-                where,
-                model_name=model_name,
-                batch_size=batch_size,
-                gpu_type=gpu_type or UNKNOWN_GPU_TYPE,
-                version=export.get("version"),
-            )
-            for experiment in experiments
-        ]
-    except ValidationError as err:
-        raise ProfileDataError(f"{where}: {describe_validation_error(err)}") from err
-    except _MALFORMED as err:
-        raise ProfileDataError(
-            f"{where}: not a profile export of perf_analyzer: {err!r}"
-        ) from err
-    if not records:
-        raise ProfileDataError(f"{where}: the export holds no experiment")
-    return ProfileSet(records=tuple(records))
-
-
-def _record_of_experiment(
-    experiment: dict[str, Any],
-    where: str,
-    *,
-    model_name: str,
-    batch_size: int | None,
-    gpu_type: GpuType,
-    version: str | None,
-) -> ProfileRecord:
-    settings = experiment["experiment"]
-    if settings["mode"] != "concurrency":
-        raise ProfileDataError(
-            f"{where}: an experiment in mode {settings['mode']!r}; gpupack reads those "
-            "at constant concurrency"
-        )
-    spans = [
-        (int(request["timestamp"]), int(request["response_timestamps"][-1]))
-        for request in experiment["requests"]
-        if request["response_timestamps"]
-    ]
-    boundaries = [int(edge) for edge in experiment["window_boundaries"]]
-    inside = [
-        (start, end) for start, end in spans if boundaries[0] <= end <= boundaries[-1]
-    ]
-    if not inside:
-        raise ProfileDataError(
-            f"{where}: no response within the windows at concurrency "
-            f"{settings['value']}; was the file shortened?"
-        )
-    latencies_us = np.array([(end - start) / 1000 for start, end in inside])
-    windows = tuple(
-        MeasurementWindow(
-            duration_s=(right - left) / 1e9,
-            num_requests=sum(left < end <= right for _, end in inside),
-        )
-        for left, right in itertools.pairwise(boundaries)
-    )
-    seconds = (boundaries[-1] - boundaries[0]) / 1e9
-    size = batch_size or DEFAULT_BATCH_SIZE
-    p50, p90, p95, p99 = (
-        float(value) for value in np.percentile(latencies_us, [50, 90, 95, 99])
-    )
-    return ProfileRecord.with_reason(
-        "perf_analyzer's export does not give it",
-        model_name=model_name,
-        load_point=LoadPoint(batch_size=size, concurrency=settings["value"]),
-        gpu_type=gpu_type,
-        environment=_environment(version),
-        warnings=_assumptions(batch_size),
-        missing=_missing_gpu_readings(None, None),
-        throughput_infer_per_sec=len(inside) * size / seconds,
-        latency_mean_us=float(latencies_us.mean()),
-        latency_p50_us=p50,
-        latency_p90_us=p90,
-        latency_p95_us=p95,
-        latency_p99_us=p99,
-        windows=windows,
-    )
+def missing_gpu_readings(values: Mapping[str, float]) -> dict[str, str]:
+    """Return why perf_analyzer has no reading of the GPU, by field."""
+    reasons = {
+        "memory_utilization_percent": _NO_MEMORY_UTILIZATION,
+        "gpu_utilization_percent": (
+            _AVERAGE_ONLY if "gpu_utilization_mean_percent" in values else _NO_GPU
+        ),
+        "gpu_memory_used_bytes": _NO_GPU,
+    }
+    return {name: reason for name, reason in reasons.items() if name not in values}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
 from gpupack.files import read_text
+from gpupack.importers.csv_text import first_titles
 from gpupack.importers.model_analyzer import (
     GPU_FILE,
     INFERENCE_FILE,
@@ -17,12 +20,27 @@ from gpupack.importers.model_analyzer import (
 from gpupack.importers.perf_analyzer import (
     is_perf_analyzer_table,
     parse_perf_analyzer_csv,
-    parse_perf_analyzer_json,
 )
-from gpupack.importers.table import parse_rows, parse_table
+from gpupack.importers.perf_analyzer_json import parse_perf_analyzer_json
+from gpupack.importers.reading import Reading, SourceReading
+from gpupack.importers.table import read_table
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import GpuType
 from gpupack.store import PROFILE_FILE, read_profile_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the caller knows of a source."""
+
+    gpu_type: GpuType | None = None
+    model_name: str | None = None
+    batch_size: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_profiles(
@@ -31,31 +49,70 @@ def read_profiles(
     gpu: str | GpuType | None = None,
     model_name: str | None = None,
     batch_size: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> ProfileSet:
-    """Return the profiles in a file.
+    """Return the profiles in a file or folder.
+
+    What was left out or assumed stands in the set's ``notes`` and the records'
+    ``warnings``; ``gpupack read`` shows how each column was understood.
 
     Args:
-        path: gpupack's own JSON Lines; a plain CSV (columns in
+        path: gpupack's own JSON Lines; any CSV table (columns in
             ``gpupack.importers.table``); an export of Model Analyzer, or the folder
             with its three ``metrics-*.csv``; gpupack's own such folder, of which
             ``profiles.jsonl`` is taken; an export of perf_analyzer (CSV, JSON).
         gpu: What was measured on, for files that do not say: a catalogue name,
             ``"NAME:MIB"`` or a GPU type.
-        model_name: For perf_analyzer's exports, which do not name the model; left
-            out, the file's name without its suffix.
-        batch_size: For perf_analyzer's exports; left out, perf_analyzer's default
+        model_name: For exports that do not name the model, such as perf_analyzer's;
+            left out, the file's name without its suffix.
+        batch_size: For exports that do not say it; left out, perf_analyzer's default
             of 1 is taken, and the records say so in ``warnings``.
+        columns: What columns mean whose titles are not understood, by title:
+            ``{"tput": "throughput_infer_per_sec"}``; ``"ignore"`` leaves one out.
+        units: Units that titles do not name, by title or quantity:
+            ``{"memory": "GB", "latency": "ms"}``.
 
     Raises:
         StoreError: If the file cannot be read or is of another schema version.
         ProfileDataError: Naming row, column and value of what cannot be used.
+        InvalidInputError: If an argument cannot be used.
+    """
+    return examine(
+        path,
+        gpu=gpu,
+        model_name=model_name,
+        batch_size=batch_size,
+        columns=columns,
+        units=units,
+    ).profiles
+
+
+def examine(
+    path: str | Path,
+    *,
+    gpu: str | GpuType | None = None,
+    model_name: str | None = None,
+    batch_size: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Reading:
+    """Return the profiles in a file or folder, and how it was understood.
+
+    Arguments and errors are those of ``read_profiles``.
     """
     source = Path(path)
     if batch_size is not None and batch_size < 1:
         raise InvalidInputError(f"batch_size is {batch_size}; it must be ≥ 1")
-    gpu_type = find_gpu_type(gpu) if isinstance(gpu, str) else gpu
+    given = _Given(
+        gpu_type=find_gpu_type(gpu) if isinstance(gpu, str) else gpu,
+        model_name=model_name,
+        batch_size=batch_size,
+        columns=columns or {},
+        units=units or {},
+    )
     try:
-        return _read(source, gpu_type, model_name, batch_size)
+        return _read_folder(source, given) if source.is_dir() else _read(source, given)
     except ProfileDataError as err:
         if str(source) in str(err):
             raise
@@ -63,40 +120,71 @@ def read_profiles(
         raise ProfileDataError(f"{str(source)!r}: {err}") from err
 
 
-def _read(
-    source: Path,
-    gpu_type: GpuType | None,
-    model_name: str | None,
-    batch_size: int | None,
-) -> ProfileSet:
-    if source.is_dir():
-        return _read_folder(source, gpu_type)
+def _read(source: Path, given: _Given) -> Reading:
     text = read_text(source)
     where = repr(str(source))
-    name = model_name if model_name is not None else source.stem
     if not text.strip():
         raise ProfileDataError(f"{where}: the file is empty")
-    if text.lstrip().startswith("{"):
-        if '"experiments"' in text[:1000]:
-            return parse_perf_analyzer_json(
-                text, where, model_name=name, batch_size=batch_size, gpu_type=gpu_type
-            )
-        return read_profile_file(source)
-    titles, _ = parse_rows(text, where)
-    if is_perf_analyzer_table(titles):
-        return parse_perf_analyzer_csv(
-            text, where, model_name=name, batch_size=batch_size, gpu_type=gpu_type
+    if text.lstrip().startswith(("{", "[")):
+        return _read_json(source, text, given)
+    return _read_csv(text, where, given, default_name=source.stem)
+
+
+def _read_json(source: Path, text: str, given: _Given) -> Reading:
+    where = repr(str(source))
+    if '"experiments"' in text[:1000]:
+        return parse_perf_analyzer_json(
+            text,
+            where,
+            model_name=given.model_name or source.stem,
+            batch_size=given.batch_size,
+            gpu_type=given.gpu_type,
         )
-    if is_model_analyzer_table(titles):
-        return parse_model_analyzer({where: text}, gpu_type=gpu_type)
-    return parse_table(text, where, gpu_type=gpu_type)
+    return _own(source)
 
 
-def _read_folder(folder: Path, gpu_type: GpuType | None) -> ProfileSet:
+def _own(source: Path) -> Reading:
+    profiles = read_profile_file(source)
+    num_rows = len(profiles.records) + len(profiles.baselines)
+    what = "gpupack's own file"
+    return Reading(profiles, (SourceReading(repr(str(source)), what, num_rows),))
+
+
+def _read_csv(text: str, where: str, given: _Given, *, default_name: str) -> Reading:
+    if is_perf_analyzer_table(text):
+        return parse_perf_analyzer_csv(
+            text,
+            where,
+            model_name=given.model_name,
+            default_name=default_name,
+            batch_size=given.batch_size,
+            gpu_type=given.gpu_type,
+            columns=given.columns,
+            units=given.units,
+        )
+    if is_model_analyzer_table(text):
+        return parse_model_analyzer(
+            {where: text},
+            gpu_type=given.gpu_type,
+            columns=given.columns,
+            units=given.units,
+        )
+    return read_table(
+        text,
+        where,
+        gpu_type=given.gpu_type,
+        model_name=given.model_name,
+        batch_size=given.batch_size,
+        columns=given.columns,
+        units=given.units,
+    )
+
+
+def _read_folder(folder: Path, given: _Given) -> Reading:
     own = folder / PROFILE_FILE
     if own.is_file():
         # The tables beside it do not say what never settled, nor which readings lack.
-        return read_profile_file(own)
+        return _own(own)
     present = [
         folder / name
         for name in (INFERENCE_FILE, GPU_FILE, SERVER_FILE)
@@ -108,20 +196,26 @@ def _read_folder(folder: Path, gpu_type: GpuType | None) -> ProfileSet:
             f"({INFERENCE_FILE}, {GPU_FILE}, {SERVER_FILE}); name a file"
         )
     texts = {repr(str(path)): read_text(path) for path in present}
-    if any(
-        is_model_analyzer_table(parse_rows(text, where)[0])
-        for where, text in texts.items()
-    ):
-        return parse_model_analyzer(texts, gpu_type=gpu_type)
+    texts = {where: text for where, text in texts.items() if text.strip()}
+    if not texts:
+        raise ProfileDataError(f"{str(folder)!r}: its tables are empty")
+    if any(is_model_analyzer_table(text) for text in texts.values()):
+        return parse_model_analyzer(
+            texts, gpu_type=given.gpu_type, columns=given.columns, units=given.units
+        )
     if present[0].name == INFERENCE_FILE:
         # In the article's tables this one repeats the readings of the GPU table.
         texts.pop(repr(str(folder / GPU_FILE)), None)
     parts = [
-        parse_table(text, where, gpu_type=gpu_type)
+        _read_csv(text, where, given, default_name=folder.name)
         for where, text in texts.items()
-        if parse_rows(text, where)[1]
+        if first_titles(text) and text.strip().count("\n")
     ]
-    return ProfileSet(
-        records=tuple(record for part in parts for record in part.records),
-        baselines=tuple(one for part in parts for one in part.baselines),
+    return Reading(
+        ProfileSet(
+            records=tuple(one for part in parts for one in part.profiles.records),
+            baselines=tuple(one for part in parts for one in part.profiles.baselines),
+            notes=tuple(one for part in parts for one in part.profiles.notes),
+        ),
+        tuple(source for part in parts for source in part.sources),
     )
