@@ -48,7 +48,7 @@ def describe_malformed(err: Exception) -> str:
 
 
 def parse_perf_analyzer_json(
-    text: str,
+    export: dict[str, Any],
     where: str,
     *,
     model_name: str,
@@ -64,7 +64,6 @@ def parse_perf_analyzer_json(
         ProfileDataError: If it is not such a file, or has no request to count.
     """
     try:
-        export: dict[str, Any] = json.loads(text)
         version = export.get("version")
         records = [
             _record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,26 @@ from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
 from gpupack.files import read_text
 from gpupack.importers.csv_text import first_titles
+from gpupack.importers.genai_perf import (
+    SUMMARY_PATTERNS,
+    is_summary,
+    is_summary_table,
+    load_json,
+    parse_summary,
+    refuse_other_artifacts,
+    refuse_summary_table,
+)
 from gpupack.importers.model_analyzer import (
     GPU_FILE,
     INFERENCE_FILE,
     SERVER_FILE,
     is_model_analyzer_table,
     parse_model_analyzer,
+)
+from gpupack.importers.model_analyzer_checkpoint import (
+    is_checkpoint,
+    is_checkpoint_text,
+    parse_checkpoint,
 )
 from gpupack.importers.perf_analyzer import (
     is_perf_analyzer_table,
@@ -29,7 +44,11 @@ from gpupack.records.gpu import GpuType
 from gpupack.store import PROFILE_FILE, read_profile_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+
+_MOST_NAMES = 8
+"""Files of a folder that a message names."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +80,9 @@ def read_profiles(
         path: gpupack's own JSON Lines; any CSV table (columns in
             ``gpupack.importers.table``); an export of Model Analyzer, or the folder
             with its three ``metrics-*.csv``; gpupack's own such folder, of which
-            ``profiles.jsonl`` is taken; an export of perf_analyzer (CSV, JSON).
+            ``profiles.jsonl`` is taken; Model Analyzer's checkpoint, or the folder
+            that holds it; an export of perf_analyzer (CSV, JSON); a summary of
+            GenAI-Perf or AIPerf (JSON), or the folder of its artifacts.
         gpu: What was measured on, for files that do not say: a catalogue name,
             ``"NAME:MIB"`` or a GPU type.
         model_name: For exports that do not name the model, such as perf_analyzer's;
@@ -125,22 +146,51 @@ def _read(source: Path, given: _Given) -> Reading:
     where = repr(str(source))
     if not text.strip():
         raise ProfileDataError(f"{where}: the file is empty")
-    if text.lstrip().startswith(("{", "[")):
+    if text.lstrip().startswith("{"):
         return _read_json(source, text, given)
     return _read_csv(text, where, given, default_name=source.stem)
 
 
 def _read_json(source: Path, text: str, given: _Given) -> Reading:
     where = repr(str(source))
-    if '"experiments"' in text[:1000]:
+    first = _json(text.lstrip().partition("\n")[0])
+    if isinstance(first, dict) and "kind" in first:
+        return _own(source)
+    content = _json(text)
+    if content is None:
+        refuse_other_artifacts(first, where)
+        if '"experiments"' in text[:1000] or is_checkpoint_text(text):
+            load_json(text, where)  # says what is wrong
+        return _own(source)
+    if isinstance(content, dict) and "experiments" in content:
         return parse_perf_analyzer_json(
-            text,
+            content,
             where,
             model_name=given.model_name or source.stem,
             batch_size=given.batch_size,
             gpu_type=given.gpu_type,
         )
+    if isinstance(content, dict) and is_checkpoint(content):
+        return parse_checkpoint(content, where, gpu_type=given.gpu_type)
+    if isinstance(content, dict) and is_summary(content):
+        return parse_summary(
+            content,
+            where,
+            model_name=given.model_name,
+            batch_size=given.batch_size,
+            gpu_type=given.gpu_type,
+        )
+    refuse_other_artifacts(content, where)
     return _own(source)
+
+
+def _json(text: str) -> object:
+    """Return what a text holds, None if it is no JSON."""
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found
 
 
 def _own(source: Path) -> Reading:
@@ -151,6 +201,8 @@ def _own(source: Path) -> Reading:
 
 
 def _read_csv(text: str, where: str, given: _Given, *, default_name: str) -> Reading:
+    if is_summary_table(text):
+        refuse_summary_table(where)
     if is_perf_analyzer_table(text):
         return parse_perf_analyzer_csv(
             text,
@@ -190,11 +242,47 @@ def _read_folder(folder: Path, given: _Given) -> Reading:
         for name in (INFERENCE_FILE, GPU_FILE, SERVER_FILE)
         if (folder / name).is_file()
     ]
-    if not present:
-        raise StoreError(
-            f"{str(folder)!r} is a folder without Model Analyzer's tables "
-            f"({INFERENCE_FILE}, {GPU_FILE}, {SERVER_FILE}); name a file"
-        )
+    if present:
+        return _read_tables(folder, present, given)
+    results = folder / "results"
+    if any((results / name).is_file() for name in (INFERENCE_FILE, GPU_FILE)):
+        return _read_folder(results, given)
+    for found in (_checkpoints(folder), _summaries(folder)):
+        if found:
+            return _merged([_read(path, given) for path in found])
+    names = sorted(path.name for path in folder.iterdir())
+    has = ", ".join(names[:_MOST_NAMES]) or "nothing"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    raise StoreError(
+        f"{str(folder)!r} is a folder without Model Analyzer's tables "
+        f"({INFERENCE_FILE}, {GPU_FILE}, {SERVER_FILE}) or checkpoints, summaries of "
+        f"GenAI-Perf or AIPerf ({', '.join(SUMMARY_PATTERNS)}) or {PROFILE_FILE}; it "
+        f"has {has}{more}; name a file"
+    )
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the newest of Model Analyzer's checkpoints: it holds the earlier ones."""
+    found = [*folder.glob("*.ckpt"), *(folder / "checkpoints").glob("*.ckpt")]
+    numbered = [path for path in found if path.stem.isdecimal()]
+    newest = max(numbered, key=lambda path: int(path.stem), default=None)
+    return found[:1] if newest is None else [newest]
+
+
+def _summaries(folder: Path) -> list[Path]:
+    """Return the summaries of one run in a folder, or of runs in folders within it."""
+    for prefix in ("", "*/"):
+        found = {
+            path
+            for pattern in SUMMARY_PATTERNS
+            for path in folder.glob(prefix + pattern)
+        }
+        if found:
+            return sorted(found)
+    return []
+
+
+def _read_tables(folder: Path, present: Sequence[Path], given: _Given) -> Reading:
     texts = {repr(str(path)): read_text(path) for path in present}
     texts = {where: text for where, text in texts.items() if text.strip()}
     if not texts:
@@ -206,11 +294,16 @@ def _read_folder(folder: Path, given: _Given) -> Reading:
     if present[0].name == INFERENCE_FILE:
         # In the article's tables this one repeats the readings of the GPU table.
         texts.pop(repr(str(folder / GPU_FILE)), None)
-    parts = [
-        _read_csv(text, where, given, default_name=folder.name)
-        for where, text in texts.items()
-        if first_titles(text) and text.strip().count("\n")
-    ]
+    return _merged(
+        [
+            _read_csv(text, where, given, default_name=folder.name)
+            for where, text in texts.items()
+            if first_titles(text) and text.strip().count("\n")
+        ]
+    )
+
+
+def _merged(parts: Sequence[Reading]) -> Reading:
     return Reading(
         ProfileSet(
             records=tuple(one for part in parts for one in part.profiles.records),
