@@ -39,22 +39,25 @@ from benchmarks.colocation_report import (
     retentions_both_ways,
 )
 from gpupack.deploy.measurement import measure_set
-from gpupack.profiling.discovery import open_device
-from gpupack.profiling.driven_model import DrivenModel, ModelLoad
-from gpupack.profiling.embedded import EmbeddedServer
-from gpupack.profiling.kernel_probe import KernelProbe
-from gpupack.profiling.load import LoadProcess
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.mps import MpsDaemon
-from gpupack.profiling.tensors import make_inputs
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling import (
+    DrivenModel,
+    EmbeddedServer,
+    KernelProbe,
+    LoadProcess,
+    MeasureOptions,
+    ModelLoad,
+    MpsDaemon,
+    TritonServer,
+    make_inputs,
+    open_device,
+)
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LoadPoint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from gpupack.profiling.device import Device
+    from gpupack.profiling import Device
     from gpupack.records.colocation import CoLocation
 
     Member = tuple[str, LoadPoint]

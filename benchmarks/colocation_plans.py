@@ -18,7 +18,7 @@ from pathlib import Path
 
 import gpupack
 from gpupack.errors import GpupackError
-from gpupack.profiling.measure_options import MeasureOptions
+from gpupack.profiling import MeasureOptions
 from gpupack.store import read_placement, read_profile_file, write_placement
 
 PLANS = (

@@ -48,13 +48,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.environment import benchmark_environment
-from gpupack.profiling.driven_model import ModelLoad
-from gpupack.profiling.embedded import EmbeddedServer
-from gpupack.profiling.host import HostDevice
-from gpupack.profiling.measure import MeasuredLoad, measure
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.tensors import make_inputs
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling import (
+    EmbeddedServer,
+    HostDevice,
+    MeasuredLoad,
+    MeasureOptions,
+    ModelLoad,
+    TritonServer,
+    make_inputs,
+    measure,
+)
 from gpupack.records.profile import LoadPoint
 from gpupack.store import read_profile_file
 

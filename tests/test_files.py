@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
+import socket
+import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from gpupack.errors import StoreError
-from gpupack.files import append_line, lock_file, write_text
-from gpupack.profiling.sweep_store import SweepStore
+import gpupack
+from gpupack.errors import InvalidInputError, StoreError
+from gpupack.files import read_bytes, write_text
+from gpupack.json_lines import JsonLinesFile
+from gpupack.profiling.sweep.sweep_store import SweepStore
 from gpupack.store import (
     append_record,
     append_verification,
@@ -23,6 +31,14 @@ from gpupack.store import (
 )
 from tests.deploy.test_verify import verified
 from tests.factories import make_baseline, make_profiles, make_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def opened(path: Path) -> JsonLinesFile:
+    return JsonLinesFile(path, ["kind"], writer="sweep", option="--store")
+
 
 FOREIGN = [
     "notes of mine, in one line",
@@ -108,9 +124,10 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_the_file_as_it_was(
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "from gpupack.errors import StoreError\n"
-        "from gpupack.files import append_line\n"
+        "from gpupack.json_lines import JsonLinesFile\n"
         "try:\n"
-        "    append_line(sys.argv[1], 'x' * 1000)\n"
+        "    file = JsonLinesFile(sys.argv[1], ['kind'], writer='w', option='o')\n"
+        "    file.append('x' * 1000)\n"
         "except StoreError as err:\n"
         "    print(err)\n"
     )
@@ -140,12 +157,15 @@ def test_a_file_replaced_before_it_was_locked_is_locked_in_its_new_form(
 ) -> None:
     path = tmp_path / "store"
     write_text(path, "old")
-    first = lock_file(path, writer="sweep", option="--store")
-    write_text(path, "new")  # as a sweep does that replaces a record
+    first = opened(path)
+    write_text(path, "new\n")  # as another program does that saves it
 
-    with lock_file(path, writer="sweep", option="--store") as second:
-        assert os.path.samestat(os.fstat(second.fileno()), path.stat())
+    with opened(path) as second:
+        second.append("of the second")
+        with pytest.raises(StoreError, match="another sweep is writing"):
+            first.append("lost otherwise")
     first.close()
+    assert path.read_text() == "new\nof the second\n"
 
 
 def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
@@ -200,7 +220,7 @@ def test_a_folder_in_place_of_a_file_is_named_with_the_way_out(tmp_path: Path) -
     with pytest.raises(StoreError, match="it is a folder; name a file in it"):
         write_text(tmp_path, "x")
     with pytest.raises(StoreError, match="it is a folder; name a file in it"):
-        append_line(tmp_path, "x")
+        opened(tmp_path)
 
 
 def test_nested_brackets_without_end_are_no_json(tmp_path: Path) -> None:
@@ -230,3 +250,213 @@ def test_a_folder_is_no_file_to_write(
     with pytest.raises(StoreError, match="cannot write .*folder"):
         write_text(path, "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replaced_record_leaves_no_file_open(tmp_path: Path) -> None:
+    descriptors = Path("/proc/self/fd")
+    with SweepStore(tmp_path / "profiles.jsonl") as store:
+        store.add(make_record("a"))
+        before = len(list(descriptors.iterdir()))
+        for rate in range(1, 21):
+            store.add(make_record("a", throughput_infer_per_sec=rate))
+        assert len(list(descriptors.iterdir())) == before
+        with pytest.raises(StoreError, match="another sweep is writing"):
+            opened(store.path or tmp_path)
+    (record,) = read_profile_file(tmp_path / "profiles.jsonl").records
+    assert record.throughput_infer_per_sec == 20
+
+
+def test_a_file_keeps_its_mode_when_it_is_rewritten(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.jsonl"
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    with SweepStore(path) as store:
+        store.add(make_record("a"))
+        store.add(make_record("a", throughput_infer_per_sec=7))  # rewrites it
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    path.chmod(0o640)
+    write_profiles(make_profiles(make_record("a")), path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    write_text(link, "x")
+    assert link.is_symlink()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to somebody else")
+def test_a_file_keeps_its_owner_when_root_rewrites_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text("x")
+    os.chown(path, 1234, 2345)
+
+    write_text(path, "y")
+
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 2345)
+
+
+def test_a_new_file_is_as_readable_as_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "new", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_two_processes_that_append_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.jsonl"
+    code = (
+        "import sys\n"
+        "from gpupack.errors import StoreError\n"
+        "from gpupack.json_lines import JsonLinesFile\n"
+        "done = 0\n"
+        "while done < 100:\n"
+        "    try:\n"
+        "        with JsonLinesFile(\n"
+        "            sys.argv[1], ['by'], writer='w', option='o'\n"
+        "        ) as file:\n"
+        '            file.append(\'{"by":"%s","n":%d}\' % (sys.argv[2], done))\n'
+        "            done += 1\n"
+        "    except StoreError:\n"
+        "        pass\n"
+    )
+    runs = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "ab"
+    ]
+    assert [run.wait(60) for run in runs] == [0, 0]
+
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for name in "ab":
+        assert [one["n"] for one in lines if one["by"] == name] == list(range(100))
+
+
+def test_what_a_killed_process_left_is_cut_off_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.jsonl"
+    code = (
+        "import os, signal, sys\n"
+        "from gpupack.json_lines import JsonLinesFile\n"
+        "file = JsonLinesFile(sys.argv[1], ['kind'], writer='w', option='o')\n"
+        "file.append('{\"kind\":1}')\n"
+        "write = os.write\n"
+        "def half(handle, data):\n"
+        "    write(handle, data[: len(data) // 2])\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "os.write = half\n"
+        'file.append(\'{"kind":2,"text":"%s"}\' % (\'x\' * 50))\n'
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert run.returncode == -9
+    assert not path.read_text().endswith("\n")
+
+    with opened(path) as file:  # the lock went with the process
+        file.append('{"kind":3}')
+
+    assert path.read_text() == '{"kind":1}\n{"kind":3}\n'
+
+
+def test_a_whole_file_is_not_written_over_one_that_a_sweep_appends_to(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "profiles.jsonl"
+    with SweepStore(path) as store:
+        store.add(make_record("a"))
+        with pytest.raises(StoreError, match="another run is writing"):
+            write_profiles(make_profiles(make_record("b")), path)
+    assert read_profile_file(path).model_names == ("a",)
+
+
+def test_a_store_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
+    path, moved = tmp_path / "profiles.jsonl", tmp_path / "moved"
+    with SweepStore(path) as store:
+        store.add(make_record("a"))
+        path.rename(moved)
+        store.add(make_record("b"))
+
+    assert read_profile_file(path).model_names == ("b",)
+    assert read_profile_file(moved).model_names == ("a",)
+
+
+ENDLESS = ["/dev/zero", "/dev/urandom", "/dev/full", "/dev/tty", "/dev/ptmx"]
+
+
+@pytest.mark.parametrize("path", ENDLESS)
+@pytest.mark.parametrize(
+    "read", [gpupack.read_profiles, read_profile_file, gpupack.read_placement]
+)
+def test_what_has_no_end_is_not_read(path: str, read: Callable[[str], object]) -> None:
+    with pytest.raises(StoreError, match="it is a (device|terminal)|No such device"):
+        read(path)
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StoreError, match="it is a named pipe; .* /dev/stdin"):
+        gpupack.read_profiles(tmp_path / "pipe")
+
+
+def test_a_socket_and_a_folder_are_not_read(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        with pytest.raises(StoreError, match="cannot read .*: No such device"):
+            gpupack.read_profiles(tmp_path / "s")
+    with pytest.raises(StoreError, match="it is a folder"):
+        gpupack.read_placement(tmp_path)
+
+
+def test_a_file_of_a_terabyte_is_refused_by_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(StoreError, match="it holds 1,048,576 MiB, and at most 512"):
+        gpupack.read_profiles(path)
+
+
+def test_a_pipe_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpupack.files.MAX_FILE_BYTES", 100_000)
+    for size, is_read in ((100_000, True), (100_001, False)):
+        reading, writing = os.pipe()
+        writer = threading.Thread(target=_fill, args=(writing, size))
+        writer.start()
+        try:
+            if is_read:
+                assert len(read_bytes(f"/dev/fd/{reading}")) == size
+            else:
+                with pytest.raises(StoreError, match="it holds more, and at most"):
+                    read_bytes(f"/dev/fd/{reading}")
+        finally:
+            os.close(reading)
+            writer.join(10)
+
+
+def _fill(handle: int, size: int) -> None:
+    with suppress(BrokenPipeError), os.fdopen(handle, "wb") as file:
+        file.write(b"x" * size)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (gzip.compress(b"{}"), "compressed by gzip; unpack it"),
+        ("a,b".encode("utf-16"), "it is UTF-16"),
+        (b"PK\x03\x04\xff", "a spreadsheet; export it as CSV"),
+        (b"\xff\x00", "not UTF-8: .*; save it as UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_called_by_its_name(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(StoreError, match=told):
+        gpupack.read_profiles(tmp_path / "x")
+
+
+@pytest.mark.parametrize("path", [None, 42, b"profiles.csv", ["a"]])
+def test_what_is_no_path_is_told(path: object) -> None:
+    for function in (gpupack.read_profiles, gpupack.read_placement):
+        with pytest.raises(InvalidInputError, match="is no path"):
+            function(path)  # type: ignore[operator]
+    with pytest.raises(InvalidInputError, match="is no path"):
+        gpupack.write_profiles(make_profiles(make_record("a")), path)  # type: ignore[arg-type]

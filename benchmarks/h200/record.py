@@ -22,7 +22,7 @@ import gpupack
 from benchmarks.h200.zoo import ZOO, ZooModel, write_repository
 from gpupack.errors import GpupackError
 from gpupack.profile_set import ProfileSet
-from gpupack.profiling.measure_options import MeasureOptions
+from gpupack.profiling import MeasureOptions
 from gpupack.records.environment import Environment
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord
 from gpupack.store import read_profile_file, write_profiles

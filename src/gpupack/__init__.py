@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         GpupackError,
         InfeasibleError,
         InvalidInputError,
+        NotFoundInTimeError,
         StoreError,
     )
     from gpupack.examples import load_example
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from gpupack.planning.place import place
     from gpupack.planning.trade_off import Frontier
     from gpupack.profile_set import ProfileSet
-    from gpupack.profiling.embedded import EmbeddedServer
-    from gpupack.profiling.input_options import InputOptions
-    from gpupack.profiling.measure_options import MeasureOptions
-    from gpupack.profiling.mps import MpsDaemon
-    from gpupack.profiling.server_url import TlsOptions
-    from gpupack.profiling.sweep import profile
+    from gpupack.profiling import (
+        EmbeddedServer,
+        InputOptions,
+        MeasureOptions,
+        MpsDaemon,
+        TlsOptions,
+        profile,
+    )
     from gpupack.records.environment import Environment
     from gpupack.records.explanation import Explanation
     from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom
@@ -48,7 +51,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Assignment": "gpupack.records.placement",
-    "EmbeddedServer": "gpupack.profiling.embedded",
+    "EmbeddedServer": "gpupack.profiling",
     "Environment": "gpupack.records.environment",
     "Explanation": "gpupack.records.explanation",
     "FailedLoadPoint": "gpupack.records.profile",
@@ -60,23 +63,24 @@ _HOME = {
     "GpupackError": "gpupack.errors",
     "Headroom": "gpupack.records.gpu",
     "InfeasibleError": "gpupack.errors",
-    "InputOptions": "gpupack.profiling.input_options",
+    "InputOptions": "gpupack.profiling",
     "InvalidInputError": "gpupack.errors",
     "LoadPoint": "gpupack.records.profile",
-    "MeasureOptions": "gpupack.profiling.measure_options",
-    "MpsDaemon": "gpupack.profiling.mps",
+    "MeasureOptions": "gpupack.profiling",
+    "MpsDaemon": "gpupack.profiling",
+    "NotFoundInTimeError": "gpupack.errors",
     "Placement": "gpupack.placement",
     "ProfileRecord": "gpupack.records.profile",
     "ProfileSet": "gpupack.profile_set",
     "ServerBaseline": "gpupack.records.profile",
     "StoreError": "gpupack.errors",
-    "TlsOptions": "gpupack.profiling.server_url",
+    "TlsOptions": "gpupack.profiling",
     "calibrate": "gpupack.deploy.calibrate",
     "explain": "gpupack.planning.explain",
     "frontier": "gpupack.planning.frontier",
     "load_example": "gpupack.examples",
     "place": "gpupack.planning.place",
-    "profile": "gpupack.profiling.sweep",
+    "profile": "gpupack.profiling",
     "read_placement": "gpupack.store",
     "read_profiles": "gpupack.importers.reader",
     "verify": "gpupack.deploy.verify",
@@ -103,6 +107,7 @@ __all__ = [
     "LoadPoint",
     "MeasureOptions",
     "MpsDaemon",
+    "NotFoundInTimeError",
     "Placement",
     "ProfileRecord",
     "ProfileSet",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.quoting import quoted
 from gpupack.records.gpu import GpuType
 from gpupack.units import bytes_from_mib
 
@@ -35,6 +36,7 @@ MEMORY_MIB_BY_NAME: dict[str, int] = {
 }
 """Total memory in MiB, by the name gpupack uses."""
 
+_MAX_MIB = 2**40
 _NOMINAL = re.compile(r"(?P<gib>[1-9]\d{0,3})GB")
 _CUSTOM = re.compile(r"(?P<name>.+):(?P<mib>[^:]+)", re.DOTALL)
 
@@ -61,15 +63,16 @@ def find_gpu_type(name: str) -> GpuType:
         return GpuType(name=f"{gib}GB", memory_bytes=bytes_from_mib(gib * 1024))
     if custom := _CUSTOM.fullmatch(name):
         mib = custom["mib"].strip()
-        if not mib.isdecimal() or not 1 <= int(mib) <= 2**40:
+        is_short = len(mib) <= len(str(_MAX_MIB))
+        if not (mib.isdecimal() and is_short and 1 <= int(mib) <= _MAX_MIB):
             raise InvalidInputError(
-                f"GPU {name!r}: the part after the colon is the memory in MiB, a "
-                f"whole number ≥ 1, got {mib!r}"
+                f"GPU {quoted(name)}: the part after the colon is the memory in MiB, a "
+                f"whole number ≥ 1, got {quoted(mib)}"
             )
         return GpuType(name=custom["name"], memory_bytes=bytes_from_mib(int(mib)))
     raise UnknownNameError(
-        f"unknown GPU {name!r}; known are {', '.join(MEMORY_MIB_BY_NAME)}, a nominal "
-        "size such as 16GB, or NAME:MIB for any other card"
+        f"unknown GPU {quoted(name)}; known are {', '.join(MEMORY_MIB_BY_NAME)}, a "
+        "nominal size such as 16GB, or NAME:MIB for any other card"
     )
 
 

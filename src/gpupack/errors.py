@@ -15,15 +15,20 @@ The tree::
     │   ├── ServerUnavailableError   the embedded server cannot be had here
     │   └── LoadPointError           a load point could not be measured
     ├── InfeasibleError          no placement exists under the limits (exit code 3)
+    ├── NotFoundInTimeError      none was found in time, none is ruled out (exit code 5)
     └── CheckError               an answer failed its own independent check: a bug
 
 A class exists only where a caller would handle it differently. Time limits and
-unstable measurements are answers, not errors: they are values of a status.
+unstable measurements are answers, not errors: they are values of a status. Only where
+the time limit left nothing at all to hand back is it an error, of its own: it proves
+nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from gpupack.quoting import MAX_MESSAGE, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +38,9 @@ class GpupackError(Exception):
     """Base of every error that gpupack raises deliberately."""
 
     exit_code: int = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shortened(message, MAX_MESSAGE))
 
 
 class InvalidInputError(GpupackError):
@@ -106,7 +114,7 @@ class InfeasibleError(GpupackError):
         suggestion: The smallest change that would help, in words.
         limits: With ``model_names``, the smallest set of limits that clash: leaving
             out any one of them, or of the models, would make it possible. Without
-            models, where nothing is proved: the limits that were kept to.
+            models, the limits that were kept to.
     """
 
     exit_code = 3
@@ -123,6 +131,28 @@ class InfeasibleError(GpupackError):
         super().__init__(message)
         self.model_names = tuple(model_names)
         self.resource = resource
+        self.suggestion = suggestion
+        self.limits = tuple(limits)
+
+
+class NotFoundInTimeError(GpupackError):
+    """No placement was found within the time limit, and none is proved impossible.
+
+    Attributes:
+        suggestion: What would help, in words.
+        limits: That were kept to.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        suggestion: str | None = None,
+        limits: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
         self.suggestion = suggestion
         self.limits = tuple(limits)
 

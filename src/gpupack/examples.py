@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import UnknownNameError
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
@@ -48,9 +49,10 @@ def load_example(name: str) -> ProfileSet:
     Raises:
         UnknownNameError: If there is no such example; names those there are.
     """
-    if name not in _LOADER_BY_NAME:
+    if not isinstance(name, str) or name not in _LOADER_BY_NAME:
         raise UnknownNameError(
-            f"unknown example {name!r}; there are {', '.join(sorted(_LOADER_BY_NAME))}"
+            f"unknown example {quoted(name)}; there are "
+            f"{', '.join(sorted(_LOADER_BY_NAME))}"
         )
     return _LOADER_BY_NAME[name]()
 

@@ -1,31 +1,56 @@
-"""Files: written whole or not at all, one writer at a time, and mended after a kill.
+"""Files: written whole or not at all, and read up to a size.
 
 Whole files are written beside their target and renamed, so that a failed run leaves
-either the old file or the new one, never half of one. Files of JSON Lines grow by
-lines; what a run that was killed leaves of its last one can be told from a file that
-gpupack never wrote, which is not touched.
+either the old file or the new one, never half of one. Files that grow line by line are
+in ``gpupack.json_lines``.
+
+Nothing is read that may have no end: a device, a named pipe, a socket, or a file of
+more than ``MAX_FILE_BYTES``. Standard input and the pipes that a shell makes are read,
+up to that size.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import json
 import os
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeAlias
 
-from gpupack.errors import StoreError
+from gpupack.errors import InvalidInputError, StoreError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+
+AnyPath: TypeAlias = str | os.PathLike[str]
+"""What is taken for a path."""
+
+MAX_FILE_BYTES = 512 * 1024 * 1024
+"""More than this is not read: some 200,000 profile records with all their readings."""
 
 _STREAMS = ("/dev/stdout", "/dev/stderr")
 _STREAM_FOLDERS = ("/dev/fd", "/proc/self/fd")
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_SHELL_FOLDERS = ("/dev/fd/", "/proc/")
+"""Where a shell's process substitution, and standard input, have their names."""
+_KIND_BY_MODE = {
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a disk",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+_FOUND_BY_BEGINNING = {
+    b"\xff\xfe": "UTF-16; save it as UTF-8",
+    b"\xfe\xff": "UTF-16; save it as UTF-8",
+    b"\x1f\x8b": "compressed by gzip; unpack it",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it",
+    b"BZh": "compressed by bzip2; unpack it",
+    b"\xfd7zXZ": "compressed by xz; unpack it",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet; export it as CSV",
+}
 _WAYS_OUT = {
     errno.EISDIR: "it is a folder; name a file in it",
     errno.ENOSPC: "make room, or give a path on another disk",
@@ -35,7 +60,7 @@ _WAYS_OUT = {
 
 
 @contextmanager
-def replace_file(path: str | Path) -> Iterator[IO[str]]:
+def replace_file(path: AnyPath) -> Iterator[IO[str]]:
     """Open a file that takes the place of ``path`` when the block succeeds.
 
     A link stays, and what it leads to is replaced. What is no file, such as a pipe or
@@ -44,11 +69,11 @@ def replace_file(path: str | Path) -> Iterator[IO[str]]:
     Raises:
         StoreError: If the folder does not exist or cannot be written to.
     """
-    given = Path(path)
+    given = as_path(path)
     mode = file_mode(given)
     if mode is not None and stat.S_ISDIR(mode):
-        raise StoreError(f"cannot write {str(path)!r}: {_WAYS_OUT[errno.EISDIR]}")
-    if _is_stream(given):
+        raise StoreError(f"cannot write {quoted(str(path))}: {_WAYS_OUT[errno.EISDIR]}")
+    if is_stream(given):
         try:
             with given.open("a", encoding="utf-8") as stream:
                 yield stream
@@ -66,11 +91,8 @@ def replace_file(path: str | Path) -> Iterator[IO[str]]:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             yield stream
             stream.flush()
+            _inherit(stream.fileno(), target)
             os.fsync(stream.fileno())
-        # mkstemp makes files private; a result is as readable as the umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
         Path(name).replace(target)
     except OSError as err:
         _remove(name)
@@ -80,7 +102,25 @@ def replace_file(path: str | Path) -> Iterator[IO[str]]:
         raise
 
 
-def write_text(path: str | Path, text: str) -> None:
+def _inherit(handle: int, target: Path) -> None:
+    """Give a file that replaces another its mode and, where permitted, its owner.
+
+    A new file is as readable as the umask says; ``mkstemp`` makes files private.
+    """
+    try:
+        old = target.stat()
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        os.fchmod(handle, 0o666 & ~umask)
+        return
+    for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
+        with suppress(OSError):
+            os.fchown(handle, owner, group)
+    os.fchmod(handle, stat.S_IMODE(old.st_mode))
+
+
+def write_text(path: AnyPath, text: str) -> None:
     """Write ``text`` to ``path``, whole or not at all.
 
     Raises:
@@ -90,7 +130,7 @@ def write_text(path: str | Path, text: str) -> None:
         stream.write(text)
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: AnyPath) -> str:
     """Return a file's text.
 
     Raises:
@@ -99,21 +139,107 @@ def read_text(path: str | Path) -> str:
     return decode(read_bytes(path), path)
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """Return what a file holds.
+def as_path(path: object) -> Path:
+    """Return a path, however it was given.
 
     Raises:
-        StoreError: If it does not exist or cannot be read.
+        InvalidInputError: If it is neither text nor an ``os.PathLike`` of text.
     """
     try:
-        return Path(path).read_bytes()
+        given = os.fspath(path)  # type: ignore[call-overload]
+    except TypeError:
+        given = None
+    if not isinstance(given, str):
+        raise InvalidInputError(
+            f"{quoted(path)} is no path; give text or a pathlib.Path"
+        )
+    return Path(given)
+
+
+def read_bytes(path: AnyPath) -> bytes:
+    """Return what a file, or a shell's pipe, holds.
+
+    Raises:
+        StoreError: If it does not exist, cannot be read, is something that may have no
+            end, or holds more than ``MAX_FILE_BYTES``.
+    """
+    given = as_path(path)
+    try:
+        # A named pipe that nobody writes to would never be opened otherwise.
+        handle = os.open(given, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as err:
-        raise StoreError(f"cannot read {str(path)!r}: {err.strerror}") from err
+        raise cannot_read(given, err) from err
     except ValueError as err:  # a zero byte in the path
-        raise StoreError(f"cannot read {str(path)!r}: {err}") from err
+        raise StoreError(f"cannot read {quoted(str(given))}: {err}") from err
+    try:
+        _require_an_end(given, os.fstat(handle), MAX_FILE_BYTES)
+        os.set_blocking(handle, True)
+        content = _read_up_to(handle, MAX_FILE_BYTES + 1)
+    except OSError as err:
+        raise cannot_read(given, err) from err
+    finally:
+        os.close(handle)
+    if len(content) > MAX_FILE_BYTES:
+        raise _too_large(given, "more", MAX_FILE_BYTES)
+    return content
 
 
-def decode(content: bytes, path: str | Path) -> str:
+def require_file(path: AnyPath, *, max_bytes: int) -> Path:
+    """Return the path of a file that another library may read.
+
+    Raises:
+        StoreError: If it does not exist, is no file, or holds more.
+    """
+    given = as_path(path)
+    try:
+        _require_an_end(given, given.stat(), max_bytes)
+    except OSError as err:
+        raise cannot_read(given, err) from err
+    except ValueError as err:  # a zero byte in the path
+        raise StoreError(f"cannot read {quoted(str(given))}: {err}") from err
+    return given
+
+
+def _require_an_end(path: Path, found: os.stat_result, max_bytes: int) -> None:
+    """Refuse what is not a file or a shell's pipe, and what is too large.
+
+    Raises:
+        StoreError: Saying what it is.
+    """
+    if stat.S_ISREG(found.st_mode):
+        if found.st_size > max_bytes:
+            raise _too_large(path, f"{found.st_size / 2**20:,.0f} MiB", max_bytes)
+        return
+    name = str(path)
+    is_of_shell = name == "/dev/stdin" or name.startswith(_SHELL_FOLDERS)
+    if stat.S_ISFIFO(found.st_mode) and is_of_shell:
+        return
+    kind = _KIND_BY_MODE.get(stat.S_IFMT(found.st_mode), "no file")
+    if os.path.realpath(path).startswith(("/dev/pts/", "/dev/tty")):
+        kind = "a terminal"
+    raise StoreError(
+        f"cannot read {quoted(name)}: it is {kind}; name a file, or give its content "
+        "to standard input and name /dev/stdin"
+    )
+
+
+def _too_large(path: Path, size: str, max_bytes: int) -> StoreError:
+    return StoreError(
+        f"cannot read {quoted(str(path))}: it holds {size}, and at most "
+        f"{max_bytes // 2**20:,} MiB are read; leave out what is not needed"
+    )
+
+
+def _read_up_to(handle: int, most: int) -> bytes:
+    parts = []
+    left = most
+    while left and (part := os.read(handle, min(left, 2**20))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def decode(content: bytes, path: AnyPath) -> str:
     """Return the text of what was read from ``path``, every line end a newline.
 
     Raises:
@@ -122,127 +248,40 @@ def decode(content: bytes, path: str | Path) -> str:
     try:
         text = content.decode("utf-8-sig")
     except ValueError as err:
-        found = "UTF-16" if content.startswith(_UTF16_MARKS) else f"not UTF-8: {err}"
+        found = next(
+            (
+                found
+                for beginning, found in _FOUND_BY_BEGINNING.items()
+                if content.startswith(beginning)
+            ),
+            f"not UTF-8: {err}; save it as UTF-8",
+        )
         raise StoreError(
-            f"{str(path)!r} is not UTF-8 text (it is {found}); save it as UTF-8"
+            f"{quoted(str(path))} is not UTF-8 text (it is {found})"
         ) from err
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def append_line(path: str | Path, line: str) -> None:
-    """Append a line and wait until it is on the disk.
-
-    Raises:
-        StoreError: If the file cannot be written; then it is as it was before.
-    """
-    left = memoryview(f"{line}\n".encode())
-    try:
-        with Path(path).open("ab", buffering=0) as file:
-            size_before = os.fstat(file.fileno()).st_size
-            try:
-                while left:
-                    left = left[file.write(left) or 0 :]
-                os.fsync(file.fileno())
-            except BaseException:
-                with suppress(OSError):
-                    os.ftruncate(file.fileno(), size_before)
-                raise
-    except OSError as err:
-        raise StoreError(
-            f"cannot append to {str(path)!r}: {err.strerror}; {_way_out(err)}"
-        ) from err
+def cannot_read(path: AnyPath, err: OSError) -> StoreError:
+    """Return the error to raise where a file cannot be read."""
+    return StoreError(f"cannot read {quoted(str(path))}: {err.strerror}")
 
 
-def split_cut_line(content: bytes, keys: Sequence[str]) -> tuple[bytes, bytes]:
-    """Return a file of JSON Lines without what a kill left of its last line, and that.
-
-    Only the beginning of an object whose first key is one of ``keys`` is taken for
-    such a rest: whatever else a file ends with was not cut off by gpupack, nor was a
-    last line that lacks nothing but its newline.
-    """
-    start = content.rfind(b"\n") + 1
-    tail = content[start:]
-    with suppress(ValueError, RecursionError):
-        json.loads(tail)
-        return content, b""
-    openings = [f'{{"{key}":'.encode() for key in keys]
-    is_rest = any(
-        tail.startswith(opening) or opening.startswith(tail) for opening in openings
-    )
-    return (content[:start], tail) if tail and is_rest else (content, b"")
-
-
-def mend_last_line(path: Path, keys: Sequence[str]) -> None:
-    """Cut what a kill left of the last line, so that lines can be appended.
-
-    A last line that only lacks its newline is given one.
-    """
-    with path.open("r+b") as file:
-        content = file.read()
-        whole, rest = split_cut_line(content, keys)
-        if rest:
-            file.truncate(len(whole))
-        elif content and not content.endswith(b"\n"):
-            file.seek(0, os.SEEK_END)
-            file.write(b"\n")
-        else:
-            return
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def lock_file(path: Path, *, writer: str, option: str) -> IO[bytes]:
-    """Make the file, if there is none, and keep others from writing to it.
-
-    Args:
-        path: The file.
-        writer: Who writes to it, as in "another WRITER is writing".
-        option: What another file is named with.
-
-    Returns:
-        The open file; closing it lets others in.
-
-    Raises:
-        StoreError: It cannot be written, or another writer has it.
-    """
-    while True:
-        try:
-            existed = path.exists()
-            handle = path.open("a+b")
-        except OSError as err:
-            raise cannot_write(path, err) from err
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not existed:
-                _sync_folder(path.parent)
-            if os.path.samestat(os.fstat(handle.fileno()), path.stat()):
-                return handle
-        except FileNotFoundError:
-            pass
-        except BlockingIOError as err:
-            handle.close()
-            raise StoreError(
-                f"another {writer} is writing to {str(path)!r}; wait for it, or give "
-                f"another {option}"
-            ) from err
-        except OSError as err:
-            handle.close()
-            raise cannot_write(path, err) from err
-        handle.close()  # replaced before it was locked: lock the new one
-
-
-def cannot_write(path: str | Path, err: OSError) -> StoreError:
+def cannot_write(path: AnyPath, err: OSError) -> StoreError:
     """Return the error to raise where a file cannot be written."""
-    return StoreError(f"cannot write {str(path)!r}: {err.strerror}; {_way_out(err)}")
+    return StoreError(
+        f"cannot write {quoted(str(path))}: {err.strerror}; {way_out(err)}"
+    )
 
 
-def _way_out(err: OSError) -> str:
+def way_out(err: OSError) -> str:
+    """Return what to do where a file cannot be written."""
     return _WAYS_OUT.get(
         err.errno or 0, "give a path in a folder that exists and can be written to"
     )
 
 
-def file_mode(path: str | Path) -> int | None:
+def file_mode(path: AnyPath) -> int | None:
     """Return the mode of what a path leads to, None if that is nothing to be had."""
     try:
         return Path(path).stat().st_mode
@@ -250,8 +289,8 @@ def file_mode(path: str | Path) -> int | None:
         return None
 
 
-def _is_stream(path: Path) -> bool:
-    """Whether ``path`` is something to write to, rather than a file to replace."""
+def is_stream(path: Path) -> bool:
+    """Whether a path is something to write to, rather than a file to replace."""
     if str(path) in _STREAMS or str(path.parent) in _STREAM_FOLDERS:
         return True
     mode = file_mode(path)
@@ -263,7 +302,7 @@ def _remove(name: str) -> None:
         Path(name).unlink()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a new file's name as lasting as its content."""
     handle = os.open(folder, os.O_RDONLY)
     try:

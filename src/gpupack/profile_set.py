@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from pydantic import model_validator
 
+from gpupack.arguments import names, require_kind
 from gpupack.errors import MissingExtraError, ProfileDataError, UnknownNameError
+from gpupack.quoting import quoted, quoted_all
 from gpupack.records.calibration import Calibration
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import (
@@ -51,8 +53,8 @@ class ProfileSet(Record):
         ).items():
             if count > 1:
                 raise ProfileDataError(
-                    f"model {name!r} has {count} records at load point {load_point} "
-                    f"on {gpu_name}; keep one"
+                    f"model {quoted(name)} has {count} records at load point "
+                    f"{load_point} on {gpu_name}; keep one"
                 )
         for gpu_name, count in Counter(
             baseline.gpu_type.name for baseline in self.baselines
@@ -113,22 +115,25 @@ class ProfileSet(Record):
 
         Raises:
             UnknownNameError: If a named model has no record at all.
+            InvalidInputError: If the load point is none, or a name is no text.
         """
-        names = [model_names] if isinstance(model_names, str) else model_names
-        if names is not None:
-            unknown = sorted(set(names) - set(self.model_names))
+        chosen = None if model_names is None else {*names("model_names", model_names)}
+        if chosen is not None:
+            unknown = sorted(chosen - set(self.model_names))
             if unknown:
                 raise UnknownNameError(
-                    f"no profile of {', '.join(map(repr, unknown))}; there are "
-                    f"profiles of {', '.join(map(repr, self.model_names)) or 'nothing'}"
+                    f"no profile of {quoted_all(unknown)}; there are profiles of "
+                    f"{quoted_all(self.model_names) or 'nothing'}"
                 )
-        point = (
-            LoadPoint.parse(load_point) if isinstance(load_point, str) else load_point
-        )
+        point = load_point
+        if point is not None and not isinstance(point, LoadPoint):
+            point = LoadPoint.parse(point)
+        if gpu_type is not None:
+            require_kind("gpu_type", gpu_type, str, "the name of a GPU type")
 
         def wanted(record: ProfileRecord | FailedLoadPoint) -> bool:
             return (
-                (names is None or record.model_name in names)
+                (chosen is None or record.model_name in chosen)
                 and (point is None or record.load_point.is_one_of(point))
                 and (gpu_type is None or record.gpu_type.name == gpu_type)
             )

@@ -2,38 +2,30 @@
 
 A profile file has one record per line, each with its ``kind`` and
 ``schema_version``, so that a sweep can append and a reader can tell what it holds.
-``gpupack.files`` sees to it that no half of one stays.
+``gpupack.json_lines`` sees to it that no half of one stays.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
+from gpupack.arguments import require_kind
 from gpupack.errors import ProfileDataError, StoreError
-from gpupack.files import (
-    append_line,
-    decode,
-    lock_file,
-    mend_last_line,
-    read_bytes,
-    read_text,
-    replace_file,
-    split_cut_line,
-    write_text,
-)
+from gpupack.files import AnyPath, decode, read_bytes, read_text, write_text
+from gpupack.json_lines import JsonLinesFile, split_cut_line, write_lines
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import printable, quoted, shortened
 from gpupack.records.calibration import Calibration
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import SCHEMA_VERSION, Record
 from gpupack.records.verification import GpuVerification
 
 if TYPE_CHECKING:
-    from typing import IO
+    from collections.abc import Iterator
 
     from gpupack.profile_set import AnyRecord
 
@@ -56,36 +48,58 @@ _NO_PROFILES = "a file of gpupack's own is wanted, as gpupack profile --store wr
 _VERIFICATION_KEYS = tuple(GpuVerification.model_fields)
 
 
-def write_profiles(profiles: ProfileSet, path: str | Path) -> None:
+def write_profiles(profiles: ProfileSet, path: AnyPath) -> None:
     """Write a profile set as JSON Lines: baselines, records, the rest.
 
     Raises:
-        StoreError: If the file cannot be written.
+        StoreError: If the file cannot be written, or a sweep is writing to it.
+        InvalidInputError: If it is no profile set, or ``path`` no path.
     """
-    records: tuple[AnyRecord, ...] = (
-        *profiles.baselines,
-        *profiles.records,
-        *profiles.failures,
-        *profiles.calibrations,
-    )
-    with replace_file(path) as stream:
-        stream.writelines(f"{_json(record)}\n" for record in records)
+    require_kind("profiles", profiles, ProfileSet, "a ProfileSet")
+    write_lines(path, PROFILE_KEYS, profile_lines(profiles))
 
 
-def append_record(path: str | Path, record: AnyRecord) -> None:
-    """Append one record and wait until it is on the disk.
+def profile_lines(profiles: ProfileSet) -> Iterator[str]:
+    """Yield the lines of a profile file: baselines, records, the rest."""
+    for records in (
+        profiles.baselines,
+        profiles.records,
+        profiles.failures,
+        profiles.calibrations,
+    ):
+        yield from map(record_line, records)
 
-    Raises:
-        StoreError: If the file cannot be written; then it holds what it held.
-    """
-    append_line(path, _json(record))
 
-
-def _json(record: Record) -> str:
+def record_line(record: Record) -> str:
+    """Return a record as a line of a file."""
     return record.model_dump_json(exclude_none=True)
 
 
-def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
+def open_profile_file(path: AnyPath, *, option: str) -> JsonLinesFile:
+    """Keep a profile file for oneself, to append to; it is made if there is none.
+
+    Args:
+        path: The file.
+        option: What another file is named with.
+
+    Raises:
+        StoreError: If it cannot be written, or another run writes to it.
+    """
+    return JsonLinesFile(path, PROFILE_KEYS, writer="sweep", option=option)
+
+
+def append_record(path: AnyPath, record: AnyRecord) -> None:
+    """Append one record and wait until it is on the disk.
+
+    Raises:
+        StoreError: If the file cannot be written, then it holds what it held; or a
+            sweep is writing to it.
+    """
+    with open_profile_file(path, option="path") as file:
+        file.append(record_line(record))
+
+
+def read_profile_file(path: AnyPath, *, recover: bool = False) -> ProfileSet:
     """Read a profile set that gpupack wrote.
 
     Args:
@@ -98,28 +112,45 @@ def read_profile_file(path: str | Path, *, recover: bool = False) -> ProfileSet:
             schema version, or the last line is half-written and ``recover`` is off.
         ProfileDataError: If the records contradict each other.
     """
-    whole, rest = split_cut_line(read_bytes(path), PROFILE_KEYS)
+    return parse_profile_file(read_bytes(path), path, recover=recover)
+
+
+def parse_profile_file(
+    content: bytes, path: AnyPath, *, recover: bool = False
+) -> ProfileSet:
+    """Return the profile set that was read from a file.
+
+    Args:
+        content: All of the file.
+        path: Its name, for messages.
+        recover: See ``read_profile_file``.
+
+    Raises:
+        StoreError: As ``read_profile_file``.
+        ProfileDataError: If the records contradict each other.
+    """
+    whole, rest = split_cut_line(content, PROFILE_KEYS)
     if rest and not recover:
         raise StoreError(
-            f"{str(path)!r} ends within a line: it was not written to the end; "
+            f"{quoted(str(path))} ends within a line: it was not written to the end; "
             "profile again with the same store to mend it, or remove its last line"
         )
     text = decode(whole, path)
     kind = _kind_of(text)
     if kind in {"placement", "frontier"}:
         raise StoreError(
-            f"{str(path)!r} is a {kind}, but profiles are wanted: name the file that "
-            "it was made from"
+            f"{quoted(str(path))} is a {kind}, but profiles are wanted: name the file "
+            "that it was made from"
         )
     records = [
-        _parse_line(line, f"{str(path)!r}, line {number}")
+        _parse_line(line, f"{quoted(str(path))}, line {number}")
         for number, line in enumerate(text.split("\n"), start=1)
         if line.strip()
     ]
     try:
         return ProfileSet.of(records)
     except ProfileDataError as err:
-        raise ProfileDataError(f"{str(path)!r}: {err}") from err
+        raise ProfileDataError(f"{quoted(str(path))}: {err}") from err
 
 
 def _parse_line(line: str, where: str) -> AnyRecord:
@@ -130,8 +161,8 @@ def _parse_line(line: str, where: str) -> AnyRecord:
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in _CLASS_BY_KIND:
         raise StoreError(
-            f"{where}: not a gpupack profile record (kind is {kind!r}, expected one of "
-            f"{', '.join(_CLASS_BY_KIND)}); {_NO_PROFILES}"
+            f"{where}: not a gpupack profile record (kind is {quoted(kind)}, expected "
+            f"one of {', '.join(_CLASS_BY_KIND)}); {_NO_PROFILES}"
         )
     check_schema_version(value.get("schema_version"), where)
     try:
@@ -154,7 +185,7 @@ def check_schema_version(version: object, where: str) -> None:
             else "it was not written by a gpupack release"
         )
         raise StoreError(
-            f"{where}: schema version {version!r}, this gpupack reads "
+            f"{where}: schema version {quoted(version)}, this gpupack reads "
             f"{SCHEMA_VERSION}; {way_out}"
         )
 
@@ -164,21 +195,22 @@ def describe_validation_error(err: ValidationError) -> str:
     first = err.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "record"
     more = f" (and {err.error_count() - 1} more)" if err.error_count() > 1 else ""
-    value = repr(first.get("input"))
-    shown = value if len(value) <= 60 else value[:57] + "..."
+    shown = shortened(quoted(first.get("input")), 60)
     return f"{field} is {shown}: {first['msg']}{more}"
 
 
-def write_placement(placement: Placement, path: str | Path) -> None:
+def write_placement(placement: Placement, path: AnyPath) -> None:
     """Write a placement as JSON, whole or not at all.
 
     Raises:
         StoreError: If the file cannot be written.
+        InvalidInputError: If it is no placement, or ``path`` no path.
     """
+    require_kind("placement", placement, Placement, "what place() returns")
     write_text(path, placement.to_json() + "\n")
 
 
-def read_placement(path: str | Path) -> Placement:
+def read_placement(path: AnyPath) -> Placement:
     """Read a placement that gpupack wrote.
 
     Raises:
@@ -190,7 +222,7 @@ def read_placement(path: str | Path) -> Placement:
     )
 
 
-def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "") -> R:
+def read_one(path: AnyPath, kind: str, record: type[R], *, way_out: str = "") -> R:
     """Read the one record that a file holds.
 
     Args:
@@ -204,7 +236,7 @@ def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "")
             schema version.
     """
     text = read_text(path)
-    where = repr(str(path))
+    where = quoted(str(path))
     hint = f"; {way_out}" if way_out else ""
     try:
         value = json.loads(text)
@@ -215,7 +247,11 @@ def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "")
         ) from err
     if not isinstance(value, dict) or value.get("kind") != kind:
         found = value.get("kind") if isinstance(value, dict) else None
-        named = f", but a {found}" if isinstance(found, str) else ""
+        named = (
+            f", but a {shortened(printable(found), 60)}"
+            if isinstance(found, str)
+            else ""
+        )
         raise StoreError(f"{where}: not a gpupack {kind}{named}{hint}")
     check_schema_version(value.get("schema_version"), where)
     try:
@@ -224,40 +260,38 @@ def read_one(path: str | Path, kind: str, record: type[R], *, way_out: str = "")
         raise StoreError(f"{where}: {describe_validation_error(err)}") from err
 
 
-def open_verifications(path: str | Path) -> IO[bytes]:
+def open_verifications(path: AnyPath) -> JsonLinesFile:
     """Keep a file of verified GPUs for oneself; results can then be appended to it.
 
-    It is made if there is none, and what a run that was killed left of its last line
-    is cut off.
-
-    Returns:
-        The open file; closing it lets other runs write.
+    It is made if there is none.
 
     Raises:
         StoreError: If it cannot be written, holds something else, or another run
             writes to it; before hours were spent on measuring.
     """
-    target = Path(path)
-    handle = lock_file(target, writer="verification", option="--store")
+    file = JsonLinesFile(
+        path, _VERIFICATION_KEYS, writer="verification", option="--store"
+    )
     try:
-        read_verifications(target)
-        mend_last_line(target, _VERIFICATION_KEYS)
+        read_verifications(path)
+        file.mend()
     except BaseException:
-        handle.close()
+        file.close()
         raise
-    return handle
+    return file
 
 
-def append_verification(path: str | Path, result: GpuVerification) -> None:
+def append_verification(path: AnyPath, result: GpuVerification) -> None:
     """Append one verified GPU and wait until it is on the disk.
 
     Raises:
-        StoreError: If the file cannot be written.
+        StoreError: If the file cannot be written, or a verification is writing to it.
     """
-    append_line(path, _json(result))
+    with open_verifications(path) as file:
+        file.append(record_line(result))
 
 
-def read_verifications(path: str | Path) -> tuple[GpuVerification, ...]:
+def read_verifications(path: AnyPath) -> tuple[GpuVerification, ...]:
     """Return the verified GPUs in a file.
 
     A last line that is cut off, what a killed run leaves behind, is left out.
@@ -273,7 +307,7 @@ def read_verifications(path: str | Path) -> tuple[GpuVerification, ...]:
             continue
         if _kind_of(line) != _VERIFICATION:
             raise _no_verifications(path, text, line_number=number)
-        where = f"{str(path)!r}, line {number}"
+        where = f"{quoted(str(path))}, line {number}"
         check_schema_version(json.loads(line).get("schema_version"), where)
         try:
             found.append(GpuVerification.model_validate_json(line))
@@ -298,19 +332,19 @@ def _kind_of(text: str) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def _no_verifications(path: str | Path, text: str, *, line_number: int) -> StoreError:
+def _no_verifications(path: AnyPath, text: str, *, line_number: int) -> StoreError:
     """Return the error that says what a file is, what it should be, and the way out."""
     kind = _kind_of(text) or _kind_of(text.partition("\n")[0])
     if kind in _CLASS_BY_KIND:
         found = "holds profiles"
     elif kind is not None:
-        found = f"holds a {kind}"
+        found = f"holds a {shortened(printable(kind), 60)}"
         if kind == _VERIFICATION:
             found = f"holds something else at line {line_number}"
     else:
         found = "is not JSON" if text.lstrip()[:1] not in "{[" else "holds no record"
     return StoreError(
-        f"{str(path)!r} {found}, but verifications are wanted, one a line: what "
+        f"{quoted(str(path))} {found}, but verifications are wanted, one a line: what "
         "`gpupack verify placement.json --model-repository models/ --store "
         "verified.jsonl` writes"
     )

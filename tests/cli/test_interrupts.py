@@ -26,7 +26,8 @@ main()
 
 
 @pytest.mark.parametrize(
-    "module", ["typer", "gpupack.errors", "rich.progress", "gpupack.profiling.sweep"]
+    "module",
+    ["typer", "gpupack.errors", "rich.progress", "gpupack.profiling.sweep.run"],
 )
 def test_an_interrupt_while_a_module_is_imported_is_one_message(module: str) -> None:
     code = INTERRUPTED.format(module=module)

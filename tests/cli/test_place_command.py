@@ -70,7 +70,12 @@ def test_headroom_by_name_alone_says_exactly_what_binds() -> None:
     ("arguments", "code", "message"),
     [
         (("medical", "--gpus", "3"), 3, "4 16GB GPUs would do"),
-        (("medical", "--gpu", "small:9000"), 3, "segmentation_liver"),
+        (("medical", "--gpu", "small:9000"), 2, "no model was profiled on small"),
+        (
+            ("medical", "--gpu", "small:9000", "--carry-memory-over"),
+            3,
+            "segmentation_liver",
+        ),
         (("medical", "--gpu", "Z80"), 2, "unknown GPU 'Z80'"),
         (("medical", "--headroom", "much"), 2, "number"),
         (("medical", "--headroom", "0.8", "--headroom", "0.9"), 2, "given twice"),

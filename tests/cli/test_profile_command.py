@@ -12,7 +12,7 @@ import pytest
 import gpupack
 from gpupack.cli.live_demo import run_live_demo
 from gpupack.errors import ServerUnavailableError
-from gpupack.profiling.installation import install_server
+from gpupack.profiling.embedded.installation import install_server
 from gpupack.store import read_placement, write_placement
 from tests.factories import make_profiles, make_record
 from tests.profiling.peers import grpc_server

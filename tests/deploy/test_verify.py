@@ -29,11 +29,11 @@ from gpupack.planning.contention import (
     predict_retentions,
 )
 from gpupack.profile_set import ProfileSet
-from gpupack.profiling.embedded import EmbeddedServer
-from gpupack.profiling.host import HostDevice
-from gpupack.profiling.input_options import InputOptions
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling.devices.host import HostDevice
+from gpupack.profiling.embedded.embedded_server import EmbeddedServer
+from gpupack.profiling.load.input_options import InputOptions
+from gpupack.profiling.measuring.measure_options import MeasureOptions
+from gpupack.profiling.server.triton import TritonServer
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import DeviceKind, GpuType
@@ -489,6 +489,27 @@ def test_calibrating_finds_the_factor_that_made_the_sets(tmp_path: Path) -> None
     command = ["calibrate", str(records), "--profiles", str(profiles)]
     assert CliRunner().invoke(app, command).exit_code == 0
     assert read_profile_file(profiles).calibrations[0].num_sets == 1
+
+
+def test_calibrating_keeps_a_profile_file_whose_last_line_does_not_end(
+    tmp_path: Path,
+) -> None:
+    profiles, records = tmp_path / "profiles.jsonl", tmp_path / "verified.jsonl"
+    write_profiles(ProfileSet(records=(make_record(),)), profiles)
+    profiles.write_bytes(profiles.read_bytes().removesuffix(b"\n"))
+    run = verified(
+        reading(("a", 100.0), share=40.0),
+        reading(("b", 100.0), share=40.0),
+        reading(("a", 80.0), ("b", 80.0), share=70.0),
+    )
+    records.write_text(run.model_dump_json() + "\n")
+    command = ["calibrate", str(records), "--profiles", str(profiles)]
+
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert CliRunner().invoke(app, command).exit_code == 0
+
+    found = read_profile_file(profiles)
+    assert (len(found.records), len(found.calibrations)) == (1, 2)
 
 
 def test_calibrating_two_gpu_types_at_once_is_refused() -> None:

@@ -96,7 +96,7 @@ def test_an_empty_cell_is_a_missing_reading_and_not_zero() -> None:
         ("m,two,1,5,1,1,1", r"row 2: batch_size is 'two'"),
         (
             "m,1" + 5000 * "0" + ",1,5,1,1,1",
-            r"row 2: batch_size is '1\d{8}…'; .* digits",
+            r"row 2: batch_size is '10+…0+'; .* digits",
         ),
         ("m,1,1,5,1,1,1e308", r"row 2: gpu_memory_used_mib is 1e308; .* finite"),
         ("m,,1,5,1,1,1", r"row 2: batch_size is ''"),

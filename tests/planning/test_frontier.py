@@ -1,7 +1,10 @@
 """frontier(): what every number of GPUs, or every budget, yields."""
 
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gpupack
@@ -303,3 +306,96 @@ def test_a_budget_too_small_for_the_idle_models_is_named(
 def test_an_argument_that_makes_no_sense_is_named(arguments: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         gpupack.frontier(make_profiles(record("a")), **arguments)
+
+
+# Each of these models fills a GPU, so that n of them need n GPUs.
+SIX = make_profiles(*(record(name, busy=100.0) for name in "abcdef"))
+
+
+@pytest.mark.parametrize(
+    ("budget", "price"),
+    [
+        (6 * 0.35, 0.35),  # 2.0999999999999996
+        (sum([0.1] * 6), 0.1),  # 0.6 is 0.6
+        (np.float64(2.1), np.float64(0.35)),
+        (np.float32(2.1), np.float32(0.35)),
+        (np.int64(6), np.int64(1)),
+        (Decimal("2.1"), Decimal("0.35")),
+        (Fraction(4), Fraction(2, 3)),
+        (4, 2 / 3),  # no whole number of millionths
+        (6 * (700 / 730), 700 / 730),  # a price per month in hours
+        (6 * 1e-6, 1e-6),
+        (6 * 123456789.01, 123456789.01),
+    ],
+)
+def test_n_times_the_price_buys_n_gpus(budget: float, price: float) -> None:
+    found = gpupack.frontier(
+        SIX,
+        by="price",
+        budgets=[budget],
+        prices={"test-gpu": price},
+        optional=SIX.model_names,
+    )
+
+    assert [point.num_gpus for point in found.points] == [6]
+
+
+@pytest.mark.parametrize("price", [0.35, 2 / 3])
+def test_a_little_less_than_n_times_the_price_does_not(price: float) -> None:
+    found = gpupack.frontier(
+        SIX,
+        by="price",
+        budgets=[6 * price * (1 - 1e-8)],  # beyond the tolerance of 1e-9
+        prices={"test-gpu": price},
+        optional=SIX.model_names,
+    )
+
+    assert [point.num_gpus for point in found.points] == [5]
+
+
+def test_prices_of_two_types_add_up_to_the_budget() -> None:
+    # A third and a seventh are whole numbers of no unit; together they pay for both.
+    profiles = on_both(record("a", busy=90.0), record("b", busy=90.0, gpu_type=BIG))
+    fleet: dict[GpuType, int | None] = {GPU: None, BIG: None}
+
+    found = gpupack.frontier(
+        profiles,
+        by="price",
+        budgets=[1 / 3 + 1 / 7],
+        gpus=fleet,
+        prices={"test-gpu": 1 / 3, "big-gpu": 1 / 7},
+    )
+
+    assert [point.num_gpus for point in found.points] == [2]
+
+
+@pytest.mark.parametrize("by", ["gpus", "price"])
+@pytest.mark.parametrize(
+    ("budgets", "told"),
+    [
+        ([], "budgets is empty"),
+        (np.array([]), "budgets is empty"),
+        (3, "budgets is 3; give several"),
+        ("12", "budgets is '12'; give several"),
+        (["3"], "a budget of '3' is no number"),
+        ([True], "a budget of True is no number"),
+        ([None], "a budget of None is no number"),
+        ([0], "a budget of 0 is no number"),
+        ([np.float64("nan")], "a budget of .* is no number"),
+        ([10**400], "a budget of 1000.*0000 is no number"),
+        ([np.array([1, 2])], "a budget of array.* is no number"),
+    ],
+)
+def test_budgets_that_cannot_be_meant_are_told(
+    by: str, budgets: Any, told: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=told):
+        gpupack.frontier(SIX, by=by, budgets=budgets, prices={"test-gpu": 1})
+
+
+def test_numbers_of_gpus_may_come_from_numpy() -> None:
+    found = gpupack.frontier(
+        SIX, budgets=np.arange(4, 7), optional=SIX.model_names, max_points=np.int64(5)
+    )
+
+    assert [point.num_gpus for point in found.points] == [4, 5, 6]

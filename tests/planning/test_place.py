@@ -168,16 +168,24 @@ def test_the_idle_servers_utilization_is_not_counted() -> None:
 def test_the_supply_can_be_named_in_many_ways(
     gpus: Any, type_name: str, count: int | None
 ) -> None:
-    placement = gpupack.place(MEDICAL, gpus=gpus)
+    placement = gpupack.place(MEDICAL, gpus=gpus, carry_memory_over=True)
 
     (entry,) = placement.fleet.entries
     assert (entry.gpu_type.name, entry.num_gpus) == (type_name, count)
 
 
-def test_profiles_of_another_gpu_type_are_used_with_a_warning() -> None:
-    placement = gpupack.place(MEDICAL, gpus="T4")
+def test_profiles_of_another_gpu_type_are_used_on_request_with_a_warning() -> None:
+    with pytest.raises(InvalidInputError, match="no model was profiled on T4"):
+        gpupack.place(MEDICAL, gpus="T4")
+    placement = gpupack.place(MEDICAL, gpus="T4", carry_memory_over=True)
 
     assert any("measured on 16GB, not on T4" in text for text in placement.warnings)
+    # What holds there of a record is its memory alone.
+    for gpu in placement.gpus:
+        assert gpu.gpu_utilization_percent is None
+        for one in gpu.assignments:
+            assert one.throughput_infer_per_sec is None
+            assert one.predicted_infer_per_sec is None
 
 
 @pytest.mark.parametrize(
@@ -217,7 +225,7 @@ def test_an_argument_that_cannot_be_used_is_named(
 
 def test_a_model_larger_than_the_gpu_is_named_with_the_way_out() -> None:
     with pytest.raises(InfeasibleError) as caught:
-        gpupack.place(MEDICAL, gpus="small:10000")
+        gpupack.place(MEDICAL, gpus="small:10000", carry_memory_over=True)
 
     error = caught.value
     assert error.model_names == ("segmentation_liver",)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpupack.errors import ServerUnavailableError
-from gpupack.profiling.embedded import EmbeddedServer
-from gpupack.profiling.installation import install_server
+from gpupack.profiling.embedded.embedded_server import EmbeddedServer
+from gpupack.profiling.embedded.installation import install_server
 from tests.profiling.served_models import write_repository
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpupack.profiling.embedded import EmbeddedServer
+from gpupack.profiling.embedded.embedded_server import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,16 +14,16 @@ import psutil
 import pytest
 
 from gpupack.errors import InvalidInputError, ServerError, ServerUnavailableError
-from gpupack.profiling import embedded
-from gpupack.profiling.embedded import EmbeddedServer
-from gpupack.profiling.installation import (
+from gpupack.profiling.embedded import embedded_server as embedded
+from gpupack.profiling.embedded.embedded_server import EmbeddedServer
+from gpupack.profiling.embedded.installation import (
     check_platform,
     find_installation,
     install_server,
     installation_at,
 )
-from gpupack.profiling.model_python import inspect_python
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling.embedded.model_python import inspect_python
+from gpupack.profiling.server.triton import TritonServer
 from tests.profiling.served_models import write_model
 
 pytestmark = [pytest.mark.triton, pytest.mark.usefixtures("installed")]
@@ -77,7 +77,7 @@ def test_it_stops_when_the_context_ends_with_an_exception(repository: Path) -> N
 
 def test_it_does_not_outlive_a_killed_gpupack(repository: Path) -> None:
     code = (
-        "import sys, time; from gpupack.profiling.embedded import EmbeddedServer\n"
+        "import sys, time; from gpupack import EmbeddedServer\n"
         f"with EmbeddedServer({str(repository)!r}) as server:\n"
         "    print(server.pid, server._folder, flush=True); time.sleep(60)"
     )
@@ -145,7 +145,7 @@ def test_a_machine_that_stands_still_is_not_a_server_that_hangs(
     tree = tree_that_first(f"touch {started}; sleep 0.5", tmp_path / "tree")
     code = (
         "from pathlib import Path\n"
-        "from gpupack.profiling.embedded import EmbeddedServer\n"
+        "from gpupack.profiling.embedded.embedded_server import EmbeddedServer\n"
         f"with EmbeddedServer({str(repository)!r}, root={str(tree)!r},"
         f" python={str(found.python)!r}, log_path=Path({str(tmp_path / 'log')!r}),"
         " start_timeout_s=4.0): pass"

@@ -9,14 +9,14 @@ from gpupack.errors import StoreError
 from gpupack.examples import load_example
 from gpupack.importers.reader import read_profiles
 from gpupack.profile_set import ProfileSet
-from gpupack.profiling.exports import (
+from gpupack.profiling.devices.host import HostDevice
+from gpupack.profiling.sweep.exports import (
     GPU_FILE,
     INFERENCE_FILE,
     PROFILE_FILE,
     SERVER_FILE,
     write_article_tables,
 )
-from gpupack.profiling.host import HostDevice
 from gpupack.records.gpu import DeviceKind
 from gpupack.records.profile import GpuReadings
 from tests.factories import make_record

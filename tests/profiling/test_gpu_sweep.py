@@ -13,7 +13,7 @@ import pytest
 
 from gpupack import place
 from gpupack.importers.reader import read_profiles
-from gpupack.profiling.exports import INFERENCE_FILE, SERVER_FILE
+from gpupack.profiling.sweep.exports import INFERENCE_FILE, SERVER_FILE
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 from gpupack.store import read_profile_file, write_placement

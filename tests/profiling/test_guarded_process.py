@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gpupack.profiling import server_guard
-from gpupack.profiling.guarded_process import GuardedProcess
+from gpupack.profiling.embedded import server_guard
+from gpupack.profiling.embedded.guarded_process import GuardedProcess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="guards are for Linux")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from gpupack.profiling.host import HostDevice, ProcessFamily, count_usable_cpus
+from gpupack.profiling.devices.host import HostDevice, ProcessFamily, count_usable_cpus
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import DeviceKind
 from gpupack.units import BYTES_PER_MIB

@@ -12,20 +12,20 @@ import pytest
 
 import gpupack
 from gpupack.errors import DeviceError, InvalidInputError
-from gpupack.profiling.driven_model import ModelLoad
-from gpupack.profiling.host import HostDevice
-from gpupack.profiling.kernel_probe import KernelProbe
-from gpupack.profiling.measure import measure
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.session import ServerSession
-from gpupack.profiling.tensors import make_inputs
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling.devices.host import HostDevice
+from gpupack.profiling.load.driven_model import ModelLoad
+from gpupack.profiling.load.tensors import make_inputs
+from gpupack.profiling.measuring.kernel_probe import KernelProbe
+from gpupack.profiling.measuring.measure_options import MeasureOptions
+from gpupack.profiling.measuring.measurement import measure
+from gpupack.profiling.server.triton import TritonServer
+from gpupack.profiling.session.server_session import ServerSession
 from gpupack.records.profile import KernelTimes, LoadPoint
 from tests.profiling.nvml_standin import compile_standin
 from tests.profiling.served_models import SLEEP_S
 
 if TYPE_CHECKING:
-    from gpupack.profiling.embedded import EmbeddedServer
+    from gpupack.profiling.embedded.embedded_server import EmbeddedServer
 
 SOURCE = Path(__file__).with_name("cuda_standin.c")
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpupack.errors import LoadPointError, ServerError, UnknownNameError
-from gpupack.profiling.driven_model import ModelLoad
-from gpupack.profiling.host import HostDevice
-from gpupack.profiling.measure import measure, measure_together
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.tensors import make_inputs
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling.devices.host import HostDevice
+from gpupack.profiling.load.driven_model import ModelLoad
+from gpupack.profiling.load.tensors import make_inputs
+from gpupack.profiling.measuring.measure_options import MeasureOptions
+from gpupack.profiling.measuring.measurement import measure, measure_together
+from gpupack.profiling.server.triton import TritonServer
 from gpupack.records.profile import LoadPoint
 from tests.profiling.served_models import SLEEP_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpupack.profiling.embedded import EmbeddedServer
+    from gpupack.profiling.embedded.embedded_server import EmbeddedServer
 
 pytestmark = pytest.mark.triton
 

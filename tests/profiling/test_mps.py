@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gpupack.errors import ServerUnavailableError
-from gpupack.profiling.mps import MpsDaemon
+from gpupack.profiling.embedded.mps import MpsDaemon
 
 STAND_IN = """\
 #!{python}
@@ -86,7 +86,7 @@ def test_a_daemon_that_cannot_start_says_what_it_said(tmp_path: Path) -> None:
 
 def test_the_daemon_ends_when_gpupack_is_killed(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from gpupack.profiling.mps import MpsDaemon\n"
+        "import sys, time; from gpupack.profiling.embedded.mps import MpsDaemon\n"
         "daemon = MpsDaemon(control=sys.argv[1]); daemon.start()\n"
         "print(daemon.environment['CUDA_MPS_PIPE_DIRECTORY'], flush=True)\n"
         "time.sleep(60)"

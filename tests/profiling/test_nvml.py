@@ -8,9 +8,9 @@ import pynvml
 import pytest
 
 from gpupack.errors import DeviceError, UnknownNameError
-from gpupack.profiling.discovery import open_device
-from gpupack.profiling.host import HostDevice
-from gpupack.profiling.nvml import NvmlDevice, open_gpu
+from gpupack.profiling.devices.discovery import open_device
+from gpupack.profiling.devices.host import HostDevice
+from gpupack.profiling.devices.nvml import NvmlDevice, open_gpu
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import DeviceKind
 from tests.profiling.nvml_standin import (

@@ -9,7 +9,7 @@ import pytest
 
 import gpupack
 from gpupack.errors import InvalidInputError
-from gpupack.profiling.measure_options import MeasureOptions
+from gpupack.profiling.measuring.measure_options import MeasureOptions
 from tests.profiling.other_host import NoOtherHostError, OtherHost, other_host
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gpupack.profiling.device import DeviceReadings
-from gpupack.profiling.sampler import (
+from gpupack.profiling.devices.device import DeviceReadings
+from gpupack.profiling.devices.sampler import (
     MAX_DUTY_RATIO,
     NOTHING_READ,
     Poll,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpupack.errors import ServerError
-from gpupack.profiling.server_url import TlsOptions
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling.server.server_url import TlsOptions
+from gpupack.profiling.server.triton import TritonServer
 from tests.profiling.peers import free_port, grpc_server, tls_server, web_server
 
 if TYPE_CHECKING:

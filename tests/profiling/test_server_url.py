@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from gpupack.errors import InvalidInputError
-from gpupack.profiling.server_url import ServerUrl, TlsOptions
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling.server.server_url import ServerUrl, TlsOptions
+from gpupack.profiling.server.triton import TritonServer
 
 
 @pytest.mark.parametrize(

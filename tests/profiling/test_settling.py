@@ -4,7 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from gpupack.profiling.settling import QUIET_S, SettledMemory, wait_until_settled
+from gpupack.profiling.measuring.settling import (
+    QUIET_S,
+    SettledMemory,
+    wait_until_settled,
+)
 from gpupack.units import BYTES_PER_MIB
 
 MIB = BYTES_PER_MIB

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpupack.errors import InvalidInputError, UnknownNameError
-from gpupack.profiling.interval import (
+from gpupack.profiling.measuring.interval import (
     PERSISTENCE,
     confidence_ratio,
     t_quantile,
     throughput_requests_per_s,
 )
-from gpupack.profiling.stability import (
+from gpupack.profiling.measuring.stability import (
     ConfidenceRule,
     ThreeWindowRule,
     cut_windows,

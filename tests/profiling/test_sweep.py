@@ -25,10 +25,10 @@ from gpupack.errors import (
     StoreError,
     UnknownNameError,
 )
-from gpupack.profiling.embedded import EmbeddedServer
-from gpupack.profiling.input_options import InputOptions
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.sweep import profile
+from gpupack.profiling.embedded.embedded_server import EmbeddedServer
+from gpupack.profiling.load.input_options import InputOptions
+from gpupack.profiling.measuring.measure_options import MeasureOptions
+from gpupack.profiling.sweep.run import profile
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord
 from gpupack.store import read_profile_file
 from tests.profiling.served_models import write_model
@@ -460,7 +460,7 @@ def test_unknown_models_and_empty_repositories_are_named(
 def test_a_running_server_with_a_model_loaded_is_refused(
     repository: Path,
 ) -> None:
-    from gpupack.profiling.triton import TritonServer
+    from gpupack.profiling.server.triton import TritonServer
 
     with EmbeddedServer(repository) as server:
         TritonServer(server.url).load("sleeper")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gpupack.errors import InvalidInputError
-from gpupack.profiling.signature import ModelSignature, TensorSpec
-from gpupack.profiling.tensors import make_inputs, numpy_type
+from gpupack.profiling.load.tensors import make_inputs, numpy_type
+from gpupack.profiling.server.signature import ModelSignature, TensorSpec
 
 
 def signature(

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpupack.errors import ServerError
-from gpupack.profiling.driven_model import ModelLoad
-from gpupack.profiling.embedded import EmbeddedServer
-from gpupack.profiling.host import HostDevice
-from gpupack.profiling.measure import measure
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.server_url import ServerUrl, TlsOptions
-from gpupack.profiling.tensors import make_inputs
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling.devices.host import HostDevice
+from gpupack.profiling.embedded.embedded_server import EmbeddedServer
+from gpupack.profiling.load.driven_model import ModelLoad
+from gpupack.profiling.load.tensors import make_inputs
+from gpupack.profiling.measuring.measure_options import MeasureOptions
+from gpupack.profiling.measuring.measurement import measure
+from gpupack.profiling.server.server_url import ServerUrl, TlsOptions
+from gpupack.profiling.server.triton import TritonServer
 from gpupack.records.profile import LoadPoint
 
 if TYPE_CHECKING:

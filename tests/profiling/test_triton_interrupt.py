@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from gpupack.profiling.embedded import EmbeddedServer
+    from gpupack.profiling.embedded.embedded_server import EmbeddedServer
 
 INTERRUPTED_59_TIMES = """\
 import os, signal, sys, threading
-from gpupack.profiling.triton import TritonServer
+from gpupack.profiling.server.triton import TritonServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 server = TritonServer(sys.argv[1])

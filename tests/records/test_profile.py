@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from gpupack.errors import InvalidInputError
 from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
 from tests.factories import ENVIRONMENT, GPU, make_record
 
@@ -17,7 +18,7 @@ def test_a_load_point_reads_what_it_writes() -> None:
     "text", ["", "2", "x", "2x", "x4", "0x1", "-1x1", "2x4x8", "axb"]
 )
 def test_a_load_point_that_is_not_two_positive_numbers_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"BATCHxCONCURRENCY|greater than or equal"):
+    with pytest.raises(InvalidInputError, match="BATCHxCONCURRENCY"):
         LoadPoint.parse(text)
 
 

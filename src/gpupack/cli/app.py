@@ -1,7 +1,8 @@
 """The ``gpupack`` command: its subcommands, and what its exit codes mean.
 
 Exit codes: 0 done (proved, or feasible with a warning), 1 a bug, 2 bad input,
-3 infeasible, 4 a verified placement broke a promise, 130 interrupted.
+3 infeasible, 4 a verified placement broke a promise, 5 none found in time,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from gpupack.cli import (
 )
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
+from gpupack.quoting import quoted
 
 EXIT_BAD_INPUT = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -106,7 +108,9 @@ def run() -> None:
     except OSError as err:
         if err.filename is not None:
             # A path that nobody thought could be none, such as one of 300 letters.
-            told = f"cannot use {str(err.filename)!r}: {err.strerror}; give another"
+            told = (
+                f"cannot use {quoted(str(err.filename))}: {err.strerror}; give another"
+            )
         elif err.errno in NO_ROOM:
             told = f"cannot write the output: {err.strerror}; make room for it"
         else:

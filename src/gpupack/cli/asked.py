@@ -15,6 +15,7 @@ from gpupack.cli.named_values import (
 from gpupack.cli.supply import Supply, parse_supply
 from gpupack.errors import InvalidInputError
 from gpupack.files import file_mode
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -185,7 +186,7 @@ def read_source(source: str) -> ProfileSet:
     if source in example_names():
         return load_example(source)
     raise InvalidInputError(
-        f"{source!r} is neither a file nor a built-in example; the examples are "
+        f"{quoted(source)} is neither a file nor a built-in example; the examples are "
         f"{', '.join(example_names())}"
     )
 
@@ -205,7 +206,7 @@ def _parse_load_points(
     for option in options or ():
         name, equals, point = option.rpartition("=")
         if (equals and name in named) or (not equals and overall is not None):
-            raise InvalidInputError(f"--load-point {option!r}: given twice")
+            raise InvalidInputError(f"--load-point {quoted(option)}: given twice")
         if equals:
             named[name] = point
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from gpupack.quoting import printable
+
 results = Console(highlight=False)
 """For results: bars and colours in a terminal, plain text when piped."""
 
@@ -14,9 +16,14 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def print_error(message: str) -> None:
     """Print an error in one paragraph; its text is never taken for markup."""
-    errors.print(Text.assemble(("error: ", "bold red"), message))
+    errors.print(Text.assemble(("error: ", "bold red"), _harmless(message)))
 
 
 def print_warning(message: str) -> None:
     """Print a warning in one paragraph; its text is never taken for markup."""
-    errors.print(Text.assemble(("warning: ", "bold yellow"), message))
+    errors.print(Text.assemble(("warning: ", "bold yellow"), _harmless(message)))
+
+
+def _harmless(message: str) -> str:
+    """Return a message without characters that a terminal would obey."""
+    return printable(message, keep="\n\t")

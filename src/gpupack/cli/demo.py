@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gpupack.quoting import quoted
+
 
 def demo_command(
     *,
@@ -27,7 +29,9 @@ def demo_command(
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as err:
-        raise StoreError(f"cannot make folder {str(output)!r}: {err.strerror}") from err
+        raise StoreError(
+            f"cannot make folder {quoted(str(output))}: {err.strerror}"
+        ) from err
     medical = load_example("medical")
     typer.echo(
         "Nine medical imaging models, measured alone on a 16-GB GPU (published):\n"

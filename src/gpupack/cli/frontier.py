@@ -79,7 +79,7 @@ def frontier_command(
     """Show what every number of GPUs, or every budget, yields at best.
 
     Exit codes: 0 done (with a warning where a step is not proved), 2 bad input,
-    3 infeasible.
+    3 infeasible, 5 none found within the time limit, and none proved impossible.
     """
     from gpupack.files import write_text
     from gpupack.planning.frontier import frontier
@@ -129,7 +129,7 @@ def frontier_command(
 
 def _print_warnings(placements: Sequence[Placement]) -> None:
     """Print each warning once; say of how many steps, where not of all."""
-    from gpupack.report.text import printable
+    from gpupack.quoting import printable
 
     counts = Counter(text for one in placements for text in set(one.warnings))
     for text in dict.fromkeys(text for one in placements for text in one.warnings):
@@ -148,11 +148,12 @@ def _write_figure(figure: object, path: Path) -> None:
         StoreError: If the file cannot be written, or the format is not known.
     """
     from gpupack.errors import StoreError
+    from gpupack.quoting import quoted
 
     try:
         figure.savefig(path)  # type: ignore[attr-defined]
     except (OSError, ValueError) as err:
         raise StoreError(
-            f"cannot write {str(path)!r}: {err}; give a path that ends in .png, .svg "
-            "or .pdf in a folder that exists"
+            f"cannot write {quoted(str(path))}: {err}; give a path that ends in .png, "
+            ".svg or .pdf in a folder that exists"
         ) from err

@@ -27,8 +27,7 @@ def run_live_demo(output: Path, *, quiet: bool = False) -> Path | None:
     On the GPU if there is one and a Python here has torch for it, else on the host.
     """
     from gpupack.planning.place import place
-    from gpupack.profiling.measure_options import MeasureOptions
-    from gpupack.profiling.sweep import profile
+    from gpupack.profiling import MeasureOptions, profile
     from gpupack.store import write_placement, write_profiles
 
     typer.echo(f"\n{_TITLE}\n{'=' * len(_TITLE)}")
@@ -89,7 +88,7 @@ def run_live_demo(output: Path, *, quiet: bool = False) -> Path | None:
 
 def _python_for_gpu() -> Path | None:
     """Return a Python whose torch sees a GPU that NVML can read, None without one."""
-    from gpupack.profiling.discovery import open_device
+    from gpupack.profiling import open_device
     from gpupack.records.gpu import DeviceKind
 
     try:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.profiling.input_options import InputOptions
-    from gpupack.profiling.server_url import TlsOptions
+    from gpupack.profiling import InputOptions, TlsOptions
 
 ModelRepositoryOption = Annotated[
     Path | None, typer.Option(help="Folder of models, for the embedded server.")
@@ -89,7 +89,7 @@ def input_options(
     Raises:
         InvalidInputError: If an option cannot be read, or is given twice.
     """
-    from gpupack.profiling.input_options import InputOptions
+    from gpupack.profiling import InputOptions
 
     if seed < 0:
         raise InvalidInputError(f"--seed {seed}: give a whole number from 0")
@@ -101,7 +101,7 @@ def tls_options(
     ca: Path | None, cert: Path | None, key: Path | None, *, insecure: bool
 ) -> TlsOptions:
     """Return what the ``--tls-*`` options mean together."""
-    from gpupack.profiling.server_url import TlsOptions
+    from gpupack.profiling import TlsOptions
 
     return TlsOptions(
         ca_path=ca, certificate_path=cert, key_path=key, verify=not insecure
@@ -157,7 +157,7 @@ def _parse_shapes(options: Sequence[str] | None) -> dict[str, list[int]]:
             shape = []
         if not colon or not name or not shape or min(shape) < 1:
             raise InvalidInputError(
-                f"--shape {option!r}: give NAME:SIZES, such as image:3,224,224"
+                f"--shape {quoted(option)}: give NAME:SIZES, such as image:3,224,224"
             )
         shapes[name] = shape
     return shapes
@@ -173,6 +173,8 @@ def _parse_data(options: Sequence[str] | None) -> dict[str, Path]:
     for option in options or ():
         model_name, _, path = option.rpartition("=")
         if not Path(path).is_file():
-            raise InvalidInputError(f"--data {option!r}: there is no file {path!r}")
+            raise InvalidInputError(
+                f"--data {quoted(option)}: there is no file {quoted(path)}"
+            )
         files[model_name] = Path(path)
     return files

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,10 +34,11 @@ def parse_named(
         except ValueError as err:
             kind = "whole number" if number is int else "number"
             raise InvalidInputError(
-                f"{option} {text!r}: {value_text!r} is no {kind}; give {example}"
+                f"{option} {quoted(text)}: {quoted(value_text)} is no {kind}; give "
+                f"{example}"
             ) from err
         if (equals and name in named) or (not equals and overall is not None):
-            raise InvalidInputError(f"{option} {text!r}: given twice")
+            raise InvalidInputError(f"{option} {quoted(text)}: given twice")
         if equals:
             named[name] = value
         else:

@@ -97,7 +97,8 @@ def place_command(
 ) -> None:
     """Decide which model goes on which GPU, and prove it.
 
-    Exit codes: 0 proved (or feasible, with a warning), 2 bad input, 3 infeasible.
+    Exit codes: 0 proved (or feasible, with a warning), 2 bad input, 3 infeasible,
+    5 none found within the time limit, and none proved impossible.
     """
     from gpupack.files import write_text
     from gpupack.planning.place import place

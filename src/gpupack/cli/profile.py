@@ -36,6 +36,7 @@ from gpupack.cli.measuring import (
 )
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,9 +156,7 @@ def profile_command(
     Exit codes: 0 done (failed load points are listed), 2 bad input, server lost or
     nothing measured, 130 interrupted.
     """
-    from gpupack.profiling.measure_options import MeasureOptions
-    from gpupack.profiling.sweep import profile
-    from gpupack.profiling.sweep_store import RETRIED_STAGES
+    from gpupack.profiling import RETRIED_STAGES, MeasureOptions, profile
     from gpupack.store import PROFILE_FILE
 
     if url is not None and (embedded or model_repository is not None):
@@ -258,7 +257,7 @@ def _show(
 
 def _ways_on(profiles: ProfileSet, *, is_kept: bool) -> Iterator[str]:
     """Tell how to measure again what did not settle, and what failed for good."""
-    from gpupack.profiling.sweep_store import RETRIED_STAGES
+    from gpupack.profiling import RETRIED_STAGES
 
     num_unstable = sum(record.is_stable is False for record in profiles.records)
     if num_unstable:
@@ -295,8 +294,8 @@ def _counts(option: str, text: str) -> list[int]:
         counts = [int(part) for part in text.split(",")]
     except ValueError as err:
         raise InvalidInputError(
-            f"{option} {text!r}: give whole numbers with commas, such as 1,2,4"
+            f"{option} {quoted(text)}: give whole numbers with commas, such as 1,2,4"
         ) from err
     if min(counts) < 1:
-        raise InvalidInputError(f"{option} {text!r}: every number is at least 1")
+        raise InvalidInputError(f"{option} {quoted(text)}: every number is at least 1")
     return counts

@@ -26,7 +26,7 @@ def install_command(
     ] = False,
 ) -> None:
     """Install the server into an environment of its own in the user's cache."""
-    from gpupack.profiling.installation import install_server, installation_folder
+    from gpupack.profiling import install_server, installation_folder
 
     with progress_bar(quiet=quiet) as bar:
         install_server(wheel=wheel, progress=bar.install if bar is not None else None)
@@ -37,16 +37,16 @@ def install_command(
 @app.command("info")
 def info_command() -> None:
     """Show whether the server is installed, where, and which Python models run in."""
-    from gpupack.profiling.installation import (
+    from gpupack.profiling import (
         PACKAGE_NAME,
         PACKAGE_VERSION,
         TRITON_VERSION,
         cache_folder,
         check_platform,
         find_installation,
+        inspect_python,
         installation_folder,
     )
-    from gpupack.profiling.model_python import inspect_python
 
     check_platform()
     typer.echo(f"server: Triton {TRITON_VERSION} of {PACKAGE_NAME} {PACKAGE_VERSION}")
@@ -64,7 +64,7 @@ def info_command() -> None:
 @app.command("remove")
 def remove_command() -> None:
     """Remove the server from the user's cache."""
-    from gpupack.profiling.installation import installation_folder, remove_server
+    from gpupack.profiling import installation_folder, remove_server
 
     if remove_server():
         typer.echo(f"removed {installation_folder()}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,10 +38,11 @@ def parse_supply(gpu: str | None, gpus: Sequence[str] | None) -> Supply:
         known = _count(count_text)
         if (equals and known is None) or not name or _is_number(name):
             raise InvalidInputError(
-                f"--gpus {text!r}: give a number, NAME or NAME=COUNT, such as L4=8"
+                f"--gpus {quoted(text)}: give a number, NAME or NAME=COUNT, such as "
+                "L4=8"
             )
         if name in fleet:
-            raise InvalidInputError(f"--gpus {text!r}: {name} is given twice")
+            raise InvalidInputError(f"--gpus {quoted(text)}: {name} is given twice")
         fleet[name] = known
     return fleet
 

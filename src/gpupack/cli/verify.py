@@ -34,6 +34,7 @@ from gpupack.cli.measuring import (
 )
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError, StoreError
+from gpupack.quoting import quoted
 
 EXIT_BROKEN = 4
 """A promise of the placement was broken."""
@@ -98,7 +99,7 @@ def verify_command(
     Exit codes: 0 no promise broken, 2 bad input, 4 a promise broken, 130 interrupted.
     """
     from gpupack.deploy.verify import verify
-    from gpupack.profiling.measure_options import MeasureOptions
+    from gpupack.profiling import MeasureOptions
     from gpupack.store import read_placement
 
     check_seconds(
@@ -167,8 +168,12 @@ def calibrate_command(
 ) -> None:
     """Fit how strongly models slow each other down, for place() to use."""
     from gpupack.deploy.calibrate import calibrate
-    from gpupack.files import lock_file
-    from gpupack.store import append_record, read_profile_file, read_verifications
+    from gpupack.store import (
+        open_profile_file,
+        read_profile_file,
+        read_verifications,
+        record_line,
+    )
 
     try:
         read_profile_file(profiles)  # complain before anything is written
@@ -179,9 +184,9 @@ def calibrate_command(
             'gpupack.read_profiles("table.csv"), "profiles.jsonl")'
         ) from err
     found = calibrate(read_verifications(verifications))
-    with lock_file(profiles, writer="sweep", option="--profiles"):
+    with open_profile_file(profiles, option="--profiles") as file:
         read_profile_file(profiles)
-        append_record(profiles, found)
+        file.append(record_line(found))
     typer.echo(
         f"{found.gpu_type_name}, {found.sharing_mode}: contention factor "
         f"{found.contention_factor:g} from {found.num_sets} sets, mean error "
@@ -196,5 +201,5 @@ def _indices(text: str | None) -> list[int] | None:
         return [int(part) for part in text.split(",")]
     except ValueError as err:
         raise InvalidInputError(
-            f"--gpus {text!r}: whole numbers with commas, such as 0,2"
+            f"--gpus {quoted(text)}: whole numbers with commas, such as 0,2"
         ) from err

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import gpupack
+from gpupack.arguments import require_kind, several
 from gpupack.errors import InvalidInputError
 from gpupack.planning.calibration import (
     fit_contention_factor,
@@ -15,11 +16,10 @@ from gpupack.planning.calibration import (
 from gpupack.planning.contention import SHARING_SHAPES
 from gpupack.records.calibration import Calibration
 from gpupack.records.environment import Environment
+from gpupack.records.verification import GpuVerification
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from gpupack.records.verification import GpuVerification
 
 
 def calibrate(verifications: Sequence[GpuVerification]) -> Calibration:
@@ -30,6 +30,9 @@ def calibrate(verifications: Sequence[GpuVerification]) -> Calibration:
             run on the host, or no two models ran together.
         MissingReadingError: If the GPU's utilization was not read.
     """
+    verifications = several("verifications", verifications, "those of a file")
+    for one in verifications:
+        require_kind("a verification", one, GpuVerification, "a GpuVerification")
     kinds = {
         (measurement.gpu_type.name, measurement.environment.sharing_mode)
         for one in verifications

@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.deploy.gpu_run import gpu_members
-from gpupack.profiling.measure_options import MeasureOptions
+from gpupack.profiling import MeasureOptions
 from gpupack.store import read_verifications
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gpupack.profiling.device import Device
-    from gpupack.profiling.input_options import InputOptions
+    from gpupack.profiling import Device, InputOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.verification import GpuVerification
 

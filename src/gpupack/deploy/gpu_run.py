@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from gpupack.deploy.measurement import measure_set
 from gpupack.deploy.verdict import driven_assignments
 from gpupack.errors import LoadPointError, ServerError
-from gpupack.profiling.settling import wait_until_settled
-from gpupack.profiling.triton import LOAD_TIMEOUT_S
+from gpupack.profiling import LOAD_TIMEOUT_S, wait_until_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpupack.profiling.input_options import InputOptions
-    from gpupack.profiling.kernel_probe import KernelProbe
-    from gpupack.profiling.measure_options import MeasureOptions
-    from gpupack.profiling.session import ServerSession
+    from gpupack.profiling import (
+        InputOptions,
+        KernelProbe,
+        MeasureOptions,
+        ServerSession,
+    )
     from gpupack.records.colocation import CoLocation
     from gpupack.records.environment import SharingMode
     from gpupack.records.placement import GpuPlacement

@@ -9,23 +9,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import gpupack
-from gpupack.profiling.driven_model import ModelLoad
-from gpupack.profiling.input_options import InputOptions
-from gpupack.profiling.load import CLIENT_NAME
-from gpupack.profiling.measure import measure_together
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.tensors import make_inputs
+from gpupack.profiling import (
+    CLIENT_NAME,
+    InputOptions,
+    MeasureOptions,
+    ModelLoad,
+    make_inputs,
+    measure_together,
+)
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpupack.profiling.device import Device
-    from gpupack.profiling.kernel_probe import KernelProbe
-    from gpupack.profiling.load import LoadProcess
-    from gpupack.profiling.measure import MeasuredLoad, Measurement
-    from gpupack.profiling.triton import TritonServer
+    from gpupack.profiling import (
+        Device,
+        KernelProbe,
+        LoadProcess,
+        MeasuredLoad,
+        Measurement,
+        TritonServer,
+    )
     from gpupack.records.environment import SharingMode
     from gpupack.records.profile import LoadPoint
 

@@ -8,28 +8,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpupack.arguments import require_kind, several
+from gpupack.catalogue import is_same_card
 from gpupack.deploy.finished import Circumstances, device_identity, read_finished
 from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
 from gpupack.errors import InvalidInputError, UnknownNameError
-from gpupack.profiling.discovery import open_device
-from gpupack.profiling.embedded import EmbeddedServer, find_repository
-from gpupack.profiling.input_options import InputOptions
-from gpupack.profiling.measure_options import MeasureOptions
-from gpupack.profiling.own_server import own_server
-from gpupack.profiling.session import ServerSession
-from gpupack.profiling.triton import LOAD_TIMEOUT_S
+from gpupack.files import AnyPath
+from gpupack.given_numbers import real_number, whole_number
+from gpupack.profiling import (
+    LOAD_TIMEOUT_S,
+    EmbeddedServer,
+    InputOptions,
+    MeasureOptions,
+    ServerSession,
+    find_repository,
+    open_device,
+    own_server,
+)
+from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
-from gpupack.store import append_verification, open_verifications
+from gpupack.records.placement import PlacementRecord
+from gpupack.store import open_verifications, record_line
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpupack.profiling.device import Device
-    from gpupack.profiling.installation import InstallProgress
-    from gpupack.profiling.server_url import TlsOptions
+    from gpupack.profiling import Device, InstallProgress, TlsOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.verification import GpuVerification
 
@@ -118,10 +125,17 @@ def verify(
         ServerError: The server cannot be had, or is lost. A model that fails to load
             or to answer breaks its GPU's promises; the other GPUs are run.
     """
-    if not 0 <= tolerance < 1:
+    require_kind(
+        "placement",
+        placement,
+        PlacementRecord,
+        "what place() or gpupack.read_placement(path) returns",
+    )
+    share = real_number(tolerance)
+    if share is None or not 0 <= share < 1:
         raise InvalidInputError(
-            f"tolerance is {tolerance:g}; it must be at least 0 and below 1, such as "
-            "0.1"
+            f"tolerance is {quoted(tolerance)}; it must be at least 0 and below 1, "
+            "such as 0.1"
         )
     chosen = _chosen_gpus(placement, gpu_indices)
     if (model_repository is None) == (server is None):
@@ -132,10 +146,13 @@ def verify(
         )
     names = {name for one in chosen for name in one.models}
     if model_repository is not None:
-        _require_models(names, _folder_models(Path(model_repository)), model_repository)
+        _require_models(names, _folder_models(model_repository), model_repository)
     with ExitStack() as stack:
-        if store is not None:
+        results_file = (
             stack.enter_context(open_verifications(store))
+            if store is not None
+            else None
+        )
         if inputs is not None and shapes is not None:
             raise InvalidInputError(
                 "give the shapes in inputs= or in shapes=, not in both"
@@ -224,8 +241,8 @@ def verify(
                     failures=run.failures,
                 )
                 results[one.gpu_index] = result
-                if store is not None:
-                    append_verification(store, result)
+                if results_file is not None:
+                    results_file.append(record_line(result))
                 tell(result)
             finally:
                 # A server that is about to be stopped need not be left clean.
@@ -238,11 +255,13 @@ def _chosen_gpus(
     placement: PlacementRecord, gpu_indices: Sequence[int] | None
 ) -> tuple[GpuPlacement, ...]:
     known = {gpu.gpu_index: gpu for gpu in placement.gpus}
-    unknown = sorted(set(gpu_indices or ()) - set(known))
+    if gpu_indices is not None:
+        gpu_indices = several("gpu_indices", gpu_indices, "[0, 2]")
+    unknown = [index for index in gpu_indices or () if whole_number(index) not in known]
     if unknown:
         raise UnknownNameError(
-            f"the placement has no GPU {', '.join(map(str, unknown))}; it has GPUs "
-            f"{', '.join(map(str, known))}"
+            f"the placement has no GPU {quoted_all(unknown)}; it has GPUs "
+            f"{quoted_all(known)}"
         )
     return tuple(
         gpu
@@ -251,7 +270,7 @@ def _chosen_gpus(
     )
 
 
-def _folder_models(repository: Path) -> set[str]:
+def _folder_models(repository: AnyPath) -> set[str]:
     configurations = find_repository(repository).glob("*/config.pbtxt")
     return {path.parent.name for path in configurations}
 
@@ -260,8 +279,8 @@ def _require_models(wanted: set[str], known: set[str], where: Path | str) -> Non
     missing = sorted(wanted - known)
     if missing:
         raise InvalidInputError(
-            f"the placement has models that are not in {where}: {', '.join(missing)}; "
-            f"it has {', '.join(sorted(known)) or 'none'}"
+            f"the placement has models that are not in {where}: {listed(missing)}; it "
+            f"has {listed(sorted(known)) or 'none'}"
         )
 
 
@@ -318,9 +337,9 @@ def _check_device(
                 f"{one.gpu_type.name}, or place for {there.name}"
             )
     notes: list[str] = []
-    measured_on = {record.gpu_type.name for record in placement.profiles}
-    if measured_on and there.name not in measured_on:
-        profiled = ", ".join(sorted(measured_on))
+    measured_on = {record.gpu_type for record in placement.profiles}
+    if measured_on and not any(is_same_card(there, one) for one in measured_on):
+        profiled = ", ".join(sorted({one.name for one in measured_on}))
         notes.append(f"verified on {there.name}, but profiled on {profiled}")
     foreign = device.foreign_processes((*session.own_pids, os.getpid()))
     if foreign:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,18 +28,11 @@ _SPACING = re.compile(r"[\s'’_]")
 _GROUPED = {
     mark: re.compile(rf"[+-]?\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+") for mark in ".,"
 }
-MAX_SHOWN = 40
-"""Letters of a cell that a message repeats."""
 
 
 def is_missing(text: str) -> bool:
     """Return whether a cell says that there is no value: ``""``, ``N/A``, ``-``."""
     return text.strip().casefold() in _MISSING
-
-
-def shown(text: str, most: int = MAX_SHOWN) -> str:
-    """Return a cell in quotes for a message, a long one shortened."""
-    return repr(text if len(text) <= most else f"{text[:most]}…")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +104,8 @@ def number_style(cells: Iterable[str], *, where: str, separator: str) -> NumberS
         (evidence if is_certain else open_cells).setdefault(decimal, cell.strip())
     if len(evidence) == 2:
         raise ProfileDataError(
-            f"{where}: {shown(evidence['.'])} has a decimal point and "
-            f"{shown(evidence[','])} a decimal comma; write all numbers in one way"
+            f"{where}: {quoted(evidence['.'])} has a decimal point and "
+            f"{quoted(evidence[','])} a decimal comma; write all numbers in one way"
         )
     if evidence:
         return NumberStyle(next(iter(evidence)))
@@ -123,11 +117,11 @@ def number_style(cells: Iterable[str], *, where: str, separator: str) -> NumberS
         if "." not in open_cells:
             cell = open_cells[","]
             return NumberStyle(
-                ".", note=f"{shown(cell)} was read as {cell.replace(',', '')}"
+                ".", note=f"{quoted(cell)} was read as {cell.replace(',', '')}"
             )
     cell = next(iter(open_cells.values()))
     raise ProfileDataError(
-        f"{where}: {shown(cell)} may be {cell.replace(',', '').replace('.', '')} or "
+        f"{where}: {quoted(cell)} may be {cell.replace(',', '').replace('.', '')} or "
         f"{cell.replace(',', '.')}; write numbers without thousands separators and "
         "with decimal points"
     )

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, ProfileDataError
-from gpupack.importers.cells import shown
 from gpupack.importers.units import KNOWN, Kind, folded, spelled, worth
+from gpupack.quoting import quoted, quoted_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -231,8 +231,8 @@ def understand_columns(
         use = understand(title if meaning is None else meaning, dialect)
         if meaning is not None and use.field is None:
             raise InvalidInputError(
-                f"{where}: column {shown(title)} cannot mean {shown(meaning)}; one may "
-                f"mean {', '.join(MEANINGS)} or {IGNORE}"
+                f"{where}: column {quoted(title)} cannot mean {quoted(meaning)}; one "
+                f"may mean {', '.join(MEANINGS)} or {IGNORE}"
             )
         if meaning is not None and use.kind is not None:
             own_unit = _parts(title)[2]
@@ -243,8 +243,8 @@ def understand_columns(
         meant = [index for index, use in enumerate(uses) if is_meant(key, use)]
         if not meant and not is_one_of_several:
             raise InvalidInputError(
-                f"{where}: a unit is given for {shown(key)}, but no column is that; it "
-                f"has {', '.join(map(shown, titles))}"
+                f"{where}: a unit is given for {quoted(key)}, but no column is that; "
+                f"it has {quoted_all(titles)}"
             )
         for index in meant:
             uses[index] = _in_given_unit(uses[index], unit)
@@ -269,8 +269,8 @@ def require_used(
     if unknown:
         raise InvalidInputError(
             f"{', '.join(tables)}: there is no column "
-            f"{', '.join(map(shown, unknown))}; "
-            f"there are {', '.join(sorted({shown(use.title) for use in uses}))}"
+            f"{quoted_all(unknown)}; "
+            f"there are {', '.join(sorted({quoted(use.title) for use in uses}))}"
         )
 
 
@@ -409,8 +409,8 @@ def _by_title(
     unknown = [title for title in columns if title.strip().casefold() not in known]
     if unknown:
         raise InvalidInputError(
-            f"{where}: there is no column {', '.join(map(shown, unknown))}; it has "
-            f"{', '.join(map(shown, titles))}"
+            f"{where}: there is no column {quoted_all(unknown)}; it has "
+            f"{quoted_all(titles)}"
         )
     return {known[title.strip().casefold()]: columns[title] for title in columns}
 
@@ -441,7 +441,7 @@ def _in_given_unit(use: ColumnUse, unit: str) -> ColumnUse:
     assert use.kind is not None
     if worth(use.kind, unit) is None:
         raise InvalidInputError(
-            f"the unit of {shown(use.title)} is given as {shown(unit)}; it may be "
+            f"the unit of {quoted(use.title)} is given as {quoted(unit)}; it may be "
             f"{spelled(use.kind)}"
         )
     return replace(use, unit=folded(unit), note=f"{unit}, as given")
@@ -468,9 +468,9 @@ def _require_distinct(uses: Sequence[ColumnUse], where: str) -> None:
             continue
         if use.field in title_of:
             raise ProfileDataError(
-                f"{where}: columns {shown(title_of[use.field])} and {shown(use.title)} "
-                f"are both understood as {use.field}; say which one is not, with "
-                f"{shown(use.title)} = {IGNORE} (columns= in Python, --column in the "
+                f"{where}: columns {quoted(title_of[use.field])} and "
+                f"{quoted(use.title)} are both understood as {use.field}; say which "
+                f"one is not, with {quoted(use.title)} = {IGNORE} (columns= in Python, --column in the "
                 "shell)"
             )
         title_of[use.field] = use.title

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
+from gpupack.quoting import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _SEPARATORS = (",", ";", "\t", "|")
 _MAX_CELL = 10_000_000
-_MAX_TITLES = 200
-"""Letters of a table's titles that a message repeats."""
 _CUT_OFF = (
     "the file ends within a row, as that of a run that was stopped does: measure "
     "again, or remove the row; "
@@ -86,9 +85,7 @@ def read_csv(text: str, where: str) -> CsvTable:
         titles.pop()
     repeated = sorted({title for title in titles if title and titles.count(title) > 1})
     if repeated:
-        raise ProfileDataError(
-            f"{where}: columns named twice: {', '.join(repeated)[:_MAX_TITLES]}"
-        )
+        raise ProfileDataError(f"{where}: columns named twice: {listed(repeated)}")
     rows, numbers = [], []
     width = len(titles)
     for number, line in enumerate(lines[1:], start=2 + num_blank):

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.cells import is_missing, shown
+from gpupack.importers.cells import is_missing
 from gpupack.importers.units import Kind, worth
 from gpupack.importers.values import has_units
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +94,7 @@ def _share(table: CsvTable, use: ColumnUse, values: Sequence[float]) -> ColumnUs
             f"{table.where}: {use.title} is at most 1 in every row, such as "
             f"{example:g}, but the highest utilization of a GPU is read in whole "
             "percents; say what it is: "
-            f'units={{{shown(use.title)}: "ratio"}} for shares of 1, '
+            f'units={{{quoted(use.title)}: "ratio"}} for shares of 1, '
             '"percent" for percents (--unit in the shell)'
         )
     return use

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.cells import shown
 from gpupack.importers.columns import require_used, understand
 from gpupack.importers.csv_text import first_titles
 from gpupack.importers.model_analyzer_gpus import Baselines, gpu_use
@@ -33,6 +32,7 @@ from gpupack.importers.model_analyzer_rows import (
 from gpupack.importers.reading import Reading, SourceReading
 from gpupack.importers.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted, quoted_all
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import (
@@ -193,7 +193,9 @@ def _left_out(tables: Sequence[TableRows]) -> list[str]:
             failing[model] = max(number, failing.get(model, 0))
     for model, number in failing.items():
         rows = "1 row" if number == 1 else f"{number} rows"
-        notes.append(f"{rows} of {model!r} left out: the constraints are not satisfied")
+        notes.append(
+            f"{rows} of {quoted(model)} left out: the constraints are not satisfied"
+        )
     num_together = max((len(table.together) for table in tables), default=0)
     if num_together:
         notes.append(
@@ -207,7 +209,8 @@ def _not_understood(tables: Sequence[TableRows]) -> list[str]:
     return [
         f"{table.where}: not understood, and kept aside: "
         + ", ".join(
-            shown(use.title) + (f" ({use.note})" if use.note else "") for use in unknown
+            quoted(use.title) + (f" ({use.note})" if use.note else "")
+            for use in unknown
         )
         for table in tables
         if (unknown := [one for one in table.uses if one.looks_like_reading])
@@ -296,9 +299,9 @@ class _Search:
             found[record.model_name, record.load_point] = record
         for model, number in repeated.items():
             self.notes.append(
-                f"{model!r}: {number} load points have several rows, as those of a BLS "
-                "or ensemble model whose called models were varied; the export does "
-                "not say how, so the row with the most throughput was taken"
+                f"{quoted(model)}: {number} load points have several rows, as those of "
+                "a BLS or ensemble model whose called models were varied; the export "
+                "does not say how, so the row with the most throughput was taken"
             )
         self._say_what_does_not_match()
         return sorted(
@@ -449,8 +452,8 @@ class _Search:
         if key[0] in models:
             return f"{where} has no row of this variant and load point"
         return (
-            f"{where} has no row of {key[0]!r}, only of "
-            f"{', '.join(map(repr, models)) or 'nothing'}; give the tables of one run"
+            f"{where} has no row of {quoted(key[0])}, only of "
+            f"{quoted_all(models) or 'nothing'}; give the tables of one run"
         )
 
     def _no_memory_column(self) -> str:
@@ -468,7 +471,7 @@ class _Search:
             )
         return (
             f"no column of {where} is understood as it; not understood: "
-            f"{', '.join(shown(use.title) for use in unknown)}; say which one it is "
+            f"{', '.join(quoted(use.title) for use in unknown)}; say which one it is "
             "(columns= in Python, --column in the shell)"
         )
 
@@ -483,7 +486,7 @@ class _Search:
         ):
             if models:
                 self.notes.append(
-                    f"there is {told} of {', '.join(map(repr, sorted(models)))}: are "
+                    f"there is {told} of {quoted_all(sorted(models))}: are "
                     "the tables of one run?"
                 )
 

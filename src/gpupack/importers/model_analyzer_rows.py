@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.cells import is_missing, shown
+from gpupack.importers.cells import is_missing
 from gpupack.importers.columns import ColumnUse, Dialect, understand_columns
 from gpupack.importers.csv_text import read_csv
 from gpupack.importers.loads import Load, read_load
 from gpupack.importers.values import column_numbers, style_of
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -308,8 +309,8 @@ def _together(
         except ValueError as err:
             raise ProfileDataError(
                 f"{where}: models that were measured together, but their batch sizes "
-                f"and loads are {shown(', '.join(sizes))} and "
-                f"{shown(', '.join(concurrencies or rates))}: one number for each of "
+                f"and loads are {quoted(', '.join(sizes))} and "
+                f"{quoted(', '.join(concurrencies or rates))}: one number for each of "
                 f"{', '.join(models)} is wanted"
             ) from err
     throughputs: tuple[float, ...] = ()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.cells import is_missing, shown
+from gpupack.importers.cells import is_missing
 from gpupack.importers.columns import Dialect, understand_columns
 from gpupack.importers.csv_text import CsvTable, first_titles, read_csv
 from gpupack.importers.loads import read_load
@@ -24,6 +24,7 @@ from gpupack.importers.reading import Reading, SourceReading
 from gpupack.importers.values import column_numbers, style_of
 from gpupack.importers.variants import variant_of
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted, quoted_all
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import LoadPoint, ProfileRecord
@@ -88,7 +89,7 @@ def assumptions(batch_size: int | None, unknown: Sequence[str] = ()) -> tuple[st
     )
     if unknown:
         told += (
-            f"; not understood were the columns {', '.join(map(shown, unknown))}: if "
+            f"; not understood were the columns {quoted_all(unknown)}: if "
             "one of them is the batch size, say so (columns= in Python, --column in "
             "the shell)"
         )
@@ -137,7 +138,7 @@ def parse_perf_analyzer_csv(
     rows = _Rows(table, uses, model_name, default_name, batch_size)
     notes = []
     if unknown:
-        notes.append(f"columns kept aside: {', '.join(map(shown, unknown))}")
+        notes.append(f"columns kept aside: {quoted_all(unknown)}")
     records = [
         rows.record(index, gpu_type or UNKNOWN_GPU_TYPE, unknown)
         for index in range(len(table.rows))
@@ -212,7 +213,7 @@ class _Rows:
         )
         if of_column and self.batch_size not in (None, _whole(of_column)):
             raise ProfileDataError(
-                f"{self.where('batch_size', index)} is {shown(of_column)}, but the "
+                f"{self.where('batch_size', index)} is {quoted(of_column)}, but the "
                 f"batch size is given as {self.batch_size}; leave it out"
             )
         variant = self.cell("variant", index)

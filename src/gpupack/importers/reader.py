@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpupack.arguments import by_name, require_kind
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
-from gpupack.files import read_text
+from gpupack.files import AnyPath, as_path, decode, file_mode, read_bytes, read_text
+from gpupack.given_numbers import whole_number
 from gpupack.importers.csv_text import first_titles
 from gpupack.importers.genai_perf import (
     SUMMARY_PATTERNS,
@@ -40,15 +43,12 @@ from gpupack.importers.perf_analyzer_json import parse_perf_analyzer_json
 from gpupack.importers.reading import Reading, SourceReading
 from gpupack.importers.table import read_table
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import listed, quoted
 from gpupack.records.gpu import GpuType
-from gpupack.store import PROFILE_FILE, read_profile_file
+from gpupack.store import PROFILE_FILE, parse_profile_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-
-_MOST_NAMES = 8
-"""Files of a folder that a message names."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class _Given:
 
 
 def read_profiles(
-    path: str | Path,
+    path: AnyPath,
     *,
     gpu: str | GpuType | None = None,
     model_name: str | None = None,
@@ -110,7 +110,7 @@ def read_profiles(
 
 
 def examine(
-    path: str | Path,
+    path: AnyPath,
     *,
     gpu: str | GpuType | None = None,
     model_name: str | None = None,
@@ -122,28 +122,53 @@ def examine(
 
     Arguments and errors are those of ``read_profiles``.
     """
-    source = Path(path)
-    if batch_size is not None and batch_size < 1:
-        raise InvalidInputError(f"batch_size is {batch_size}; it must be ≥ 1")
+    source = as_path(path)
+    if batch_size is not None:
+        number = whole_number(batch_size)
+        if number is None or number < 1:
+            raise InvalidInputError(
+                f"batch_size is {quoted(batch_size)}; it must be a whole number ≥ 1"
+            )
+        batch_size = number
+    if model_name is not None:
+        require_kind("model_name", model_name, str, "text")
+    if gpu is not None:
+        require_kind("gpu", gpu, (str, GpuType), "a name or a GpuType")
     given = _Given(
         gpu_type=find_gpu_type(gpu) if isinstance(gpu, str) else gpu,
         model_name=model_name,
         batch_size=batch_size,
-        columns=columns or {},
-        units=units or {},
+        columns=_texts("columns", columns, '{"tput": "throughput_infer_per_sec"}'),
+        units=_texts("units", units, '{"memory": "GB"}'),
     )
+    mode = file_mode(source)
     try:
-        return _read_folder(source, given) if source.is_dir() else _read(source, given)
+        if mode is not None and stat.S_ISDIR(mode):
+            return _read_folder(source, given)
+        return _read(source, given)
     except ProfileDataError as err:
         if str(source) in str(err):
             raise
         # What records say of each other, they say without knowing the file.
-        raise ProfileDataError(f"{str(source)!r}: {err}") from err
+        raise ProfileDataError(f"{quoted(str(source))}: {err}") from err
+
+
+def _texts(
+    argument: str, given: Mapping[str, str] | None, example: str
+) -> dict[str, str]:
+    texts = by_name(argument, given or {}, example)
+    for name, text in texts.items():
+        require_kind(f"{argument}[{quoted(name)}]", text, str, f"text, as in {example}")
+    return texts
 
 
 def _read(source: Path, given: _Given) -> Reading:
-    text = read_text(source)
-    where = repr(str(source))
+    content = read_bytes(source)
+    beginning = content[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if beginning.startswith(b"{") and _is_own(content):
+        return _own(source, content)
+    text = decode(content, source)
+    where = quoted(str(source))
     if not text.strip():
         raise ProfileDataError(f"{where}: the file is empty")
     if text.lstrip().startswith("{"):
@@ -152,36 +177,39 @@ def _read(source: Path, given: _Given) -> Reading:
 
 
 def _read_json(source: Path, text: str, given: _Given) -> Reading:
-    where = repr(str(source))
-    first = _json(text.lstrip().partition("\n")[0])
-    if isinstance(first, dict) and "kind" in first:
-        return _own(source)
-    content = _json(text)
-    if content is None:
-        refuse_other_artifacts(first, where)
+    where = quoted(str(source))
+    found = _json(text)
+    if found is None:
+        refuse_other_artifacts(_json(text.lstrip().partition("\n")[0]), where)
         if '"experiments"' in text[:1000] or is_checkpoint_text(text):
             load_json(text, where)  # says what is wrong
-        return _own(source)
-    if isinstance(content, dict) and "experiments" in content:
+        return _own(source, text.encode())
+    if isinstance(found, dict) and "experiments" in found:
         return parse_perf_analyzer_json(
-            content,
+            found,
             where,
             model_name=given.model_name or source.stem,
             batch_size=given.batch_size,
             gpu_type=given.gpu_type,
         )
-    if isinstance(content, dict) and is_checkpoint(content):
-        return parse_checkpoint(content, where, gpu_type=given.gpu_type)
-    if isinstance(content, dict) and is_summary(content):
+    if isinstance(found, dict) and is_checkpoint(found):
+        return parse_checkpoint(found, where, gpu_type=given.gpu_type)
+    if isinstance(found, dict) and is_summary(found):
         return parse_summary(
-            content,
+            found,
             where,
             model_name=given.model_name,
             batch_size=given.batch_size,
             gpu_type=given.gpu_type,
         )
-    refuse_other_artifacts(content, where)
-    return _own(source)
+    refuse_other_artifacts(found, where)
+    if isinstance(found, dict) and "kind" not in found:
+        raise ProfileDataError(
+            f"{where}: a JSON object with {listed(list(found)) or 'nothing'}: none of "
+            "gpupack's own, perf_analyzer's request times, a checkpoint of Model "
+            "Analyzer, or a summary of GenAI-Perf or AIPerf"
+        )
+    return _own(source, text.encode())
 
 
 def _json(text: str) -> object:
@@ -193,11 +221,17 @@ def _json(text: str) -> object:
     return found
 
 
-def _own(source: Path) -> Reading:
-    profiles = read_profile_file(source)
+def _is_own(content: bytes) -> bool:
+    """Return whether the first line is a record of gpupack's own."""
+    first = _json(content.partition(b"\n")[0].decode(errors="replace").lstrip("\ufeff"))
+    return isinstance(first, dict) and "kind" in first
+
+
+def _own(source: Path, content: bytes) -> Reading:
+    profiles = parse_profile_file(content, source)
     num_rows = len(profiles.records) + len(profiles.baselines)
     what = "gpupack's own file"
-    return Reading(profiles, (SourceReading(repr(str(source)), what, num_rows),))
+    return Reading(profiles, (SourceReading(quoted(str(source)), what, num_rows),))
 
 
 def _read_csv(text: str, where: str, given: _Given, *, default_name: str) -> Reading:
@@ -236,7 +270,7 @@ def _read_folder(folder: Path, given: _Given) -> Reading:
     own = folder / PROFILE_FILE
     if own.is_file():
         # The tables beside it do not say what never settled, nor which readings lack.
-        return _own(own)
+        return _own(own, read_bytes(own))
     present = [
         folder / name
         for name in (INFERENCE_FILE, GPU_FILE, SERVER_FILE)
@@ -251,13 +285,11 @@ def _read_folder(folder: Path, given: _Given) -> Reading:
         if found:
             return _merged([_read(path, given) for path in found])
     names = sorted(path.name for path in folder.iterdir())
-    has = ", ".join(names[:_MOST_NAMES]) or "nothing"
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     raise StoreError(
-        f"{str(folder)!r} is a folder without Model Analyzer's tables "
+        f"{quoted(str(folder))} is a folder without Model Analyzer's tables "
         f"({INFERENCE_FILE}, {GPU_FILE}, {SERVER_FILE}) or checkpoints, summaries of "
         f"GenAI-Perf or AIPerf ({', '.join(SUMMARY_PATTERNS)}) or {PROFILE_FILE}; it "
-        f"has {has}{more}; name a file"
+        f"has {listed(names) or 'nothing'}; name a file"
     )
 
 
@@ -283,17 +315,17 @@ def _summaries(folder: Path) -> list[Path]:
 
 
 def _read_tables(folder: Path, present: Sequence[Path], given: _Given) -> Reading:
-    texts = {repr(str(path)): read_text(path) for path in present}
+    texts = {quoted(str(path)): read_text(path) for path in present}
     texts = {where: text for where, text in texts.items() if text.strip()}
     if not texts:
-        raise ProfileDataError(f"{str(folder)!r}: its tables are empty")
+        raise ProfileDataError(f"{quoted(str(folder))}: its tables are empty")
     if any(is_model_analyzer_table(text) for text in texts.values()):
         return parse_model_analyzer(
             texts, gpu_type=given.gpu_type, columns=given.columns, units=given.units
         )
     if present[0].name == INFERENCE_FILE:
         # In the article's tables this one repeats the readings of the GPU table.
-        texts.pop(repr(str(folder / GPU_FILE)), None)
+        texts.pop(quoted(str(folder / GPU_FILE)), None)
     return _merged(
         [
             _read_csv(text, where, given, default_name=folder.name)

@@ -18,7 +18,8 @@ column                            meaning
 
 Other titles are understood as ``gpupack.importers.columns`` says, the published
 tables' among them; their "MB" are MiB. Columns that are not understood are kept aside
-and named.
+and named. An apostrophe before a name that begins with ``=``, ``+``, ``-`` or ``@``
+says that it is no formula, and is not part of the name.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pydantic import ValidationError
 
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import GpupackError, ProfileDataError
-from gpupack.importers.cells import is_missing, shown
+from gpupack.importers.cells import is_missing
 from gpupack.importers.columns import MEANINGS, ColumnUse, Dialect, understand_columns
 from gpupack.importers.csv_text import CsvTable, read_csv
 from gpupack.importers.guesses import guess_unit
@@ -40,6 +41,7 @@ from gpupack.importers.reading import Reading, SourceReading
 from gpupack.importers.values import Numbers, column_numbers, count, style_of
 from gpupack.importers.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import printable, quoted, shortened
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
@@ -53,6 +55,7 @@ from gpupack.records.profile import (
     ProfileRecord,
     ServerBaseline,
 )
+from gpupack.spreadsheet_cells import cell_text
 from gpupack.store import describe_validation_error
 
 if TYPE_CHECKING:
@@ -138,7 +141,7 @@ def read_table(
     records = _baselines(content) + _records(content)
     notes = [style.note] if style.note else []
     notes += [
-        f"{shown(use.title)}: {use.note}" for use in uses if use.field and use.note
+        f"{quoted(use.title)}: {use.note}" for use in uses if use.field and use.note
     ]
     aside = [use for use in uses if use.field is None]
     if aside:
@@ -151,7 +154,7 @@ def read_table(
 
 
 def _aside(use: ColumnUse) -> str:
-    title = shown(use.title) if use.title else "one without a title"
+    title = quoted(use.title) if use.title else "one without a title"
     return f"{title} ({use.note})" if use.note else title
 
 
@@ -179,8 +182,7 @@ def _require_columns(
 
 
 def _titles(titles: Sequence[str]) -> str:
-    text = ", ".join(titles)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    return shortened(printable(", ".join(titles)), _MAX_SHOWN)
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ class _Content:
         names = [model_name or ""] * len(table.rows)
         if "model_name" in known:
             names = table.column(known["model_name"].title)
-        names = ["" if is_missing(name) else name for name in names]
+        names = ["" if is_missing(name) else cell_text(name) for name in names]
         return cls(
             table=table,
             uses=known,
@@ -436,7 +438,7 @@ def _load_point(
 
 
 def _gpu_type(content: _Content, index: int, known: dict[str, GpuType]) -> GpuType:
-    name = content.cell("gpu", index)
+    name = cell_text(content.cell("gpu", index))
     if is_missing(name):
         return content.gpu_type
     if name in known:

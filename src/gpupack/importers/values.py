@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.cells import NumberStyle, is_missing, number_style, shown
+from gpupack.importers.cells import NumberStyle, is_missing, number_style
 from gpupack.importers.units import Kind, is_requests, spelled, worth
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,14 +109,14 @@ def column_numbers(
             worth_of_cell = worth(use.kind, unit, is_decimal=is_decimal)
             if worth_of_cell is None:
                 raise ProfileDataError(
-                    f"{where} is {shown(cell)}: {shown(unit)} is no unit of it; it may "
-                    f"be in {spelled(use.kind)}"
+                    f"{where} is {quoted(cell)}: {quoted(unit)} is no unit of it; it "
+                    f"may be in {spelled(use.kind)}"
                 )
             if use.kind is Kind.RATE:
                 requests.add(is_requests(unit))
             value *= worth_of_cell
         elif use.unit is None:
-            raise ProfileDataError(f"{where} is {shown(cell)}, without a unit")
+            raise ProfileDataError(f"{where} is {quoted(cell)}, without a unit")
         else:
             value *= factor
         if not 0 <= value < math.inf:
@@ -143,7 +144,7 @@ def _parse(cell: str, style: NumberStyle, where: str) -> tuple[float, str]:
             raise ProfileDataError(
                 f"{where} is {cell[:40]}; it must be a finite number ≥ 0"
             ) from err
-        raise ProfileDataError(f"{where} is {shown(cell)}, not a number") from err
+        raise ProfileDataError(f"{where} is {quoted(cell)}, not a number") from err
 
 
 def count(cell: str, where: str, *, least: int = 1) -> int:
@@ -164,7 +165,7 @@ def count(cell: str, where: str, *, least: int = 1) -> int:
         if value >= least:
             return value
     raise ProfileDataError(
-        f"{where} is {shown(text, _MAX_DIGITS)}; it must be a whole number ≥ {least} "
+        f"{where} is {quoted(text)}; it must be a whole number ≥ {least} "
         f"of at most {_MAX_DIGITS} digits"
     )
 
@@ -178,6 +179,6 @@ def rate(cell: str, style: NumberStyle, where: str) -> float:
     value, unit = _parse(cell, style, where)
     if value <= 0 or (unit and not is_requests(unit)):
         raise ProfileDataError(
-            f"{where} is {shown(cell)}; it must be a number of requests a second > 0"
+            f"{where} is {quoted(cell)}; it must be a number of requests a second > 0"
         )
     return value

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_SETS = 60_000
 """More allowed sets than this are not listed."""
+ALL_SETS = "program over all allowed sets"
+"""An integer program, or a search, that chooses among every allowed set."""
 _LISTING_SHARE = 0.4
 """Share of the time limit that listing the sets may take."""
 
@@ -69,6 +71,7 @@ def solve_allowed(
     if all(is_allowed(one_bin.counts) for one_bin in without_rule.bins):
         return without_rule
     bins, bound, method = _first_fit(problem, is_allowed), without_rule.bound, ""
+    found_by, proved_by = "first fit", without_rule.proved_by
     listed = list_allowed(
         problem,
         is_allowed,
@@ -88,15 +91,18 @@ def solve_allowed(
             most_bins=most,
         )
         method = "listed sets"
-        bound = max(bound, cover.bound)
+        if cover.bound > bound:
+            bound, proved_by = cover.bound, ALL_SETS
         if cover.bins and _num_bins(cover.bins) < _num_bins(bins):
-            bins = cover.bins
+            bins, found_by = cover.bins, ALL_SETS
     result = PackingResult(
         bins=bins,
         bound=min(bound, _num_bins(bins)),
         seconds=time.perf_counter() - started,
         method=method or without_rule.method,
         rungs=without_rule.rungs,
+        found_by=found_by,
+        proved_by=proved_by,
     )
     check_result(problem, result)
     return result

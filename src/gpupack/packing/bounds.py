@@ -9,6 +9,8 @@ import numpy as np
 from gpupack.packing.conflicts import conflict_matrix, max_copies
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gpupack.packing.problem import PackingProblem
 
 MAX_THRESHOLDS = 100
@@ -23,14 +25,15 @@ def lower_bound(problem: PackingProblem) -> int:
     Returns:
         At least 1 if there is any item, otherwise 0.
     """
-    if problem.num_types == 0:
-        return 0
-    return max(
-        1,
-        volume_bound(problem),
-        dual_feasible_bound(problem),
-        conflict_clique_bound(problem),
-    )
+    return max((bound for _, bound in named_bounds(problem)), default=0)
+
+
+def named_bounds(problem: PackingProblem) -> Iterator[tuple[str, int]]:
+    """Yield the bounds with their names, the simplest first; none without items."""
+    if problem.num_types:
+        yield "volume bound", max(1, volume_bound(problem))
+        yield "dual-feasible functions", dual_feasible_bound(problem)
+        yield "clique of conflicts", conflict_clique_bound(problem)
 
 
 def volume_bound(problem: PackingProblem) -> int:

@@ -62,6 +62,8 @@ class Ladder:
         self.num_bins = problem.num_items + 1
         self.bound = 0
         self.method = ""
+        self.found_by = ""
+        self.proved_by = ""
         self.rungs: list[RungReport] = []
         self.background: BackgroundSource | None = None
         """Work in another thread that may have found a packing."""
@@ -93,17 +95,23 @@ class Ladder:
             return False
         check_packing(self.problem, bins)
         self.bins, self.num_bins = bins, num_bins
-        self.method = self._rung_name
+        self.method = self.found_by = self._rung_name
         if self.background is not None:
             self.background.improve_on(bins)
         return True
 
-    def raise_bound(self, bound: int) -> bool:
-        """Keep a proven bound if it is better; say if it was."""
+    def raise_bound(self, bound: int, *, by: str = "") -> bool:
+        """Keep a proven bound if it is better; say if it was.
+
+        Args:
+            bound: On the number of bins.
+            by: What proves it; the rung if left out.
+        """
         if bound <= self.bound:
             return False
         self.bound = bound
         self.method = self._rung_name
+        self.proved_by = by or self._rung_name
         return True
 
     def collect(self) -> None:
@@ -111,7 +119,7 @@ class Ladder:
         if self.background is not None:
             found = self.background.take()
             if found is not None and self.offer(found):
-                self.method = self.background.name
+                self.method = self.found_by = self.background.name
 
     @contextmanager
     def rung(self, name: str) -> Iterator[None]:

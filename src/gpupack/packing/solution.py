@@ -48,6 +48,8 @@ class PackingResult:
         seconds: Wall time of the solve.
         method: The rung that closed the gap, or the last that ran.
         rungs: What each rung took and left, in order.
+        found_by: The rung that found the packing.
+        proved_by: What proved the bound; a heuristic proves nothing.
     """
 
     bins: tuple[Bin, ...]
@@ -55,6 +57,8 @@ class PackingResult:
     seconds: float
     method: str
     rungs: tuple[RungReport, ...] = ()
+    found_by: str = ""
+    proved_by: str = ""
 
     @property
     def num_bins(self) -> int:

@@ -89,6 +89,8 @@ def solve(
         seconds=time.perf_counter() - started,
         method=ladder.method,
         rungs=tuple(ladder.rungs),
+        found_by=ladder.found_by,
+        proved_by=ladder.proved_by,
     )
     check_result(problem, result)
     return result
@@ -109,7 +111,8 @@ def _climb_cheap(ladder: Ladder) -> None:
     """Run the rungs that take milliseconds and need no compiled code."""
     problem = ladder.problem
     with ladder.rung("bounds"):
-        ladder.raise_bound(bounds.lower_bound(problem))
+        for name, bound in bounds.named_bounds(problem):
+            ladder.raise_bound(bound, by=name)
     with ladder.rung("heuristics"):
         for bins in heuristics.constructive_packings(problem):
             ladder.offer(bins)
@@ -158,7 +161,7 @@ def _search_small(ladder: Ladder) -> None:
         if bins is not None:
             ladder.offer(bins)
         elif is_complete:
-            ladder.raise_bound(ladder.num_bins)
+            ladder.raise_bound(ladder.num_bins, by="exhaustive search")
         else:
             return
 

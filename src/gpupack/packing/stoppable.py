@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 _STOP_AGAIN_S = 0.02
+MAX_LINEAR_MS = 1_000
+"""Of one try at a linear program, which usually takes some milliseconds."""
 
 SCIP_PARAMETERS = "misc/catchctrlc = FALSE\n"
 """What every program for SCIP is given: Ctrl-C is for ``solve_program`` to hear."""
@@ -89,6 +91,34 @@ def solve_program(
     """
     given = () if parameters is None else (parameters,)
     return _run(lambda: int(solver.Solve(*given)), solver.InterruptSolve)
+
+
+def solve_linear(
+    solver: pywraplp.Solver, *, time_limit_ms: int = MAX_LINEAR_MS
+) -> bool:
+    """Return whether GLOP solved a linear program; values are there only if it did.
+
+    GLOP's own scaling can make it lose its way, and it has been seen to go round for
+    ever. It then tries without. To ask a program that is not solved for its values
+    would make OR-Tools write to the terminal.
+
+    Args:
+        solver: A linear program for GLOP.
+        time_limit_ms: Of each try.
+    """
+    from ortools.linear_solver import pywraplp
+
+    solver.SetTimeLimit(max(1, time_limit_ms))
+    solved = {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}
+    if solver.Solve() in solved:
+        return True
+    unscaled = pywraplp.MPSolverParameters()
+    unscaled.SetIntegerParam(unscaled.SCALING, unscaled.SCALING_OFF)
+    if solver.Solve(unscaled) in solved:
+        return True
+    unscaled.SetIntegerParam(unscaled.PRESOLVE, unscaled.PRESOLVE_OFF)
+    unscaled.SetIntegerParam(unscaled.LP_ALGORITHM, unscaled.PRIMAL)
+    return solver.Solve(unscaled) in solved
 
 
 def _run(

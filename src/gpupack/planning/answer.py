@@ -21,10 +21,13 @@ def answer(question: CapacityQuestion, *, time_limit_s: float, seed: int) -> Pla
     """Return the best placement.
 
     Raises:
-        InvalidInputError: If the prediction cannot be followed through choices.
+        InvalidInputError: If the prediction cannot be followed through choices, or
+            rests on what was measured on another GPU type.
         MissingReadingError: If a reading that is needed is missing.
         InfeasibleError: If there is none.
+        NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
+    _require_own_readings(question)
     chosen = _without_choice(question)
     if question.maximizes_predicted and (
         chosen is None or question.supplies[0].entry.num_gpus is None
@@ -37,6 +40,20 @@ def answer(question: CapacityQuestion, *, time_limit_s: float, seed: int) -> Pla
     if chosen is not None:
         return place_on_one_type(question, chosen, time_limit_s=time_limit_s, seed=seed)
     return place_with_choices(question, time_limit_s=time_limit_s, seed=seed)
+
+
+def _require_own_readings(question: CapacityQuestion) -> None:
+    """Check that what neighbors cost is predicted where it was measured.
+
+    Raises:
+        InvalidInputError: If ``min_retention`` is asked for where only memory holds.
+    """
+    elsewhere = [one.gpu_type.name for one in question.supplies if one.is_carried_over]
+    if question.min_retention and elsewhere:
+        raise InvalidInputError(
+            "min_retention is predicted from utilizations and throughput, which do not "
+            f"carry over to {', '.join(elsewhere)}; profile there, or leave it out"
+        )
 
 
 def _without_choice(question: CapacityQuestion) -> tuple[ProfileRecord, ...] | None:

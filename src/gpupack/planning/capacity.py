@@ -13,11 +13,12 @@ from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.packing.tie_break import even_out
 from gpupack.placement import Placement
 from gpupack.planning.capacity_check import check_capacity_placement, check_retention
-from gpupack.planning.clash import infeasible
+from gpupack.planning.clash import infeasible, not_found
 from gpupack.planning.gpu_placement import ModelInstance, gpu_placement
+from gpupack.planning.prices import PRICE_UNITS
 from gpupack.planning.retention import resolve_contention
 from gpupack.planning.sizes import evening_loads
-from gpupack.planning.translation import PRICE_UNITS, SERVICE_UNITS
+from gpupack.planning.translation import SERVICE_UNITS
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def place_with_choices(
 
     Raises:
         InfeasibleError: If there is none; names the smallest set that clashes.
+        NotFoundInTimeError: If none was found in time, and none is proved impossible.
         MissingReadingError: If a reading that is needed is missing.
     """
     started = time.perf_counter()
@@ -53,10 +55,12 @@ def place_with_choices(
     plan = plan_capacity(
         translation.problem, question.goal, time_limit_s=time_limit_s, seed=seed
     )
-    if plan.status in {PlanStatus.INFEASIBLE, PlanStatus.UNKNOWN}:
+    if plan.status is PlanStatus.UNKNOWN:
+        raise not_found(question, time_limit_s=time_limit_s)
+    if plan.status is PlanStatus.INFEASIBLE:
         if not diagnose:
-            raise InfeasibleError("no placement exists, or none was found in time")
-        raise infeasible(question, plan, time_limit_s=time_limit_s)
+            raise InfeasibleError("no placement exists")
+        raise infeasible(question)
     gpus = _gpus(question, translation, plan)
     value, bound, unit = _value(question, translation, plan, len(gpus))
     warnings = question.warnings
@@ -85,6 +89,8 @@ def place_with_choices(
         bound=bound,
         gap=abs(value - bound) / value if value else 0.0,
         method=plan.method,
+        found_by=plan.found_by,
+        proved_by=plan.proved_by,
         seconds=time.perf_counter() - started,
         seed=seed,
         headroom=question.headroom,
@@ -164,7 +170,7 @@ def _gpu(
             ModelInstance(
                 translation.records[option],
                 _served(translation, option, service),
-                is_carried_over=supply.is_carried_over and len(question.supplies) > 1,
+                is_carried_over=supply.is_carried_over,
             )
             for option, service in instances
         ],

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import CheckError
 from gpupack.planning.contention import predict_retentions
-from gpupack.planning.sizes import limit_of, model_memory_bytes, reading
+from gpupack.planning.sizes import (
+    READING_TOLERANCE,
+    exact_limit,
+    model_memory_bytes,
+    reading,
+)
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective
 
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 """Traffic is shared out in floating point and written in millionths of infer/sec."""
+FLOAT_TOLERANCE = 1e-12
+"""By what sums of readings err in floating point."""
 
 
 def check_capacity_placement(
@@ -36,11 +43,19 @@ def check_capacity_placement(
     instances: Counter[str] = Counter()
     served: Counter[str] = Counter()
     binding = [resource for resource, _ in placement.headroom]
+    limits = {
+        (supply.gpu_type.name, resource): float(
+            exact_limit(supply.gpu_type, placement.headroom, resource)
+        )
+        for supply in supplies
+        for resource in binding
+    }
     for gpu in placement.gpus:
         supply = supply_by_name[gpu.gpu_type.name]
         totals: dict[Resource, float] = dict.fromkeys(Resource, 0.0)
         totals[Resource.MEMORY] = supply.baseline_bytes
         _check_variants(gpu)
+        slack = FLOAT_TOLERANCE
         for assignment in gpu.assignments:
             record = _record_of(supply, assignment, gpu.gpu_index)
             load = _load(assignment, record)
@@ -57,13 +72,13 @@ def check_capacity_placement(
             for resource in binding:
                 if resource is not Resource.MEMORY:
                     totals[resource] += (reading(record, resource) or 0.0) * load
+            if assignment.served_infer_per_sec is not None:
+                slack = TOLERANCE
         for resource in binding:
-            limit = limit_of(gpu.gpu_type, placement.headroom, resource)
-            if resource is Resource.MEMORY:
-                over = totals[resource] > limit
-            else:
-                over = totals[resource] * 1e6 > limit * (1 + TOLERANCE)
-            if over:
+            limit = limits[gpu.gpu_type.name, resource]
+            if resource is not Resource.MEMORY:
+                limit *= (1 + float(READING_TOLERANCE)) * (1 + slack)
+            if totals[resource] > limit:
                 raise CheckError(
                     f"GPU {gpu.gpu_index} uses {totals[resource]} of {resource.value}, "
                     f"more than {placement.headroom.share(resource)} of it"

@@ -13,6 +13,7 @@ from gpupack.planning.retention import resolve_sharing
 from gpupack.planning.sharing import COMPARED
 from gpupack.planning.sizes import require_readings
 from gpupack.planning.supply import Supply, supplies_of
+from gpupack.quoting import quoted
 from gpupack.records.explanation import ChangeKind, SavingChange
 from gpupack.records.gpu import (
     DeviceKind,
@@ -25,11 +26,11 @@ from gpupack.records.gpu import (
 from gpupack.records.placement import Objective, ObjectiveUnit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.what_if import WhatIf
-    from gpupack.records.profile import ProfileRecord
+    from gpupack.records.profile import LoadPoint, ProfileRecord
 
 MAX_UTILIZATION_PERCENT = 300
 """Above three times what a GPU has, more headroom is no advice."""
@@ -63,7 +64,7 @@ def serving_changes(what_if: WhatIf) -> Iterator[SavingChange]:
                 what_if,
                 ChangeKind.HEADROOM,
                 f"headroom of {resource.value} from {share:g} to 1",
-                _with_shares(what_if.question, [resource], 100),
+                _with_shares(what_if, [resource], 100),
             )
     yield from _retention_changes(what_if)
     yield from _sharing_changes(what_if)
@@ -102,7 +103,7 @@ def _raised_headroom(
     shares = [what_if.question.headroom.share(one) or 0.0 for one in resources]
 
     def raised(percent: int) -> CapacityQuestion:
-        return _with_shares(what_if.question, resources, percent)
+        return _with_shares(what_if, resources, percent)
 
     percent = _least_change(what_if, round(min(shares) * 100), most, raised)
     if percent is not None:
@@ -179,36 +180,72 @@ def _least_change(
 
 
 def _with_shares(
-    question: CapacityQuestion, resources: Sequence[Resource], percent: int
+    what_if: WhatIf, resources: Sequence[Resource], percent: int
 ) -> CapacityQuestion:
     """Return the question with at least this share of each of these resources."""
     shares = {
         one.value: max(share, percent / 100) if one in resources else share
-        for one, share in question.headroom
+        for one, share in what_if.question.headroom
     }
-    return replace(question, headroom=Headroom(**shares))
+    return what_if.with_headroom(Headroom(**shares))
 
 
 def _load_point_changes(what_if: WhatIf) -> Iterator[SavingChange]:
-    """Try every other load point of each model that ``place()`` would accept."""
-    allowed = what_if.question.supplies
+    """Try every other load point of each model that ``place()`` would accept.
+
+    As ``place()`` takes it: the load point is then the model's on every GPU type.
+    """
+    supplies = what_if.question.supplies
     for name in what_if.question.model_names:
-        now = {one.key for supply in allowed for one in supply.records.get(name, ())}
-        for record in what_if.asked.profiles.records:
-            if record.model_name != name or record.key in now:
-                continue
-            if not _is_allowed(what_if.question, record):
-                continue
+        now = {one.key for supply in supplies for one in supply.records.get(name, ())}
+        others = {
+            record.load_point: record
+            for record in what_if.asked.profiles.records
+            if record.model_name == name
+            and record.key not in now
+            and any(_is_of(supply, record) for supply in supplies)
+        }
+        for load_point, record in sorted(
+            others.items(), key=lambda pair: pair[0].sort_key
+        ):
             if what_if.is_out_of_time:
                 return
-            changed = replace(what_if.question, supplies=_with_record(allowed, record))
-            if changed.supplies != allowed:
+            changed = replace(
+                what_if.question,
+                supplies=tuple(
+                    _at_load_point(what_if.question, supply, name, load_point)
+                    for supply in supplies
+                ),
+            )
+            is_left = any(name in supply.records for supply in changed.supplies)
+            if is_left and what_if.serves_as_much(changed):
+                where = f" on {record.gpu_type.name}" if len(supplies) == 1 else ""
                 yield from _change(
                     what_if,
                     ChangeKind.LOAD_POINT,
-                    f"{name!r} at {record.load_point} on {record.gpu_type.name}",
+                    f"{quoted(name)} at {load_point}{where}",
                     changed,
                 )
+
+
+def _is_of(supply: Supply, record: ProfileRecord) -> bool:
+    return record.gpu_type.name == supply.measured_on.name
+
+
+def _at_load_point(
+    question: CapacityQuestion, supply: Supply, name: str, load_point: LoadPoint
+) -> Supply:
+    """Return the supply with a model's records replaced by those at a load point."""
+    there = tuple(
+        one
+        for one in question.profiles.records
+        if one.model_name == name
+        and one.load_point == load_point
+        and _is_of(supply, one)
+        and _is_allowed(question, one)
+    )
+    others = {key: of_model for key, of_model in supply.records.items() if key != name}
+    return replace(supply, records=others | ({name: there} if there else {}))
 
 
 def _is_allowed(question: CapacityQuestion, record: ProfileRecord) -> bool:
@@ -222,24 +259,6 @@ def _is_allowed(question: CapacityQuestion, record: ProfileRecord) -> bool:
     except MissingReadingError:
         return False
     return True
-
-
-def _with_record(
-    supplies: tuple[Supply, ...], record: ProfileRecord
-) -> tuple[Supply, ...]:
-    """Return the supplies with a model's records on a type replaced by this one."""
-    return tuple(
-        replace(supply, records=_replaced(supply.records, record))
-        if supply.measured_on.name == record.gpu_type.name
-        else supply
-        for supply in supplies
-    )
-
-
-def _replaced(
-    records: Mapping[str, tuple[ProfileRecord, ...]], record: ProfileRecord
-) -> dict[str, tuple[ProfileRecord, ...]]:
-    return {**records, record.model_name: (record,)}
 
 
 def _one_gpu_more(what_if: WhatIf) -> Iterator[SavingChange]:
@@ -270,20 +289,31 @@ def _gpu_type_changes(what_if: WhatIf) -> Iterator[SavingChange]:
         if what_if.is_out_of_time:
             return
         changed = _on_type(what_if, gpu_type)
-        if changed is not None:
-            yield from _change(
-                what_if, ChangeKind.GPU_TYPE, f"{gpu_type.name} GPUs instead", changed
-            )
+        if changed is None or not what_if.serves_as_much(changed):
+            continue
+        (supply,) = changed.supplies
+        yield from _change(
+            what_if,
+            ChangeKind.GPU_TYPE,
+            f"{gpu_type.name} GPUs instead",
+            changed,
+            trade_off=f"by the memory measured on {supply.measured_on.name} "
+            "(carry_memory_over)"
+            if supply.is_carried_over
+            else "",
+        )
 
 
 def _other_types(what_if: WhatIf) -> list[GpuType]:
+    """Return the types measured on, and larger ones where memory carries over."""
     question = what_if.question
     used = {supply.gpu_type.name for supply in question.supplies}
+    used |= {supply.measured_on.name for supply in question.supplies}
     measured = [one for one in what_if.asked.profiles.gpu_types if one.name not in used]
     binding = [resource for resource, _ in question.headroom]
     if (
         binding != [Resource.MEMORY]
-        or question.wishes.demand
+        or _promises_traffic(what_if)
         # What neighbours cost on another GPU is not known from this one.
         or question.min_retention
     ):
@@ -292,46 +322,50 @@ def _other_types(what_if: WhatIf) -> list[GpuType]:
     larger = sorted(
         (mib, name) for name, mib in MEMORY_MIB_BY_NAME.items() if mib * 2**20 > largest
     )
-    return measured + [find_gpu_type(name) for _, name in larger[:4]]
+    names = {one.name for one in measured}
+    return measured + [
+        find_gpu_type(name) for _, name in larger[:4] if name not in names
+    ]
+
+
+def _promises_traffic(what_if: WhatIf) -> bool:
+    is_served = what_if.asked.objective is Objective.MAX_THROUGHPUT
+    return is_served or bool(what_if.question.wishes.demand)
 
 
 def _on_type(what_if: WhatIf, gpu_type: GpuType) -> CapacityQuestion | None:
-    question = what_if.question
-    entry = FleetEntry(gpu_type=gpu_type)
-    fleet = Fleet(entries=(entry,))
-    if gpu_type.name in {one.name for one in question.profiles.gpu_types}:
-        try:
-            supply = _measured_supply(what_if, fleet)
-        except GpupackError:
-            # A model or a reading was not measured there, or nothing fits.
-            return None
-    else:
-        supply = replace(question.supplies[0], entry=entry)
-    return replace(question, supplies=(supply,), fleet=fleet)
+    """Return the question for as many GPUs of one type as needed.
 
-
-def _measured_supply(what_if: WhatIf, fleet: Fleet) -> Supply:
-    """Return the supply of a fleet of one type, with the records asked for."""
+    As ``place()`` would pose it with ``gpus=`` of that type, and with
+    ``carry_memory_over`` where it was not measured on. None if it would refuse.
+    """
     question = what_if.question
-    asked = what_if.asked.objective
+    fleet = Fleet(entries=(FleetEntry(gpu_type=gpu_type),))
     records = {
         name: tuple(
             one for one in of_model if keeps_latency_limit(one, question.wishes)
         )
         for name, of_model in question.records_in_any_time.items()
+        if name in question.model_names
     }
-    (supply,), _ = supplies_of(
-        fleet,
-        question.profiles,
-        records,
-        question.headroom,
-        carry_memory_over=False,
-        promises_traffic=asked is Objective.MAX_THROUGHPUT
-        or bool(question.wishes.demand),
-    )
-    if asked is Objective.MAX_THROUGHPUT:
-        return replace(supply, records=best_records(supply, question.headroom))
-    return supply
+    try:
+        (supply,), _ = supplies_of(
+            fleet,
+            question.profiles,
+            records,
+            question.headroom,
+            carry_memory_over=True,
+            promises_traffic=_promises_traffic(what_if),
+            optional=question.wishes.optional,
+        )
+        if what_if.asked.objective is Objective.MAX_THROUGHPUT:
+            supply = replace(supply, records=best_records(supply, question.headroom))
+    except GpupackError:
+        # A model or a reading was not measured there, or nothing fits.
+        return None
+    if question.min_retention and supply.is_carried_over:
+        return None
+    return replace(question, supplies=(supply,), fleet=fleet)
 
 
 def _change(

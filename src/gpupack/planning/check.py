@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.errors import CheckError
+from gpupack.planning.sizes import READING_TOLERANCE
 from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def check_placement(
         for resource, share in placement.headroom:
             total = _total(here, resource, baseline_bytes)
             limit = Fraction(repr(share)) * _capacity(gpu.gpu_type, resource)
+            if resource is not Resource.MEMORY:
+                limit *= 1 + READING_TOLERANCE
             if total > limit:
                 raise CheckError(
                     f"GPU {gpu.gpu_index} uses {float(total)} of {resource.value}, "

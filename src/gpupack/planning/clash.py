@@ -6,8 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError
-from gpupack.packing.capacity.plan import PlanStatus
+from gpupack.errors import InfeasibleError, NotFoundInTimeError
 from gpupack.planning.clashing_models import ClashingModels
 from gpupack.planning.limits import Limits
 from gpupack.planning.relaxed_question import (
@@ -34,9 +33,7 @@ MODELS_SHARE = 0.6
 
 def infeasible(
     question: CapacityQuestion,
-    plan: CapacityPlan | None = None,
     *,
-    time_limit_s: float,
     would_do: int | None = None,
 ) -> InfeasibleError:
     """Return the error for a question without a placement.
@@ -47,16 +44,8 @@ def infeasible(
 
     Args:
         question: What cannot be answered.
-        plan: What the search returned; None if it proved that there is none.
-        time_limit_s: What the search was given.
         would_do: GPUs that hold all models, of the only type, where that is known.
     """
-    if plan is not None and plan.status is PlanStatus.UNKNOWN:
-        return InfeasibleError(
-            f"no placement was found within {time_limit_s:g} s, and none is proved "
-            "impossible. Raise time_limit_s, or the number of GPUs.",
-            suggestion="raise time_limit_s",
-        )
     started = time.perf_counter()
     limits = Limits.of_question(question)
     required = tuple(
@@ -84,6 +73,22 @@ def infeasible(
         resource=limits.resources[0].value if len(limits.resources) == 1 else None,
         suggestion=suggestion,
         limits=held,
+    )
+
+
+def not_found(
+    question: CapacityQuestion, *, time_limit_s: float
+) -> NotFoundInTimeError:
+    """Return the error for a search that came to nothing, and proved nothing."""
+    suggestion = "raise time_limit_s, or the number of GPUs"
+    return NotFoundInTimeError(
+        f"no placement was found within {time_limit_s:g} s, and none is proved "
+        f"impossible: {suggestion}",
+        suggestion=suggestion,
+        limits=(
+            *Limits.of_question(question).names(question),
+            f"time_limit_s {time_limit_s:g}",
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.errors import InfeasibleError
 from gpupack.planning.sizes import item_size, limit_of, to_reading_unit
+from gpupack.quoting import quoted
 from gpupack.records.gpu import GpuType, Headroom, Resource
 from gpupack.units import BYTES_PER_MIB, mib_from_bytes
 
@@ -45,7 +46,7 @@ def require_each_fits_alone(
             largest_need[resource] = max(need, largest_need.get(resource, 0))
             too_large.append(record.model_name)
             faults.append(
-                f"{record.model_name!r} needs {_amount(resource, need)} of "
+                f"{quoted(record.model_name)} needs {_amount(resource, need)} of "
                 f"{resource.value} (load point {record.load_point}"
                 f"{', server included' if taken else ''}), but {gpu_type.name} offers "
                 f"{_amount(resource, limit)} (headroom {share:g})"

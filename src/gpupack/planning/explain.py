@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpupack.arguments import require_kind
 from gpupack.planning.changes import saving_changes, serving_changes
 from gpupack.planning.load_points import LoadPointLike
-from gpupack.planning.proof import prove, resource_needs
+from gpupack.planning.proof import needs_and_proof
 from gpupack.planning.question import CapacityQuestion, ask
 from gpupack.planning.sharing import sharing_notes
 from gpupack.planning.what_if import EXPLANATION_LIMIT_S, WhatIf
 from gpupack.planning.wishes import Fairness, LatencyLimitLike, resolve_wishes
+from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import BindingResource, Explanation
-from gpupack.records.placement import ObjectiveUnit, PlacementStatus
+from gpupack.records.placement import ObjectiveUnit, PlacementRecord, PlacementStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gpupack.placement import Placement
-    from gpupack.profile_set import ProfileSet
-    from gpupack.records.placement import PlacementRecord
 
 
 def explain(
@@ -52,6 +52,15 @@ def explain(
     Raises:
         InvalidInputError: If the profiles are not those of the placement.
     """
+    require_kind(
+        "placement",
+        placement,
+        PlacementRecord,
+        "what place() or gpupack.read_placement(path) returns",
+    )
+    require_kind(
+        "profiles", profiles, ProfileSet, "what gpupack.read_profiles(path) returns"
+    )
     served = placement.served_infer_per_sec
     counts: dict[str, int] = {}
     points: dict[str, set[str]] = {}
@@ -137,7 +146,7 @@ def _doubtful(placement: PlacementRecord) -> Explanation:
     return Explanation(
         summary=_summary(placement),
         proof=f"{extreme} than {placement.objective_unit.told(placement.bound)} is "
-        f"impossible, by {placement.method}.",
+        f"impossible, by {placement.proof}.",
         binding=tuple(_binding(placement)),
         needs=(),
         changes=(),
@@ -151,8 +160,7 @@ def explain_question(
     """Return why the answer to a question is as it is."""
     what_if = WhatIf(placement, question)
     is_serving = placement.objective_unit.is_maximized
-    needs = resource_needs(what_if)
-    proof = prove(what_if, needs)
+    needs, proof = needs_and_proof(what_if)
     changes = tuple((serving_changes if is_serving else saving_changes)(what_if))
     notes = []
     if is_serving and not what_if.serves_all:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from gpupack.arguments import by_name, require_kind
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.given_numbers import real_number, whole_number
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 
 GpusLike = (
@@ -44,34 +47,35 @@ def resolve_fleet(gpus: GpusLike | None, profiles: ProfileSet) -> Fleet:
         return Fleet(entries=(FleetEntry(gpu_type=_measured_type(profiles)),))
     if isinstance(gpus, bool):
         raise InvalidInputError(f"gpus is {gpus}; give a GPU name or a count")
-    if isinstance(gpus, int):
+    number = whole_number(gpus)
+    if number is not None:
         pairs: list[tuple[str | GpuType, int | None]] = [
-            (_measured_type(profiles), gpus)
+            (_measured_type(profiles), number)
         ]
     elif isinstance(gpus, str | GpuType):
         pairs = [(gpus, None)]
-    elif isinstance(gpus, tuple):
+    elif isinstance(gpus, tuple) and len(gpus) == 2:
         pairs = [gpus]
     elif isinstance(gpus, Mapping):
         pairs = list(gpus.items())
     else:
         raise InvalidInputError(
-            f"gpus is {gpus!r}; give a GPU name, a GpuType, or either with a count, "
-            'such as {"T4": 4}'
+            f"gpus is {quoted(gpus)}; give a GPU name, a GpuType, or either with a "
+            'count, such as {"T4": 4}'
         )
     if not pairs:
         raise InvalidInputError("gpus names no GPU type")
     entries = []
     for named, count in pairs:
+        require_kind("a GPU type in gpus", named, (str, GpuType), "a name or a GpuType")
         gpu_type = _named_type(named, profiles) if isinstance(named, str) else named
-        if count is not None and (
-            isinstance(count, bool) or not isinstance(count, int) or count < 1
-        ):
+        number = None if count is None else whole_number(count)
+        if count is not None and (number is None or number < 1):
             raise InvalidInputError(
-                f"the number of {gpu_type.name} GPUs is {count!r}; it must be a whole "
-                "number ≥ 1, or None for as many as needed"
+                f"the number of {gpu_type.name} GPUs is {quoted(count)}; it must be a "
+                "whole number ≥ 1, or None for as many as needed"
             )
-        entries.append(FleetEntry(gpu_type=gpu_type, num_gpus=count))
+        entries.append(FleetEntry(gpu_type=gpu_type, num_gpus=number))
     names = [entry.gpu_type.name for entry in entries]
     if len(set(names)) < len(names):
         raise InvalidInputError(f"gpus names a GPU type twice: {', '.join(names)}")
@@ -99,22 +103,21 @@ def with_prices(fleet: Fleet, prices: Mapping[str, float] | None) -> Fleet:
     """
     if prices is None:
         return fleet
-    by_name = {entry.gpu_type.name: entry for entry in fleet.entries}
-    for name, price in prices.items():
-        folded = {known.casefold(): known for known in by_name}
+    entries = {entry.gpu_type.name: entry for entry in fleet.entries}
+    for name, price in by_name("prices", prices, '{"L4": 0.71}').items():
+        folded = {known.casefold(): known for known in entries}
         known = folded.get(name.strip().casefold())
         if known is None:
             raise UnknownNameError(
-                f"a price is given for {name!r}, which is not among the GPUs: "
-                f"{', '.join(by_name)}"
+                f"a price is given for {quoted(name)}, which is not among the GPUs: "
+                f"{', '.join(entries)}"
             )
-        if isinstance(price, bool) or not isinstance(price, int | float):
+        number = real_number(price)
+        if number is None:
             raise InvalidInputError(_no_price(known, price))
-        _require_sane_price(known, price)
-        by_name[known] = by_name[known].model_copy(
-            update={"price_per_hour": float(price)}
-        )
-    return Fleet(entries=tuple(by_name.values()))
+        _require_sane_price(known, number)
+        entries[known] = entries[known].model_copy(update={"price_per_hour": number})
+    return Fleet(entries=tuple(entries.values()))
 
 
 def require_prices(fleet: Fleet) -> None:
@@ -151,8 +154,8 @@ def _require_sane_price(name: str, price: float) -> None:
 
 def _no_price(name: str, price: object) -> str:
     return (
-        f"the price of {name} is {price!r}; it must be a finite number > 0, per GPU "
-        "and hour. Give GPUs that cost nothing a small one, such as 0.01"
+        f"the price of {name} is {quoted(price)}; it must be a finite number > 0, per "
+        "GPU and hour. Give GPUs that cost nothing a small one, such as 0.01"
     )
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
+from gpupack.given_numbers import whole_number
 from gpupack.planning.fleet import GpusLike, require_prices
 from gpupack.planning.frontier_steps import FrontierSteps
 from gpupack.planning.headroom import HeadroomLike
 from gpupack.planning.load_points import LoadPointLike
-from gpupack.planning.place import require_valid_search
+from gpupack.planning.place import require_profiles, require_valid_search
 from gpupack.planning.question import CapacityQuestion, ask
 from gpupack.planning.trade_off import Frontier
 from gpupack.planning.wishes import (
@@ -19,6 +20,7 @@ from gpupack.planning.wishes import (
     Wishes,
     resolve_wishes,
 )
+from gpupack.quoting import quoted
 from gpupack.records.placement import Objective
 
 if TYPE_CHECKING:
@@ -61,7 +63,8 @@ def frontier(
         by: ``"gpus"`` for numbers of GPUs, ``"price"`` for budgets per hour.
         budgets: The numbers of GPUs, or the prices per hour, to plan for; left out,
             at most ``max_points`` of them, evenly spread over the whole range, less
-            those that yield no more than the one before.
+            those that yield no more than the one before. What costs at most a
+            thousand-millionth of a price more than it is within it.
         max_points: See ``budgets``.
         gpus: As for ``place()``.
         prices: As for ``place()``; needed for ``by="price"``.
@@ -93,11 +96,15 @@ def frontier(
         InfeasibleError: If the models do not even fit when idle, or a budget is too
             small for that.
     """
-    require_valid_search(time_limit_s, seed)
-    if by not in {"gpus", "price"}:
-        raise InvalidInputError(f'by is {by!r}; it must be "gpus" or "price"')
-    if max_points < 2:
-        raise InvalidInputError(f"max_points is {max_points}; it must be at least 2")
+    require_profiles(profiles)
+    time_limit_s, seed = require_valid_search(time_limit_s, seed)
+    if not isinstance(by, str) or by not in ("gpus", "price"):
+        raise InvalidInputError(f'by is {quoted(by)}; it must be "gpus" or "price"')
+    points = whole_number(max_points)
+    if points is None or points < 2:
+        raise InvalidInputError(
+            f"max_points is {quoted(max_points)}; it must be a whole number ≥ 2"
+        )
     question = ask(
         profiles,
         Objective.MAX_THROUGHPUT,
@@ -122,7 +129,7 @@ def frontier(
         require_prices(question.fleet)
     question = replace(question, wishes=_demand_of_all(question))
     steps = FrontierSteps(question, by, time_limit_s=time_limit_s, seed=seed)
-    found = list(steps.walk(steps.budgets(budgets, max_points)))
+    found = list(steps.walk(steps.budgets(budgets, points)))
     if budgets is None:
         found = _steps_up(found)
     return Frontier(

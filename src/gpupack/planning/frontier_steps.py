@@ -7,12 +7,19 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError, InvalidInputError
+from gpupack.arguments import several
+from gpupack.errors import (
+    InfeasibleError,
+    InvalidInputError,
+    NotFoundInTimeError,
+)
+from gpupack.given_numbers import real_number
 from gpupack.packing.capacity.bin_counts import most_bins
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.planning.capacity import place_with_choices
+from gpupack.planning.prices import PRICE_UNITS, price_units
 from gpupack.planning.trade_off import SERVED_TOLERANCE
-from gpupack.planning.translation import PRICE_UNITS, price_units
+from gpupack.quoting import quoted
 from gpupack.records.frontier import FrontierPoint
 from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.placement import Objective, PlacementStatus
@@ -60,17 +67,7 @@ class FrontierSteps:
     def budgets(self, given: Sequence[float] | None, max_points: int) -> list[float]:
         """Return the budgets to plan for, ascending."""
         if given is not None:
-            for budget in given:
-                if not math.isfinite(budget) or budget <= 0:
-                    raise InvalidInputError(
-                        f"a budget of {budget} is no number of GPUs or price > 0"
-                    )
-                if not self._is_priced and budget != math.floor(budget):
-                    raise InvalidInputError(
-                        f"a budget of {budget} is no whole number of GPUs; round it, "
-                        'or give by="price" if it is a price per hour'
-                    )
-            return sorted(set(given))
+            return self._checked(given)
         wishes = self._question.wishes
         idle = replace(wishes, demand=dict.fromkeys(wishes.demand, 0.0))
         lowest = self._least(idle)
@@ -101,6 +98,32 @@ class FrontierSteps:
         stride = (len(numbers) - 1) / (max_points - 1)
         return [float(numbers[round(index * stride)]) for index in range(max_points)]
 
+    def _checked(self, given: Sequence[float]) -> list[float]:
+        """Return the caller's budgets, ascending.
+
+        Raises:
+            InvalidInputError: If there is none, or one cannot be meant.
+        """
+        found = set()
+        for one in several("budgets", given, "[1, 2, 4]"):
+            budget = real_number(one)
+            if budget is None or not math.isfinite(budget) or budget <= 0:
+                raise InvalidInputError(
+                    f"a budget of {quoted(one)} is no number of GPUs or price > 0"
+                )
+            if not self._is_priced and budget != math.floor(budget):
+                raise InvalidInputError(
+                    f"a budget of {quoted(one)} is no whole number of GPUs; round it, "
+                    'or give by="price" if it is a price per hour'
+                )
+            found.add(budget)
+        if not found:
+            raise InvalidInputError(
+                "budgets is empty: nothing to plan for; name some, such as "
+                "[1, 2, 4], or leave it out for the whole range"
+            )
+        return sorted(found)
+
     def _least(self, wishes: Wishes) -> float | None:
         """Return the least budget that serves these demands; None if none is found."""
         asked = replace(
@@ -112,7 +135,7 @@ class FrontierSteps:
             placement = place_with_choices(
                 asked, time_limit_s=self._time_limit_s, seed=self._seed, diagnose=False
             )
-        except InfeasibleError:
+        except (InfeasibleError, NotFoundInTimeError):
             return None
         return placement.objective_value
 
@@ -140,7 +163,7 @@ class FrontierSteps:
                     seed=self._seed,
                     diagnose=budget == budgets[-1],
                 )
-            except InfeasibleError:
+            except (InfeasibleError, NotFoundInTimeError):
                 if budget == budgets[-1] and previous is None:
                     raise
                 self.not_placed.append(budget)
@@ -154,6 +177,7 @@ class FrontierSteps:
                 placement = previous.model_copy(
                     update={
                         "bound": bound,
+                        "proved_by": placement.proved_by,
                         "gap": (bound - previous.objective_value)
                         / previous.objective_value,
                         "status": PlacementStatus.FEASIBLE,
@@ -202,7 +226,7 @@ class FrontierSteps:
         if not self._is_priced:
             return float(placement.num_gpus)
         costs = {
-            entry.gpu_type.name: price_units(entry)
+            entry.gpu_type.name: price_units(entry.price_per_hour or 0.0)
             for entry in self._question.fleet.entries
         }
         return sum(costs[gpu.gpu_type.name] for gpu in placement.gpus) / PRICE_UNITS

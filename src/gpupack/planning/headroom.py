@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.given_numbers import real_number
+from gpupack.quoting import quoted
 from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.placement import Objective
 
@@ -36,7 +38,7 @@ def resolve_objective(objective: Objective | str) -> Objective:
     except ValueError as err:
         known = ", ".join(one.value for one in Objective)
         raise UnknownNameError(
-            f"unknown objective {objective!r}; there are {known}"
+            f"unknown objective {quoted(objective)}; there are {known}"
         ) from err
 
 
@@ -98,19 +100,20 @@ def _resource(name: str) -> Resource:
         return Resource(name)
     except ValueError as err:
         raise UnknownNameError(
-            f"unknown resource {name!r} in headroom; there are "
+            f"unknown resource {quoted(name)} in headroom; there are "
             f"{', '.join(resource.value for resource in Resource)}"
         ) from err
 
 
 def _share(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    share = real_number(value)
+    if share is None:
         raise InvalidInputError(
-            f"{name}: the share that may be used is a number, got {value!r}"
+            f"{name}: the share that may be used is a number, got {quoted(value)}"
         )
-    if not math.isfinite(value) or value <= 0:
+    if not math.isfinite(share) or share <= 0:
         raise InvalidInputError(
-            f"{name}: the share that may be used is {value}; it must be finite and "
-            "> 0 (0.8 is 80 %)"
+            f"{name}: the share that may be used is {quoted(value)}; it must be finite "
+            "and > 0 (0.8 is 80 %)"
         )
-    return float(value)
+    return share

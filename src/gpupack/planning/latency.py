@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import is_same_card
 from gpupack.errors import InfeasibleError, MissingReadingError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,9 +95,9 @@ def _without_percentile(records: Sequence[ProfileRecord], wishes: Wishes) -> str
     points = ", ".join(dict.fromkeys(str(one.load_point) for one in unknown))
     is_one = len({one.load_point for one in unknown}) == 1
     return (
-        f"{points} of {unknown[0].model_name!r} {'is' if is_one else 'are'} left out: "
-        f"a latency limit is given, and the p{percentile} latency there is missing "
-        f"({unknown[0].missing.get(field, 'not measured')}); profile "
+        f"{points} of {quoted(unknown[0].model_name)} {'is' if is_one else 'are'} left "
+        f"out: a latency limit is given, and the p{percentile} latency there is "
+        f"missing ({unknown[0].missing.get(field, 'not measured')}); profile "
         f"{'it' if is_one else 'them'} again, or choose another latency_percentile"
     )
 
@@ -119,8 +120,8 @@ def _require_one_in_time(
     ]
     if not measured:
         raise MissingReadingError(
-            f"a latency limit is given for {name!r}, but {field} is missing at every "
-            f"load point, so that none is left. {unknown}"
+            f"a latency limit is given for {quoted(name)}, but {field} is missing at "
+            f"every load point, so that none is left. {unknown}"
         )
     if any(keeps_latency_limit(one, wishes) for _, one in measured):
         return
@@ -128,15 +129,15 @@ def _require_one_in_time(
         measured, key=lambda pair: (pair[0], pair[1].load_point.sort_key)
     )
     suggestion = (
-        f"raise the limit of {name!r} to {latency:g} ms, or profile smaller "
+        f"raise the limit of {quoted(name)} to {latency:g} ms, or profile smaller "
         "batch sizes and concurrencies"
     )
     raise InfeasibleError(
-        f"no load point of {name!r} keeps p{percentile} within "
+        f"no load point of {quoted(name)} keeps p{percentile} within "
         f"{wishes.latency_limit_ms[name]:g} ms; the closest is {closest.load_point} on "
         f"{closest.gpu_type.name} with {latency:g} ms: {suggestion}"
         + (f". Besides, {unknown}" if unknown else ""),
         model_names=(name,),
-        limits=(f"latency_limit_ms of {name!r}",),
+        limits=(f"latency_limit_ms of {quoted(name)}",),
         suggestion=suggestion,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gpupack.quoting import quoted
+
 if TYPE_CHECKING:
     from gpupack.planning.question import CapacityQuestion
     from gpupack.records.gpu import Resource
@@ -64,19 +66,19 @@ class Limits:
             ),
             *(_budget_in_words(question, field) for field in self.budgets),
             *(
-                f"demand of {name!r} {question.wishes.demand[name]:g} infer/sec"
+                f"demand of {quoted(name)} {question.wishes.demand[name]:g} infer/sec"
                 for name in self.demands
             ),
             *(
-                f"replicas of {name!r} {question.wishes.replicas[name]}"
+                f"replicas of {quoted(name)} {question.wishes.replicas[name]}"
                 for name in self.replicas
             ),
             *(
-                f"latency limit of {name!r} {limits_ms[name]:g} ms"
+                f"latency limit of {quoted(name)} {limits_ms[name]:g} ms"
                 for name in self.latencies
             ),
             *(
-                f"min_retention of {name!r} {question.min_retention[name]:g}"
+                f"min_retention of {quoted(name)} {question.min_retention[name]:g}"
                 for name in self.retentions
             ),
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from gpupack.errors import InvalidInputError, MissingReadingError, UnknownNameError
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted, quoted_all
 from gpupack.records.profile import LoadPoint, ProfileRecord
 
 LoadPointLike = str | LoadPoint | Mapping[str, str | LoadPoint]
@@ -47,14 +48,14 @@ def allowed_records(
             records = [one for one in records if one.load_point.is_one_of(point)]
             if not records:
                 raise MissingReadingError(
-                    f"model {model_name!r} was not measured at load point {point}; it "
-                    f"was at {measured}"
+                    f"model {quoted(model_name)} was not measured at load point "
+                    f"{point}; it was at {measured}"
                 )
         if not allow_unstable:
             settled = [one for one in records if one.is_stable is not False]
             if not settled:
                 raise MissingReadingError(
-                    f"the measurement of model {model_name!r} at "
+                    f"the measurement of model {quoted(model_name)} at "
                     f"{', '.join(str(record.load_point) for record in records)} never "
                     "settled; measure it again, or use it all the same with "
                     "allow_unstable=True"
@@ -74,11 +75,11 @@ def _points_by_model(
     if load_point is None:
         return {}
     if isinstance(load_point, Mapping):
-        unknown = sorted(set(load_point) - set(profiles.model_names))
+        unknown = sorted(set(load_point) - set(profiles.model_names), key=str)
         if unknown:
             raise UnknownNameError(
-                f"load_point names {', '.join(map(repr, unknown))}, of which there is "
-                f"no profile; there are {', '.join(map(repr, profiles.model_names))}"
+                f"load_point names {quoted_all(unknown)}, of which there is no "
+                f"profile; there are {quoted_all(profiles.model_names)}"
             )
         return {name: _parse(point) for name, point in load_point.items()}
     return dict.fromkeys(profiles.model_names, _parse(load_point))
@@ -89,8 +90,5 @@ def _parse(point: str | LoadPoint) -> LoadPoint:
         return point
     try:
         return LoadPoint.parse(point)
-    except (ValueError, AttributeError) as err:
-        raise InvalidInputError(
-            f"load_point is {point!r}; it must be BATCHxCONCURRENCY with whole "
-            "numbers ≥ 1, such as 2x4, or VARIANT:2x4 for one variant of a model"
-        ) from err
+    except InvalidInputError as err:
+        raise InvalidInputError(f"load_point: {err}") from err

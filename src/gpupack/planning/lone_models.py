@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.planning.sizes import to_reading_unit
-from gpupack.records.gpu import Resource
+from gpupack.planning.amounts import told_to_divide
 
 if TYPE_CHECKING:
     from gpupack.planning.question import CapacityQuestion
@@ -47,22 +45,23 @@ def proof_by_lone_models(question: CapacityQuestion, num_gpus: int) -> str | Non
     rest = [one for one in everyone if one not in lone]
     for dimension, (resource, _) in enumerate(question.headroom):
         total = sum(sizes[one][dimension] for one in rest)
-        others = math.ceil(total / max(1, capacity[dimension]))
+        offered = capacity[dimension]
+        if total and not offered:
+            continue
+        others = -(-total // offered) if total else 0
         if len(lone) + others < num_gpus:
             continue
         verb = "shares" if len(lone) == 1 else "share"
         plural = "s" * (len(lone) != 1)
-        return (
+        alone = (
             f"{', '.join(repr(names[one]) for one in lone)} {verb} a GPU with no "
-            f"other model and take{'s' * (len(lone) == 1)} {len(lone)} GPU{plural}; "
-            f"the others need {_amount(resource, total)} of {resource.value}, of which "
-            f"a GPU offers {_amount(resource, capacity[dimension])}: {others} more."
+            f"other model and take{'s' * (len(lone) == 1)} {len(lone)} GPU{plural}"
+        )
+        if not total:
+            return f"{alone}."
+        need, offer = told_to_divide(resource, total, offered)
+        return (
+            f"{alone}; the others need {need} of {resource.value}, of which a GPU "
+            f"offers {offer}: {others} more."
         )
     return None
-
-
-def _amount(resource: Resource, units: int) -> str:
-    value = to_reading_unit(resource, units)
-    if resource is Resource.MEMORY:
-        return f"{value / 2**20:,.0f} MiB"
-    return f"{value:g} %"

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.packing.allowed_sets import maximize_value, solve_allowed
+from gpupack.packing.allowed_sets import ALL_SETS, maximize_value, solve_allowed
 from gpupack.packing.bounds import lower_bound
 from gpupack.packing.problem import ItemType, PackingProblem
 from gpupack.packing.solution import SolveStatus
@@ -22,12 +22,11 @@ from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.sharing import sharing_alternatives
 from gpupack.planning.shortage import shortage
 from gpupack.planning.sizes import (
+    capacity_for,
     evening_loads,
     item_size,
-    limit_of,
     require_readings,
 )
-from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
@@ -63,6 +62,7 @@ def place_on_one_type(
     Raises:
         MissingReadingError: If a binding resource was not measured.
         InfeasibleError: If a model fits on no GPU, or the supply is too small.
+        NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
     started = time.perf_counter()
     (supply,) = question.supplies
@@ -79,9 +79,10 @@ def place_on_one_type(
         for record in records
     ]
     capacity = tuple(
-        limit_of(gpu_type, headroom, resource)
-        - (baseline if resource is Resource.MEMORY else 0)
-        for resource in binding
+        capacity_for(
+            (size[dimension] for size in sizes), gpu_type, headroom, resource, baseline
+        )
+        for dimension, resource in enumerate(binding)
     )
     contention = resolve_contention(
         question.profiles, supply.measured_on, question.sharing
@@ -98,7 +99,7 @@ def place_on_one_type(
     if available is not None and lower_bound(problem) > available:
         # Heuristics alone: how many would do need not be proved to be the fewest.
         would_do = solve(problem, time_limit_s=0).num_bins if rule is None else None
-        raise infeasible(question, time_limit_s=time_limit_s, would_do=would_do)
+        raise infeasible(question, would_do=would_do)
     best = None
     if maximize_predicted and rule is not None and available is not None:
         best = _most_throughput(problem, rule, available, time_limit_s, seed)
@@ -132,7 +133,9 @@ def place_on_one_type(
     ):
         bins = _expand(result)  # evener, but with less kept than was asked
     placed = [[records[item] for item in one_bin] for one_bin in bins]
-    is_predicted = all(has_readings(record) for record in records)
+    is_predicted = not supply.is_carried_over and all(
+        has_readings(record) for record in records
+    )
     price = (
         supply.entry.price_per_hour or 0.0 if objective is Objective.MIN_COST else 1.0
     )
@@ -147,6 +150,8 @@ def place_on_one_type(
         if best is None
         else (best.bound - best.value) / best.value,
         method=result.method if best is None else "listed sets",
+        found_by=result.found_by if best is None else ALL_SETS,
+        proved_by=result.proved_by if best is None else ALL_SETS,
         seconds=time.perf_counter() - started,
         seed=seed,
         headroom=headroom,
@@ -168,7 +173,10 @@ def place_on_one_type(
             gpu_placement(
                 index,
                 gpu_type,
-                [ModelInstance(record) for record in here],
+                [
+                    ModelInstance(record, is_carried_over=supply.is_carried_over)
+                    for record in here
+                ],
                 baseline_bytes=baseline,
                 headroom=headroom,
                 contention=contention,

@@ -7,7 +7,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.given_numbers import real_number, whole_number
 from gpupack.planning.answer import answer
 from gpupack.planning.explain import explain_question
 from gpupack.planning.fleet import GpusLike
@@ -21,6 +23,8 @@ from gpupack.planning.wishes import (
     ReplicasLike,
     resolve_wishes,
 )
+from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.placement import Objective
 
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.placement import Placement
-    from gpupack.profile_set import ProfileSet
 
 
 def place(
@@ -113,10 +116,13 @@ def place(
             demand needs, was not measured.
         InfeasibleError: If a model fits on no GPU, no load point keeps a latency
             limit, or the supply is too small.
+        NotFoundInTimeError: If no placement was found within the time limit, and none
+            is proved impossible.
     """
     started = time.perf_counter()
+    require_profiles(profiles)
     goal = resolve_objective(objective)
-    require_valid_search(time_limit_s, seed)
+    time_limit_s, seed = require_valid_search(time_limit_s, seed)
     wishes = resolve_wishes(
         profiles.model_names,
         demand=demand,
@@ -128,8 +134,9 @@ def place(
         optional=optional,
     )
     is_predicted = _is_predicted(contention, goal)
-    if is_predicted and isinstance(headroom, int | float):
-        headroom = {"memory": headroom}
+    share = real_number(headroom)
+    if is_predicted and share is not None:
+        headroom = {"memory": share}
     question = ask(
         profiles,
         goal,
@@ -153,9 +160,9 @@ def place(
 
 
 def _is_predicted(contention: str, objective: Objective) -> bool:
-    if contention not in ("plain", "predicted"):
+    if not isinstance(contention, str) or contention not in ("plain", "predicted"):
         raise UnknownNameError(
-            f"unknown contention {contention!r}; there are plain, predicted"
+            f"unknown contention {quoted(contention)}; there are plain, predicted"
         )
     is_predicted = contention == "predicted"
     if is_predicted and objective is not Objective.MAX_THROUGHPUT:
@@ -166,17 +173,30 @@ def _is_predicted(contention: str, objective: Objective) -> bool:
     return is_predicted
 
 
-def require_valid_search(time_limit_s: float, seed: int) -> None:
-    """Check the two arguments that every search has.
+def require_profiles(profiles: ProfileSet) -> None:
+    """Check that what is planned for are profiles, not the name of their file.
+
+    Raises:
+        InvalidInputError: If they are not.
+    """
+    require_kind(
+        "profiles", profiles, ProfileSet, "what gpupack.read_profiles(path) returns"
+    )
+
+
+def require_valid_search(time_limit_s: float, seed: int) -> tuple[float, int]:
+    """Return the two arguments that every search has, checked.
 
     Raises:
         InvalidInputError: If the limit is not finite and ≥ 0, or the seed no count.
     """
-    if not math.isfinite(time_limit_s) or time_limit_s < 0:
+    limit_s, checked_seed = real_number(time_limit_s), whole_number(seed)
+    if limit_s is None or not math.isfinite(limit_s) or limit_s < 0:
         raise InvalidInputError(
-            f"time_limit_s is {time_limit_s}; it must be finite and ≥ 0 seconds"
+            f"time_limit_s is {quoted(time_limit_s)}; it must be finite and ≥ 0 seconds"
         )
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+    if checked_seed is None or not 0 <= checked_seed < 2**31:
         raise InvalidInputError(
-            f"seed is {seed!r}; it must be a whole number from 0 to {2**31 - 1}"
+            f"seed is {quoted(seed)}; it must be a whole number from 0 to {2**31 - 1}"
         )
+    return limit_s, checked_seed

@@ -1,18 +1,26 @@
-"""What each resource alone would take, and why nothing better is possible."""
+"""What each resource alone would take, and why nothing better is possible.
+
+Every number of a sentence is one that a reader can compute again: of what must run, and
+so precise that the comparison holds with the numbers as they are printed.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gpupack.planning.amounts import told_apart
 from gpupack.planning.lone_models import proof_by_lone_models
 from gpupack.records.explanation import ResourceNeed
-from gpupack.records.gpu import Headroom, Resource
+from gpupack.records.gpu import Headroom
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.what_if import WhatIf
+    from gpupack.records.gpu import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +36,14 @@ class Proof:
     is_by_retention: bool = False
 
 
-def resource_needs(what_if: WhatIf) -> tuple[ResourceNeed, ...]:
-    """Return what each resource alone would take or serve, the tightest first."""
+def needs_and_proof(what_if: WhatIf) -> tuple[tuple[ResourceNeed, ...], Proof]:
+    """Return what each resource alone would take, and why there is nothing better."""
+    found = _needs(what_if)
+    return tuple(need for need, _ in found), _prove(what_if, found)
+
+
+def _needs(what_if: WhatIf) -> list[tuple[ResourceNeed, str]]:
+    """Return what each resource alone would take, and what proves it."""
     found = []
     for resource, share in what_if.question.headroom:
         only = replace(
@@ -42,25 +56,31 @@ def resource_needs(what_if: WhatIf) -> tuple[ResourceNeed, ...]:
             None if what_if.question.maximizes_predicted else (what_if.outcome(only))
         )
         if outcome is not None:
-            found.append(
-                ResourceNeed(
-                    resource=resource, value=outcome.value, bound=outcome.bound
-                )
+            need = ResourceNeed(
+                resource=resource, value=outcome.value, bound=outcome.bound
             )
+            found.append((need, outcome.proof))
     sign = 1 if what_if.unit.is_maximized else -1
-    return tuple(sorted(found, key=lambda one: (sign * one.bound, one.resource.value)))
+    return sorted(found, key=lambda one: (sign * one[0].bound, one[0].resource.value))
 
 
-def prove(what_if: WhatIf, needs: tuple[ResourceNeed, ...]) -> Proof:
-    """Return in words why nothing better is possible."""
+def _prove(what_if: WhatIf, needs: Sequence[tuple[ResourceNeed, str]]) -> Proof:
+    """Return in words why nothing better is possible.
+
+    Args:
+        what_if: The placement and its question.
+        needs: What each resource alone takes and what proves it, the tightest first.
+    """
     placement = what_if.placement
     words = what_if.unit.told(placement.bound)
-    method = placement.method
+    method = placement.proof
     if what_if.serves_all:
         return Proof(f"all that is wanted is served: {words}.")
     by_retention = _proof_by_retention(what_if, words)
     if by_retention is not None:
         return by_retention
+    if not what_if.unit.is_maximized and placement.bound <= 0:
+        return Proof("nothing has to run: every model is optional.")
     if what_if.unit.is_maximized:
         return Proof(f"no placement serves more than {words}, by {method}.")
     if placement.status is not PlacementStatus.OPTIMAL:
@@ -85,66 +105,70 @@ def _proof_by_retention(what_if: WhatIf, words: str) -> Proof | None:
             return None
         return Proof(
             f"min_retention lets no more than {words} be served, by "
-            f"{placement.method}; without it {free.value:g} would be.",
+            f"{placement.proof}; without it {free.value:g} would be.",
             is_by_retention=True,
         )
     if free.value >= placement.bound - slack:
         return None
     least = "" if placement.status is PlacementStatus.OPTIMAL else "at least "
     return Proof(
-        f"min_retention takes {least}{words}, proved by {placement.method}; without "
+        f"min_retention takes {least}{words}, proved by {placement.proof}; without "
         f"it {free.value:g} would do.",
         is_by_retention=True,
     )
 
 
 def _proof_by_resources(
-    what_if: WhatIf, needs: tuple[ResourceNeed, ...], words: str
+    what_if: WhatIf, needs: Sequence[tuple[ResourceNeed, str]], words: str
 ) -> str:
     placement = what_if.placement
-    volume = _volume(what_if, needs[0].resource) if needs else ""
-    if volume:
-        return f"{needs[0].resource.value} alone takes {words}{volume}."
-    by_hand = (
-        proof_by_lone_models(what_if.question, round(placement.bound))
-        if what_if.unit is ObjectiveUnit.GPUS
-        else None
+    is_counted = what_if.unit is ObjectiveUnit.GPUS
+    num_gpus = round(placement.bound)
+    volume = (
+        _volume(what_if.question, needs[0][0].resource, num_gpus)
+        if needs and is_counted
+        else ""
     )
+    if volume:
+        return f"{needs[0][0].resource.value} alone takes {words}{volume}."
+    by_hand = proof_by_lone_models(what_if.question, num_gpus) if is_counted else None
     if by_hand is not None:
         return by_hand
-    if needs and needs[0].bound >= placement.bound:
-        return (
-            f"{needs[0].resource.value} alone takes {words}, proved by "
-            f"{placement.method}."
-        )
-    return (
-        f"no resource alone takes {words}, all together do, proved by "
-        f"{placement.method}."
-    )
-
-
-def _volume(what_if: WhatIf, resource: Resource) -> str:
-    """Return the sum that says it, where a sum is enough."""
-    question = what_if.question
-    if (
-        len(question.supplies) > 1
-        or what_if.unit is not ObjectiveUnit.GPUS
-        or question.wishes.demand
+    tightest = next((one for one in needs if one[0].bound >= placement.bound), None)
+    if tightest is not None:
+        need, proof = tightest
+        return f"{need.resource.value} alone takes {words}, proved by {proof}."
+    binding = [resource.value for resource, _ in what_if.question.headroom]
+    if len(needs) == len(binding) > 1 and all(
+        one.value < placement.bound for one, _ in needs
     ):
+        return (
+            f"no resource alone takes {words}, all together do, proved by "
+            f"{placement.proof}."
+        )
+    verb = "takes" if len(binding) == 1 else "together take"
+    return f"{' and '.join(binding)} {verb} {words}, proved by {placement.proof}."
+
+
+def _volume(question: CapacityQuestion, resource: Resource, num_gpus: int) -> str:
+    """Return the sum that says that fewer GPUs are not enough, where one does.
+
+    Only what must run counts: of optional models nothing.
+    """
+    if len(question.supplies) > 1 or question.wishes.demand:
         return ""
     only = Headroom(**{resource.value: question.headroom.share(resource)})
-    problem = replace(question, headroom=only).translated().problem
-    least = [
-        min(problem.options[i].fixed[0] for i in options) * job.copies
+    problem = replace(question, headroom=only, min_retention={}).translated().problem
+    needed = sum(
+        min(problem.options[index].fixed[0] for index in options) * job.copies
         for job, options in zip(problem.jobs, problem.options_by_job, strict=True)
-    ]
-    capacity = problem.bin_types[0].capacity[0]
-    if math.ceil(sum(least) / max(1, capacity)) < what_if.placement.bound:
-        return ""
-    unit = (2**20, "MiB") if resource is Resource.MEMORY else (10**6, "%")
-    fewer = round(what_if.placement.bound) - 1
-    offer = "GPU offers" if fewer == 1 else "GPUs offer"
-    return (
-        f": the models need {sum(least) / unit[0]:,.0f} {unit[1]}, and {fewer} "
-        f"{offer} {fewer * capacity / unit[0]:,.0f}"
+        if not job.is_optional
     )
+    fewer = num_gpus - 1
+    offered = fewer * problem.bin_types[0].capacity[0]
+    if needed <= offered:
+        return ""
+    offer = "GPU offers" if fewer == 1 else "GPUs offer"
+    need_told, offer_told = told_apart(resource, needed, offered)
+    what = "models that must run" if question.wishes.optional else "models"
+    return f": the {what} need {need_told}, and {fewer} {offer} {offer_told}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
@@ -14,11 +12,14 @@ from gpupack.planning.fleet import require_prices, resolve_fleet, with_prices
 from gpupack.planning.headroom import resolve_headroom
 from gpupack.planning.latency import within_latency_limits
 from gpupack.planning.load_points import allowed_records
+from gpupack.planning.named_gpu_type import with_named_type
+from gpupack.planning.prices import PRICE_UNITS, within_budget
 from gpupack.planning.retention import RetentionRule, resolve_contention
 from gpupack.planning.supply import Supply, supplies_of
-from gpupack.planning.translation import PRICE_UNITS, Translation, translate
+from gpupack.planning.translation import Translation, translate
 from gpupack.planning.variants import one_variant_each
 from gpupack.planning.wishes import Fairness, Wishes
+from gpupack.quoting import quoted
 from gpupack.records.placement import Objective
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class CapacityQuestion:
     """Everything that a placement with choices depends on, checked.
 
     Args:
-        profiles: What was measured.
+        profiles: What was measured; of the type planned for where none was known.
         model_names: To place; without optional ones that no supply has records of.
         objective: What is best.
         supplies: GPU types with their records.
@@ -103,8 +104,15 @@ class CapacityQuestion:
             bin_types = tuple(replace(one, cost=1) for one in problem.bin_types)
             problem = replace(problem, bin_types=bin_types, budget=self.max_gpus)
         elif self.max_price_per_hour is not None:
-            budget = math.floor(Decimal(repr(self.max_price_per_hour)) * PRICE_UNITS)
-            problem = replace(problem, budget=budget)
+            costs, budget = within_budget(
+                [supply.entry.price_per_hour or 0.0 for supply in translation.supplies],
+                self.max_price_per_hour,
+            )
+            bin_types = tuple(
+                replace(one, cost=cost)
+                for one, cost in zip(problem.bin_types, costs, strict=True)
+            )
+            problem = replace(problem, bin_types=bin_types, budget=budget)
         rule = self._retention_rule(translation) if self.min_retention else None
         rule = one_variant_each(translation.records, self.wishes, rule)
         if rule is not None:
@@ -162,6 +170,7 @@ def ask(
     fleet = with_prices(resolve_fleet(gpus, profiles), prices)
     if objective is Objective.MIN_COST:
         require_prices(fleet)
+    profiles = with_named_type(profiles, fleet)
     every = allowed_records(profiles, load_point, allow_unstable=allow_unstable)
     stand_ins: tuple[str, ...] = ()
     if wishes.demand and objective is not Objective.MAX_THROUGHPUT:
@@ -247,8 +256,8 @@ def _require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:
 def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
     """Return warnings about measurements that are used all the same."""
     below = [
-        f"{record.model_name!r} used less memory than the server alone; its own need "
-        "is taken as 0"
+        f"{quoted(record.model_name)} used less memory than the server alone; its own "
+        "need is taken as 0"
         for supply in supplies
         for record in _records([supply])
         if record.gpu_memory_used_bytes is not None
@@ -259,7 +268,7 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
         if record.is_stable is False:
             unstable.setdefault(record.model_name, []).append(str(record.load_point))
     never_settled = [
-        f"measurements of {model_name!r} that never settled: "
+        f"measurements of {quoted(model_name)} that never settled: "
         f"{', '.join(dict.fromkeys(points))}"
         for model_name, points in unstable.items()
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.given_numbers import real_number
 from gpupack.planning.contention import (
     DEFAULT_RETENTION_MARGINS,
     SHARING_SHAPES,
@@ -18,6 +19,7 @@ from gpupack.planning.contention import (
 )
 from gpupack.planning.delays import PROCESSOR_SHARING, SharingShape
 from gpupack.planning.traffic import class_at_load, limits_beside, share_of_traffic
+from gpupack.quoting import quoted, quoted_all
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 
@@ -145,32 +147,35 @@ def resolve_min_retention(
     if min_retention is None:
         return {}
     if isinstance(min_retention, Mapping):
-        unknown = sorted(set(min_retention) - set(model_names))
+        unknown = sorted(set(min_retention) - set(model_names), key=str)
         if unknown:
             raise UnknownNameError(
-                f"min_retention names {', '.join(map(repr, unknown))}, which has no "
-                f"profile; there are {', '.join(map(repr, sorted(set(model_names))))}"
+                f"min_retention names {quoted_all(unknown)}, which has no profile; "
+                f"there are {quoted_all(sorted(set(model_names)))}"
             )
         wanted = dict(min_retention)
     else:
         wanted = dict.fromkeys(model_names, min_retention)
-    for name, share in wanted.items():
-        if isinstance(share, bool) or not isinstance(share, int | float):
+    shares = {}
+    for name, value in wanted.items():
+        share = real_number(value)
+        if share is None:
             raise InvalidInputError(
-                f"min_retention of {name!r} is {share!r}; it must be a number, such as "
-                "0.9"
+                f"min_retention of {quoted(name)} is {quoted(value)}; it must be a "
+                "number, such as 0.9"
             )
-        if not math.isfinite(share) or not 0 < share <= 1:
+        if not 0 < share <= 1:
             reason = (
                 "no model keeps more than it has alone"
                 if share > 1
                 else "it must be above 0"
             )
             raise InvalidInputError(
-                f"min_retention of {name!r} is {share:g}, but {reason}; give a share "
-                "above 0 and at most 1, such as 0.9"
+                f"min_retention of {quoted(name)} is {share:g}, but {reason}; give a "
+                "share above 0 and at most 1, such as 0.9"
             )
-    return wanted
+        shares[name] = share
+    return shares
 
 
 def cautious_retention(predicted: float, margin: float) -> float:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError
+from gpupack.errors import InfeasibleError, NotFoundInTimeError
 from gpupack.packing.allowed_sets import solve_allowed
 from gpupack.packing.problem import PackingProblem
 from gpupack.packing.solve import solve
@@ -32,7 +32,7 @@ def shortage(
     result: PackingResult,
     *,
     time_limit_s: float,
-) -> InfeasibleError:
+) -> InfeasibleError | NotFoundInTimeError:
     """Return the error for a supply that is too small, or not proved to do.
 
     Args:
@@ -49,7 +49,7 @@ def shortage(
     found, bound = result.num_bins, result.bound
     there = f"{available} {name} GPU{'s' * (available != 1)}"
     if bound <= available:
-        return InfeasibleError(
+        return NotFoundInTimeError(
             f"no placement on {there} was found within {time_limit_s:g} s, and none is "
             f"proved impossible: at least {bound} are needed (proved), {found} would "
             "do. Raise time_limit_s, or the number of GPUs.",
@@ -69,7 +69,6 @@ def shortage(
     ):
         return infeasible(
             question,
-            time_limit_s=time_limit_s,
             would_do=found if is_allowed is None else None,
         )
     models = [

@@ -1,26 +1,37 @@
 """From readings to the integers that the packing engine works with.
 
-Sizes round up and capacities down, once, here. Memory is counted in bytes,
-utilizations in millionths of a percent; decimals are taken as written (80 % of
-16 GiB is what a person computes, not what binary fractions make of it).
+Sizes round up and capacities down, once, here. Memory is counted in bytes and never
+exceeded, utilizations in billionths of a percent and up to ``READING_TOLERANCE``;
+decimals are taken as written (80 % of 16 GiB is what a person computes, not what binary
+fractions make of it).
 """
 
 from __future__ import annotations
 
 import math
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingReadingError
 from gpupack.records.gpu import GpuType, Headroom, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import ProfileRecord, ServerBaseline
 
-_UNITS_PER_PERCENT = 1_000_000
+READING_TOLERANCE = Fraction(1, 10**7)
+"""By what share of its limit a sum of utilizations may exceed it, and a sum of
+throughputs fall short of a demand.
+
+Readings are decimals of limited precision: three models of 33.333333333333336 % are
+three thirds of a GPU. NVML reports whole percents, so that nothing measured is lost;
+and it is a tenth of the one in a million to which traffic is shared out, so that what
+is served does not show it."""
+_UNITS_PER_PERCENT = 10**9
+"""So fine that thousands of sizes rounded up stay within the tolerance."""
 _FIELD_BY_RESOURCE = {
     Resource.MEMORY: "gpu_memory_used_bytes",
     Resource.GPU_UTILIZATION: "gpu_utilization_percent",
@@ -109,18 +120,60 @@ def evening_loads(
 
 
 def percent_to_units_up(percent: float) -> int:
-    """Return a percentage in millionths of a percent, rounded up."""
+    """Return a percentage in billionths of a percent, rounded up."""
     return math.ceil(Decimal(repr(percent)) * _UNITS_PER_PERCENT)
 
 
 def limit_of(gpu_type: GpuType, headroom: Headroom, resource: Resource) -> int:
-    """Return what the headroom allows of a whole GPU, in the resource's integers."""
+    """Return what a whole GPU may be used up to, in the resource's integers.
+
+    That is what the headroom allows and, of utilizations, the tolerance of readings.
+    """
+    limit = exact_limit(gpu_type, headroom, resource)
+    if resource is not Resource.MEMORY:
+        limit *= (1 + READING_TOLERANCE) * _UNITS_PER_PERCENT
+    return math.floor(limit)
+
+
+def exact_limit(gpu_type: GpuType, headroom: Headroom, resource: Resource) -> Fraction:
+    """Return what the headroom allows of a whole GPU: bytes or percent."""
     share = headroom.share(resource)
     if share is None:
         raise ValueError(f"{resource} does not bind")
+    whole = gpu_type.known_memory_bytes() if resource is Resource.MEMORY else 100
+    return Fraction(repr(share)) * whole
+
+
+def capacity_for(
+    sizes: Iterable[int],
+    gpu_type: GpuType,
+    headroom: Headroom,
+    resource: Resource,
+    baseline_bytes: int,
+) -> int:
+    """Return what a GPU offers to items of these sizes, in the resource's integers.
+
+    The tolerance of readings is in it only where some sum of the sizes might need it:
+    whole percents are planned with as they are.
+
+    Args:
+        sizes: In the resource's integers.
+        gpu_type: The type of the GPU.
+        headroom: Says what may be used of it.
+        resource: One that binds.
+        baseline_bytes: What the server alone takes of its memory.
+
+    Returns:
+        At least 0.
+    """
+    limit = limit_of(gpu_type, headroom, resource)
     if resource is Resource.MEMORY:
-        return math.floor(Decimal(repr(share)) * gpu_type.known_memory_bytes())
-    return math.floor(Decimal(repr(share)) * 100 * _UNITS_PER_PERCENT)
+        return max(0, limit - baseline_bytes)
+    exact = exact_limit(gpu_type, headroom, resource)
+    exact_units = math.floor(exact * _UNITS_PER_PERCENT)
+    step = math.gcd(*sizes)
+    is_needed = step > 0 and limit // step * step > exact_units
+    return limit if is_needed else exact_units
 
 
 def to_reading_unit(resource: Resource, units: int) -> float:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import is_same_card
 from gpupack.errors import InvalidInputError
+from gpupack.planning.named_gpu_type import is_unknown
 from gpupack.planning.sizes import baseline_memory_bytes, require_readings
-from gpupack.records.gpu import Resource
+from gpupack.quoting import quoted
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom
     from gpupack.records.profile import ProfileRecord
+
+_SAY_THE_TYPE = (
+    'say which it was (the column "gpu" of a table, or read_profiles(path, gpu=...))'
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Supply:
     Args:
         entry: Type, count and price.
         measured_on: The type that the records are of; another one only where the
-            memory was carried over.
+            memory was carried over, which then is all that holds of them.
         baseline_bytes: What the server alone takes.
         records: By model name; a model without a record may not go here.
     """
@@ -43,7 +49,7 @@ class Supply:
     @property
     def is_carried_over(self) -> bool:
         """Whether the records were measured on another type."""
-        return self.measured_on.name != self.gpu_type.name
+        return not is_same_card(self.measured_on, self.gpu_type)
 
 
 def supplies_of(
@@ -64,7 +70,9 @@ def supplies_of(
         records: Allowed records by model name, of every GPU type.
         headroom: Says what binds.
         carry_memory_over: Whether a type without any record may take models whose
-            memory was measured on another; only where nothing but memory binds.
+            memory was measured on another known one; only where nothing but memory
+            binds. What was measured on an unknown type needs no such leave: nobody
+            said that it was measured elsewhere.
         promises_traffic: Whether a demand or a throughput must hold.
         optional: Models that may have no records on any of the types.
 
@@ -87,12 +95,8 @@ def supplies_of(
             (one for one in types.values() if is_same_card(one, entry.gpu_type)), None
         )
         if measured_on is None:
-            measured_on = _donor(types, fleet, name, carry_memory_over, is_memory_only)
-            if measured_on.memory_bytes is not None:
-                warnings.append(
-                    f"the profiles were measured on {measured_on.name}, not on {name}: "
-                    "memory carries over, utilizations and throughput may not"
-                )
+            measured_on = _donor(types, name, carry_memory_over, is_memory_only)
+            warnings.append(_carried_over(measured_on, name))
         here = {
             model_name: of_type
             for model_name, of_model in records.items()
@@ -114,14 +118,21 @@ def supplies_of(
 
 def _donor(
     types: Mapping[str, GpuType],
-    fleet: Fleet,
     name: str,
     carry_memory_over: bool,
     is_memory_only: bool,
 ) -> GpuType:
     """Return the measured type whose memory readings stand in for ``name``'s."""
-    if len(types) == 1 and len(fleet.entries) == 1:
-        return next(iter(types.values()))
+    unknown = next((one for one in types.values() if is_unknown(one)), None)
+    if unknown is not None:
+        if not is_memory_only:
+            raise InvalidInputError(
+                "the profiles do not say which GPU type they were measured on, and "
+                "throughput and utilization hold on that type alone; with several "
+                f"types to plan for, {name} among them, {_SAY_THE_TYPE}, or plan for "
+                "one type"
+            )
+        return unknown
     measured = ", ".join(sorted(types)) or "nothing"
     if not carry_memory_over:
         raise InvalidInputError(
@@ -139,6 +150,18 @@ def _donor(
     return max(types.values(), key=lambda one: (one.memory_bytes or 0, one.name))
 
 
+def _carried_over(measured_on: GpuType, name: str) -> str:
+    if is_unknown(measured_on):
+        return (
+            "the profiles do not say which GPU type they were measured on: on "
+            f"{name} their memory is planned with, and nothing else"
+        )
+    return (
+        f"the profiles were measured on {measured_on.name}, not on {name}: their "
+        "memory carries over, utilizations and throughput do not"
+    )
+
+
 def _never_profiled(
     supplies: list[Supply],
     records: Mapping[str, tuple[ProfileRecord, ...]],
@@ -153,15 +176,17 @@ def _never_profiled(
     for model_name, of_model in records.items():
         if any(model_name in supply.records for supply in supplies):
             continue
-        measured = ", ".join(sorted({one.gpu_type.name for one in of_model}))
+        types = sorted({one.gpu_type.name for one in of_model})
+        measured = ", ".join(types)
         named = ", ".join(supply.gpu_type.name for supply in supplies)
         reason = (
-            f"{model_name!r} was profiled on {measured}, but on none of the GPUs "
+            f"{quoted(model_name)} was profiled on {measured}, but on none of the GPUs "
             f"to plan for: {named}"
         )
         if model_name not in optional or not any(one.records for one in supplies):
             raise InvalidInputError(
                 f"{reason}; a model goes only where it was profiled"
+                + (f": {_SAY_THE_TYPE}" if UNKNOWN_GPU_TYPE.name in types else "")
             )
         warnings.append(f"optional model left out: {reason}")
     return warnings

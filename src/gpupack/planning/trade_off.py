@@ -8,8 +8,9 @@ from tabulate import tabulate
 
 from gpupack.errors import MissingExtraError
 from gpupack.placement import Placement
+from gpupack.quoting import printable
 from gpupack.records.frontier import FrontierRecord
-from gpupack.report.text import format_number, format_price, printable
+from gpupack.report.text import format_number, format_price
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,12 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
-from gpupack.planning.sizes import item_size, limit_of, require_readings
+from gpupack.planning.prices import price_units
+from gpupack.planning.sizes import (
+    READING_TOLERANCE,
+    capacity_for,
+    item_size,
+    require_readings,
+)
 from gpupack.planning.wishes import MAX_REPLICAS
+from gpupack.quoting import quoted
 from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
@@ -18,13 +26,16 @@ if TYPE_CHECKING:
 
     from gpupack.planning.supply import Supply
     from gpupack.planning.wishes import Wishes
-    from gpupack.records.gpu import FleetEntry, Headroom
+    from gpupack.records.gpu import Headroom
     from gpupack.records.profile import ProfileRecord
 
 SERVICE_UNITS = 1_000_000
 """Traffic is counted in millionths of an inference per second."""
-PRICE_UNITS = 1_000_000
-"""Prices are counted in millionths of the caller's currency per hour."""
+SERVICE_TOLERANCE = Fraction(1, 10**6)
+"""What counting in units may take from a demand; traffic is shared out to it."""
+UNKNOWN_RATE = 1
+"""Of a throughput that is not known; the engine wants one. Never where it counts: it
+only tells equally good placements apart, where what is not known counts least."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,7 @@ def translate(
     require_readings(every, binding)
     _require_throughput(every, wishes, needs_throughput=needs_throughput)
     is_rated = all(record.throughput_infer_per_sec is not None for record in every)
+    _require_own_throughput(supplies, wishes, needs_throughput=needs_throughput)
     for bin_type, supply in enumerate(supplies):
         for job, name in enumerate(names):
             is_whole = name not in wishes.demand
@@ -99,13 +111,18 @@ def translate(
                         proportional=_where(sizes, is_fixed, wanted=False),
                         rate=_units_down(record.throughput_infer_per_sec)
                         if rated
-                        else 1,
+                        else UNKNOWN_RATE,
                     )
                 )
                 records.append(record)
     jobs = tuple(
         Job(
-            demand=_units_up(wishes.demand[name]) if name in wishes.demand else None,
+            demand=_demand_units(
+                wishes.demand[name],
+                [one for one in records if one.model_name == name],
+            )
+            if name in wishes.demand
+            else None,
             copies=wishes.replicas.get(name, 1),
             max_copies=wishes.most_replicas.get(name),
             weight=wishes.weights.get(name, 1.0),
@@ -114,29 +131,32 @@ def translate(
         for name in names
     )
     problem = CapacityProblem(
-        tuple(_bin_type(supply, headroom) for supply in supplies), jobs, tuple(options)
+        tuple(
+            _bin_type(
+                supply, headroom, [one for one in options if one.bin_type == bin_type]
+            )
+            for bin_type, supply in enumerate(supplies)
+        ),
+        jobs,
+        tuple(options),
     )
     _require_sane_demand(problem, names, wishes)
     return Translation(problem, names, tuple(supplies), tuple(records))
 
 
-def price_units(entry: FleetEntry) -> int:
-    """Return the price of a GPU and hour as it is counted, 0 without one."""
-    return math.ceil(Decimal(repr(entry.price_per_hour or 0.0)) * PRICE_UNITS)
-
-
-def _bin_type(supply: Supply, headroom: Headroom) -> BinType:
-    capacity = tuple(
-        max(
-            0,
-            limit_of(supply.gpu_type, headroom, resource)
-            - (supply.baseline_bytes if resource is Resource.MEMORY else 0),
-        )
-        for resource, _ in headroom
-    )
+def _bin_type(supply: Supply, headroom: Headroom, options: Sequence[Option]) -> BinType:
     return BinType(
-        capacity=capacity,
-        cost=price_units(supply.entry),
+        capacity=tuple(
+            capacity_for(
+                (one.fixed[index] + one.proportional[index] for one in options),
+                supply.gpu_type,
+                headroom,
+                resource,
+                supply.baseline_bytes,
+            )
+            for index, (resource, _) in enumerate(headroom)
+        ),
+        cost=price_units(supply.entry.price_per_hour or 0.0),
         count=supply.entry.num_gpus,
     )
 
@@ -148,6 +168,23 @@ def _where(
         size if fixed is wanted else 0
         for size, fixed in zip(sizes, is_fixed, strict=True)
     )
+
+
+def _demand_units(infer_per_sec: float, records: Sequence[ProfileRecord]) -> int:
+    """Return a demand in units, as little less as rounding takes from its replicas.
+
+    Replicas whose throughputs add up to the demand, to the tolerance of readings, serve
+    it: three of 33.333333 infer/sec are enough for 100.
+    """
+    units = _units_up(infer_per_sec)
+    wanted = Fraction(repr(infer_per_sec))
+    for throughput in {one.throughput_infer_per_sec for one in records}:
+        each = Fraction(repr(throughput or 0.0)) * (1 + READING_TOLERANCE)
+        if each:
+            served = math.ceil(wanted / each) * _units_down(throughput)
+            if served >= units * (1 - SERVICE_TOLERANCE):
+                units = min(units, served)
+    return units
 
 
 def _units_up(infer_per_sec: float) -> int:
@@ -179,6 +216,20 @@ def _require_throughput(
         )
 
 
+def _require_own_throughput(
+    supplies: Sequence[Supply], wishes: Wishes, *, needs_throughput: bool
+) -> None:
+    """Check that throughput counts only on the type that it was measured on.
+
+    Raises:
+        ValueError: If not; what takes arguments has refused it.
+    """
+    if (needs_throughput or wishes.demand) and any(
+        supply.is_carried_over for supply in supplies
+    ):
+        raise ValueError("a throughput that was measured on another GPU type counts")
+
+
 def _require_sane_demand(
     problem: CapacityProblem, names: Sequence[str], wishes: Wishes
 ) -> None:
@@ -188,8 +239,8 @@ def _require_sane_demand(
         if demand and rates and demand > MAX_REPLICAS * max(rates):
             best = max(rates) / SERVICE_UNITS
             raise InvalidInputError(
-                f"a demand of {wishes.demand[name]:g} infer/sec of {name!r} is beyond "
-                f"any replica count: one replica serves {best:g} infer/sec at most, "
-                f"and {MAX_REPLICAS:,} replicas are taken for a wrong unit; give "
+                f"a demand of {wishes.demand[name]:g} infer/sec of {quoted(name)} is "
+                f"beyond any replica count: one replica serves {best:g} infer/sec at "
+                f"most, and {MAX_REPLICAS:,} replicas are taken for a wrong unit; give "
                 "inferences (requests × batch size) per second"
             )

@@ -12,13 +12,16 @@ from gpupack.errors import GpupackError
 from gpupack.packing.capacity.program import most_service
 from gpupack.packing.capacity.solve import plan_capacity
 from gpupack.planning.answer import answer
+from gpupack.planning.best_load_points import best_records
+from gpupack.planning.prices import PRICE_UNITS
 from gpupack.planning.trade_off import SERVED_TOLERANCE
-from gpupack.planning.translation import PRICE_UNITS, SERVICE_UNITS
+from gpupack.planning.translation import SERVICE_UNITS
 from gpupack.records.placement import Objective, ObjectiveUnit
 
 if TYPE_CHECKING:
     from gpupack.planning.question import CapacityQuestion
     from gpupack.planning.supply import Supply
+    from gpupack.records.gpu import Headroom
     from gpupack.records.placement import PlacementRecord
 
 EXPLANATION_LIMIT_S = 20.0
@@ -32,10 +35,12 @@ class Outcome:
     Args:
         value: Of the plan found.
         bound: Proven: none is better.
+        proof: What proved the bound.
     """
 
     value: float
     bound: float
+    proof: str
 
 
 class WhatIf:
@@ -51,9 +56,12 @@ class WhatIf:
         question: CapacityQuestion,
         *,
         deadline: float | None = None,
+        must_serve: float | None = None,
     ) -> None:
         self.placement = placement
         self.asked = question
+        self.must_serve = must_serve
+        """Weighted infer/sec that fewer GPUs must serve as well; None for no such."""
         self.unit = placement.objective_unit
         self.question = (
             question
@@ -103,7 +111,51 @@ class WhatIf:
             self.placement.model_copy(update=counted),
             replace(self.asked, wishes=wishes),
             deadline=self._deadline,
+            must_serve=self.placement.objective_value
+            if self.unit is ObjectiveUnit.INFER_PER_SEC
+            else None,
         )
+
+    @property
+    def takes_best_records(self) -> bool:
+        """Whether every model runs at its best load point, on the fewest GPUs."""
+        return (
+            self.asked.objective is Objective.MAX_THROUGHPUT
+            and not self.unit.is_maximized
+            and self.must_serve is None
+        )
+
+    def with_headroom(self, headroom: Headroom) -> CapacityQuestion:
+        """Return the question with another headroom; best load points follow it.
+
+        Raises:
+            InfeasibleError: If a model fits on no GPU then.
+        """
+        changed = replace(self.question, headroom=headroom)
+        if not self.takes_best_records:
+            return changed
+        best = (
+            replace(one, records=best_records(one, headroom))
+            for one in self.asked.supplies
+        )
+        return replace(changed, supplies=tuple(best))
+
+    def serves_as_much(self, question: CapacityQuestion) -> bool:
+        """Return whether a question in full serves all that must be served."""
+        if self.must_serve is None:
+            return True
+        wishes = self.asked.wishes
+        most = math.fsum(
+            wishes.weights.get(name, 1.0)
+            * (
+                wishes.demand[name]
+                if name in wishes.demand
+                else wishes.replicas.get(name, 1) * _least_throughput(question, name)
+            )
+            for name in question.model_names
+            if name not in question.wishes.optional
+        )
+        return most >= self.must_serve * (1 - SERVED_TOLERANCE)
 
     def outcome(self, question: CapacityQuestion) -> Outcome | None:
         """Return what a changed question yields, None if no plan is found for it."""
@@ -121,7 +173,7 @@ class WhatIf:
             ObjectiveUnit.PRICE_PER_HOUR: PRICE_UNITS,
             ObjectiveUnit.INFER_PER_SEC: SERVICE_UNITS,
         }.get(self.unit, 1)
-        return Outcome(plan.value / units, plan.bound / units)
+        return Outcome(plan.value / units, plan.bound / units, plan.proved_by)
 
     def better_value(self, question: CapacityQuestion) -> float | None:
         """Return the value of the plan found, None if it is no better than now.
@@ -146,7 +198,18 @@ class WhatIf:
         except GpupackError:
             # Infeasible, or a change for which the prediction lacks a reading.
             return None
-        return Outcome(found.objective_value, found.bound)
+        return Outcome(found.objective_value, found.bound, found.proof)
+
+
+def _least_throughput(question: CapacityQuestion, name: str) -> float:
+    return min(
+        (
+            record.throughput_infer_per_sec or 0.0
+            for supply in question.supplies
+            for record in supply.records.get(name, ())
+        ),
+        default=0.0,
+    )
 
 
 def _as_placed(

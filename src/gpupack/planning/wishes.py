@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
+from gpupack.arguments import names
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.given_numbers import real_number, whole_number
+from gpupack.quoting import quoted, quoted_all
 
 V = TypeVar("V", int, float)
 
@@ -74,8 +77,8 @@ class Wishes:
         )
 
 
-def _only(values: Mapping[str, V], names: Collection[str]) -> dict[str, V]:
-    return {name: value for name, value in values.items() if name in names}
+def _only(values: Mapping[str, V], wanted: Collection[str]) -> dict[str, V]:
+    return {name: value for name, value in values.items() if name in wanted}
 
 
 def resolve_wishes(
@@ -95,19 +98,20 @@ def resolve_wishes(
         UnknownNameError: If a model has no profile, or there is no such fairness.
         InvalidInputError: If a value is out of range.
     """
-    if latency_percentile not in PERCENTILES:
+    percentile = whole_number(latency_percentile)
+    if percentile not in PERCENTILES:
         raise InvalidInputError(
-            f"latency_percentile is {latency_percentile!r}; profiles have "
+            f"latency_percentile is {quoted(latency_percentile)}; profiles have "
             f"{', '.join(map(str, PERCENTILES))}"
         )
-    optional = [optional] if isinstance(optional, str) else list(optional)
+    optional = names("optional", optional)
     _require_known("optional", optional, model_names)
     return Wishes(
         demand=_by_name("demand", demand, model_names, "infer/sec, ≥ 0", least=0.0),
         latency_limit_ms=_by_name(
             "latency_limit_ms", latency_limit_ms, model_names, "milliseconds, > 0"
         ),
-        latency_percentile=latency_percentile,
+        latency_percentile=percentile,
         replicas=_replicas(replicas, model_names),
         weights=_by_name("weights", weights, model_names, "a number > 0"),
         fairness=_fairness(fairness),
@@ -122,7 +126,7 @@ def _fairness(fairness: Fairness | str | None) -> Fairness:
         return Fairness(fairness)
     except ValueError as err:
         raise UnknownNameError(
-            f"unknown fairness {fairness!r}; there are "
+            f"unknown fairness {quoted(fairness)}; there are "
             f"{', '.join(one.value for one in Fairness)}"
         ) from err
 
@@ -141,17 +145,20 @@ def _by_name(
     if not isinstance(given, Mapping):
         given = dict.fromkeys(model_names, given)
     _require_known(argument, given, model_names)
-    for name, value in given.items():
+    numbers = {}
+    for name, value in sorted(given.items()):
+        number = real_number(value)
         if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or (value <= 0 if least is None else value < least)
+            number is None
+            or not math.isfinite(number)
+            or (number <= 0 if least is None else number < least)
         ):
             raise InvalidInputError(
-                f"{argument} of {name!r} is {value!r}; it must be finite, {meaning}"
+                f"{argument} of {quoted(name)} is {quoted(value)}; it must be finite, "
+                f"{meaning}"
             )
-    return {name: float(value) for name, value in sorted(given.items())}
+        numbers[name] = number
+    return numbers
 
 
 def _replicas(given: ReplicasLike | None, model_names: Sequence[str]) -> dict[str, int]:
@@ -160,22 +167,24 @@ def _replicas(given: ReplicasLike | None, model_names: Sequence[str]) -> dict[st
     if not isinstance(given, Mapping):
         given = dict.fromkeys(model_names, given)
     _require_known("replicas", given, model_names)
-    for name, count in given.items():
-        is_count = isinstance(count, int) and not isinstance(count, bool)
-        if not is_count or not 1 <= count <= MAX_REPLICAS:
+    counts = {}
+    for name, value in sorted(given.items()):
+        count = whole_number(value)
+        if count is None or not 1 <= count <= MAX_REPLICAS:
             raise InvalidInputError(
-                f"replicas of {name!r} is {count!r}; it must be a whole number from 1 "
-                f"to {MAX_REPLICAS:,}"
+                f"replicas of {quoted(name)} is {quoted(value)}; it must be a whole "
+                f"number from 1 to {MAX_REPLICAS:,}"
             )
-    return dict(sorted(given.items()))
+        counts[name] = count
+    return counts
 
 
 def _require_known(
-    argument: str, names: Sequence[str] | Mapping[str, object], known: Sequence[str]
+    argument: str, given: Sequence[str] | Mapping[str, object], known: Sequence[str]
 ) -> None:
-    unknown = sorted(set(names) - set(known))
+    unknown = sorted(set(given) - set(known), key=str)
     if unknown:
         raise UnknownNameError(
-            f"{argument} names {', '.join(map(repr, unknown))}, which has no profile; "
-            f"there are {', '.join(map(repr, sorted(set(known))))}"
+            f"{argument} names {quoted_all(unknown)}, which has no profile; there are "
+            f"{quoted_all(sorted(set(known)))}"
         )

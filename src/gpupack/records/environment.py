@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from gpupack.errors import UnknownNameError
+from gpupack.quoting import quoted
 from gpupack.records.record import Record
 
 
@@ -32,7 +33,7 @@ class SharingMode(StrEnum):
             return cls(text)
         except ValueError as err:
             raise UnknownNameError(
-                f"unknown sharing {text!r}; there are "
+                f"unknown sharing {quoted(text)}; there are "
                 f"{', '.join(mode.value for mode in cls)}"
             ) from err
 

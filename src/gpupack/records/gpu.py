@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, model_validator
 
 from gpupack.errors import MissingReadingError
+from gpupack.quoting import quoted
 from gpupack.records.record import Record
 from gpupack.units import NumBytes
 
@@ -56,7 +57,8 @@ class GpuType(Record):
         """
         if self.memory_bytes is None:
             raise MissingReadingError(
-                f"the memory of GPU type {self.name!r} is not known; name the GPUs to "
+                f"the memory of GPU type {quoted(self.name)} is not known; name the "
+                "GPUs to "
                 'plan for, for example gpus="T4" or gpus="NAME:MIB"'
             )
         return self.memory_bytes

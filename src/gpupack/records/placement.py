@@ -111,7 +111,9 @@ class ResourceUse(Record):
     @property
     def left(self) -> float:
         """What may still be used; negative where nothing binds and it is over."""
-        return (self.capacity if self.limit is None else self.limit) - self.used
+        if self.limit is None:
+            return self.capacity - self.used
+        return max(0.0, self.limit - self.used)  # readings have a tolerance
 
     @property
     def fill_ratio(self) -> float:
@@ -202,6 +204,10 @@ class PlacementRecord(Record):
     precision that placements are checked to, counts as proved."""
     method: str
     """What closed the gap, or the last that tried."""
+    found_by: str | None = None
+    """What found the placement; None in files of before this was told."""
+    proved_by: str | None = None
+    """What proved the bound; None in files of before this was told."""
     seconds: Seconds
     """Wall time of the decision; the one field that differs between runs."""
     seed: int
@@ -220,6 +226,11 @@ class PlacementRecord(Record):
     warnings: tuple[str, ...] = ()
     profiles: tuple[ProfileRecord, ...] = ()
     """Every profile record of the placed models; empty if they were left out."""
+
+    @property
+    def proof(self) -> str:
+        """What proved the bound, in words: "the volume bound"."""
+        return self.proved_by or self.method
 
     @property
     def served_infer_per_sec(self) -> dict[str, float]:

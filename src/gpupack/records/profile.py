@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import GpuType
 from gpupack.records.record import Record
@@ -22,6 +25,11 @@ from gpupack.units import (
 
 RATE_IN_FLIGHT = 64
 """Requests in flight at most while they are sent at a rate: slower ones are late."""
+_LOAD_POINT = re.compile(
+    r"\s*(?:(?P<variant>.*\S)\s*:)?\s*0*(?P<batch>[1-9]\d{0,8})"
+    r"(?:x0*(?P<concurrency>[1-9]\d{0,8})|@(?P<rate>\d{1,12}(?:\.\d{1,20})?)/s)\s*",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class ModelVariant(Record):
@@ -89,25 +97,26 @@ class LoadPoint(Record):
         """Return the load point that ``str`` wrote: ``"2x4"``.
 
         Raises:
-            ValueError: If ``text`` is not two numbers around an ``x`` or ``@``.
+            InvalidInputError: If ``text`` is not two whole numbers from 1, of at most
+                nine digits, around an ``x``, or one of them before ``@`` and a rate.
         """
-        name, colon, load = text.strip().rpartition(":")
-        variant = ModelVariant(name=name.strip()) if colon else None
-        batch_size, at, rate = load.lower().partition("@")
-        if at and batch_size.isdecimal() and rate.endswith("/s"):
-            return cls(
-                batch_size=int(batch_size),
-                requests_per_sec=float(rate.removesuffix("/s")),
-                variant=variant,
+        found = _LOAD_POINT.fullmatch(text) if isinstance(text, str) else None
+        if found is None or (found["rate"] and not float(found["rate"])):
+            raise InvalidInputError(
+                "a load point is BATCHxCONCURRENCY with whole numbers ≥ 1, such as 2x4 "
+                "(VARIANT:2x4 for one variant of a model, 2@16/s for 16 requests a "
+                f"second), got {quoted(text)}"
             )
-        batch_size, cross, concurrency = load.lower().partition("x")
-        if not cross or not (batch_size.isdecimal() and concurrency.isdecimal()):
-            raise ValueError(
-                "a load point is BATCHxCONCURRENCY, such as 2x4, or VARIANT:2x4 for "
-                f"one variant of a model, got {text!r}"
-            )
+        concurrency, rate, variant = (
+            found["concurrency"],
+            found["rate"],
+            found["variant"],
+        )
         return cls(
-            batch_size=int(batch_size), concurrency=int(concurrency), variant=variant
+            batch_size=int(found["batch"]),
+            concurrency=int(concurrency) if concurrency else None,
+            requests_per_sec=float(rate) if rate else None,
+            variant=ModelVariant(name=variant) if variant else None,
         )
 
     def is_one_of(self, wanted: LoadPoint) -> bool:

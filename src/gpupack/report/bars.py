@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
-from gpupack.report.text import format_number, printable
+from gpupack.report.text import format_number
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:

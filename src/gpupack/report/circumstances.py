@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpupack.quoting import printable
 from gpupack.records.environment import Environment
-from gpupack.report.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingExtraError
+from gpupack.quoting import printable, quoted
 from gpupack.records.gpu import Resource
 from gpupack.report.bars import (
     RESOURCE_NAMES,
@@ -25,7 +26,7 @@ from gpupack.report.palette import (
     style_by_model,
 )
 from gpupack.report.summary import title_of
-from gpupack.report.text import format_number, printable
+from gpupack.report.text import format_number
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def plot_profiles(
         [(model_name, load_point) for load_point in chosen],
     )
     if not rows:
-        raise InvalidInputError(f"no profile of {model_name!r} to draw")
+        raise InvalidInputError(f"no profile of {quoted(model_name)} to draw")
     figure = _new_figure(8.4, 2.9 * len(rows) + 0.4)
     for (left, right), curves in zip(
         figure.subplots(len(rows), 2, squeeze=False), rows, strict=True

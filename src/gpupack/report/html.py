@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingExtraError
+from gpupack.quoting import printable
 from gpupack.report.bars import RESOURCE_NAMES, format_amount
 from gpupack.report.summary import (
     OBJECTIVE_NAMES,
@@ -20,7 +21,7 @@ from gpupack.report.summary import (
     headroom_shares,
     headroom_text,
 )
-from gpupack.report.text import format_number, format_rate, load_text, printable
+from gpupack.report.text import format_number, format_rate, load_text
 from gpupack.report.view import ReportView
 from gpupack.units import mib_from_bytes
 

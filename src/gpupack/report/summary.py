@@ -7,10 +7,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.bars import RESOURCE_NAMES, bar_of, format_amount
-from gpupack.report.text import format_number, format_price, printable
+from gpupack.report.text import (
+    format_number,
+    format_price,
+    found_and_proved,
+)
 
 if TYPE_CHECKING:
     from gpupack.records.gpu import Headroom
@@ -67,13 +72,11 @@ def _gpus(placement: PlacementRecord) -> Fact:
 def _proof(placement: PlacementRecord) -> Fact:
     what = OBJECTIVE_NAMES[placement.objective]
     effort = (
-        f"by {printable(placement.method)} in {placement.seconds:.2g} s, "
+        f"{found_and_proved(placement)}; {placement.seconds:.2g} s, "
         f"seed {placement.seed}"
     )
     if placement.status is PlacementStatus.OPTIMAL:
-        return Fact(
-            "Proof", "OPTIMAL", f"{what}: no placement does better; proved {effort}"
-        )
+        return Fact("Proof", "OPTIMAL", f"{what}: no placement does better; {effort}")
     return Fact(
         "Proof",
         f"gap {placement.gap:.1%}",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from gpupack.quoting import printable
 from gpupack.report.bars import (
     RESOURCE_NAMES,
     Bar,
@@ -21,7 +22,7 @@ from gpupack.report.bars import (
     shown_resources,
 )
 from gpupack.report.palette import SERVER_COLOR, style_by_model
-from gpupack.report.text import format_placement, headline, load_text, printable
+from gpupack.report.text import format_placement, headline, load_text
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,6 +1,6 @@
 """Records as text, Markdown and a small HTML table.
 
-Model names are untrusted: control characters are shown escaped everywhere, pipes
+Model names are untrusted: control characters are shown escaped everywhere, markup
 escaped in Markdown, and everything escaped in HTML (by tabulate).
 """
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+from gpupack.report.markdown import markdown_text
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -37,14 +39,6 @@ RESOURCE_TITLES = {
     Resource.SM_UTILIZATION: "SM %",
 }
 """Short titles, as nvidia-smi abbreviates."""
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with control characters and line breaks shown escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 def format_number(value: float | None, digits: int = 1) -> str:
@@ -113,9 +107,12 @@ def headline(placement: PlacementRecord) -> str:
     """Return one line: how many GPUs, how good, proved by what."""
     gpus = f"{placement.num_gpus} GPU{'' if placement.num_gpus == 1 else 's'}"
     if placement.status is PlacementStatus.OPTIMAL:
-        proof = f"OPTIMAL, proved by {placement.method}"
+        proof = f"OPTIMAL, {found_and_proved(placement)}"
     else:
-        proof = f"FEASIBLE, proven bound {_bound(placement)}, gap {placement.gap:.1%}"
+        proof = (
+            f"FEASIBLE, proven bound {_bound(placement)}, gap {placement.gap:.1%}; "
+            f"{found_and_proved(placement)}"
+        )
     value = ""
     if placement.objective is Objective.MIN_COST:
         value = f", {format_price(placement.objective_value)} per hour"
@@ -129,6 +126,16 @@ def headline(placement: PlacementRecord) -> str:
         f"{placement.objective.value}: {gpus}{value} ({proof}; "
         f"{placement.seconds:.2g} s); headroom {shares}"
     )
+
+
+def found_and_proved(placement: PlacementRecord) -> str:
+    """Return what found a placement and what proved its bound, each by its name."""
+    proof = f"proved by {printable(placement.proof)}"
+    if placement.status is not PlacementStatus.OPTIMAL:
+        proof = f"bound by {printable(placement.proof)}"
+    if placement.found_by is None or placement.found_by == placement.proof:
+        return proof if placement.found_by is None else f"found and {proof}"
+    return f"found by {printable(placement.found_by)}, {proof}"
 
 
 def _bound(placement: PlacementRecord) -> str:
@@ -174,7 +181,7 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
             resource is not Resource.SM_UTILIZATION or placement.headroom.sm_utilization
         )
     ]
-    escape = _escape_pipes if style == "pipe" else printable
+    escape = markdown_text if style == "pipe" else printable
     is_aligned = separator == "\n"  # a line per model, so that traffic has a column
     below = "\n" if is_aligned else " "  # two lines of titles are narrower
     has_traffic_column = is_aligned and bool(placement.served_infer_per_sec)
@@ -205,13 +212,6 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
         disable_numparse=True,
         colalign=["right", "left", "left"] + ["right"] * len(titles),
     )
-
-
-def _escape_pipes(text: str) -> str:
-    shown = printable(text).replace("\\", "\\\\")
-    for char in "|*_`<>[]":
-        shown = shown.replace(char, f"\\{char}")
-    return shown
 
 
 def _traffic_text(gpu: GpuPlacement, separator: str) -> str:

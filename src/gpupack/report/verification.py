@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from gpupack.report.text import format_number, printable
+from gpupack.quoting import printable
+from gpupack.report.text import format_number
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ def best_value(problem, goal, *, max_bins):
     best = None
     for num_bins in range(max_bins + 1):
         for bins in combinations_with_replacement(fillings, num_bins):
-            if not _within_counts(problem, bins) or not _has_copies(problem, bins):
+            if not _within_limits(problem, bins) or not _has_copies(problem, bins):
                 continue
             if goal.is_in_full:
                 prices = problem.prices(goal)
@@ -66,8 +66,9 @@ def _fillings(problem, bin_type):
             yield filling
 
 
-def _within_counts(problem, bins):
-    return all(
+def _within_limits(problem, bins):
+    cost = sum(problem.bin_types[one].cost for one, _ in bins)
+    return (problem.budget is None or cost <= problem.budget) and all(
         bin_type.count is None or sum(one == index for one, _ in bins) <= bin_type.count
         for index, bin_type in enumerate(problem.bin_types)
     )
@@ -82,6 +83,11 @@ def _has_copies(problem, bins):
         if job.is_whole and count > job.copies:
             return False
         if not job.is_optional and count < job.copies:
+            return False
+        # With a demand, an optional job is left out or has all its copies.
+        if not job.is_whole and 0 < count < job.copies:
+            return False
+        if job.max_copies is not None and count > job.max_copies:
             return False
     return True
 

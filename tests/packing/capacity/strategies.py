@@ -4,7 +4,9 @@ from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Opti
 
 
 @st.composite
-def capacity_problems(draw, *, counted=False, max_jobs=3, has_demand=False):
+def capacity_problems(
+    draw, *, counted=False, max_jobs=3, has_demand=False, has_copies=False
+):
     """Small problems: memory in full, one resource in proportion."""
     num_types = draw(st.integers(1, 2))
     most = 3 if num_types == 1 else 1
@@ -28,7 +30,7 @@ def capacity_problems(draw, *, counted=False, max_jobs=3, has_demand=False):
         jobs.append(
             Job(
                 demand=demand,
-                copies=draw(st.integers(1, 2)) if demand is None else 1,
+                copies=draw(st.integers(1, 2)) if has_copies or demand is None else 1,
                 weight=draw(st.sampled_from([1.0, 2.0])),
                 is_optional=not is_first and draw(st.integers(0, 4)) == 0,
             )

@@ -22,7 +22,7 @@ def test_bins_are_evened_out_after_a_copy_too_many_is_dropped():
         (Configuration(0, ((1, 1),)), 1),
     )
 
-    bins = share_out(problem, uses, (None, 1.0), (1, 0))
+    bins = share_out(problem, uses, (None, 1.0), (1, 0), ({}, {}))
 
     fills = [
         sum(60 if one.option == 0 else one.service for one in filled.copies)
@@ -46,7 +46,7 @@ def test_the_copy_too_many_is_dropped_where_most_is_in_use():
         (Configuration(0, ((0, 1),)), 1),
     )
 
-    bins = share_out(problem, uses, (None, None), (1, 1))
+    bins = share_out(problem, uses, (None, None), (1, 1), ({}, {}))
 
     assert sorted(tuple(one.option for one in filled.copies) for filled in bins) == [
         (0,),

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.problem import CapacityProblem, Goal
     from gpupack.packing.capacity.program import ProgramResult
 
+    Served = tuple[dict[int, float], ...]
+
 PROVED = 1e-6
 """Relative gap at which a plan counts as proved."""
 FIRST_SHARE = 0.6
 FURTHER_SHARE = 0.3
+LEAST_STEP_S = 0.02
+LEAST_FILL_S = 0.1
+"""For sharing out service over bins that are decided: quick, and worth waiting for."""
 """Of the time left, for the goal itself and for each of its ties."""
 
 
@@ -51,8 +56,13 @@ class Clock:
 
     @property
     def remaining_s(self) -> float:
-        """Time left; a limit of 0 still gets an answer, from the cheapest steps."""
-        return max(0.2, self.limit_s - self.spent_s)
+        """Time left; a moment at least, in which a step can end."""
+        return max(LEAST_STEP_S, self.limit_s - self.spent_s)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether time is up."""
+        return self.spent_s >= self.limit_s
 
 
 class Completion:
@@ -108,30 +118,32 @@ class Completion:
         elif uses:
             program.hint(uses)
         first: ProgramResult | None = None
-        last: tuple[ProgramResult, tuple[int, ...]] | None = None
+        last: tuple[ProgramResult, tuple[int, ...], Served] | None = None
         for measure in MEASURES[self._goal]:
             share = FIRST_SHARE if first is None else FURTHER_SHARE
+            limit_s = self._clock.remaining_s * share
             result = program.solve(
                 measure,
-                time_limit_s=self._clock.remaining_s * share,
+                time_limit_s=max(LEAST_FILL_S, limit_s) if is_fixed else limit_s,
                 gap=self._target_gap / 2,
             )
             if first is None:
                 first = result
             if result.state not in {"optimal", "feasible"}:
                 break
-            last = result, program.copies_per_option()
+            last = result, program.copies_per_option(), program.served()
             program.hold(measure, result.value)
             program.hint(result.uses)
         assert first is not None
         if last is None:
             return first, ()
-        result, whole_copies = last
+        result, whole_copies, served = last
         return first, share_out(
             self._problem,
             [(configurations[k], count) for k, count in result.uses],
             result.shares,
             whole_copies,
+            [served[k] for k, _ in result.uses],
         )
 
     def fill(self, uses: Sequence[tuple[Configuration, int]]) -> tuple[FilledBin, ...]:
@@ -140,9 +152,22 @@ class Completion:
         return bins
 
     def plan(
-        self, bins: tuple[FilledBin, ...], bound: float, method: str
+        self,
+        bins: tuple[FilledBin, ...],
+        bound: float,
+        method: str,
+        *,
+        found_by: str = "",
+        proved_by: str = "",
     ) -> CapacityPlan:
         """Return the checked plan.
+
+        Args:
+            bins: What was found.
+            bound: Proven: no plan is better.
+            method: What closed the gap, or the last that tried.
+            found_by: What found the bins; the method if left out.
+            proved_by: What proved the bound; the method if left out.
 
         Raises:
             CheckError: If the bins overflow, or serve less than they must.
@@ -152,7 +177,7 @@ class Completion:
         # The check allows service one part in a million off, so no plan is proved more
         # closely; but what was proved is told as it is. Costs are whole: their bound
         # is as far off as its float is, and equals the value.
-        off = PROVED * max(1.0, abs(value))
+        off = PROVED * abs(value)
         if self._goal.is_in_full:
             bound = min(bound, value)
             is_proved = value - bound <= off
@@ -167,6 +192,8 @@ class Completion:
             status=PlanStatus.OPTIMAL if is_proved else PlanStatus.FEASIBLE,
             method=method,
             seconds=self._clock.spent_s,
+            found_by=found_by or method,
+            proved_by=proved_by or method,
         )
 
     def without_plan(self, status: PlanStatus, method: str) -> CapacityPlan:
@@ -178,4 +205,5 @@ class Completion:
             status=status,
             method=method,
             seconds=self._clock.spent_s,
+            proved_by=method,
         )

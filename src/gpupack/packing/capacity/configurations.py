@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_ENUMERATED = 400
 """Configurations up to which the program over all of them is solved at once."""
+MAX_LISTED_OPTIONS = 250
+"""Options of a bin type beyond which its configurations are not listed."""
 MAX_TAKEN_APART = 5
 """Options of a configuration of which every part is listed: 2 to that power."""
 
@@ -94,6 +96,8 @@ def enumerate_configurations(
     for bin_type in range(len(problem.bin_types)):
         if problem.bin_types[bin_type].count == 0:
             continue
+        if len(useful_options(problem, bin_type)) > MAX_LISTED_OPTIONS:
+            return None
         for configuration in _fillings(problem, bin_type):
             budget -= 1
             if budget < 0 or time.perf_counter() > deadline:
@@ -178,35 +182,4 @@ def useful_options(problem: CapacityProblem, bin_type: int) -> tuple[int, ...]:
     if problem.rule is not None:
         # Nobody says that the smaller option is also the better neighbour.
         return problem.options_by_bin_type[bin_type]
-    rivals: dict[int, list[int]] = {}
-    for index in problem.options_by_bin_type[bin_type]:
-        rivals.setdefault(problem.options[index].job, []).append(index)
-    return tuple(
-        index
-        for index in problem.options_by_bin_type[bin_type]
-        if not any(
-            other != index and _dominates(problem, other, index)
-            for other in rivals[problem.options[index].job]
-        )
-    )
-
-
-def _dominates(problem: CapacityProblem, first: int, second: int) -> bool:
-    """Say whether ``second`` is never needed beside ``first``; ties go to the first.
-
-    Both are options of the same job.
-    """
-    a, b = problem.options[first], problem.options[second]
-    if a.rate < b.rate:
-        return False
-    if any(x > y for x, y in zip(a.fixed, b.fixed, strict=True)):
-        return False
-    if any(
-        x * b.rate > y * a.rate
-        for x, y in zip(a.proportional, b.proportional, strict=True)
-    ):
-        return False
-    is_same = (
-        a.rate == b.rate and a.fixed == b.fixed and a.proportional == b.proportional
-    )
-    return not is_same or first < second
+    return problem.undominated_by_bin_type[bin_type]

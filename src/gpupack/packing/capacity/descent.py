@@ -59,6 +59,7 @@ class Descent:
         relaxer: After its relaxation was solved.
         bound: Proven so far.
         seed: For every random choice.
+        known: A plan to go down from.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Descent:
         *,
         bound: float,
         seed: int,
+        known: Uses = (),
     ) -> None:
         self._problem = problem
         self._goal = goal
@@ -83,8 +85,12 @@ class Descent:
         self._counts = BinCounts(problem, goal)
         for cut in relaxer.cuts:
             self._counts.add(cut)
-        self._bound = self._rounded_up(max(bound, self._counts.lowest_value()))
+        lowest = max(bound, self._counts.lowest_value())
+        self._bound: float = lowest if math.isinf(lowest) else self._rounded_up(lowest)
         self._found: list[tuple[int, Uses]] = []
+        if known:
+            cost = sum(self._prices[one.bin_type] * number for one, number in known)
+            self._found.append((cost, known))
         self._tries: dict[int, int] = {}
         self._guides: dict[tuple[int, ...], Guide] = {}
 
@@ -96,16 +102,19 @@ class Descent:
             target_gap: Relative, at which to stop.
             is_last: Whether to go on however often it was in vain.
         """
-        value = self._rounded_up(self._bound * (1 + FIRST_MARGIN))
+        if math.isinf(self._bound):
+            return Descended((), self._bound)
+        first = self._rounded_up(self._bound * (1 + FIRST_MARGIN))
+        value: float = min(first, self._best - self._step)
         vain = 0
         while time.perf_counter() < deadline and math.isfinite(self._bound):
-            if self._try(value, deadline):
-                vain = 0
-            else:
-                vain += 1
             best = self._best
             if best <= self._bound or best - self._bound <= target_gap * best:
                 break
+            if self._try(round(value), deadline):
+                vain = 0
+            else:
+                vain += 1
             if vain > MAX_VAIN and not is_last and self._found:
                 break
             value = self._next_value(value)
@@ -118,7 +127,7 @@ class Descent:
     def _rounded_up(self, value: float) -> int:
         return math.ceil(value / self._step - 1e-6) * self._step
 
-    def _next_value(self, value: int) -> int:
+    def _next_value(self, value: float) -> float:
         """Return where to look next: halfway, then where least was tried."""
         if not self._found:
             return self._rounded_up(value * (1 + FIRST_MARGIN / 2) + self._step)

@@ -65,13 +65,14 @@ class LocalSearch:
         self._target_gap = target_gap
 
     def run(
-        self, relaxer: Relaxer, bound: float, *, deadline: float
+        self, relaxer: Relaxer, bound: float, *, known: Uses = (), deadline: float
     ) -> CapacityPlan | None:
         """Return the plan that the search comes to, None if it finds none.
 
         Args:
             relaxer: After its run.
             bound: Proven: no plan is better.
+            known: A plan to start from.
             deadline: On the clock of ``time.perf_counter``.
         """
         problem, goal = self._problem, self._goal
@@ -84,7 +85,7 @@ class LocalSearch:
                 seed=self._seed,
             )
             shares.run(deadline=deadline, target_gap=self._target_gap)
-            return self._first_that_holds([shares.uses], shares.bound)
+            return self._first_that_holds([shares.uses, known], shares.bound)
         if goal is Goal.MAX_SERVICE:
             now = time.perf_counter()
             ascended = ascend(
@@ -101,7 +102,9 @@ class LocalSearch:
             return self._spread(found, plan, bound)
         if not all(problem.prices(goal)):
             return None
-        descended = Descent(problem, goal, relaxer, bound=bound, seed=self._seed).run(
+        descended = Descent(
+            problem, goal, relaxer, bound=bound, seed=self._seed, known=known
+        ).run(
             deadline=deadline,
             target_gap=self._target_gap,
             is_last=not is_worth_it(problem, goal, math.ceil(bound * SMALL_MARGIN)),
@@ -140,7 +143,9 @@ class LocalSearch:
         _, bins = self._completion.choose(apart, hint=uses)
         if not bins:
             return plan
-        other = self._completion.plan(bins, bound, "local search")
+        other = self._completion.plan(
+            bins, bound, "local search", proved_by="column generation"
+        )
         return other if other.value > plan.value else plan
 
     def _first_that_holds(
@@ -150,5 +155,7 @@ class LocalSearch:
             bins = self._completion.fill(uses)
             if bins:
                 with contextlib.suppress(CheckError):
-                    return self._completion.plan(bins, bound, "local search")
+                    return self._completion.plan(
+                        bins, bound, "local search", proved_by="column generation"
+                    )
         return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.problem import Goal
 from gpupack.packing.capacity.program import service_scale
+from gpupack.packing.stoppable import solve_linear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,12 @@ MOST_SPARE = 1.0
 """Share of every need up to which spare room is told apart."""
 USED = 1e-9
 """Columns above it are used."""
-MAX_SOLVE_MS = 1_000
-"""GLOP has been seen to go round for ever; it usually takes some milliseconds."""
+LARGE = 1000.0
+"""Times what all that a job needs could cost: the price of what it is not given."""
+
+
+class UnsolvedError(Exception):
+    """The linear program could not be solved in floating point: nothing is known."""
 
 
 @dataclass
@@ -81,7 +86,10 @@ class Master:
 
         self._problem = problem
         self._goal = goal
-        self._bin_prices = problem.prices(goal)
+        # In dearest bins: amounts of money are no sizes for a linear program.
+        prices = problem.prices(goal)
+        self.unit = float(max(prices)) or 1.0
+        self._bin_prices = tuple(price / self.unit for price in prices)
         self._lp = pywraplp.Solver.CreateSolver("GLOP")
         self._patterns: dict[Pattern, pywraplp.Variable] = {}
         self._artificial: list[pywraplp.Variable] = []
@@ -90,9 +98,7 @@ class Master:
         self._most_rows: dict[int, pywraplp.Constraint] = {}
         self._option_rows: dict[int, pywraplp.Constraint] = {}
         # Above any price that a plan in whole bins could justify.
-        self._penalty = 1000.0 * (
-            sum(max(1, price) for price in self._bin_prices) if goal.is_in_full else 1.0
-        )
+        self._penalty = LARGE * (len(self._bin_prices) if goal.is_in_full else 1.0)
         self._objective = self._lp.Objective()
         self._objective.SetMinimization()
         self._shortfall = self._lp.NumVar(0, 0, "")
@@ -123,13 +129,13 @@ class Master:
                 row.SetCoefficient(share, -1.0)
                 self._service_rows[index] = row
                 if is_promised:
-                    self._relax(row, 1.0)
+                    self._relax(row, 1.0, self._penalty + 10.0 * self._num_alone(index))
             if not job.is_optional and not (
                 goal.is_in_full and job.demand and job.copies == 1
             ):
                 row = lp.RowConstraint(job.copies, lp.infinity(), "")
                 self._copy_rows[index] = row
-                self._relax(row, job.copies)
+                self._relax(row, job.copies, self._penalty)
             if job.max_copies is not None:
                 self._most_rows[index] = lp.RowConstraint(
                     -lp.infinity(), job.max_copies, ""
@@ -150,14 +156,20 @@ class Master:
             row.SetCoefficient(taken, -1)
             self._option_rows[option] = row
         if not job.is_optional:
-            self._relax(total, job.copies)
+            self._relax(total, job.copies, self._penalty)
 
-    def _relax(self, row: pywraplp.Constraint, need: float) -> None:
+    def _num_alone(self, index: int) -> float:
+        """Return how many bins a job with a demand needs for itself."""
+        problem = self._problem
+        rates = [problem.rate_alone(one) for one in problem.options_by_job[index]]
+        return (problem.jobs[index].demand or 0) / max(rates) if rates else 0.0
+
+    def _relax(self, row: pywraplp.Constraint, need: float, penalty: float) -> None:
         """Let a row be bought off, or go unmet by the shortfall's share of its need."""
         missing = self._lp.NumVar(0, self._lp.infinity(), "")
         row.SetCoefficient(missing, 1.0)
         row.SetCoefficient(self._shortfall, need)
-        self._objective.SetCoefficient(missing, self._penalty)
+        self._objective.SetCoefficient(missing, penalty)
         self._artificial.append(missing)
 
     def _add_limits(self) -> None:
@@ -170,10 +182,11 @@ class Master:
             )
             for bin_type in problem.bin_types
         ]
+        self._cost_unit = float(max(one.cost for one in problem.bin_types)) or 1.0
         self._budget_row = (
             None
             if problem.budget is None
-            else lp.RowConstraint(-lp.infinity(), problem.budget, "")
+            else lp.RowConstraint(-lp.infinity(), problem.budget / self._cost_unit, "")
         )
 
     def aim_at_shortfall(self, counts: Sequence[int]) -> None:
@@ -183,15 +196,15 @@ class Master:
         for missing in self._artificial:
             missing.SetUb(0.0)
             self._objective.SetCoefficient(missing, 0.0)
-        self._bin_prices = tuple(0 for _ in self._bin_prices)
+        self._bin_prices = tuple(0.0 for _ in self._bin_prices)
         self._shortfall.SetBounds(-MOST_SPARE, 1.0)
         self._objective.SetCoefficient(self._shortfall, 1.0)
         for row, count in zip(self._count_rows, counts, strict=True):
             row.SetUb(count)
 
     @property
-    def bin_prices(self) -> tuple[int, ...]:
-        """What a bin of each type adds to the present aim."""
+    def bin_prices(self) -> tuple[float, ...]:
+        """What a bin of each type adds to the present aim, in dearest bins."""
         return self._bin_prices
 
     @property
@@ -231,21 +244,20 @@ class Master:
             if job in self._most_rows:
                 self._most_rows[job].SetCoefficient(column, count)
         if self._budget_row is not None:
-            self._budget_row.SetCoefficient(column, problem.bin_types[bin_type].cost)
+            cost = problem.bin_types[bin_type].cost / self._cost_unit
+            self._budget_row.SetCoefficient(column, cost)
         self._count_rows[bin_type].SetCoefficient(column, 1)
         self._patterns[pattern] = column
         return True
 
     def solve(self) -> float:
-        """Solve; return the value of the present aim."""
-        from ortools.linear_solver import pywraplp
+        """Solve; return the value of the present aim.
 
-        self._lp.SetTimeLimit(MAX_SOLVE_MS)
-        if self._lp.Solve() not in {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}:
-            # GLOP's scaling can make it lose its way; without, it has not been seen to.
-            unscaled = pywraplp.MPSolverParameters()
-            unscaled.SetIntegerParam(unscaled.SCALING, unscaled.SCALING_OFF)
-            self._lp.Solve(unscaled)
+        Raises:
+            UnsolvedError: If floating point is not enough for it.
+        """
+        if not solve_linear(self._lp):
+            raise UnsolvedError
         return float(self._objective.Value())
 
     def used(self) -> dict[Pattern, float]:
@@ -279,5 +291,5 @@ class Master:
         for index, row in self._option_rows.items():
             duals.option[index] = max(0.0, row.dual_value())
         if self._budget_row is not None:
-            duals.budget = min(0.0, self._budget_row.dual_value())
+            duals.budget = min(0.0, self._budget_row.dual_value()) / self._cost_unit
         return duals

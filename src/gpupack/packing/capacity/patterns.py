@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.configurations import Configuration, fixed_room_left
 from gpupack.packing.capacity.shapes import shapes_of
+from gpupack.packing.stoppable import solve_linear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,7 +150,8 @@ class PatternFinder:
                 rows, self._shapes.fixed[index], self._shapes.loaded[index], strict=True
             ):
                 row.SetCoefficient(copies, fixed + loaded)
-        lp.Solve()
+        if not solve_linear(lp):
+            return [1.0] * len(rows)  # weights steer a search; any will do
         return [max(0.0, row.dual_value()) for row in rows]
 
     def _fill(

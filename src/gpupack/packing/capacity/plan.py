@@ -67,6 +67,8 @@ class CapacityPlan:
         status: How good it is known to be.
         method: What closed the gap, or the last that tried.
         seconds: Wall time of the solve.
+        found_by: What found the bins; empty without a plan.
+        proved_by: What proved the bound; a search that is not exhaustive proves none.
     """
 
     bins: tuple[FilledBin, ...]
@@ -75,6 +77,8 @@ class CapacityPlan:
     status: PlanStatus
     method: str
     seconds: float
+    found_by: str = ""
+    proved_by: str = ""
 
     @property
     def is_found(self) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+import numpy as np
+
 from gpupack.errors import InvalidInputError
 
 Counts = tuple[tuple[int, int], ...]
@@ -171,6 +173,42 @@ class CapacityProblem:
         """Indices of the options of each bin type that fit into an empty bin."""
         keys = [one.bin_type for one in self.options]
         return self._group(keys, len(self.bin_types))
+
+    @cached_property
+    def undominated_by_bin_type(self) -> tuple[tuple[int, ...], ...]:
+        """Indices as in ``options_by_bin_type``, without options that another beats.
+
+        It is of the same job, gives at least as much service for no more fixed room,
+        and each unit of it for no more room in proportion. Of equal ones the first
+        stays.
+        """
+        return tuple(
+            tuple(sorted(self._undominated(indices)))
+            for indices in self.options_by_bin_type
+        )
+
+    def _undominated(self, indices: tuple[int, ...]) -> list[int]:
+        of_job: dict[int, list[int]] = {}
+        for index in indices:
+            of_job.setdefault(self.options[index].job, []).append(index)
+        found: list[int] = []
+        for rivals in of_job.values():
+            if len(rivals) == 1:
+                found.extend(rivals)
+                continue
+            rows = []
+            for index in rivals:
+                one = self.options[index]
+                per_unit = [size / one.rate for size in one.proportional]
+                rows.append([-one.rate, *one.fixed, *per_unit])
+            columns = np.array(rows, dtype=float)
+            kept: list[int] = []
+            # What beats another comes before it in this order.
+            for at in sorted(range(len(rivals)), key=lambda at: (rows[at], at)):
+                if not (columns[kept] <= columns[at]).all(axis=1).any():
+                    kept.append(at)
+            found.extend(rivals[at] for at in kept)
+        return found
 
     def _group(self, keys: list[int], length: int) -> tuple[tuple[int, ...], ...]:
         groups: list[list[int]] = [[] for _ in range(length)]

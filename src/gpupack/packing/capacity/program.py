@@ -1,11 +1,13 @@
 """The capacity problem over given configurations, as a mixed-integer program.
 
     X_k   bins of configuration k, an integer
-    Y_ko  share of a job's demand that option o serves in them, continuous
+    Y_ko  bins' worth of what option o can serve in one of them, continuous
     S_j   share of its demand that job j gets;  N_o  copies of a whole job's option
+    Z_j   whether an optional job that needs several copies is there at all
 
-Its size does not depend on how large the demands are. With every configuration that
-matters it is exact; with some of them its best plan is a plan. Solved by SCIP, its
+Its size does not depend on how large the demands are, and neither do its coefficients:
+a bin's worth is 1 however far the rates of jobs lie apart. With every configuration
+that matters it is exact; with some of them its best plan is a plan. Solved by SCIP, its
 linear relaxation by GLOP, both inside OR-Tools.
 """
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.configurations import Configuration
     from gpupack.packing.capacity.problem import CapacityProblem
 
+PRECISE = "numerics/feastol = 1e-9\n"
+"""Of SCIP: what is served must be told to one in a million, also of small shares."""
+NEGLIGIBLE_SHARE = 1e-12
+"""Share of a demand that a bin serves at most below which it is taken to serve none."""
 SLACK = 1e-9
 """Relative room left when an earlier objective is held while a later one is solved."""
 
@@ -87,7 +93,7 @@ class CapacityProgram:
         self._configurations = configurations
         self._in_full = in_full
         self._mip = pywraplp.Solver.CreateSolver("SCIP")
-        self._mip.SetSolverSpecificParametersAsString(SCIP_PARAMETERS)
+        self._mip.SetSolverSpecificParametersAsString(SCIP_PARAMETERS + PRECISE)
         self._mip.SetSolverSpecificParametersAsString(
             f"randomization/randomseedshift = {seed % 2**31}"
         )
@@ -114,7 +120,9 @@ class CapacityProgram:
                     <= bin_type.count
                 )
         if problem.budget is not None:
-            mip.Add(self.expression(Measure.COST) <= problem.budget)
+            mip.Add(
+                self.expression(Measure.COST) <= problem.budget / cost_unit(problem)
+            )
 
     def _add_jobs(self) -> None:
         problem, mip = self._problem, self._mip
@@ -126,26 +134,23 @@ class CapacityProgram:
             )
             for job in problem.jobs
         ]
-        self._copies = [
-            mip.IntVar(0, problem.jobs[option.job].copies, "")
-            if problem.jobs[option.job].is_whole
-            else None
-            for option in problem.options
-        ]
         provided: list[list[object]] = [[] for _ in problem.options]
         for x, configuration in zip(self._x, self._configurations, strict=True):
             for option, count in configuration.counts:
                 provided[option].append(count * x)
+        self._copies: list[pywraplp.Variable | None] = [None] * len(problem.options)
         for index, job in enumerate(problem.jobs):
             options = problem.options_by_job[index]
             terms = [term for option in options for term in provided[option]]
             if job.is_whole:
+                copies = []
                 for option in options:
-                    mip.Add(self._copies[option] <= mip.Sum(provided[option]))
-                for option, one in enumerate(problem.options):
-                    if one.job == index and option not in options:
-                        mip.Add(self._copies[option] == 0)
-                total = mip.Sum(self._copies[option] for option in options)
+                    if provided[option]:
+                        one = mip.IntVar(0, job.copies, "")
+                        mip.Add(one <= mip.Sum(provided[option]))
+                        self._copies[option] = one
+                        copies.append(one)
+                total = mip.Sum(copies) + 0.0
                 if job.is_optional:
                     mip.Add(total <= job.copies)
                 else:
@@ -153,49 +158,57 @@ class CapacityProgram:
                 continue
             if not job.is_optional:
                 mip.Add(mip.Sum(terms) >= job.copies)
+            elif job.copies > 1 and job.demand:
+                # Left out, or there with all the copies that it must have.
+                is_there = mip.BoolVar("")
+                mip.Add(mip.Sum(terms) >= job.copies * is_there)
+                mip.Add(self._share[index] <= is_there)
             if job.max_copies is not None:
                 mip.Add(mip.Sum(terms) <= job.max_copies)
 
     def _add_service(self) -> None:
         problem, mip = self._problem, self._mip
         served: list[list[object]] = [[] for _ in problem.jobs]
-        self._served: list[dict[int, pywraplp.Variable]] = []
+        self._served: list[dict[int, tuple[pywraplp.Variable, float]]] = []
         for x, configuration in zip(self._x, self._configurations, strict=True):
             left = fixed_room_left(problem, configuration)
             capacity = problem.bin_types[configuration.bin_type].capacity
             in_use: list[list[object]] = [[] for _ in capacity]
-            most = [0] * len(capacity)
-            here: dict[int, pywraplp.Variable] = {}
+            most = [0.0] * len(capacity)
+            here: dict[int, tuple[pywraplp.Variable, float]] = {}
             self._served.append(here)
             for index, count in configuration.counts:
                 option = problem.options[index]
                 demand = problem.jobs[option.job].demand
                 if not demand:
                     continue
-                y = mip.NumVar(0, 1, "")
-                served[option.job].append(y)
-                here[index] = y
-                # A share is 1 at most: a tiny demand must not make a huge coefficient.
-                mip.Add(y <= min(1.0, option.rate * count / demand) * x)
+                loads = min(count, demand / option.rate)
+                share = loads * option.rate / demand
+                if share < NEGLIGIBLE_SHARE:
+                    continue
+                y = mip.NumVar(0, 1 / share, "")
+                served[option.job].append(share * y)
+                here[index] = y, share
+                mip.Add(y <= x)
                 for dimension, size in enumerate(option.proportional):
                     if size:
-                        most[dimension] += size * count
-                        in_use[dimension].append(
-                            size / capacity[dimension] * demand / option.rate * y
-                        )
+                        taken = size * loads
+                        most[dimension] += taken
+                        in_use[dimension].append(taken / capacity[dimension] * y)
             for dimension, terms in enumerate(in_use):
                 if terms and most[dimension] > left[dimension]:
                     mip.Add(mip.Sum(terms) <= left[dimension] / capacity[dimension] * x)
-        for share, terms in zip(self._share, served, strict=True):
-            if share is not None:
-                mip.Add(mip.Sum(terms) >= share)
+        for share_variable, terms in zip(self._share, served, strict=True):
+            if share_variable is not None:
+                mip.Add(mip.Sum(terms) >= share_variable)
 
     def expression(self, measure: Measure) -> pywraplp.LinearExpr:
-        """Return a measure as a linear expression; service is divided by its scale."""
+        """Return a measure as a linear expression, divided by its scale."""
         problem, mip = self._problem, self._mip
         if measure is Measure.COST:
+            unit = cost_unit(problem)
             return mip.Sum(
-                problem.bin_types[one.bin_type].cost * x
+                problem.bin_types[one.bin_type].cost / unit * x
                 for x, one in zip(self._x, self._configurations, strict=True)
             )
         if measure is Measure.BINS:
@@ -228,6 +241,8 @@ class CapacityProgram:
                 value /= service_scale(self._problem)
             self._mip.Add(expression >= value * (1 - SLACK))
         else:
+            if measure is Measure.COST:
+                value /= cost_unit(self._problem)
             self._mip.Add(expression <= value * (1 + SLACK))
 
     def hint(self, uses: Sequence[tuple[int, int]]) -> None:
@@ -255,11 +270,11 @@ class CapacityProgram:
         values = [float(counts.get(k, 0)) for k in range(len(self._x))]
         of_plan = dict(zip(counts, given, strict=True))
         for k, here in enumerate(self._served):
-            for option, y in here.items():
+            for option, (y, unit) in here.items():
                 share = of_plan.get(k, {}).get(option, 0.0)
                 served[self._problem.options[option].job] += share
                 variables.append(y)
-                values.append(share)
+                values.append(share / unit)
         for share_variable, share in zip(self._share, served, strict=True):
             if share_variable is not None:
                 variables.append(share_variable)
@@ -291,7 +306,11 @@ class CapacityProgram:
             pywraplp.Solver.FEASIBLE: "feasible",
             pywraplp.Solver.INFEASIBLE: "infeasible",
         }.get(solve_program(mip, parameters), "unknown")
-        scale = service_scale(self._problem) if measure is Measure.SERVICE else 1.0
+        scale = 1.0
+        if measure is Measure.SERVICE:
+            scale = service_scale(self._problem)
+        elif measure is Measure.COST:
+            scale = cost_unit(self._problem)
         if state not in {"optimal", "feasible"}:
             return ProgramResult(state, 0.0, 0.0, (), ())
         objective = mip.Objective()
@@ -328,9 +347,14 @@ class CapacityProgram:
         By all the bins of a configuration together, in the last plan.
         """
         return tuple(
-            {option: y.solution_value() for option, y in here.items()}
+            {option: y.solution_value() * unit for option, (y, unit) in here.items()}
             for here in self._served
         )
+
+
+def cost_unit(problem: CapacityProblem) -> float:
+    """Return the cost of the dearest bin, or 1, to scale programs by."""
+    return float(max(one.cost for one in problem.bin_types)) or 1.0
 
 
 def service_scale(problem: CapacityProblem) -> float:

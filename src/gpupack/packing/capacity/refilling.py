@@ -175,7 +175,9 @@ class Refiller:
         for index, job in enumerate(problem.jobs):
             if job.is_whole:
                 options = problem.options_by_job[index]
-                worth[index] = job.copies * max(duals.option[one] for one in options)
+                worth[index] = job.copies * max(
+                    (duals.option[one] for one in options), default=0.0
+                )
             elif job.demand and job.copies == 1:
                 must[index] = 0.0  # its service implies it
         floor = SMALLEST_WORTH * max(worth.max(), must.max(), 1e-9)

@@ -391,8 +391,8 @@ class Relaxer:
         every = dict.fromkeys([*used_configurations, *(p.configuration for p in rest)])
         if self._goal.is_in_full:
             return Relaxation(
-                value,
-                bound,
+                value * self.master.unit,
+                bound * self.master.unit,
                 tuple(every),
                 len(used_configurations),
                 bought_off,

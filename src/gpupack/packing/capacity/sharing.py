@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.configurations import Configuration, fixed_room_left
 from gpupack.packing.capacity.plan import Copies, FilledBin
+from gpupack.packing.stoppable import solve_linear
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gpupack.packing.capacity.problem import CapacityProblem
 
@@ -30,6 +31,7 @@ def share_out(
     uses: Sequence[tuple[Configuration, int]],
     shares: Sequence[float | None],
     whole_copies: Sequence[int],
+    served: Sequence[Mapping[int, float]],
 ) -> tuple[FilledBin, ...]:
     """Return the bins with their service, the highest fill as low as it can be.
 
@@ -38,19 +40,25 @@ def share_out(
         uses: Configurations and how many bins have each.
         shares: Share of its demand that each job gets, None for whole jobs.
         whole_copies: Copies of each option of whole jobs that are wanted.
+        served: Per configuration and option, the share of a demand that is served: as
+            it stays where the program that evens it out fails.
     """
-    uses, loads = _without_spares(problem, uses, shares)
+    shares = [share if share is None or share > NEGLIGIBLE else 0.0 for share in shares]
+    least = _least_copies(problem, shares)
+    uses, loads = _without_spares(problem, uses, shares, least, served)
     bins = _each_bin(uses, loads)
     for _ in range(MAX_ROUNDS):
-        is_less = _drop_idle(problem, bins, whole_copies)
+        is_less = _drop_idle(problem, bins, whole_copies, least)
         if not is_less or len(uses) > MAX_SPARE_TRIALS:
             break
         # What was dropped leaves room where others may serve more.
         uses = _uses_of(bins)
-        loads, _ = _even_loads(problem, uses, shares)
-        bins = _each_bin(uses, loads)
+        evened = _even_loads(problem, uses, shares)
+        if evened is None:
+            break
+        bins = _each_bin(uses, evened[0])
     else:
-        _drop_idle(problem, bins, whole_copies)
+        _drop_idle(problem, bins, whole_copies, least)
     merged: dict[FilledBin, int] = {}
     for bin_type, counts, load in bins:
         copies = tuple(
@@ -70,6 +78,16 @@ def share_out(
     return tuple(
         FilledBin(one.bin_type, one.copies, count) for one, count in merged.items()
     )
+
+
+def _least_copies(
+    problem: CapacityProblem, shares: Sequence[float | None]
+) -> list[int]:
+    """Return how many copies must stay: of an optional job that is unserved none."""
+    return [
+        0 if job.is_optional and not share else job.copies
+        for job, share in zip(problem.jobs, shares, strict=True)
+    ]
 
 
 def _each_bin(
@@ -96,6 +114,8 @@ def _without_spares(
     problem: CapacityProblem,
     uses: Sequence[tuple[Configuration, int]],
     shares: Sequence[float | None],
+    least: Sequence[int],
+    served: Sequence[Mapping[int, float]],
 ) -> tuple[list[tuple[Configuration, int]], list[dict[int, float]]]:
     """Leave out copies whose service others can give without a higher fill.
 
@@ -104,32 +124,54 @@ def _without_spares(
     are more configurations than that.
     """
     kept = list(uses)
-    loads, worst = _even_loads(problem, kept, shares)
+    evened = _even_loads(problem, kept, shares)
+    if evened is None:
+        return kept, _as_they_are(problem, kept, served)
+    loads, worst = evened
     if len(kept) > MAX_SPARE_TRIALS:
         return kept, loads
     vain: set[tuple[Configuration, int]] = set()
     for _ in range(MAX_SPARE_TRIALS):
         untried = [
             (place, option)
-            for place, option in _spares(problem, kept, shares)
+            for place, option in _spares(problem, kept, shares, least)
             if (kept[place][0], option) not in vain
         ]
         if not untried:
             break
         place, option = untried[0]
         fewer = _with_one_fewer(kept, place, option)
-        lighter, value = _even_loads(problem, fewer, shares)
-        if value <= worst + ROUNDING:
-            kept, loads = fewer, lighter
+        evened = _even_loads(problem, fewer, shares)
+        if evened is not None and evened[1] <= worst + ROUNDING:
+            kept, loads = fewer, evened[0]
         else:
             vain.add((kept[place][0], option))
     return kept, loads
+
+
+def _as_they_are(
+    problem: CapacityProblem,
+    uses: Sequence[tuple[Configuration, int]],
+    served: Sequence[Mapping[int, float]],
+) -> list[dict[int, float]]:
+    """Return the loads in one bin of each configuration from what all serve."""
+    return [
+        {
+            index: share
+            * (problem.jobs[problem.options[index].job].demand or 0)
+            / problem.options[index].rate
+            / number
+            for index, share in here.items()
+        }
+        for (_, number), here in zip(uses, served, strict=True)
+    ]
 
 
 def _spares(
     problem: CapacityProblem,
     uses: Sequence[tuple[Configuration, int]],
     shares: Sequence[float | None],
+    least: Sequence[int],
 ) -> list[tuple[int, int]]:
     """Return pairs (configuration, option) of copies that might be left out."""
     copies = [0] * len(problem.jobs)
@@ -144,11 +186,10 @@ def _spares(
         for index, _ in configuration.counts:
             option = problem.options[index]
             job = problem.jobs[option.job]
-            least = 0 if job.is_optional else job.copies
             wanted = (shares[option.job] or 0.0) * (job.demand or 0)
             if (
                 job.demand
-                and copies[option.job] > least
+                and copies[option.job] > least[option.job]
                 and rates[option.job] - option.rate >= wanted * (1 - ROUNDING)
             ):
                 found.append((place, index))
@@ -176,10 +217,11 @@ def _even_loads(
     problem: CapacityProblem,
     uses: Sequence[tuple[Configuration, int]],
     shares: Sequence[float | None],
-) -> tuple[list[dict[int, float]], float]:
+) -> tuple[list[dict[int, float]], float] | None:
     """Return, per configuration, the load of each option in one bin, in copies.
 
-    And the highest fill, with what is missing at a high price.
+    And the highest fill, with what is missing at a high price. None where the linear
+    program cannot be solved in floating point.
     """
     from ortools.linear_solver import pywraplp
 
@@ -188,8 +230,7 @@ def _even_loads(
     objective = lp.Objective()
     objective.SetMinimization()
     objective.SetCoefficient(highest, 1)
-    # In copies, or where one copy is more than the demand, in shares of the demand: a
-    # tiny demand must not make huge coefficients.
+    # Each counts in all that it can be: rates far apart must not make coefficients so.
     variables: list[dict[int, tuple[pywraplp.Variable, float]]] = []
     served: dict[int, list[tuple[float, pywraplp.Variable]]] = {}
     for configuration, multiplicity in uses:
@@ -199,16 +240,17 @@ def _even_loads(
         for index, count in configuration.counts:
             option = problem.options[index]
             demand = problem.jobs[option.job].demand
-            if demand:
-                factor = option.rate / demand * multiplicity
-                scale = max(1.0, factor)
-                y = lp.NumVar(0, count if factor <= 1 else min(1, count * scale), "")
-                here[index] = y, scale
-                served.setdefault(option.job, []).append((factor / scale, y))
+            if demand and shares[option.job]:
+                full = min(float(count), demand / option.rate / multiplicity)
+                share = full * option.rate * multiplicity / demand
+                if share > NEGLIGIBLE:
+                    y = lp.NumVar(0, 1, "")
+                    here[index] = y, full
+                    served.setdefault(option.job, []).append((share, y))
         for dimension, most in enumerate(capacity):
             sizes = [
-                (y, problem.options[index].proportional[dimension] / scale)
-                for index, (y, scale) in here.items()
+                (y, problem.options[index].proportional[dimension] * full)
+                for index, (y, full) in here.items()
                 if problem.options[index].proportional[dimension]
             ]
             if not sizes:
@@ -232,11 +274,12 @@ def _even_loads(
         missing = lp.NumVar(0, 1, "")
         row.SetCoefficient(missing, 1)
         objective.SetCoefficient(missing, 1e4)
-    lp.Solve()
+    if not solve_linear(lp):
+        return None
     return [
         {
-            index: max(0.0, y.solution_value() / scale)
-            for index, (y, scale) in here.items()
+            index: max(0.0, y.solution_value() * full)
+            for index, (y, full) in here.items()
         }
         for here in variables
     ], float(objective.Value())
@@ -246,6 +289,7 @@ def _drop_idle(
     problem: CapacityProblem,
     bins: Sequence[OpenBin],
     whole_copies: Sequence[int],
+    least: Sequence[int],
 ) -> bool:
     """Take out copies that nothing needs; return whether there were any.
 
@@ -281,8 +325,7 @@ def _drop_idle(
                 if share > ROUNDING / len(bins):
                     # Little of a copy, but not little of the demand.
                     needed = max(1, needed)
-                least = 0 if job.is_optional else job.copies
-                idle = min(counts[option] - needed, total[index] - least)
+                idle = min(counts[option] - needed, total[index] - least[index])
             idle = max(0, idle)
             counts[option] -= idle
             total[index] -= idle

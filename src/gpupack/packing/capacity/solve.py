@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError
+from gpupack.errors import CheckError, InvalidInputError
 from gpupack.packing.capacity.assignment import AssignmentModel, is_worth_it
 from gpupack.packing.capacity.bin_counts import BinCounts, most_bins
+from gpupack.packing.capacity.check import check_plan
 from gpupack.packing.capacity.completion import Clock, Completion
 from gpupack.packing.capacity.configurations import (
     MAX_ENUMERATED,
@@ -18,23 +21,35 @@ from gpupack.packing.capacity.configurations import (
     enumerate_configurations,
     taken_apart,
 )
+from gpupack.packing.capacity.construction import first_plan
 from gpupack.packing.capacity.diving import dive
+from gpupack.packing.capacity.first_fit import with_faster_options
 from gpupack.packing.capacity.goals import all_idle, counted, everything, rounded_bound
+from gpupack.packing.capacity.master import UnsolvedError
 from gpupack.packing.capacity.overload import is_overloaded
 from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.problem import CapacityProblem, Goal
 from gpupack.packing.capacity.program import most_service
+from gpupack.packing.capacity.reduction import reduced
 from gpupack.packing.capacity.relaxation import CLOSE_ENOUGH, Relaxer
 from gpupack.packing.capacity.small_plans import cheapest_plan
+from gpupack.packing.capacity.volume import volume_bound
 from gpupack.packing.warm_up import kernels_are_ready
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpupack.packing.capacity.plan import FilledBin
     from gpupack.packing.capacity.program import ProgramResult
     from gpupack.packing.capacity.relaxation import Relaxation
 
     Uses = tuple[tuple[Configuration, int], ...]
 
+PROGRAM = "program over all fillings"
+"""An integer program that chooses among every way to fill a bin."""
+_logger = logging.getLogger(__name__)
+
+FIRST_METHOD = "first fit"
 MAX_ENUMERATION_STEPS = 20_000
 RULELESS_SHARE = 0.3
 """Of the time left, for the problem without its rule."""
@@ -46,12 +61,18 @@ RELAXATION_SHARE = 0.4
 SERVICE_SHARE = 0.45
 MIN_SHARE_SHARE = 0.1
 SEARCH_SHARE = 0.9
+PLAIN_SEARCH_SHARE = 0.4
+"""The same where a plan is known and the plain model may yet prove it best."""
 DIVING_SHARE = 0.4
 """Of the time that is left, for column generation, local search, and diving at most."""
 FULL_SHARE = 0.4
 """Of the time limit, to see whether everything can be served."""
 WARM_UP_SHARE = 0.5
 """Of the time left, to wait for compiled code at most."""
+LEAST_LIMIT_S = 0.2
+"""Of a search, whatever the time limit."""
+MAX_FILLED = 200
+"""Different fillings of a first plan up to which a program shares out its service."""
 MIN_BIN_BY_BIN_S = 0.3
 """With less time left the plain model is not tried."""
 
@@ -88,12 +109,28 @@ def plan_capacity(
         job.demand and not job.is_optional for job in problem.jobs
     ):
         raise InvalidInputError("a largest smallest share needs a demand")
-    clock = Clock(time.perf_counter(), time_limit_s)
-    return _Search(problem, goal, clock, seed=seed, target_gap=target_gap).run()
+    # A limit of 0 still gets a moment: beside a first plan, a bound on it.
+    clock = Clock(time.perf_counter(), max(LEAST_LIMIT_S, time_limit_s))
+    reduction = reduced(problem, goal)
+    if reduction is None:
+        return _Search(problem, goal, clock, seed=seed, target_gap=target_gap).run()
+    plan = _Search(
+        reduction.problem, goal, clock, seed=seed, target_gap=target_gap
+    ).run()
+    bins = reduction.restored(plan.bins, problem)
+    if reduction.is_without_ties:
+        bins = with_faster_options(problem, bins)
+    if plan.is_found:
+        check_plan(problem, bins, in_full=goal.is_in_full)
+    return replace(plan, bins=bins, seconds=clock.spent_s)
 
 
 class _Search:
-    """One solve: its clock, its problem, its best plan."""
+    """One solve: its clock, its problem, its best plan.
+
+    The first plan takes no clock, so it is there at every time limit; what comes later
+    starts from it and is kept only if it is better.
+    """
 
     def __init__(
         self,
@@ -113,6 +150,7 @@ class _Search:
         self._completion = Completion(
             self._problem, goal, clock, seed=seed, target_gap=target_gap
         )
+        self._best: CapacityPlan | None = None
 
     def run(self) -> CapacityPlan:
         for index, job in enumerate(self._asked.jobs):
@@ -124,6 +162,56 @@ class _Search:
         least = self._asked if self._goal.is_in_full else all_idle(self._asked)
         if is_overloaded(least):
             return self._completion.without_plan(PlanStatus.INFEASIBLE, "volume")
+        self._best = self._first_plan()
+        if self._best is not None and self._clock.is_over:
+            return self._best
+        try:
+            plan = self._searched()
+        except (CheckError, UnsolvedError) as err:
+            # Floating point was not enough for this problem; what is checked stays.
+            _logger.debug("a search of plans was given up", exc_info=err)
+            plan = self._completion.without_plan(PlanStatus.UNKNOWN, "rounding")
+        return self._better(plan)
+
+    def _first_plan(self) -> CapacityPlan | None:
+        """Return the plan to start from, which depends on no clock; None if none."""
+        bins = first_plan(self._problem, self._goal, seed=self._seed)
+        if not bins:
+            return None
+        bound = (
+            volume_bound(self._problem, self._goal)
+            if self._goal.is_in_full
+            else self._most_value()
+        )
+        bound = rounded_bound(self._problem, self._goal, bound)
+        plan = self._completion.plan(bins, bound, FIRST_METHOD)
+        if len(bins) <= MAX_FILLED:
+            filled = self._completion.fill(_uses_of(bins))
+            if filled:
+                with contextlib.suppress(CheckError):
+                    other = self._completion.plan(filled, bound, FIRST_METHOD)
+                    plan = plan if self._is_better(plan, other) else other
+        return plan
+
+    def _is_better(self, plan: CapacityPlan, other: CapacityPlan) -> bool:
+        if self._goal.is_in_full:
+            return plan.value < other.value
+        return plan.value > other.value
+
+    def _better(self, plan: CapacityPlan) -> CapacityPlan:
+        """Return the better of the first plan and another, with the better bound."""
+        best = self._best
+        if best is None or not plan.is_found:
+            # A checked plan refutes whatever says that there is none.
+            return best or plan
+        tighter = max if self._goal.is_in_full else min
+        bound = tighter(plan.bound, best.bound)
+        if not self._is_better(best, plan) and bound == plan.bound:
+            return plan
+        bins = best.bins if self._is_better(best, plan) else plan.bins
+        return self._completion.plan(bins, bound, plan.method)
+
+    def _searched(self) -> CapacityPlan:
         configurations = enumerate_configurations(
             self._problem,
             limit=MAX_ENUMERATION_STEPS,
@@ -146,7 +234,11 @@ class _Search:
             return None
         uses, value = found
         bins = self._completion.fill(uses)
-        return self._completion.plan(bins, value, "small search") if bins else None
+        if not bins:
+            return None
+        return self._completion.plan(
+            bins, value, "small search", proved_by="exhaustive search"
+        )
 
     def _in_full(self) -> CapacityPlan | None:
         """Return the cheapest plan with everything for everyone, None if none."""
@@ -164,7 +256,13 @@ class _Search:
         if not plan.is_found:
             return None
         value = self._most_value()
-        return replace(plan, value=value, bound=value, status=PlanStatus.OPTIMAL)
+        return replace(
+            plan,
+            value=value,
+            bound=value,
+            status=PlanStatus.OPTIMAL,
+            proved_by="everything being served",
+        )
 
     def _most_value(self) -> float:
         if self._goal is Goal.MAX_MIN_SHARE:
@@ -175,7 +273,9 @@ class _Search:
         result, bins = self._completion.choose(configurations)
         if result.state in {"infeasible", "unknown"}:
             return self._completion.without_plan(_status_without(result), "enumeration")
-        return self._completion.plan(bins, result.bound, "enumeration")
+        return self._completion.plan(
+            bins, result.bound, "enumeration", found_by=PROGRAM, proved_by=PROGRAM
+        )
 
     def _ruled(self) -> CapacityPlan:
         """Return a plan that keeps the rule, and what is proved without it.
@@ -195,13 +295,25 @@ class _Search:
         if free.is_found and all(
             self._problem.is_allowed(one.bin_type, one.counts) for one in free.bins
         ):
-            return self._completion.plan(free.bins, free.bound, free.method)
+            return self._completion.plan(
+                free.bins,
+                free.bound,
+                free.method,
+                found_by=free.found_by,
+                proved_by=free.proved_by,
+            )
         plan = self._generated()
         if not (free.is_found and plan.is_found):
             return plan
         tighter = max if self._goal.is_in_full else min
         bound = tighter(plan.bound, free.bound)
-        return self._completion.plan(plan.bins, bound, plan.method)
+        return self._completion.plan(
+            plan.bins,
+            bound,
+            plan.method,
+            found_by=plan.found_by,
+            proved_by=plan.proved_by if bound == plan.bound else free.proved_by,
+        )
 
     def _generated(self) -> CapacityPlan:
         problem, goal, clock = self._problem, self._goal, self._clock
@@ -246,13 +358,24 @@ class _Search:
             ).run(
                 relaxer,
                 bound,
-                deadline=time.perf_counter() + clock.remaining_s * SEARCH_SHARE,
+                known=() if self._best is None else _uses_of(self._best.bins),
+                deadline=time.perf_counter() + clock.remaining_s * self._search_share(),
             )
         if plan is None:
             plan = self._chosen(relaxer, relaxation, bound)
+        plan = self._better(plan)
         if goal.is_in_full and plan.status is PlanStatus.FEASIBLE:
             plan = self._bin_by_bin(plan)
         return plan
+
+    def _search_share(self) -> float:
+        """Return the share of the time left for local search."""
+        plain = (
+            self._goal.is_in_full
+            and self._best is not None
+            and is_worth_it(self._problem, self._goal, round(self._best.value))
+        )
+        return PLAIN_SEARCH_SHARE if plain else SEARCH_SHARE
 
     def _is_hopeless(self, relaxer: Relaxer) -> bool:
         """Return whether not even all the bins there are can be enough."""
@@ -268,11 +391,9 @@ class _Search:
         relaxer: Relaxer,
         relaxation: Relaxation,
         bound: float,
-        *,
-        hint: Uses = (),
     ) -> CapacityPlan:
         """Return the best plan over the most promising configurations."""
-        hint = hint or self._simple_plan(relaxer)
+        hint = self._simple_plan(relaxer)
         chosen = relaxation.configurations[
             : relaxation.num_used + MAX_EXTRA_CONFIGURATIONS
         ]
@@ -292,14 +413,25 @@ class _Search:
             return self._completion.without_plan(
                 PlanStatus.UNKNOWN, "column generation"
             )
-        return self._completion.plan(bins, bound, "column generation")
+        return self._completion.plan(
+            bins, bound, "column generation", found_by="integer program"
+        )
 
     def _simple_plan(self, relaxer: Relaxer) -> Uses:
         """Return a plan to start from: by diving, or the fewest bins, all idle."""
         problem, limit_s = self._problem, self._clock.remaining_s * DIVING_SHARE
+        known = () if self._best is None else _uses_of(self._best.bins)
         if self._goal.is_in_full:
             deadline = time.perf_counter() + limit_s
-            return dive(problem, relaxer, deadline=deadline) or ()
+            dived = dive(problem, relaxer, deadline=deadline) or ()
+            prices = problem.prices(self._goal)
+
+            def value(uses: Uses) -> int:
+                return sum(prices[one.bin_type] * number for one, number in uses)
+
+            return min((one for one in (dived, known) if one), key=value, default=())
+        if known:
+            return known
         has_costs = any(one.cost for one in problem.bin_types)
         plan = _Search(
             replace(all_idle(problem), budget=None),
@@ -308,11 +440,7 @@ class _Search:
             seed=self._seed,
             target_gap=0.1,
         ).run()
-        uses: dict[Configuration, int] = {}
-        for one in plan.bins:
-            key = Configuration(one.bin_type, one.counts)
-            uses[key] = uses.get(key, 0) + one.multiplicity
-        return tuple(sorted(uses.items()))
+        return _uses_of(plan.bins)
 
     def _bin_by_bin(self, plan: CapacityPlan) -> CapacityPlan:
         """Spend what time is left on the plain model, where it is small enough."""
@@ -336,13 +464,31 @@ class _Search:
             if found.uses is not None:
                 configurations = [one for one, _ in found.uses]
                 _, bins = completion.choose(configurations, hint=found.uses)
-            again = completion.plan(bins or plan.bins, bound, "CP-SAT")
+            proved_by = "CP-SAT" if bound > plan.bound else plan.proved_by
+            again = completion.plan(
+                bins or plan.bins, bound, "CP-SAT", proved_by=proved_by
+            )
             if again.value >= plan.value:
                 # Found nothing, or only what rounding allowed: the bound may be better.
-                return completion.plan(plan.bins, bound, "CP-SAT")
+                return completion.plan(
+                    plan.bins,
+                    bound,
+                    "CP-SAT",
+                    found_by=plan.found_by,
+                    proved_by=proved_by,
+                )
             plan = again
             gap = (plan.value - plan.bound) / plan.value
         return plan
+
+
+def _uses_of(bins: Sequence[FilledBin]) -> Uses:
+    """Return the configurations of bins and how many have each."""
+    uses: dict[Configuration, int] = {}
+    for one in bins:
+        key = Configuration(one.bin_type, one.counts)
+        uses[key] = uses.get(key, 0) + one.multiplicity
+    return tuple(sorted(uses.items()))
 
 
 def _status_without(result: ProgramResult) -> PlanStatus:

@@ -1,0 +1,66 @@
+"""What callers give that no type checker has seen: taken, or told in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
+
+T = TypeVar("T")
+
+
+def require_kind(
+    argument: str, value: object, kind: type | tuple[type, ...], way_out: str
+) -> None:
+    """Check that an argument is of a class.
+
+    Args:
+        argument: Its name.
+        value: What was given.
+        kind: The class, or several.
+        way_out: What to give.
+
+    Raises:
+        InvalidInputError: If it is not.
+    """
+    if not isinstance(value, kind):
+        raise InvalidInputError(f"{argument} is {quoted(value)}; give {way_out}")
+
+
+def several(argument: str, values: Iterable[T], example: str) -> list[T]:
+    """Return the values of an argument that takes several.
+
+    Raises:
+        InvalidInputError: If it is text, by names, or nothing that holds values.
+    """
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise InvalidInputError(
+            f"{argument} is {quoted(values)}; give several, such as {example}"
+        )
+    return list(values)
+
+
+def names(argument: str, given: str | Iterable[str]) -> list[str]:
+    """Return names, of which one alone may be given as text.
+
+    Raises:
+        InvalidInputError: If one is no text.
+    """
+    found = [given] if isinstance(given, str) else several(argument, given, '["a"]')
+    for name in found:
+        require_kind(f"a name in {argument}", name, str, "text")
+    return found
+
+
+def by_name(argument: str, given: Mapping[str, T], example: str) -> dict[str, T]:
+    """Return values by name.
+
+    Raises:
+        InvalidInputError: If it is no mapping, or a name is no text.
+    """
+    require_kind(argument, given, Mapping, f"a value by name, such as {example}")
+    for name in given:
+        require_kind(f"a name in {argument}", name, str, "text")
+    return dict(given)

@@ -1,0 +1,91 @@
+from .devices import (
+    Device,
+    HostDevice,
+    open_device,
+)
+from .embedded import (
+    PACKAGE_NAME,
+    PACKAGE_VERSION,
+    TRITON_VERSION,
+    EmbeddedServer,
+    InstallProgress,
+    MpsDaemon,
+    cache_folder,
+    check_platform,
+    find_installation,
+    find_repository,
+    inspect_python,
+    install_server,
+    installation_folder,
+    remove_server,
+)
+from .load import (
+    CLIENT_NAME,
+    DrivenModel,
+    InputOptions,
+    LoadProcess,
+    ModelLoad,
+    make_inputs,
+)
+from .measuring import (
+    KernelProbe,
+    MeasuredLoad,
+    Measurement,
+    MeasureOptions,
+    measure,
+    measure_together,
+    wait_until_settled,
+)
+from .server import (
+    LOAD_TIMEOUT_S,
+    TlsOptions,
+    TritonServer,
+)
+from .session import (
+    ServerSession,
+    own_server,
+)
+from .sweep import (
+    RETRIED_STAGES,
+    profile,
+)
+
+__all__ = [
+    "CLIENT_NAME",
+    "LOAD_TIMEOUT_S",
+    "PACKAGE_NAME",
+    "PACKAGE_VERSION",
+    "RETRIED_STAGES",
+    "TRITON_VERSION",
+    "Device",
+    "DrivenModel",
+    "EmbeddedServer",
+    "HostDevice",
+    "InputOptions",
+    "InstallProgress",
+    "KernelProbe",
+    "LoadProcess",
+    "MeasureOptions",
+    "MeasuredLoad",
+    "Measurement",
+    "ModelLoad",
+    "MpsDaemon",
+    "ServerSession",
+    "TlsOptions",
+    "TritonServer",
+    "cache_folder",
+    "check_platform",
+    "find_installation",
+    "find_repository",
+    "inspect_python",
+    "install_server",
+    "installation_folder",
+    "make_inputs",
+    "measure",
+    "measure_together",
+    "open_device",
+    "own_server",
+    "profile",
+    "remove_server",
+    "wait_until_settled",
+]

@@ -1,0 +1,25 @@
+from .device import (
+    Device,
+    DeviceReadings,
+    Sampler,
+)
+from .discovery import (
+    HOST,
+    open_device,
+)
+from .host import (
+    HostDevice,
+    ProcessFamily,
+)
+from .remote_device import RemoteDevice
+
+__all__ = [
+    "HOST",
+    "Device",
+    "DeviceReadings",
+    "HostDevice",
+    "ProcessFamily",
+    "RemoteDevice",
+    "Sampler",
+    "open_device",
+]

@@ -1,0 +1,39 @@
+from .embedded_server import (
+    EmbeddedServer,
+    find_repository,
+)
+from .installation import (
+    PACKAGE_NAME,
+    PACKAGE_VERSION,
+    TRITON_VERSION,
+    InstallProgress,
+    cache_folder,
+    check_platform,
+    find_installation,
+    install_server,
+    installation_folder,
+    remove_server,
+)
+from .model_python import inspect_python
+from .mps import (
+    PIPE_VARIABLE,
+    MpsDaemon,
+)
+
+__all__ = [
+    "PACKAGE_NAME",
+    "PACKAGE_VERSION",
+    "PIPE_VARIABLE",
+    "TRITON_VERSION",
+    "EmbeddedServer",
+    "InstallProgress",
+    "MpsDaemon",
+    "cache_folder",
+    "check_platform",
+    "find_installation",
+    "find_repository",
+    "inspect_python",
+    "install_server",
+    "installation_folder",
+    "remove_server",
+]

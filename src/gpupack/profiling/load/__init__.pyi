@@ -1,0 +1,23 @@
+from .driven_model import (
+    DrivenModel,
+    ModelLoad,
+)
+from .input_options import InputOptions
+from .load_process import (
+    CLIENT_NAME,
+    LIMITED_SHARE,
+    LoadProcess,
+    wait_any,
+)
+from .tensors import make_inputs
+
+__all__ = [
+    "CLIENT_NAME",
+    "LIMITED_SHARE",
+    "DrivenModel",
+    "InputOptions",
+    "LoadProcess",
+    "ModelLoad",
+    "make_inputs",
+    "wait_any",
+]

@@ -1,0 +1,208 @@
+"""One loaded model with a client process ready to drive it at one load point."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from gpupack.errors import LoadPointError, ServerError
+from gpupack.profiling.load.load_process import LoadProcess
+from gpupack.profiling.load.request import (
+    SHARED_MEMORY_THRESHOLD_BYTES,
+    OutputSummary,
+    SharedTensor,
+    build_request,
+    check_response,
+    share_inputs,
+)
+from gpupack.profiling.load.shared_region import SharedRegion
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from gpupack.profiling.load.tensors import Tensors
+    from gpupack.profiling.server import ModelSignature, TritonServer
+    from gpupack.records.profile import LoadPoint
+
+
+@dataclass(frozen=True)
+class ModelLoad:
+    """What one model is given: its load point and one request's inputs.
+
+    Attributes:
+        offered_infer_per_sec: Send at this rate, evenly spaced; None drives the model
+            as fast as it answers.
+    """
+
+    signature: ModelSignature
+    load_point: LoadPoint
+    inputs: Tensors
+    offered_infer_per_sec: float | None = None
+
+
+class DrivenModel:
+    """A context in which a model's requests are prepared, tried once, and sent.
+
+    Entering sends one request, decodes and checks its response (which also takes the
+    slow first inference), and moves large tensors into shared memory.
+
+    Args:
+        server: The server that has the model loaded.
+        load: The model and what it is given.
+        process: The client process; by default one of its own.
+        request_timeout_s: How long one request may take.
+
+    Raises:
+        LoadPointError: The server refused the request, did not answer in time, or
+            answered with something else than the model declares.
+    """
+
+    def __init__(
+        self,
+        server: TritonServer,
+        load: ModelLoad,
+        *,
+        process: LoadProcess | None = None,
+        request_timeout_s: float = 30.0,
+    ) -> None:
+        self.load = load
+        self.outputs: tuple[OutputSummary, ...] = ()
+        self.notes: list[str] = []
+        self._server = server
+        self._timeout_s = request_timeout_s
+        self._given_process = process
+        self._requests: list[bytes] = []
+        self._uses_shared_memory = False
+        self._stack = ExitStack()
+
+    @property
+    def model_name(self) -> str:
+        """The model's name."""
+        return self.load.signature.name
+
+    @property
+    def protocol(self) -> str:
+        """How requests travel, as ``Environment.protocol`` spells it."""
+        name = "grpc" if self._server.url.is_grpc else "http"
+        return f"{name}+shm" if self._uses_shared_memory else name
+
+    def __enter__(self) -> Self:
+        with self._stack:
+            self.process = self._given_process or self._stack.enter_context(
+                LoadProcess(self._server.url, self._server.tls)
+            )
+            try:
+                self._prepare()
+            except ServerError as err:
+                raise LoadPointError(
+                    f"model {self.model_name} at load point {self.load.load_point}: "
+                    f"{err}",
+                    stage="warmup",
+                    model_name=self.model_name,
+                ) from err
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def start(self) -> None:
+        """Begin the closed loop."""
+        offered = self.load.offered_infer_per_sec
+        self.process.start(
+            self._requests,
+            timeout_s=self._timeout_s,
+            requests_per_s=(
+                None if offered is None else offered / self.load.load_point.batch_size
+            ),
+        )
+
+    def _prepare(self) -> None:
+        load, url = self.load, self._server.url
+        shared_inputs = self._share_inputs()
+        request = build_request(
+            url, load.signature, load.inputs, shared_inputs=shared_inputs
+        )
+        body, header_length = self.process.once(request, timeout_s=self._timeout_s)
+        self.outputs = check_response(
+            url, load.signature, load.load_point.batch_size, body, header_length
+        )
+        requests = [request] * load.load_point.in_flight
+        shared_outputs = self._share_outputs()
+        if shared_outputs:
+            requests = [
+                build_request(
+                    url,
+                    load.signature,
+                    load.inputs,
+                    shared_inputs=shared_inputs,
+                    shared_outputs=of_one,
+                )
+                for of_one in shared_outputs
+            ]
+        self._requests = requests
+
+    def _share_inputs(self) -> dict[str, SharedTensor]:
+        num_bytes = sum(array.nbytes for array in self.load.inputs.values())
+        if not self._server.url.is_this_host or (
+            num_bytes < SHARED_MEMORY_THRESHOLD_BYTES
+        ):
+            return {}
+        try:
+            region, placed = share_inputs(
+                self._server, self.load.signature, self.load.inputs
+            )
+        except (OSError, ServerError) as err:
+            # Such as a server in a container, behind a port of this host.
+            self.notes.append(f"large inputs were sent, not shared: {err}")
+            return {}
+        self._keep(region)
+        return placed
+
+    def _share_outputs(self) -> list[dict[str, SharedTensor]]:
+        num_bytes = sum(output.num_bytes for output in self.outputs)
+        if not self._server.url.is_this_host or (
+            num_bytes < SHARED_MEMORY_THRESHOLD_BYTES
+        ):
+            return []
+        concurrency = self.load.load_point.in_flight
+        try:
+            region = SharedRegion(num_bytes * concurrency)
+        except OSError as err:
+            self.notes.append(f"large outputs were sent, not shared: {err}")
+            return []
+        try:
+            self._server.register_shared_memory(
+                region.name, region.key, region.num_bytes
+            )
+        except ServerError as err:
+            region.close()
+            self.notes.append(f"large outputs were sent, not shared: {err}")
+            return []
+        self._keep(region)
+        placed = []
+        offset = 0
+        for _ in range(concurrency):
+            of_one = {}
+            for output in self.outputs:
+                of_one[output.name] = SharedTensor(
+                    region.name, offset, output.num_bytes
+                )
+                offset += output.num_bytes
+            placed.append(of_one)
+        return placed
+
+    def _keep(self, region: SharedRegion) -> None:
+        self._uses_shared_memory = True
+        self._stack.callback(region.close)
+        self._stack.callback(self._forget, region.name)
+
+    def _forget(self, region_name: str) -> None:
+        with suppress(ServerError):  # a server that died has forgotten it
+            self._server.unregister_shared_memory(region_name)

@@ -1,0 +1,101 @@
+"""Where requests' data come from, and whether a record's came from there too."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError, StoreError
+from gpupack.files import AnyPath, as_path, cannot_read, require_file
+from gpupack.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from gpupack.profiling.server import ModelSignature
+    from gpupack.records.profile import ProfileRecord
+
+MAX_DATA_BYTES = 8 * 1024**3
+"""A file of input data holds no more: four requests of the largest size."""
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Where requests' data come from.
+
+    Attributes:
+        shapes: Sizes of dynamic inputs, by input name; ``model/input`` for one model.
+        data: A ``.npz`` for a model, by model name; ``""`` for all.
+        seed: For random data.
+    """
+
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    data: Mapping[str, AnyPath] = field(default_factory=dict)
+    seed: int = 0
+
+    def shapes_of(self, signature: ModelSignature) -> dict[str, Sequence[int]]:
+        """Return the shapes that concern one model."""
+        names = {spec.name for spec in signature.inputs}
+        chosen: dict[str, Sequence[int]] = {}
+        for key, shape in self.shapes.items():
+            model_name, slash, input_name = key.rpartition("/")
+            if (slash and model_name == signature.name) or (
+                not slash and input_name in names
+            ):
+                chosen[input_name] = shape
+        return chosen
+
+    def data_of(self, model_name: str) -> Path | None:
+        """Return the data file that concerns one model."""
+        path = self.data.get(model_name) or self.data.get("")
+        return as_path(path) if path else None
+
+    def data_sha256_of(self, model_name: str) -> str | None:
+        """Return the hash of a model's data file, None where inputs are random.
+
+        Raises:
+            InvalidInputError: It cannot be read.
+        """
+        path = self.data_of(model_name)
+        if path is None:
+            return None
+        try:
+            with require_file(path, max_bytes=MAX_DATA_BYTES).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except StoreError as err:
+            raise InvalidInputError(f"input data: {err}") from err
+        except OSError as err:
+            raise InvalidInputError(f"input data: {cannot_read(path, err)}") from err
+
+    def difference_from(self, record: ProfileRecord) -> str:
+        """Say how the inputs of a record differ from these, '' if they do not.
+
+        A record that does not say what its inputs were differs in nothing.
+        """
+        known, name = record.environment, record.model_name
+        if not known.measure_options:
+            return ""
+        data_sha256 = self.data_sha256_of(name)
+        if data_sha256 != known.input_data_sha256:
+            if known.input_data_sha256 is None:
+                return f"random inputs, not those of {quoted(str(self.data_of(name)))}"
+            return "inputs of a file" + (
+                ", not random ones"
+                if data_sha256 is None
+                else f" that differs from {quoted(str(self.data_of(name)))}"
+            )
+        if data_sha256 is not None:
+            return ""
+        if known.seed is not None and known.seed != self.seed:
+            return f"random inputs of seed {known.seed}, not {self.seed}"
+        for input_name, shape in known.input_shapes.items():
+            asked = self.shapes.get(f"{name}/{input_name}", self.shapes.get(input_name))
+            if asked is not None and tuple(asked) != shape:
+                return f"input {input_name} of shape {_text(shape)}, not {_text(asked)}"
+        return ""
+
+
+def _text(shape: Sequence[int]) -> str:
+    return ",".join(map(str, shape))

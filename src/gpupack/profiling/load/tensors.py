@@ -1,0 +1,231 @@
+"""Input data for a model: random by default, real from a ``.npz`` on request."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from importlib import import_module
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpupack.errors import InvalidInputError
+from gpupack.files import AnyPath, require_file
+from gpupack.profiling.load.input_options import MAX_DATA_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from gpupack.profiling.server import ModelSignature, TensorSpec
+
+    Tensors = dict[str, npt.NDArray[np.generic]]
+
+_INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
+_FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
+_INTEGER_LIMIT = 100
+"""Random integers stay below this: they often index a table, such as a vocabulary."""
+_STRING_LENGTH = 16
+_MAX_REQUEST_BYTES = 2**31
+"""What a message of gRPC can hold; more would fill this host's memory, too."""
+
+
+def numpy_type(datatype: str) -> np.dtype[np.generic] | None:
+    """Return the numpy type that carries a Triton type, None if there is none.
+
+    BF16 is no type of numpy's own: it needs the package ``ml_dtypes``.
+    """
+    if datatype in _INTEGERS:
+        return np.dtype(datatype.lower())
+    if datatype in _FLOATS:
+        return np.dtype(_FLOATS[datatype])
+    others = {"BOOL": np.dtype(np.bool_), "BYTES": np.dtype(np.object_)}
+    if datatype == "BF16":
+        with suppress(ImportError):
+            found: np.dtype[np.generic] = np.dtype(import_module("ml_dtypes").bfloat16)
+            return found
+    return others.get(datatype)
+
+
+def make_inputs(
+    signature: ModelSignature,
+    batch_size: int,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    data_path: AnyPath | None = None,
+    seed: int = 0,
+) -> Tensors:
+    """Return one request's inputs, by name, the batch dimension first if there is one.
+
+    Args:
+        signature: The model's own description of its inputs.
+        batch_size: Inputs per request.
+        shapes: Sizes for inputs with dynamic dimensions, by input name, without the
+            batch dimension.
+        data_path: A ``.npz`` with one array per input: either one input's shape, which
+            is repeated, or a stack of them, the first of which are taken.
+        seed: For the random data: floats in [0, 1), integers in [0, 100), strings of
+            16 letters.
+
+    Raises:
+        InvalidInputError: A dynamic dimension nobody gave, a shape or array that does
+            not fit, a datatype gpupack cannot make, a batch the model cannot take, or
+            a request of more than 2 GiB.
+    """
+    signature.check_drivable(batch_size)
+    if seed < 0:
+        raise InvalidInputError(f"a seed is at least 0, got {seed}")
+    given = shapes or {}
+    unknown = sorted(set(given) - {spec.name for spec in signature.inputs})
+    if unknown:
+        names = ", ".join(spec.name for spec in signature.inputs)
+        raise InvalidInputError(
+            f"model {signature.name} has no input {', '.join(unknown)}, for which a "
+            f"shape was given; its inputs are {names}"
+        )
+    arrays = _read_arrays(data_path) if data_path else {}
+    rng = np.random.default_rng(seed)
+    batch = (batch_size,) if signature.max_batch_size > 0 else ()
+    tensors: Tensors = {}
+    num_bytes = 0
+    for spec in signature.inputs:
+        if spec.is_optional and spec.name not in arrays and spec.name not in given:
+            continue
+        dtype = numpy_type(spec.datatype)
+        if dtype is None:
+            way_out = (
+                ": pip install ml_dtypes"
+                if spec.datatype == "BF16"
+                else "; leave the model out with --models"
+            )
+            raise InvalidInputError(
+                f"model {signature.name}, input {spec.name}: gpupack cannot make data "
+                f"of type {spec.datatype}{way_out}"
+            )
+        if data_path is not None:
+            array = _from_file(signature, spec, arrays, data_path, batch, dtype)
+        else:
+            dims = _resolve_dims(signature, spec, given)
+            item = _STRING_LENGTH if spec.datatype == "BYTES" else dtype.itemsize
+            num_bytes += prod((*batch, *dims)) * item
+            _check_size(signature, batch_size, num_bytes)
+            array = _random(rng, (*batch, *dims), spec.datatype, dtype)
+        tensors[spec.name] = array
+    return tensors
+
+
+def _check_size(signature: ModelSignature, batch_size: int, num_bytes: int) -> None:
+    if num_bytes > _MAX_REQUEST_BYTES:
+        raise InvalidInputError(
+            f"model {signature.name}: a request with batch size {batch_size} has "
+            f"{num_bytes / 2**20:,.0f} MiB of inputs, and gpupack sends at most "
+            f"{_MAX_REQUEST_BYTES // 2**20:,} MiB: lower --batch or --shape"
+        )
+
+
+def _resolve_dims(
+    signature: ModelSignature, spec: TensorSpec, shapes: Mapping[str, Sequence[int]]
+) -> tuple[int, ...]:
+    where = f"model {signature.name}, input {spec.name}"
+    example = ",".join("64" if size < 0 else str(size) for size in spec.dims)
+    if spec.name not in shapes:
+        if any(size < 0 for size in spec.dims):
+            raise InvalidInputError(
+                f"{where}: shape {list(spec.dims)} has dynamic dimensions (-1) and "
+                f"nobody gave their sizes; give them, such as --shape {spec.name}:"
+                f"{example}, or real data as .npz"
+            )
+        return spec.dims
+    dims = tuple(int(size) for size in shapes[spec.name])
+    fits = len(dims) == len(spec.dims) and all(
+        size > 0 and (own < 0 or own == size)
+        for size, own in zip(dims, spec.dims, strict=True)
+    )
+    if not fits:
+        raise InvalidInputError(
+            f"{where}: the given shape {list(dims)} does not fit the model's "
+            f"{list(spec.dims)} (-1 takes any size above 0; no batch dimension)"
+        )
+    return dims
+
+
+def _random(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    datatype: str,
+    dtype: np.dtype[np.generic],
+) -> npt.NDArray[np.generic]:
+    if datatype == "BYTES":
+        letters = rng.integers(97, 123, (*shape, _STRING_LENGTH), dtype=np.uint8)
+        flat = letters.reshape(-1, _STRING_LENGTH)
+        strings = np.empty(len(flat), dtype=np.object_)
+        strings[:] = [row.tobytes() for row in flat]
+        return strings.reshape(shape)
+    if datatype == "BOOL":
+        return rng.integers(0, 2, shape).astype(np.bool_)
+    if datatype in _INTEGERS:
+        return rng.integers(0, _INTEGER_LIMIT, shape).astype(dtype)
+    return rng.random(shape, dtype=np.float32).astype(dtype)
+
+
+def _read_arrays(path: AnyPath) -> Tensors:
+    try:
+        found = require_file(path, max_bytes=MAX_DATA_BYTES)
+        with np.load(found, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as err:  # a damaged file: from zipfile, zlib, numpy, tokenize
+        raise InvalidInputError(
+            f"cannot read input data from {path}: {err}; it must be a .npz with one "
+            "array per input, without pickled objects (strings as a `S` or `U` array)"
+        ) from err
+
+
+def _from_file(
+    signature: ModelSignature,
+    spec: TensorSpec,
+    arrays: Tensors,
+    path: AnyPath,
+    batch: tuple[int, ...],
+    dtype: np.dtype[np.generic],
+) -> npt.NDArray[np.generic]:
+    where = f"model {signature.name}, input {spec.name}"
+    if spec.name not in arrays:
+        raise InvalidInputError(
+            f"{where}: {path} has no array of that name; it holds "
+            f"{', '.join(sorted(arrays)) or 'nothing'}"
+        )
+    array = arrays[spec.name]
+    if spec.datatype == "BYTES":
+        if array.dtype.kind == "U":
+            array = np.char.encode(array.astype(np.str_), "utf-8")
+        if array.dtype.kind != "S":
+            raise InvalidInputError(
+                f"{where}: {path} has {array.dtype}, the model takes strings (BYTES): "
+                "save a numpy array of type `S` or `U`"
+            )
+        array = array.astype(np.object_)
+    elif array.dtype != dtype:
+        raise InvalidInputError(
+            f"{where}: {path} has {array.dtype}, the model takes {spec.datatype} "
+            f"({dtype}); convert it when saving"
+        )
+    if _matches(array.shape, spec.dims):
+        stacked = np.broadcast_to(array, (*batch, *array.shape))
+    elif batch and array.shape and _matches(array.shape[1:], spec.dims):
+        indices = np.arange(batch[0]) % len(array) if len(array) else np.arange(0)
+        stacked = array[indices]
+    else:
+        stacked = array[:0]
+    if stacked.size == 0:
+        raise InvalidInputError(
+            f"{where}: {path} has an array of shape {list(array.shape)}, the model "
+            f"takes {list(spec.dims)}, or a stack of those"
+        )
+    return np.ascontiguousarray(stacked)
+
+
+def _matches(shape: tuple[int, ...], dims: tuple[int, ...]) -> bool:
+    return len(shape) == len(dims) and all(
+        own < 0 or own == size for size, own in zip(shape, dims, strict=True)
+    )

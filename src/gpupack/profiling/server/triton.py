@@ -1,0 +1,385 @@
+"""Control of a Triton server: load, unload, describe, count; over HTTP or gRPC."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from gpupack.errors import ServerError, UnknownNameError
+from gpupack.profiling.server.interrupts import interrupts_deferred, quiet_interrupts
+from gpupack.profiling.server.server_url import ServerUrl, TlsOptions
+from gpupack.profiling.server.signature import ModelSignature
+from gpupack.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+CALL_TIMEOUT_S = 10.0
+"""For every call that is neither a load nor an unload."""
+READY_TIMEOUT_S = 5.0
+LOAD_TIMEOUT_S = 120.0
+UNLOAD_TIMEOUT_S = 30.0
+_UNKNOWN = "failed to poll from model repository"
+_READY = "READY"
+_LOADING = "LOADING"
+_UNLOADING = "UNLOADING"
+
+
+@dataclass(frozen=True)
+class RepositoryModel:
+    """One model that the server's repository holds."""
+
+    name: str
+    state: str = ""
+    """``READY``, ``LOADING``, ``UNLOADING``, ``UNAVAILABLE``; empty before a load."""
+    reason: str = ""
+    """Why it is not ready, in the server's words."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers requests."""
+        return self.state == _READY
+
+
+@dataclass(frozen=True)
+class ModelStatistics:
+    """The server's own counters of one model, since it was started."""
+
+    num_requests: int = 0
+    queue_ns: int = 0
+    compute_input_ns: int = 0
+    compute_infer_ns: int = 0
+    compute_output_ns: int = 0
+
+    def since(self, earlier: ModelStatistics) -> ModelStatistics:
+        """Return what was counted after ``earlier``."""
+        return ModelStatistics(
+            num_requests=self.num_requests - earlier.num_requests,
+            queue_ns=self.queue_ns - earlier.queue_ns,
+            compute_input_ns=self.compute_input_ns - earlier.compute_input_ns,
+            compute_infer_ns=self.compute_infer_ns - earlier.compute_infer_ns,
+            compute_output_ns=self.compute_output_ns - earlier.compute_output_ns,
+        )
+
+
+class TritonServer:
+    """A running Triton, by URL; every call has a time-out and one kind of error.
+
+    Raises:
+        InvalidInputError: The URL or the TLS files cannot be used.
+    """
+
+    def __init__(self, url: ServerUrl | str, *, tls: TlsOptions | None = None) -> None:
+        self.url = ServerUrl.parse(url) if isinstance(url, str) else url
+        self.tls = tls or TlsOptions()
+        self.tls.check_fits(self.url)
+        self._grpc_client: Any = None
+        self._has_answered = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, if one is held."""
+        client, self._grpc_client = self._grpc_client, None
+        if client is not None:
+            client.close()
+
+    def check_ready(self, *, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Return once the server is up, and neither loads nor unloads a model.
+
+        Triton calls itself ready only if every model is: one that failed to load
+        would keep all others from being measured.
+
+        Raises:
+            ServerError: Nobody answers, it is no Triton, TLS does not match, or it is
+                not up in time.
+        """
+        self.version()
+        deadline = time.monotonic() + timeout_s
+        while True:
+            if not self._call(
+                "say whether it is up",
+                CALL_TIMEOUT_S,
+                lambda client, options: client.is_server_live(**options),
+            ):
+                reason = "it is still starting, or ending; see its log"
+            else:
+                busy = [
+                    f"{model.name} ({model.state})"
+                    for model in self.repository()
+                    if model.state in (_LOADING, _UNLOADING)
+                ]
+                if not busy:
+                    return
+                reason = f"it has models on their way: {', '.join(busy)}"
+            if time.monotonic() > deadline:
+                raise ServerError(f"the server at {self.url} is not ready: {reason}")
+            time.sleep(0.05)
+
+    def version(self) -> tuple[str, str]:
+        """Return the server's name and version."""
+        metadata = self._json("describe itself", "get_server_metadata")
+        if not isinstance(metadata, dict) or "name" not in metadata:
+            raise ServerError(
+                f"{self.url} did not describe itself: there is no Triton at this "
+                "address"
+            )
+        return str(metadata["name"]), str(metadata.get("version", ""))
+
+    def repository(self) -> tuple[RepositoryModel, ...]:
+        """Return the models in the server's repository, sorted by name."""
+        listing = self._json("list its models", "get_model_repository_index")
+        entries = listing if isinstance(listing, list) else listing.get("models", [])
+        models: dict[str, RepositoryModel] = {}
+        for entry in entries:
+            name, state = str(entry["name"]), str(entry.get("state", ""))
+            reason = str(entry.get("reason", ""))
+            # One entry per version: the liveliest counts.
+            if name not in models or state in (_READY, _UNLOADING):
+                models[name] = RepositoryModel(name, state, reason)
+        return tuple(models[name] for name in sorted(models))
+
+    def load(
+        self,
+        model_name: str,
+        *,
+        timeout_s: float = LOAD_TIMEOUT_S,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Load a model and wait until it is ready.
+
+        Args:
+            model_name: As the repository names it.
+            timeout_s: How long that may take.
+            config: Its whole configuration, until it is unloaded; by default the
+                repository's own.
+
+        Raises:
+            UnknownNameError: The repository has no such model.
+            ServerError: It did not load, or not in time.
+        """
+        override = {} if config is None else {"config": json.dumps(config)}
+        try:
+            self._call(
+                f"load model {model_name}",
+                timeout_s,
+                lambda client, options: client.load_model(
+                    model_name, **override, **options
+                ),
+            )
+        except ServerError as err:
+            if not self.url.is_grpc and quote(model_name, safe="") != model_name:
+                raise ServerError(
+                    f"{err}; over HTTP Triton takes only letters from a to z, digits "
+                    "and _ . - ~ in a model's name: rename its folder"
+                ) from err
+            # A model without a usable version is forgotten after its first load.
+            if _UNKNOWN not in str(err):
+                raise
+            # Asked only now: while models load, a server does not list its repository.
+            known = [model.name for model in self.repository()]
+            if model_name in known:
+                raise
+            raise UnknownNameError(
+                f"the repository of {self.url} has no model {quoted(model_name)}; it "
+                f"has {', '.join(known) or 'none'}"
+            ) from err
+
+    def multiply_instances(
+        self, model_name: str, factor: int, *, timeout_s: float = LOAD_TIMEOUT_S
+    ) -> None:
+        """Load a loaded model anew, with ``factor`` times the instances it has.
+
+        The repository's own configuration is back once the model was unloaded.
+
+        Raises:
+            ServerError: It did not load, or not in time.
+        """
+        config = dict(self._config(model_name))
+        groups = config.get("instance_group") or [{}]
+        config["instance_group"] = [
+            group | {"count": factor * int(group.get("count") or 1)} for group in groups
+        ]
+        self.load(model_name, timeout_s=timeout_s, config=config)
+
+    def unload(
+        self,
+        model_name: str,
+        *,
+        timeout_s: float = UNLOAD_TIMEOUT_S,
+        wait: bool = True,
+    ) -> None:
+        """Unload a model and wait until the server says that it is gone.
+
+        The server answers at once, but takes a second to end the model's processes;
+        ``wait=False`` leaves it to that.
+
+        Raises:
+            ServerError: It did not unload in time.
+        """
+        self._call(
+            f"unload model {model_name}",
+            timeout_s,
+            lambda client, options: client.unload_model(model_name, **options),
+        )
+        deadline = time.monotonic() + timeout_s
+        while wait and any(
+            model.state in (_READY, _UNLOADING)
+            for model in self.repository()
+            if model.name == model_name
+        ):
+            if time.monotonic() > deadline:
+                raise ServerError(
+                    f"model {model_name} at {self.url} is still loaded "
+                    f"{timeout_s:g} s after it was told to unload; a model whose "
+                    "execute() has failed can stay so until the server is restarted"
+                )
+            time.sleep(0.02)
+
+    def signature(self, model_name: str) -> ModelSignature:
+        """Return what a loaded model takes and gives."""
+        return ModelSignature.parse(self._config(model_name))
+
+    def statistics(self, model_name: str) -> ModelStatistics:
+        """Return the server's counters of a model, over all its versions."""
+        answer = self._json(
+            f"count for model {model_name}", "get_inference_statistics", model_name
+        )
+        total = dict.fromkeys(
+            ("queue", "compute_input", "compute_infer", "compute_output"), 0
+        )
+        num_requests = 0
+        for version in answer.get("model_stats", []):
+            counters = version.get("inference_stats", {})
+            num_requests += int(counters.get("success", {}).get("count", 0))
+            for name in total:
+                total[name] += int(counters.get(name, {}).get("ns", 0))
+        return ModelStatistics(
+            num_requests=num_requests,
+            queue_ns=total["queue"],
+            compute_input_ns=total["compute_input"],
+            compute_infer_ns=total["compute_infer"],
+            compute_output_ns=total["compute_output"],
+        )
+
+    def register_shared_memory(self, name: str, key: str, num_bytes: int) -> None:
+        """Let the server read and write a system shared memory region.
+
+        Raises:
+            ServerError: The server does not share this host's memory.
+        """
+        self._call(
+            "register shared memory",
+            CALL_TIMEOUT_S,
+            lambda client, options: client.register_system_shared_memory(
+                name, key, num_bytes, **options
+            ),
+        )
+
+    def unregister_shared_memory(self, name: str) -> None:
+        """Let the server forget a region; nothing if it does not know it."""
+        self._call(
+            "unregister shared memory",
+            CALL_TIMEOUT_S,
+            lambda client, options: client.unregister_system_shared_memory(
+                name, **options
+            ),
+        )
+
+    def _config(self, model_name: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self._json(
+            f"describe model {model_name}", "get_model_config", model_name
+        )
+        config: dict[str, Any] = answer.get("config", answer)
+        return config
+
+    def _json(self, purpose: str, method: str, *arguments: str) -> Any:
+        def ask(client: Any, options: dict[str, Any]) -> Any:
+            if self.url.is_grpc:
+                options = options | {"as_json": True}
+            return getattr(client, method)(*arguments, **options)
+
+        return self._call(purpose, CALL_TIMEOUT_S, ask)
+
+    def _call(
+        self,
+        purpose: str,
+        timeout_s: float,
+        call: Callable[[Any, dict[str, Any]], Any],
+    ) -> Any:
+        # Only now: the client takes a tenth of a second to import.
+        from gpupack.profiling.server.server_failure import (
+            FOREIGN_ERRORS,
+            explain_failure,
+        )
+
+        try:
+            if self.url.is_grpc:
+                answer = call(self._grpc(), {"client_timeout": timeout_s})
+            else:
+                with interrupts_deferred():
+                    client = self._http(timeout_s)
+                try:
+                    answer = call(client, {})
+                finally:
+                    with interrupts_deferred():
+                        client.close()
+        except FOREIGN_ERRORS as err:
+            message = explain_failure(
+                self.url,
+                purpose,
+                err,
+                timeout_s=timeout_s,
+                has_answered=self._has_answered,
+            )
+            raise ServerError(message) from err
+        self._has_answered = True
+        return answer
+
+    def _http(self, timeout_s: float) -> Any:
+        from tritonclient.http import InferenceServerClient
+
+        quiet_interrupts()
+        context = self.tls.context() if self.url.is_tls else None
+        return InferenceServerClient(
+            self.url.address + self.url.path,
+            connection_timeout=min(timeout_s, CALL_TIMEOUT_S),
+            network_timeout=timeout_s,
+            ssl=self.url.is_tls,
+            ssl_context_factory=(lambda: context) if context else None,
+            insecure=not self.tls.verify,
+        )
+
+    def _grpc(self) -> Any:
+        # gRPC's own log writes past Python to standard error, and repeats what its
+        # errors say; the client process inherits this.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        from tritonclient.grpc import InferenceServerClient
+
+        if self._grpc_client is None:
+            self._grpc_client = InferenceServerClient(
+                self.url.address,
+                ssl=self.url.is_tls,
+                root_certificates=str(self.tls.ca_path) if self.tls.ca_path else None,
+                private_key=str(self.tls.key_path) if self.tls.key_path else None,
+                certificate_chain=(
+                    str(self.tls.certificate_path)
+                    if self.tls.certificate_path
+                    else None
+                ),
+            )
+        return self._grpc_client

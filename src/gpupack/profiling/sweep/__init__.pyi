@@ -1,0 +1,7 @@
+from .run import profile
+from .sweep_store import RETRIED_STAGES
+
+__all__ = [
+    "RETRIED_STAGES",
+    "profile",
+]

@@ -1,0 +1,224 @@
+"""``gpupack.profile``: every model alone, at every load point, nothing lost."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpupack.arguments import names as names_of
+from gpupack.arguments import require_kind, several
+from gpupack.errors import InvalidInputError
+from gpupack.given_numbers import whole_number
+from gpupack.profiling.load import InputOptions
+from gpupack.profiling.measuring import MeasureOptions
+from gpupack.profiling.server import LOAD_TIMEOUT_S
+from gpupack.profiling.session import ServerSession, own_server
+from gpupack.profiling.sweep.exports import (
+    prepare_folder,
+    write_article_tables,
+)
+from gpupack.profiling.sweep.sweep_progress import SilentProgress
+from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SweepStore
+from gpupack.profiling.sweep.sweep_work import Sweep
+from gpupack.quoting import quoted
+from gpupack.records.environment import SharingMode
+from gpupack.records.profile import LoadPoint
+from gpupack.store import PROFILE_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gpupack.profile_set import ProfileSet
+    from gpupack.profiling.embedded import EmbeddedServer, InstallProgress
+    from gpupack.profiling.server import TlsOptions
+    from gpupack.profiling.sweep.sweep_progress import SweepProgress
+
+
+def profile(
+    models: str | Sequence[str] | None = None,
+    *,
+    server: EmbeddedServer | str | None = None,
+    model_repository: Path | str | None = None,
+    batch_sizes: Sequence[int] = (1, 2, 4),
+    concurrency: Sequence[int] = (1, 2, 4),
+    gpus: int | str | Sequence[int | str] | None = None,
+    store: Path | str | None = None,
+    export_path: Path | str | None = None,
+    strict: bool = False,
+    options: MeasureOptions | None = None,
+    inputs: InputOptions | None = None,
+    tls: TlsOptions | None = None,
+    server_python: Path | str | None = None,
+    server_root: Path | str | None = None,
+    server_environment: Mapping[str, str] | None = None,
+    load_timeout_s: float = LOAD_TIMEOUT_S,
+    retry_failed: bool = False,
+    retry_unstable: bool = False,
+    sharing: SharingMode | str | None = None,
+    probe: bool | None = None,
+    command: str | None = None,
+    progress: SweepProgress | None = None,
+    install_progress: InstallProgress | None = None,
+) -> ProfileSet:
+    """Measure each model alone, at every batch size × concurrency.
+
+    The server-only baseline comes first. Each load point is on the disk before the
+    next begins; the same call with the same ``store`` goes on where it was stopped.
+    A load point that fails becomes a failure in the result, and the sweep goes on.
+
+    Args:
+        models: Names of models; None takes the whole repository.
+        server: URL of a running Triton (``http://``, ``https://``, ``grpc://``,
+            ``grpcs://``) with explicit model control, or an ``EmbeddedServer``. None
+            starts an embedded one on ``model_repository``.
+        model_repository: Folder of models, for the embedded server.
+        batch_sizes: Inputs per request.
+        concurrency: Requests kept in flight.
+        gpus: The GPU to measure on: index, ``"GPU:MIG"`` indices, UUID, or ``"host"``.
+            For a server on another host, the name of its GPU type.
+        store: File to keep the records in, as they come; by default gpupack's own
+            file in ``export_path``, nowhere without that.
+        export_path: Folder for the three CSV tables, written at the end, and gpupack's
+            own file, ``profiles.jsonl``.
+        strict: Refuse, rather than warn, when other processes use the GPU.
+        options: How well to measure, and by which stopping rule.
+        inputs: Shapes of dynamic inputs, real data, seed.
+        tls: Certificates, for ``https`` and ``grpcs``.
+        server_python: Python that models run in, for the embedded server.
+        server_root: A server tree unpacked by other means, for the embedded server.
+        server_environment: Variables for the embedded server.
+        load_timeout_s: How long a model may take to load.
+        retry_failed: Measure again what failed in an earlier run of this store.
+        retry_unstable: Measure again what did not settle then; a record is replaced
+            once its new measurement is there.
+        sharing: How the server's processes share the GPU. ``"mps"`` puts a private MPS
+            daemon under the embedded server that is started here; for another server
+            it says what is so, if the device cannot tell.
+        probe: Whether to read, after each load point, how the model gets on with a
+            probe beside it (see ``measuring.kernel_probe``), which predictions
+            for MPS use. None does where this call puts an MPS daemon under the server.
+        command: What to note in the records as the command that measured.
+        progress: Told how the sweep goes on.
+        install_progress: Told about the installation of the embedded server.
+
+    Returns:
+        Baseline, records and failures: those of this call, and of the store.
+
+    Raises:
+        InvalidInputError: Something that was asked for cannot be; also when not one
+            load point could be measured because of what was asked for.
+        ServerError: The server cannot be started or reached.
+        DeviceError: The GPU cannot be used, or not by the probe that was asked for.
+        StoreError: The store cannot be used; all before this point is in it.
+    """
+    points = _load_points(batch_sizes, concurrency)
+    names = _model_names(models)
+    chosen = options or MeasureOptions()
+    require_kind("options", chosen, MeasureOptions, "a MeasureOptions")
+    chosen.check()
+    gpu = _one_gpu(gpus)
+    if export_path is not None:
+        # Before anything is measured: a sweep must not end in a folder it cannot use.
+        folder = prepare_folder(export_path)
+        store = folder / PROFILE_FILE if store is None else store
+    mode = None if sharing is None else SharingMode.parse(sharing)
+    with ExitStack() as stack:
+        target = server or own_server(
+            stack,
+            _repository(model_repository),
+            gpu=gpu,
+            sharing=mode,
+            python=server_python,
+            root=server_root,
+            environment=server_environment,
+            install_progress=install_progress,
+        )
+        sweep_store = stack.enter_context(SweepStore(store))
+        session = ServerSession(target, gpu=gpu, tls=tls)
+        gpu_name = session.device.gpu_type.name
+        sweep_store.check_fits(names, gpu_name)
+        asked = inputs or InputOptions()
+        sweep_store.check_inputs(asked)
+        sweep_store.check_sharing(mode)
+        sweep = Sweep(
+            session,
+            sweep_store,
+            points=points,
+            options=chosen,
+            inputs=asked,
+            strict=strict,
+            load_timeout_s=load_timeout_s,
+            retry_failed=retry_failed,
+            retry_unstable=retry_unstable,
+            sharing_mode=mode,
+            command=command,
+            progress=progress or SilentProgress(),
+        )
+        sweep_store.warn_of_other_options(sweep.told_options)
+        if names is None or sweep_store.baseline is None or sweep.has_work(names):
+            sweep.probe = session.kernel_probe(probe)
+            with session:
+                sweep.run(names)
+        profiles = sweep_store.profiles()
+        if export_path is not None:
+            # While the store is still ours: it may be one of the files.
+            write_article_tables(profiles, export_path, own_file=sweep_store.file)
+    bad = [failure for failure in profiles.failures if failure.stage == INPUTS_STAGE]
+    if bad and not profiles.records:
+        raise InvalidInputError(bad[0].message)
+    return profiles
+
+
+def _load_points(
+    batch_sizes: Sequence[int], concurrency: Sequence[int]
+) -> tuple[LoadPoint, ...]:
+    sizes: list[list[int]] = []
+    for title, values in (("batch size", batch_sizes), ("concurrency", concurrency)):
+        given = several(title, values, "[1, 2, 4]")
+        if not given:
+            raise InvalidInputError(f"give at least one {title}, such as 1,2,4")
+        numbers = [whole_number(value) for value in given]
+        for value, number in zip(given, numbers, strict=True):
+            if number is None or number < 1:
+                raise InvalidInputError(
+                    f"a {title} is a whole number of at least 1, got {quoted(value)}"
+                )
+        sizes.append(sorted({number for number in numbers if number is not None}))
+    return tuple(
+        LoadPoint(batch_size=batch_size, concurrency=in_flight)
+        for batch_size in sizes[0]
+        for in_flight in sizes[1]
+    )
+
+
+def _model_names(models: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    if models is None:
+        return None
+    found = names_of("models", models)
+    if not found or not all(found):
+        raise InvalidInputError(
+            "name at least one model, or leave models out for the whole repository"
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def _repository(model_repository: Path | str | None) -> Path | str:
+    if model_repository is None:
+        raise InvalidInputError(
+            "nothing to profile: give the URL of a running Triton (--url), or a model "
+            "repository for the embedded server (--model-repository)"
+        )
+    return model_repository
+
+
+def _one_gpu(gpus: int | str | Sequence[int | str] | None) -> int | str | None:
+    if gpus is None or isinstance(gpus, int | str):
+        return gpus
+    found = several("gpus", gpus, "[0]")
+    if len(found) != 1:
+        raise InvalidInputError(
+            f"each model is measured alone on one GPU, got {len(found)} of them; "
+            "profile once per kind of GPU, each with a store of its own"
+        )
+    return found[0]

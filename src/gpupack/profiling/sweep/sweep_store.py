@@ -1,0 +1,243 @@
+"""The file of a sweep: what is done is in it, and nothing is done twice."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Self
+
+from gpupack.errors import StoreError
+from gpupack.files import AnyPath, as_path
+from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
+from gpupack.records.environment import SharingMode
+from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
+from gpupack.store import (
+    open_profile_file,
+    profile_lines,
+    read_profile_file,
+    record_line,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from types import TracebackType
+
+    from gpupack.json_lines import JsonLinesFile
+    from gpupack.profile_set import AnyRecord
+    from gpupack.profiling.load import InputOptions
+    from gpupack.records.calibration import Calibration
+    from gpupack.records.profile import LoadPoint
+
+logger = logging.getLogger(__name__)
+
+INPUTS_STAGE = "inputs"
+"""A load point that failed here was asked for wrongly, and is tried again."""
+SERVER_STAGE = "server"
+"""A load point that failed here was not measured: the running server was gone."""
+RETRIED_STAGES = (INPUTS_STAGE, SERVER_STAGE)
+
+PointKey = tuple[str, "LoadPoint"]
+
+
+class SweepStore:
+    """Records of a sweep, in memory and, if it has a path, on the disk at once.
+
+    Used as a context: no other sweep can write to the file meanwhile.
+
+    Attributes:
+        path: The file, None without one.
+        file: The open file, None outside the context.
+
+    Raises:
+        StoreError: The file cannot be read or written, is something else than
+            profiles, or another sweep writes to it.
+    """
+
+    def __init__(self, path: AnyPath | None) -> None:
+        self.path = None if path is None else as_path(path)
+        self._baselines: list[ServerBaseline] = []
+        self._records: dict[PointKey, ProfileRecord] = {}
+        self._failures: dict[PointKey, FailedLoadPoint] = {}
+        self._calibrations: list[Calibration] = []
+        self.file: JsonLinesFile | None = None
+
+    def __enter__(self) -> Self:
+        if self.path is not None:
+            self.file = open_profile_file(self.path, option="--store")
+            try:
+                self._remember_all(read_profile_file(self.path, recover=True))
+                self.file.mend()
+            except BaseException:
+                self.file.close()
+                raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+    def check_fits(self, model_names: Collection[str] | None, gpu_name: str) -> None:
+        """Refuse a file that belongs to another sweep.
+
+        Raises:
+            StoreError: It has other models than these, or another GPU type.
+        """
+        for model_name, _ in (*self._records, *self._failures):
+            if model_names is not None and model_name not in model_names:
+                raise StoreError(
+                    f"{quoted(str(self.path))} holds profiles of model "
+                    f"{quoted(model_name)}, which is not in this sweep: give another "
+                    "--store, or name that model too"
+                )
+        names = [record.gpu_type.name for record in self._baselines]
+        names += [record.gpu_type.name for record in self._records.values()]
+        names += [failure.gpu_type.name for failure in self._failures.values()]
+        for name in names:
+            if name != gpu_name:
+                raise StoreError(
+                    f"{quoted(str(self.path))} was measured on {name}, this sweep is "
+                    f"on {gpu_name}: give another --store"
+                )
+
+    def check_inputs(self, inputs: InputOptions) -> None:
+        """Refuse a file whose records were measured with other inputs.
+
+        Raises:
+            StoreError: One was; or InvalidInputError, if data cannot be read.
+        """
+        for record in self._records.values():
+            difference = inputs.difference_from(record)
+            if difference:
+                raise StoreError(
+                    f"{quoted(str(self.path))} holds {record.model_name} at "
+                    f"{record.load_point}, measured with {difference}: give another "
+                    "--store, or the same inputs"
+                )
+
+    def check_sharing(self, sharing: SharingMode | None) -> None:
+        """Refuse a file whose records were measured with the GPU shared another way.
+
+        Raises:
+            StoreError: One says so.
+        """
+        for record in self._records.values():
+            there = record.environment.sharing_mode
+            if sharing is None:
+                # What the GPU will do is not known yet; what was asked for then, is.
+                asked = record.environment.measure_options.get("sharing")
+                differs = asked == SharingMode.MPS
+            else:
+                differs = there not in (None, sharing)
+            if differs:
+                raise StoreError(
+                    f"{quoted(str(self.path))} was measured with the GPU shared "
+                    f"through {there}, this sweep "
+                    + (f"is through {sharing}" if sharing else "names no --sharing")
+                    + ": give another --store, or the same --sharing"
+                )
+
+    def warn_of_other_options(self, options: Mapping[str, str]) -> None:
+        """Say if records were measured with other options than these."""
+        others = {
+            f"{name} {there.get(name, 'unset')}, not {options.get(name, 'unset')}"
+            for record in self._records.values()
+            if (there := record.environment.measure_options)
+            for name in {*there, *options}
+            if there.get(name) != options.get(name)
+        }
+        if others:
+            logger.warning(
+                "%r holds load points that were measured with %s; they stay as they "
+                "are: give another --store to measure them anew",
+                str(self.path),
+                "; ".join(sorted(others)),
+            )
+
+    @property
+    def baseline(self) -> ServerBaseline | None:
+        """The server-only baseline, if it was measured."""
+        return self._baselines[0] if self._baselines else None
+
+    def is_finished(
+        self,
+        model_name: str,
+        load_point: LoadPoint,
+        *,
+        retry_failed: bool = False,
+        retry_unstable: bool = False,
+    ) -> bool:
+        """Whether a load point was measured, or failed for good.
+
+        Args:
+            model_name: The model.
+            load_point: Its load point.
+            retry_failed: No failure is for good.
+            retry_unstable: A record that did not settle is no measurement.
+        """
+        key = model_name, load_point
+        record, failure = self._records.get(key), self._failures.get(key)
+        if record is not None:
+            return not (retry_unstable and record.is_stable is False)
+        return (
+            failure is not None
+            and failure.stage not in RETRIED_STAGES
+            and not retry_failed
+        )
+
+    def add(self, record: AnyRecord) -> None:
+        """Keep a record; it is on the disk when this returns.
+
+        Raises:
+            StoreError: The disk is full, or the file cannot be written.
+        """
+        if isinstance(record, FailedLoadPoint):
+            known = self._failures.get((record.model_name, record.load_point))
+            if known is not None and known.message == record.message:
+                return
+        replaces = (
+            isinstance(record, ProfileRecord)
+            and (record.model_name, record.load_point) in self._records
+        )
+        if self.file is not None and not replaces:
+            self.file.append(record_line(record))
+        self._remember(record)
+        if self.file is not None and replaces:
+            # A file has one record of each load point.
+            self.file.replace(profile_lines(self.profiles()))
+
+    def profiles(self) -> ProfileSet:
+        """Return everything that is known; a failure only if it was not mended."""
+        return ProfileSet.of(
+            [
+                *self._baselines,
+                *self._records.values(),
+                *self._failures.values(),
+                *self._calibrations,
+            ]
+        )
+
+    def _remember(self, record: AnyRecord) -> None:
+        if isinstance(record, ServerBaseline):
+            self._baselines.append(record)
+        elif isinstance(record, ProfileRecord):
+            self._records[record.model_name, record.load_point] = record
+        elif isinstance(record, FailedLoadPoint):
+            self._failures[record.model_name, record.load_point] = record
+        else:
+            self._calibrations.append(record)
+
+    def _remember_all(self, known: ProfileSet) -> None:
+        records: tuple[AnyRecord, ...] = (
+            *known.baselines,
+            *known.failures,
+            *known.records,
+            *known.calibrations,
+        )
+        for record in records:
+            self._remember(record)

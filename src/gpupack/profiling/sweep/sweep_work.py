@@ -1,0 +1,332 @@
+"""The work of a sweep on an open session: baseline, loads, points, failures."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gpupack.errors import (
+    InvalidInputError,
+    LoadPointError,
+    ServerError,
+    UnknownNameError,
+)
+from gpupack.profiling.load import LoadProcess, ModelLoad, make_inputs
+from gpupack.profiling.measuring import (
+    Circumstances,
+    MeasureOptions,
+    SettledMemory,
+    failed_load_point,
+    measure,
+    profile_record,
+    server_baseline,
+    wait_until_settled,
+)
+from gpupack.profiling.server import UNLOAD_TIMEOUT_S
+from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SERVER_STAGE, SweepStore
+from gpupack.records.gpu import DeviceKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpupack.profiling.load import InputOptions
+    from gpupack.profiling.measuring import KernelProbe
+    from gpupack.profiling.server import ModelSignature
+    from gpupack.profiling.session import ServerSession
+    from gpupack.profiling.sweep.sweep_progress import SweepProgress
+    from gpupack.records.environment import SharingMode
+    from gpupack.records.profile import LoadPoint
+
+logger = logging.getLogger(__name__)
+
+_BASELINE_S = {DeviceKind.HOST: 0.3, DeviceKind.GPU: 2.0}
+_QUIET_S = {DeviceKind.HOST: 0.1, DeviceKind.GPU: 0.5}
+"""Memory has settled after so long without change, where the server has said that no
+model is loaded and none is being unloaded."""
+
+
+@dataclass
+class Sweep:
+    """The work of one ``profile`` call on an open session."""
+
+    session: ServerSession
+    store: SweepStore
+    points: Sequence[LoadPoint]
+    options: MeasureOptions
+    inputs: InputOptions
+    strict: bool
+    load_timeout_s: float
+    retry_failed: bool
+    retry_unstable: bool
+    sharing_mode: SharingMode | None
+    command: str | None
+    progress: SweepProgress
+    probe: KernelProbe | None = None
+    _circumstances: Circumstances = field(init=False)
+    _process: LoadProcess | None = field(default=None, init=False)
+    _tried: set[tuple[str, LoadPoint]] = field(default_factory=set, init=False)
+    _lost: str | None = field(default=None, init=False)
+    """Why the server cannot be asked any more."""
+
+    @property
+    def told_options(self) -> dict[str, str]:
+        """What was asked for, as records keep it."""
+        mode = self.sharing_mode
+        return self.options.as_text() | ({"sharing": mode.value} if mode else {})
+
+    def has_work(self, names: Iterable[str]) -> bool:
+        """Whether any load point of these models is still to be measured."""
+        return any(self._to_do(name) for name in names)
+
+    def run(self, names: Sequence[str] | None) -> None:
+        """Measure the baseline, then every model that has work left."""
+        server = self.session.server
+        known = [model.name for model in server.repository()]
+        if names is None:
+            names = self._models_among(known)
+            self.store.check_fits(names, self.session.device.gpu_type.name)
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UnknownNameError(
+                f"the repository of {server.url} has no model "
+                f"{', '.join(map(repr, unknown))}; it has {', '.join(known) or 'none'}"
+            )
+        if not names:
+            embedded = self.session.embedded
+            place = server.url if embedded is None else embedded.model_repository
+            raise InvalidInputError(
+                f"the repository of {place} is empty: it has no folder with a "
+                "config.pbtxt or a numbered version"
+            )
+        server_name, server_version = server.version()
+        self._circumstances = Circumstances(
+            server_name=server_name,
+            server_version=server_version,
+            command=self.command,
+            seed=self.inputs.seed,
+            sharing_mode=self.sharing_mode,
+            measure_options=self.told_options,
+        )
+        to_do = {name: self._to_do(name) for name in names}
+        num_points = len(names) * len(self.points)
+        self.progress.begin(num_points, num_points - sum(map(len, to_do.values())))
+        try:
+            self._check_isolation()
+            if self.store.baseline is None:
+                self._measure_baseline()
+            with_work = [name for name in names if to_do[name]]
+            for name in with_work:
+                self._measure_model(name, to_do[name], is_last=name == with_work[-1])
+        finally:
+            self._end_process()
+
+    def _to_do(self, name: str) -> list[LoadPoint]:
+        return [point for point in self.points if not self._is_finished(name, point)]
+
+    def _is_finished(self, name: str, point: LoadPoint) -> bool:
+        is_new = (name, point) not in self._tried
+        return self.store.is_finished(
+            name,
+            point,
+            retry_failed=self.retry_failed and is_new,
+            retry_unstable=self.retry_unstable and is_new,
+        )
+
+    def _models_among(self, names: Sequence[str]) -> list[str]:
+        """Leave out folders of our own server's repository that are no models."""
+        if self.session.embedded is None:
+            return list(names)
+        repository = self.session.embedded.model_repository
+        return [
+            name
+            for name in names
+            if (repository / name / "config.pbtxt").is_file()
+            or any(child.name.isdecimal() for child in (repository / name).iterdir())
+        ]
+
+    def _is_unloaded(self, name: str) -> bool:
+        """Whether a failed load left nothing behind."""
+        try:
+            states = {one.name: one.state for one in self.session.server.repository()}
+        except ServerError:
+            return False
+        return states.get(name, "") in ("", "UNAVAILABLE")
+
+    def _check_isolation(self) -> tuple[str, ...]:
+        strangers = self.session.device.foreign_processes(self.session.own_pids)
+        if not strangers:
+            return ()
+        warning = f"other processes use the GPU: {'; '.join(strangers)}"
+        if self.strict:
+            raise InvalidInputError(
+                f"{warning}. Stop them, or measure without --strict; what was "
+                "measured so far is kept"
+            )
+        logger.warning(warning)
+        return (warning,)
+
+    def _measure_baseline(self) -> None:
+        self.progress.working("server only")
+        device = self.session.device
+        duration_s = _BASELINE_S[device.gpu_type.kind]
+        with device.sampler() as sampler:
+            sampler.reset()
+            settled = self._settle(quiet_s=duration_s)
+            if settled.has_moved or settled.waited_s < duration_s:
+                sampler.reset()
+                time.sleep(duration_s)
+            readings = sampler.readings()
+        self.store.add(
+            server_baseline(readings, device=device, circumstances=self._circumstances)
+        )
+
+    def _settle(self, *, quiet_s: float | None = None) -> SettledMemory:
+        device, baseline = self.session.device, self.store.baseline
+        settled = wait_until_settled(
+            device.memory_used_bytes,
+            at_most_bytes=None if baseline is None else baseline.gpu_memory_used_bytes,
+            quiet_s=_QUIET_S[device.gpu_type.kind] if quiet_s is None else quiet_s,
+        )
+        if not settled.is_settled and settled.memory_used_bytes is not None:
+            logger.warning(
+                "memory has not settled after %.0f s: %d bytes in use",
+                settled.waited_s,
+                settled.memory_used_bytes,
+            )
+        return settled
+
+    def _measure_model(
+        self, name: str, points: Sequence[LoadPoint], *, is_last: bool
+    ) -> None:
+        signature: ModelSignature | None = None
+        is_warm = False
+        for number, point in enumerate(points):
+            if self._lost is not None:
+                self._fail(name, point, SERVER_STAGE, self._lost)
+                continue
+            self._tried.add((name, point))
+            if signature is None:
+                try:
+                    signature = self._load(name)
+                except (ServerError, UnknownNameError) as err:
+                    if self._is_lost():
+                        self._fail(name, point, SERVER_STAGE, str(self._lost))
+                        continue
+                    message = self.session.explain(str(err))
+                    for left in points[number:]:
+                        self._fail(name, left, "load", message)
+                    if not self._is_unloaded(name):
+                        self._recover()
+                    return
+            self.progress.working(f"{name} at {point}")
+            warnings = self._check_isolation()
+            try:
+                self._measure_point(signature, point, warnings, is_warm=is_warm)
+                is_warm = True
+            except InvalidInputError as err:
+                self._fail(name, point, INPUTS_STAGE, str(err))
+            except LoadPointError as err:
+                message = self.session.explain(str(err))
+                self._fail(name, point, err.stage, message)
+                if not self._is_lost():
+                    self._recover(name)
+                signature, is_warm = None, False
+        if signature is None or (is_last and self.session.is_owned):
+            return  # a server that is about to be stopped need not unload first
+        self._unload(name, wait=not is_last)
+
+    def _is_lost(self) -> bool:
+        """Whether a running server, which is not ours to restart, has gone."""
+        if self.session.embedded is None:
+            try:
+                self.session.server.version()
+            except ServerError as err:
+                self._lost = (
+                    f"{err}; start the server again, and the same command measures "
+                    "what is left"
+                )
+        return self._lost is not None
+
+    def _load(self, name: str) -> ModelSignature:
+        self.progress.working(f"loading {name}")
+        if self._process is None:
+            # Its start overlaps with the load.
+            self._process = LoadProcess(
+                self.session.server.url, self.session.server.tls
+            )
+        self.session.server.load(name, timeout_s=self.load_timeout_s)
+        return self.session.server.signature(name)
+
+    def _measure_point(
+        self,
+        signature: ModelSignature,
+        point: LoadPoint,
+        warnings: tuple[str, ...],
+        *,
+        is_warm: bool,
+    ) -> None:
+        tensors = make_inputs(
+            signature,
+            point.batch_size,
+            shapes=self.inputs.shapes_of(signature),
+            data_path=self.inputs.data_of(signature.name),
+            seed=self.inputs.seed,
+        )
+        measurement = measure(
+            self.session.server,
+            ModelLoad(signature, point, tensors),
+            device=self.session.device,
+            options=self.options,
+            server_pid=self.session.server_pid,
+            process=self._process,
+            is_warm=is_warm,
+            probe=self.probe,
+        )
+        record = profile_record(
+            measurement,
+            0,
+            device=self.session.device,
+            circumstances=self._circumstances,
+            input_data_sha256=self.inputs.data_sha256_of(signature.name),
+            warnings=warnings,
+        )
+        self.store.add(record)
+        self.progress.finished(record)
+
+    def _unload(self, name: str, *, wait: bool = True) -> None:
+        self.progress.working(f"unloading {name}")
+        try:
+            self.session.server.unload(name, timeout_s=UNLOAD_TIMEOUT_S, wait=wait)
+        except ServerError as err:
+            logger.warning("%s", err)
+            self._recover()
+            return
+        if wait:
+            self._settle()
+
+    def _fail(self, name: str, point: LoadPoint, stage: str, message: str) -> None:
+        failure = failed_load_point(
+            name,
+            point,
+            stage=stage,
+            message=message,
+            device=self.session.device,
+            circumstances=self._circumstances,
+        )
+        self.store.add(failure)
+        self.progress.finished(failure)
+
+    def _recover(self, name: str | None = None) -> None:
+        """Start over with a fresh client and, if it is ours, a fresh server."""
+        self._end_process()
+        if self.session.embedded is not None:
+            self.session.recover()
+        elif name is not None:
+            self._unload(name)
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
