@@ -23,6 +23,7 @@ from gpupack.cli import (
     frontier,
     place,
     profile,
+    read,
     report,
     server,
     verify,
@@ -59,6 +60,7 @@ app = typer.Typer(
 app.command("place")(place.place_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
+app.command("read")(read.read_command)
 app.command("profile")(profile.profile_command)
 app.add_typer(server.app, name="server")
 app.command("verify")(verify.verify_command)

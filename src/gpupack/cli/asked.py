@@ -20,14 +20,16 @@ from gpupack.quoting import quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gpupack.cli.sources import Knowledge
     from gpupack.planning.headroom import HeadroomLike
     from gpupack.profile_set import ProfileSet
 
 SourceArgument = Annotated[
     str,
     typer.Argument(
-        help="A file of profiles (gpupack's, CSV, Model Analyzer's or "
-        "perf_analyzer's), or the name of a built-in example such as medical."
+        help="A file of profiles (gpupack's, any CSV table, an export of Model "
+        "Analyzer, perf_analyzer or AIPerf), or the name of a built-in example such as "
+        "medical."
     ),
 ]
 GpuOption = Annotated[
@@ -172,8 +174,12 @@ def parse_asked(
     )
 
 
-def read_source(source: str) -> ProfileSet:
+def read_source(source: str, knowledge: Knowledge) -> ProfileSet:
     """Return the profiles of a file or, failing that, of a built-in example.
+
+    Args:
+        source: The file, or the example's name.
+        knowledge: What the file does not say itself.
 
     Raises:
         InvalidInputError: If it is neither; names the examples.
@@ -182,7 +188,7 @@ def read_source(source: str) -> ProfileSet:
     from gpupack.importers.reader import read_profiles
 
     if file_mode(source) is not None:
-        return read_profiles(source)
+        return read_profiles(source, **knowledge)
     if source in example_names():
         return load_example(source)
     raise InvalidInputError(

@@ -29,6 +29,7 @@ from gpupack.cli.asked import (
 )
 from gpupack.cli.console import print_warning, results
 from gpupack.cli.outputs import require_apart
+from gpupack.cli.sources import Knowledge, takes_source_options
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
     from gpupack.placement import Placement
 
 
+@takes_source_options
 def frontier_command(
     source: SourceArgument,
     *,
+    knowledge: Knowledge,
     by: Annotated[
         str, typer.Option(help="gpus, or price for budgets per hour.")
     ] = "gpus",
@@ -85,7 +88,7 @@ def frontier_command(
     from gpupack.planning.frontier import frontier
 
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
-    profiles = read_source(source)
+    profiles = read_source(source, knowledge)
     found = frontier(
         profiles,
         by=by,

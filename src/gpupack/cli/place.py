@@ -29,15 +29,18 @@ from gpupack.cli.asked import (
 from gpupack.cli.console import print_warning, results
 from gpupack.cli.named_values import parse_for_models
 from gpupack.cli.outputs import require_apart
+from gpupack.cli.sources import Knowledge, takes_source_options
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
     from gpupack.placement import Placement
 
 
+@takes_source_options
 def place_command(
     source: SourceArgument,
     *,
+    knowledge: Knowledge,
     objective: Annotated[
         str, typer.Option(help="min_gpus, min_cost or max_throughput.")
     ] = Objective.MIN_GPUS.value,
@@ -106,7 +109,7 @@ def place_command(
     from gpupack.store import write_placement
 
     require_apart({"--json": json_path, "--markdown": markdown_path}, [source])
-    profiles = read_source(source)
+    profiles = read_source(source, knowledge)
     placement = place(
         profiles,
         objective,

@@ -470,7 +470,7 @@ def _require_distinct(uses: Sequence[ColumnUse], where: str) -> None:
             raise ProfileDataError(
                 f"{where}: columns {quoted(title_of[use.field])} and "
                 f"{quoted(use.title)} are both understood as {use.field}; say which "
-                f"one is not, with {quoted(use.title)} = {IGNORE} (columns= in Python, --column in the "
-                "shell)"
+                f"one is not, with {quoted(use.title)} = {IGNORE} (columns= in "
+                "Python, --column in the shell)"
             )
         title_of[use.field] = use.title

@@ -156,6 +156,7 @@ def join(tables: Sequence[TableRows], *, gpu_type: GpuType | None = None) -> Rea
                 f"Model Analyzer's table of {table.kind.value}",
                 table.num_rows,
                 table.uses,
+                is_decimal=True,
             )
             for table in tables
         ),

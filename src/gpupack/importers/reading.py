@@ -19,12 +19,14 @@ class SourceReading:
         what: What it was recognized as, in words.
         num_rows: Rows, or measurements, that it has.
         columns: How each column was understood; empty for what is no table.
+        is_decimal: Whether its MB are 10⁶ bytes rather than MiB.
     """
 
     where: str
     what: str
     num_rows: int
     columns: tuple[ColumnUse, ...] = ()
+    is_decimal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

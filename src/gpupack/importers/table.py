@@ -420,6 +420,12 @@ def _load_point(
             dynamic_batching=rest[2],
             preferred_batch_sizes=rest[3],
         )
+    if not content.has_load_point(index):
+        raise ProfileDataError(
+            f"{where('batch_size')} is {quoted(batch)}, and no other cell says how "
+            f"{quoted(content.names[index])} was driven; the row of the server alone "
+            "has no model name"
+        )
     size, in_flight, requests_per_sec = read_load(
         batch_size=batch if content.batch_size is None else content.batch_size,
         concurrency=concurrency if "concurrency" in content.uses else None,

@@ -45,6 +45,7 @@ _REQUESTS = (
 _TOKENS = ("tokens/s", "tokens/sec", "tokens/second", "token/s", "tok/s", "tps")
 _WATTS = {("w", "watt", "watts"): 1.0, ("mw", "milliwatts"): 0.001, ("kw",): 1000.0}
 _JOULES = {("j", "joule", "joules"): 1.0, ("kj",): 1000.0, ("wh",): 3600.0}
+_SHOWN = {"w": "W", "j": "J", "percent": "%", "watts": "W"}
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -104,6 +105,18 @@ def worth(kind: Kind, unit: str, *, is_decimal: bool = False) -> float | None:
         return None
     base = 1000 if is_decimal and not word.endswith("ib") else 1024
     return float(base ** _POWERS[word[0]])
+
+
+def described(unit: str, *, is_decimal: bool) -> str:
+    """Return a unit for people; of memory, what was taken for a MB or GB."""
+    word = folded(unit)
+    if word not in _MEMORY_WORDS or word[0] == "b":
+        return _SHOWN.get(word, word)
+    prefix = word[0].upper()
+    if word.endswith("ib"):
+        return f"{prefix}iB"
+    base = f"10^{3 * _POWERS[word[0]]} bytes" if is_decimal else f"{prefix}iB"
+    return f"{prefix}B, taken as {base}"
 
 
 def spelled(kind: Kind) -> str:
