@@ -48,9 +48,9 @@ class ProfileSet(Record):
 
     @model_validator(mode="after")
     def _nothing_is_measured_twice(self) -> Self:
-        for (name, load_point, gpu_name), count in Counter(
-            record.key for record in self.records
-        ).items():
+        keys = [record.key for record in self.records]
+        counts = Counter(keys) if len(set(keys)) < len(keys) else Counter()
+        for (name, load_point, gpu_name), count in counts.items():
             if count > 1:
                 raise ProfileDataError(
                     f"model {quoted(name)} has {count} records at load point "
@@ -73,8 +73,8 @@ class ProfileSet(Record):
         point was measured: a file that a sweep appends to holds them all.
         """
         measured = tuple(one for one in records if isinstance(one, ProfileRecord))
-        mended = {record.key for record in measured}
         failures = {one.key: one for one in records if isinstance(one, FailedLoadPoint)}
+        mended = {record.key for record in measured} if failures else set()
         return cls(
             records=measured,
             baselines=tuple(one for one in records if isinstance(one, ServerBaseline)),

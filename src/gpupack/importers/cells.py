@@ -11,7 +11,7 @@ from gpupack.errors import ProfileDataError
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 _MISSING = frozenset(
     [
@@ -77,7 +77,7 @@ class NumberStyle:
         return value, unit
 
 
-def number_style(cells: Iterable[str], *, where: str, separator: str) -> NumberStyle:
+def number_style(cells: Sequence[str], *, where: str, separator: str) -> NumberStyle:
     """Return how the numbers of a table are written, from all of them.
 
     ``1,234`` alone can be a thousand or one and a bit: what the other cells do decides,
@@ -91,6 +91,8 @@ def number_style(cells: Iterable[str], *, where: str, separator: str) -> NumberS
     Raises:
         ProfileDataError: If cells are written in both ways, or may be read in both.
     """
+    if separator != ";" and not any("," in cell for cell in cells):
+        return NumberStyle()  # points can only be decimal ones
     evidence: dict[str, str] = {}
     open_cells: dict[str, str] = {}
     for cell in cells:

@@ -58,6 +58,13 @@ def guess_unit(table: CsvTable, use: ColumnUse, style: NumberStyle) -> ColumnUse
 def _values(cells: Sequence[str], style: NumberStyle) -> list[float]:
     values = []
     for cell in cells:
+        if style.decimal == ".":
+            try:
+                values.append(float(cell))
+            except ValueError:
+                pass
+            else:
+                continue
         try:
             value, unit = style.parse(cell)
         except ValueError:

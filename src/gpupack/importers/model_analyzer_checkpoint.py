@@ -130,7 +130,7 @@ def _add(
     called, attributes = _configuration(run)
     variant = f"{names[0]}: {', '.join(called)}" if called else names[0]
     row = MeasuredRow(
-        where=place,
+        source=place,
         model=model,
         variant=variant,
         load=loads[0],
@@ -141,7 +141,7 @@ def _add(
     for uuid, metrics in of_gpus.items():
         gpus.append(
             MeasuredRow(
-                where=place,
+                source=place,
                 model=model,
                 variant=variant,
                 load=loads[0],

@@ -66,22 +66,31 @@ class MeasuredRow:
     """One row of a table.
 
     Args:
-        where: It stands.
+        source: Where it stands: the file, or the place in it.
         model: The model's name; of the server alone, empty.
         variant: Its configuration as the table says it; empty if it does not.
         load: How it was driven; None for the server alone.
         gpu_uuid: Empty if the table does not say.
         values: By the record's field.
         attributes: What is said of the configuration, by field.
+        row_number: As a spreadsheet counts; None if the source is no table.
     """
 
-    where: str
+    source: str
     model: str
     variant: str = ""
     load: Load | None = None
     gpu_uuid: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    row_number: int | None = None
+
+    @property
+    def where(self) -> str:
+        """Where it stands, for messages."""
+        if self.row_number is None:
+            return self.source
+        return f"{self.source}, row {self.row_number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +255,8 @@ def _rows(
     def optional_cell(row: Sequence[str], name: str) -> str | None:
         return row[position[name]] if name in position else None
 
+    known: dict[tuple[str, ...], dict[str, str]] = {}
     for index, row in enumerate(table.rows):
-        where = table.row_name(index)
         load: Load | None = None
         if kind is not TableKind.SERVER:
             load = read_load(
@@ -255,14 +264,19 @@ def _rows(
                 concurrency=optional_cell(row, "concurrency"),
                 requests_per_sec=optional_cell(row, "requests_per_sec"),
                 style=style,
-                where=partial(_cell_name, where, title_of),
+                where=partial(_cell_name, table, index, title_of),
             )
         variant = cell(row, "variant")
         model = cell(row, "model_name") or ("" if "model_name" in position else variant)
         if not model and kind is not TableKind.SERVER:
-            raise ProfileDataError(f"{where}: Model is empty")
+            raise ProfileDataError(f"{table.row_name(index)}: Model is empty")
+        told = tuple([cell(row, name) for name in _ATTRIBUTES])
+        if told not in known:
+            pairs = zip(_ATTRIBUTES, told, strict=True)
+            known[told] = {name: text for name, text in pairs if text}
         yield MeasuredRow(
-            where=where,
+            source=table.where,
+            row_number=table.numbers[index],
             model=model,
             variant=variant,
             load=load,
@@ -272,14 +286,14 @@ def _rows(
                 for name, column in numbers.items()
                 if (value := column[index]) is not None
             },
-            attributes={
-                name: text for name in _ATTRIBUTES if (text := cell(row, name))
-            },
+            attributes=known[told],
         )
 
 
-def _cell_name(where: str, title_of: Mapping[str, str], name: str) -> str:
-    return f"{where}: {title_of.get(name, name)}"
+def _cell_name(
+    table: CsvTable, index: int, title_of: Mapping[str, str], name: str
+) -> str:
+    return f"{table.row_name(index)}: {title_of.get(name, name)}"
 
 
 def _together(

@@ -9,6 +9,7 @@ microseconds, memory in bytes and utilization a share of 1.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -21,13 +22,14 @@ from gpupack.importers.loads import read_load
 from gpupack.importers.model_analyzer_gpus import Baselines, gpu_use
 from gpupack.importers.model_analyzer_rows import MeasuredRow
 from gpupack.importers.reading import Reading, SourceReading
+from gpupack.importers.record_maker import RecordMaker
 from gpupack.importers.values import column_numbers, style_of
 from gpupack.importers.variants import variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted, quoted_all
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
-from gpupack.records.profile import LoadPoint, ProfileRecord
+from gpupack.records.profile import ProfileRecord
 from gpupack.store import describe_validation_error
 
 if TYPE_CHECKING:
@@ -168,6 +170,7 @@ class _Rows:
         self.model_name = model_name
         self.default_name = default_name
         self.batch_size = batch_size
+        self.maker = RecordMaker("perf_analyzer's export does not give it")
         self.style = style_of(table, uses)
         per_gpu = {
             use.field
@@ -204,7 +207,7 @@ class _Rows:
         size: str | int = of_column or DEFAULT_BATCH_SIZE
         if self.batch_size is not None:
             size = self.batch_size
-        batch_size, concurrency, rate = read_load(
+        load = read_load(
             batch_size=size,
             concurrency=self.cell("concurrency", index),
             requests_per_sec=self.cell("requests_per_sec", index),
@@ -218,20 +221,17 @@ class _Rows:
             )
         variant = self.cell("variant", index)
         readings, missing, gpu_uuid = self._readings(index)
-        memory = readings.get("gpu_memory_used_bytes")
+        if "gpu_memory_used_bytes" in readings:
+            readings["gpu_memory_used_bytes"] = round(readings["gpu_memory_used_bytes"])
         try:
-            return ProfileRecord.with_reason(
-                "perf_analyzer's export does not give it",
+            return self.maker.record(
                 model_name=(
                     self.model_name
                     or self.cell("model_name", index)
                     or self.default_name
                 ),
-                load_point=LoadPoint(
-                    batch_size=batch_size,
-                    concurrency=concurrency,
-                    requests_per_sec=rate,
-                    variant=variant_of(variant) if variant else None,
+                load_point=self.maker.load_point(
+                    load, variant_of(variant) if variant else None
                 ),
                 gpu_type=gpu_type,
                 environment=environment(gpu_uuid=gpu_uuid),
@@ -239,17 +239,10 @@ class _Rows:
                     *assumptions(
                         _whole(of_column) if of_column else self.batch_size, unknown
                     ),
-                    *rate_warnings(rate),
+                    *rate_warnings(load[2]),
                 ),
                 missing=missing,
-                **(
-                    readings
-                    | {
-                        "gpu_memory_used_bytes": None
-                        if memory is None
-                        else round(memory)
-                    }
-                ),
+                values=readings,
             )
         except ValidationError as err:
             raise ProfileDataError(
@@ -269,6 +262,8 @@ class _Rows:
         for name in self.per_gpu:
             for uuid, value in self._per_gpu(name, index).items():
                 of_gpus.setdefault(uuid, {})[name] = value
+        if not of_gpus:
+            return values, missing_gpu_readings(values), None
         use = gpu_use(
             [
                 MeasuredRow("", "", gpu_uuid=uuid, values=one)
@@ -324,6 +319,7 @@ def rate_warnings(requests_per_sec: float | None) -> tuple[str, ...]:
     )
 
 
+@lru_cache(maxsize=1000)
 def environment(
     version: str | None = None, *, gpu_uuid: str | None = None
 ) -> Environment:

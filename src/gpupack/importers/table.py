@@ -25,7 +25,6 @@ says that it is no formula, and is not part of the name.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -38,14 +37,15 @@ from gpupack.importers.csv_text import CsvTable, read_csv
 from gpupack.importers.guesses import guess_unit
 from gpupack.importers.loads import read_load
 from gpupack.importers.reading import Reading, SourceReading
-from gpupack.importers.values import Numbers, column_numbers, count, style_of
+from gpupack.importers.record_maker import RecordMaker
+from gpupack.importers.table_content import TableContent
+from gpupack.importers.values import count, style_of
 from gpupack.importers.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import printable, quoted, shortened
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
-    UNKNOWN_GPU_TYPE,
     DeviceKind,
     GpuType,
 )
@@ -61,27 +61,19 @@ from gpupack.store import describe_validation_error
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpupack.importers.cells import NumberStyle
 
 PLAIN = Dialect()
 _MAX_SHOWN = 200
 """Letters of a table's titles that a message repeats."""
-_SERVER_NAMES = frozenset(
-    [
-        *("triton-server", "server only", "server-only", "server_only"),
-        *("(server only)", "server", "baseline", "server baseline", "idle"),
-    ]
-)
-_TOTAL_NAMES = frozenset(
-    [
-        *("total", "totals", "grand total", "sum", "average", "avg", "mean"),
-        *("gesamt", "summe", "mittelwert", "all", "overall"),
-    ]
-)
 _GPU_FIELDS = (
     "gpu_utilization_percent",
     "memory_utilization_percent",
     "gpu_memory_used_bytes",
+)
+_LOAD_FIELDS = (
+    *("batch_size", "concurrency", "requests_per_sec", "variant", "instance_group"),
+    *("max_batch_size", "dynamic_batching", "preferred_batch_sizes"),
+    "num_model_instances",
 )
 _COLUMN_OF = {
     "throughput_infer_per_sec": "throughput_infer_per_sec",
@@ -136,7 +128,7 @@ def read_table(
     num_rows = len(table.rows)
     style = style_of(table, uses)
     uses = [guess_unit(table, use, style) for use in uses]
-    content = _Content.of(table, uses, style, model_name, batch_size, gpu_type)
+    content = TableContent.of(table, uses, style, model_name, batch_size, gpu_type)
     content = content.without_totals()
     records = _baselines(content) + _records(content)
     notes = [style.note] if style.note else []
@@ -185,110 +177,7 @@ def _titles(titles: Sequence[str]) -> str:
     return shortened(printable(", ".join(titles)), _MAX_SHOWN)
 
 
-@dataclass(frozen=True)
-class _Content:
-    """A table's columns by the record's field, and what was noticed."""
-
-    table: CsvTable
-    uses: Mapping[str, ColumnUse]
-    numbers: Mapping[str, Numbers]
-    style: NumberStyle
-    names: Sequence[str]
-    """Of the models by row; empty for the server alone."""
-    batch_size: int | None
-    gpu_type: GpuType
-    notes: tuple[str, ...] = field(default=())
-
-    @classmethod
-    def of(
-        cls,
-        table: CsvTable,
-        uses: Sequence[ColumnUse],
-        style: NumberStyle,
-        model_name: str | None,
-        batch_size: int | None,
-        gpu_type: GpuType | None,
-    ) -> _Content:
-        known = {use.field: use for use in uses if use.field is not None}
-        numbers = {
-            name: column_numbers(table, use, style, is_decimal=False)
-            for name, use in known.items()
-            if use.kind is not None
-        }
-        names = [model_name or ""] * len(table.rows)
-        if "model_name" in known:
-            names = table.column(known["model_name"].title)
-        names = ["" if is_missing(name) else cell_text(name) for name in names]
-        return cls(
-            table=table,
-            uses=known,
-            numbers=numbers,
-            style=style,
-            names=names,
-            batch_size=None if "batch_size" in known else batch_size,
-            gpu_type=gpu_type or UNKNOWN_GPU_TYPE,
-        )
-
-    def cell(self, name: str, index: int) -> str:
-        use = self.uses.get(name)
-        if use is None:
-            return ""
-        return self.table.rows[index][self.table.titles.index(use.title)]
-
-    def has_load_point(self, index: int) -> bool:
-        return any(
-            not is_missing(self.cell(name, index))
-            for name in ("batch_size", "concurrency", "requests_per_sec")
-        )
-
-    def value(self, name: str, index: int) -> float | None:
-        numbers = self.numbers.get(name)
-        return None if numbers is None else numbers.values[index]
-
-    def is_server(self, index: int) -> bool:
-        name = self.names[index].casefold()
-        return not name or (name in _SERVER_NAMES and not self.has_load_point(index))
-
-    def without_totals(self) -> _Content:
-        """Return the content without rows that sum up the others."""
-        totals = {index for index in range(len(self.names)) if self._is_total(index)}
-        if not totals:
-            return self
-        rows = ", ".join(str(self.table.numbers[index]) for index in sorted(totals))
-        kept = [index for index in range(len(self.names)) if index not in totals]
-        return replace(
-            self,
-            table=self.table.only(lambda index: index not in totals),
-            names=[self.names[index] for index in kept],
-            numbers={
-                name: replace(of, values=[of.values[index] for index in kept])
-                for name, of in self.numbers.items()
-            },
-            notes=(*self.notes, f"row {rows} was left out: it sums up the others"),
-        )
-
-    def _is_total(self, index: int) -> bool:
-        if self.has_load_point(index):
-            return False
-        name = self.names[index].casefold().strip(":")
-        if name in _TOTAL_NAMES:
-            return True
-        if name:
-            return False
-        if self.value("throughput_infer_per_sec", index) is not None:
-            return True
-        memory = self.value("gpu_memory_used_bytes", index)
-        if not memory:
-            return False
-        others = [
-            value
-            for other, value in enumerate(self.numbers["gpu_memory_used_bytes"].values)
-            if other != index and value is not None
-        ]
-        return len(others) > 1 and math.isclose(memory, sum(others), rel_tol=0.005)
-
-
-def _baselines(content: _Content) -> list[ServerBaseline]:
+def _baselines(content: TableContent) -> list[ServerBaseline]:
     found = []
     environment = Environment(source=f"table {content.table.where}")
     for index in range(len(content.names)):
@@ -329,10 +218,9 @@ def _no_column(name: str) -> str:
     return f"the table has no column {_COLUMN_OF.get(name, name)}"
 
 
-def _records(content: _Content) -> list[ProfileRecord]:
-    where = content.table.where
-    environment = Environment(source=f"table {where}")
-    no_column = {
+def _records(content: TableContent) -> list[ProfileRecord]:
+    environment = Environment(source=f"table {content.table.where}")
+    missing = {
         name: _no_column(name)
         for name in ProfileRecord.readings()
         if name in (*_COLUMN_OF, *_GPU_FIELDS) and name not in content.numbers
@@ -340,42 +228,41 @@ def _records(content: _Content) -> list[ProfileRecord]:
     fields = [
         (name, of.values, of.are_requests) for name, of in content.numbers.items()
     ]
+    maker = RecordMaker("the table does not give it")
+    positions = [
+        content.position[name] for name in _LOAD_FIELDS if name in content.position
+    ]
     points: dict[tuple[str, ...], LoadPoint] = {}
+    instances: dict[tuple[str, ...], dict[str, int]] = {}
     gpu_types: dict[str, GpuType] = {}
-    reasons: dict[tuple[str, ...], dict[str, str]] = {}
     records = []
     for index, model_name in enumerate(content.names):
         if content.is_server(index):
             continue
+        row = content.table.rows[index]
+        cells = tuple([row[position] for position in positions])
+        if cells not in points:
+            points[cells] = _load_point(content, index, maker)
+            instances[cells] = _instances(content, index)
+        point = points[cells]
+        values: dict[str, float | int] = {}
+        for name, of_row, are_requests in fields:
+            value = of_row[index]
+            if value is not None:
+                values[name] = value * point.batch_size if are_requests else value
+        memory = values.get("gpu_memory_used_bytes")
+        if memory is not None:
+            values["gpu_memory_used_bytes"] = math.ceil(memory)
+        values |= instances[cells]
         try:
-            point = _load_point(content, index, points)
-            values: dict[str, float | int | None] = {}
-            for name, of_row, are_requests in fields:
-                value = of_row[index]
-                if value is None:
-                    continue
-                if are_requests:
-                    value *= point.batch_size
-                values[name] = value
-            memory = values.get("gpu_memory_used_bytes")
-            if memory is not None:
-                values["gpu_memory_used_bytes"] = math.ceil(memory)
-            values |= _instances(content, index)
-            present = tuple(values)
-            if present not in reasons:
-                reasons[present] = {
-                    name: no_column.get(name, "the table does not give it")
-                    for name in ProfileRecord.readings()
-                    if name not in values
-                }
             records.append(
-                ProfileRecord(
+                maker.record(
                     model_name=model_name,
                     load_point=point,
                     gpu_type=_gpu_type(content, index, gpu_types),
                     environment=environment,
-                    missing=reasons[present],
-                    **values,
+                    values=values,
+                    missing=missing,
                 )
             )
         except ValidationError as err:
@@ -383,83 +270,72 @@ def _records(content: _Content) -> list[ProfileRecord]:
     return records
 
 
-def _instances(content: _Content, index: int) -> dict[str, int]:
+def _instances(content: TableContent, index: int) -> dict[str, int]:
     cell = content.cell("num_model_instances", index)
     if not is_missing(cell):
-        title = content.uses["num_model_instances"].title
-        where = f"{content.table.row_name(index)}: {title}"
+        where = content.cell_name("num_model_instances", index)
         return {"num_model_instances": count(cell, where)}
     num_gpu, num_cpu = num_instances(content.cell("instance_group", index))
     num = num_gpu or num_cpu
     return {} if not num else {"num_model_instances": num}
 
 
-def _load_point(
-    content: _Content, index: int, known: dict[tuple[str, ...], LoadPoint]
-) -> LoadPoint:
-    names = (
-        *("batch_size", "concurrency", "requests_per_sec", "variant"),
-        *("instance_group", "max_batch_size", "dynamic_batching"),
-        "preferred_batch_sizes",
-    )
-    cells = tuple(content.cell(name, index) for name in names)
-    if cells in known:
-        return known[cells]
-    batch, concurrency, requests, variant, *rest = cells
-
+def _load_point(content: TableContent, index: int, maker: RecordMaker) -> LoadPoint:
     def where(name: str) -> str:
-        use = content.uses.get(name)
-        return f"{content.table.row_name(index)}: {use.title if use else name}"
+        return content.cell_name(name, index)
 
-    found_variant: ModelVariant | None = None
-    if not is_missing(variant):
-        found_variant = variant_of(
-            variant,
-            instance_group=rest[0],
-            max_batch_size=rest[1],
-            dynamic_batching=rest[2],
-            preferred_batch_sizes=rest[3],
-        )
+    def cell(name: str) -> str:
+        return content.cell(name, index)
+
     if not content.has_load_point(index):
         raise ProfileDataError(
-            f"{where('batch_size')} is {quoted(batch)}, and no other cell says how "
-            f"{quoted(content.names[index])} was driven; the row of the server alone "
-            "has no model name"
+            f"{where('batch_size')} is {quoted(cell('batch_size'))}, and no other cell "
+            f"says how {quoted(content.names[index])} was driven; the row of the "
+            "server alone has no model name"
         )
-    size, in_flight, requests_per_sec = read_load(
-        batch_size=batch if content.batch_size is None else content.batch_size,
-        concurrency=concurrency if "concurrency" in content.uses else None,
-        requests_per_sec=requests if "requests_per_sec" in content.uses else None,
+    variant: ModelVariant | None = None
+    if not is_missing(cell("variant")):
+        variant = variant_of(
+            cell("variant"),
+            instance_group=cell("instance_group"),
+            max_batch_size=cell("max_batch_size"),
+            dynamic_batching=cell("dynamic_batching"),
+            preferred_batch_sizes=cell("preferred_batch_sizes"),
+        )
+    load = read_load(
+        batch_size=(
+            cell("batch_size") if content.batch_size is None else content.batch_size
+        ),
+        concurrency=cell("concurrency") if "concurrency" in content.uses else None,
+        requests_per_sec=(
+            cell("requests_per_sec") if "requests_per_sec" in content.uses else None
+        ),
         style=content.style,
         where=where,
     )
-    point = LoadPoint(
-        batch_size=size,
-        concurrency=in_flight,
-        requests_per_sec=requests_per_sec,
-        variant=found_variant,
-    )
-    known[cells] = point
-    return point
+    return maker.load_point(load, variant)
 
 
-def _gpu_type(content: _Content, index: int, known: dict[str, GpuType]) -> GpuType:
-    name = cell_text(content.cell("gpu", index))
+def _gpu_type(content: TableContent, index: int, known: dict[str, GpuType]) -> GpuType:
+    cell = content.cell("gpu", index)
+    if cell in known:
+        return known[cell]
+    name = cell_text(cell)
     if is_missing(name):
         return content.gpu_type
-    if name in known:
-        return known[name]
     try:
         gpu_type = find_gpu_type(name)
     except GpupackError as err:
         raise ProfileDataError(f"{content.table.row_name(index)}: {err}") from err
     if name.startswith(HOST_NAME_PREFIX):
         gpu_type = gpu_type.model_copy(update={"kind": DeviceKind.HOST})
-    known[name] = gpu_type
+    known[cell] = gpu_type
     return gpu_type
 
 
-def _cannot_be(content: _Content, index: int, err: ValidationError) -> ProfileDataError:
+def _cannot_be(
+    content: TableContent, index: int, err: ValidationError
+) -> ProfileDataError:
     return ProfileDataError(
         f"{content.table.row_name(index)}: {describe_validation_error(err)}"
     )

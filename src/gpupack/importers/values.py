@@ -46,7 +46,7 @@ def style_of(table: CsvTable, uses: Sequence[ColumnUse]) -> NumberStyle:
         for index, use in enumerate(uses)
         if use.kind is not None or use.field == "requests_per_sec"
     ]
-    cells = (row[index] for row in table.rows for index in columns)
+    cells = [row[index] for index in columns for row in table.rows]
     return number_style(cells, where=table.where, separator=table.separator)
 
 

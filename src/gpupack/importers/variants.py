@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gpupack.importers.cells import is_missing
@@ -17,6 +18,7 @@ _NO_BATCHING = frozenset(["disabled", "no", "false", "off"])
 _BATCHING = frozenset(["enabled", "yes", "true", "on"])
 
 
+@lru_cache(maxsize=10_000)
 def variant_of(
     name: str,
     *,
@@ -76,6 +78,7 @@ def _variant(name: str, group: str, size: str) -> ModelVariant:
     )
 
 
+@lru_cache(maxsize=10_000)
 def num_instances(group: str) -> tuple[int | None, int | None]:
     """Return how many copies run on each GPU and how many on CPUs; None if unsaid."""
     found = _GROUP.findall(group)

@@ -190,19 +190,16 @@ class MissingReasons(Record):
 
     @model_validator(mode="after")
     def _every_missing_reading_has_a_reason(self) -> Self:
-        readings = self.readings()
-        values = self.__dict__
-        absent = {name for name in readings if values[name] is None}
-        if absent == self.missing.keys() and all(self.missing.values()):
+        values, missing = self.__dict__, self.missing
+        absent = [name for name in self.readings() if values[name] is None]
+        if len(absent) == len(missing) and all(map(missing.get, absent)):
             return self
-        unexplained = [
-            name for name in readings if name in absent and not self.missing.get(name)
-        ]
+        unexplained = [name for name in absent if not missing.get(name)]
         if unexplained:
             raise ValueError(
                 f"readings without a value need a reason in 'missing': {unexplained}"
             )
-        wrong = [name for name in self.missing if name not in absent]
+        wrong = [name for name in missing if name not in absent]
         if wrong:
             raise ValueError(
                 f"'missing' names fields that are no readings or have a value: {wrong}"
