@@ -105,6 +105,8 @@ class TogetherRow:
     """Infer/sec of each; empty if the table does not say."""
     groups: tuple[str, ...] = ()
     """Instance groups of each; empty if the table does not say."""
+    sizes: tuple[str, ...] = ()
+    """Largest batch sizes of each; empty if the table does not say."""
 
 
 @dataclass(frozen=True)
@@ -255,25 +257,32 @@ def _rows(
     def optional_cell(row: Sequence[str], name: str) -> str | None:
         return row[position[name]] if name in position else None
 
-    known: dict[tuple[str, ...], dict[str, str]] = {}
+    described = [position[name] for name in _ATTRIBUTES if name in position]
+    driven = [position[name] for name in _LOAD_FIELDS if name in position]
+    attributes: dict[tuple[str, ...], dict[str, str]] = {}
+    loads: dict[tuple[str, ...], Load] = {}
     for index, row in enumerate(table.rows):
         load: Load | None = None
         if kind is not TableKind.SERVER:
-            load = read_load(
-                batch_size=cell(row, "batch_size"),
-                concurrency=optional_cell(row, "concurrency"),
-                requests_per_sec=optional_cell(row, "requests_per_sec"),
-                style=style,
-                where=partial(_cell_name, table, index, title_of),
-            )
+            cells = tuple([row[place] for place in driven])
+            if cells not in loads:
+                loads[cells] = read_load(
+                    batch_size=cell(row, "batch_size"),
+                    concurrency=optional_cell(row, "concurrency"),
+                    requests_per_sec=optional_cell(row, "requests_per_sec"),
+                    style=style,
+                    where=partial(_cell_name, table, index, title_of),
+                )
+            load = loads[cells]
         variant = cell(row, "variant")
         model = cell(row, "model_name") or ("" if "model_name" in position else variant)
         if not model and kind is not TableKind.SERVER:
             raise ProfileDataError(f"{table.row_name(index)}: Model is empty")
-        told = tuple([cell(row, name) for name in _ATTRIBUTES])
-        if told not in known:
-            pairs = zip(_ATTRIBUTES, told, strict=True)
-            known[told] = {name: text for name, text in pairs if text}
+        told = tuple([row[place] for place in described])
+        if told not in attributes:
+            attributes[told] = {
+                name: text for name in _ATTRIBUTES if (text := cell(row, name))
+            }
         yield MeasuredRow(
             source=table.where,
             row_number=table.numbers[index],
@@ -286,7 +295,7 @@ def _rows(
                 for name, column in numbers.items()
                 if (value := column[index]) is not None
             },
-            attributes=known[told],
+            attributes=attributes[told],
         )
 
 
@@ -343,6 +352,7 @@ def _together(
         loads=tuple(loads),
         throughputs=throughputs if len(throughputs) == len(models) else (),
         groups=tuple(parts("instance_group")),
+        sizes=tuple(parts("max_batch_size")),
     )
 
 

@@ -83,6 +83,7 @@ class Search:
     gpu_tables: Sequence[TableRows]
     is_in_step: bool
     notes: list[str] = field(default_factory=list)
+    _missing: dict[object, dict[str, str]] = field(default_factory=dict)
     _maker: RecordMaker = field(default_factory=lambda: RecordMaker(_NOT_GIVEN))
 
     @classmethod
@@ -241,7 +242,7 @@ class Search:
                 gpu_type=self.gpu_type,
                 environment=_environment(gpu_uuids[0] if len(gpu_uuids) == 1 else None),
                 values=readings | _num_instances(described),
-                missing=self._missing(key, values, bool(gpu_rows)) | missing,
+                missing=self._missing_of(key[0], values, bool(gpu_rows)) | missing,
                 warnings=tuple(warnings),
             )
         except ValidationError as err:
@@ -271,11 +272,20 @@ class Search:
                 of_load.setdefault(uuid, []).extend(rows)
         return found
 
-    def _missing(
-        self, key: Key, values: Mapping[str, float], has_gpu_row: bool
+    def _missing_of(
+        self, model: str, values: Mapping[str, float], has_gpu_row: bool
+    ) -> dict[str, str]:
+        """Return why readings are missing; the same for all records that lack them."""
+        key = (model, tuple(values), has_gpu_row)
+        if key not in self._missing:
+            self._missing[key] = self._reasons(model, values, has_gpu_row)
+        return self._missing[key]
+
+    def _reasons(
+        self, model: str, values: Mapping[str, float], has_gpu_row: bool
     ) -> dict[str, str]:
         missing = {}
-        no_gpu = self._no_gpu_row(key) if not has_gpu_row else None
+        no_gpu = self._no_gpu_row(model) if not has_gpu_row else None
         if "throughput_infer_per_sec" not in values:
             missing["throughput_infer_per_sec"] = (
                 f"{INFERENCE_FILE} has no row of it, or no such column"
@@ -290,15 +300,15 @@ class Search:
             missing["gpu_memory_used_bytes"] = no_gpu or self._no_memory_column()
         return missing
 
-    def _no_gpu_row(self, key: Key) -> str:
+    def _no_gpu_row(self, model: str) -> str:
         if not self.gpu_tables:
             return _NO_GPU_TABLE
         where = ", ".join(one.where for one in self.gpu_tables)
         models = self._models_with_gpu_rows
-        if key[0] in models:
+        if model in models:
             return f"{where} has no row of this variant and load point"
         return (
-            f"{where} has no row of {quoted(key[0])}, only of "
+            f"{where} has no row of {quoted(model)}, only of "
             f"{quoted_all(models) or 'nothing'}; give the tables of one run"
         )
 
