@@ -18,6 +18,8 @@ from gpupack.quoting import quoted, quoted_all
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+AS_GIVEN = ", as given"
+"""Ends the note of a column whose unit the caller gave."""
 IGNORE = "ignore"
 """As a column's meaning: do not read it."""
 
@@ -444,7 +446,7 @@ def _in_given_unit(use: ColumnUse, unit: str) -> ColumnUse:
             f"the unit of {quoted(use.title)} is given as {quoted(unit)}; it may be "
             f"{spelled(use.kind)}"
         )
-    return replace(use, unit=folded(unit), note=f"{unit}, as given")
+    return replace(use, unit=folded(unit), note=f"{unit}{AS_GIVEN}")
 
 
 def _in_default_unit(use: ColumnUse, dialect: Dialect) -> ColumnUse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ _CUT_OFF = (
     "the file ends within a row, as that of a run that was stopped does: measure "
     "again, or remove the row; "
 )
+_JSON = re.compile(r'[{}]|"\s*:|:\s*[\["]')
+"""What JSON has and titles have not."""
 _HEAD = 100_000
 """Letters that the titles are looked for in."""
 
@@ -81,6 +84,11 @@ def read_csv(text: str, where: str) -> CsvTable:
     if not lines or not any(cell.strip() for cell in lines[0]):
         raise ProfileDataError(f"{where}: the table is empty")
     titles = [title.strip() for title in lines[0]]
+    if any(_JSON.search(title) for title in titles):
+        # Nothing of it is repeated: it may hold tokens.
+        raise ProfileDataError(
+            f"{where}: neither a table nor whole JSON; give the file as it was written"
+        )
     while titles and not titles[-1]:
         titles.pop()
     repeated = sorted({title for title in titles if title and titles.count(title) > 1})

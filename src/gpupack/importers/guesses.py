@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
 from gpupack.importers.cells import is_missing
+from gpupack.importers.columns import AS_GIVEN
 from gpupack.importers.units import Kind, worth
 from gpupack.importers.values import has_units
 from gpupack.quoting import quoted
@@ -93,7 +94,7 @@ def _share(table: CsvTable, use: ColumnUse, values: Sequence[float]) -> ColumnUs
             return replace(use, unit="ratio", note=note)
         return replace(use, unit="%")
     is_highest = "mean" not in (use.field or "")
-    if are_shares and is_highest and "as given" not in use.note:
+    if are_shares and is_highest and not use.note.endswith(AS_GIVEN):
         example = next(one for one in values if 0 < one < 1)
         if any("host, " in cell for row in table.rows for cell in row):
             return use  # the host's CPU share is no whole number

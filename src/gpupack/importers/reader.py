@@ -193,6 +193,7 @@ def _read(source: Path, given: _Given) -> Reading:
     where = quoted(str(source))
     if not text.strip():
         raise ProfileDataError(f"{where}: the file is empty")
+    text = text.lstrip("\ufeff")
     if text.lstrip().startswith("{"):
         return _read_json(source, text, given)
     return _read_csv(text, where, given, default_name=source.stem)

@@ -32,7 +32,13 @@ from pydantic import ValidationError
 from gpupack.catalogue import find_gpu_type
 from gpupack.errors import GpupackError, ProfileDataError
 from gpupack.importers.cells import is_missing
-from gpupack.importers.columns import MEANINGS, ColumnUse, Dialect, understand_columns
+from gpupack.importers.columns import (
+    AS_GIVEN,
+    MEANINGS,
+    ColumnUse,
+    Dialect,
+    understand_columns,
+)
 from gpupack.importers.csv_text import CsvTable, read_csv
 from gpupack.importers.guesses import guess_unit
 from gpupack.importers.loads import read_load
@@ -133,7 +139,9 @@ def read_table(
     records = _baselines(content) + _records(content)
     notes = [style.note] if style.note else []
     notes += [
-        f"{quoted(use.title)}: {use.note}" for use in uses if use.field and use.note
+        f"{quoted(use.title)}: {use.note}"
+        for use in uses
+        if use.field and use.note and not use.note.endswith(AS_GIVEN)
     ]
     aside = [use for use in uses if use.field is None]
     if aside:
