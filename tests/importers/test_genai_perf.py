@@ -208,3 +208,10 @@ def test_a_folder_of_runs_is_read_at_once(tmp_path: Path) -> None:
     profiles = gpupack.read_profiles(tmp_path)
 
     assert [str(one.load_point) for one in profiles.records] == ["1x1", "1x2"]
+
+
+def test_text_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
+    config = {"endpoint": {"model_names": ["\ud800"]}, "loadgen": {"concurrency": 1}}
+
+    with pytest.raises(ProfileDataError, match="no Unicode"):
+        gpupack.read_profiles(write(tmp_path, aiperf(input_config=config)))

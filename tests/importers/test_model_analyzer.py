@@ -407,3 +407,19 @@ def test_without_the_server_only_file_the_missing_baseline_is_named(
 def test_a_load_point_survives_its_spelling() -> None:
     for text in ("2x4", "2@16/s", "1@0.5/s", "unet_config_2:2x4", "a_0:1@16/s"):
         assert str(LoadPoint.parse(text)) == text
+
+
+def test_tables_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    other = GPU_TABLE.replace("unet_config_2,2:GPU", "unet_config_2,3:GPU")
+
+    with pytest.raises(
+        ProfileDataError, match=r"gpu\.csv', row 2: instance_group .*'3"
+    ):
+        gpupack.read_profiles(write_export(tmp_path, inference=INFERENCE, gpu=other))
+
+    # An older release wrote the same in another way.
+    older = GPU_TABLE.replace(":GPU", "/GPU")
+    profiles = gpupack.read_profiles(
+        write_export(tmp_path, inference=INFERENCE, gpu=older, server=SERVER)
+    )
+    assert len(profiles) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -53,6 +54,8 @@ _RATES = (
     *("gpu_utilization_percent", "power_mean_watts"),
 )
 """Readings that hold for all GPUs of a model together."""
+
+_COUNTS = re.compile(r"\d+")
 
 Key = tuple[str, str, "Load"]
 """Model, variant as the table says it, and load."""
@@ -232,6 +235,8 @@ class Search:
     ) -> ProfileRecord:
         model, _, load = key
         described = [row for row in (chosen, *gpu_rows) if row is not None]
+        if key in self.gpu_rows:
+            _require_agreement(described)
         readings: dict[str, float | int] = dict(values)
         if "gpu_memory_used_bytes" in readings:
             readings["gpu_memory_used_bytes"] = round(readings["gpu_memory_used_bytes"])
@@ -362,6 +367,24 @@ def _highest(rows: Sequence[MeasuredRow]) -> dict[str, float]:
         for name, value in row.values.items():
             values[name] = max(value, values.get(name, value))
     return values
+
+
+def _require_agreement(rows: Sequence[MeasuredRow]) -> None:
+    """Check that rows of one variant, load and model are of one configuration.
+
+    Raises:
+        ProfileDataError: Naming both rows.
+    """
+    for name in ("instance_group", "max_batch_size"):
+        told = [(row.attributes[name], row) for row in rows if name in row.attributes]
+        for text, row in told[1:]:
+            # The numbers: releases write "2:GPU" and "2/GPU".
+            if _COUNTS.findall(text) != _COUNTS.findall(told[0][0]):
+                raise ProfileDataError(
+                    f"{row.where}: {name} of {quoted(row.variant or row.model)} is "
+                    f"{quoted(text)}, but {quoted(told[0][0])} in {told[0][1].where}; "
+                    "give the tables of one run"
+                )
 
 
 def _variant(rows: Sequence[MeasuredRow]) -> ModelVariant | None:

@@ -207,6 +207,7 @@ def _read_json(source: Path, text: str, given: _Given) -> Reading:
         if '"experiments"' in text[:1000] or is_checkpoint_text(text):
             load_json(text, where)  # says what is wrong
         return _own(source, text.encode())
+    _require_unicode(text, found, where)
     if isinstance(found, dict) and "experiments" in found:
         return parse_perf_analyzer_json(
             found,
@@ -233,6 +234,23 @@ def _read_json(source: Path, text: str, given: _Given) -> Reading:
             "Analyzer, or a summary of GenAI-Perf or AIPerf"
         )
     return _own(source, text.encode())
+
+
+def _require_unicode(text: str, found: object, where: str) -> None:
+    """Check that what was read can be written again.
+
+    Raises:
+        ProfileDataError: If half of a surrogate pair is escaped in it.
+    """
+    if "\\ud" not in text and "\\uD" not in text:
+        return
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as err:
+        raise ProfileDataError(
+            f"{where}: it has text that is no Unicode, half of a surrogate pair; write "
+            "it again"
+        ) from err
 
 
 def _json(text: str) -> object:
