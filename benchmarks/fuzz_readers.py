@@ -280,6 +280,8 @@ def _json(content: bytes, rng: random.Random) -> bytes:
             return _bytes(content, rng)
     tree = copy.deepcopy(lines)
     nodes = list(_nodes(tree))
+    if not nodes:
+        return _bytes(content, rng)
     parent, key = rng.choice(nodes)
     if rng.random() < 0.3 and isinstance(parent, dict):
         del parent[key]

@@ -423,3 +423,20 @@ def test_tables_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         write_export(tmp_path, inference=INFERENCE, gpu=older, server=SERVER)
     )
     assert len(profiles) == 3
+
+
+def test_tables_under_other_names_are_found_in_a_folder(tmp_path: Path) -> None:
+    for name, text in (("i.csv", INFERENCE), ("g.csv", GPU_TABLE), ("s.csv", SERVER)):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "notes.txt").write_text("unrelated")
+
+    profiles = gpupack.read_profiles(tmp_path)
+
+    assert profiles.baselines[0].gpu_memory_used_bytes == 446 * MB
+    assert profiles.select("head").records[0].gpu_memory_used_bytes == 1500 * MB
+
+    (tmp_path / "i2.csv").write_text(INFERENCE)
+    with pytest.raises(
+        ProfileDataError, match=r"i\.csv and i2\.csv; give those of one"
+    ):
+        gpupack.read_profiles(tmp_path)

@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
 from gpupack.importers.csv_text import first_titles
+from gpupack.importers.genai_telemetry import as_object, gpu_rows
 from gpupack.importers.model_analyzer_gpus import Baselines, gpu_use
-from gpupack.importers.model_analyzer_rows import MeasuredRow
 from gpupack.importers.perf_analyzer import rate_warnings
 from gpupack.importers.perf_analyzer_json import MALFORMED, describe_malformed
 from gpupack.importers.reading import Reading, SourceReading
@@ -47,26 +46,6 @@ _RESERVED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Metric:
-    """One metric of the GPUs: where its statistics go, and what they measure."""
-
-    kind: Kind
-    highest: str | None
-    mean: str | None
-
-
-_TELEMETRY = {
-    "gpu_utilization": _Metric(
-        Kind.SHARE, "gpu_utilization_percent", "gpu_utilization_mean_percent"
-    ),
-    "memory_copy_utilization": _Metric(
-        Kind.SHARE, "memory_utilization_percent", "memory_utilization_mean_percent"
-    ),
-    "gpu_memory_used": _Metric(Kind.MEMORY, "gpu_memory_used_bytes", None),
-    "gpu_power_usage": _Metric(Kind.POWER, None, "power_mean_watts"),
-    "sm_utilization": _Metric(Kind.SHARE, None, "sm_utilization_percent"),
-}
 _LATENCIES = {
     "avg": "latency_mean_us",
     **{f"p{one}": f"latency_p{one}_us" for one in (50, 90, 95, 99)},
@@ -169,7 +148,7 @@ def _record(
     batch_size: int | None,
     gpu_type: GpuType,
 ) -> tuple[ProfileRecord, list[str]]:
-    config = _object(content.get("input_config"))
+    config = as_object(content.get("input_config"))
     name = model_name or _model_name(config, where)
     told_size = _first(
         config, ("batch_size", "batch_size_text"), ("input.batch_size",), positive=True
@@ -178,7 +157,7 @@ def _record(
     point = _load_point(config, size, where)
     values = _request_values(content, size, where)
     missing: dict[str, str] = {}
-    gpus = _gpu_rows(content)
+    gpus = gpu_rows(content)
     use = gpu_use(gpus, Baselines({}, None))
     values |= use.values
     if len(use.gpu_uuids) > 1:
@@ -190,7 +169,7 @@ def _record(
         values = {one: value for one, value in values.items() if one not in missing}
     memory = values.pop("gpu_memory_used_bytes", None)
     is_cancelled = content.get("was_cancelled") is True
-    errors = _object(content.get("error_request_count")).get("avg")
+    errors = as_object(content.get("error_request_count")).get("avg")
     warnings = [*rate_warnings(point.requests_per_sec)]
     if is_cancelled:
         warnings.append("the run was cancelled before its end")
@@ -240,7 +219,7 @@ def _statistic(
     Raises:
         ProfileDataError: If its unit is not known.
     """
-    found = _object(content.get(metric))
+    found = as_object(content.get(metric))
     value = found.get(statistic)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
@@ -307,7 +286,7 @@ def _first_value(
     for path in (*names, *paths):
         found: object = config
         for part in path.split("."):
-            found = _object(found).get(part)
+            found = as_object(found).get(part)
         if found not in (None, "", []):
             return found
     return None
@@ -331,80 +310,17 @@ def _first(
     return None
 
 
-def _gpu_rows(content: Mapping[str, object]) -> list[MeasuredRow]:
-    """Return the readings of each GPU that the telemetry has."""
-    rows = []
-    endpoints = _object(_object(content.get("telemetry_data")).get("endpoints"))
-    for endpoint in endpoints.values():
-        for name, gpu in _object(_object(endpoint).get("gpus")).items():
-            told = _object(gpu)
-            metrics = _object(told.get("metrics"))
-            values: dict[str, float] = {}
-            for metric, statistics in metrics.items():
-                values |= _gpu_values(metric, _object(statistics), None)
-            uuid = told.get("gpu_uuid")
-            rows.append(_gpu_row(uuid if isinstance(uuid, str) else str(name), values))
-    statistics_by_metric = _object(content.get("telemetry_stats"))
-    names = {
-        name
-        for statistics in statistics_by_metric.values()
-        for name, value in _object(statistics).items()
-        if isinstance(value, dict) and name.startswith("gpu")
-    } | {
-        name
-        for statistics in statistics_by_metric.values()
-        for name in _object(_object(statistics).get("avg"))
-    }
-    for name in sorted(names):
-        values = {}
-        for metric, statistics in statistics_by_metric.items():
-            values |= _gpu_values(metric, _object(statistics), name)
-        rows.append(_gpu_row(name, values))
-    return [row for row in rows if row.values]
-
-
-def _gpu_row(uuid: str, values: Mapping[str, float]) -> MeasuredRow:
-    return MeasuredRow("", "", gpu_uuid=uuid[:80], values=values)
-
-
-def _gpu_values(
-    metric: str, statistics: Mapping[str, object], gpu: str | None
-) -> dict[str, float]:
-    """Return one metric's readings of one GPU; both ways of nesting are in use."""
-    told = _TELEMETRY.get(metric)
-    if told is None:
-        return {}
-    factor = worth(told.kind, str(statistics.get("unit", "")), is_decimal=True)
-    if factor is None:
-        return {}
-    values = {}
-    for statistic, name in (("max", told.highest), ("avg", told.mean)):
-        value = statistics.get(statistic)
-        if gpu is not None:
-            own = _object(statistics.get(gpu))
-            value = own.get(statistic) if own else _object(value).get(gpu)
-        if (
-            name is None
-            or not isinstance(value, int | float)
-            or isinstance(value, bool)
-        ):
-            continue
-        if math.isfinite(value) and value >= 0:
-            values[name] = value * factor
-    return values
-
-
 def _environment(
     content: Mapping[str, object], gpu_uuids: Sequence[str]
 ) -> Environment:
     names = sorted(
         {
             str(name)[:80]
-            for endpoint in _object(
-                _object(content.get("telemetry_data")).get("endpoints")
+            for endpoint in as_object(
+                as_object(content.get("telemetry_data")).get("endpoints")
             ).values()
-            for gpu in _object(_object(endpoint).get("gpus")).values()
-            if (name := _object(gpu).get("gpu_name"))
+            for gpu in as_object(as_object(endpoint).get("gpus")).values()
+            if (name := as_object(gpu).get("gpu_name"))
         }
     )
     version = content.get("aiperf_version")
@@ -415,10 +331,6 @@ def _environment(
         gpu_uuid=gpu_uuids[0] if len(gpu_uuids) == 1 else None,
         notes=(f"the GPU calls itself {', '.join(names)}",) if names else (),
     )
-
-
-def _object(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
 
 
 def load_json(text: str, where: str) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -11,15 +10,18 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
+from gpupack.importers.model_analyzer_configs import (
+    described_instances,
+    described_variant,
+    require_agreement,
+)
 from gpupack.importers.model_analyzer_gpus import Baselines, gpu_use
 from gpupack.importers.model_analyzer_rows import MeasuredRow, TableKind, TableRows
 from gpupack.importers.record_maker import RecordMaker
-from gpupack.importers.variants import num_instances, variant_of
 from gpupack.quoting import quoted, quoted_all
 from gpupack.records.environment import Environment
 from gpupack.records.profile import (
     LoadPoint,
-    ModelVariant,
     ProfileRecord,
     ServerBaseline,
 )
@@ -54,8 +56,6 @@ _RATES = (
     *("gpu_utilization_percent", "power_mean_watts"),
 )
 """Readings that hold for all GPUs of a model together."""
-
-_COUNTS = re.compile(r"\d+")
 
 Key = tuple[str, str, "Load"]
 """Model, variant as the table says it, and load."""
@@ -158,7 +158,8 @@ class Search:
             self.notes.append(
                 f"{quoted(model)}: {number} load points have several rows, as those of "
                 "a BLS or ensemble model whose called models were varied; the export "
-                "does not say how, so the row with the most throughput was taken"
+                "does not say how (the checkpoint may), so the row with the most "
+                "throughput was taken"
             )
         self._say_what_does_not_match()
         return sorted(
@@ -236,17 +237,17 @@ class Search:
         model, _, load = key
         described = [row for row in (chosen, *gpu_rows) if row is not None]
         if key in self.gpu_rows:
-            _require_agreement(described)
+            require_agreement(described)
         readings: dict[str, float | int] = dict(values)
         if "gpu_memory_used_bytes" in readings:
             readings["gpu_memory_used_bytes"] = round(readings["gpu_memory_used_bytes"])
         try:
             return self._maker.record(
                 model_name=model,
-                load_point=self._maker.load_point(load, _variant(described)),
+                load_point=self._maker.load_point(load, described_variant(described)),
                 gpu_type=self.gpu_type,
                 environment=_environment(gpu_uuids[0] if len(gpu_uuids) == 1 else None),
-                values=readings | _num_instances(described),
+                values=readings | described_instances(described),
                 missing=self._missing_of(key[0], values, bool(gpu_rows)) | missing,
                 warnings=tuple(warnings),
             )
@@ -367,46 +368,6 @@ def _highest(rows: Sequence[MeasuredRow]) -> dict[str, float]:
         for name, value in row.values.items():
             values[name] = max(value, values.get(name, value))
     return values
-
-
-def _require_agreement(rows: Sequence[MeasuredRow]) -> None:
-    """Check that rows of one variant, load and model are of one configuration.
-
-    Raises:
-        ProfileDataError: Naming both rows.
-    """
-    for name in ("instance_group", "max_batch_size"):
-        told = [(row.attributes[name], row) for row in rows if name in row.attributes]
-        for text, row in told[1:]:
-            # The numbers: releases write "2:GPU" and "2/GPU".
-            if _COUNTS.findall(text) != _COUNTS.findall(told[0][0]):
-                raise ProfileDataError(
-                    f"{row.where}: {name} of {quoted(row.variant or row.model)} is "
-                    f"{quoted(text)}, but {quoted(told[0][0])} in {told[0][1].where}; "
-                    "give the tables of one run"
-                )
-
-
-def _variant(rows: Sequence[MeasuredRow]) -> ModelVariant | None:
-    """Return the variant, from whatever row says most of it."""
-    name = next((row.variant for row in rows if row.variant), "")
-    if not name:
-        return None
-    attributes: dict[str, str] = {}
-    for row in rows:
-        attributes = dict(row.attributes) | attributes
-    return variant_of(name, **attributes)
-
-
-def _num_instances(rows: Sequence[MeasuredRow]) -> dict[str, int]:
-    """Return how many copies of a model of its own run; a caller's are its parts'."""
-    groups = [row.attributes.get("instance_group", "") for row in rows]
-    group = next((one for one in groups if one), "")
-    if not group or "," in group:
-        return {}
-    num_gpu, num_cpu = num_instances(group)
-    num = num_gpu or num_cpu
-    return {"num_model_instances": num} if num else {}
 
 
 @lru_cache(maxsize=1000)

@@ -16,6 +16,7 @@ from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
 from gpupack.files import AnyPath, as_path, decode, file_mode, read_bytes, read_text
 from gpupack.given_numbers import whole_number
 from gpupack.importers.csv_text import first_titles
+from gpupack.importers.folders import checkpoints_in, summaries_in, tables_in
 from gpupack.importers.genai_perf import (
     SUMMARY_PATTERNS,
     is_summary,
@@ -312,19 +313,12 @@ def _read_folder(folder: Path, given: _Given) -> Reading:
     if own.is_file():
         # The tables beside it do not say what never settled, nor which readings lack.
         return _own(own, read_bytes(own))
-    present = [
-        folder / name
-        for name in (INFERENCE_FILE, GPU_FILE, SERVER_FILE)
-        if (folder / name).is_file()
-    ]
-    if present:
-        return _read_tables(folder, present, given)
-    results = folder / "results"
-    if any((results / name).is_file() for name in (INFERENCE_FILE, GPU_FILE)):
-        return _read_folder(results, given)
-    for found in (_checkpoints(folder), _summaries(folder)):
-        if found:
-            return _merged([_read(path, given) for path in found])
+    tables = tables_in(folder)
+    if tables:
+        return _read_tables(folder, tables, given)
+    found = checkpoints_in(folder) or summaries_in(folder)
+    if found:
+        return _merged([_read(path, given) for path in found])
     names = sorted(path.name for path in folder.iterdir())
     raise StoreError(
         f"{quoted(str(folder))} is a folder without Model Analyzer's tables "
@@ -332,27 +326,6 @@ def _read_folder(folder: Path, given: _Given) -> Reading:
         f"GenAI-Perf or AIPerf ({', '.join(SUMMARY_PATTERNS)}) or {PROFILE_FILE}; it "
         f"has {listed(names) or 'nothing'}; name a file"
     )
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """Return the newest of Model Analyzer's checkpoints: it holds the earlier ones."""
-    found = [*folder.glob("*.ckpt"), *(folder / "checkpoints").glob("*.ckpt")]
-    numbered = [path for path in found if path.stem.isdecimal()]
-    newest = max(numbered, key=lambda path: int(path.stem), default=None)
-    return found[:1] if newest is None else [newest]
-
-
-def _summaries(folder: Path) -> list[Path]:
-    """Return the summaries of one run in a folder, or of runs in folders within it."""
-    for prefix in ("", "*/"):
-        found = {
-            path
-            for pattern in SUMMARY_PATTERNS
-            for path in folder.glob(prefix + pattern)
-        }
-        if found:
-            return sorted(found)
-    return []
 
 
 def _read_tables(folder: Path, present: Sequence[Path], given: _Given) -> Reading:
