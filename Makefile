@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(wildcard src tests benchmarks)
+SOURCES := $(wildcard src tests benchmarks hatch_build.py)
+KERNELS := $(wildcard src/gpupack/packing/kernels/*.c src/gpupack/packing/kernels/*.h)
 STAMP := $(VENV)/.installed
 
 .PHONY: help demo test check format docs schema notebooks clean
@@ -12,7 +13,7 @@ STAMP := $(VENV)/.installed
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml hatch_build.py $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "gpupack needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)

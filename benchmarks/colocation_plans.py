@@ -31,18 +31,25 @@ PLANS = (
 )
 
 
+def _server(arguments: argparse.Namespace) -> gpupack.ServerOptions:
+    """Return the server that every command measures on."""
+    return gpupack.ServerOptions(
+        model_repository=arguments.repository,
+        python=arguments.server_python,
+        root=arguments.server_root,
+    )
+
+
 def profile(arguments: argparse.Namespace) -> None:
     """Measure every model of the repository at batch size 1 and concurrency 1."""
     started = time.monotonic()
     profiles = gpupack.profile(
-        model_repository=arguments.repository,
+        server=_server(arguments),
         batch_sizes=[1],
         concurrency=[1],
         sharing="mps",
         store=arguments.profiles,
         options=MeasureOptions(min_duration_s=2.0, max_duration_s=4.0, warm_up_s=0.6),
-        server_python=arguments.server_python,
-        server_root=arguments.server_root,
         command="python -m benchmarks.colocation_plans profile",
     )
     print(f"{profiles}\n{time.monotonic() - started:.0f} s", flush=True)
@@ -80,12 +87,10 @@ def verify(arguments: argparse.Namespace) -> None:
     try:
         found = gpupack.verify(
             placement,
-            model_repository=arguments.repository,
+            server=_server(arguments),
             gpu_indices=shared,
             store=arguments.placement.with_suffix(".jsonl"),
             options=options,
-            server_python=arguments.server_python,
-            server_root=arguments.server_root,
             progress=lambda text: print(
                 f"{time.monotonic() - started:.0f} s: {text}", flush=True
             ),

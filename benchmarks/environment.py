@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from gpupack.cpus import count_usable_cpus
 from gpupack.records.environment import Environment
 
-LIBRARIES = ("numpy", "ortools", "numba", "pyvpsolver")
+LIBRARIES = ("numpy", "ortools", "pyvpsolver")
 
 
 def benchmark_environment(*, seed: int, notes: tuple[str, ...] = ()) -> Environment:
@@ -23,7 +24,7 @@ def benchmark_environment(*, seed: int, notes: tuple[str, ...] = ()) -> Environm
         gpupack_version=_version("gpupack"),
         commit=_commit(),
         cpu_name=_cpu_name(),
-        num_cpus=os.cpu_count(),
+        num_cpus=count_usable_cpus(),
         operating_system=_operating_system(),
         python_version=platform.python_version(),
         libraries={

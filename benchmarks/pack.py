@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.environment import benchmark_environment
 from gpupack.errors import GpupackError
-from gpupack.packing.solve import solve
-from gpupack.packing.vbp import parse_vbp
+from gpupack.packing.items.model.vbp import parse_vbp
+from gpupack.packing.items.search.solve import solve
 
 
 def main() -> None:

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpupack.packing import bounds, heuristics
-from gpupack.packing.canonical import canonicalize
-from gpupack.packing.problem import PackingProblem
-from gpupack.packing.solve import solve
-from gpupack.packing.vbp import format_vbp
+from gpupack.packing.items.model.canonical import canonicalize
+from gpupack.packing.items.model.problem import PackingProblem
+from gpupack.packing.items.model.vbp import format_vbp
+from gpupack.packing.items.quick import bounds, heuristics
+from gpupack.packing.items.search.solve import solve
 
 MAX_VARIABLES = 400_000
 """Peers' models beyond this would not be built within the limit."""

@@ -30,11 +30,12 @@ from ortools.linear_solver import pywraplp
 
 from benchmarks.environment import benchmark_environment
 from benchmarks.plan_instances import limit_fleet, make_instance
-from gpupack.packing.capacity.assignment import AssignmentModel
-from gpupack.packing.capacity.configurations import useful_options
-from gpupack.packing.capacity.problem import CapacityProblem, Goal
-from gpupack.packing.capacity.solve import plan_capacity
-from gpupack.packing.warm_up import kernels_are_ready
+from gpupack.cpus import count_usable_cpus
+from gpupack.packing.capacity.improving.assignment import AssignmentModel
+from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Goal
+from gpupack.packing.capacity.model.configurations import useful_options
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.runtime.warm_up import kernels_are_ready
 
 WARM_UP_S = 120.0
 
@@ -44,7 +45,7 @@ Answer = dict[str, object]
 def main() -> None:
     """Run from the command line."""
     arguments = _arguments()
-    kernels_are_ready(wait_s=WARM_UP_S)  # compiled once per machine, not per solve
+    kernels_are_ready(wait_s=WARM_UP_S)
     environment = benchmark_environment(seed=0).model_dump(
         mode="json", exclude_none=True
     )
@@ -139,7 +140,7 @@ def _solve(
     if solver == "cpsat":
         model = AssignmentModel(problem, Goal.MIN_COST, max_value=cap, lower_bound=0)
         result = model.solve(
-            time_limit_s=arguments.time_limit, seed=0, num_workers=os.cpu_count() or 1
+            time_limit_s=arguments.time_limit, seed=0, num_workers=count_usable_cpus()
         )
         if result.uses is None:
             return _answer(started, None, result.bound, None, "no plan")

@@ -37,7 +37,7 @@ from gpupack.records.placement import (
     ResourceUse,
 )
 from gpupack.records.profile import LoadPoint, ProfileRecord
-from gpupack.report.html import render_report
+from gpupack.report.page.html import render_report
 
 RESULTS = Path(__file__).parent / "results" / "report.jsonl"
 GIB = 2**30

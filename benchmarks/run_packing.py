@@ -22,8 +22,9 @@ from pathlib import Path
 from benchmarks.environment import benchmark_environment
 from benchmarks.pack_solvers import SOLVERS, SolverMissingError
 from benchmarks.problem_sets import PROBLEM_SETS, Instance
+from gpupack.cpus import count_usable_cpus
 from gpupack.errors import InvalidInputError
-from gpupack.packing import warm_up
+from gpupack.packing.runtime import warm_up
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--solver", action="append", choices=sorted(SOLVERS))
     parser.add_argument("--time-limit", type=float, default=10.0, metavar="S")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=count_usable_cpus())
     parser.add_argument("--every", type=int, default=1, help="take each k-th instance")
     parser.add_argument("--only", default="", help="names that contain this")
     parser.add_argument("--stop-after", type=float, default=float("inf"), metavar="S")
@@ -43,7 +44,7 @@ def main() -> None:
     started = time.perf_counter()
     warm_up.kernels_are_ready(wait_s=60)
     environment = benchmark_environment(
-        seed=arguments.seed, notes=("kernels compiled and loaded before timing",)
+        seed=arguments.seed, notes=("kernels built before timing",)
     ).model_dump(mode="json", exclude_none=True)
     done = _already_done(arguments.out)
     problem_set = PROBLEM_SETS[arguments.set_name]

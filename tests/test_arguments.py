@@ -74,6 +74,13 @@ PLACE = [
     "contention",
     "time_limit_s",
     "seed",
+    "max_gpus",
+    "max_price_per_hour",
+    "max_replicas",
+    "carry_memory_over",
+    "allow_unstable",
+    "workers",
+    "request",
 ]
 FRONTIER = ["by", "budgets", "max_points"]
 MEASURE = [
@@ -160,16 +167,18 @@ def test_measuring_tells_what_it_cannot_use(tmp_path: Path) -> None:
         for argument in ("ca_path", "certificate_path", "key_path"):
             is_told(partial(_check_tls, **{argument: junk}))
         sweep: dict[str, Any] = {
-            "model_repository": tmp_path,
-            "server_root": "/nonexistent",
+            "server": gpupack.ServerOptions(
+                model_repository=tmp_path, root="/nonexistent"
+            ),
             "batch_sizes": [1],
             "concurrency": [1],
         }
         for argument in SWEEP:
             is_told(partial(gpupack.profile, **{**sweep, argument: junk}))
         verify: dict[str, Any] = {
-            "model_repository": tmp_path,
-            "server_root": "/nonexistent",
+            "server": gpupack.ServerOptions(
+                model_repository=tmp_path, root="/nonexistent"
+            ),
         }
         for argument in VERIFY:
             is_told(partial(gpupack.verify, placement, **{**verify, argument: junk}))

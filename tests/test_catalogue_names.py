@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 import gpupack
-from gpupack.catalogue import find_gpu_type, is_same_card
-from gpupack.records.gpu import DeviceKind, GpuType
+from gpupack.records.gpu import DeviceKind, GpuType, find_gpu_type, is_same_card
 from gpupack.units import bytes_from_mib
 
 

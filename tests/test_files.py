@@ -142,6 +142,23 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_the_file_as_it_was(
     assert path.read_bytes() == before
 
 
+def test_ctrl_c_after_a_line_was_written_takes_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "profiles.jsonl"
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with opened(path) as file:
+        file.append('{"kind": "first"}')
+        monkeypatch.setattr(os, "fsync", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            file.append('{"kind": "second"}')
+
+    assert path.read_text() == '{"kind": "first"}\n{"kind": "second"}\n'
+
+
 def test_a_second_verification_into_the_same_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "verified.jsonl"
     with (
@@ -460,3 +477,11 @@ def test_what_is_no_path_is_told(path: object) -> None:
             function(path)  # type: ignore[operator]
     with pytest.raises(InvalidInputError, match="is no path"):
         gpupack.write_profiles(make_profiles(make_record("a")), path)  # type: ignore[arg-type]
+
+
+def test_a_disk_that_takes_no_files_is_told() -> None:
+    # /proc lets nobody make a file, not even root.
+    with pytest.raises(StoreError, match="cannot write '/proc/profiles.jsonl': "):
+        opened(Path("/proc/profiles.jsonl"))
+    with pytest.raises(StoreError, match="cannot write '/proc/profiles.jsonl': "):
+        write_profiles(make_profiles(make_record("a")), "/proc/profiles.jsonl")

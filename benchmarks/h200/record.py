@@ -152,14 +152,16 @@ def main() -> int:
             try:
                 gpupack.profile(
                     [model.name for model in group],
-                    model_repository=repository,
+                    server=gpupack.ServerOptions(
+                        model_repository=repository,
+                        gpu="host" if arguments.cpu else None,
+                        python=arguments.server_python,
+                        root=arguments.server_root,
+                    ),
                     batch_sizes=group[0].batch_sizes,
                     concurrency=group[0].concurrency,
-                    gpus="host" if arguments.cpu else None,
                     store=stores[-1],
                     options=options,
-                    server_python=arguments.server_python,
-                    server_root=arguments.server_root,
                     progress=progress,
                 )
             except KeyboardInterrupt:

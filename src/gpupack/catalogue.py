@@ -14,8 +14,6 @@ import re
 
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.quoting import quoted
-from gpupack.records.gpu import GpuType
-from gpupack.units import bytes_from_mib
 
 MEMORY_MIB_BY_NAME: dict[str, int] = {
     "A10": 23028,
@@ -41,8 +39,8 @@ _NOMINAL = re.compile(r"(?P<gib>[1-9]\d{0,3})GB")
 _CUSTOM = re.compile(r"(?P<name>.+):(?P<mib>[^:]+)", re.DOTALL)
 
 
-def find_gpu_type(name: str) -> GpuType:
-    """Return the GPU type that ``name`` stands for.
+def find_card(name: str) -> tuple[str, int]:
+    """Return the name of a GPU type, and its memory in MiB.
 
     Args:
         name: A catalogue name (``"T4"``, case ignored); a nominal size
@@ -56,11 +54,10 @@ def find_gpu_type(name: str) -> GpuType:
     by_folded_name = {known.casefold(): known for known in MEMORY_MIB_BY_NAME}
     known = by_folded_name.get(name.strip().casefold())
     if known is not None:
-        memory_bytes = bytes_from_mib(MEMORY_MIB_BY_NAME[known])
-        return GpuType(name=known, memory_bytes=memory_bytes)
+        return known, MEMORY_MIB_BY_NAME[known]
     if nominal := _NOMINAL.fullmatch(name.strip().upper()):
         gib = int(nominal["gib"])
-        return GpuType(name=f"{gib}GB", memory_bytes=bytes_from_mib(gib * 1024))
+        return f"{gib}GB", gib * 1024
     if custom := _CUSTOM.fullmatch(name):
         mib = custom["mib"].strip()
         is_short = len(mib) <= len(str(_MAX_MIB))
@@ -69,26 +66,8 @@ def find_gpu_type(name: str) -> GpuType:
                 f"GPU {quoted(name)}: the part after the colon is the memory in MiB, a "
                 f"whole number ≥ 1, got {quoted(mib)}"
             )
-        return GpuType(name=custom["name"], memory_bytes=bytes_from_mib(int(mib)))
+        return custom["name"], int(mib)
     raise UnknownNameError(
         f"unknown GPU {quoted(name)}; known are {', '.join(MEMORY_MIB_BY_NAME)}, a "
         "nominal size such as 16GB, or NAME:MIB for any other card"
     )
-
-
-def is_same_card(one: GpuType, other: GpuType) -> bool:
-    """Return whether a catalogue name and a driver's name mean the same card.
-
-    ``"H200"`` and ``"NVIDIA H200"``, ``"A100-40GB"`` and ``"NVIDIA A100-SXM4-40GB"``:
-    the kind and the memory are the same, and what the catalogue calls the card is a
-    word of what the driver calls it.
-    """
-    if one.name == other.name:
-        return True
-    if (one.kind, one.memory_bytes) != (other.kind, other.memory_bytes):
-        return False
-    for known, spoken in ((one.name, other.name), (other.name, one.name)):
-        if known in MEMORY_MIB_BY_NAME:
-            words = re.split(r"[\s-]+", spoken.casefold())
-            return known.casefold().partition("-")[0] in words
-    return False

@@ -16,8 +16,9 @@ import os
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.quoting import quoted
@@ -60,7 +61,7 @@ _WAYS_OUT = {
 
 
 @contextmanager
-def replace_file(path: AnyPath) -> Iterator[IO[str]]:
+def replace_file(path: AnyPath) -> Iterator[TextIOWrapper]:
     """Open a file that takes the place of ``path`` when the block succeeds.
 
     A link stays, and what it leads to is replaced. What is no file, such as a pipe or
@@ -128,6 +129,16 @@ def write_text(path: AnyPath, text: str) -> None:
     """
     with replace_file(path) as stream:
         stream.write(text)
+
+
+def write_bytes(path: AnyPath, content: bytes) -> None:
+    """Write ``content`` to ``path``, whole or not at all.
+
+    Raises:
+        StoreError: If the folder does not exist or cannot be written to.
+    """
+    with replace_file(path) as stream:
+        stream.buffer.write(content)
 
 
 def read_text(path: AnyPath) -> str:

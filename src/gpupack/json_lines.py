@@ -105,7 +105,8 @@ class JsonLinesFile:
         """
         self._follow()
         self.mend()
-        left = memoryview(f"{line}\n".encode())
+        content = f"{line}\n".encode()
+        left = memoryview(content)
         handle = self._handle.fileno()
         try:
             size_before = os.fstat(handle).st_size
@@ -113,10 +114,13 @@ class JsonLinesFile:
                 while left:
                     left = left[os.write(handle, left) :]
                 os.fsync(handle)
-            except BaseException:
-                self._is_mended = False
-                with suppress(OSError):
-                    os.ftruncate(handle, size_before)
+            except BaseException as err:
+                # Ctrl-C after the last byte, in fsync(), takes nothing back.
+                is_written = os.fstat(handle).st_size == size_before + len(content)
+                if isinstance(err, OSError) or not is_written:
+                    self._is_mended = False
+                    with suppress(OSError):
+                        os.ftruncate(handle, size_before)
                 raise
         except OSError as err:
             raise self._cannot_append(err) from err

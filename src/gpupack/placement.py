@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError, MissingExtraError
+from gpupack.errors import MissingExtraError
 from gpupack.records.placement import PlacementRecord
-from gpupack.report.html import render_report
+from gpupack.report.page.html import render_report
 from gpupack.report.text import (
     format_placement,
     placement_html_table,
@@ -15,8 +15,6 @@ from gpupack.report.text import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -30,40 +28,21 @@ class Placement(PlacementRecord):
     ``print(placement)`` is a readable table; notebooks show one by themselves.
     """
 
-    _explainer: Callable[[Placement], Explanation] | None = None
-    """Set by ``place()``, which knows what was asked; not written to files."""
-
-    def __eq__(self, other: object) -> bool:
-        """Compare what was decided; what could explain it does not count."""
-        if not isinstance(other, Placement):
-            return NotImplemented
-        return all(
-            getattr(self, name) == getattr(other, name)
-            for name in type(self).model_fields
-        )
-
-    __hash__ = PlacementRecord.__hash__
-
-    def explained_by(self, explainer: Callable[[Placement], Explanation]) -> Placement:
-        """Return the placement, with what answers ``explain()``."""
-        self._explainer = explainer
-        return self
-
     def explain(self) -> Explanation:
         """Return what binds, what proves it, and which single changes would help.
 
-        Takes seconds: the question is asked again with one thing changed at a time.
+        The same as ``gpupack.explain(placement)``: the placement holds what was asked,
+        and of what. Takes seconds, and up to 22 in all: the question is asked again
+        with one thing changed at a time, for 20 s at most, each time for 2 s at most.
 
         Raises:
-            InvalidInputError: If the placement was read from a file: what it was
-                decided on is then given to ``gpupack.explain(placement, profiles)``.
+            InvalidInputError: If it was read from a file without its profiles, or of
+                an older gpupack that did not keep what was asked.
         """
-        if self._explainer is None:
-            raise InvalidInputError(
-                "a placement read from a file does not hold all that it was decided "
-                "on; call gpupack.explain(placement, profiles)"
-            )
-        return self._explainer(self)
+        # The one way up: planning builds placements, and knows how to ask again.
+        from gpupack.planning.explain import explain
+
+        return explain(self)
 
     def __str__(self) -> str:
         """Return a readable table, one line per GPU."""

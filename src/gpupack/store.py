@@ -8,12 +8,12 @@ A profile file has one record per line, each with its ``kind`` and
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pydantic import ValidationError
 
 from gpupack.arguments import require_kind
-from gpupack.errors import ProfileDataError, StoreError
+from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
 from gpupack.files import AnyPath, decode, read_bytes, read_text, write_text
 from gpupack.json_lines import JsonLinesFile, split_cut_line, write_lines
 from gpupack.placement import Placement
@@ -171,14 +171,22 @@ def _parse_line(line: str, where: str) -> AnyRecord:
         raise StoreError(f"{where}: {describe_validation_error(err)}") from err
 
 
-def check_schema_version(version: object, where: str) -> None:
+def check_schema_version(
+    version: object, where: str, *, newest: int = SCHEMA_VERSION
+) -> None:
     """Refuse records of a schema that this release does not read.
 
+    Args:
+        version: What the record says.
+        where: The file, in words.
+        newest: The version that this release writes; it reads all before it.
+
     Raises:
-        StoreError: If ``version`` is not the current one.
+        StoreError: If ``version`` is none of them.
     """
-    if version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
+    is_number = isinstance(version, int) and not isinstance(version, bool)
+    if not is_number or version not in range(1, newest + 1):
+        newer = is_number and cast("int", version) > newest
         way_out = (
             "a newer gpupack wrote it; upgrade gpupack to read it"
             if newer
@@ -186,7 +194,7 @@ def check_schema_version(version: object, where: str) -> None:
         )
         raise StoreError(
             f"{where}: schema version {quoted(version)}, this gpupack reads "
-            f"{SCHEMA_VERSION}; {way_out}"
+            f"{'1' if newest == 1 else f'1 to {newest}'}; {way_out}"
         )
 
 
@@ -253,11 +261,14 @@ def read_one(path: AnyPath, kind: str, record: type[R], *, way_out: str = "") ->
             else ""
         )
         raise StoreError(f"{where}: not a gpupack {kind}{named}{hint}")
-    check_schema_version(value.get("schema_version"), where)
+    newest: int = record.model_fields["schema_version"].default
+    check_schema_version(value.get("schema_version"), where, newest=newest)
     try:
         return record.model_validate_json(text)
     except ValidationError as err:
         raise StoreError(f"{where}: {describe_validation_error(err)}") from err
+    except InvalidInputError as err:  # the request that it holds
+        raise StoreError(f"{where}: request: {err}") from err
 
 
 def open_verifications(path: AnyPath) -> JsonLinesFile:

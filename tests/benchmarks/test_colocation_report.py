@@ -9,7 +9,7 @@ import pytest
 from benchmarks.colocation import RESULTS, split
 from benchmarks.colocation_report import Judgement, judge, judge_plans, read_sessions
 from gpupack.examples import load_example
-from gpupack.planning.contention import (
+from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
     DEFAULT_RETENTION_MARGINS,
 )

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from benchmarks.pack_solvers import solve_cpsat, solve_gpupack
 from benchmarks.problem_sets import PROBLEM_SETS, gpu_like_problem
-from gpupack.packing.vbp import format_vbp
+from gpupack.packing.items.model.vbp import format_vbp
 
 
 def test_generated_problems_are_the_same_for_a_seed():

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from gpupack.cli.app import app
+from gpupack.errors import StoreError
 from gpupack.records.placement import Objective
 from gpupack.store import read_placement
 
@@ -26,6 +28,17 @@ def test_the_frontier_is_printed_drawn_and_written(tmp_path: Path) -> None:
     assert figure.read_text(encoding="utf-8").startswith("<?xml")
     points = json.loads(table.read_text(encoding="utf-8"))["points"]
     assert [point["num_gpus"] for point in points] == [4, 5, 6]
+
+
+@pytest.mark.parametrize("name", ["figure", "figure.xyz", ".png"])
+def test_a_figure_of_no_known_format_is_not_drawn(tmp_path: Path, name: str) -> None:
+    command = ["frontier", "medical", "--budget", "6", "--plot", str(tmp_path / name)]
+
+    done = CliRunner().invoke(app, command)
+
+    assert isinstance(done.exception, StoreError)
+    assert "ends in .png, .svg or .pdf" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []  # not even figure.png
 
 
 def test_warnings_of_the_placements_are_printed_once_each(tmp_path: Path) -> None:
@@ -88,3 +101,24 @@ def test_every_option_of_a_capacity_plan_is_understood(tmp_path: Path) -> None:
     models = [name for gpu in placement.gpus for name in gpu.models]
     assert models.count("segmentation_liver") == 2
     assert round(sum(placement.served_infer_per_sec.values())) == 2000
+
+
+def test_a_frontier_takes_what_place_takes(tmp_path: Path) -> None:
+    request = tmp_path / "plan.yaml"
+    request.write_text("gpus: 16GB\nmodels: {segmentation_liver: {optional: true}}\n")
+
+    done = CliRunner().invoke(
+        app,
+        [
+            *("frontier", "medical", "--request", str(request), "--budget", "4"),
+            *("--min-retention", "0.5", "--workers", "1", "--sharing", "mps"),
+            *("--json", str(tmp_path / "frontier.json")),
+        ],
+        catch_exceptions=False,
+    )
+
+    assert done.exit_code == 0
+    (step,) = json.loads((tmp_path / "frontier.json").read_text())["placements"]
+    assert step["request"]["max_gpus"] == 4
+    assert step["request"]["defaults"]["min_retention"] == 0.5
+    assert step["request"]["models"]["segmentation_liver"]["optional"]

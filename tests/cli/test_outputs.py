@@ -105,6 +105,49 @@ def test_output_that_finds_no_room_is_one_message(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_bad_input_is_told_by_the_code_where_nothing_can_be_printed() -> None:
+    full = Path("/dev/full")
+    if not full.is_char_device():
+        pytest.skip("there is no /dev/full here")
+    with full.open("w") as stream:
+        done = subprocess.run(
+            [sys.executable, "-m", "gpupack", "place", "nothing-there.csv"],
+            stdout=subprocess.DEVNULL,
+            stderr=stream,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("source", ["/dev/zero", "/dev/urandom"])
+def test_a_source_without_end_is_refused(source: str) -> None:
+    done = run("place", source)
+
+    assert done.returncode == 2
+    assert f"cannot read '{source}': it is a device" in done.stderr
+
+
+def test_profiles_come_through_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.jsonl"
+    gpupack.write_profiles(MEDICAL, path)
+    with path.open("rb") as stream:
+        piped = subprocess.run(
+            ["cat"], stdin=stream, stdout=subprocess.PIPE, check=True
+        ).stdout
+
+    done = subprocess.run(
+        [sys.executable, "-m", "gpupack", "place", "/dev/stdin", "-q"],
+        input=piped,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

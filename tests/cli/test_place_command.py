@@ -142,3 +142,42 @@ def test_the_demo_prints_both_cases_and_writes_them(tmp_path: Path) -> None:
 
 def test_the_version_is_printed() -> None:
     assert run("--version").stdout.strip() == f"gpupack {gpupack.__version__}"
+
+
+def test_a_request_from_a_file_is_what_is_placed(tmp_path: Path) -> None:
+    request, written = tmp_path / "plan.yaml", tmp_path / "placement.json"
+    request.write_text("objective: max_throughput\nheadroom: 80%\nworkers: 1\n")
+
+    done = run("place", "medical", "--request", str(request), "--json", str(written))
+
+    # Published: all three at 80 % take 8 GPUs.
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "8 GPUs (OPTIMAL" in done.stdout
+    kept = json.loads(written.read_text())["request"]
+    assert (kept["objective"], kept["headroom"]) == ("max_throughput", 0.8)
+    again = run("place", "medical", "--request", str(written))
+    assert "8 GPUs (OPTIMAL" in again.stdout
+
+
+def test_an_option_beside_a_request_wins_and_says_so(tmp_path: Path) -> None:
+    request = tmp_path / "plan.toml"
+    request.write_text('objective = "max_throughput"\nheadroom = "80%"\n')
+
+    done = run("place", "medical", "--request", str(request), "--headroom", "100%")
+
+    assert "6 GPUs (OPTIMAL" in done.stdout
+    assert "headroom of the request, 0.8, gives way to" in " ".join(done.stdout.split())
+
+
+def test_a_request_that_cannot_be_used_is_one_message_with_its_path(
+    tmp_path: Path,
+) -> None:
+    request = tmp_path / "plan.yaml"
+    request.write_text("models: {segmentation_liver: {demand: -1}}\n")
+
+    done = run("place", "medical", "--request", str(request))
+
+    assert done.returncode == 2
+    told = " ".join(done.stderr.split())
+    assert "models.segmentation_liver.demand is -1; it must be finite" in told
+    assert done.stdout == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import gpupack
-from gpupack.cli.live_demo import run_live_demo
+from gpupack.cli.commands.live_demo import run_live_demo
 from gpupack.errors import ServerUnavailableError
 from gpupack.profiling.embedded.installation import install_server
 from gpupack.store import read_placement, write_placement

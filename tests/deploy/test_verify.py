@@ -18,12 +18,12 @@ from gpupack.deploy.finished import Circumstances
 from gpupack.deploy.measurement import measure_set
 from gpupack.deploy.verify import verify
 from gpupack.errors import InvalidInputError, StoreError, UnknownNameError
-from gpupack.planning.calibration import (
+from gpupack.planning.contention.calibration import (
     fit_contention_factor,
     mean_absolute_error,
     measured_sets,
 )
-from gpupack.planning.contention import (
+from gpupack.planning.contention.prediction import (
     HOST_CONTENTION_FACTOR,
     SHARING_SHAPES,
     predict_retentions,

@@ -408,3 +408,26 @@ def test_a_variant_column_makes_alternatives_of_a_model() -> None:
     profiles = parse_table(text, "t.csv")
 
     assert [str(one.load_point) for one in profiles.records] == ["fp16:1x1", "int8:1x1"]
+
+
+def test_a_table_of_very_many_titles_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(f"title {index}" for index in range(100_000)) + "\n")
+
+    with pytest.raises(ProfileDataError, match="missing columns") as caught:
+        gpupack.read_profiles(path)
+
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "row", ["{},1,1,zz{},1,1,1", "m,{},1,1,1,1,1", "m,1,1,{},1,1,1", "m,1,1,1,1,1,{}"]
+)
+def test_a_long_cell_is_not_repeated_in_full(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"{OWN_TITLES}\n{row.replace('{}', '9' * 100_000)}\n")
+
+    with pytest.raises(ProfileDataError, match="row 2") as caught:
+        gpupack.read_profiles(path)
+
+    assert len(str(caught.value)) < 1000

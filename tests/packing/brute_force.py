@@ -1,6 +1,6 @@
 """Fewest bins by trying every set partition: slow, plain, independent."""
 
-from gpupack.packing.problem import ItemType, PackingProblem
+from gpupack.packing.items.model.problem import ItemType, PackingProblem
 
 
 def make_problem(sizes, capacity, counts=None):

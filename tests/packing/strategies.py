@@ -1,6 +1,6 @@
 from hypothesis import strategies as st
 
-from gpupack.packing.problem import ItemType, PackingProblem
+from gpupack.packing.items.model.problem import ItemType, PackingProblem
 
 
 @st.composite

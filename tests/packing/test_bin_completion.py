@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from gpupack.packing import heuristics
-from gpupack.packing.bin_completion import CompletionSearch
-from gpupack.packing.canonical import canonicalize
-from gpupack.packing.check import check_packing
-from gpupack.packing.frugal_fillings import list_frugal
-from gpupack.packing.patterns import drop_surplus
-from gpupack.packing.solve import solve
+from gpupack.packing.items.model.canonical import canonicalize
+from gpupack.packing.items.model.check import check_packing
+from gpupack.packing.items.patterns.bin_completion import CompletionSearch
+from gpupack.packing.items.patterns.frugal_fillings import list_frugal
+from gpupack.packing.items.patterns.pattern_pool import drop_surplus
+from gpupack.packing.items.quick import heuristics
+from gpupack.packing.items.search.solve import solve
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 

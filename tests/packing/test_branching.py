@@ -4,14 +4,16 @@ import itertools
 
 from hypothesis import given, settings
 
-from gpupack.packing import branching, heuristics, pattern_program, warm_up
-from gpupack.packing.branching import branch
-from gpupack.packing.canonical import canonicalize
-from gpupack.packing.check import check_packing
-from gpupack.packing.column_generation import ColumnGeneration
-from gpupack.packing.frugal_fillings import list_frugal
-from gpupack.packing.pattern_ladder import climb_patterns
-from gpupack.packing.pricing import Pricer
+from gpupack.packing.items.model.canonical import canonicalize
+from gpupack.packing.items.model.check import check_packing
+from gpupack.packing.items.patterns import branching, pattern_program
+from gpupack.packing.items.patterns.branching import branch
+from gpupack.packing.items.patterns.column_generation import ColumnGeneration
+from gpupack.packing.items.patterns.frugal_fillings import list_frugal
+from gpupack.packing.items.patterns.pattern_ladder import climb_patterns
+from gpupack.packing.items.patterns.pricing import Pricer
+from gpupack.packing.items.quick import heuristics
+from gpupack.packing.runtime import warm_up
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 from tests.packing.test_patterns import make_ladder

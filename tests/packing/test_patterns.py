@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.packing import diving, heuristics, pattern_program
-from gpupack.packing.canonical import canonicalize
-from gpupack.packing.check import check_packing, check_result
-from gpupack.packing.column_generation import ColumnGeneration
-from gpupack.packing.conflicts import max_copies
-from gpupack.packing.ejection import EjectionSearch
-from gpupack.packing.ladder import Ladder
-from gpupack.packing.pattern_ladder import climb_patterns
-from gpupack.packing.patterns import drop_surplus
-from gpupack.packing.pricing import Pricer, farley_bound, round_to_grid
-from gpupack.packing.simplex import Master
-from gpupack.packing.solution import PackingResult
+from gpupack.packing.items.model.canonical import canonicalize
+from gpupack.packing.items.model.check import check_packing, check_result
+from gpupack.packing.items.model.conflicts import max_copies
+from gpupack.packing.items.model.ladder import Ladder
+from gpupack.packing.items.model.solution import PackingResult
+from gpupack.packing.items.patterns import diving, pattern_program
+from gpupack.packing.items.patterns.column_generation import ColumnGeneration
+from gpupack.packing.items.patterns.ejection import EjectionSearch
+from gpupack.packing.items.patterns.pattern_ladder import climb_patterns
+from gpupack.packing.items.patterns.pattern_pool import drop_surplus
+from gpupack.packing.items.patterns.pricing import Pricer, farley_bound, round_to_grid
+from gpupack.packing.items.patterns.simplex import Master
+from gpupack.packing.items.quick import heuristics
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 

@@ -7,11 +7,12 @@ import random
 import numpy as np
 from hypothesis import given, settings
 
-from gpupack.packing import heuristics, set_packing
-from gpupack.packing.canonical import canonicalize
-from gpupack.packing.check import check_packing
-from gpupack.packing.frugal_fillings import list_short
-from gpupack.packing.set_packing import SetPackingSearch, log_packings
+from gpupack.packing.items.model.canonical import canonicalize
+from gpupack.packing.items.model.check import check_packing
+from gpupack.packing.items.patterns import set_packing
+from gpupack.packing.items.patterns.frugal_fillings import list_short
+from gpupack.packing.items.patterns.set_packing import SetPackingSearch, log_packings
+from gpupack.packing.items.quick import heuristics
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 from tests.packing.test_patterns import make_ladder

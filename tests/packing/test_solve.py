@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 
 from gpupack.errors import CheckError, InvalidInputError, ItemTooLargeError
-from gpupack.packing import bounds, heuristics, small_search
-from gpupack.packing.canonical import canonicalize
-from gpupack.packing.check import check_packing, check_result
-from gpupack.packing.problem import ItemType, PackingProblem
-from gpupack.packing.solution import Bin, PackingResult, SolveStatus
-from gpupack.packing.solve import solve
+from gpupack.packing.items.model.canonical import canonicalize
+from gpupack.packing.items.model.check import check_packing, check_result
+from gpupack.packing.items.model.problem import ItemType, PackingProblem
+from gpupack.packing.items.model.solution import Bin, PackingResult, SolveStatus
+from gpupack.packing.items.quick import bounds, heuristics, small_search
+from gpupack.packing.items.search.solve import solve
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 
@@ -171,7 +171,9 @@ def test_an_interrupt_returns_the_best_packing_so_far(monkeypatch):
     def interrupted(**_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gpupack.packing.warm_up.kernels_are_ready", interrupted)
+    monkeypatch.setattr(
+        "gpupack.packing.runtime.warm_up.kernels_are_ready", interrupted
+    )
     problem = hard_problem()
 
     check_result(problem, solve(problem, num_workers=1))

@@ -15,8 +15,8 @@ import pytest
 from ortools.linear_solver import pywraplp
 from ortools.sat.python import cp_model
 
-from gpupack.packing.pricing import Pricer
-from gpupack.packing.stoppable import (
+from gpupack.packing.items.patterns.pricing import Pricer
+from gpupack.packing.runtime.stoppable import (
     SCIP_PARAMETERS,
     call_until,
     solve_cp_model,
@@ -25,9 +25,9 @@ from gpupack.packing.stoppable import (
 
 LONG_SOLVE = """
 import json, random, signal
-from gpupack.packing import warm_up
-from gpupack.packing.problem import ItemType, PackingProblem
-from gpupack.packing.solve import solve
+from gpupack.packing.runtime import warm_up
+from gpupack.packing.items.model.problem import ItemType, PackingProblem
+from gpupack.packing.items.search.solve import solve
 
 # A parent that ignores interrupts, as a shell does for jobs, hands that down.
 signal.signal(signal.SIGINT, signal.default_int_handler)

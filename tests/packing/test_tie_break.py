@@ -5,7 +5,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpupack.packing.tie_break import even_out, highest_load
+from gpupack.packing.items.quick.tie_break import even_out, highest_load
 
 sizes = st.lists(
     st.tuples(st.integers(min_value=1, max_value=9)), min_size=1, max_size=6

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 
 from gpupack.errors import InvalidInputError, ItemTooLargeError
-from gpupack.packing.vbp import format_vbp, parse_vbp
+from gpupack.packing.items.model.vbp import format_vbp, parse_vbp
 from tests.packing.strategies import problems
 
 

@@ -3,14 +3,14 @@
 import pytest
 
 from gpupack.errors import InvalidInputError, MissingReadingError
-from gpupack.planning.contention import (
+from gpupack.planning.contention.delays import (
+    ProbedShape,
+    SharingShape,
+)
+from gpupack.planning.contention.prediction import (
     SHARING_SHAPES,
     customer_class,
     predict_retentions,
-)
-from gpupack.planning.delays import (
-    ProbedShape,
-    SharingShape,
 )
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import GpuType

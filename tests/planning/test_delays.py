@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from gpupack.planning.delays import (
+from gpupack.planning.contention.delays import (
     CustomerClass,
     ProbedShape,
     ProbeTimes,
     SharingShape,
 )
-from gpupack.planning.mean_value_analysis import (
+from gpupack.planning.contention.mean_value_analysis import (
     exact_rates,
 )
+from gpupack.planning.contention.prediction import SHARING_SHAPES
 
 
 def test_a_slice_and_the_neighbors_weights_enter_as_the_formulas_say() -> None:
@@ -76,3 +77,17 @@ def test_what_the_probe_read_of_both_enters_as_the_formula_says() -> None:
         [replace(waiting, probe=None), neighbor],
     ):
         assert shape.delay_s(*pair) == pytest.approx(0.001)
+
+
+def test_the_table_of_delays_is_that_of_every_two_models() -> None:
+    probe = ProbeTimes(0.0004, 0.00002, 0.00001)
+    classes = [
+        CustomerClass(0.002, 0.01, 1, 0.3, 0.2, probe),
+        CustomerClass(0.001, 0.02, 2, 0.9, 0.05),
+        CustomerClass(0.007, 0.0, 1, 0.6, 0.4, replace(probe, spread_wait_s=1e-4)),
+    ]
+    for shape in SHARING_SHAPES.values():
+        table = shape.delay_table(classes)
+        for row, own in zip(table, classes, strict=True):
+            for found, neighbor in zip(row, classes, strict=True):
+                assert found == pytest.approx(shape.delay_s(own, neighbor), rel=1e-12)

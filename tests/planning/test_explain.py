@@ -9,10 +9,11 @@ import pytest
 
 import gpupack
 from gpupack.errors import InvalidInputError
-from gpupack.packing.capacity.plan import CapacityPlan, PlanStatus
-from gpupack.packing.capacity.solve import plan_capacity
+from gpupack.packing.capacity.model.plan import CapacityPlan, PlanStatus
+from gpupack.packing.capacity.plan_capacity import plan_capacity
 from gpupack.placement import Placement
-from gpupack.planning import what_if
+from gpupack.planning.explaining import what_if
+from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import Resource
 from tests.factories import make_profiles, make_record
@@ -131,67 +132,80 @@ def test_another_gpu_type_is_asked_the_same_question(wishes: dict[str, Any]) -> 
     assert found == ([asked] if asked < now else [])
 
 
-def test_a_placement_from_a_file_is_explained_with_its_profiles(tmp_path: Path) -> None:
-    path = tmp_path / "placement.json"
-    gpupack.write_placement(gpupack.place(MEDICAL, "max_throughput"), path)
-    placement = gpupack.read_placement(path)
-
-    with pytest.raises(InvalidInputError, match=r"gpupack\.explain"):
-        placement.explain()
-    explanation = gpupack.explain(placement, MEDICAL)
-    assert "'segmentation_ct_pancreas' shares" in explanation.proof
-    assert "Proof:" in str(explanation)
-
-
 def from_file(placement: Placement, folder: Path) -> Placement:
     gpupack.write_placement(placement, folder / "placement.json")
     return gpupack.read_placement(folder / "placement.json")
 
 
-def test_min_retention_is_known_from_the_file(tmp_path: Path) -> None:
-    placement = gpupack.place(MEDICAL, min_retention=0.9)
-
-    explanation = gpupack.explain(from_file(placement, tmp_path), MEDICAL)
-
-    assert explanation.changes == placement.explain().changes
-    assert explanation.is_bound_by_retention
+SLOW = make_profiles(
+    record("a", "1x1", rate=100.0, latency_p99_us=1000.0),
+    record("a", "8x1", rate=400.0, latency_p99_us=9000.0),
+)
+BUSY = make_profiles(record("a", busy=100.0), record("b", mib=600))
 
 
-def test_a_wish_that_the_file_does_not_hold_is_asked_for(tmp_path: Path) -> None:
-    profiles = make_profiles(
-        record("a", "1x1", rate=100.0, latency_p99_us=1000.0),
-        record("a", "8x1", rate=400.0, latency_p99_us=9000.0),
-    )
-    wishes: dict[str, Any] = {"latency_limit_ms": 2.0}
-    placement = gpupack.place(profiles, demand={"a": 1000.0}, **wishes)
-    read = from_file(placement, tmp_path)
-
-    unknown = gpupack.explain(read, profiles)
-    known = gpupack.explain(read, profiles, **wishes)
-
-    # Without the limit 8x1 would have taken fewer GPUs in the first place.
-    assert (unknown.needs, unknown.changes) == ((), ())
-    assert "something else was asked for" in unknown.notes[0]
-    assert known.changes == placement.explain().changes != ()
-
-
-@pytest.mark.parametrize("fairness", ["sum", "max_min"])
-def test_what_was_served_is_not_taken_for_the_demand(
-    tmp_path: Path, fairness: str
+@pytest.mark.parametrize(
+    ("profiles", "wishes"),
+    [
+        (MEDICAL, {"objective": "max_throughput"}),
+        (MEDICAL, {"min_retention": 0.9}),
+        (SLOW, {"demand": {"a": 1000.0}, "latency_limit_ms": 2.0}),
+        *(
+            (
+                BUSY,
+                {
+                    "objective": "max_throughput",
+                    "gpus": 2,
+                    "demand": {"a": 900.0},
+                    "optional": ["b"],
+                    "fairness": fairness,
+                },
+            )
+            for fairness in ("sum", "max_min")
+        ),
+    ],
+    ids=["plain", "retention", "latency", "sum", "max_min"],
+)
+def test_a_placement_from_a_file_explains_itself_as_it_did_before(
+    tmp_path: Path, profiles: ProfileSet, wishes: dict[str, Any]
 ) -> None:
-    profiles = make_profiles(record("a", busy=100.0))
-    demand = {"a": 900.0}
-    placement = gpupack.place(
-        profiles, "max_throughput", gpus=2, demand=demand, fairness=fairness
-    )
+    placement = gpupack.place(profiles, workers=1, **wishes)
     read = from_file(placement, tmp_path)
 
-    unknown = gpupack.explain(read, profiles)
+    told = placement.explain()
 
-    assert unknown.changes == ()
-    assert "give demand=" in unknown.notes[0]
-    known = gpupack.explain(read, profiles, demand=demand)
-    assert known.changes == placement.explain().changes != ()
+    assert read.explain() == told
+    assert gpupack.explain(read, profiles) == told
+    assert told.changes != ()
+
+
+def test_what_explaining_lacks_is_said() -> None:
+    placement = gpupack.place(MEDICAL)
+    bare = placement.model_copy(update={"profiles": ()})
+    old = placement.model_copy(update={"request": None})
+
+    with pytest.raises(InvalidInputError, match="without the profiles"):
+        bare.explain()
+    with pytest.raises(InvalidInputError, match="no profile"):
+        gpupack.explain(placement, MEDICAL.select("classification_chest"))
+    with pytest.raises(InvalidInputError, match="give it: gpupack.explain"):
+        old.explain()
+    request = placement.request
+    assert gpupack.explain(bare, MEDICAL) == placement.explain()
+    assert gpupack.explain(old, request=request) == placement.explain()
+
+
+def test_a_step_of_a_frontier_explains_itself() -> None:
+    # One GPU gives a its 100 infer/sec or b its 100, a second one gives all 200.
+    profiles = make_profiles(record("a", busy=100.0), record("b", busy=100.0))
+    (first, _) = gpupack.frontier(profiles, find_headroom=False).placements
+
+    changes = first.explain().changes
+
+    assert first.request is not None
+    assert first.request.max_gpus == first.num_gpus == 1
+    assert gpupack.place(profiles, first.request).objective_value == 100
+    assert {one.kind for one in changes} <= set(ChangeKind)
 
 
 def test_min_retention_is_what_takes_the_gpus_and_what_would_save_one() -> None:

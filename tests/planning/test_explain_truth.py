@@ -1,5 +1,6 @@
 """What explain() says is true: its sums are computed again, its changes asked for."""
 
+import contextlib
 import math
 import random
 import re
@@ -9,7 +10,13 @@ from typing import Any
 import pytest
 
 import gpupack
-from gpupack.errors import GpupackError
+from gpupack.errors import (
+    GpupackError,
+    InfeasibleError,
+    InvalidInputError,
+    MissingReadingError,
+    NotFoundInTimeError,
+)
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import ChangeKind, Explanation, SavingChange
@@ -222,7 +229,11 @@ def _need(asked: Asked, placement: Placement, resource: str) -> Fraction:
         "gpu_utilization": "gpu_utilization_percent",
         "memory_utilization": "memory_utilization_percent",
     }[resource]
-    points = {one.load_point for gpu in placement.gpus for one in gpu.assignments}
+    used = {
+        (one.model_name, one.load_point)
+        for gpu in placement.gpus
+        for one in gpu.assignments
+    }
     total = Fraction(0)
     for name in asked.profiles.model_names:
         if name in asked.arguments.get("optional", ()):
@@ -234,7 +245,7 @@ def _need(asked: Asked, placement: Placement, resource: str) -> Fraction:
             and one.gpu_type in (GPU, UNKNOWN_GPU_TYPE)
             and (
                 asked.arguments["objective"] != "max_throughput"
-                or one.load_point in points
+                or (name, one.load_point) in used
             )
             and ("load_point" not in asked.arguments or str(one.load_point) == "1x1")
         )
@@ -289,3 +300,62 @@ def test_a_gpu_type_is_offered_by_its_own_readings_alone() -> None:
         name = change.change.removesuffix(" GPUs instead")
         again = gpupack.place(profiles, gpus=name, carry_memory_over=True)
         assert again.num_gpus == change.value
+
+
+def test_what_is_said_to_clash_clashes_and_what_would_do_does() -> None:
+    num_clashes = 0
+    for seed in range(40):
+        asked = Asked(1000 + seed)
+        asked.arguments |= {"objective": "min_gpus", "gpus": {GPU: 1}, "prices": None}
+        with contextlib.suppress(
+            InvalidInputError, MissingReadingError, NotFoundInTimeError
+        ):
+            try:
+                asked.place()
+            except InfeasibleError as error:
+                num_clashes += _require_true_clash(seed, asked, error)
+    assert num_clashes > 10
+
+
+def _require_true_clash(seed: int, asked: Asked, error: InfeasibleError) -> int:
+    where = f"question {seed}: {asked.arguments}: {error}"
+    would_do = re.search(r"(\d+) test-gpu GPUs would do", error.suggestion or "")
+    if would_do is not None:
+        found = asked.place(gpus={GPU: int(would_do[1])})
+        assert found.num_gpus <= int(would_do[1]), where
+    if not error.limits:
+        return 0
+    wishes = asked.arguments
+    limits = error.limits
+    held = {
+        match[1]: float(match[2])
+        for one in limits
+        if (match := re.fullmatch(r"headroom of (\w+) (\S+)", one))
+    }
+    if not held:
+        return 0
+    optional = set(wishes.get("optional", ()))
+    assert not optional & set(error.model_names), where
+    replicas = {
+        match[1]: int(match[2])
+        for one in limits
+        if (match := re.fullmatch(r"replicas of '(\w+)' (\d+)", one))
+    }
+    demand = {
+        name: rate if any(f"demand of '{name}'" in one for one in limits) else 0.0
+        for name, rate in wishes.get("demand", {}).items()
+        if name in error.model_names
+    }
+    few = asked.profiles.select(error.model_names)
+    try:
+        gpupack.place(
+            few,
+            gpus={GPU: 1 if "1 test-gpu GPU" in limits else None},
+            headroom=held,
+            replicas=replicas or None,
+            demand=demand or None,
+            load_point=wishes.get("load_point"),
+        )
+    except InfeasibleError:
+        return 1
+    raise AssertionError(where)

@@ -1,24 +1,28 @@
 """Mean value analysis against closed forms, brute force and its own laws."""
 
 import itertools
+import math
+from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.planning.contention import SHARING_SHAPES, class_from_solo
-from gpupack.planning.delays import (
+from gpupack.planning.contention import mean_value_analysis
+from gpupack.planning.contention.delays import (
     CustomerClass,
     ProbeTimes,
     SharingShape,
 )
-from gpupack.planning.mean_value_analysis import (
-    MAX_EXACT_CUSTOMERS,
+from gpupack.planning.contention.mean_value_analysis import (
+    MAX_EXACT_POPULATIONS,
     approximate_rates,
     exact_rates,
     rates,
 )
+from gpupack.planning.contention.prediction import SHARING_SHAPES, class_from_solo
 
 
 def rates_of_the_markov_chain(
@@ -205,7 +209,105 @@ def test_near_its_limit_the_exact_solution_agrees_with_the_approximation(
 
 
 def test_many_customers_are_approximated_and_saturate_the_gpu() -> None:
-    classes = [CustomerClass(0.01, 0.01)] * (MAX_EXACT_CUSTOMERS + 10)
+    classes = [CustomerClass(0.01, 0.01)] * 20
+    assert 2 ** len(classes) > MAX_EXACT_POPULATIONS
     found = rates(classes, contention_factor=1)
     # A saturated processor-sharing station completes 1 / D requests per second.
     assert sum(found) == pytest.approx(100.0, rel=0.01)
+
+
+@given(
+    st.lists(st.tuples(SOLO, PROBES, st.integers(1, 3)), min_size=1, max_size=3),
+    FACTORS,
+    SHAPES,
+)
+@settings(max_examples=60, derandomize=True, deadline=None)
+def test_equal_models_are_one_class_with_the_customers_of_all(
+    kinds: list[tuple[tuple[float, float, int], ProbeTimes | None, int]],
+    contention_factor: float,
+    shape: SharingShape,
+) -> None:
+    network = {"contention_factor": contention_factor, "shape": shape}
+    classes = [
+        class_from_solo(*solo, **network, probe=probe) for solo, probe, _ in kinds
+    ]
+    copies = [count for _, _, count in kinds]
+    apart = [one for one, n in zip(classes, copies, strict=True) for _ in range(n)]
+    together = [
+        replace(one, num_customers=one.num_customers * count)
+        for one, count in zip(classes, copies, strict=True)
+    ]
+    for solve in (exact_rates, approximate_rates):
+        of_all = solve(together, **network)
+        of_each = iter(solve(apart, **network))
+        for rate, count in zip(of_all, copies, strict=True):
+            for _ in range(count):
+                assert next(of_each) == pytest.approx(rate / count, rel=1e-9)
+
+
+@given(st.lists(st.tuples(SOLO, PROBES), min_size=1, max_size=6), FACTORS, SHAPES)
+@settings(max_examples=60, derandomize=True, deadline=None)
+def test_the_recursion_gives_the_same_one_by_one_and_by_size(
+    profiled: list[tuple[tuple[float, float, int], ProbeTimes | None]],
+    contention_factor: float,
+    shape: SharingShape,
+) -> None:
+    network = {"contention_factor": contention_factor, "shape": shape}
+    classes = [class_from_solo(*solo, **network, probe=one) for solo, one in profiled]
+    with mock.patch.object(mean_value_analysis, "LOOP_STEPS_PER_SIZE", 10**6):
+        one_by_one = exact_rates(classes, **network)
+    with mock.patch.object(mean_value_analysis, "LOOP_STEPS_PER_SIZE", 0):
+        by_size = exact_rates(classes, **network)
+    assert by_size == pytest.approx(one_by_one, rel=1e-12)
+
+
+@given(
+    st.lists(st.tuples(LONE, st.integers(1, 30)), min_size=1, max_size=2),
+    st.floats(0, 1.5),
+    SHAPES,
+)
+@settings(max_examples=80, derandomize=True, deadline=None)
+def test_many_replicas_are_approximated_to_the_cautious_side_of_the_exact_solution(
+    kinds: list[tuple[tuple[float, float], int]],
+    contention_factor: float,
+    shape: SharingShape,
+) -> None:
+    network = {"contention_factor": contention_factor, "shape": shape}
+    classes = [
+        replace(class_from_solo(*solo, **network), num_customers=count)
+        for solo, count in kinds
+    ]
+    exact = exact_rates(classes, **network)
+    approximate = approximate_rates(classes, **network)
+    for one, other, (solo, count) in zip(exact, approximate, kinds, strict=True):
+        assert -1e-9 < (one - other) / (count * solo[0]) < 0.16
+
+
+def test_a_thousand_replicas_of_one_model_are_the_machine_repairman() -> None:
+    # X of 1,000 customers that each keep the GPU busy for 0.05 % of the time alone,
+    # by the birth-death chain of the machine-repairman model.
+    n, demand, elsewhere = 1000, 0.0001, 0.1999
+    weights = [1.0]
+    for k in range(1, n + 1):
+        weights.append(weights[-1] * (n - k + 1) * demand / elsewhere)
+    expected = (1 - weights[0] / math.fsum(weights)) / demand
+    found = rates([CustomerClass(demand, elsewhere, n)], contention_factor=1)
+    assert found[0] == pytest.approx(expected)
+
+
+def test_newton_takes_few_steps_however_many_customers_there_are() -> None:
+    # Saturated to the edge, where an iteration of the fixed point itself is slowest.
+    classes = [CustomerClass(0.001, 1.0, 1_000), CustomerClass(0.002, 0.5, 3_000)]
+    with mock.patch.object(mean_value_analysis, "_MAX_NEWTON_STEPS", 10):
+        in_ten = approximate_rates(classes, contention_factor=0.8)
+    assert in_ten == approximate_rates(classes, contention_factor=0.8)
+    for rate, one in zip(in_ten, classes, strict=True):
+        # What it says of the queues must be what its rates lead to.
+        queues = [
+            x * (c.num_customers / x - c.elsewhere_s)
+            for x, c in zip(in_ten, classes, strict=True)
+        ]
+        own = classes.index(one)
+        seen = sum(queues) - queues[own] / one.num_customers
+        at_gpu_s = one.gpu_demand_s * (1 + 0.8 * seen)
+        assert rate == pytest.approx(one.num_customers / (one.elsewhere_s + at_gpu_s))

@@ -12,8 +12,8 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.placement import Placement
-from gpupack.planning import capacity
-from gpupack.planning.gpu_placement import gpu_placement
+from gpupack.planning.solving import with_choices as capacity
+from gpupack.planning.solving.gpu_placement import gpu_placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
@@ -513,7 +513,7 @@ def test_a_latency_limit_that_leaves_too_little_is_named() -> None:
                 "gpus": Fleet(entries=(FleetEntry(gpu_type=GPU, price_per_hour=0),)),
             },
             InvalidInputError,
-            "price of test-gpu is 0;",
+            "price of test-gpu is 0.0;",
         ),
         ({"weights": {"a": 2.0}}, InvalidInputError, "max_throughput"),
         ({"fairness": "max_min"}, InvalidInputError, "max_throughput"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpupack.planning.prices import price_units, within_budget
+from gpupack.planning.request.prices import price_units, within_budget
 
 PRICES = st.floats(min_value=1e-6, max_value=1e5)
 

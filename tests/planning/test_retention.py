@@ -1,6 +1,9 @@
 """place() with min_retention and sharing, against every partition of the models."""
 
+from collections.abc import Sequence
 from itertools import product
+from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import example, given, settings
@@ -12,15 +15,21 @@ from gpupack.errors import (
     MissingReadingError,
     UnknownNameError,
 )
-from gpupack.planning.contention import (
+from gpupack.planning.contention.delays import CustomerClass
+from gpupack.planning.contention.mean_value_analysis import rates
+from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
     DEFAULT_RETENTION_MARGINS,
     SHARING_SHAPES,
     UNPROBED_MPS_MARGIN,
     predict_retentions,
 )
+from gpupack.planning.contention.retention import (
+    cautious_retention,
+    resolve_contention,
+    retentions_or_none,
+)
 from gpupack.planning.place import place
-from gpupack.planning.retention import cautious_retention, resolve_contention
 from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration
 from gpupack.records.environment import SharingMode
@@ -212,7 +221,7 @@ def test_without_readings_nothing_is_predicted_and_nothing_can_be_asked_for() ->
 
 @pytest.mark.parametrize("share", [0.0, -0.5, 1.01, float("nan"), True, "0.9"])
 def test_a_share_that_nobody_can_keep_is_refused(share: object) -> None:
-    with pytest.raises(InvalidInputError, match="min_retention of 'model0'"):
+    with pytest.raises(InvalidInputError, match="min_retention is .*at most 1"):
         place(profiles_of([(10, 40)]), min_retention=share)  # type: ignore[arg-type]
 
 
@@ -225,7 +234,16 @@ def test_unknown_models_and_ways_of_sharing_are_named() -> None:
 
 @settings(max_examples=30, deadline=None)
 @example(  # two partitions within 0.006 % of each other
-    rows=[(1, 1), (1, 42), (1, 42), (1, 1), (1, 40)], num_gpus=3, weight=1.0
+    rows=[(1, 1), (1, 42), (1, 42), (1, 1), (1, 40)],
+    num_gpus=3,
+    weight=1.0,
+    time_limit_s=10.0,
+)
+@example(  # just fits, which first fit misses: 550 + 450, 400 + 350 + 250
+    rows=[(550, 1), (450, 1), (400, 1), (350, 1), (250, 1)],
+    num_gpus=2,
+    weight=1.0,
+    time_limit_s=0.0,
 )
 @given(
     rows=st.lists(
@@ -233,9 +251,10 @@ def test_unknown_models_and_ways_of_sharing_are_named() -> None:
     ),
     num_gpus=st.integers(1, 3),
     weight=st.sampled_from([0.1, 1.0, 7.0]),
+    time_limit_s=st.sampled_from([0.0, 10.0]),
 )
 def test_the_most_predicted_throughput_is_that_of_the_best_partition(
-    rows: list[tuple[int, int]], num_gpus: int, weight: float
+    rows: list[tuple[int, int]], num_gpus: int, weight: float, time_limit_s: float
 ) -> None:
     profiles = profiles_of(rows)
     factor = DEFAULT_CONTENTION_FACTORS[SharingMode.TIME_SLICING]
@@ -262,6 +281,7 @@ def test_the_most_predicted_throughput_is_that_of_the_best_partition(
             gpus=(GPU, num_gpus),
             contention="predicted",
             weights={"model0": weight},
+            time_limit_s=time_limit_s,
         )
     except InfeasibleError:
         assert not totals
@@ -540,3 +560,39 @@ def test_a_clash_names_what_models_shall_keep() -> None:
 
     assert caught.value.model_names == ("a", "b")
     assert "min_retention of 'a' 0.99" in caught.value.limits
+
+
+def test_a_crowd_of_replicas_is_predicted_as_one_class() -> None:
+    record = make_record(gpu_memory_used_bytes=1 * MIB, gpu_utilization_percent=0.01)
+    contention = resolve_contention(make_profiles(record), GPU, None)
+    asked: list[int] = []
+
+    def counting(classes: Sequence[CustomerClass], **network: Any) -> tuple[float, ...]:
+        asked.append(len(classes))
+        return rates(classes, **network)
+
+    with mock.patch("gpupack.planning.contention.traffic.rates", counting):
+        kept = retentions_or_none([record] * 1600, contention)
+
+    assert asked == [1]
+    assert kept is not None
+    assert len(kept) == 1600
+    assert len(set(kept)) == 1
+    # At 0.01 % each, 1,600 of them take 16 % of the GPU's time; each is delayed by a
+    # queue of about 0.16 / (1 - 0.16) at most, for 0.01 % of its time, and a slice.
+    assert 0.99 < kept[0] < 1.0
+
+
+def test_equal_gpus_are_predicted_once() -> None:
+    record = make_record(gpu_memory_used_bytes=400 * MIB, gpu_utilization_percent=5.0)
+    contended: list[int] = []
+
+    def counting(records: Sequence[ProfileRecord], **given: Any) -> tuple[float, ...]:
+        contended.append(len(records))
+        return predict_retentions(records, **given)
+
+    with mock.patch("gpupack.planning.solving.check.predict_retentions", counting):
+        placement = place(make_profiles(record), replicas=60, min_retention=0.5)
+
+    assert placement.num_gpus == 30
+    assert contended == [2]

@@ -4,10 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.planning.contention import SHARING_SHAPES, class_from_solo
-from gpupack.planning.delays import SharingShape
-from gpupack.planning.mean_value_analysis import rates
-from gpupack.planning.traffic import limits_beside, slowed_down
+from gpupack.planning.contention.delays import SharingShape
+from gpupack.planning.contention.mean_value_analysis import rates
+from gpupack.planning.contention.prediction import SHARING_SHAPES, class_from_solo
+from gpupack.planning.contention.traffic import (
+    class_at_load,
+    limits_beside,
+    slowed_down,
+)
 from gpupack.records.environment import SharingMode
 
 SOLO = st.tuples(
@@ -52,3 +56,32 @@ def test_every_models_limit_beside_the_traffic_of_the_others_is_that_of_its_own_
         others = at_traffic[:index] + at_traffic[index + 1 :]
         alone_driven = rates([own, *others], **network)[0]
         assert found[index] == pytest.approx(alone_driven)
+
+
+@given(
+    st.lists(
+        st.tuples(SOLO, st.floats(0, 1), st.integers(1, 3)), min_size=1, max_size=3
+    ),
+    SHAPES,
+)
+@settings(max_examples=60, derandomize=True, deadline=None)
+def test_copies_of_a_model_have_the_limit_of_models_given_one_by_one(
+    models: list[tuple[tuple[float, float, int], float, int]], shape: SharingShape
+) -> None:
+    network = {"contention_factor": 0.8, "shape": shape}
+    driven = [class_from_solo(*solo, **network) for solo, _, _ in models]
+    at_traffic = [
+        class_at_load(one, rates([one], **network)[0], load, **network)
+        for one, (_, load, _) in zip(driven, models, strict=True)
+    ]
+    copies = [count for _, _, count in models]
+    each = [place for place, count in enumerate(copies) for _ in range(count)]
+
+    together = limits_beside(driven, at_traffic, copies=copies, **network)
+
+    apart = limits_beside(
+        [driven[place] for place in each],
+        [at_traffic[place] for place in each],
+        **network,
+    )
+    assert apart == pytest.approx([together[place] for place in each])

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from gpupack.profiling.devices.host import HostDevice, ProcessFamily, count_usable_cpus
+from gpupack.cpus import count_usable_cpus
+from gpupack.profiling.devices.host import HostDevice, ProcessFamily
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import DeviceKind
 from gpupack.units import BYTES_PER_MIB

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from gpupack.records.placement import PlacementRecord
-from gpupack.report.html import render_report
+from gpupack.report.page.html import render_report
 from tests.report.placements import (
     HOSTILE_NAME,
     make_assignment,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpupack.records.placement import PlacementRecord
-from gpupack.report.comparison import Change, compare
+from gpupack.report.page.comparison import Change, compare
 from tests.report.placements import make_assignment, make_placement
 
 

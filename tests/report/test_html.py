@@ -12,8 +12,8 @@ import gpupack
 from gpupack.errors import InvalidInputError, MissingExtraError
 from gpupack.records.frontier import FrontierPoint, FrontierRecord
 from gpupack.records.placement import PlacementStatus
-from gpupack.report import html as html_module
-from gpupack.report.html import render_report
+from gpupack.report.page import html as html_module
+from gpupack.report.page.html import render_report
 from tests.report.placements import (
     HOSTILE_NAME,
     make_assignment,

@@ -11,14 +11,15 @@ import errno
 import io
 import logging
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import gpupack
-from gpupack.cli import (
-    EXIT_INTERRUPTED,
+from gpupack.cli import EXIT_INTERRUPTED
+from gpupack.cli.commands import (
     demo,
     frontier,
     place,
@@ -27,6 +28,7 @@ from gpupack.cli import (
     report,
     server,
     verify,
+    warm_up,
 )
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
@@ -66,6 +68,7 @@ app.add_typer(server.app, name="server")
 app.command("verify")(verify.verify_command)
 app.command("calibrate")(verify.calibrate_command)
 app.command("demo")(demo.demo_command)
+app.command("warm-up")(warm_up.warm_up_command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -105,7 +108,8 @@ def run() -> None:
     try:
         app()
     except GpupackError as err:
-        print_error(str(err))
+        with suppress(OSError):  # the code says it even where nothing can be printed
+            print_error(str(err))
         sys.exit(err.exit_code)
     except OSError as err:
         if err.filename is not None:
@@ -117,5 +121,6 @@ def run() -> None:
             told = f"cannot write the output: {err.strerror}; make room for it"
         else:
             raise
-        print_error(told)
+        with suppress(OSError):
+            print_error(told)
         sys.exit(EXIT_BAD_INPUT)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind, several
-from gpupack.catalogue import is_same_card
 from gpupack.deploy.finished import Circumstances, device_identity, read_finished
 from gpupack.deploy.gpu_run import clear_gpu, run_gpu
 from gpupack.deploy.verdict import judge_gpu
@@ -17,26 +16,23 @@ from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.files import AnyPath
 from gpupack.given_numbers import real_number, whole_number
 from gpupack.profiling import (
-    LOAD_TIMEOUT_S,
     EmbeddedServer,
     InputOptions,
     MeasureOptions,
-    ServerSession,
+    ServerOptions,
     find_repository,
-    open_device,
-    own_server,
 )
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.environment import SharingMode
-from gpupack.records.gpu import DeviceKind
+from gpupack.records.gpu import DeviceKind, is_same_card
 from gpupack.records.placement import PlacementRecord
 from gpupack.store import open_verifications, record_line
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from gpupack.profiling import Device, InstallProgress, TlsOptions
+    from gpupack.profiling import InstallProgress, ServerSession
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.verification import GpuVerification
 
@@ -69,21 +65,16 @@ class Verification:
 def verify(
     placement: PlacementRecord,
     *,
-    model_repository: Path | str | None = None,
-    server: EmbeddedServer | str | None = None,
+    model_repository: AnyPath | None = None,
+    server: ServerOptions | EmbeddedServer | str | None = None,
     gpu_indices: Sequence[int] | None = None,
     gpu: int | str | None = None,
     store: Path | str | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
     strict: bool = False,
-    shapes: Mapping[str, Sequence[int]] | None = None,
     options: MeasureOptions | None = None,
-    server_python: Path | str | None = None,
     progress: Callable[[str], None] | None = None,
     inputs: InputOptions | None = None,
-    tls: TlsOptions | None = None,
-    server_root: Path | str | None = None,
-    load_timeout_s: float = LOAD_TIMEOUT_S,
     on_gpu: Callable[[GpuVerification], None] | None = None,
     install_progress: InstallProgress | None = None,
 ) -> Verification:
@@ -96,22 +87,18 @@ def verify(
     Args:
         placement: What was promised.
         model_repository: Folder of models; an embedded server is started on it.
-        server: A server that has no models loaded, or its URL, instead.
+        server: A server that has no models loaded, or its URL, instead; or a
+            ``ServerOptions`` that says more, as for ``profile``.
         gpu_indices: GPUs of the placement to run; all of them if None.
         gpu: The GPU of this machine to run them on, as for ``profile``.
         store: File of results; GPUs that were measured on this device and server, with
-            these shapes and options, are not run again but judged anew.
+            these inputs and options, are not run again but judged anew.
         tolerance: Share of a promised throughput that may be missing, and points of
             retention; 0.1 allows for the noise of a shared host.
         strict: Refuse to measure beside other processes on the GPU.
-        shapes: Sizes for inputs with dynamic dimensions; a shorter ``inputs``.
         options: How well to measure.
-        server_python: The Python that models run in; for the embedded server.
         progress: Told what is being done.
         inputs: Where requests' data come from: shapes, files, seed.
-        tls: Certificates, for a server at ``https`` or ``grpcs``.
-        server_root: A server tree unpacked by other means, for the embedded server.
-        load_timeout_s: How long a model may take to load.
         on_gpu: Told the verdict on each GPU as it comes, those of the store first.
         install_progress: Told about the installation of the embedded server.
 
@@ -138,28 +125,26 @@ def verify(
             "such as 0.1"
         )
     chosen = _chosen_gpus(placement, gpu_indices)
-    if (model_repository is None) == (server is None):
+    where = ServerOptions.of(server, model_repository=model_repository, gpu=gpu)
+    if (where.model_repository is None) == (where.url is None):
         raise InvalidInputError(
             "give either a model repository (--model-repository), for an embedded "
             "server, or the URL of a running one (--url), "
-            + ("not both" if server is not None else "got neither")
+            + ("not both" if where.url is not None else "got neither")
         )
     names = {name for one in chosen for name in one.models}
-    if model_repository is not None:
-        _require_models(names, _folder_models(model_repository), model_repository)
+    if where.model_repository is not None:
+        folder = where.model_repository
+        _require_models(names, _folder_models(folder), str(folder))
     with ExitStack() as stack:
         results_file = (
             stack.enter_context(open_verifications(store))
             if store is not None
             else None
         )
-        if inputs is not None and shapes is not None:
-            raise InvalidInputError(
-                "give the shapes in inputs= or in shapes=, not in both"
-            )
-        given = inputs or InputOptions(shapes=shapes or {})
+        given = inputs or InputOptions()
         (options or MeasureOptions()).check()
-        found = _device(server, gpu, tls)
+        found = where.device()
         if (
             placement.sharing_mode is SharingMode.MPS
             and found.gpu_type.kind is DeviceKind.HOST
@@ -170,7 +155,7 @@ def verify(
             )
         circumstances = Circumstances(
             device=device_identity(found),
-            server=_server_name(model_repository, server),
+            server=where.name,
             inputs=given,
             options=options,
         )
@@ -195,21 +180,14 @@ def verify(
             tell(known)
         to_do = [one for one in chosen if one.gpu_index not in results]
         if to_do:
-            notes: tuple[str, ...] = ()
-            if model_repository is not None:
-                server = own_server(
-                    stack,
-                    model_repository,
-                    gpu=gpu,
-                    sharing=placement.sharing_mode,
-                    python=server_python,
-                    root=server_root,
-                    install_progress=install_progress,
-                )
-            elif placement.sharing_mode is SharingMode.MPS:
-                notes = (_MPS_NOT_SEEN,)
-            assert server is not None
-            session = ServerSession(server, gpu=gpu, tls=tls)
+            is_given = where.url is not None
+            is_mps = placement.sharing_mode is SharingMode.MPS
+            notes: tuple[str, ...] = (_MPS_NOT_SEEN,) if is_given and is_mps else ()
+            session = where.session(
+                stack,
+                sharing=placement.sharing_mode,
+                install_progress=install_progress,
+            )
             probe = session.kernel_probe()
             stack.enter_context(session)
             _require_models(
@@ -227,7 +205,7 @@ def verify(
                     sharing_mode=placement.sharing_mode,
                     inputs=given,
                     options=options,
-                    load_timeout_s=load_timeout_s,
+                    load_timeout_s=where.load_timeout_s,
                     probe=probe,
                     say=progress or (lambda text: None),
                 )
@@ -284,27 +262,6 @@ def _require_models(wanted: set[str], known: set[str], where: Path | str) -> Non
         )
 
 
-def _device(
-    server: EmbeddedServer | str | None,
-    gpu: int | str | None,
-    tls: TlsOptions | None,
-) -> Device:
-    """Return the device that will be measured on, before anything is started."""
-    if server is None:
-        return open_device(gpu)
-    return ServerSession(server, gpu=gpu, tls=tls).device
-
-
-def _server_name(
-    model_repository: Path | str | None, server: EmbeddedServer | str | None
-) -> str:
-    if model_repository is not None:
-        return str(Path(model_repository).resolve())
-    if isinstance(server, EmbeddedServer):
-        return str(server.model_repository)
-    return str(server)
-
-
 def _variant_notes(gpu: GpuPlacement) -> tuple[str, ...]:
     """Say which models' configurations decide whether the right thing is measured."""
     variants = {
@@ -337,7 +294,7 @@ def _check_device(
                 f"{one.gpu_type.name}, or place for {there.name}"
             )
     notes: list[str] = []
-    measured_on = {record.gpu_type for record in placement.profiles}
+    measured_on = {record.gpu_type for record in placement.placed_profiles}
     if measured_on and not any(is_same_card(there, one) for one in measured_on):
         profiled = ", ".join(sorted({one.name for one in measured_on}))
         notes.append(f"verified on {there.name}, but profiled on {profiled}")

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, ProfileDataError
 from gpupack.importers.units import Kind, folded, spelled, worth
-from gpupack.importers.vocabulary import CAMEL, QUANTITIES, Quantity, title_parts
+from gpupack.importers.vocabulary import (
+    CAMEL,
+    QUANTITIES,
+    QUANTITY_WORDS,
+    Quantity,
+    title_parts,
+)
 from gpupack.quoting import quoted, quoted_all
 
 if TYPE_CHECKING:
@@ -197,7 +203,7 @@ def _understand(title: str, dialect: Dialect) -> ColumnUse:
         unit is not None and worth(Kind.SHARE, unit) is not None
     ):
         words = frozenset(["gpu", "utilization"])
-    for one in QUANTITIES:
+    for one in QUANTITIES if words & QUANTITY_WORDS else ():
         if one.is_named_by(words):
             return _use(title, one, statistic, unit, dialect)
     looks = bool(words & _READING_WORDS) or unit is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def read_csv(text: str, where: str) -> CsvTable:
         )
     while titles and not titles[-1]:
         titles.pop()
-    repeated = sorted({title for title in titles if title and titles.count(title) > 1})
+    repeated = sorted(title for title, n in Counter(titles).items() if n > 1 and title)
     if repeated:
         raise ProfileDataError(f"{where}: columns named twice: {listed(repeated)}")
     rows, numbers = [], []

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import by_name, require_kind
-from gpupack.catalogue import find_gpu_type
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
 from gpupack.files import AnyPath, as_path, decode, file_mode, read_bytes, read_text
 from gpupack.given_numbers import whole_number
@@ -49,7 +48,7 @@ from gpupack.importers.reading import Reading, SourceReading
 from gpupack.importers.table import read_table
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import listed, quoted
-from gpupack.records.gpu import GpuType
+from gpupack.records.gpu import GpuType, find_gpu_type
 from gpupack.store import PROFILE_FILE, parse_profile_file
 
 if TYPE_CHECKING:

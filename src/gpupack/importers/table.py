@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from gpupack.catalogue import find_gpu_type
 from gpupack.errors import GpupackError, ProfileDataError
 from gpupack.importers.cells import is_missing
 from gpupack.importers.columns import (
@@ -54,6 +53,7 @@ from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
     DeviceKind,
     GpuType,
+    find_gpu_type,
 )
 from gpupack.records.profile import (
     LoadPoint,

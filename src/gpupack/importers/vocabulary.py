@@ -110,6 +110,10 @@ QUANTITIES = [
 ]
 
 
+QUANTITY_WORDS = frozenset(word for one in QUANTITIES for word in one.core)
+"""A title without any of them is of no quantity."""
+
+
 def title_parts(title: str) -> tuple[frozenset[str], str | None, str | None]:
     """Return a title's words, its statistic and its unit."""
     text = title.casefold()

@@ -1,1 +1,6 @@
-"""Decide: exact vector bin packing over integers, without I/O or GPU words."""
+"""Decide: exact packing over integers, without I/O and without GPU words.
+
+In: a ``PackingProblem`` (one kind of bin) or a ``CapacityProblem`` (jobs with options,
+several types of bins, counts and prices). Out: a ``PackingResult`` or a
+``CapacityPlan``, checked, with a proven bound. Alone imports OR-Tools.
+"""

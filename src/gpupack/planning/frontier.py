@@ -3,53 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import whole_number
-from gpupack.planning.fleet import GpusLike, require_prices
-from gpupack.planning.frontier_steps import FrontierSteps
-from gpupack.planning.headroom import HeadroomLike
-from gpupack.planning.load_points import LoadPointLike
-from gpupack.planning.place import require_profiles, require_valid_search
-from gpupack.planning.question import CapacityQuestion, ask
+from gpupack.planning.modeling.question import CapacityQuestion, ask
+from gpupack.planning.request.arguments import request_of, takes_wishes
+from gpupack.planning.request.fleet import require_prices
+from gpupack.planning.request.wishes import Wishes
+from gpupack.planning.solving.answer import decided_on
+from gpupack.planning.solving.frontier_steps import FrontierSteps
 from gpupack.planning.trade_off import Frontier
-from gpupack.planning.wishes import (
-    LatencyLimitLike,
-    ReplicasLike,
-    Wishes,
-    resolve_wishes,
-)
 from gpupack.quoting import quoted
-from gpupack.records.placement import Objective
+from gpupack.records.request.objective import ContentionRule, Fairness, Objective
+from gpupack.records.request.request import ModelWishes, Request, RequestArguments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from gpupack.placement import Placement
     from gpupack.profile_set import ProfileSet
 
 
+@takes_wishes
 def frontier(
     profiles: ProfileSet,
+    request: Request | None = None,
     *,
     by: str = "gpus",
     budgets: Sequence[float] | None = None,
     max_points: int = 20,
-    gpus: GpusLike | None = None,
-    prices: Mapping[str, float] | None = None,
-    headroom: HeadroomLike = 1.0,
-    load_point: LoadPointLike | None = None,
-    demand: Mapping[str, float] | None = None,
-    latency_limit_ms: LatencyLimitLike | None = None,
-    latency_percentile: int = 99,
-    replicas: ReplicasLike | None = None,
-    weights: Mapping[str, float] | None = None,
-    optional: Sequence[str] = (),
     find_headroom: bool = True,
-    time_limit_s: float = 10.0,
-    seed: int = 0,
-    allow_unstable: bool = False,
+    **asked: Unpack[RequestArguments],
 ) -> Frontier:
     """Return the most throughput for each number of GPUs, or for each budget.
 
@@ -59,32 +44,23 @@ def frontier(
     gets more instances than ``replicas``.
 
     Args:
-        profiles: As for ``place()``, and so are the arguments not listed here.
+        profiles: As for ``place()``.
+        request: As for ``place()``, which says what is asked in ``asked``; the
+            objective is ``max_throughput`` in any case, and ``time_limit_s`` holds for
+            each step.
         by: ``"gpus"`` for numbers of GPUs, ``"price"`` for budgets per hour.
         budgets: The numbers of GPUs, or the prices per hour, to plan for; left out,
             at most ``max_points`` of them, evenly spread over the whole range, less
             those that yield no more than the one before. What costs at most a
             thousand-millionth of a price more than it is within it.
         max_points: See ``budgets``.
-        gpus: As for ``place()``.
-        prices: As for ``place()``; needed for ``by="price"``.
-        headroom: Memory and both utilizations bind, as for ``max_throughput``.
-        load_point: As for ``place()``.
-        demand: As for ``place()``.
-        latency_limit_ms: As for ``place()``.
-        latency_percentile: As for ``place()``.
-        replicas: As for ``place()``.
-        weights: As for ``place()``; the throughput is then a weighted one.
-        optional: As for ``place()``: left out while GPUs are few, but wanted all the
-            same, so that the last step serves them, too.
         find_headroom: Also search, for each step, the lowest headroom of the
             utilizations (in whole percent) at which as many GPUs
             as it uses, or as much money as it spends, serve everything: what the step
             takes from the models, in the terms of ``headroom``. None where memory is
             in the way.
-        time_limit_s: For each step.
-        seed: For every random choice.
-        allow_unstable: As for ``place()``.
+        **asked: Everything that ``place()`` takes. Optional models are left out while
+            GPUs are few, but wanted all the same, so that the last step serves them.
 
     Returns:
         The steps, in the order of the budget, each with its placement and bound. A
@@ -92,66 +68,87 @@ def frontier(
         is among its ``budgets_not_placed``.
 
     Raises:
-        InvalidInputError: If an argument cannot be used, or prices are missing.
+        InvalidInputError: If an argument cannot be used, prices are missing, or
+            ``contention="predicted"`` is asked for, which no step can count.
+            ``max_gpus`` and ``max_price_per_hour`` are refused: ``budgets`` are those.
         InfeasibleError: If the models do not even fit when idle, or a budget is too
             small for that.
     """
-    require_profiles(profiles)
-    time_limit_s, seed = require_valid_search(time_limit_s, seed)
     if not isinstance(by, str) or by not in ("gpus", "price"):
         raise InvalidInputError(f'by is {quoted(by)}; it must be "gpus" or "price"')
-    points = whole_number(max_points)
-    if points is None or points < 2:
+    most_points = whole_number(max_points)
+    if most_points is None or most_points < 2:
         raise InvalidInputError(
             f"max_points is {quoted(max_points)}; it must be a whole number ≥ 2"
         )
-    question = ask(
-        profiles,
-        Objective.MAX_THROUGHPUT,
-        gpus=gpus,
-        prices=prices,
-        headroom=headroom,
-        load_point=load_point,
-        wishes=resolve_wishes(
-            profiles.model_names,
-            demand=demand,
-            latency_limit_ms=latency_limit_ms,
-            latency_percentile=latency_percentile,
-            replicas=replicas,
-            weights=weights,
-            optional=optional,
-        ),
-        carry_memory_over=False,
-        sharing=None,
-        allow_unstable=allow_unstable,
+    wanted, warnings = request_of(profiles, None, request, asked)
+    if wanted.contention is ContentionRule.PREDICTED:
+        raise InvalidInputError(
+            "frontier() counts what models reach alone, not contention='predicted'; "
+            "min_retention= says what they shall keep beside each other"
+        )
+    if wanted.max_gpus is not None or wanted.max_price_per_hour is not None:
+        raise InvalidInputError(
+            "max_gpus and max_price_per_hour are what the steps of a frontier differ "
+            'in: give budgets=, and by="gpus" or by="price"'
+        )
+    plain = wanted.model_copy(
+        update={"objective": Objective.MAX_THROUGHPUT, "fairness": Fairness.SUM}
     )
+    question = ask(profiles, plain, warnings=warnings)
     if by == "price":
         require_prices(question.fleet)
-    question = replace(question, wishes=_demand_of_all(question))
-    steps = FrontierSteps(question, by, time_limit_s=time_limit_s, seed=seed)
-    found = list(steps.walk(steps.budgets(budgets, points)))
+    wishes = _demand_of_all(question)
+    question = replace(question, wishes=replace(wishes, fairness=wanted.fairness))
+    wanted = _asked_in_full(plain, question.wishes)
+    steps = FrontierSteps(
+        question, by, time_limit_s=wanted.time_limit_s, seed=wanted.seed
+    )
+    found = list(steps.walk(steps.budgets(budgets, most_points)))
     if budgets is None:
-        found = _steps_up(found)
+        found = _steps_up(found, steps)
+    budget_field = "max_price_per_hour" if by == "price" else "max_gpus"
     return Frontier(
         points=tuple(
             steps.point(budget, placement, find_headroom=find_headroom)
             for budget, placement in found
         ),
-        placements=tuple(placement for _, placement in found),
+        placements=tuple(
+            decided_on(
+                placement,
+                wanted.model_copy(
+                    update={budget_field: budget if by == "price" else int(budget)}
+                ),
+                question.profiles,
+            )
+            for budget, placement in found
+        ),
         wanted_infer_per_sec=steps.wanted,
         budgets_not_placed=tuple(steps.not_placed),
     )
 
 
+def _asked_in_full(request: Request, wishes: Wishes) -> Request:
+    """Return the request with the demand of every model, as each step is asked it."""
+    models = dict(request.models)
+    for name, demand in wishes.demand.items():
+        models[name] = models.get(name, ModelWishes()).model_copy(
+            update={"demand": demand, "max_replicas": wishes.most_replicas.get(name)}
+        )
+    return request.model_copy(update={"models": models, "fairness": wishes.fairness})
+
+
 def _steps_up(
-    found: Sequence[tuple[float, Placement]],
+    found: Sequence[tuple[float, Placement]], steps: FrontierSteps
 ) -> list[tuple[float, Placement]]:
     """Leave out budgets for which more money buys nothing more."""
     kept: list[tuple[float, Placement]] = []
+    best: tuple[float, float] | None = None
     for budget, placement in found:
-        if kept and placement.objective_value <= kept[-1][1].objective_value:
-            continue
-        kept.append((budget, placement))
+        yielded = placement.objective_value, steps.served(placement)
+        if best is None or yielded > best:
+            best = yielded
+            kept.append((budget, placement))
     return kept
 
 
@@ -159,7 +156,7 @@ def _demand_of_all(question: CapacityQuestion) -> Wishes:
     """Return the wishes with a demand of every model; else what its instances yield."""
     wishes = question.wishes
     demand = dict(wishes.demand)
-    most = {}
+    most = dict(wishes.most_replicas)
     for name in question.model_names:
         if name in demand:
             continue
@@ -168,6 +165,7 @@ def _demand_of_all(question: CapacityQuestion) -> Wishes:
             for supply in question.supplies
             for record in supply.records.get(name, ())
         )
+        # Without a demand there are exactly so many instances.
         most[name] = wishes.replicas.get(name, 1)
         demand[name] = best * most[name]
     return replace(wishes, demand=demand, most_replicas=most)

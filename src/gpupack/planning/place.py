@@ -2,60 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from gpupack.arguments import require_kind
-from gpupack.errors import InvalidInputError, UnknownNameError
-from gpupack.given_numbers import real_number, whole_number
-from gpupack.planning.answer import answer
-from gpupack.planning.explain import explain_question
-from gpupack.planning.fleet import GpusLike
-from gpupack.planning.headroom import HeadroomLike, resolve_objective
-from gpupack.planning.load_points import LoadPointLike
-from gpupack.planning.question import ask
-from gpupack.planning.retention import MinRetentionLike, resolve_min_retention
-from gpupack.planning.wishes import (
-    Fairness,
-    LatencyLimitLike,
-    ReplicasLike,
-    resolve_wishes,
-)
-from gpupack.profile_set import ProfileSet
-from gpupack.quoting import quoted
-from gpupack.records.environment import SharingMode
-from gpupack.records.placement import Objective
+from gpupack.planning.modeling.question import ask
+from gpupack.planning.request.arguments import request_of, takes_wishes
+from gpupack.planning.solving.answer import answer, decided_on
+from gpupack.records.request.request import Request, RequestArguments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from gpupack.placement import Placement
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.request.objective import Objective
 
 
+@takes_wishes
 def place(
     profiles: ProfileSet,
-    objective: Objective | str = Objective.MIN_GPUS,
+    objective: Objective | str | Request | None = None,
     *,
-    gpus: GpusLike | None = None,
-    prices: Mapping[str, float] | None = None,
-    headroom: HeadroomLike = 1.0,
-    load_point: LoadPointLike | None = None,
-    demand: Mapping[str, float] | None = None,
-    latency_limit_ms: LatencyLimitLike | None = None,
-    latency_percentile: int = 99,
-    replicas: ReplicasLike | None = None,
-    weights: Mapping[str, float] | None = None,
-    fairness: Fairness | str | None = None,
-    optional: Sequence[str] = (),
-    carry_memory_over: bool = False,
-    min_retention: MinRetentionLike | None = None,
-    sharing: SharingMode | str | None = None,
-    contention: str = "plain",
-    time_limit_s: float = 10.0,
-    seed: int = 0,
-    allow_unstable: bool = False,
+    request: Request | None = None,
+    **asked: Unpack[RequestArguments],
 ) -> Placement:
     """Return the best placement of every model, with what proves it.
 
@@ -66,12 +33,16 @@ def place(
             ``"min_cost"``: the lowest price per hour; the same binds.
             ``"max_throughput"``: no model loses throughput, on the fewest GPUs; on a
             limited fleet with choices, the most weighted throughput. Memory and both
-            utilizations bind.
+            utilizations bind. A ``Request`` may stand here, too.
+        request: Everything below as one object; what is given beside it wins, with a
+            warning where the request says otherwise.
         gpus: The supply: a catalogue name (``"16GB"``, ``"T4"``) or ``GpuType``, or
             types with counts, None for as many as needed
             (``{"L4": 8, "A100-80GB": None}``). Left out, as many as needed of the
             type that the profiles were measured on.
         prices: Per GPU and hour by GPU type, in your currency; gpupack ships none.
+        max_gpus: GPUs of all types together, at most.
+        max_price_per_hour: What all of them together may cost.
         headroom: The share that may be used of whatever binds (``0.8`` is 80 %), or
             a mapping that names exactly what binds: ``{"memory": 0.9,
             "gpu_utilization": 1.1}``. Memory never exceeds 1.
@@ -85,6 +56,7 @@ def place(
         latency_percentile: Of the limit: 50, 90, 95 or 99.
         replicas: Instances of every model, or by name: exactly so many of a model
             without a demand (default 1), at least so many of one with.
+        max_replicas: Instances at most, likewise, of models with a demand.
         weights: Of one infer/sec of a model in ``max_throughput``; default 1.
         fairness: ``"sum"``, or ``"max_min"``: make the smallest served share of
             demand as large as possible first.
@@ -102,13 +74,19 @@ def place(
             predicted throughput of all models; a plain headroom then binds memory
             alone, since the prediction takes the place of the utilizations.
         time_limit_s: When it runs out, the best placement so far is returned,
-            with ``status`` FEASIBLE. 0 gives the best heuristic answer.
-        seed: The same input and seed give the same placement.
+            with ``status`` FEASIBLE. 0 gives the best heuristic answer, and no
+            other limit a worse one. To read the question, check the placement and
+            predict what its models keep takes half a second more, or with thousands of
+            models about a millisecond for each; to find out what clashes where there
+            is no placement, up to 6 s.
+        seed: For every random choice.
+        workers: Threads of the search; None takes what the machine offers. With 1 the
+            same input and seed give the same placement.
         allow_unstable: Use measurements that never settled.
 
     Returns:
-        The placement. Equally good ones are told apart by more throughput, lower
-        highest utilization, then by model name.
+        The placement, which holds the request. Equally good ones are told apart by
+        more throughput, lower highest utilization, then by model name.
 
     Raises:
         InvalidInputError: If an argument cannot be used; subclasses say more.
@@ -120,83 +98,8 @@ def place(
             is proved impossible.
     """
     started = time.perf_counter()
-    require_profiles(profiles)
-    goal = resolve_objective(objective)
-    time_limit_s, seed = require_valid_search(time_limit_s, seed)
-    wishes = resolve_wishes(
-        profiles.model_names,
-        demand=demand,
-        latency_limit_ms=latency_limit_ms,
-        latency_percentile=latency_percentile,
-        replicas=replicas,
-        weights=weights,
-        fairness=fairness,
-        optional=optional,
-    )
-    is_predicted = _is_predicted(contention, goal)
-    share = real_number(headroom)
-    if is_predicted and share is not None:
-        headroom = {"memory": share}
-    question = ask(
-        profiles,
-        goal,
-        gpus=gpus,
-        prices=prices,
-        headroom=headroom,
-        load_point=load_point,
-        wishes=wishes,
-        carry_memory_over=carry_memory_over,
-        sharing=sharing,
-        allow_unstable=allow_unstable,
-    )
-    question = replace(
-        question,
-        min_retention=resolve_min_retention(min_retention, profiles.model_names),
-        maximizes_predicted=is_predicted,
-    )
-    placement = answer(question, time_limit_s=time_limit_s, seed=seed)
-    timed = placement.model_copy(update={"seconds": time.perf_counter() - started})
-    return timed.explained_by(lambda one: explain_question(one, question))
-
-
-def _is_predicted(contention: str, objective: Objective) -> bool:
-    if not isinstance(contention, str) or contention not in ("plain", "predicted"):
-        raise UnknownNameError(
-            f"unknown contention {quoted(contention)}; there are plain, predicted"
-        )
-    is_predicted = contention == "predicted"
-    if is_predicted and objective is not Objective.MAX_THROUGHPUT:
-        raise InvalidInputError(
-            "contention='predicted' is for max_throughput; with other objectives, "
-            "min_retention= says what models shall keep"
-        )
-    return is_predicted
-
-
-def require_profiles(profiles: ProfileSet) -> None:
-    """Check that what is planned for are profiles, not the name of their file.
-
-    Raises:
-        InvalidInputError: If they are not.
-    """
-    require_kind(
-        "profiles", profiles, ProfileSet, "what gpupack.read_profiles(path) returns"
-    )
-
-
-def require_valid_search(time_limit_s: float, seed: int) -> tuple[float, int]:
-    """Return the two arguments that every search has, checked.
-
-    Raises:
-        InvalidInputError: If the limit is not finite and ≥ 0, or the seed no count.
-    """
-    limit_s, checked_seed = real_number(time_limit_s), whole_number(seed)
-    if limit_s is None or not math.isfinite(limit_s) or limit_s < 0:
-        raise InvalidInputError(
-            f"time_limit_s is {quoted(time_limit_s)}; it must be finite and ≥ 0 seconds"
-        )
-    if checked_seed is None or not 0 <= checked_seed < 2**31:
-        raise InvalidInputError(
-            f"seed is {quoted(seed)}; it must be a whole number from 0 to {2**31 - 1}"
-        )
-    return limit_s, checked_seed
+    wanted, warnings = request_of(profiles, objective, request, asked)
+    question = ask(profiles, wanted, warnings=warnings)
+    found = answer(question, time_limit_s=wanted.time_limit_s, seed=wanted.seed)
+    placement = decided_on(found, wanted, question.profiles)
+    return placement.model_copy(update={"seconds": time.perf_counter() - started})

@@ -42,6 +42,7 @@ from .server import (
     TritonServer,
 )
 from .session import (
+    ServerOptions,
     ServerSession,
     own_server,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "Measurement",
     "ModelLoad",
     "MpsDaemon",
+    "ServerOptions",
     "ServerSession",
     "TlsOptions",
     "TritonServer",

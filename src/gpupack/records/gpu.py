@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
+from gpupack.catalogue import MEMORY_MIB_BY_NAME, find_card
 from gpupack.errors import MissingReadingError
 from gpupack.quoting import quoted
 from gpupack.records.record import Record
-from gpupack.units import NumBytes
+from gpupack.units import NumBytes, bytes_from_mib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,3 +116,37 @@ class Headroom(Record):
         """Return the share of ``resource`` that may be used, None if unlimited."""
         value: float | None = getattr(self, resource.value)
         return value
+
+
+def find_gpu_type(name: str) -> GpuType:
+    """Return the GPU type that ``name`` stands for.
+
+    Args:
+        name: A catalogue name (``"T4"``, case ignored); a nominal size
+            (``"16GB"``, taken as 16 × 1024 MiB); or ``"NAME:MIB"`` for a card
+            that the catalogue lacks.
+
+    Raises:
+        UnknownNameError: If the name is none of these; names those there are.
+        InvalidInputError: If the MiB of ``NAME:MIB`` are no whole number ≥ 1.
+    """
+    known, mib = find_card(name)
+    return GpuType(name=known, memory_bytes=bytes_from_mib(mib))
+
+
+def is_same_card(one: GpuType, other: GpuType) -> bool:
+    """Return whether a catalogue name and a driver's name mean the same card.
+
+    ``"H200"`` and ``"NVIDIA H200"``, ``"A100-40GB"`` and ``"NVIDIA A100-SXM4-40GB"``:
+    the kind and the memory are the same, and what the catalogue calls the card is a
+    word of what the driver calls it.
+    """
+    if one.name == other.name:
+        return True
+    if (one.kind, one.memory_bytes) != (other.kind, other.memory_bytes):
+        return False
+    for known, spoken in ((one.name, other.name), (other.name, one.name)):
+        if known in MEMORY_MIB_BY_NAME:
+            words = re.split(r"[\s-]+", spoken.casefold())
+            return known.casefold().partition("-")[0] in words
+    return False

@@ -5,24 +5,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from gpupack.records.calibration import Calibration
 from gpupack.records.environment import SharingMode
-from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource
-from gpupack.records.profile import LoadPoint, ProfileRecord
+from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource, is_same_card
+from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
+from gpupack.records.request.objective import Objective as Objective
+from gpupack.records.request.request import Request
 from gpupack.units import InferPerSec, NumBytes, Ratio, Seconds
-
-
-class Objective(StrEnum):
-    """What a placement is best at."""
-
-    MIN_GPUS = "min_gpus"
-    """The fewest GPUs; by default memory alone binds."""
-    MAX_THROUGHPUT = "max_throughput"
-    """No model loses throughput; memory and both utilizations bind."""
-    MIN_COST = "min_cost"
-    """The lowest price per hour."""
 
 
 class ObjectiveUnit(StrEnum):
@@ -188,7 +180,9 @@ class PlacementRecord(Record):
     """Which model runs where, how good that is, and what proves it."""
 
     kind: Literal["placement"] = "placement"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
+    request: Request | None = None
+    """What was asked; None in a file of schema version 1, which did not keep it."""
     objective: Objective
     status: PlacementStatus
     num_gpus: int = Field(ge=0)
@@ -216,7 +210,8 @@ class PlacementRecord(Record):
     sharing_mode: SharingMode | None = None
     """How models are taken to share a GPU; None on the host device."""
     contention_factor: float | None = Field(default=None, ge=0)
-    """What the predicted throughputs rest on; None where nothing was predicted."""
+    """What the predicted throughputs rest on; None where nothing was predicted, or GPU
+    types differ in it."""
     num_calibration_sets: int = Field(default=0, ge=0)
     """Measured sets that the factor was fitted to; 0 for gpupack's default."""
     min_retention: dict[str, Ratio] = Field(default_factory=dict)
@@ -225,7 +220,48 @@ class PlacementRecord(Record):
     gpus: tuple[GpuPlacement, ...]
     warnings: tuple[str, ...] = ()
     profiles: tuple[ProfileRecord, ...] = ()
-    """Every profile record of the placed models; empty if they were left out."""
+    """Every profile record that was decided on, also of what was not chosen; in a file
+    of schema version 1 those of the placed models. Empty if they were left out."""
+    baselines: tuple[ServerBaseline, ...] = ()
+    """The server-only baselines that were decided on."""
+    calibrations: tuple[Calibration, ...] = ()
+    """What was known of the cost of sharing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, value: object) -> object:
+        """Read what version 1 wrote: as now, but without what was asked."""
+        if isinstance(value, dict) and value.get("schema_version") == 1:
+            return value | {"schema_version": 2}
+        return value
+
+    @property
+    def placed_profiles(self) -> tuple[ProfileRecord, ...]:
+        """The profile records of the placed models, where they are placed.
+
+        On the GPU types that they are on; on any, of models without records there.
+        """
+        types_of: dict[str, list[GpuType]] = {}
+        for gpu in self.gpus:
+            for name in gpu.models:
+                types = types_of.setdefault(name, [])
+                if gpu.gpu_type not in types:
+                    types.append(gpu.gpu_type)
+        here = {
+            one.key
+            for one in self.profiles
+            if any(
+                is_same_card(one.gpu_type, gpu_type)
+                for gpu_type in types_of.get(one.model_name, ())
+            )
+        }
+        known = {name for name, _, _ in here}
+        return tuple(
+            one
+            for one in self.profiles
+            if one.key in here
+            or (one.model_name in types_of and one.model_name not in known)
+        )
 
     @property
     def proof(self) -> str:

@@ -11,6 +11,7 @@ from gpupack.records.colocation import CoLocation
 from gpupack.records.placement import PlacementRecord
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
+from gpupack.records.request.request import Request
 from gpupack.records.verification import GpuVerification
 
 CLASS_BY_FILE: dict[str, type[Record]] = {
@@ -19,6 +20,7 @@ CLASS_BY_FILE: dict[str, type[Record]] = {
     "failed_load_point.schema.json": FailedLoadPoint,
     "placement.schema.json": PlacementRecord,
     "profile_record.schema.json": ProfileRecord,
+    "request.schema.json": Request,
     "server_baseline.schema.json": ServerBaseline,
     "verification.schema.json": GpuVerification,
 }

@@ -18,7 +18,7 @@ from gpupack.report.bars import (
     full_scale,
     shown_resources,
 )
-from gpupack.report.curves import ModelCurves, model_curves
+from gpupack.report.page.curves import ModelCurves, model_curves
 from gpupack.report.palette import (
     SEQUENCE_COLORS,
     SEQUENCE_MARKERS,

@@ -9,7 +9,7 @@ from itertools import combinations_with_replacement, product
 
 from ortools.linear_solver import pywraplp
 
-from gpupack.packing.capacity.problem import Goal
+from gpupack.packing.capacity.model.capacity_problem import Goal
 
 
 def best_value(problem, goal, *, max_bins):

@@ -1,6 +1,11 @@
 from hypothesis import strategies as st
 
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Job,
+    Option,
+)
 
 
 @st.composite

@@ -2,8 +2,14 @@ from itertools import product
 
 import pytest
 
-from gpupack.packing.capacity.bin_counts import BinCounts, CountCut
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Goal,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.relaxing.bin_counts import BinCounts, CountCut
 
 CUTS = (CountCut((3.0, 8.0), 40.0), CountCut((5.0, 6.0), 41.0))
 

@@ -1,11 +1,16 @@
 """What bins can hold: listed, and taken apart."""
 
-from gpupack.packing.capacity.configurations import (
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.configurations import (
     Configuration,
     enumerate_configurations,
     taken_apart,
 )
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
 
 
 def test_listing_is_given_up_at_its_deadline() -> None:

@@ -4,7 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpupack.packing.capacity.existence import has_plan
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Goal,
+    Job,
+    Option,
+)
 from tests.packing.capacity.brute_force import best_value
 from tests.packing.capacity.strategies import capacity_problems
 

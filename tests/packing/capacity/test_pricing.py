@@ -4,11 +4,19 @@ import random
 import pytest
 from ortools.linear_solver import pywraplp
 
-from gpupack.packing.capacity.configurations import fixed_room_left, useful_options
-from gpupack.packing.capacity.patterns import PatternFinder, Prices
-from gpupack.packing.capacity.pricing import GAPS, CompiledPricer
-from gpupack.packing.capacity.pricing_model import ModelPricer
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.configurations import (
+    fixed_room_left,
+    useful_options,
+)
+from gpupack.packing.capacity.relaxing.bin_patterns import PatternFinder, Prices
+from gpupack.packing.capacity.relaxing.bin_pricing import GAPS, CompiledPricer
+from gpupack.packing.capacity.relaxing.pricing_model import ModelPricer
 
 PRECISION = 1e-6
 BATCHES = 10

@@ -4,11 +4,17 @@ import time
 import pytest
 from hypothesis import given, settings
 
-from gpupack.packing.capacity.configurations import Configuration
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
-from gpupack.packing.capacity.reopening import Reopener
-from gpupack.packing.capacity.solve import plan_capacity
-from gpupack.packing.warm_up import kernels_are_ready
+from gpupack.packing.capacity.improving.reopening import Reopener
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Goal,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.configurations import Configuration
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.runtime.warm_up import kernels_are_ready
 from tests.packing.capacity.strategies import capacity_problems
 
 

@@ -1,8 +1,13 @@
 import pytest
 
-from gpupack.packing.capacity.configurations import Configuration
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
-from gpupack.packing.capacity.sharing import share_out
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.configurations import Configuration
+from gpupack.packing.capacity.model.sharing import share_out
 
 
 def test_bins_are_evened_out_after_a_copy_too_many_is_dropped():

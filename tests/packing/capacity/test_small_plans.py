@@ -4,8 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
-from gpupack.packing.capacity.small_plans import cheapest_plan
+from gpupack.packing.capacity.improving.small_plans import cheapest_plan
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Goal,
+    Job,
+    Option,
+)
 from tests.packing.capacity.brute_force import best_value
 from tests.packing.capacity.strategies import capacity_problems
 

@@ -6,13 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpupack.errors import CheckError
-from gpupack.packing.capacity import relaxation, solve
-from gpupack.packing.capacity.check import check_plan
-from gpupack.packing.capacity.completion import Clock, Completion
-from gpupack.packing.capacity.plan import Copies, FilledBin, PlanStatus
-from gpupack.packing.capacity.problem import BinType, CapacityProblem, Goal, Job, Option
-from gpupack.packing.capacity.solve import plan_capacity
-from gpupack.packing.warm_up import kernels_are_ready
+from gpupack.packing.capacity import plan_capacity as solve
+from gpupack.packing.capacity.improving.completion import Clock, Completion
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Goal,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.plan import Copies, FilledBin, PlanStatus
+from gpupack.packing.capacity.model.plan_check import check_plan
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.capacity.relaxing import relaxation
+from gpupack.packing.runtime.warm_up import kernels_are_ready
 from tests.packing.capacity.brute_force import best_value
 from tests.packing.capacity.strategies import capacity_problems
 

@@ -2,6 +2,7 @@
 
 Each job wants service, or a number of whole copies. An option runs copies of one job
 in one type of bin: it takes some room in full, some in proportion to the service it
-gives. What is decided is how many bins of each *configuration* (how many copies of
-which option) to use, and how the service is shared out among them.
+gives. In: a ``CapacityProblem`` and a ``Goal``. Out: a ``CapacityPlan``: how many bins
+of each *configuration* (how many copies of which option), and how the service is
+shared out among them.
 """

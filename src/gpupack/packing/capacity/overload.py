@@ -6,13 +6,21 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from gpupack.packing.bounds import conflict_clique_bound, dual_feasible_bound
-from gpupack.packing.problem import MAX_TOTAL, ItemType, PackingProblem
+from gpupack.packing.items.model.problem import MAX_TOTAL, ItemType, PackingProblem
+from gpupack.packing.items.quick.bounds import (
+    conflict_clique_bound,
+    dual_feasible_bound,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gpupack.packing.capacity.problem import BinType, CapacityProblem, Job, Option
+    from gpupack.packing.capacity.model.capacity_problem import (
+        BinType,
+        CapacityProblem,
+        Job,
+        Option,
+    )
 
 SLACK = 2e-6
 """By how much of a demand less is taken as enough: traffic is shared out in floating
@@ -27,7 +35,7 @@ def is_overloaded(problem: CapacityProblem) -> bool:
 
     References:
         Martello and Toth, "Knapsack Problems", 1990, chapter 8: bound L1, taken per
-        dimension. The other two bounds are those of ``gpupack.packing.bounds``.
+        dimension. The other two bounds are those of ``items.quick.bounds``.
     """
     num_bins = _most_bins(problem)
     if num_bins is None:

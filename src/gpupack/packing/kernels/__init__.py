@@ -1,4 +1,6 @@
-"""Inner loops, compiled by numba: arrays in, arrays out, no state.
+"""Inner loops in C: arrays in, arrays out, no state.
 
-The bodies carry no annotations: numba infers their types at the first call.
+Each module calls the functions of the C file of its name and checks what it hands
+over. ``build`` makes a shared library of them when gpupack is installed, ``library``
+loads it; importing any of these modules loads nothing.
 """

@@ -1,131 +1,94 @@
-"""Searches for valuable fillings of one bin (see ``pricing``)."""
+"""Searches for valuable fillings of one bin (see ``packing.pricing``)."""
 
-import numpy as np
+from __future__ import annotations
 
-from gpupack.packing.kernels.bin_relaxation import relaxation_multipliers
-from gpupack.packing.kernels.compile import kernel
+import ctypes
+from typing import TYPE_CHECKING
 
-NODES_PER_LOOK = 1024
+from gpupack.packing.kernels.library import (
+    INTEGER,
+    INTEGERS,
+    REAL,
+    REALS,
+    STOP,
+    Kernel,
+    integers,
+    reals,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+    Reals = NDArray[np.float64]
+
+_MARKET = (
+    *2 * (INTEGER,),
+    *2 * (INTEGERS,),
+    REALS,
+    INTEGERS,
+    *2 * (REALS,),
+    INTEGER,
+)
+_TABLES = (*2 * (INTEGER,), INTEGERS, REALS)
+_knapsack_tables = Kernel(
+    "knapsack_tables", *3 * (INTEGER,), *2 * (REALS,), *2 * (INTEGERS,), REALS
+)
+_search = Kernel(
+    "search",
+    *_MARKET,
+    REAL,
+    *2 * (INTEGER,),
+    *_TABLES,
+    *2 * (INTEGER,),
+    INTEGERS,
+    ctypes.POINTER(INTEGER),
+    ctypes.POINTER(REAL),
+    STOP,
+)
+_search_disjoint = Kernel(
+    "search_disjoint", *_MARKET, REAL, INTEGER, *_TABLES, INTEGER, INTEGERS, STOP
+)
 
 
-@kernel
-def _fits(sizes, item, free):
-    for dimension in range(len(free)):
-        if sizes[item, dimension] > free[dimension]:
-            return False
-    return True
-
-
-@kernel
-def _copies(sizes, item, free, limit):
-    copies = limit
-    for dimension in range(len(free)):
-        size = sizes[item, dimension]
-        if size > 0:
-            if copies == 1:
-                if size > free[dimension]:
-                    return 0
-            else:
-                copies = min(copies, free[dimension] // size)
-    return copies
-
-
-@kernel
-def _exceeds(sizes, duals, weights, limits, order, start, free, room, needed):
-    # Whether the fractional knapsack over items from ``start``, by falling
-    # efficiency, is worth more than ``needed``.
-    value = 0.0
-    for item in order:
-        if item < start or limits[item] == 0 or not _fits(sizes, item, free):
-            continue
-        weight = weights[item] * limits[item]
-        if weight <= room:
-            room -= weight
-            value += duals[item] * limits[item]
-        else:
-            value += duals[item] * room / weights[item]
-            return value > needed
-        if value > needed:
-            return True
-    return value > needed
-
-
-@kernel
-def knapsack_tables(shares, duals, supply, grids, tables):
+def knapsack_tables(
+    shares: Reals, duals: Reals, supply: Integers, grids: Integers, tables: Reals
+) -> None:
     """Fill ``tables`` with single-constraint bounds.
 
     Entry [c, k, r] is the most that items from k on can be worth within r of the
     ``grids[c]`` parts of constraint c. Shares are rounded down to the grid, so the
     entries are upper bounds.
     """
-    num_constraints, num_items = shares.shape
-    tables[:, num_items, :] = 0.0
-    for constraint in range(num_constraints):
-        grid = grids[constraint]
-        for item in range(num_items - 1, -1, -1):
-            share = shares[constraint, item]
-            weight = int(np.floor(share * grid + 1e-9))
-            # An exact size that is a whole number of cells may round either way.
-            if weight / grid > share + 1e-12:
-                weight -= 1
-            after = tables[constraint, item + 1]
-            row = tables[constraint, item]
-            if weight <= 0:
-                for cell in range(grid + 1):
-                    row[cell] = after[cell] + supply[item] * duals[item]
-                continue
-            for cell in range(grid + 1):
-                best = after[cell]
-                for copies in range(1, min(supply[item], cell // weight) + 1):
-                    best = max(
-                        best, after[cell - copies * weight] + copies * duals[item]
-                    )
-                row[cell] = best
+    _knapsack_tables(
+        *shares.shape,
+        tables.shape[2],
+        reals(shares),
+        reals(duals),
+        integers(supply),
+        integers(grids),
+        tables,
+    )
 
 
-@kernel
-def _within_tables(tables, grids, at, rooms, needed):
-    # Whether every single-constraint bound leaves more than ``needed``.
-    for constraint in range(len(grids)):
-        grid = grids[constraint]
-        cell = min(grid, int(rooms[constraint] * grid + 1e-6))
-        if tables[constraint, at, cell] <= needed:
-            return False
-    return True
-
-
-@kernel
-def _surrogate(shares, multipliers, duals, weights):
-    # Set the weights in the surrogate constraint; return items by efficiency.
-    num_items = len(duals)
-    efficiency = np.empty(num_items)
-    for item in range(num_items):
-        weight = 0.0
-        for dimension in range(len(multipliers)):
-            weight += multipliers[dimension] * shares[dimension, item]
-        weights[item] = weight
-        efficiency[item] = -duals[item] / max(weight, 1e-12)
-    return np.argsort(efficiency)
-
-
-@kernel
 def search(
-    sizes,
-    capacities,
-    duals,
-    supply,
-    shares,
-    multipliers,
-    num_big,
-    threshold,
-    node_limit,
-    patience,
-    grids,
-    tables,
-    list_all,
-    out,
-    stop,
-):
+    sizes: Integers,
+    capacities: Integers,
+    duals: Reals,
+    supply: Integers,
+    shares: Reals,
+    multipliers: Reals,
+    num_big: int,
+    threshold: float,
+    node_limit: int,
+    patience: int,
+    grids: Integers,
+    tables: Reals,
+    list_all: bool,
+    out: Integers,
+    stop: NDArray[np.int8],
+) -> tuple[int, float, bool]:
     """Search the fillings depth first; return (recorded, value, complete).
 
     Args:
@@ -149,165 +112,69 @@ def search(
             search for all is cut when it is full.
         stop: Cuts the search once its entry is not 0.
     """
-    num_items, num_dimensions = sizes.shape
-    free = capacities.copy()
-    rooms = np.ones(num_dimensions + 1)
-    counts = np.zeros(num_items, dtype=np.int64)
-    root_weights = shares[num_dimensions]
-    weights = np.empty(num_items)
-    root_order = _surrogate(shares, multipliers, duals, weights)
-    order, limits, prices = root_order, supply.copy(), multipliers
-    is_tuned = num_big == 0
-    best, value = threshold, 0.0
-    recorded, nodes, at = 0, 0, 0
-    while True:
-        nodes += 1
-        if nodes > node_limit or (recorded > 0 and nodes > patience and not list_all):
-            return recorded, best, False
-        if nodes % NODES_PER_LOOK == 0 and stop[0] != 0:
-            return recorded, best, False
-        if at < num_items:
-            needed = best - value + (-1e-9 if list_all else 1e-9)
-            rooms[num_dimensions] = 0.0
-            for dimension in range(num_dimensions):
-                rooms[dimension] = free[dimension] / capacities[dimension]
-                rooms[num_dimensions] += multipliers[dimension] * rooms[dimension]
-            go_on = needed < 0 or _within_tables(tables, grids, at, rooms, needed)
-            if go_on and at < num_big:
-                room = rooms[num_dimensions] + 1e-9
-                go_on = needed < 0 or _exceeds(
-                    sizes,
-                    duals,
-                    root_weights,
-                    supply,
-                    root_order,
-                    at,
-                    free,
-                    room,
-                    needed,
-                )
-            elif go_on:
-                if not is_tuned:
-                    for item in range(num_items):
-                        limits[item] = 0
-                        if item >= num_big:
-                            limits[item] = _copies(sizes, item, free, supply[item])
-                    prices = relaxation_multipliers(
-                        shares, duals, limits, rooms[:num_dimensions]
-                    )
-                    order = _surrogate(shares, prices, duals, weights)
-                    is_tuned = True
-                room = 1e-9
-                for dimension in range(num_dimensions):
-                    room += prices[dimension] * rooms[dimension]
-                go_on = needed < 0 or _exceeds(
-                    sizes, duals, weights, limits, order, at, free, room, needed
-                )
-            if go_on:
-                # Take as many as fit of the next item that fits at all; but let
-                # the surrogate be tuned before the first of the small ones.
-                end = num_big if at < num_big else num_items
-                while at < end:
-                    copies = _copies(sizes, at, free, supply[at])
-                    if copies > 0:
-                        counts[at] = copies
-                        for dimension in range(num_dimensions):
-                            free[dimension] -= copies * sizes[at, dimension]
-                        value += copies * duals[at]
-                        is_tuned = is_tuned and at >= num_big
-                        at += 1
-                        break
-                    at += 1
-                if not list_all and value > best + 1e-9:
-                    best = value
-                    out[recorded % len(out), :] = counts
-                    recorded += 1
-                continue
-        elif (
-            list_all and value >= threshold and _is_maximal(sizes, supply, counts, free)
-        ):
-            if recorded == len(out):
-                return recorded, best, False
-            for item in range(num_items):
-                out[recorded, item] = counts[item]
-            recorded += 1
-        at -= 1
-        while at >= 0 and counts[at] == 0:
-            at -= 1
-        if at < 0:
-            return recorded, best, True
-        counts[at] -= 1
-        for dimension in range(num_dimensions):
-            free[dimension] += sizes[at, dimension]
-        value -= duals[at]
-        is_tuned = is_tuned and at >= num_big
-        at += 1
+    recorded, value = INTEGER(), REAL()
+    is_complete = _search(
+        *sizes.shape,
+        integers(sizes),
+        integers(capacities),
+        reals(duals),
+        integers(supply),
+        reals(shares),
+        reals(multipliers),
+        num_big,
+        threshold,
+        node_limit,
+        patience,
+        len(grids),
+        tables.shape[2],
+        integers(grids),
+        reals(tables),
+        int(list_all),
+        len(out),
+        out,
+        recorded,
+        value,
+        stop,
+    )
+    return recorded.value, value.value, bool(is_complete)
 
 
-@kernel
-def _is_maximal(sizes, supply, counts, free):
-    for item in range(len(counts)):
-        if counts[item] < supply[item] and _fits(sizes, item, free):
-            return False
-    return True
-
-
-@kernel
 def search_disjoint(
-    sizes,
-    capacities,
-    duals,
-    supply,
-    shares,
-    multipliers,
-    num_big,
-    threshold,
-    node_limit,
-    grids,
-    tables,
-    out,
-    stop,
-):
+    sizes: Integers,
+    capacities: Integers,
+    duals: Reals,
+    supply: Integers,
+    shares: Reals,
+    multipliers: Reals,
+    num_big: int,
+    threshold: float,
+    node_limit: int,
+    grids: Integers,
+    tables: Reals,
+    out: Integers,
+    stop: NDArray[np.int8],
+) -> int:
     """Find fillings one after the other, each from what is left; return how many.
 
     ``supply`` is that of all fillings together. The other arguments are those of
     ``search``.
     """
-    num_items = len(duals)
-    left = supply.copy()
-    one = np.zeros((1, num_items), dtype=np.int64)
-    limits = np.empty(num_items, dtype=np.int64)
-    found = 0
-    while found < len(out):
-        for item in range(num_items):
-            limits[item] = _copies(sizes, item, capacities, left[item])
-        # Tables for the whole supply still bound what a part of it can give.
-        recorded, _, _ = search(
-            sizes,
-            capacities,
-            duals,
-            limits,
-            shares,
-            multipliers,
-            num_big,
-            threshold,
-            node_limit,
-            node_limit,
-            grids,
-            tables,
-            False,
-            one,
-            stop,
-        )
-        if recorded == 0 or stop[0] != 0:
-            break
-        # Take the filling as often as the supply allows; one column is enough.
-        repeats = 1 << 62
-        for item in range(num_items):
-            if one[0, item] > 0:
-                repeats = min(repeats, left[item] // one[0, item])
-        for item in range(num_items):
-            left[item] -= repeats * one[0, item]
-        out[found, :] = one[0]
-        found += 1
-    return found
+    return _search_disjoint(
+        *sizes.shape,
+        integers(sizes),
+        integers(capacities),
+        reals(duals),
+        integers(supply),
+        reals(shares),
+        reals(multipliers),
+        num_big,
+        threshold,
+        node_limit,
+        len(grids),
+        tables.shape[2],
+        integers(grids),
+        reals(tables),
+        len(out),
+        out,
+        stop,
+    )

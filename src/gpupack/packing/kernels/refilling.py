@@ -1,16 +1,23 @@
-"""Empty a few bins and fill them again, thousands of times (see ``refilling``)."""
+"""Empty a few bins and fill them again, thousands of times (``capacity.refilling``)."""
 
-import math
-from typing import NamedTuple
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import ctypes
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from gpupack.packing.kernels.compile import kernel
+from gpupack.packing.kernels.library import (
+    FLAGS_FIELD,
+    INTEGER,
+    INTEGERS_FIELD,
+    REAL,
+    REALS_FIELD,
+    Arrays,
+    Kernel,
+)
 
-TINY = 1e-9
-LEAST_LOAD = 1e-6
-"""Share of a copy's rate below which it is not worth its room."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Choices(NamedTuple):
@@ -50,219 +57,112 @@ class Filling(NamedTuple):
     copies: NDArray[np.int64]
 
 
-@kernel
-def _loss(worth, must, least, left, copies, job):
-    loss = worth[job] * max(0.0, left[job])
-    missing = least[job] - copies[job]
-    if missing > 0:
-        loss += must[job] * missing
-    return loss
+class _ChoicesArrays(Arrays):
+    """``choices`` of the C file."""
+
+    _fields_: ClassVar = [
+        ("num_bins", INTEGER),
+        ("num_dimensions", INTEGER),
+        ("num_jobs", INTEGER),
+        ("num_options", INTEGER),
+        ("bin_type", INTEGERS_FIELD),
+        ("capacity", REALS_FIELD),
+        ("weights", REALS_FIELD),
+        ("options", INTEGERS_FIELD),
+        ("starts", INTEGERS_FIELD),
+        ("job", INTEGERS_FIELD),
+        ("fixed", REALS_FIELD),
+        ("loaded", REALS_FIELD),
+        ("gain", REALS_FIELD),
+        ("bonus", REALS_FIELD),
+        ("worth", REALS_FIELD),
+        ("must", REALS_FIELD),
+        ("least", INTEGERS_FIELD),
+        ("most", INTEGERS_FIELD),
+        ("whole", FLAGS_FIELD),
+    ]
 
 
-@kernel
-def _fill(choices, filling, number, noise):
-    # Fill an empty bin by value per weighted room; return how much loss that saves.
-    # Arrays get names of their own: taking them out of the tuples, or passing the
-    # tuples on, in the inner loop costs twenty times the loop itself.
-    kind = choices.bin_type[number]
-    room = choices.capacity[kind].copy()
-    weights = choices.weights[kind]
-    options, owner = choices.options, choices.job
-    fixed, loaded, gain, bonus = (
-        choices.fixed,
-        choices.loaded,
-        choices.gain,
-        choices.bonus,
-    )
-    worth, must, whole = choices.worth, choices.must, choices.whole
-    least, most = choices.least, choices.most
-    left, copies = filling.left, filling.copies
-    first, last = choices.starts[kind], choices.starts[kind + 1]
-    candidates = np.empty(last - first, np.int64)
-    num_candidates = 0
-    for index in range(first, last):
-        job = owner[options[index]]
-        if copies[job] < least[job] or (left[job] > TINY and copies[job] < most[job]):
-            candidates[num_candidates] = options[index]
-            num_candidates += 1
-    factors = np.empty(num_candidates)
-    for index in range(num_candidates):
-        factors[index] = math.exp(noise * np.random.randn())
-    saved = 0.0
-    used = 0
-    while True:
-        best = -1
-        best_density = 0.0
-        best_load = 0.0
-        index = 0
-        while index < num_candidates:
-            option = candidates[index]
-            job = owner[option]
-            is_needed = copies[job] < least[job]
-            load = -1.0
-            if is_needed or (left[job] > TINY and copies[job] < most[job]):
-                load = 1.0
-                if not whole[job]:
-                    load = 0.0
-                    if gain[option] > 0:
-                        load = min(1.0, max(0.0, left[job]) / gain[option])
-                for dimension in range(len(room)):
-                    free = room[dimension] - fixed[option, dimension]
-                    if free < 0:
-                        load = -1.0
-                        break
-                    if loaded[option, dimension] * load > free:
-                        load = free / loaded[option, dimension]
-                if load < LEAST_LOAD and not is_needed:
-                    load = -1.0
-            if load < 0:
-                num_candidates -= 1
-                candidates[index] = candidates[num_candidates]
-                factors[index] = factors[num_candidates]
-                continue
-            value = worth[job] * load * gain[option] + bonus[option]
-            if is_needed:
-                value += must[job]
-            taken = TINY
-            for dimension in range(len(room)):
-                taken += weights[dimension] * (
-                    fixed[option, dimension] + load * loaded[option, dimension]
-                )
-            density = value / taken * factors[index]
-            if density > best_density:
-                best, best_density, best_load = option, density, load
-            index += 1
-        if best < 0:
-            break
-        slot = -1
-        for other in range(used):
-            if filling.option[number, other] == best:
-                slot = other
-        if slot < 0:
-            if used == filling.option.shape[1]:
-                break
-            slot = used
-            used += 1
-            filling.option[number, slot] = best
-            filling.number[number, slot] = 0
-            filling.load[number, slot] = 0.0
-        job = owner[best]
-        saved += _loss(worth, must, least, left, copies, job) + bonus[best]
-        filling.number[number, slot] += 1
-        filling.load[number, slot] += best_load
-        left[job] -= best_load * gain[best]
-        copies[job] += 1
-        saved -= _loss(worth, must, least, left, copies, job)
-        for dimension in range(len(room)):
-            room[dimension] -= (
-                fixed[best, dimension] + best_load * loaded[best, dimension]
-            )
-    filling.num_slots[number] = used
-    return saved
+class _FillingArrays(Arrays):
+    """``filling`` of the C file."""
+
+    _fields_: ClassVar = [
+        ("num_slots_of_bin", INTEGER),
+        ("option", INTEGERS_FIELD),
+        ("number", INTEGERS_FIELD),
+        ("load", REALS_FIELD),
+        ("num_slots", INTEGERS_FIELD),
+        ("left", REALS_FIELD),
+        ("copies", INTEGERS_FIELD),
+    ]
 
 
-@kernel
-def _empty(choices, filling, number):
-    # Return how much loss that adds.
-    worth, must, least = choices.worth, choices.must, choices.least
-    left, copies = filling.left, filling.copies
-    added = 0.0
-    for slot in range(filling.num_slots[number]):
-        option = filling.option[number, slot]
-        count = filling.number[number, slot]
-        job = choices.job[option]
-        added -= _loss(worth, must, least, left, copies, job)
-        left[job] += filling.load[number, slot] * choices.gain[option]
-        copies[job] -= count
-        added += _loss(worth, must, least, left, copies, job)
-        added += choices.bonus[option] * count
-    filling.num_slots[number] = 0
-    return added
+_FILLING = ctypes.POINTER(_FillingArrays)
+_refill = Kernel(
+    "refill",
+    ctypes.POINTER(_ChoicesArrays),
+    *3 * (_FILLING,),
+    *2 * (INTEGER,),
+    *3 * (REAL,),
+    ctypes.c_uint64,
+    ctypes.POINTER(REAL),
+)
 
 
-@kernel
-def _copy(source, target):
-    target.option[:] = source.option
-    target.number[:] = source.number
-    target.load[:] = source.load
-    target.num_slots[:] = source.num_slots
-    target.left[:] = source.left
-    target.copies[:] = source.copies
-
-
-@kernel
-def _copy_bin(source, number, target, place):
-    target.option[place] = source.option[number]
-    target.number[place] = source.number[number]
-    target.load[place] = source.load[number]
-    target.num_slots[place] = source.num_slots[number]
-
-
-@kernel
 def refill(
-    choices, filling, best, kept, num_moves, most_emptied, hot, cold, target, seed
-):
+    choices: Choices,
+    filling: Filling,
+    best: Filling,
+    kept: Filling,
+    num_moves: int,
+    most_emptied: int,
+    hot: float,
+    cold: float,
+    target: float,
+    seed: int,
+) -> float:
     """Anneal; ``filling`` then is the best found. Return its loss.
 
-    A move empties up to ``most_emptied`` bins and fills them again with whatever is
-    open by then. Bins that are empty at the start are filled first. ``best`` and
-    ``kept`` are room to work in: a filling of all bins, and of ``most_emptied``.
+    Args:
+        choices: What can be filled in.
+        filling: To start from; bins that are empty are filled first.
+        best: A filling of all bins to work in.
+        kept: A filling of ``most_emptied`` bins to work in.
+        num_moves: Each empties some bins and fills them with whatever is open by then.
+        most_emptied: Of them at most.
+        hot: First temperature.
+        cold: Last temperature.
+        target: Loss that is low enough.
+        seed: For every random choice, ≥ 0.
     """
-    np.random.seed(seed)
-    num_bins = len(choices.bin_type)
-    loss = 0.0
-    for job in range(len(filling.left)):
-        loss += _loss(
-            choices.worth,
-            choices.must,
-            choices.least,
-            filling.left,
-            filling.copies,
-            job,
-        )
-    for number in range(num_bins):
-        for slot in range(filling.num_slots[number]):
-            loss -= (
-                choices.bonus[filling.option[number, slot]]
-                * filling.number[number, slot]
-            )
-    for number in range(num_bins):
-        if filling.num_slots[number] == 0:
-            loss -= _fill(choices, filling, number, 0.0)
-    lowest = loss
-    _copy(filling, best)
-    chosen = np.empty(most_emptied, np.int64)
-    for move in range(num_moves):
-        if lowest <= target or num_bins == 0:
-            break
-        temperature = hot * (cold / hot) ** (move / num_moves)
-        num_emptied = min(num_bins, np.random.randint(1, most_emptied + 1))
-        kept.left[:] = filling.left
-        kept.copies[:] = filling.copies
-        change = 0.0
-        for index in range(num_emptied):
-            is_new = False
-            while not is_new:
-                chosen[index] = np.random.randint(num_bins)
-                is_new = True
-                for other in range(index):
-                    if chosen[other] == chosen[index]:
-                        is_new = False
-            _copy_bin(filling, chosen[index], kept, index)
-            change += _empty(choices, filling, chosen[index])
-        draw = np.random.random()
-        noise = 0.02 if draw < 0.3 else (0.1 if draw < 0.7 else 0.4)
-        for index in range(num_emptied):
-            change -= _fill(choices, filling, chosen[index], noise)
-        if change <= 0 or np.random.random() < math.exp(-change / temperature):
-            loss += change
-            if loss < lowest - TINY:
-                lowest = loss
-                _copy(filling, best)
-            continue
-        filling.left[:] = kept.left
-        filling.copies[:] = kept.copies
-        for index in range(num_emptied):
-            _copy_bin(kept, index, filling, chosen[index])
-    _copy(best, filling)
-    return lowest
+    structure = _ChoicesArrays()
+    structure.fill(
+        (
+            len(choices.bin_type),
+            choices.capacity.shape[1],
+            len(filling.left),
+            len(choices.job),
+        ),
+        choices,
+    )
+    loss = REAL()
+    _refill(
+        structure,
+        _written(filling),
+        _written(best),
+        _written(kept),
+        num_moves,
+        most_emptied,
+        hot,
+        cold,
+        target,
+        seed,
+        loss,
+    )
+    return loss.value
+
+
+def _written(filling: Filling) -> _FillingArrays:
+    structure = _FillingArrays()
+    structure.fill((filling.option.shape[1],), filling, is_written=True)
+    return structure

@@ -7,7 +7,6 @@ else a GPU would say is missing, with the reason.
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from gpupack.cpus import count_usable_cpus
 from gpupack.profiling.devices.sampler import Poll, PollingSampler
 from gpupack.records.gpu import HOST_NAME_PREFIX, DeviceKind, GpuType
 
@@ -228,13 +228,6 @@ class HostSpan:
         if self._family is None or not self._family.is_alive():
             return None
         return time.monotonic(), self._family.read().cpu_s
-
-
-def count_usable_cpus() -> int:
-    """Return how many cores this process, and a server it starts, may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def read_cpu_name() -> str | None:

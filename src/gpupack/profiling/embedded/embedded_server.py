@@ -70,10 +70,10 @@ class EmbeddedServer:
 
     def __init__(
         self,
-        model_repository: Path | str,
+        model_repository: AnyPath,
         *,
-        python: Path | str | None = None,
-        root: Path | str | None = None,
+        python: AnyPath | None = None,
+        root: AnyPath | None = None,
         environment: Mapping[str, str] | None = None,
         log_path: Path | str | None = None,
         install: bool = True,
@@ -266,7 +266,7 @@ class EmbeddedServer:
 
 
 def _installation(
-    root: Path | str | None, *, install: bool, progress: InstallProgress | None
+    root: AnyPath | None, *, install: bool, progress: InstallProgress | None
 ) -> ServerInstallation:
     if root is not None:
         return installation_at(Path(root))

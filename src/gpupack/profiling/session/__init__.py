@@ -1,6 +1,6 @@
 """A server and a device for as long as something is measured on them.
 
-In: the URL of a running server, or what to start one with (``own_server``). Out: a
+In: the URL of a running server, or what to start one with (``ServerOptions``). Out: a
 ``ServerSession`` with one model loaded at a time, which starts its own server anew
 when it died.
 """

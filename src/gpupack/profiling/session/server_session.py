@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Self
 import psutil
 
 from gpupack.arguments import require_kind
-from gpupack.catalogue import find_gpu_type
 from gpupack.errors import DeviceError, InvalidInputError, ServerError
 from gpupack.profiling.devices import RemoteDevice, open_device
 from gpupack.profiling.embedded import PIPE_VARIABLE, EmbeddedServer
 from gpupack.profiling.measuring import KernelProbe
 from gpupack.profiling.server import ServerUrl, TritonServer
+from gpupack.records.gpu import find_gpu_type
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -12,19 +12,19 @@ from gpupack.records.environment import SharingMode
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import ExitStack
-    from pathlib import Path
 
+    from gpupack.files import AnyPath
     from gpupack.profiling.embedded import InstallProgress
 
 
 def own_server(
     stack: ExitStack,
-    model_repository: Path | str,
+    model_repository: AnyPath,
     *,
     gpu: int | str | None = None,
     sharing: SharingMode | None = None,
-    python: Path | str | None = None,
-    root: Path | str | None = None,
+    python: AnyPath | None = None,
+    root: AnyPath | None = None,
     environment: Mapping[str, str] | None = None,
     install_progress: InstallProgress | None = None,
 ) -> EmbeddedServer:

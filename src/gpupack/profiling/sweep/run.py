@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import names as names_of
@@ -12,8 +11,7 @@ from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import whole_number
 from gpupack.profiling.load import InputOptions
 from gpupack.profiling.measuring import MeasureOptions
-from gpupack.profiling.server import LOAD_TIMEOUT_S
-from gpupack.profiling.session import ServerSession, own_server
+from gpupack.profiling.session import ServerOptions
 from gpupack.profiling.sweep.exports import (
     prepare_folder,
     write_article_tables,
@@ -27,19 +25,20 @@ from gpupack.records.profile import LoadPoint
 from gpupack.store import PROFILE_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
+    from gpupack.files import AnyPath
     from gpupack.profile_set import ProfileSet
     from gpupack.profiling.embedded import EmbeddedServer, InstallProgress
-    from gpupack.profiling.server import TlsOptions
     from gpupack.profiling.sweep.sweep_progress import SweepProgress
 
 
 def profile(
     models: str | Sequence[str] | None = None,
     *,
-    server: EmbeddedServer | str | None = None,
-    model_repository: Path | str | None = None,
+    server: ServerOptions | EmbeddedServer | str | None = None,
+    model_repository: AnyPath | None = None,
     batch_sizes: Sequence[int] = (1, 2, 4),
     concurrency: Sequence[int] = (1, 2, 4),
     gpus: int | str | Sequence[int | str] | None = None,
@@ -48,11 +47,6 @@ def profile(
     strict: bool = False,
     options: MeasureOptions | None = None,
     inputs: InputOptions | None = None,
-    tls: TlsOptions | None = None,
-    server_python: Path | str | None = None,
-    server_root: Path | str | None = None,
-    server_environment: Mapping[str, str] | None = None,
-    load_timeout_s: float = LOAD_TIMEOUT_S,
     retry_failed: bool = False,
     retry_unstable: bool = False,
     sharing: SharingMode | str | None = None,
@@ -70,8 +64,9 @@ def profile(
     Args:
         models: Names of models; None takes the whole repository.
         server: URL of a running Triton (``http://``, ``https://``, ``grpc://``,
-            ``grpcs://``) with explicit model control, or an ``EmbeddedServer``. None
-            starts an embedded one on ``model_repository``.
+            ``grpcs://``) with explicit model control, an ``EmbeddedServer``, or a
+            ``ServerOptions`` that says more. None starts an embedded one on
+            ``model_repository``.
         model_repository: Folder of models, for the embedded server.
         batch_sizes: Inputs per request.
         concurrency: Requests kept in flight.
@@ -84,11 +79,6 @@ def profile(
         strict: Refuse, rather than warn, when other processes use the GPU.
         options: How well to measure, and by which stopping rule.
         inputs: Shapes of dynamic inputs, real data, seed.
-        tls: Certificates, for ``https`` and ``grpcs``.
-        server_python: Python that models run in, for the embedded server.
-        server_root: A server tree unpacked by other means, for the embedded server.
-        server_environment: Variables for the embedded server.
-        load_timeout_s: How long a model may take to load.
         retry_failed: Measure again what failed in an earlier run of this store.
         retry_unstable: Measure again what did not settle then; a record is replaced
             once its new measurement is there.
@@ -117,25 +107,17 @@ def profile(
     chosen = options or MeasureOptions()
     require_kind("options", chosen, MeasureOptions, "a MeasureOptions")
     chosen.check()
-    gpu = _one_gpu(gpus)
+    where = ServerOptions.of(
+        server, model_repository=model_repository, gpu=_one_gpu(gpus)
+    )
     if export_path is not None:
         # Before anything is measured: a sweep must not end in a folder it cannot use.
         folder = prepare_folder(export_path)
         store = folder / PROFILE_FILE if store is None else store
     mode = None if sharing is None else SharingMode.parse(sharing)
     with ExitStack() as stack:
-        target = server or own_server(
-            stack,
-            _repository(model_repository),
-            gpu=gpu,
-            sharing=mode,
-            python=server_python,
-            root=server_root,
-            environment=server_environment,
-            install_progress=install_progress,
-        )
+        session = where.session(stack, sharing=mode, install_progress=install_progress)
         sweep_store = stack.enter_context(SweepStore(store))
-        session = ServerSession(target, gpu=gpu, tls=tls)
         gpu_name = session.device.gpu_type.name
         sweep_store.check_fits(names, gpu_name)
         asked = inputs or InputOptions()
@@ -148,7 +130,7 @@ def profile(
             options=chosen,
             inputs=asked,
             strict=strict,
-            load_timeout_s=load_timeout_s,
+            load_timeout_s=where.load_timeout_s,
             retry_failed=retry_failed,
             retry_unstable=retry_unstable,
             sharing_mode=mode,
@@ -201,15 +183,6 @@ def _model_names(models: str | Sequence[str] | None) -> tuple[str, ...] | None:
             "name at least one model, or leave models out for the whole repository"
         )
     return tuple(dict.fromkeys(found))
-
-
-def _repository(model_repository: Path | str | None) -> Path | str:
-    if model_repository is None:
-        raise InvalidInputError(
-            "nothing to profile: give the URL of a running Triton (--url), or a model "
-            "repository for the embedded server (--model-repository)"
-        )
-    return model_repository
 
 
 def _one_gpu(gpus: int | str | Sequence[int | str] | None) -> int | str | None:

@@ -1,0 +1,138 @@
+"""The public names, and where they live; ``__init__.py`` loads them on first use."""
+
+from .deploy.calibrate import calibrate
+from .deploy.verify import Verification, verify
+from .errors import (
+    CheckError,
+    DeviceError,
+    GpupackError,
+    InfeasibleError,
+    InvalidInputError,
+    ItemTooLargeError,
+    LoadPointError,
+    MissingExtraError,
+    MissingReadingError,
+    NotFoundInTimeError,
+    ProfileDataError,
+    ServerError,
+    ServerUnavailableError,
+    StoreError,
+    UnknownNameError,
+)
+from .examples import load_example
+from .importers.reader import read_profiles
+from .placement import Placement
+from .planning.explain import explain
+from .planning.frontier import frontier
+from .planning.place import place
+from .planning.trade_off import Frontier
+from .profile_set import ProfileSet
+from .profiling import (
+    EmbeddedServer,
+    InputOptions,
+    MeasureOptions,
+    MpsDaemon,
+    ServerOptions,
+    TlsOptions,
+    profile,
+)
+from .records.calibration import Calibration
+from .records.environment import Environment, SharingMode
+from .records.explanation import (
+    BindingResource,
+    ChangeKind,
+    Explanation,
+    ResourceNeed,
+    SavingChange,
+)
+from .records.frontier import FrontierPoint
+from .records.gpu import DeviceKind, Fleet, FleetEntry, GpuType, Headroom, Resource
+from .records.objective import ContentionRule, Fairness, Objective
+from .records.placement import (
+    Assignment,
+    GpuPlacement,
+    ObjectiveUnit,
+    PlacementStatus,
+    ResourceUse,
+    SharingAlternative,
+)
+from .records.profile import FailedLoadPoint, LoadPoint, ProfileRecord, ServerBaseline
+from .records.request import GpuSupply, ModelWishes, Request
+from .records.verification import GpuVerification, ModelVerdict
+from .request_file import read_request
+from .store import read_placement, write_placement, write_profiles
+
+__version__: str
+
+__all__ = [
+    "Assignment",
+    "BindingResource",
+    "Calibration",
+    "ChangeKind",
+    "CheckError",
+    "ContentionRule",
+    "DeviceError",
+    "DeviceKind",
+    "EmbeddedServer",
+    "Environment",
+    "Explanation",
+    "FailedLoadPoint",
+    "Fairness",
+    "Fleet",
+    "FleetEntry",
+    "Frontier",
+    "FrontierPoint",
+    "GpuPlacement",
+    "GpuSupply",
+    "GpuType",
+    "GpuVerification",
+    "GpupackError",
+    "Headroom",
+    "InfeasibleError",
+    "InputOptions",
+    "InvalidInputError",
+    "ItemTooLargeError",
+    "LoadPoint",
+    "LoadPointError",
+    "MeasureOptions",
+    "MissingExtraError",
+    "MissingReadingError",
+    "ModelVerdict",
+    "ModelWishes",
+    "MpsDaemon",
+    "NotFoundInTimeError",
+    "Objective",
+    "ObjectiveUnit",
+    "Placement",
+    "PlacementStatus",
+    "ProfileDataError",
+    "ProfileRecord",
+    "ProfileSet",
+    "Request",
+    "Resource",
+    "ResourceNeed",
+    "ResourceUse",
+    "SavingChange",
+    "ServerBaseline",
+    "ServerError",
+    "ServerOptions",
+    "ServerUnavailableError",
+    "SharingAlternative",
+    "SharingMode",
+    "StoreError",
+    "TlsOptions",
+    "UnknownNameError",
+    "Verification",
+    "calibrate",
+    "explain",
+    "frontier",
+    "load_example",
+    "place",
+    "profile",
+    "read_placement",
+    "read_profiles",
+    "read_request",
+    "verify",
+    "write_placement",
+    "write_profiles",
+]

@@ -1,0 +1,134 @@
+"""``gpupack frontier``: what every number of GPUs, or every budget, yields."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpupack.cli.console import print_warning, results
+from gpupack.cli.options.asked import (
+    QuietOption,
+    SourceArgument,
+    WishReader,
+    read_source,
+    takes_wish_options,
+)
+from gpupack.cli.options.sources import Knowledge, takes_source_options
+from gpupack.cli.outputs import require_apart
+from gpupack.records.placement import Objective, PlacementStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from gpupack.placement import Placement
+
+
+FIGURE_KINDS = ("png", "svg", "pdf")
+
+
+@takes_wish_options
+@takes_source_options
+def frontier_command(
+    source: SourceArgument,
+    *,
+    knowledge: Knowledge,
+    by: Annotated[
+        str, typer.Option(help="gpus, or price for budgets per hour.")
+    ] = "gpus",
+    budget: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="N|PRICE",
+            help="A number of GPUs, or a price per hour; repeat for several.",
+        ),
+    ] = None,
+    max_points: Annotated[
+        int, typer.Option(help="Steps at most where no --budget is given.")
+    ] = 20,
+    wishes: WishReader,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write steps and placements as JSON.")
+    ] = None,
+    plot_path: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Write the figure: .png, .svg or .pdf."),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what every number of GPUs, or every budget, yields at best.
+
+    Exit codes: 0 done (with a warning where a step is not proved), 2 bad input,
+    3 infeasible, 5 none found within the time limit, and none proved impossible.
+    """
+    from gpupack.files import write_text
+    from gpupack.planning.frontier import frontier
+
+    require_apart({"--json": json_path, "--plot": plot_path}, [source])
+    profiles = read_source(source, knowledge)
+    request, asked = wishes(profiles, Objective.MAX_THROUGHPUT.value)
+    found = frontier(
+        profiles,
+        request,
+        by=by,
+        budgets=budget or None,
+        max_points=max_points,
+        **asked,
+    )
+    if json_path is not None:
+        write_text(json_path, found.to_json() + "\n")
+    if plot_path is not None:
+        _write_figure(found.plot(), plot_path)
+    if not quiet:
+        results.print(str(found), markup=False, soft_wrap=True)
+        _print_warnings(found.placements)
+    unproved = [
+        point for point in found.points if point.status is PlacementStatus.FEASIBLE
+    ]
+    if unproved:
+        step = found.placements[0].request
+        within = f" within {step.time_limit_s:g} s each" if step else ""
+        print_warning(
+            f"{len(unproved)} of {len(found.points)} steps not proved{within}; raise "
+            "--time-limit"
+        )
+
+
+def _print_warnings(placements: Sequence[Placement]) -> None:
+    """Print each warning once; say of how many steps, where not of all."""
+    from gpupack.quoting import printable
+
+    counts = Counter(text for one in placements for text in set(one.warnings))
+    for text in dict.fromkeys(text for one in placements for text in one.warnings):
+        where = (
+            f"{counts[text]} of {len(placements)} steps: "
+            if counts[text] < len(placements)
+            else ""
+        )
+        print_warning(where + printable(text))
+
+
+def _write_figure(figure: Figure, path: Path) -> None:
+    """Write a matplotlib figure in the format of the file's name, whole or not at all.
+
+    Raises:
+        StoreError: If the file cannot be written, or the format is not known.
+    """
+    from gpupack.errors import StoreError
+    from gpupack.files import write_bytes
+    from gpupack.quoting import quoted
+
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in FIGURE_KINDS:
+        raise StoreError(
+            f"cannot write {quoted(str(path))}: give a path that ends in .png, .svg or "
+            ".pdf in a folder that exists"
+        )
+    content = io.BytesIO()
+    figure.savefig(content, format=kind)
+    write_bytes(path, content.getvalue())

@@ -1,0 +1,96 @@
+"""``gpupack place``: decide, print, write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpupack.cli.console import print_warning, results
+from gpupack.cli.options.asked import (
+    QuietOption,
+    SourceArgument,
+    WishReader,
+    read_source,
+    takes_wish_options,
+)
+from gpupack.cli.options.sources import Knowledge, takes_source_options
+from gpupack.cli.outputs import require_apart
+from gpupack.records.placement import ObjectiveUnit, PlacementStatus
+
+if TYPE_CHECKING:
+    from gpupack.placement import Placement
+
+
+@takes_wish_options
+@takes_source_options
+def place_command(
+    source: SourceArgument,
+    *,
+    knowledge: Knowledge,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="min_gpus (default), min_cost or max_throughput."),
+    ] = None,
+    wishes: WishReader,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the placement as JSON.")
+    ] = None,
+    markdown_path: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the table as Markdown.")
+    ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say what binds, why, and what would help."),
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Decide which model goes on which GPU, and prove it.
+
+    Exit codes: 0 proved (or feasible, with a warning), 2 bad input, 3 infeasible,
+    5 none found within the time limit, and none proved impossible.
+    """
+    from gpupack.files import write_text
+    from gpupack.planning.place import place
+    from gpupack.report.terminal import print_placement
+    from gpupack.store import write_placement
+
+    require_apart({"--json": json_path, "--markdown": markdown_path}, [source])
+    profiles = read_source(source, knowledge)
+    request, asked = wishes(profiles, objective)
+    placement = place(profiles, objective, request=request, **asked)
+    if json_path is not None:
+        write_placement(placement, json_path)
+    if markdown_path is not None:
+        write_text(markdown_path, placement.to_markdown())
+    if not quiet:
+        print_placement(placement, results)
+    if explain:
+        results.print(str(placement.explain()), markup=False, soft_wrap=True)
+    if placement.status is PlacementStatus.FEASIBLE:
+        found = _found_and_bound(placement)
+        time_limit = placement.request.time_limit_s if placement.request else 0.0
+        if placement.seconds < 0.9 * time_limit:  # interrupted, or out of ideas
+            print_warning(f"not proved when it ended: {found}")
+        else:
+            print_warning(
+                f"not proved within {time_limit:g} s: {found}; raise --time-limit"
+            )
+
+
+def _found_and_bound(placement: Placement) -> str:
+    from gpupack.report.text import format_price
+
+    unit = placement.objective_unit
+    value, bound = placement.objective_value, placement.bound
+    if unit is ObjectiveUnit.GPUS:
+        return f"{placement.num_gpus} GPUs found, at least {bound:g} needed"
+    if unit is ObjectiveUnit.PRICE_PER_HOUR:
+        return (
+            f"{format_price(value)} per hour found, at least {format_price(bound)} "
+            "needed"
+        )
+    if unit is ObjectiveUnit.SERVED_SHARE:
+        return f"{value:.1%} of every demand found, at most {bound:.1%} possible"
+    return f"{value:,.1f} infer/sec found, at most {bound:,.1f} possible"

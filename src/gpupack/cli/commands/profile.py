@@ -1,0 +1,308 @@
+"""``gpupack profile``: measure models on a Triton server."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpupack.cli import EXIT_INTERRUPTED
+from gpupack.cli.console import print_error, print_warning
+from gpupack.cli.options.measuring import (
+    DataOption,
+    LoadTimeoutOption,
+    MaxSecondsOption,
+    MinSecondsOption,
+    ModelRepositoryOption,
+    PercentileOption,
+    PrecisionOption,
+    RequestTimeoutOption,
+    SeedOption,
+    ServerPythonOption,
+    ServerRootOption,
+    ShapeOption,
+    StrictOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsInsecureOption,
+    TlsKeyOption,
+    WarmUpOption,
+    check_seconds,
+    input_options,
+    tls_options,
+)
+from gpupack.cli.progress import progress_bar
+from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpupack.profile_set import ProfileSet
+
+EXIT_BAD_INPUT = 2
+
+
+def profile_command(
+    *,
+    model_repository: ModelRepositoryOption = None,
+    models: Annotated[
+        str | None,
+        typer.Option(help="Names, such as a,b; the whole repository if left out."),
+    ] = None,
+    batch: Annotated[
+        str, typer.Option(help="Batch sizes: inputs per request.")
+    ] = "1,2,4",
+    concurrency: Annotated[
+        str, typer.Option(help="Concurrencies: requests kept in flight.")
+    ] = "1,2,4",
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="A running Triton: http://, https://, grpc:// or grpcs://HOST:PORT."
+        ),
+    ] = None,
+    embedded: Annotated[
+        bool,
+        typer.Option(
+            "--embedded", help="Start a Triton of our own (the default without --url)."
+        ),
+    ] = False,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the records, one JSON line each, as they come; the same "
+            "command goes on where it was stopped."
+        ),
+    ] = None,
+    export_path: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the three CSV tables; without --store the records are "
+            "kept there too, in profiles.jsonl."
+        ),
+    ] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            help="GPU to measure on: index, GPU:MIG indices, UUID, or host; for a "
+            "server on another host the name of its GPU type."
+        ),
+    ] = None,
+    sharing: Annotated[
+        str | None,
+        typer.Option(
+            help="How the server's processes share the GPU: time_slicing, mps or "
+            "streams; mps puts a private MPS daemon under the embedded server."
+        ),
+    ] = None,
+    probe: Annotated[
+        bool | None,
+        typer.Option(
+            "--probe/--no-probe",
+            help="Also run a probe beside each model, for predictions under MPS; by "
+            "default with --sharing mps and the embedded server.",
+        ),
+    ] = None,
+    strict: StrictOption = False,
+    shape: ShapeOption = None,
+    data: DataOption = None,
+    seed: SeedOption = 0,
+    stability: Annotated[
+        str,
+        typer.Option(
+            help="When a point is done: confidence (interval of the throughput), or "
+            "three_windows (perf_analyzer's rule)."
+        ),
+    ] = "confidence",
+    precision: PrecisionOption = 5.0,
+    percentile: PercentileOption = 95.0,
+    min_seconds: MinSecondsOption = None,
+    max_seconds: MaxSecondsOption = 10.0,
+    warm_up: WarmUpOption = None,
+    window_seconds: Annotated[
+        float, typer.Option(help="For three_windows: length of a window.")
+    ] = 5.0,
+    window_requests: Annotated[
+        int | None, typer.Option(help="For three_windows: requests per window instead.")
+    ] = None,
+    request_timeout: RequestTimeoutOption = 30.0,
+    load_timeout: LoadTimeoutOption = 120.0,
+    server_python: ServerPythonOption = None,
+    server_root: ServerRootOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_insecure: TlsInsecureOption = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Measure again what failed before."),
+    ] = False,
+    retry_unstable: Annotated[
+        bool,
+        typer.Option(
+            "--retry-unstable", help="Measure again what did not settle before."
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")
+    ] = False,
+) -> None:
+    """Measure each model alone, at every batch size × concurrency.
+
+    Exit codes: 0 done (failed load points are listed), 2 bad input, server lost or
+    nothing measured, 130 interrupted.
+    """
+    from gpupack.profiling import (
+        RETRIED_STAGES,
+        MeasureOptions,
+        ServerOptions,
+        profile,
+    )
+    from gpupack.store import PROFILE_FILE
+
+    if url is not None and (embedded or model_repository is not None):
+        raise InvalidInputError(
+            "--url names a running server, with a repository of its own: leave out "
+            "--embedded and --model-repository"
+        )
+    check_seconds(
+        precision=precision,
+        min_seconds=min_seconds,
+        max_seconds=max_seconds,
+        warm_up=warm_up,
+        request_timeout=request_timeout,
+        load_timeout=load_timeout,
+        window_seconds=window_seconds,
+    )
+    kept_in = store or (export_path / PROFILE_FILE if export_path else None)
+    try:
+        with progress_bar(quiet=quiet) as bar:
+            profiles = profile(
+                _names(models),
+                server=ServerOptions(
+                    url,
+                    model_repository,
+                    gpu,
+                    tls=tls_options(tls_ca, tls_cert, tls_key, insecure=tls_insecure),
+                    python=server_python,
+                    root=server_root,
+                    load_timeout_s=load_timeout,
+                ),
+                batch_sizes=_counts("--batch", batch),
+                concurrency=_counts("--concurrency", concurrency),
+                store=store,
+                export_path=export_path,
+                sharing=sharing,
+                probe=probe,
+                strict=strict,
+                options=MeasureOptions(
+                    stopping_rule=stability,
+                    half_width_ratio=precision / 100,
+                    percentile=percentile,
+                    min_duration_s=min_seconds,
+                    max_duration_s=max_seconds,
+                    window_s=window_seconds,
+                    window_requests=window_requests,
+                    warm_up_s=warm_up,
+                    request_timeout_s=request_timeout,
+                ),
+                inputs=input_options(shape, data, seed),
+                retry_failed=retry_failed,
+                retry_unstable=retry_unstable,
+                command=shlex.join(["gpupack", *sys.argv[1:]]),
+                progress=bar,
+                install_progress=bar.install if bar is not None else None,
+            )
+    except KeyboardInterrupt:
+        if kept_in is None:
+            raise
+        print_error(
+            f"interrupted; every finished load point is in {kept_in}: run the same "
+            "command again to go on"
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    _show(profiles, store=store, export_path=export_path, quiet=quiet)
+    if not profiles.records or any(
+        failure.stage in RETRIED_STAGES for failure in profiles.failures
+    ):
+        raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _show(
+    profiles: ProfileSet, *, store: Path | None, export_path: Path | None, quiet: bool
+) -> None:
+    if not quiet:
+        # Without the failures: they are warnings, below, also when quiet.
+        typer.echo(str(profiles.model_copy(update={"failures": ()})))
+        for path in (store, export_path):
+            if path is not None:
+                typer.echo(f"written to {path}")
+    concerned: dict[str, list[str]] = {}
+    for record in profiles.records:
+        for text in record.warnings:
+            where = f"{record.model_name} {record.load_point}"
+            concerned.setdefault(text, []).append(where)
+    for text, places in sorted(concerned.items()):
+        print_warning(f"{', '.join(places)}: {text}")
+    causes: dict[tuple[str, str, str], list[str]] = {}
+    for one in profiles.failures:
+        cause = one.model_name, one.stage, one.message
+        causes.setdefault(cause, []).append(str(one.load_point))
+    for (model_name, stage, message), points in causes.items():
+        print_warning(
+            f"{model_name} {', '.join(points)} failed ({stage}): {_tidy(message)}"
+        )
+    for text in _ways_on(
+        profiles, is_kept=store is not None or export_path is not None
+    ):
+        print_warning(text)
+
+
+def _ways_on(profiles: ProfileSet, *, is_kept: bool) -> Iterator[str]:
+    """Tell how to measure again what did not settle, and what failed for good."""
+    from gpupack.profiling import RETRIED_STAGES
+
+    num_unstable = sum(record.is_stable is False for record in profiles.records)
+    if num_unstable:
+        again = "--retry-unstable and " if is_kept else ""
+        yield (
+            f"{num_unstable} of {len(profiles)} load points did not settle, and place "
+            f"leaves them out: measure them again with {again}a higher --max-seconds"
+        )
+    failed = [one for one in profiles.failures if one.stage not in RETRIED_STAGES]
+    if failed and is_kept:
+        yield (
+            f"{len(failed)} load points failed: the same command leaves them as they "
+            "are, and measures them again with --retry-failed"
+        )
+
+
+def _tidy(message: str) -> str:
+    """Return a message whose further lines, such as a log's, are set apart."""
+    lines = [line.rstrip() for line in message.splitlines() if line.strip()]
+    return "\n    ".join(lines)
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InvalidInputError("--models: name at least one, such as a,b")
+    return names
+
+
+def _counts(option: str, text: str) -> list[int]:
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError as err:
+        raise InvalidInputError(
+            f"{option} {quoted(text)}: give whole numbers with commas, such as 1,2,4"
+        ) from err
+    if min(counts) < 1:
+        raise InvalidInputError(f"{option} {quoted(text)}: every number is at least 1")
+    return counts

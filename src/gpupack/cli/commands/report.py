@@ -1,0 +1,63 @@
+"""``gpupack report``: placements as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpupack.cli.outputs import require_apart
+
+if TYPE_CHECKING:
+    from gpupack.planning.trade_off import Frontier
+
+
+def report_command(
+    placements: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Placements that gpupack wrote; with two or more, each is compared "
+            "with the one before it."
+        ),
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The HTML file to write.")
+    ] = Path("report.html"),
+    frontier: Annotated[
+        Path | None,
+        typer.Option(help="What gpupack frontier --json wrote, to be drawn as well."),
+    ] = None,
+) -> None:
+    """Write placements as one HTML file that needs no network.
+
+    Exit codes: 0 written, 2 bad input.
+    """
+    from gpupack.files import write_text
+    from gpupack.report.page.html import render_report
+    from gpupack.store import read_placement
+
+    require_apart({"--output": output}, [*placements, frontier])
+    labels = _labels(placements)
+    found = [(labels[path], read_placement(path)) for path in placements]
+    trade_off = None if frontier is None else _read_frontier(frontier)
+    write_text(output, render_report(found, frontier=trade_off))
+    typer.echo(f"Report written to {output}")
+
+
+def _labels(paths: list[Path]) -> dict[Path, str]:
+    """Return a short name per file: its stem, or its path where stems are equal."""
+    stems = [path.stem for path in paths]
+    return {
+        path: path.stem if stems.count(path.stem) == 1 else str(path) for path in paths
+    }
+
+
+def _read_frontier(path: Path) -> Frontier:
+    from gpupack.planning.trade_off import Frontier
+    from gpupack.store import read_one
+
+    return read_one(
+        path, "frontier", Frontier, way_out="gpupack frontier --json writes one"
+    )

@@ -1,0 +1,233 @@
+"""``gpupack verify`` and ``gpupack calibrate``: does a placement hold?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpupack.cli import EXIT_INTERRUPTED
+from gpupack.cli.console import print_error
+from gpupack.cli.options.measuring import (
+    DataOption,
+    LoadTimeoutOption,
+    MaxSecondsOption,
+    MinSecondsOption,
+    ModelRepositoryOption,
+    PercentileOption,
+    PrecisionOption,
+    RequestTimeoutOption,
+    SeedOption,
+    ServerPythonOption,
+    ServerRootOption,
+    ShapeOption,
+    StrictOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsInsecureOption,
+    TlsKeyOption,
+    WarmUpOption,
+    check_seconds,
+    input_options,
+    tls_options,
+)
+from gpupack.cli.progress import progress_bar
+from gpupack.errors import InvalidInputError, StoreError
+from gpupack.quoting import quoted
+from gpupack.records.environment import SharingMode
+
+EXIT_BROKEN = 4
+"""A promise of the placement was broken."""
+
+
+def verify_command(
+    placement: Annotated[Path, typer.Argument(help="A placement written by place.")],
+    *,
+    model_repository: ModelRepositoryOption = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="A running Triton without loaded models: http://, https://, grpc:// "
+            "or grpcs://HOST:PORT."
+        ),
+    ] = None,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            help="GPUs of the placement to run, such as 0,2; all if left out."
+        ),
+    ] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            help="The GPU of this machine to run them on: index, GPU:MIG indices, "
+            "UUID, or host."
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of results; the same command goes on where it stopped."
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Share of a promise that may be missing.")
+    ] = 0.1,
+    strict: StrictOption = False,
+    shape: ShapeOption = None,
+    data: DataOption = None,
+    seed: SeedOption = 0,
+    precision: PrecisionOption = 5.0,
+    percentile: PercentileOption = 95.0,
+    min_seconds: MinSecondsOption = None,
+    max_seconds: MaxSecondsOption = 10.0,
+    warm_up: WarmUpOption = None,
+    request_timeout: RequestTimeoutOption = 30.0,
+    load_timeout: LoadTimeoutOption = 120.0,
+    server_python: ServerPythonOption = None,
+    server_root: ServerRootOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_insecure: TlsInsecureOption = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")
+    ] = False,
+) -> None:
+    """Run the GPUs of a placement and judge its promises.
+
+    Exit codes: 0 no promise broken, 2 bad input, 4 a promise broken, 130 interrupted.
+    """
+    from gpupack.deploy.verify import verify
+    from gpupack.profiling import MeasureOptions, ServerOptions
+    from gpupack.store import read_placement
+
+    check_seconds(
+        precision=precision,
+        min_seconds=min_seconds,
+        max_seconds=max_seconds,
+        warm_up=warm_up,
+        request_timeout=request_timeout,
+        load_timeout=load_timeout,
+    )
+    placed = read_placement(placement)
+    indices = _indices(gpus)
+    try:
+        with progress_bar(quiet=quiet) as bar:
+            if bar is not None:
+                bar.begin(len(placed.gpus if indices is None else set(indices)), 0)
+            result = verify(
+                placed,
+                server=ServerOptions(
+                    url,
+                    model_repository,
+                    gpu,
+                    tls=tls_options(tls_ca, tls_cert, tls_key, insecure=tls_insecure),
+                    python=server_python,
+                    root=server_root,
+                    load_timeout_s=load_timeout,
+                ),
+                gpu_indices=indices,
+                store=store,
+                tolerance=tolerance,
+                strict=strict,
+                options=MeasureOptions(
+                    half_width_ratio=precision / 100,
+                    percentile=percentile,
+                    min_duration_s=min_seconds,
+                    max_duration_s=max_seconds,
+                    warm_up_s=warm_up,
+                    request_timeout_s=request_timeout,
+                ),
+                inputs=input_options(shape, data, seed),
+                progress=bar.working if bar is not None else None,
+                on_gpu=bar.verified if bar is not None else None,
+                install_progress=bar.install if bar is not None else None,
+            )
+    except KeyboardInterrupt:
+        if store is None:
+            raise
+        print_error(
+            f"interrupted; every finished GPU is in {store}: run the same command "
+            "again to go on"
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if not quiet:
+        typer.echo(str(result))
+    if not result.is_kept:
+        print_error("a promise of the placement was broken")
+        raise typer.Exit(EXIT_BROKEN)
+
+
+def calibrate_command(
+    verifications: Annotated[
+        Path,
+        typer.Argument(
+            help="What verify --store wrote, with shared GPUs in it; or Model "
+            "Analyzer's export of models that were profiled concurrently."
+        ),
+    ],
+    *,
+    profiles: Annotated[
+        Path, typer.Option(help="The profile file that place() reads; appended to.")
+    ],
+    sharing: Annotated[
+        str | None,
+        typer.Option(
+            help="How models shared the GPU, for an export, which does not say: "
+            "streams (several in one Triton), time_slicing or mps."
+        ),
+    ] = None,
+) -> None:
+    """Fit how strongly models slow each other down, for place() to use."""
+    from gpupack.deploy.calibrate import calibrate
+    from gpupack.importers.colocations import is_export, read_colocations
+    from gpupack.store import (
+        open_profile_file,
+        read_profile_file,
+        read_verifications,
+        record_line,
+    )
+
+    try:
+        alone = read_profile_file(profiles)  # complain before anything is written
+    except StoreError as err:
+        raise StoreError(
+            f"--profiles: {err}. The calibration is appended to a profile file that "
+            "gpupack wrote; make one of a table with gpupack.write_profiles("
+            'gpupack.read_profiles("table.csv"), "profiles.jsonl")'
+        ) from err
+    if is_export(verifications):
+        mode = _sharing_mode(sharing)
+        found = calibrate((), read_colocations(verifications, alone, mode))
+    else:
+        found = calibrate(read_verifications(verifications))
+    with open_profile_file(profiles, option="--profiles") as file:
+        read_profile_file(profiles)
+        file.append(record_line(found))
+    typer.echo(
+        f"{found.gpu_type_name}, {found.sharing_mode}: contention factor "
+        f"{found.contention_factor:g} from {found.num_sets} sets, mean error "
+        f"{100 * (found.mean_absolute_error_ratio or 0):.1f} points"
+    )
+
+
+def _sharing_mode(text: str | None) -> SharingMode:
+    if text is None:
+        raise InvalidInputError(
+            "an export does not say how models shared the GPU; say it: --sharing "
+            "streams for several in one Triton, time_slicing or mps for processes"
+        )
+    return SharingMode.parse(text)
+
+
+def _indices(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as err:
+        raise InvalidInputError(
+            f"--gpus {quoted(text)}: whole numbers with commas, such as 0,2"
+        ) from err

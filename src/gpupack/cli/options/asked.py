@@ -1,0 +1,355 @@
+"""The options by which ``place`` and ``frontier`` ask for the same things."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from gpupack.cli.options.named_values import (
+    parse_by_model,
+    parse_counts,
+    parse_for_models,
+    parse_named,
+    parse_share,
+)
+from gpupack.cli.options.sources import Knowledge
+from gpupack.cli.options.supply import parse_supply
+from gpupack.errors import InvalidInputError
+from gpupack.files import file_mode
+from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
+from gpupack.records.request.objective import Objective
+from gpupack.records.request.request import HeadroomLike, Request, RequestArguments
+
+WishReader = Callable[[ProfileSet, str | None], tuple[Request | None, RequestArguments]]
+"""Reads a request and the arguments beside it; the objective says what binds."""
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A file of profiles (gpupack's, any CSV table, an export of Model "
+        "Analyzer, perf_analyzer or AIPerf), or the name of a built-in example such as "
+        "medical."
+    ),
+]
+GpuOption = Annotated[
+    str | None,
+    typer.Option(help="GPU type: 16GB, T4, A100-80GB, or NAME:MIB for any other."),
+]
+GpusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="N|TYPE[=N]",
+        help="How many there are, as many as needed if left out; or a mixed fleet: "
+        "L4=8 for eight, A100-80GB for as many as needed, repeated.",
+    ),
+]
+PriceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TYPE=PRICE",
+        help="Price per GPU and hour: L4=0.71; repeat for each type.",
+    ),
+]
+HeadroomOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[RESOURCE=]SHARE",
+        help="The share that may be used: 0.8 for whatever binds by default, "
+        "memory=0.9 for one resource; repeat for several. Resources alone, "
+        "without a plain number, name exactly what binds.",
+    ),
+]
+LoadPointOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[MODEL=]BxC",
+        help="Batch size × concurrency to plan with: 2x4, or MODEL=2x4 for one; "
+        "every measured one is an option if left out.",
+    ),
+]
+DemandOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL=RATE",
+        help="Infer/sec to be served: MODEL=900; repeat for each model.",
+    ),
+]
+LatencyLimitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[MODEL=]MS", help="Milliseconds: 25, or MODEL=25 for one; repeat."
+    ),
+]
+LatencyPercentileOption = Annotated[
+    int | None,
+    typer.Option(help="Of the latency limit: 50, 90, 95 or 99 (default)."),
+]
+ReplicasOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[MODEL=]N",
+        help="Instances: 2, or MODEL=2 for one; at least so many with a demand.",
+    ),
+]
+WeightOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL=WEIGHT",
+        help="Of a model's throughput in max_throughput: MODEL=2.",
+    ),
+]
+OptionalOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL", help="A model that may be left out; repeat for several."
+    ),
+]
+SeedOption = Annotated[
+    int | None, typer.Option(help="For every random choice; 0 if left out.")
+]
+AllowUnstableOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-unstable/--no-allow-unstable",
+        help="Use measurements that never settled.",
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")]
+
+
+RequestOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="A request as YAML, TOML or JSON, or a placement, whose request is asked "
+        "again; options given beside it win, with a warning."
+    ),
+]
+MaxReplicasOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[MODEL=]N", help="Instances at most, of models with a demand."
+    ),
+]
+MaxGpusOption = Annotated[
+    int | None, typer.Option(help="GPUs of all types together, at most.")
+]
+MaxPriceOption = Annotated[
+    float | None,
+    typer.Option("--max-price", help="What all GPUs together may cost per hour."),
+]
+FairnessOption = Annotated[
+    str | None,
+    typer.Option(
+        help="sum (default), or max_min: the share of demand each model gets."
+    ),
+]
+CarryMemoryOverOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--carry-memory-over/--no-carry-memory-over",
+        help="Use GPU types without profiles, by the memory measured on another.",
+    ),
+]
+MinRetentionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[MODEL=]SHARE",
+        help="The share of its throughput alone that every model is predicted to "
+        "keep beside its neighbours: 0.9, or MODEL=0.9 for one; repeat.",
+    ),
+]
+SharingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How models share a GPU: time_slicing (default), mps or streams."
+    ),
+]
+ContentionOption = Annotated[
+    str | None,
+    typer.Option(
+        help="predicted: max_throughput counts what models are predicted to reach "
+        "together; plain (default): what they reach alone."
+    ),
+]
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(help="Seconds, for each step of a frontier; 10 if left out."),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Threads of the search; what the machine offers if left out. With 1 the "
+        "same input and seed give the same answer."
+    ),
+]
+
+
+def wish_options(
+    *,
+    request: RequestOption = None,
+    headroom: HeadroomOption = None,
+    gpu: GpuOption = None,
+    gpus: GpusOption = None,
+    price: PriceOption = None,
+    max_gpus: MaxGpusOption = None,
+    max_price_per_hour: MaxPriceOption = None,
+    load_point: LoadPointOption = None,
+    demand: DemandOption = None,
+    latency_limit: LatencyLimitOption = None,
+    latency_percentile: LatencyPercentileOption = None,
+    replicas: ReplicasOption = None,
+    max_replicas: MaxReplicasOption = None,
+    weight: WeightOption = None,
+    fairness: FairnessOption = None,
+    optional: OptionalOption = None,
+    carry_memory_over: CarryMemoryOverOption = None,
+    min_retention: MinRetentionOption = None,
+    sharing: SharingOption = None,
+    contention: ContentionOption = None,
+    time_limit: TimeLimitOption = None,
+    seed: SeedOption = None,
+    workers: WorkersOption = None,
+    allow_unstable: AllowUnstableOption = None,
+) -> WishReader:
+    """Return what reads these options, once it is known which models there are."""
+
+    def read(
+        profiles: ProfileSet, objective: str | None
+    ) -> tuple[Request | None, RequestArguments]:
+        from gpupack.request_file import read_request
+
+        asked = None if request is None else read_request(request)
+        names = profiles.model_names
+        given = RequestArguments(
+            gpus=parse_supply(gpu, gpus),
+            prices=parse_by_model("--price", price, "L4=0.71"),
+            max_gpus=max_gpus,
+            max_price_per_hour=max_price_per_hour,
+            load_point=_parse_load_points(load_point, names),
+            demand=parse_by_model("--demand", demand, "resnet=900"),
+            latency_limit_ms=parse_for_models(
+                "--latency-limit", latency_limit, "25 or resnet=25", names
+            ),
+            replicas=parse_counts("--replicas", replicas, "2 or resnet=2", names),
+            max_replicas=parse_counts(
+                "--max-replicas", max_replicas, "4 or resnet=4", names
+            ),
+            weights=parse_by_model("--weight", weight, "resnet=2"),
+            fairness=fairness,
+            min_retention=parse_for_models(
+                "--min-retention",
+                min_retention,
+                "0.9, 90% or resnet50=0.9",
+                names,
+                number=parse_share,
+            ),
+            sharing=sharing,
+            workers=workers,
+        )
+        plain: dict[str, object] = {
+            "latency_percentile": latency_percentile,
+            "optional": optional,
+            "carry_memory_over": carry_memory_over,
+            "contention": contention,
+            "time_limit_s": time_limit,
+            "seed": seed,
+            "allow_unstable": allow_unstable,
+        }
+        if headroom is not None:
+            plain["headroom"] = _parse_headroom(
+                objective, asked, headroom, has_demand=bool(demand)
+            )
+        known = {name: value for name, value in plain.items() if value is not None}
+        return asked, given | cast("RequestArguments", known)
+
+    return read
+
+
+def takes_wish_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of ``wish_options``, read into its ``wishes``."""
+    own = inspect.signature(command, eval_str=True).parameters
+    options = inspect.signature(wish_options, eval_str=True).parameters
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in own.items():
+        parameters += options.values() if name == "wishes" else [parameter]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        wishes = {name: given.pop(name) for name in options}
+        command(**given, wishes=wish_options(**wishes))
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def read_source(source: str, knowledge: Knowledge) -> ProfileSet:
+    """Return the profiles of a file or, failing that, of a built-in example.
+
+    Args:
+        source: The file, or the example's name.
+        knowledge: What the file does not say itself.
+
+    Raises:
+        InvalidInputError: If it is neither; names the examples.
+    """
+    from gpupack.examples import example_names, load_example
+    from gpupack.importers.reader import read_profiles
+
+    if file_mode(source) is not None:
+        return read_profiles(source, **knowledge)
+    if source in example_names():
+        return load_example(source)
+    raise InvalidInputError(
+        f"{quoted(source)} is neither a file nor a built-in example; the examples are "
+        f"{', '.join(example_names())}"
+    )
+
+
+def _parse_headroom(
+    objective: str | None,
+    request: Request | None,
+    options: Sequence[str],
+    *,
+    has_demand: bool,
+) -> HeadroomLike:
+    from gpupack.planning.request.headroom import overlay_headroom
+    from gpupack.records.request.request import Request
+
+    overall, named = parse_named(
+        "--headroom", options, "a share: 0.8, 80% or memory=0.9", number=parse_share
+    )
+    asked = request or Request()
+    wishes = (asked.defaults, *asked.models.values())
+    if has_demand or any(one.demand is not None for one in wishes):
+        # What is asked for runs at the same time, so that the utilizations bind, too.
+        goal = Objective.MAX_THROUGHPUT
+    elif objective is not None:
+        goal = Request.model_validate({"objective": objective}).objective
+    else:
+        goal = asked.objective
+    return overlay_headroom(goal, overall, named)
+
+
+def _parse_load_points(
+    options: Sequence[str] | None, model_names: Sequence[str]
+) -> str | dict[str, str] | None:
+    overall: str | None = None
+    named: dict[str, str] = {}
+    for option in options or ():
+        name, equals, point = option.rpartition("=")
+        if (equals and name in named) or (not equals and overall is not None):
+            raise InvalidInputError(f"--load-point {quoted(option)}: given twice")
+        if equals:
+            named[name] = point
+        else:
+            overall = point
+    if not named:
+        return overall
+    return (dict.fromkeys(model_names, overall) if overall else {}) | named

@@ -1,0 +1,214 @@
+"""The plain model, bin by bin, on OR-Tools' CP-SAT solver: for plans of few bins.
+
+Copies and loads of every option in every bin. Loads are counted in steps, rounded
+outward, so that its bound holds for continuous service; what it finds is a choice of
+configurations, and how they share out service is left to the program over them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.packing.capacity.model.configurations import Configuration, useful_options
+from gpupack.packing.runtime.stoppable import solve_cp_model
+
+if TYPE_CHECKING:
+    from ortools.sat.python import cp_model
+
+    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Goal
+
+STEPS = 1000
+"""Of a copy's load."""
+SIZE_STEPS = 1_000_000
+MAX_VARIABLES = 6_000
+"""Options × bins beyond which the model is not worth building."""
+
+
+@dataclass(frozen=True)
+class AssignmentResult:
+    """What the plain model found.
+
+    Args:
+        bound: No plan costs less; infinite if there is none below the cap.
+        uses: Configurations and numbers of bins, None if none was found.
+    """
+
+    bound: float
+    uses: tuple[tuple[Configuration, int], ...] | None
+
+
+class AssignmentModel:
+    """Copies and loads of every option in every bin, for goals that serve in full.
+
+    Args:
+        problem: What is planned.
+        goal: Counts bins or cost.
+        max_value: Only plans of at most this value.
+        lower_bound: Proven before.
+    """
+
+    def __init__(
+        self,
+        problem: CapacityProblem,
+        goal: Goal,
+        *,
+        max_value: int,
+        lower_bound: int,
+    ) -> None:
+        from ortools.sat.python import cp_model
+
+        self._problem = problem
+        self._model = cp_model.CpModel()
+        self._bins: list[tuple[int, cp_model.IntVar, dict[int, cp_model.IntVar]]] = []
+        copies: list[list[cp_model.IntVar]] = [[] for _ in problem.jobs]
+        service: list[list[cp_model.LinearExprT]] = [[] for _ in problem.jobs]
+        prices = problem.prices(goal)
+        for bin_type, price in enumerate(prices):
+            options = useful_options(problem, bin_type)
+            previous: cp_model.IntVar | None = None
+            for _ in range(_most_bins(problem, bin_type, price, max_value)):
+                used = self._model.new_bool_var("")
+                counts = self._add_bin(bin_type, options, used, copies, service)
+                if previous is not None:
+                    self._model.add_implication(used, previous)
+                previous = used
+                self._bins.append((bin_type, used, counts))
+        self._add_jobs(copies, service)
+        value = sum(prices[bin_type] * used for bin_type, used, _ in self._bins)
+        self._model.add(value <= max_value)
+        self._model.add(value >= lower_bound)
+        if problem.budget is not None:
+            cost = sum(
+                problem.bin_types[bin_type].cost * used
+                for bin_type, used, _ in self._bins
+            )
+            self._model.add(cost <= problem.budget)
+        self._model.minimize(value)
+
+    def _add_bin(
+        self,
+        bin_type: int,
+        options: tuple[int, ...],
+        used: cp_model.IntVar,
+        copies: list[list[cp_model.IntVar]],
+        service: list[list[cp_model.LinearExprT]],
+    ) -> dict[int, cp_model.IntVar]:
+        problem, model = self._problem, self._model
+        capacity = problem.bin_types[bin_type].capacity
+        counts: dict[int, cp_model.IntVar] = {}
+        loads: dict[int, cp_model.IntVar] = {}
+        for index in options:
+            option = problem.options[index]
+            demand = problem.jobs[option.job].demand
+            most = problem.most_copies(index)
+            counts[index] = model.new_int_var(0, most, "")
+            copies[option.job].append(counts[index])
+            if demand:
+                highest = math.ceil(min(most, demand / option.rate) * STEPS)
+                loads[index] = model.new_int_var(0, highest, "")
+                model.add(loads[index] <= STEPS * counts[index])
+                share = math.ceil(option.rate / demand * SIZE_STEPS)
+                service[option.job].append(share * loads[index])
+        for dimension, room in enumerate(capacity):
+            fixed = [
+                (problem.options[index].fixed[dimension], index) for index in options
+            ]
+            loaded = {
+                index: problem.options[index].proportional[dimension]
+                for index in loads
+                if problem.options[index].proportional[dimension]
+            }
+            if not loaded:
+                terms = [size * counts[index] for size, index in fixed if size]
+                if terms:
+                    model.add(sum(terms) <= room * used)
+                continue
+            total: list[cp_model.LinearExprT] = []
+            for size, index in fixed:
+                if size:
+                    steps = size * SIZE_STEPS // room
+                    total.append(steps * STEPS * counts[index])
+            for index, size in loaded.items():
+                steps = size * SIZE_STEPS // room
+                # A load rounded up to a step may be one step too much per option.
+                busy = model.new_bool_var("")
+                model.add(loads[index] <= STEPS * problem.most_copies(index) * busy)
+                total.append(steps * loads[index] - steps * busy)
+            model.add(sum(total) <= SIZE_STEPS * STEPS * used)
+        for count in counts.values():
+            model.add(count == 0).only_enforce_if(~used)
+        return counts
+
+    def _add_jobs(
+        self,
+        copies: list[list[cp_model.IntVar]],
+        service: list[list[cp_model.LinearExprT]],
+    ) -> None:
+        for job, of_job, served in zip(
+            self._problem.jobs, copies, service, strict=True
+        ):
+            if job.is_whole:
+                self._model.add(sum(of_job) <= job.copies)
+            if job.max_copies is not None:
+                self._model.add(sum(of_job) <= job.max_copies)
+            if job.is_optional:
+                continue
+            self._model.add(sum(of_job) >= job.copies)
+            if job.demand:
+                self._model.add(sum(served) >= SIZE_STEPS * STEPS)
+
+    def solve(
+        self, *, time_limit_s: float, seed: int, num_workers: int
+    ) -> AssignmentResult:
+        """Return what was found within the time limit."""
+        from ortools.sat.python import cp_model
+
+        solver = cp_model.CpSolver()
+        solver.parameters.max_time_in_seconds = time_limit_s
+        solver.parameters.random_seed = seed
+        solver.parameters.num_workers = num_workers
+        status = solve_cp_model(solver, self._model)
+        if status == cp_model.INFEASIBLE:
+            return AssignmentResult(math.inf, None)
+        bound = solver.best_objective_bound
+        if status not in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
+            return AssignmentResult(bound, None)
+        uses: dict[Configuration, int] = {}
+        for bin_type, used, counts in self._bins:
+            pairs = tuple(
+                (index, int(solver.value(count)))
+                for index, count in sorted(counts.items())
+                if solver.value(count)
+            )
+            if solver.value(used) and pairs:
+                one = Configuration(bin_type, pairs)
+                uses[one] = uses.get(one, 0) + 1
+        return AssignmentResult(bound, tuple(sorted(uses.items())))
+
+    @property
+    def num_bins(self) -> int:
+        """Bins in the model, used or not."""
+        return len(self._bins)
+
+
+def is_worth_it(problem: CapacityProblem, goal: Goal, max_value: int) -> bool:
+    """Return whether the plain model would be small enough to help."""
+    prices = problem.prices(goal)
+    if problem.rule is not None or any(price <= 0 for price in prices):
+        return False
+    total = sum(
+        len(useful_options(problem, bin_type))
+        * _most_bins(problem, bin_type, price, max_value)
+        for bin_type, price in enumerate(prices)
+    )
+    return total <= MAX_VARIABLES
+
+
+def _most_bins(
+    problem: CapacityProblem, bin_type: int, price: int, max_value: int
+) -> int:
+    affordable = max_value // max(1, price)
+    count = problem.bin_types[bin_type].count
+    return affordable if count is None else min(count, affordable)

@@ -1,0 +1,241 @@
+"""Reopen a few bins of a plan: patterns made for what the others leave, then a program.
+
+A plan of local search is a dozen fillings that hardly fit better one by one. Where
+jobs compete for bins, what helps is to choose several at once. So a few bins are
+opened again; column generation finds patterns for just what the others leave
+unserved; and an integer program chooses among these, the old ones and those of the
+relaxation, while it shares out the service over all bins anew. As the old plan is one
+of its choices, no step is a loss.
+
+References:
+    Shaw, "Using constraint programming and local search methods to solve vehicle
+    routing problems", CP 1998 (large neighborhood search). Joncour and others,
+    "Column generation based primal heuristics", Electronic Notes in Discrete
+    Mathematics 36, 2010 (the restricted master as an integer program).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.packing.capacity.model.configurations import Configuration
+from gpupack.packing.capacity.relaxing.goals import MEASURES
+from gpupack.packing.capacity.relaxing.program import CapacityProgram
+from gpupack.packing.capacity.relaxing.relaxation import Relaxer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Job
+
+    Uses = tuple[tuple[Configuration, int], ...]
+
+NUM_REOPENED = 4
+VAIN_PER_SIZE = 2
+"""Bins reopened at first, and another one after so many reopenings in vain."""
+RELAXING_S = 0.5
+CHOOSING_S = 1.0
+"""For the patterns of one reopening, and for the program."""
+MAX_EXTRA = 30
+"""Patterns beside those that the relaxation of the reopened bins uses."""
+LEAST_LEFT = 1e-3
+"""Share of a demand below which what is left of it is not worth a pattern."""
+LEAST_GAIN = 1e-6
+LEAST_S = 0.05
+MAX_VAIN = 30
+"""Reopenings in vain after which to stop."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A plan, what it is worth, and what its bins serve.
+
+    Args:
+        uses: Configurations and how many bins have each.
+        value: Of the goal.
+        served: Per configuration and option, the share of a demand that all its
+            bins serve together.
+    """
+
+    uses: Uses
+    value: float
+    served: tuple[dict[int, float], ...]
+
+
+class Reopener:
+    """Improves a plan by reopening some of its bins at a time.
+
+    Args:
+        problem: What is planned, every bin type counted.
+        goal: Service, or the smallest share.
+        bound: Proven on the value.
+        seed: For every random choice.
+    """
+
+    def __init__(
+        self,
+        problem: CapacityProblem,
+        goal: Goal,
+        *,
+        bound: float,
+        seed: int,
+    ) -> None:
+        self._problem = problem
+        self._goal = goal
+        self._measure = MEASURES[goal][0]
+        self._bound = bound
+        self._seed = seed
+        self._rng = random.Random(seed)
+
+    def run(self, uses: Uses, *, deadline: float, target_gap: float) -> Uses:
+        """Return a plan that is at least as good.
+
+        Args:
+            uses: The plan to start from.
+            deadline: On the clock of ``time.perf_counter``.
+            target_gap: Relative, at which to stop.
+        """
+        plan = self._filled(uses)
+        if plan is None:
+            return uses
+        vain = 0
+        while (
+            vain < MAX_VAIN
+            and time.perf_counter() < deadline
+            and self._bound - plan.value > max(target_gap, LEAST_GAIN) * plan.value
+        ):
+            num_bins = NUM_REOPENED + vain // VAIN_PER_SIZE
+            again = self._better(plan, self._reopened(plan, num_bins, deadline))
+            vain = vain + 1 if again is plan else 0
+            plan = again
+        return plan.uses
+
+    def _better(self, plan: _Plan, other: _Plan | None) -> _Plan:
+        if other is None or other.value <= plan.value * (1 + LEAST_GAIN):
+            return plan
+        return other
+
+    def _reopened(self, plan: _Plan, num_bins: int, deadline: float) -> _Plan | None:
+        """Return the best plan found with a few bins chosen anew."""
+        bins = [one for one, number in plan.uses for _ in range(number)]
+        reopened = Counter(self._rng.sample(bins, min(num_bins, len(bins))))
+        kept = {one: number - reopened[one] for one, number in plan.uses}
+        rest = self._rest(plan, kept)
+        limit_s = min(RELAXING_S, max(0.0, deadline - time.perf_counter()))
+        relaxer = Relaxer(
+            rest,
+            Goal.MAX_SERVICE,
+            deadline=time.perf_counter() + limit_s,
+            seed=self._seed,
+        )
+        found = relaxer.run()
+        limit_s = min(CHOOSING_S, max(0.0, deadline - time.perf_counter()))
+        return self._chosen(
+            plan,
+            {one: number for one, number in kept.items() if number},
+            found.configurations[: found.num_used + MAX_EXTRA],
+            limit_s=limit_s,
+        )
+
+    def _rest(self, plan: _Plan, kept: dict[Configuration, int]) -> CapacityProblem:
+        """Return the problem of serving what the kept bins do not, in the others."""
+        problem = self._problem
+        free = [one.count or 0 for one in problem.bin_types]
+        copies = [0] * len(problem.jobs)
+        served = [0.0] * len(problem.jobs)
+        for (one, number), shares in zip(plan.uses, plan.served, strict=True):
+            free[one.bin_type] -= kept[one]
+            for option, count in one.counts:
+                copies[problem.options[option].job] += kept[one] * count
+            for option, share in shares.items():
+                served[problem.options[option].job] += share * kept[one] / number
+        return replace(
+            problem,
+            jobs=tuple(
+                _rest_of(job, held, share)
+                for job, held, share in zip(problem.jobs, copies, served, strict=True)
+            ),
+            bin_types=tuple(
+                replace(one, count=count)
+                for one, count in zip(problem.bin_types, free, strict=True)
+            ),
+        )
+
+    def _chosen(
+        self,
+        plan: _Plan,
+        kept: dict[Configuration, int],
+        others: Sequence[Configuration],
+        *,
+        limit_s: float,
+    ) -> _Plan | None:
+        """Return the best plan found that keeps some bins, None if there is none."""
+        configurations = list(dict.fromkeys([*(one for one, _ in plan.uses), *others]))
+        place = {one: index for index, one in enumerate(configurations)}
+        program = self._program(configurations)
+        program.keep([(place[one], number) for one, number in kept.items()])
+        program.start_from(
+            [(place[one], number) for one, number in plan.uses], plan.served
+        )
+        return self._solved(program, configurations, limit_s)
+
+    def _filled(self, uses: Uses) -> _Plan | None:
+        """Return the best plan of exactly these bins."""
+        configurations = [one for one, _ in uses]
+        program = self._program(configurations)
+        program.fix([(place, number) for place, (_, number) in enumerate(uses)])
+        return self._solved(program, configurations, CHOOSING_S)
+
+    def _program(self, configurations: Sequence[Configuration]) -> CapacityProgram:
+        return CapacityProgram(
+            self._problem,
+            configurations,
+            in_full=self._goal.is_in_full,
+            seed=self._seed,
+        )
+
+    def _solved(
+        self,
+        program: CapacityProgram,
+        configurations: Sequence[Configuration],
+        limit_s: float,
+    ) -> _Plan | None:
+        result = program.solve(
+            self._measure, time_limit_s=max(LEAST_S, limit_s), gap=LEAST_GAIN
+        )
+        if result.state not in {"optimal", "feasible"}:
+            return None
+        served = program.served()
+        return _Plan(
+            tuple((configurations[k], number) for k, number in result.uses),
+            result.value,
+            tuple(served[k] for k, _ in result.uses),
+        )
+
+
+def _rest_of(job: Job, held: int, share: float) -> Job:
+    """Return what is left of a job of which so much runs elsewhere."""
+    is_optional = job.is_optional or held >= job.copies
+    if job.demand is None:
+        if held < job.copies:
+            return replace(job, copies=job.copies - held)
+        return replace(job, weight=0.0, is_optional=True)
+    open_share = 1.0 - share
+    most = None if job.max_copies is None else job.max_copies - held
+    if open_share < LEAST_LEFT or (most is not None and most < 1):
+        return replace(
+            job, demand=0, is_optional=is_optional, copies=max(1, job.copies - held)
+        )
+    return replace(
+        job,
+        demand=math.floor(open_share * job.demand),
+        copies=max(1, job.copies - held),
+        max_copies=most,
+        is_optional=is_optional,
+    )

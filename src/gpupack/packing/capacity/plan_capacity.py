@@ -1,0 +1,550 @@
+"""Solve a capacity problem: enumeration where it is small, else column generation."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpupack.cpus import count_usable_cpus
+from gpupack.errors import CheckError, InvalidInputError
+from gpupack.packing.capacity.improving.assignment import AssignmentModel, is_worth_it
+from gpupack.packing.capacity.improving.completion import Clock, Completion
+from gpupack.packing.capacity.improving.construction import first_plan
+from gpupack.packing.capacity.improving.first_fit import with_faster_options
+from gpupack.packing.capacity.improving.plan_diving import dive
+from gpupack.packing.capacity.improving.small_plans import cheapest_plan
+from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Goal
+from gpupack.packing.capacity.model.configurations import (
+    MAX_ENUMERATED,
+    Configuration,
+    enumerate_configurations,
+    taken_apart,
+)
+from gpupack.packing.capacity.model.plan import CapacityPlan, PlanStatus
+from gpupack.packing.capacity.model.plan_check import check_plan
+from gpupack.packing.capacity.model.reduction import reduced
+from gpupack.packing.capacity.model.volume import volume_bound
+from gpupack.packing.capacity.overload import is_overloaded
+from gpupack.packing.capacity.relaxing.bin_counts import BinCounts, most_bins
+from gpupack.packing.capacity.relaxing.goals import (
+    all_idle,
+    counted,
+    everything,
+    rounded_bound,
+)
+from gpupack.packing.capacity.relaxing.plan_master import UnsolvedError
+from gpupack.packing.capacity.relaxing.program import most_service
+from gpupack.packing.capacity.relaxing.relaxation import CLOSE_ENOUGH, Relaxer
+from gpupack.packing.runtime.warm_up import kernels_are_ready, weaknesses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.packing.capacity.model.plan import FilledBin
+    from gpupack.packing.capacity.relaxing.program import ProgramResult
+    from gpupack.packing.capacity.relaxing.relaxation import Relaxation
+
+    Uses = tuple[tuple[Configuration, int], ...]
+
+PROGRAM = "program over all fillings"
+"""An integer program that chooses among every way to fill a bin."""
+_logger = logging.getLogger(__name__)
+
+FIRST_METHOD = "first fit"
+MAX_ENUMERATION_STEPS = 20_000
+RULELESS_SHARE = 0.3
+"""Of the time left, for the problem without its rule."""
+ENUMERATION_SHARE = 0.2
+"""Of the time limit, for listing configurations at most."""
+MAX_EXTRA_CONFIGURATIONS = 150
+"""Configurations beside those the relaxation uses that the program may choose from."""
+RELAXATION_SHARE = 0.4
+SERVICE_SHARE = 0.45
+MIN_SHARE_SHARE = 0.1
+SEARCH_SHARE = 0.9
+PLAIN_SEARCH_SHARE = 0.4
+"""The same where a plan is known and the plain model may yet prove it best."""
+DIVING_SHARE = 0.4
+"""Of the time that is left, for column generation, local search, and diving at most."""
+FULL_SHARE = 0.4
+"""Of the time limit, to see whether everything can be served."""
+WARM_UP_SHARE = 0.5
+"""Of the time left, to wait for compiled code at most."""
+LEAST_LIMIT_S = 0.2
+"""Of a search, whatever the time limit."""
+MAX_GENERATED_JOBS = 4_000
+"""Beyond it one linear program takes longer than most limits; a first plan of so many
+jobs is within a few tenths of a percent."""
+MAX_FILLED = 600
+"""Different fillings and jobs of a first plan up to which a program shares out its
+service anew."""
+MIN_BIN_BY_BIN_S = 0.3
+"""With less time left the plain model is not tried."""
+
+
+def plan_capacity(
+    problem: CapacityProblem,
+    goal: Goal,
+    *,
+    time_limit_s: float = 10.0,
+    seed: int = 0,
+    num_workers: int | None = None,
+    target_gap: float = 0.0,
+) -> CapacityPlan:
+    """Return a checked plan and a proven bound.
+
+    Ties are broken by what the goal lists next, as far as the time limit allows; the
+    proof is of the goal itself.
+
+    With one worker the plan is the same for a seed if no step was cut by the clock: the
+    limit is shared out among steps, and a slower machine may look less far in some of
+    them. So it is for plans that are proved well within their limit, and is not for
+    those that use it up. With more workers one step, CP-SAT on plans of few bins,
+    races: the value of an optimal plan is the same, what is in the bins need not be.
+
+    Args:
+        problem: What to plan.
+        goal: What is best. Where service counts and every job can have all it wants,
+            the plan is the cheapest that gives it.
+        time_limit_s: Wall time, ≥ 0; the best plan so far is returned.
+        seed: For every random choice.
+        num_workers: Threads; as many as cores may be used if None.
+        target_gap: Stop as soon as value and bound are this close, relative to the
+            value.
+
+    Raises:
+        InvalidInputError: If the limit is negative or not a number, the workers are
+            fewer than 1, or ``MAX_MIN_SHARE`` is asked for without any demand.
+    """
+    if math.isnan(time_limit_s) or time_limit_s < 0:
+        raise InvalidInputError(f"time_limit_s is {time_limit_s}; it must be ≥ 0")
+    if num_workers is not None and num_workers < 1:
+        raise InvalidInputError(f"num_workers is {num_workers}; it must be ≥ 1")
+    if goal is Goal.MAX_MIN_SHARE and not any(
+        job.demand and not job.is_optional for job in problem.jobs
+    ):
+        raise InvalidInputError("a largest smallest share needs a demand")
+    # A limit of 0 still gets a moment: beside a first plan, a bound on it.
+    clock = Clock(time.perf_counter(), max(LEAST_LIMIT_S, time_limit_s))
+    reduction = reduced(problem, goal)
+    plan = _Search(
+        problem if reduction is None else reduction.problem,
+        goal,
+        clock,
+        seed=seed,
+        num_workers=num_workers or count_usable_cpus(),
+        target_gap=target_gap,
+    ).run()
+    if plan.status not in {PlanStatus.OPTIMAL, PlanStatus.INFEASIBLE}:
+        plan = replace(plan, warnings=weaknesses())
+    if reduction is None:
+        return plan
+    bins = reduction.restored(plan.bins, problem)
+    if reduction.is_without_ties:
+        bins = with_faster_options(problem, bins)
+    if plan.is_found:
+        check_plan(problem, bins, in_full=goal.is_in_full)
+    return replace(plan, bins=bins, seconds=clock.spent_s)
+
+
+class _Search:
+    """One solve: its clock, its problem, its best plan.
+
+    The first plan takes no clock, so it is there at every time limit; what comes later
+    starts from it and is kept only if it is better.
+    """
+
+    def __init__(
+        self,
+        problem: CapacityProblem,
+        goal: Goal,
+        clock: Clock,
+        *,
+        seed: int,
+        num_workers: int,
+        target_gap: float,
+    ) -> None:
+        self._asked = problem
+        self._problem = counted(problem, goal)
+        self._goal = goal
+        self._clock = clock
+        self._seed = seed
+        self._num_workers = num_workers
+        self._target_gap = target_gap
+        self._completion = Completion(
+            self._problem, goal, clock, seed=seed, target_gap=target_gap
+        )
+        self._best: CapacityPlan | None = None
+
+    def run(self) -> CapacityPlan:
+        for index, job in enumerate(self._asked.jobs):
+            if not job.is_optional and not self._asked.options_by_job[index]:
+                return self._completion.without_plan(
+                    PlanStatus.INFEASIBLE, "a job fits nowhere"
+                )
+        # What every plan must serve, and no more.
+        least = self._asked if self._goal.is_in_full else all_idle(self._asked)
+        if is_overloaded(least):
+            return self._completion.without_plan(PlanStatus.INFEASIBLE, "volume")
+        self._best = self._first_plan()
+        if self._best is not None and self._clock.is_over:
+            return self._best
+        try:
+            plan = self._searched()
+        except (CheckError, UnsolvedError) as err:
+            # Floating point was not enough for this problem; what is checked stays.
+            _logger.debug("a search of plans was given up", exc_info=err)
+            plan = self._completion.without_plan(PlanStatus.UNKNOWN, "rounding")
+        return self._better(plan)
+
+    def _first_plan(self) -> CapacityPlan | None:
+        """Return the plan to start from, which depends on no clock; None if none."""
+        bins = first_plan(self._problem, self._goal, seed=self._seed)
+        if not bins:
+            return None
+        bound = (
+            volume_bound(self._problem, self._goal)
+            if self._goal.is_in_full
+            else self._most_value()
+        )
+        bound = rounded_bound(self._problem, self._goal, bound)
+        proof = "volume" if self._goal.is_in_full else "everything being served"
+        plan = self._completion.plan(bins, bound, FIRST_METHOD, proved_by=proof)
+        is_decided = self._goal.is_in_full and all(
+            job.is_whole for job in self._problem.jobs
+        )
+        if not is_decided and len(bins) + len(self._problem.jobs) <= MAX_FILLED:
+            filled = self._completion.fill(_uses_of(bins))
+            if filled:
+                with contextlib.suppress(CheckError):
+                    other = self._completion.plan(
+                        filled, bound, FIRST_METHOD, proved_by=proof
+                    )
+                    plan = plan if self._is_better(plan, other) else other
+        return plan
+
+    def _is_better(self, plan: CapacityPlan, other: CapacityPlan) -> bool:
+        if self._goal.is_in_full:
+            return plan.value < other.value
+        return plan.value > other.value
+
+    def _better(self, plan: CapacityPlan) -> CapacityPlan:
+        """Return the better of the first plan and another, with the better bound."""
+        best = self._best
+        if best is None or not plan.is_found:
+            # A checked plan refutes whatever says that there is none.
+            return best or plan
+        tighter = max if self._goal.is_in_full else min
+        bound = tighter(plan.bound, best.bound)
+        if not self._is_better(best, plan) and bound == plan.bound:
+            return plan
+        better = best if self._is_better(best, plan) else plan
+        return self._completion.plan(
+            better.bins,
+            bound,
+            plan.method,
+            found_by=better.found_by,
+            proved_by=plan.proved_by if bound == plan.bound else best.proved_by,
+        )
+
+    def _searched(self) -> CapacityPlan:
+        # Without a rule to be asked, the steps alone are few and quick.
+        deadline = math.inf
+        if self._problem.rule is not None:
+            deadline = time.perf_counter() + ENUMERATION_SHARE * self._clock.limit_s
+        configurations = enumerate_configurations(
+            self._problem, limit=MAX_ENUMERATION_STEPS, deadline=deadline
+        )
+        if configurations is not None and len(configurations) <= MAX_ENUMERATED:
+            # Within a budget the program says it at once whether all can be served.
+            full = None if self._asked.budget is not None else self._in_full()
+            return full or self._enumerated(configurations)
+        if self._problem.rule is not None:
+            return self._ruled()
+        return self._small() or self._generated()
+
+    def _small(self) -> CapacityPlan | None:
+        """Return the cheapest plan of a handful of copies, None if that is too much."""
+        if not self._goal.is_in_full:
+            return None
+        found = cheapest_plan(self._problem, self._goal)
+        if found is None:
+            return None
+        uses, value = found
+        bins = self._completion.fill(uses)
+        if not bins:
+            return None
+        return self._completion.plan(
+            bins, value, "small search", proved_by="exhaustive search"
+        )
+
+    def _in_full(self) -> CapacityPlan | None:
+        """Return the cheapest plan with everything for everyone, None if none."""
+        if self._goal.is_in_full:
+            return None
+        full = everything(self._asked, self._goal)
+        has_costs = any(one.cost for one in full.bin_types)
+        plan = _Search(
+            full,
+            Goal.MIN_COST if has_costs else Goal.MIN_BINS,
+            Clock(self._clock.started, self._clock.limit_s * FULL_SHARE),
+            seed=self._seed,
+            num_workers=self._num_workers,
+            target_gap=self._target_gap,
+        ).run()
+        if not plan.is_found:
+            return None
+        value = self._most_value()
+        return replace(
+            plan,
+            value=value,
+            bound=value,
+            status=PlanStatus.OPTIMAL,
+            proved_by="everything being served",
+        )
+
+    def _most_value(self) -> float:
+        if self._goal is Goal.MAX_MIN_SHARE:
+            return 1.0
+        return most_service(self._asked)
+
+    def _enumerated(self, configurations: list[Configuration]) -> CapacityPlan:
+        result, bins = self._completion.choose(configurations)
+        if result.state in {"infeasible", "unknown"}:
+            return self._completion.without_plan(_status_without(result), "enumeration")
+        bound = rounded_bound(self._problem, self._goal, result.bound)
+        return self._completion.plan(
+            bins, bound, "enumeration", found_by=PROGRAM, proved_by=PROGRAM
+        )
+
+    def _ruled(self) -> CapacityPlan:
+        """Return a plan that keeps the rule, and what is proved without it.
+
+        No plan that keeps the rule is better than the best without it, which compiled
+        searches find; often that one keeps it.
+        """
+        free = _Search(
+            replace(self._asked, rule=None),
+            self._goal,
+            Clock(time.perf_counter(), self._clock.remaining_s * RULELESS_SHARE),
+            seed=self._seed,
+            num_workers=self._num_workers,
+            target_gap=self._target_gap,
+        ).run()
+        if free.status is PlanStatus.INFEASIBLE:
+            return self._completion.without_plan(free.status, free.method)
+        if free.is_found and all(
+            self._problem.is_allowed(one.bin_type, one.counts) for one in free.bins
+        ):
+            return self._completion.plan(
+                free.bins,
+                free.bound,
+                free.method,
+                found_by=free.found_by,
+                proved_by=free.proved_by,
+            )
+        plan = self._generated()
+        if not (free.is_found and plan.is_found):
+            return plan
+        tighter = max if self._goal.is_in_full else min
+        bound = tighter(plan.bound, free.bound)
+        return self._completion.plan(
+            plan.bins,
+            bound,
+            plan.method,
+            found_by=plan.found_by,
+            proved_by=plan.proved_by if bound == plan.bound else free.proved_by,
+        )
+
+    def _generated(self) -> CapacityPlan:
+        problem, goal, clock = self._problem, self._goal, self._clock
+        if self._best is not None and len(problem.jobs) > MAX_GENERATED_JOBS:
+            return self._best
+        kernels_are_ready(wait_s=0)  # starts loading them, if that was not done yet
+        share = {Goal.MAX_SERVICE: SERVICE_SHARE, Goal.MAX_MIN_SHARE: MIN_SHARE_SHARE}
+        relaxer = Relaxer(
+            problem,
+            goal,
+            deadline=time.perf_counter()
+            + clock.remaining_s * share.get(goal, RELAXATION_SHARE),
+            seed=self._seed,
+        )
+        relaxation = relaxer.run(target_gap=max(self._target_gap / 2, CLOSE_ENOUGH))
+        if relaxation.is_infeasible or (
+            relaxation.bought_off and goal.is_in_full and self._is_hopeless(relaxer)
+        ):
+            return self._completion.without_plan(
+                PlanStatus.INFEASIBLE, "column generation"
+            )
+        if not goal.is_in_full and relaxation.bound >= self._most_value() * (1 - 1e-9):
+            plan = self._in_full()
+            if plan is not None:
+                return plan
+        bound = rounded_bound(problem, goal, relaxation.bound)
+        if not goal.is_in_full:
+            # Infinite where time was too short for a round of exact pricing.
+            bound = min(bound, self._most_value())
+        plan = None
+        # Compiled code cannot ask the rule.
+        if problem.rule is None and kernels_are_ready(
+            wait_s=clock.remaining_s * WARM_UP_SHARE
+        ):
+            # Imports searches that small problems do without.
+            from gpupack.packing.capacity.improving.local_search import LocalSearch
+
+            plan = LocalSearch(
+                problem,
+                goal,
+                self._completion,
+                seed=self._seed,
+                target_gap=self._target_gap,
+            ).run(
+                relaxer,
+                bound,
+                known=() if self._best is None else _uses_of(self._best.bins),
+                deadline=time.perf_counter() + clock.remaining_s * self._search_share(),
+            )
+        if plan is None:
+            plan = self._chosen(relaxer, relaxation, bound)
+        plan = self._better(plan)
+        if goal.is_in_full and plan.status is PlanStatus.FEASIBLE:
+            plan = self._bin_by_bin(plan)
+        return plan
+
+    def _search_share(self) -> float:
+        """Return the share of the time left for local search."""
+        plain = (
+            self._goal.is_in_full
+            and self._best is not None
+            and is_worth_it(self._problem, self._goal, round(self._best.value))
+        )
+        return PLAIN_SEARCH_SHARE if plain else SEARCH_SHARE
+
+    def _is_hopeless(self, relaxer: Relaxer) -> bool:
+        """Return whether not even all the bins there are can be enough."""
+        deadline = time.perf_counter() + self._clock.remaining_s * RELAXATION_SHARE
+        relaxer.probe(most_bins(self._problem), deadline=deadline)
+        counts = BinCounts(self._problem, self._goal)
+        for cut in relaxer.cuts:
+            counts.add(cut)
+        return math.isinf(counts.lowest_value())
+
+    def _chosen(
+        self,
+        relaxer: Relaxer,
+        relaxation: Relaxation,
+        bound: float,
+    ) -> CapacityPlan:
+        """Return the best plan over the most promising configurations."""
+        hint, known_value = self._simple_plan(relaxer), None
+        if self._best is not None:
+            hint = hint or _uses_of(self._best.bins)
+            known_value = self._best.value
+        chosen = relaxation.configurations[
+            : relaxation.num_used + MAX_EXTRA_CONFIGURATIONS
+        ]
+        chosen = tuple(dict.fromkeys([*(one for one, _ in hint), *chosen]))
+        if any(job.max_copies is not None for job in self._problem.jobs):
+            # Patterns that share a job of few copies exclude each other, unless they
+            # are taken apart.
+            every_type = range(len(self._problem.bin_types))
+            parts = taken_apart(self._problem, chosen, every_type)
+            if len(parts) <= MAX_ENUMERATED:
+                chosen = tuple(parts)
+        result, bins = self._completion.choose(
+            chosen, hint=hint, known_value=known_value
+        )
+        if result.state == "unknown" and hint:
+            few = [one for one, _ in hint]
+            result, bins = self._completion.choose(few, hint=hint)
+        if result.state in {"infeasible", "unknown"}:
+            return self._completion.without_plan(
+                PlanStatus.UNKNOWN, "column generation"
+            )
+        return self._completion.plan(
+            bins, bound, "column generation", found_by="integer program"
+        )
+
+    def _simple_plan(self, relaxer: Relaxer) -> Uses:
+        """Return a plan to start from: by diving, or the fewest bins, all idle."""
+        problem, limit_s = self._problem, self._clock.remaining_s * DIVING_SHARE
+        known = () if self._best is None else _uses_of(self._best.bins)
+        if self._goal.is_in_full:
+            deadline = time.perf_counter() + limit_s
+            dived = dive(problem, relaxer, deadline=deadline) or ()
+            prices = problem.prices(self._goal)
+
+            def value(uses: Uses) -> int:
+                return sum(prices[one.bin_type] * number for one, number in uses)
+
+            return min((one for one in (dived, known) if one), key=value, default=())
+        if known:
+            return known
+        has_costs = any(one.cost for one in problem.bin_types)
+        plan = _Search(
+            replace(all_idle(problem), budget=None),
+            Goal.MIN_COST if has_costs else Goal.MIN_BINS,
+            Clock(time.perf_counter(), limit_s),
+            seed=self._seed,
+            num_workers=self._num_workers,
+            target_gap=0.1,
+        ).run()
+        return _uses_of(plan.bins)
+
+    def _bin_by_bin(self, plan: CapacityPlan) -> CapacityPlan:
+        """Spend what time is left on the plain model, where it is small enough."""
+        problem, goal, completion = self._problem, self._goal, self._completion
+        step = math.gcd(*problem.prices(goal)) or 1
+        gap = (plan.value - plan.bound) / plan.value
+        while plan.status is PlanStatus.FEASIBLE and gap > self._target_gap:
+            max_value = round(plan.value) - step
+            left = self._clock.limit_s - self._clock.spent_s
+            if left < MIN_BIN_BY_BIN_S or not is_worth_it(problem, goal, max_value):
+                break
+            model = AssignmentModel(
+                problem, goal, max_value=max_value, lower_bound=round(plan.bound)
+            )
+            found = model.solve(
+                time_limit_s=left, seed=self._seed, num_workers=self._num_workers
+            )
+            bound = min(plan.value, max(plan.bound, found.bound))
+            bound = rounded_bound(problem, goal, bound)
+            bins: tuple[FilledBin, ...] = ()
+            if found.uses is not None:
+                configurations = [one for one, _ in found.uses]
+                _, bins = completion.choose(configurations, hint=found.uses)
+            proved_by = "CP-SAT" if bound > plan.bound else plan.proved_by
+            again = completion.plan(
+                bins or plan.bins, bound, "CP-SAT", proved_by=proved_by
+            )
+            if again.value >= plan.value:
+                # Found nothing, or only what rounding allowed: the bound may be better.
+                return completion.plan(
+                    plan.bins,
+                    bound,
+                    "CP-SAT",
+                    found_by=plan.found_by,
+                    proved_by=proved_by,
+                )
+            plan = again
+            gap = (plan.value - plan.bound) / plan.value
+        return plan
+
+
+def _uses_of(bins: Sequence[FilledBin]) -> Uses:
+    """Return the configurations of bins and how many have each."""
+    uses: dict[Configuration, int] = {}
+    for one in bins:
+        key = Configuration(one.bin_type, one.counts)
+        uses[key] = uses.get(key, 0) + one.multiplicity
+    return tuple(sorted(uses.items()))
+
+
+def _status_without(result: ProgramResult) -> PlanStatus:
+    if result.state == "infeasible":
+        return PlanStatus.INFEASIBLE
+    return PlanStatus.UNKNOWN

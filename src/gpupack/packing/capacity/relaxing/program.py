@@ -1,0 +1,381 @@
+"""The capacity problem over given configurations, as a mixed-integer program.
+
+    X_k   bins of configuration k, an integer
+    Y_ko  bins' worth of what option o can serve in one of them, continuous
+    S_j   share of its demand that job j gets;  N_o  copies of a whole job's option
+    Z_j   whether an optional job that needs several copies is there at all
+
+Its size does not depend on how large the demands are, and neither do its coefficients:
+a bin's worth is 1 however far the rates of jobs lie apart. With every configuration
+that matters it is exact; with some of them its best plan is a plan. Solved by SCIP, its
+linear relaxation by GLOP, both inside OR-Tools.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from gpupack.packing.capacity.model.configurations import fixed_room_left
+from gpupack.packing.runtime.stoppable import SCIP_PARAMETERS, solve_program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ortools.linear_solver import pywraplp
+
+    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
+    from gpupack.packing.capacity.model.configurations import Configuration
+
+PRECISE = "numerics/feastol = 1e-9\n"
+"""Of SCIP: what is served must be told to one in a million, also of small shares."""
+NEGLIGIBLE_SHARE = 1e-12
+"""Share of a demand that a bin serves at most below which it is taken to serve none."""
+SLACK = 1e-9
+"""Relative room left when an earlier objective is held while a later one is solved."""
+
+
+class Measure(StrEnum):
+    """What can be minimized or maximized."""
+
+    COST = "cost"
+    BINS = "bins"
+    SERVICE = "service"
+    SHARE = "share"
+
+    @property
+    def is_maximized(self) -> bool:
+        """Whether more is better."""
+        return self in {Measure.SERVICE, Measure.SHARE}
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramResult:
+    """What a solve found: a plan over the configurations, and a bound for them.
+
+    Args:
+        state: "optimal", "feasible", "infeasible" or "unknown".
+        value: Of the measure; 0 without a plan.
+        bound: No plan over these configurations has a better value.
+        uses: Pairs (configuration index, number of bins ≥ 1).
+        shares: Share of its demand that each job gets, None for whole jobs.
+    """
+
+    state: str
+    value: float
+    bound: float
+    uses: tuple[tuple[int, int], ...]
+    shares: tuple[float | None, ...]
+
+
+class CapacityProgram:
+    """Builds the program once; measures are solved and held one after the other.
+
+    Args:
+        problem: What is planned.
+        configurations: That may be used.
+        in_full: Whether every demand of a job that is not optional must be met.
+        seed: For the solver's random choices.
+    """
+
+    def __init__(
+        self,
+        problem: CapacityProblem,
+        configurations: Sequence[Configuration],
+        *,
+        in_full: bool,
+        seed: int,
+    ) -> None:
+        from ortools.linear_solver import pywraplp
+
+        self._problem = problem
+        self._configurations = configurations
+        self._in_full = in_full
+        self._mip = pywraplp.Solver.CreateSolver("SCIP")
+        self._mip.SetSolverSpecificParametersAsString(SCIP_PARAMETERS + PRECISE)
+        self._mip.SetSolverSpecificParametersAsString(
+            f"randomization/randomseedshift = {seed % 2**31}"
+        )
+        self._infinity = self._mip.infinity()
+        self._smallest: pywraplp.Variable | None = None
+        self._add_bins()
+        self._add_jobs()
+        self._add_service()
+
+    def _add_bins(self) -> None:
+        problem, mip = self._problem, self._mip
+        self._x = [
+            mip.IntVar(0, self._infinity, f"x{k}")
+            for k in range(len(self._configurations))
+        ]
+        for index, bin_type in enumerate(problem.bin_types):
+            if bin_type.count is not None:
+                mip.Add(
+                    mip.Sum(
+                        x
+                        for x, one in zip(self._x, self._configurations, strict=True)
+                        if one.bin_type == index
+                    )
+                    <= bin_type.count
+                )
+        if problem.budget is not None:
+            mip.Add(
+                self.expression(Measure.COST) <= problem.budget / cost_unit(problem)
+            )
+
+    def _add_jobs(self) -> None:
+        problem, mip = self._problem, self._mip
+        self._share = [
+            None
+            if not job.demand
+            else mip.NumVar(
+                1.0 if self._in_full and not job.is_optional else 0.0, 1, ""
+            )
+            for job in problem.jobs
+        ]
+        provided: list[list[object]] = [[] for _ in problem.options]
+        for x, configuration in zip(self._x, self._configurations, strict=True):
+            for option, count in configuration.counts:
+                provided[option].append(count * x)
+        self._copies: list[pywraplp.Variable | None] = [None] * len(problem.options)
+        for index, job in enumerate(problem.jobs):
+            options = problem.options_by_job[index]
+            terms = [term for option in options for term in provided[option]]
+            if job.is_whole:
+                copies = []
+                for option in options:
+                    if provided[option]:
+                        one = mip.IntVar(0, job.copies, "")
+                        mip.Add(one <= mip.Sum(provided[option]))
+                        self._copies[option] = one
+                        copies.append(one)
+                total = mip.Sum(copies) + 0.0
+                if job.is_optional:
+                    mip.Add(total <= job.copies)
+                else:
+                    mip.Add(total == job.copies)
+                continue
+            if not job.is_optional:
+                mip.Add(mip.Sum(terms) >= job.copies)
+            elif job.copies > 1 and job.demand:
+                # Left out, or there with all the copies that it must have.
+                is_there = mip.BoolVar("")
+                mip.Add(mip.Sum(terms) >= job.copies * is_there)
+                mip.Add(self._share[index] <= is_there)
+            if job.max_copies is not None:
+                mip.Add(mip.Sum(terms) <= job.max_copies)
+
+    def _add_service(self) -> None:
+        problem, mip = self._problem, self._mip
+        served: list[list[object]] = [[] for _ in problem.jobs]
+        self._served: list[dict[int, tuple[pywraplp.Variable, float]]] = []
+        for x, configuration in zip(self._x, self._configurations, strict=True):
+            left = fixed_room_left(problem, configuration)
+            capacity = problem.bin_types[configuration.bin_type].capacity
+            in_use: list[list[object]] = [[] for _ in capacity]
+            most = [0.0] * len(capacity)
+            here: dict[int, tuple[pywraplp.Variable, float]] = {}
+            self._served.append(here)
+            for index, count in configuration.counts:
+                option = problem.options[index]
+                demand = problem.jobs[option.job].demand
+                if not demand:
+                    continue
+                loads = min(count, demand / option.rate)
+                share = loads * option.rate / demand
+                if share < NEGLIGIBLE_SHARE:
+                    continue
+                y = mip.NumVar(0, 1 / share, "")
+                served[option.job].append(share * y)
+                here[index] = y, share
+                mip.Add(y <= x)
+                for dimension, size in enumerate(option.proportional):
+                    if size:
+                        taken = size * loads
+                        most[dimension] += taken
+                        in_use[dimension].append(taken / capacity[dimension] * y)
+            for dimension, terms in enumerate(in_use):
+                if terms and most[dimension] > left[dimension]:
+                    mip.Add(mip.Sum(terms) <= left[dimension] / capacity[dimension] * x)
+        for share_variable, terms in zip(self._share, served, strict=True):
+            if share_variable is not None:
+                mip.Add(mip.Sum(terms) >= share_variable)
+
+    def expression(self, measure: Measure) -> pywraplp.LinearExpr:
+        """Return a measure as a linear expression, divided by its scale."""
+        problem, mip = self._problem, self._mip
+        if measure is Measure.COST:
+            unit = cost_unit(problem)
+            return mip.Sum(
+                problem.bin_types[one.bin_type].cost / unit * x
+                for x, one in zip(self._x, self._configurations, strict=True)
+            )
+        if measure is Measure.BINS:
+            return mip.Sum(self._x)
+        if measure is Measure.SHARE:
+            if self._smallest is None:
+                self._smallest = mip.NumVar(0, 1, "")
+                for job, share in zip(problem.jobs, self._share, strict=True):
+                    if share is not None and not job.is_optional:
+                        mip.Add(share >= self._smallest)
+            return self._smallest + 0.0
+        scale = service_scale(problem)
+        terms = [
+            job.weight * job.demand / scale * share
+            for job, share in zip(problem.jobs, self._share, strict=True)
+            if share is not None and job.demand
+        ]
+        terms += [
+            problem.jobs[option.job].weight * option.rate / scale * copies
+            for option, copies in zip(problem.options, self._copies, strict=True)
+            if copies is not None
+        ]
+        return mip.Sum(terms) + 0.0
+
+    def hold(self, measure: Measure, value: float) -> None:
+        """Require a measure to stay (almost) as good as ``value`` from now on."""
+        expression = self.expression(measure)
+        if measure.is_maximized:
+            if measure is Measure.SERVICE:
+                value /= service_scale(self._problem)
+            self._mip.Add(expression >= value * (1 - SLACK))
+        else:
+            if measure is Measure.COST:
+                value /= cost_unit(self._problem)
+            self._mip.Add(expression <= value * (1 + SLACK))
+
+    def hint(self, uses: Sequence[tuple[int, int]]) -> None:
+        """Start from numbers of bins per configuration."""
+        counts = dict(uses)
+        self._mip.SetHint(self._x, [counts.get(k, 0) for k in range(len(self._x))])
+
+    def fix(self, uses: Sequence[tuple[int, int]]) -> None:
+        """Decide how many bins each configuration has; what remains is linear."""
+        counts = dict(uses)
+        for k, x in enumerate(self._x):
+            x.SetBounds(counts.get(k, 0), counts.get(k, 0))
+
+    def start_from(
+        self, uses: Sequence[tuple[int, int]], given: Sequence[Mapping[int, float]]
+    ) -> None:
+        """Start from a plan: numbers of bins, and what ``served`` said of them.
+
+        SCIP takes over a plan that is complete; it seldom finds the rest of one of
+        which it is told the numbers of bins alone.
+        """
+        counts = dict(uses)
+        served = [0.0] * len(self._problem.jobs)
+        variables = list(self._x)
+        values = [float(counts.get(k, 0)) for k in range(len(self._x))]
+        of_plan = dict(zip(counts, given, strict=True))
+        for k, here in enumerate(self._served):
+            for option, (y, unit) in here.items():
+                share = of_plan.get(k, {}).get(option, 0.0)
+                served[self._problem.options[option].job] += share
+                variables.append(y)
+                values.append(share / unit)
+        for share_variable, share in zip(self._share, served, strict=True):
+            if share_variable is not None:
+                variables.append(share_variable)
+                values.append(min(1.0, share))
+        self._mip.SetHint(variables, values)
+
+    def keep(self, uses: Sequence[tuple[int, int]]) -> None:
+        """Require at least so many bins of each configuration."""
+        for k, count in uses:
+            self._x[k].SetLb(count)
+
+    def solve(
+        self, measure: Measure, *, time_limit_s: float, gap: float = 0.0
+    ) -> ProgramResult:
+        """Return the best plan for a measure within the time limit, or this gap."""
+        from ortools.linear_solver import pywraplp
+
+        mip = self._mip
+        expression = self.expression(measure)
+        if measure.is_maximized:
+            mip.Maximize(expression)
+        else:
+            mip.Minimize(expression)
+        mip.SetTimeLimit(max(1, int(time_limit_s * 1000)))
+        parameters = pywraplp.MPSolverParameters()
+        parameters.SetDoubleParam(parameters.RELATIVE_MIP_GAP, max(gap, 1e-9))
+        state = {
+            pywraplp.Solver.OPTIMAL: "optimal",
+            pywraplp.Solver.FEASIBLE: "feasible",
+            pywraplp.Solver.INFEASIBLE: "infeasible",
+        }.get(solve_program(mip, parameters), "unknown")
+        scale = 1.0
+        if measure is Measure.SERVICE:
+            scale = service_scale(self._problem)
+        elif measure is Measure.COST:
+            scale = cost_unit(self._problem)
+        if state not in {"optimal", "feasible"}:
+            return ProgramResult(state, 0.0, 0.0, (), ())
+        objective = mip.Objective()
+        return ProgramResult(
+            state,
+            objective.Value() * scale,
+            (
+                objective.Value()
+                if state == "optimal" and gap == 0
+                else objective.BestBound()
+            )
+            * scale,
+            tuple(
+                (k, round(x.solution_value()))
+                for k, x in enumerate(self._x)
+                if x.solution_value() > 0.5
+            ),
+            tuple(
+                None if share is None else share.solution_value()
+                for share in self._share
+            ),
+        )
+
+    def copies_per_option(self) -> tuple[int, ...]:
+        """Return how many copies of each option of whole jobs the last plan uses."""
+        return tuple(
+            0 if copies is None else round(copies.solution_value())
+            for copies in self._copies
+        )
+
+    def served(self) -> tuple[dict[int, float], ...]:
+        """Return, per configuration and option, the share of a demand that is served.
+
+        By all the bins of a configuration together, in the last plan.
+        """
+        return tuple(
+            {option: y.solution_value() * unit for option, (y, unit) in here.items()}
+            for here in self._served
+        )
+
+
+def cost_unit(problem: CapacityProblem) -> float:
+    """Return the cost of the dearest bin, or 1, to scale programs by."""
+    return float(max(one.cost for one in problem.bin_types)) or 1.0
+
+
+def service_scale(problem: CapacityProblem) -> float:
+    """Return the largest weighted service of any job, ≥ 1, to scale programs by."""
+    scale = 1.0
+    for index, job in enumerate(problem.jobs):
+        if job.demand is not None:
+            scale = max(scale, job.weight * job.demand)
+            continue
+        for option in problem.options_by_job[index]:
+            scale = max(scale, job.weight * job.copies * problem.options[option].rate)
+    return scale
+
+
+def most_service(problem: CapacityProblem) -> float:
+    """Return the weighted service of every demand in full and every best option."""
+    total = 0.0
+    for index, job in enumerate(problem.jobs):
+        if job.demand is not None:
+            total += job.weight * job.demand
+            continue
+        rates = [problem.options[i].rate for i in problem.options_by_job[index]]
+        total += job.weight * job.copies * max(rates, default=0)
+    return total

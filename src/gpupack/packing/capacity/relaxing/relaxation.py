@@ -1,0 +1,465 @@
+"""The linear relaxation over all patterns, by column generation, and its bound.
+
+References:
+    Gilmore and Gomory, "A linear programming approach to the cutting-stock
+    problem", Operations Research 9, 1961. Farley, "A note on bounding a class of
+    linear programming problems, including cutting stock problems", Operations
+    Research 38, 1990: scaled prices give a bound before the relaxation is solved.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.packing.capacity.relaxing.bin_counts import SAFETY, CountCut
+from gpupack.packing.capacity.relaxing.bin_patterns import PatternFinder, Prices
+from gpupack.packing.capacity.relaxing.guide import Guide
+from gpupack.packing.capacity.relaxing.lagrangian import Lagrangian
+from gpupack.packing.capacity.relaxing.plan_master import Master
+from gpupack.packing.capacity.relaxing.pricing_model import ModelPricer
+from gpupack.packing.capacity.relaxing.program import service_scale
+from gpupack.packing.runtime.warm_up import kernels_are_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Counts
+    from gpupack.packing.capacity.model.configurations import Configuration
+    from gpupack.packing.capacity.relaxing.bin_patterns import Pattern
+    from gpupack.packing.capacity.relaxing.bin_pricing import CompiledPricer
+    from gpupack.packing.capacity.relaxing.plan_master import Duals
+
+CLOSE_ENOUGH = 1e-3
+"""Relative distance between relaxation and bound at which generation stops."""
+MIN_EXACT_PRICING_S = 0.05
+MAX_STARTS_AT_FIRST = 1_000
+"""First patterns of a bin type: the jobs beyond get theirs when prices ask for them."""
+MAX_EXACT_PRICING_S = 2.0
+FIRST_NODE_LIMIT = 5_000
+MORE_NODES = 4
+LAST_NODE_LIMIT = 320_000
+"""Of a search in pricing, some 0.1 s; times so many where nothing was found in them."""
+KERNELS_WAIT_S = 2.0
+KERNELS_SHARE = 0.1
+"""Of the time left, to wait for compiled code at most, where it is being built."""
+SLOW = 1e-3
+SLOW_SHORTFALL = 2e-3
+"""Gain of a greedy round, of the value or the shortfall, below which to price exactly:
+that finds better patterns, and says how much there is to gain."""
+SMOOTHING = 0.5
+"""Share of the way towards the prices of the best bound, at which to price."""
+ENOUGH_SPARE = 1e-3
+"""Spare share of every need at which bins count as enough for the relaxation."""
+MAX_PROMISING = 300
+MANY_TYPES = 20
+MAX_STARTS = 8
+"""Greedy patterns per bin type and weighting in one round."""
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """What column generation found.
+
+    Args:
+        value: Of the restricted relaxation, in the units of the goal.
+        bound: Proven: no plan is better.
+        configurations: Of the patterns, the most promising first.
+        num_used: How many of them the relaxation uses.
+        bought_off: Not every job got what it must; it may be impossible.
+        is_infeasible: Proved: not even fractions of bins do.
+    """
+
+    value: float
+    bound: float
+    configurations: tuple[Configuration, ...]
+    num_used: int
+    bought_off: bool
+    is_infeasible: bool
+
+
+class Relaxer:
+    """Column generation for one problem and goal.
+
+    Args:
+        problem: What is planned; every bin type counted unless the goal is cost.
+        goal: What is best.
+        deadline: On the clock of ``time.perf_counter``.
+        seed: For every random choice.
+    """
+
+    def __init__(
+        self, problem: CapacityProblem, goal: Goal, *, deadline: float, seed: int
+    ) -> None:
+        self._problem = problem
+        self._goal = goal
+        self._deadline = deadline
+        self._scale = service_scale(problem)
+        self._lagrangian = Lagrangian(problem, goal)
+        in_time = (
+            problem
+            if problem.rule is None
+            else replace(problem, rule=self._is_allowed_in_time)
+        )
+        self._finders = [
+            PatternFinder(in_time, index) for index in range(len(problem.bin_types))
+        ]
+        self._has_waited = False
+        self._node_limit = FIRST_NODE_LIMIT
+        self._is_cut = False
+        self._compiled_pricers: dict[int, CompiledPricer] = {}
+        self._model_pricers = [
+            ModelPricer(problem, index, seed=seed)
+            for index in range(len(problem.bin_types))
+        ]
+        self.cuts: list[CountCut] = []
+        self.master = Master(problem, goal)
+
+    def _is_allowed_in_time(self, bin_type: int, counts: Counts) -> bool:
+        """Ask the rule for a greedy pattern; late, it can do without one copy more."""
+        return time.perf_counter() < self._deadline and self._problem.is_allowed(
+            bin_type, counts
+        )
+
+    def run(self, *, target_gap: float = CLOSE_ENOUGH) -> Relaxation:
+        """Generate patterns until the bound is close or the deadline near."""
+        started = time.perf_counter()
+        best_bound = -math.inf
+        value = last = math.inf
+        center: Duals | None = None
+        for pattern in self._first_patterns():
+            self.master.add(pattern)
+        while True:
+            value = self.master.solve()
+            if time.perf_counter() > self._deadline:
+                break
+            duals = self.master.duals()
+            now = time.perf_counter()
+            # Without an exact round there is no bound: half of the time is for those.
+            is_late = best_bound == -math.inf and now - started > self._deadline - now
+            is_slow = last - value < SLOW * max(1.0, abs(value))
+            last = value
+            if not is_late and not is_slow and self.improve_greedily(duals):
+                continue
+            bound, is_new = self._improve_exactly(duals, center)
+            if bound > best_bound:
+                best_bound = bound
+                center = duals if center is None else duals.towards(center, SMOOTHING)
+            if not is_new and center is not None:
+                bound, is_new = self._improve_exactly(duals)
+                if bound > best_bound:
+                    best_bound, center = bound, duals
+            if not self._goes_on(is_new) or value - best_bound <= target_gap * max(
+                1.0, abs(value)
+            ):
+                break
+        return self._result(best_bound)
+
+    def start_from(self, patterns: Iterable[Pattern]) -> None:
+        """Add patterns beside the first ones, instead of a ``run``."""
+        for pattern in (*self._first_patterns(), *patterns):
+            self.master.add(pattern)
+
+    def promising(self) -> list[Pattern]:
+        """Return patterns that the relaxation uses, or hardly does not."""
+        self.master.solve()  # patterns may have been added since
+        columns = self.master.patterns
+        cost = {
+            pattern: 0.0 if column.solution_value() > 0 else column.reduced_cost()
+            for pattern, column in columns.items()
+        }
+        ranked = sorted(columns, key=lambda one: (cost[one], one.configuration))
+        return ranked[:MAX_PROMISING]
+
+    def probe(self, counts: Sequence[int], *, deadline: float) -> CountCut | None:
+        """Return an inequality that so many bins of each type break, None if none.
+
+        From then on the master is that of these bins: patterns and prices of later
+        calls are for the shortfall. Without an inequality there is a plan in
+        fractions of patterns, or time ran out.
+
+        Args:
+            counts: Of bins, per type.
+            deadline: On the clock of ``time.perf_counter``.
+        """
+        self._deadline = deadline
+        self._node_limit = FIRST_NODE_LIMIT
+        self.master.aim_at_shortfall(counts)
+        last = lowest = math.inf
+        center: Duals | None = None
+        while True:
+            shortfall = self.master.solve()
+            if time.perf_counter() > deadline:
+                return None
+            duals = self.master.duals()
+            is_slow = last - shortfall < SLOW_SHORTFALL
+            last = shortfall
+            if not is_slow and self.improve_greedily(duals):
+                continue
+            if shortfall <= -ENOUGH_SPARE:
+                return None
+            is_new = False
+            for at in (center, None) if center is not None else (None,):
+                _, is_new = self._improve_exactly(duals, at)
+                headroom = self.cuts[-1].headroom(counts) if self.cuts else math.inf
+                if headroom < -SAFETY:
+                    return self.cuts[-1]
+                if headroom < lowest:
+                    lowest = headroom
+                    center = duals if at is None else duals.towards(at, SMOOTHING)
+                if is_new:
+                    break
+            if not self._goes_on(is_new):
+                return None
+
+    def guide(self) -> Guide:
+        """Return what the last solve says about where to look for a plan."""
+        self.master.solve()
+        duals = self.master.duals()
+        prices = self.prices(duals)
+        return Guide(
+            self.master.used(),
+            duals,
+            tuple(tuple(finder.weights(prices)) for finder in self._finders),
+        )
+
+    def _first_patterns(self) -> list[Pattern]:
+        problem = self._problem
+        ones = [1.0] * len(problem.options)
+        prices = Prices(
+            problem,
+            [
+                0.0 if problem.jobs[o.job].is_whole else one
+                for o, one in zip(problem.options, ones, strict=True)
+            ],
+            [
+                0.0 if problem.jobs[o.job].demand else one
+                for o, one in zip(problem.options, ones, strict=True)
+            ],
+            [0.0] * len(problem.jobs),
+        )
+        weights = [1.0] * problem.num_dimensions
+        return [
+            pattern
+            for finder in self._finders
+            for pattern in finder.greedy(
+                prices, weights, max_starts=MAX_STARTS_AT_FIRST
+            )
+        ]
+
+    def prices(self, duals: Duals) -> Prices:
+        """Return what patterns earn at these prices of needs."""
+        problem = self._problem
+        per_load, per_copy = [], []
+        for index, option in enumerate(problem.options):
+            demand = problem.jobs[option.job].demand
+            per_load.append(
+                duals.service[option.job] * option.rate / demand if demand else 0.0
+            )
+            per_copy.append(duals.most[option.job] + duals.option[index])
+        return Prices(problem, per_load, per_copy, duals.copies)
+
+    def _price_of_bin(self, bin_type: int, duals: Duals) -> float:
+        cost = self._problem.bin_types[bin_type].cost
+        return (
+            self.master.bin_prices[bin_type]
+            - duals.room[bin_type]
+            - duals.budget * cost
+        )
+
+    def improve_greedily(
+        self,
+        duals: Duals,
+        open_shares: Sequence[float] | None = None,
+        *,
+        num_weightings: int | None = None,
+    ) -> bool:
+        """Add patterns filled by value per room; return whether any is new.
+
+        Args:
+            duals: What needs are worth.
+            open_shares: Of each job's need; all of it if left out.
+            num_weightings: Of room; all if left out.
+        """
+        prices = self.prices(duals)
+        is_new = False
+        max_starts = MAX_STARTS
+        if len(self._finders) > MANY_TYPES:
+            # There are patterns enough, one of each type.
+            num_weightings, max_starts = 1, 1
+        for bin_type, finder in enumerate(self._finders):
+            if self._problem.bin_types[bin_type].count == 0:
+                continue
+            price = self._price_of_bin(bin_type, duals)
+            for weights in _weightings(finder.weights(prices))[:num_weightings]:
+                for pattern in finder.greedy(
+                    prices, weights, max_starts=max_starts, open_shares=open_shares
+                ):
+                    gain = prices.value(pattern) - price
+                    if gain > 1e-3 * max(price, 1e-3) and self.master.add(pattern):
+                        is_new = True
+        return is_new
+
+    def _improve_exactly(
+        self, duals: Duals, center: Duals | None = None
+    ) -> tuple[float, bool]:
+        """Add patterns of every bin type; return a bound, and whether any is new.
+
+        The bound is none where time ran out before every type was priced.
+        """
+        true_duals, true_prices = duals, self.prices(duals)
+        if center is not None:
+            duals = duals.towards(center, SMOOTHING)
+        prices = self.prices(duals)
+        values = []
+        is_new = False
+        self._is_cut = False
+        for bin_type, one in enumerate(self._problem.bin_types):
+            if one.count == 0:
+                values.append(0.0)
+                continue
+            if bin_type and time.perf_counter() > self._deadline:
+                return -math.inf, is_new
+            price = self._price_of_bin(bin_type, duals)
+            patterns, most = self._priced(bin_type, prices, price)
+            values.append(max(0.0, most))
+            true_price = self._price_of_bin(bin_type, true_duals)
+            for pattern in patterns:
+                gain = true_prices.value(pattern) - true_price
+                if gain > 1e-9 * max(1.0, true_price) and self.master.add(pattern):
+                    is_new = True
+        if self._goal.is_in_full:
+            needed = self._lagrangian.of_jobs(duals, 1.0)
+            if needed > 0:
+                self.cuts.append(CountCut(tuple(values), needed))
+        bound = self._lagrangian.bound(duals, values, self.master.bin_prices)
+        return bound, is_new
+
+    def _is_compiled(self, left_s: float) -> bool:
+        if self._problem.rule is not None:
+            return False  # compiled code cannot ask it
+        wait_s = (
+            0.0 if self._has_waited else min(KERNELS_WAIT_S, KERNELS_SHARE * left_s)
+        )
+        self._has_waited = True
+        return kernels_are_ready(wait_s=max(0.0, wait_s))
+
+    def _compiled_pricer(self, bin_type: int) -> CompiledPricer:
+        if bin_type not in self._compiled_pricers:
+            # Imports searches that small problems do without.
+            from gpupack.packing.capacity.relaxing.bin_pricing import CompiledPricer
+
+            self._compiled_pricers[bin_type] = CompiledPricer(self._problem, bin_type)
+        return self._compiled_pricers[bin_type]
+
+    def _goes_on(self, is_new: bool) -> bool:
+        """Return whether to price again: at new prices, or with more patience."""
+        if is_new:
+            self._node_limit = FIRST_NODE_LIMIT
+            return True
+        self._node_limit *= MORE_NODES
+        return self._is_cut and self._node_limit <= LAST_NODE_LIMIT
+
+    def _priced(
+        self, bin_type: int, prices: Prices, price: float
+    ) -> tuple[Sequence[Pattern], float]:
+        """Return valuable patterns of a bin type, and what none can exceed."""
+        weights = self._finders[bin_type].weights(prices)
+        most = self._finders[bin_type].bound(prices, weights)
+        if most <= price:
+            return [], most  # no pattern earns its bin: that is all to be known
+        left_s = self._deadline - time.perf_counter()
+        num_left = len(self._finders) - bin_type
+        limit_s = min(MAX_EXACT_PRICING_S, left_s / num_left)
+        limit_s = max(MIN_EXACT_PRICING_S, limit_s)
+        if self._is_compiled(left_s):
+            known = max(
+                (
+                    prices.value(pattern)
+                    for pattern in self.master.patterns
+                    if pattern.configuration.bin_type == bin_type
+                ),
+                default=0.0,
+            )
+            priced = self._compiled_pricer(bin_type).best(
+                prices,
+                weights,
+                known=known,
+                price=price,
+                node_limit=self._node_limit,
+                deadline=time.perf_counter() + limit_s,
+            )
+            self._is_cut |= priced.is_cut
+            return priced.patterns, priced.bound
+        pattern, most = self._model_pricers[bin_type].best(prices, time_limit_s=limit_s)
+        return ([] if pattern is None else [pattern]), most
+
+    def _result(self, bound: float) -> Relaxation:
+        value = self.master.solve()  # patterns may have been added since
+        bought_off = self.master.missing() > 1e-6
+        patterns = self.master.patterns
+        # A bound above what any feasible plan can cost proves there is none.
+        is_infeasible = bought_off and bound > self._worst_value()
+        ranked = sorted(
+            patterns.items(),
+            key=lambda pair: (
+                -pair[1].solution_value()
+                if pair[1].solution_value() > 1e-9
+                else max(0.0, pair[1].reduced_cost()),
+                pair[0].configuration,
+            ),
+        )
+        used = [p for p, column in ranked if column.solution_value() > 1e-9]
+        rest = sorted(
+            (p for p, column in ranked if column.solution_value() <= 1e-9),
+            key=lambda p: (max(0.0, patterns[p].reduced_cost()), p.configuration),
+        )
+        used_configurations = list(dict.fromkeys(p.configuration for p in used))
+        every = dict.fromkeys([*used_configurations, *(p.configuration for p in rest)])
+        if self._goal.is_in_full:
+            return Relaxation(
+                value * self.master.unit,
+                bound * self.master.unit,
+                tuple(every),
+                len(used_configurations),
+                bought_off,
+                is_infeasible,
+            )
+        unit = self._scale if self._goal is Goal.MAX_SERVICE else 1.0
+        return Relaxation(
+            -value * unit,
+            -bound * unit,
+            tuple(every),
+            len(used_configurations),
+            bought_off,
+            is_infeasible,
+        )
+
+    def _worst_value(self) -> float:
+        worst = 1e-6
+        for price, one in zip(
+            self.master.bin_prices, self._problem.bin_types, strict=True
+        ):
+            if price and one.count is None:
+                return math.inf
+            worst += price * (one.count or 0)
+        return worst
+
+
+def _weightings(weights: list[float]) -> list[list[float]]:
+    """Return what room is worth, and variations: each dimension more, each less."""
+    total = sum(weights)
+    if len(weights) == 1 or total <= 0:
+        return [[1.0] * len(weights)]
+    floor = 0.02 * total
+    base = [max(weight, floor) for weight in weights]
+    varied = [base]
+    for dimension in range(len(base)):
+        for factor in (0.5, 2.0):
+            other = list(base)
+            other[dimension] *= factor
+            varied.append(other)
+    return varied

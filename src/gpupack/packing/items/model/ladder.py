@@ -1,0 +1,138 @@
+"""What the rungs share: the best packing, the best bound, the clock."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from gpupack.packing.items.model.check import check_packing
+from gpupack.packing.items.model.solution import Bin, RungReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpupack.packing.items.model.problem import PackingProblem
+
+MANY_COPIES = 3
+"""Items per type from which types, not items, are what to decide on."""
+
+
+class BackgroundSource(Protocol):
+    """Something that finds packings in a thread of its own."""
+
+    name: str
+
+    def take(self) -> tuple[Bin, ...] | None:
+        """Return the best packing found since the last call, if any."""
+
+    def improve_on(self, bins: tuple[Bin, ...]) -> None:
+        """Go on from a packing found elsewhere, if it is better."""
+
+
+class Ladder:
+    """Best packing and bound so far, for rungs to read and improve.
+
+    Args:
+        problem: The canonical problem.
+        deadline: On the clock of ``time.perf_counter``.
+        time_limit_s: The whole time given.
+        max_bins: Stop as soon as it is known whether this many bins do.
+        seed: For every random choice.
+        num_workers: Threads a rung may use.
+    """
+
+    def __init__(
+        self,
+        problem: PackingProblem,
+        *,
+        deadline: float,
+        time_limit_s: float,
+        max_bins: int | None,
+        seed: int,
+        num_workers: int,
+    ) -> None:
+        self.problem = problem
+        self.deadline = deadline
+        self.time_limit_s = time_limit_s
+        self.max_bins = max_bins
+        self.seed = seed
+        self.num_workers = num_workers
+        self.bins: tuple[Bin, ...] = ()
+        self.num_bins = problem.num_items + 1
+        self.bound = 0
+        self.method = ""
+        self.found_by = ""
+        self.proved_by = ""
+        self.rungs: list[RungReport] = []
+        self.background: BackgroundSource | None = None
+        """Work in another thread that may have found a packing."""
+        self._rung_name = ""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is left to find out."""
+        if self.num_bins <= self.bound:
+            return True
+        if self.max_bins is None:
+            return False
+        return self.num_bins <= self.max_bins or self.bound > self.max_bins
+
+    @property
+    def has_many_copies(self) -> bool:
+        """Whether work on single items comes late: dives save many bins at once."""
+        return self.problem.num_items >= MANY_COPIES * self.problem.num_types
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds until the deadline, at least 0."""
+        return max(0.0, self.deadline - time.perf_counter())
+
+    def offer(self, bins: tuple[Bin, ...]) -> bool:
+        """Keep a packing if it is better, after checking it; say if it was."""
+        num_bins = sum(one_bin.multiplicity for one_bin in bins)
+        if num_bins >= self.num_bins:
+            return False
+        check_packing(self.problem, bins)
+        self.bins, self.num_bins = bins, num_bins
+        self.method = self.found_by = self._rung_name
+        if self.background is not None:
+            self.background.improve_on(bins)
+        return True
+
+    def raise_bound(self, bound: int, *, by: str = "") -> bool:
+        """Keep a proven bound if it is better; say if it was.
+
+        Args:
+            bound: On the number of bins.
+            by: What proves it; the rung if left out.
+        """
+        if bound <= self.bound:
+            return False
+        self.bound = bound
+        self.method = self._rung_name
+        self.proved_by = by or self._rung_name
+        return True
+
+    def collect(self) -> None:
+        """Take what the background work has found."""
+        if self.background is not None:
+            found = self.background.take()
+            if found is not None and self.offer(found):
+                self.method = self.found_by = self.background.name
+
+    @contextmanager
+    def rung(self, name: str) -> Iterator[None]:
+        """Run a block as a rung: add up its time and note what it left."""
+        started = time.perf_counter()
+        self._rung_name = name
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - started
+            for index, report in enumerate(self.rungs):
+                if report.name == name:
+                    seconds += report.seconds
+                    del self.rungs[index]
+                    break
+            self.rungs.append(RungReport(name, seconds, self.num_bins, self.bound))

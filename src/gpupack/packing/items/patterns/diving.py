@@ -1,0 +1,127 @@
+"""Diving: fix patterns of the linear program one after the other.
+
+Whole parts of the solution are fixed, then the fraction nearest to one (with a
+random choice among the nearest after the first dive); the rest of the demand is
+solved again with new patterns priced for it.
+
+References:
+    Sadykov, Vanderbeck, Pessoa, Tahiri and Uchoa, "Primal heuristics for
+    branch and price", INFORMS Journal on Computing 31, 2019.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpupack.packing.items.patterns.column_generation import (
+    INTEGRAL,
+    QUICK_NODES,
+    THOROUGH_NODES,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gpupack.packing.items.patterns.bin_completion import CompletionSearch
+    from gpupack.packing.items.patterns.column_generation import ColumnGeneration
+    from gpupack.packing.items.patterns.simplex import Pattern
+
+MAX_CANDIDATES = 8
+
+
+def dive(
+    generation: ColumnGeneration,
+    completing: CompletionSearch | None = None,
+    *,
+    randomize: bool,
+) -> bool:
+    """Look for a packing better than the ladder's; True if one was found.
+
+    Args:
+        generation: The patterns and duals so far.
+        completing: Tried on the rest each time it has halved, if given.
+        randomize: Whether to choose among the largest fractions at random.
+    """
+    ladder, master = generation.ladder, generation.master
+    left = generation.demand.copy()
+    fixed: dict[Pattern, int] = {}
+    num_fixed = 0
+    found = False
+    next_attempt = ladder.num_bins // 2
+    while ladder.remaining_s > 0:
+        ladder.collect()
+        if ladder.is_closed:
+            break
+        _solve_rest(generation, left, ladder.num_bins - 1 - num_fixed)
+        if num_fixed + math.ceil(master.value - INTEGRAL) >= ladder.num_bins:
+            break
+        for pattern, copies in _choose(generation, left, randomize=randomize):
+            useful = _repeats(pattern, copies, left)
+            if useful:
+                fixed[pattern] = fixed.get(pattern, 0) + useful
+                num_fixed += useful
+                for item, count in pattern:
+                    left[item] = max(0, left[item] - count * useful)
+        rest = ladder.num_bins - 1 - num_fixed
+        if completing is not None and left.any() and 1 < rest <= next_attempt:
+            next_attempt = rest // 2
+            completed = completing.attempt(left, rest, master.duals)
+            if completed is not None:
+                for pattern, copies in completed.items():
+                    fixed[pattern] = fixed.get(pattern, 0) + copies
+                left[:] = 0
+        if not left.any():
+            found = ladder.offer(generation.to_packing(fixed))
+            break
+    master.set_demand(generation.demand, deadline=ladder.deadline)
+    return found
+
+
+def _solve_rest(
+    generation: ColumnGeneration, left: NDArray[np.int64], allowed: int
+) -> None:
+    """Optimize over the rest of the demand, pricing while it needs too many bins."""
+    master, ladder = generation.master, generation.ladder
+    master.set_demand(left, deadline=ladder.deadline)
+    master.optimize(deadline=ladder.deadline)
+    node_limit = QUICK_NODES
+    for _ in range(60):
+        if master.value <= allowed - 1 + INTEGRAL or ladder.remaining_s == 0:
+            return
+        if generation.add_columns(left, node_limit=node_limit):
+            master.optimize(deadline=ladder.deadline)
+        elif node_limit < THOROUGH_NODES and master.value > allowed + INTEGRAL:
+            node_limit = THOROUGH_NODES
+        else:
+            return
+
+
+def _choose(
+    generation: ColumnGeneration, left: NDArray[np.int64], *, randomize: bool
+) -> list[tuple[Pattern, int]]:
+    """Return patterns to fix with how often: whole parts, else one fraction."""
+    master = generation.master
+    solution = master.solution()
+    whole = [
+        (master.patterns[column], math.floor(value + 1e-4))
+        for column, value in solution
+        if value >= 1 - 1e-4
+    ]
+    if whole:
+        return whole
+    ranked = sorted(solution, key=lambda pair: (-pair[1], master.patterns[pair[0]]))[
+        :MAX_CANDIDATES
+    ]
+    chosen = 0
+    if randomize:
+        weights = np.array([value for _, value in ranked]) ** 3
+        chosen = int(generation.rng.choice(len(ranked), p=weights / weights.sum()))
+    return [(master.patterns[ranked[chosen][0]], 1)]
+
+
+def _repeats(pattern: Pattern, copies: int, left: NDArray[np.int64]) -> int:
+    """Return how many of the copies still pack something."""
+    return min(copies, max((-(-int(left[item]) // count) for item, count in pattern)))

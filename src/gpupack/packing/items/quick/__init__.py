@@ -1,0 +1,5 @@
+"""Bounds and packings that take milliseconds and no compiled code.
+
+In: a problem. Out: volume, dual-feasible and clique bounds, first-fit and best-fit
+packings, an exact search of small problems, and packings with evener bins.
+"""

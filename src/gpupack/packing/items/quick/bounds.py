@@ -1,0 +1,122 @@
+"""Lower bounds that need no linear program: volume, dual-feasible, conflicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpupack.packing.items.model.conflicts import conflict_matrix, max_copies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpupack.packing.items.model.problem import PackingProblem
+
+MAX_THRESHOLDS = 100
+"""Dual-feasible functions tried per dimension and family."""
+CLIQUE_STARTS = 5
+"""Cliques of conflicting types that are grown."""
+
+
+def lower_bound(problem: PackingProblem) -> int:
+    """Return the best of the volume, dual-feasible and conflict-clique bounds.
+
+    Returns:
+        At least 1 if there is any item, otherwise 0.
+    """
+    return max((bound for _, bound in named_bounds(problem)), default=0)
+
+
+def named_bounds(problem: PackingProblem) -> Iterator[tuple[str, int]]:
+    """Yield the bounds with their names, the simplest first; none without items."""
+    if problem.num_types:
+        yield "volume bound", max(1, volume_bound(problem))
+        yield "dual-feasible functions", dual_feasible_bound(problem)
+        yield "clique of conflicts", conflict_clique_bound(problem)
+
+
+def volume_bound(problem: PackingProblem) -> int:
+    """Return the largest total size over capacity of any dimension, rounded up.
+
+    References:
+        Martello and Toth, "Knapsack Problems", 1990, chapter 8: bound L1,
+        taken per dimension.
+    """
+    totals = [0] * problem.num_dimensions
+    for item_type in problem.item_types:
+        for dimension, size in enumerate(item_type.sizes):
+            totals[dimension] += size * item_type.count
+    return max(
+        -(-total // capacity)
+        for total, capacity in zip(totals, problem.capacity, strict=True)
+    )
+
+
+def dual_feasible_bound(problem: PackingProblem) -> int:
+    """Return the best bound of two families of dual-feasible functions.
+
+    Each function maps sizes of one dimension so that whatever fits still fits;
+    the volume of the mapped sizes is a bound. All arithmetic is on integers.
+
+    References:
+        Fekete and Schepers, "New classes of fast lower bounds for bin packing
+        problems", Mathematical Programming 91, 2001: u^(k) and U^(ε).
+    """
+    best = 0
+    counts = [item_type.count for item_type in problem.item_types]
+    for dimension, capacity in enumerate(problem.capacity):
+        sizes = [item_type.sizes[dimension] for item_type in problem.item_types]
+        pairs: dict[int, int] = {}
+        for size, count in zip(sizes, counts, strict=True):
+            pairs[size] = pairs.get(size, 0) + count
+        thresholds = sorted(size for size in pairs if 0 < 2 * size <= capacity)
+        for threshold in _thin(thresholds):
+            # U^(ε): small sizes vanish, sizes above capacity - ε fill the bin.
+            total = sum(
+                count * (capacity if size > capacity - threshold else size)
+                for size, count in pairs.items()
+                if size >= threshold
+            )
+            best = max(best, -(-total // capacity))
+        for k in range(1, 21):
+            # u^(k): multiples of 1/(k+1) stay, others round down to 1/k; in
+            # units of 1/(k(k+1)) of the bin.
+            total = 0
+            for size, count in pairs.items():
+                whole, rest = divmod(size * (k + 1), capacity)
+                total += count * (whole * k if rest == 0 else whole * (k + 1))
+            best = max(best, -(-total // (k * (k + 1))))
+    return best
+
+
+def conflict_clique_bound(problem: PackingProblem) -> int:
+    """Return the bins that a set of mutually conflicting types needs alone.
+
+    Types of which no two may share a bin need ⌈count / copies per bin⌉ bins
+    each. The clique is grown greedily from each of the types whose conflicts
+    demand most.
+    """
+    needs = -(-problem.counts // max_copies(problem))
+    conflicts = conflict_matrix(problem)
+    demands = conflicts @ needs.astype(np.float64) + needs
+    order = np.argsort(-demands, kind="stable")
+    best = int(needs.max())
+    for start in order[:CLIQUE_STARTS]:
+        total = int(needs[start])
+        candidates = conflicts[start].copy()
+        while candidates.any():
+            indices = np.flatnonzero(candidates)
+            chosen = indices[int(np.argmax(needs[indices] * demands[indices]))]
+            total += int(needs[chosen])
+            candidates &= conflicts[chosen]
+        best = max(best, total)
+    return best
+
+
+def _thin(thresholds: list[int]) -> list[int]:
+    """Return at most ``MAX_THRESHOLDS`` of the thresholds, evenly spread."""
+    if len(thresholds) <= MAX_THRESHOLDS:
+        return thresholds
+    step = len(thresholds) / MAX_THRESHOLDS
+    return [thresholds[int(index * step)] for index in range(MAX_THRESHOLDS)]

@@ -1,0 +1,5 @@
+"""The ladder of methods, each closing what it can.
+
+In: a ``PackingProblem``, a time limit, a rule of who may share a bin. Out: a
+``PackingResult``, or with values of bins the ``BestPartition``.
+"""

@@ -1,0 +1,182 @@
+"""Solve a packing problem: the ladder from cheap bounds to exact search."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from gpupack.cpus import count_usable_cpus
+from gpupack.errors import CheckError, InvalidInputError
+from gpupack.packing.items.model.canonical import canonicalize
+from gpupack.packing.items.model.check import check_packing, check_result
+from gpupack.packing.items.model.ladder import Ladder
+from gpupack.packing.items.model.solution import PackingResult
+from gpupack.packing.items.quick import bounds, heuristics, small_search
+from gpupack.packing.items.search import cpsat
+from gpupack.packing.runtime import warm_up
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.packing.items.model.problem import PackingProblem
+    from gpupack.packing.items.model.solution import Bin
+
+SMALL_FOR_CPSAT = 120
+"""Items up to which CP-SAT's assignment model is worth trying first."""
+KERNEL_CHECK_S = 1.0
+"""How often to look whether kernels being built are ready."""
+SMALL_SEARCH_NODES = 20_000
+"""Nodes for the search of small problems: about 50 ms at most."""
+
+
+def solve(
+    problem: PackingProblem,
+    *,
+    time_limit_s: float = 10.0,
+    seed: int = 0,
+    num_workers: int | None = None,
+    hint: Sequence[Bin] | None = None,
+    max_bins: int | None = None,
+) -> PackingResult:
+    """Return a checked packing into few bins and a proven bound.
+
+    An anytime solver: at the time limit it returns the best packing and bound
+    that it has, and so it does when interrupted. A limit of 0 gives the best
+    heuristic packing with its bound. The answer does not depend on the order of
+    the item types.
+
+    With one worker it is the same for a seed on every run and machine, if it was
+    found before the limit: nothing runs beside anything else, and whatever looks at
+    the clock stops at the limit only. With more workers searches race: number of bins
+    and bound of an optimal packing are the same, what is in the bins need not be.
+
+    Args:
+        problem: What to pack.
+        time_limit_s: Wall time, ≥ 0; kept within 10 % or 0.5 s.
+        seed: For every random choice.
+        num_workers: Threads; as many as cores may be used if None.
+        hint: A packing to start from; used if it is one of this problem.
+        max_bins: Stop as soon as a packing into this many bins is found or
+            proved impossible (``bound > max_bins``).
+
+    Raises:
+        InvalidInputError: If the limit is negative or not a number, or the
+            workers or ``max_bins`` are fewer than 1.
+    """
+    if math.isnan(time_limit_s) or time_limit_s < 0:
+        raise InvalidInputError(f"time_limit_s is {time_limit_s}; it must be ≥ 0")
+    if num_workers is not None and num_workers < 1:
+        raise InvalidInputError(f"num_workers is {num_workers}; it must be ≥ 1")
+    if max_bins is not None and max_bins < 1:
+        raise InvalidInputError(f"max_bins is {max_bins}; it must be ≥ 1")
+    started = time.perf_counter()
+    canonical = canonicalize(problem)
+    ladder = Ladder(
+        canonical.problem,
+        deadline=started + time_limit_s,
+        time_limit_s=time_limit_s,
+        max_bins=max_bins,
+        seed=seed,
+        num_workers=num_workers or count_usable_cpus(),
+    )
+    if problem.num_types == 0:
+        ladder.offer(())
+    else:
+        if hint is not None and _is_packing(problem, hint):
+            with ladder.rung("hint"):
+                ladder.offer(canonical.translate(hint))
+        climb(ladder)
+    result = PackingResult(
+        bins=canonical.restore(ladder.bins),
+        bound=ladder.bound,
+        seconds=time.perf_counter() - started,
+        method=ladder.method,
+        rungs=tuple(ladder.rungs),
+        found_by=ladder.found_by,
+        proved_by=ladder.proved_by,
+        warnings=() if ladder.is_closed else warm_up.weaknesses(),
+    )
+    check_result(problem, result)
+    return result
+
+
+def climb(ladder: Ladder) -> None:
+    """Run rung after rung until nothing is left to find out or time is up."""
+    try:
+        _climb_cheap(ladder)
+        if not ladder.is_closed and ladder.remaining_s > 0:
+            _climb_dear(ladder)
+    except KeyboardInterrupt:
+        if not ladder.bins:
+            raise
+
+
+def _climb_cheap(ladder: Ladder) -> None:
+    """Run the rungs that take milliseconds and need no compiled code."""
+    problem = ladder.problem
+    with ladder.rung("bounds"):
+        for name, bound in bounds.named_bounds(problem):
+            ladder.raise_bound(bound, by=name)
+    with ladder.rung("heuristics"):
+        for bins in heuristics.constructive_packings(problem):
+            ladder.offer(bins)
+            if ladder.is_closed or ladder.remaining_s == 0:
+                return
+    if problem.num_items <= small_search.MAX_ITEMS:
+        with ladder.rung("small search"):
+            _search_small(ladder)
+
+
+def _climb_dear(ladder: Ladder) -> None:
+    """Run the rungs that take the time: on patterns, then CP-SAT."""
+    _wait_for_kernels(ladder)
+    if not ladder.is_closed and warm_up.kernels_are_ready(wait_s=0):
+        # Imports searches that small problems do without.
+        from gpupack.packing.items.patterns.pattern_ladder import climb_patterns
+
+        climb_patterns(ladder)
+    if ladder.is_closed or ladder.remaining_s == 0:
+        return
+    with ladder.rung("CP-SAT"):
+        cpsat.improve_by_assignment(ladder)
+
+
+def _wait_for_kernels(ladder: Ladder) -> None:
+    """Wait for kernels that are being built, a small problem with CP-SAT at work.
+
+    With one worker it only waits, so that the answer does not depend on what was
+    built before. Where the kernels are there, or cannot be built, nothing waits.
+    """
+    is_small = ladder.problem.num_items <= SMALL_FOR_CPSAT and ladder.num_workers > 1
+    with ladder.rung("kernels"):
+        warm_up.kernels_are_ready(wait_s=0 if is_small else ladder.remaining_s)
+    while (
+        not warm_up.kernels_are_ready(wait_s=0)
+        and warm_up.kernels_are_coming()
+        and not ladder.is_closed
+        and ladder.remaining_s > 0
+    ):
+        with ladder.rung("CP-SAT"):
+            cpsat.improve_by_assignment(ladder, time_limit_s=KERNEL_CHECK_S)
+
+
+def _search_small(ladder: Ladder) -> None:
+    while not ladder.is_closed:
+        bins, is_complete = small_search.pack_into(
+            ladder.problem, ladder.num_bins - 1, node_limit=SMALL_SEARCH_NODES
+        )
+        if bins is not None:
+            ladder.offer(bins)
+        elif is_complete:
+            ladder.raise_bound(ladder.num_bins, by="exhaustive search")
+        else:
+            return
+
+
+def _is_packing(problem: PackingProblem, bins: Sequence[Bin]) -> bool:
+    try:
+        check_packing(problem, bins)
+    except CheckError:
+        return False
+    return True

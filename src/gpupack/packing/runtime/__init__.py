@@ -1,0 +1,5 @@
+"""Clocks, stopping, and whether the compiled searches are there.
+
+In: a time limit. Out: deadlines that can be handed down, calls of solvers that end at
+one or at Ctrl-C, and the state of the kernels.
+"""

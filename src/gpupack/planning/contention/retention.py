@@ -1,0 +1,285 @@
+"""From wishes about shared GPUs to a rule that the packing engine can follow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.planning.contention.delays import PROCESSOR_SHARING, SharingShape
+from gpupack.planning.contention.prediction import (
+    DEFAULT_RETENTION_MARGINS,
+    SHARING_SHAPES,
+    UNPROBED_MPS_MARGIN,
+    EqualInstances,
+    customer_class,
+    default_contention_factor,
+    has_readings,
+)
+from gpupack.planning.contention.traffic import (
+    class_at_load,
+    limits_beside,
+    share_of_traffic,
+)
+from gpupack.records.environment import SharingMode
+from gpupack.records.gpu import DeviceKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.gpu import GpuType
+    from gpupack.records.profile import ProfileRecord
+
+Counts = tuple[tuple[int, int], ...]
+"""Pairs (item, number of copies ≥ 1), by item."""
+
+MAX_LOSS_FACTOR = 4.0
+"""The most that a small predicted loss was exceeded by on an H200."""
+MAX_KNOWN_SETS = 100_000
+"""Predictions kept, so that none is made twice; some 100 MB at most."""
+MAX_PREDICTED_KINDS = 1_000
+"""Different instances on one GPU; a prediction for so many takes half a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """How models share a GPU, and how strongly they slow each other down.
+
+    Args:
+        sharing_mode: None on the host device.
+        factor: The contention factor.
+        shape: Who waits how much for whom.
+        margin: What a predicted retention must have to spare over the asked-for one.
+        num_sets: Measured sets that the factor was fitted to; 0 for a default.
+        warnings: What a reader of the prediction should know.
+    """
+
+    sharing_mode: SharingMode | None
+    factor: float
+    shape: SharingShape = PROCESSOR_SHARING
+    margin: float = 0.0
+    num_sets: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def resolve_contention(
+    profiles: ProfileSet, gpu_type: GpuType, sharing: SharingMode | str | None
+) -> Contention:
+    """Return the calibrated factor of this GPU type and way of sharing.
+
+    Where the profiles hold none, gpupack's default for the way of sharing; with a
+    warning if there are calibrations, but of another GPU type or way.
+
+    Args:
+        profiles: May hold calibrations.
+        gpu_type: The GPUs that models shall share.
+        sharing: None takes time slicing, what separate processes do by default.
+
+    Raises:
+        UnknownNameError: If there is no such way of sharing.
+    """
+    if gpu_type.kind is DeviceKind.HOST:
+        return Contention(
+            None, default_contention_factor(gpu_type.kind, SharingMode.TIME_SLICING)
+        )
+    mode = resolve_sharing(sharing)
+    default_margin = DEFAULT_RETENTION_MARGINS[mode]
+    warnings: tuple[str, ...] = ()
+    unprobed = {
+        record.model_name
+        for record in profiles.records
+        if record.probe is None and record.gpu_type.name == gpu_type.name
+    }
+    if mode is SharingMode.MPS and unprobed:
+        default_margin = UNPROBED_MPS_MARGIN
+        warnings = (
+            f"the profiles of {len(unprobed)} models, such as {min(unprobed)}, hold no "
+            "readings of the kernel probe, without which retention under MPS is "
+            "predicted less well; measure them with `gpupack profile --sharing mps`",
+        )
+    fitted = [one for one in profiles.calibrations if one.key == (gpu_type.name, mode)]
+    if fitted:
+        margin = fitted[-1].retention_margin_ratio
+        return Contention(
+            mode,
+            fitted[-1].contention_factor,
+            shape=SHARING_SHAPES[mode],
+            margin=default_margin if margin is None else margin,
+            num_sets=fitted[-1].num_sets,
+            warnings=warnings,
+        )
+    factor = default_contention_factor(gpu_type.kind, mode)
+    others = sorted(
+        {f"{one.gpu_type_name} ({one.sharing_mode})" for one in profiles.calibrations}
+    )
+    if others:
+        warnings += (
+            f"the profiles are calibrated for {', '.join(others)}, not for "
+            f"{gpu_type.name} ({mode}): its predictions use gpupack's default "
+            f"contention factor {factor:g}; run `gpupack calibrate` on that GPU",
+        )
+    return Contention(
+        mode,
+        factor,
+        shape=SHARING_SHAPES[mode],
+        margin=default_margin,
+        warnings=warnings,
+    )
+
+
+def resolve_sharing(sharing: SharingMode | str | None) -> SharingMode:
+    """Return the way of sharing of that name; time slicing if None.
+
+    Raises:
+        UnknownNameError: If there is none; names those there are.
+    """
+    if sharing is None:
+        return SharingMode.TIME_SLICING
+    return SharingMode.parse(sharing)
+
+
+def cautious_retention(predicted: float, margin: float) -> float:
+    """Return what may be promised where so much is predicted.
+
+    The margin less, but never a loss of more than ``MAX_LOSS_FACTOR`` times the
+    predicted one: models that hardly meet have nothing to lose.
+    """
+    return max(predicted - margin, 1 - MAX_LOSS_FACTOR * (1 - predicted), 0.0)
+
+
+class RetentionRule:
+    """Which records may share a GPU: those predicted to keep what was asked.
+
+    Args:
+        records: Item i of the packing problem is record i.
+        contention: How the GPUs are shared.
+        min_retention: By model name; models not named may lose anything.
+        weights: Of one infer/sec, by model name; 1 for models not named.
+        loads: The most traffic that each record can be given ÷ its throughput, 0–1; 1
+            if left out. What is kept is a share of the traffic then.
+
+    Raises:
+        MissingReadingError: If a record lacks what the prediction needs.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[ProfileRecord],
+        contention: Contention,
+        min_retention: Mapping[str, float],
+        weights: Mapping[str, float] | None = None,
+        loads: Sequence[float] | None = None,
+    ) -> None:
+        self._contention = contention
+        self._classes = [
+            customer_class(record, contention.factor, contention.shape)
+            for record in records
+        ]
+        self._alone = [record.requests_per_sec or 0.0 for record in records]
+        self._loads = list(loads or [1.0] * len(records))
+        self._at_traffic = [
+            class_at_load(
+                one,
+                alone,
+                load,
+                contention_factor=contention.factor,
+                shape=contention.shape,
+            )
+            for one, alone, load in zip(
+                self._classes, self._alone, self._loads, strict=True
+            )
+        ]
+        self._floors = [min_retention.get(record.model_name, 0.0) for record in records]
+        self._throughputs = [
+            (record.throughput_infer_per_sec or 0.0)
+            * (weights or {}).get(record.model_name, 1.0)
+            for record in records
+        ]
+        self._known: dict[Counts, tuple[float, ...]] = {}
+
+    def retentions(self, counts: Counts) -> tuple[float, ...]:
+        """Return what an instance of each of these items keeps beside the others."""
+        return tuple(
+            share_of_traffic(share, self._loads[item])
+            for share, (item, _) in zip(self._solo_shares(counts), counts, strict=True)
+        )
+
+    def is_allowed(self, counts: Counts) -> bool:
+        """Return whether every model of a set keeps what was asked, with the margin.
+
+        More than ``MAX_PREDICTED_KINDS`` different ones may not share a GPU.
+        """
+        if _is_alone(counts):
+            return True
+        if len(counts) > MAX_PREDICTED_KINDS:
+            return False
+        if not any(self._floors[item] for item, _ in counts):
+            return True
+        margin = self._contention.margin
+        return all(
+            share_of_traffic(cautious_retention(share, margin), self._loads[item])
+            >= self._floors[item]
+            for share, (item, _) in zip(self._solo_shares(counts), counts, strict=True)
+        )
+
+    def throughput(self, counts: Counts) -> float:
+        """Return the predicted total throughput of a set, weighted, in infer/sec."""
+        return math.fsum(
+            copies * kept * self._throughputs[item]
+            for kept, (item, copies) in zip(
+                self.retentions(counts), counts, strict=True
+            )
+        )
+
+    def _solo_shares(self, counts: Counts) -> tuple[float, ...]:
+        """Return how much of its throughput alone each item could reach, 0–1."""
+        if _is_alone(counts):
+            return (1.0,)
+        known = self._known.get(counts)
+        if known is None:
+            items = [item for item, _ in counts]
+            limits = limits_beside(
+                [self._classes[item] for item in items],
+                [self._at_traffic[item] for item in items],
+                contention_factor=self._contention.factor,
+                shape=self._contention.shape,
+                copies=[copies for _, copies in counts],
+            )
+            known = tuple(
+                min(1.0, limit / self._alone[item])
+                for limit, item in zip(limits, items, strict=True)
+            )
+            if len(self._known) >= MAX_KNOWN_SETS:
+                self._known.clear()
+            self._known[counts] = known
+        return known
+
+
+def retentions_or_none(
+    records: Sequence[ProfileRecord],
+    contention: Contention,
+    loads: Sequence[float] | None = None,
+) -> tuple[float, ...] | None:
+    """Return what each record keeps beside the others, None if that is unknown.
+
+    It is not predicted of more than ``MAX_PREDICTED_KINDS`` different instances.
+
+    Args:
+        records: Of the instances on one GPU.
+        contention: How they share it.
+        loads: Traffic ÷ throughput of each, 0–1; 1 if left out.
+    """
+    if not all(has_readings(record) for record in records):
+        return None
+    kinds = EqualInstances(records, loads)
+    if len(kinds.records) > MAX_PREDICTED_KINDS:
+        return None
+    rule = RetentionRule(kinds.records, contention, {}, loads=kinds.loads)
+    kept = rule.retentions(tuple(enumerate(kinds.copies)))
+    return tuple(kept[kind] for kind in kinds.kind_of_each)
+
+
+def _is_alone(counts: Counts) -> bool:
+    return len(counts) == 1 and counts[0][1] == 1

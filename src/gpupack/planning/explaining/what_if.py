@@ -1,0 +1,242 @@
+"""Ask a placement's question again, with something changed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from gpupack.errors import GpupackError
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.capacity.relaxing.program import most_service
+from gpupack.packing.runtime.deadline import Deadline
+from gpupack.planning.modeling.best_load_points import best_records
+from gpupack.planning.modeling.translation import SERVICE_UNITS
+from gpupack.planning.request.prices import PRICE_UNITS
+from gpupack.planning.solving.answer import answer
+from gpupack.planning.trade_off import SERVED_TOLERANCE
+from gpupack.records.placement import Objective, ObjectiveUnit
+
+if TYPE_CHECKING:
+    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.planning.modeling.supply import Supply
+    from gpupack.records.gpu import Headroom
+    from gpupack.records.placement import PlacementRecord
+
+EXPLANATION_LIMIT_S = 20.0
+STEP_LIMIT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The objective of a changed question, in the placement's unit.
+
+    Args:
+        value: Of the plan found.
+        bound: Proven: none is better.
+        proof: What proved the bound.
+    """
+
+    value: float
+    bound: float
+    proof: str
+
+
+class WhatIf:
+    """A placement, the question it answers, and the time left for asking again.
+
+    Where the number of GPUs or their price is what counts, ``question`` asks for the
+    fewest, or the cheapest, at the records in use.
+    """
+
+    def __init__(
+        self,
+        placement: PlacementRecord,
+        question: CapacityQuestion,
+        *,
+        deadline: Deadline | None = None,
+        must_serve: float | None = None,
+    ) -> None:
+        self.placement = placement
+        self.asked = question
+        self.must_serve = must_serve
+        """Weighted infer/sec that fewer GPUs must serve as well; None for no such."""
+        self.unit = placement.objective_unit
+        self.question = (
+            question
+            if self.unit.is_maximized
+            else replace(
+                question,
+                objective=Objective.MIN_COST
+                if self.unit is ObjectiveUnit.PRICE_PER_HOUR
+                else Objective.MIN_GPUS,
+                supplies=_as_placed(placement, question),
+                wishes=replace(question.wishes, weights={}),
+            )
+        )
+        self._deadline = deadline or Deadline.after(EXPLANATION_LIMIT_S)
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether no more should be asked."""
+        return self._deadline.has_passed
+
+    @cached_property
+    def serves_all(self) -> bool:
+        """Whether everything that is wanted is served, so that less would do, too."""
+        value = self.placement.objective_value
+        if self.unit is ObjectiveUnit.SERVED_SHARE:
+            return value >= 1 - SERVED_TOLERANCE
+        if self.unit is not ObjectiveUnit.INFER_PER_SEC:
+            return False
+        if self.question.maximizes_predicted:
+            return False
+        wanted = most_service(self.question.translated().problem) / SERVICE_UNITS
+        return value >= wanted * (1 - SERVED_TOLERANCE)
+
+    def counting_gpus(self) -> WhatIf:
+        """Return what asks for the fewest GPUs that serve what is served now."""
+        placed = {name for gpu in self.placement.gpus for name in gpu.models}
+        wishes = replace(
+            self.asked.wishes, optional=self.asked.wishes.optional - placed
+        )
+        counted = {
+            "objective_unit": ObjectiveUnit.GPUS,
+            "objective_value": float(self.placement.num_gpus),
+        }
+        return WhatIf(
+            self.placement.model_copy(update=counted),
+            replace(self.asked, wishes=wishes),
+            deadline=self._deadline,
+            must_serve=self.placement.objective_value
+            if self.unit is ObjectiveUnit.INFER_PER_SEC
+            else None,
+        )
+
+    @property
+    def takes_best_records(self) -> bool:
+        """Whether every model runs at its best load point, on the fewest GPUs."""
+        return (
+            self.asked.objective is Objective.MAX_THROUGHPUT
+            and not self.unit.is_maximized
+            and self.must_serve is None
+        )
+
+    def with_headroom(self, headroom: Headroom) -> CapacityQuestion:
+        """Return the question with another headroom; best load points follow it.
+
+        Raises:
+            InfeasibleError: If a model fits on no GPU then.
+        """
+        changed = replace(self.question, headroom=headroom)
+        if not self.takes_best_records:
+            return changed
+        best = (
+            replace(one, records=best_records(one, headroom))
+            for one in self.asked.supplies
+        )
+        return replace(changed, supplies=tuple(best))
+
+    def serves_as_much(self, question: CapacityQuestion) -> bool:
+        """Return whether a question in full serves all that must be served."""
+        if self.must_serve is None:
+            return True
+        wishes = self.asked.wishes
+        most = math.fsum(
+            wishes.weights.get(name, 1.0)
+            * (
+                wishes.demand[name]
+                if name in wishes.demand
+                else wishes.replicas.get(name, 1) * _least_throughput(question, name)
+            )
+            for name in question.model_names
+            if name not in question.wishes.optional
+        )
+        return most >= self.must_serve * (1 - SERVED_TOLERANCE)
+
+    def outcome(self, question: CapacityQuestion) -> Outcome | None:
+        """Return what a changed question yields, None if no plan is found for it."""
+        if question.min_retention or question.maximizes_predicted:
+            return self._answered(question)
+        plan = plan_capacity(
+            question.translated().problem,
+            question.goal,
+            time_limit_s=min(STEP_LIMIT_S, self._deadline.remaining_s),
+            seed=self.placement.seed,
+            num_workers=question.num_workers,
+        )
+        if not plan.is_found:
+            return None
+        units = {
+            ObjectiveUnit.PRICE_PER_HOUR: PRICE_UNITS,
+            ObjectiveUnit.INFER_PER_SEC: SERVICE_UNITS,
+        }.get(self.unit, 1)
+        return Outcome(plan.value / units, plan.bound / units, plan.proved_by)
+
+    def better_value(self, question: CapacityQuestion) -> float | None:
+        """Return the value of the plan found, None if it is no better than now.
+
+        A plan that stops at the time limit may be another the next time it is asked
+        for, so that whoever needs the value must not ask twice.
+        """
+        found = self.outcome(question)
+        if found is None:
+            return None
+        now = self.placement.objective_value
+        sign = -1 if self.unit.is_maximized else 1
+        is_better = sign * (now - found.value) > 1e-9 * max(1.0, math.fabs(now))
+        return found.value if is_better else None
+
+    def _answered(self, question: CapacityQuestion) -> Outcome | None:
+        """Return the outcome where sets of models are judged, not only sums."""
+        try:
+            found = answer(
+                question,
+                time_limit_s=min(STEP_LIMIT_S, self._deadline.remaining_s),
+                seed=self.placement.seed,
+                is_trial=True,
+            )
+        except GpupackError:
+            # Infeasible, or a change for which the prediction lacks a reading.
+            return None
+        return Outcome(found.objective_value, found.bound, found.proof)
+
+
+def _least_throughput(question: CapacityQuestion, name: str) -> float:
+    return min(
+        (
+            record.throughput_infer_per_sec or 0.0
+            for supply in question.supplies
+            for record in supply.records.get(name, ())
+        ),
+        default=0.0,
+    )
+
+
+def _as_placed(
+    placement: PlacementRecord, question: CapacityQuestion
+) -> tuple[Supply, ...]:
+    """Return the supplies; of ``max_throughput``, with the records in use alone."""
+    if placement.objective is not Objective.MAX_THROUGHPUT:
+        return question.supplies
+    used = {
+        (one.model_name, one.load_point)
+        for gpu in placement.gpus
+        for one in gpu.assignments
+    }
+    return tuple(
+        replace(
+            supply,
+            records={
+                name: kept
+                for name, records in supply.records.items()
+                if (
+                    kept := tuple(
+                        one for one in records if (name, one.load_point) in used
+                    )
+                )
+            },
+        )
+        for supply in question.supplies
+    )

@@ -1,0 +1,5 @@
+"""Why nothing fits: an irreducible infeasible subset of models and limits.
+
+In: a question without an answer. Out: the error that names who clashes, over which
+resource, by how much, and the smallest change that would help.
+"""

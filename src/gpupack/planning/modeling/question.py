@@ -1,0 +1,360 @@
+"""What is asked of ``place()`` and ``frontier()``, resolved and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gpupack.errors import (
+    InvalidInputError,
+    MissingReadingError,
+    UnknownNameError,
+)
+from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.planning.contention.retention import RetentionRule, resolve_contention
+from gpupack.planning.modeling.averages import with_averages, without_unmeasured
+from gpupack.planning.modeling.supply import Supply, supplies_of
+from gpupack.planning.modeling.translation import Translation, translate
+from gpupack.planning.modeling.variants import one_variant_each
+from gpupack.planning.request.fleet import require_prices, resolve_fleet
+from gpupack.planning.request.headroom import resolve_headroom
+from gpupack.planning.request.latency import within_latency_limits
+from gpupack.planning.request.load_points import allowed_records
+from gpupack.planning.request.named_gpu_type import with_named_type
+from gpupack.planning.request.prices import PRICE_UNITS, within_budget
+from gpupack.planning.request.wishes import Fairness, Wishes, asked_by_model, wishes_of
+from gpupack.quoting import listed, quoted, quoted_all
+from gpupack.records.gpu import Headroom
+from gpupack.records.request.objective import ContentionRule, Objective
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gpupack.packing.capacity.model.capacity_problem import Rule
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.environment import SharingMode
+    from gpupack.records.gpu import Fleet
+    from gpupack.records.profile import ProfileRecord
+    from gpupack.records.request.request import Request
+
+
+@dataclass(frozen=True)
+class CapacityQuestion:
+    """Everything that a placement with choices depends on, checked.
+
+    Args:
+        profiles: What was measured; of the type planned for where none was known.
+        model_names: To place; without optional ones that no supply has records of.
+        objective: What is best.
+        supplies: GPU types with their records.
+        fleet: As the caller gave it, with prices.
+        headroom: What binds.
+        wishes: What is asked of the models.
+        sharing: How models share a GPU, for the prediction.
+        warnings: So far.
+        min_retention: What models keep at least beside their neighbours, by name.
+        maximizes_predicted: Whether throughput counts as predicted, not as alone.
+        records_in_any_time: By model name: those that break latency limits, too.
+        allow_unstable: Whether measurements that never settled may be used.
+        max_gpus: How many GPUs may be used in all; None for no limit.
+        max_price_per_hour: What they may cost in all; None for no limit.
+        num_workers: Threads of the search; None for what the machine offers.
+    """
+
+    profiles: ProfileSet
+    model_names: tuple[str, ...]
+    objective: Objective
+    supplies: tuple[Supply, ...]
+    fleet: Fleet
+    headroom: Headroom
+    wishes: Wishes
+    sharing: SharingMode | str | None = None
+    warnings: tuple[str, ...] = ()
+    min_retention: Mapping[str, float] = field(default_factory=dict)
+    maximizes_predicted: bool = False
+    records_in_any_time: Mapping[str, tuple[ProfileRecord, ...]] = field(
+        default_factory=dict
+    )
+    allow_unstable: bool = False
+    max_gpus: int | None = None
+    max_price_per_hour: float | None = None
+    num_workers: int | None = None
+
+    @property
+    def goal(self) -> Goal:
+        """What the packing engine is asked for."""
+        if self.objective is Objective.MIN_COST:
+            return Goal.MIN_COST
+        if self.objective is Objective.MIN_GPUS:
+            return Goal.MIN_BINS
+        if self.wishes.fairness is Fairness.MAX_MIN:
+            return Goal.MAX_MIN_SHARE
+        return Goal.MAX_SERVICE
+
+    def in_units(self, budget: float) -> float:
+        """Return a number of GPUs, or a price, in what the engine's goal counts."""
+        return budget * PRICE_UNITS if self.goal is Goal.MIN_COST else budget
+
+    def translated(self) -> Translation:
+        """Return the question in the packing engine's integers."""
+        translation = translate(
+            self.supplies,
+            self.headroom,
+            self.wishes,
+            self.model_names,
+            needs_throughput=self.objective is Objective.MAX_THROUGHPUT,
+        )
+        problem = translation.problem
+        if self.max_gpus is not None:
+            bin_types = tuple(replace(one, cost=1) for one in problem.bin_types)
+            problem = replace(problem, bin_types=bin_types, budget=self.max_gpus)
+        elif self.max_price_per_hour is not None:
+            costs, budget = within_budget(
+                [supply.entry.price_per_hour or 0.0 for supply in translation.supplies],
+                self.max_price_per_hour,
+            )
+            bin_types = tuple(
+                replace(one, cost=cost)
+                for one, cost in zip(problem.bin_types, costs, strict=True)
+            )
+            problem = replace(problem, bin_types=bin_types, budget=budget)
+        rule = self._retention_rule(translation) if self.min_retention else None
+        rule = one_variant_each(translation.records, self.wishes, rule)
+        if rule is not None:
+            problem = replace(problem, rule=rule)
+        return replace(translation, problem=problem)
+
+    def _retention_rule(self, translation: Translation) -> Rule:
+        """Return which load points may share a GPU.
+
+        Each with as much traffic as it could be given: all that its model is asked for.
+        """
+        loads = [
+            min(1.0, self.wishes.demand[record.model_name] / throughput)
+            if record.model_name in self.wishes.demand
+            and (throughput := record.throughput_infer_per_sec)
+            else 1.0
+            for record in translation.records
+        ]
+        rules = [
+            RetentionRule(
+                translation.records,
+                resolve_contention(self.profiles, supply.measured_on, self.sharing),
+                self.min_retention,
+                loads=loads,
+            )
+            for supply in translation.supplies
+        ]
+        return lambda bin_type, counts: rules[bin_type].is_allowed(counts)
+
+
+def ask(
+    profiles: ProfileSet, request: Request, *, warnings: tuple[str, ...] = ()
+) -> CapacityQuestion:
+    """Return the question that a request poses about profiles.
+
+    Args:
+        profiles: What was measured.
+        request: What is asked.
+        warnings: About the request itself.
+
+    Raises:
+        InvalidInputError: If a wish cannot be used; subclasses say more.
+        InfeasibleError: If no load point of a model keeps its latency limit.
+    """
+    every_name = profiles.model_names
+    _require_profiles(request, every_name)
+    objective = request.objective
+    wishes = wishes_of(request, every_name)
+    _require_sense(request, wishes)
+    shares = resolve_headroom(
+        # A demand says that models run at the same time: what they use then binds.
+        Objective.MAX_THROUGHPUT if wishes.demand else objective,
+        _headroom(request),
+    )
+    fleet = resolve_fleet(request, profiles)
+    if objective is Objective.MIN_COST or request.max_price_per_hour is not None:
+        require_prices(fleet)
+    profiles = with_named_type(profiles, fleet)
+    every = allowed_records(
+        profiles,
+        asked_by_model(request, every_name, lambda one: one.load_point),
+        allow_unstable=request.allow_unstable,
+    )
+    stand_ins: tuple[str, ...] = ()
+    if wishes.demand and objective is not Objective.MAX_THROUGHPUT:
+        every, stand_ins = with_averages(every)
+        if isinstance(_headroom(request), float):
+            shares, not_binding = without_unmeasured(shares, every)
+            stand_ins += not_binding
+    records, doubts = within_latency_limits(
+        every, wishes, None if request.carry_memory_over else fleet
+    )
+    supplies, of_supplies = supplies_of(
+        fleet,
+        profiles,
+        records,
+        shares,
+        carry_memory_over=request.carry_memory_over,
+        promises_traffic=objective is Objective.MAX_THROUGHPUT or bool(wishes.demand),
+        optional=wishes.optional,
+    )
+    if objective is Objective.MAX_THROUGHPUT:
+        _require_throughput(supplies, wishes)
+    names = tuple(
+        name
+        for name in every_name
+        if any(name in supply.records for supply in supplies)
+    )
+    return CapacityQuestion(
+        profiles=profiles,
+        model_names=names,
+        objective=objective,
+        supplies=supplies,
+        fleet=fleet,
+        headroom=shares,
+        wishes=wishes.of(names),
+        sharing=request.sharing,
+        warnings=profiles.notes
+        + warnings
+        + stand_ins
+        + doubts
+        + of_supplies
+        + _doubts(supplies),
+        min_retention=asked_by_model(
+            request, every_name, lambda one: one.min_retention
+        ),
+        maximizes_predicted=request.contention is ContentionRule.PREDICTED,
+        records_in_any_time=every,
+        allow_unstable=request.allow_unstable,
+        max_gpus=request.max_gpus,
+        max_price_per_hour=request.max_price_per_hour,
+        num_workers=request.workers,
+    )
+
+
+def _require_profiles(request: Request, model_names: Sequence[str]) -> None:
+    """Check that every model asked for has a profile.
+
+    Raises:
+        UnknownNameError: Naming those without, as the request's file does.
+    """
+    unknown = sorted(set(request.models) - set(model_names))
+    if unknown:
+        paths = listed([f"models.{name}" for name in unknown])
+        raise UnknownNameError(
+            f"{paths}: there is no profile of {quoted_all(unknown)}; there are "
+            f"profiles of {quoted_all(model_names) or 'nothing'}"
+        )
+
+
+def _headroom(request: Request) -> float | Headroom:
+    """Return the headroom asked for, of memory alone where prediction counts."""
+    share = request.headroom
+    if request.contention is ContentionRule.PREDICTED and isinstance(share, float):
+        return Headroom(memory=share)
+    return share
+
+
+def _require_sense(request: Request, wishes: Wishes) -> None:
+    """Check that wishes do not contradict each other.
+
+    Raises:
+        InvalidInputError: If weights, fairness or prediction are asked for where
+            throughput is not the objective, so is a budget, or both budgets are,
+            max-min fairness without a demand, or more replicas at least than at most.
+    """
+    goal = request.objective
+    if request.contention is ContentionRule.PREDICTED and (
+        goal is not Objective.MAX_THROUGHPUT
+    ):
+        raise InvalidInputError(
+            "contention='predicted' is for max_throughput; with other objectives, "
+            "min_retention= says what models shall keep"
+        )
+    budgets = [
+        name
+        for name in ("max_gpus", "max_price_per_hour")
+        if getattr(request, name) is not None
+    ]
+    if budgets and goal is not Objective.MAX_THROUGHPUT:
+        raise InvalidInputError(
+            f"{budgets[0]} is what max_throughput may spend, but the objective is "
+            f'{goal.value}, which spends the least; use objective="max_throughput", or '
+            "count the GPUs there are: gpus={name: count}"
+        )
+    if len(budgets) > 1:
+        raise InvalidInputError(
+            "max_gpus and max_price_per_hour are both given; give one, and count the "
+            "GPUs there are for the other: gpus={name: count}"
+        )
+    for name, most in wishes.most_replicas.items():
+        least = wishes.replicas.get(name, 1)
+        if least > most:
+            raise InvalidInputError(
+                f"models.{name}.max_replicas is {most}, but {least} replicas are "
+                "asked for at least; raise the one or lower the other"
+            )
+    if goal is not Objective.MAX_THROUGHPUT:
+        for argument, is_given in (
+            ("weights", bool(wishes.weights)),
+            ("fairness", wishes.fairness is not Fairness.SUM),
+        ):
+            if is_given:
+                raise InvalidInputError(
+                    f"{argument} decides between models when throughput is short, but "
+                    f'the objective is {goal.value}; use objective="max_throughput"'
+                )
+    if wishes.fairness is Fairness.MAX_MIN and not any(
+        value > 0 and name not in wishes.optional
+        for name, value in wishes.demand.items()
+    ):
+        raise InvalidInputError(
+            'fairness="max_min" shares out the demand of models that are not optional, '
+            "but there is none; give demand={model: infer/sec}"
+        )
+
+
+def _require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:
+    lacking = [
+        one
+        for one in _records(supplies)
+        if one.throughput_infer_per_sec is None and one.model_name not in wishes.demand
+    ]
+    if lacking:
+        names = ", ".join(dict.fromkeys(repr(record.model_name) for record in lacking))
+        raise MissingReadingError(
+            "max_throughput needs throughput_infer_per_sec, which is missing for "
+            f"{names}: {lacking[0].missing['throughput_infer_per_sec']}"
+        )
+
+
+def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
+    """Return warnings about measurements that are used all the same."""
+    below = [
+        f"{quoted(record.model_name)} used less memory than the server alone; its own "
+        "need is taken as 0"
+        for supply in supplies
+        for record in _records([supply])
+        if record.gpu_memory_used_bytes is not None
+        and record.gpu_memory_used_bytes < supply.baseline_bytes
+    ]
+    unstable: dict[str, list[str]] = {}
+    for record in _records(supplies):
+        if record.is_stable is False:
+            unstable.setdefault(record.model_name, []).append(str(record.load_point))
+    never_settled = [
+        f"measurements of {quoted(model_name)} that never settled: "
+        f"{', '.join(dict.fromkeys(points))}"
+        for model_name, points in unstable.items()
+    ]
+    return (*dict.fromkeys(below), *never_settled)
+
+
+def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:
+    return [
+        record
+        for supply in supplies
+        for of_model in supply.records.values()
+        for record in of_model
+    ]

@@ -1,0 +1,199 @@
+"""GPU types of a fleet, each with the records that may be planned with on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError
+from gpupack.planning.modeling.sizes import baseline_memory_bytes, require_readings
+from gpupack.planning.request.named_gpu_type import is_unknown
+from gpupack.quoting import quoted
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Resource, is_same_card
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom
+    from gpupack.records.profile import ProfileRecord
+
+_SAY_THE_TYPE = (
+    'say which it was (the column "gpu" of a table, or read_profiles(path, gpu=...))'
+)
+
+
+@dataclass(frozen=True)
+class Supply:
+    """GPUs of one type, and what may run on them.
+
+    Args:
+        entry: Type, count and price.
+        measured_on: The type that the records are of; another one only where the
+            memory was carried over, which then is all that holds of them.
+        baseline_bytes: What the server alone takes.
+        records: By model name; a model without a record may not go here.
+    """
+
+    entry: FleetEntry
+    measured_on: GpuType
+    baseline_bytes: int
+    records: Mapping[str, tuple[ProfileRecord, ...]]
+
+    @property
+    def gpu_type(self) -> GpuType:
+        """The type of the GPUs."""
+        return self.entry.gpu_type
+
+    @property
+    def is_carried_over(self) -> bool:
+        """Whether the records were measured on another type."""
+        return not is_same_card(self.measured_on, self.gpu_type)
+
+
+def supplies_of(
+    fleet: Fleet,
+    profiles: ProfileSet,
+    records: Mapping[str, tuple[ProfileRecord, ...]],
+    headroom: Headroom,
+    *,
+    carry_memory_over: bool,
+    promises_traffic: bool,
+    optional: Collection[str] = (),
+) -> tuple[tuple[Supply, ...], tuple[str, ...]]:
+    """Return the supply of each GPU type of the fleet, and warnings.
+
+    Args:
+        fleet: The GPUs that may be used.
+        profiles: For the baselines.
+        records: Allowed records by model name, of every GPU type.
+        headroom: Says what binds.
+        carry_memory_over: Whether a type without any record may take models whose
+            memory was measured on another known one; only where nothing but memory
+            binds. What was measured on an unknown type needs no such leave: nobody
+            said that it was measured elsewhere.
+        promises_traffic: Whether a demand or a throughput must hold.
+        optional: Models that may have no records on any of the types.
+
+    Raises:
+        InvalidInputError: If a GPU type has no records and nothing may be carried
+            over, or a model was profiled on none of the types and is not optional.
+        MissingReadingError: If a reading that binds, or a baseline that is needed,
+            was not measured.
+    """
+    types = {one.name: one for one in profiles.gpu_types}
+    binding = [resource for resource, _ in headroom]
+    is_memory_only = binding == [Resource.MEMORY] and not promises_traffic
+    is_memory_needed = Resource.MEMORY in binding
+    supplies = []
+    by_type = _by_type(records)
+    warnings: list[str] = []
+    for entry in fleet.entries:
+        name = entry.gpu_type.name
+        entry.gpu_type.known_memory_bytes()
+        measured_on = types.get(name) or next(
+            (one for one in types.values() if is_same_card(one, entry.gpu_type)), None
+        )
+        if measured_on is None:
+            measured_on = _donor(types, name, carry_memory_over, is_memory_only)
+            warnings.append(_carried_over(measured_on, name))
+        here = by_type.get(measured_on.name, {})
+        # Who has no readings hears of those before the baseline they come with.
+        require_readings(
+            [record for of_model in here.values() for record in of_model], binding
+        )
+        baseline = baseline_memory_bytes(profiles, measured_on, needed=is_memory_needed)
+        supplies.append(Supply(entry, measured_on, baseline, here))
+    warnings += _never_profiled(supplies, records, optional)
+    return tuple(supplies), tuple(warnings)
+
+
+def _by_type(
+    records: Mapping[str, tuple[ProfileRecord, ...]],
+) -> dict[str, dict[str, tuple[ProfileRecord, ...]]]:
+    """Return records by the name of their GPU type, then by model name."""
+    found: dict[str, dict[str, list[ProfileRecord]]] = {}
+    for model_name, of_model in records.items():
+        for one in of_model:
+            of_type = found.setdefault(one.gpu_type.name, {})
+            of_type.setdefault(model_name, []).append(one)
+    return {
+        type_name: {name: tuple(of_model) for name, of_model in of_type.items()}
+        for type_name, of_type in found.items()
+    }
+
+
+def _donor(
+    types: Mapping[str, GpuType],
+    name: str,
+    carry_memory_over: bool,
+    is_memory_only: bool,
+) -> GpuType:
+    """Return the measured type whose memory readings stand in for ``name``'s."""
+    unknown = next((one for one in types.values() if is_unknown(one)), None)
+    if unknown is not None:
+        if not is_memory_only:
+            raise InvalidInputError(
+                "the profiles do not say which GPU type they were measured on, and "
+                "throughput and utilization hold on that type alone; with several "
+                f"types to plan for, {name} among them, {_SAY_THE_TYPE}, or plan for "
+                "one type"
+            )
+        return unknown
+    measured = ", ".join(sorted(types)) or "nothing"
+    if not carry_memory_over:
+        raise InvalidInputError(
+            f"no model was profiled on {name}; profiles are of {measured}. Profile "
+            "there, leave it out of gpus, or plan by memory alone with "
+            "carry_memory_over=True"
+        )
+    if not is_memory_only:
+        raise InvalidInputError(
+            f"no model was profiled on {name}, and only memory carries over from "
+            f"{measured}: let nothing else bind (headroom={{'memory': 1.0}}, no "
+            f"demand, not max_throughput), or profile on {name}"
+        )
+    # The largest card: what a model takes does not shrink with the card's memory.
+    return max(types.values(), key=lambda one: (one.memory_bytes or 0, one.name))
+
+
+def _carried_over(measured_on: GpuType, name: str) -> str:
+    if is_unknown(measured_on):
+        return (
+            "the profiles do not say which GPU type they were measured on: on "
+            f"{name} their memory is planned with, and nothing else"
+        )
+    return (
+        f"the profiles were measured on {measured_on.name}, not on {name}: their "
+        "memory carries over, utilizations and throughput do not"
+    )
+
+
+def _never_profiled(
+    supplies: list[Supply],
+    records: Mapping[str, tuple[ProfileRecord, ...]],
+    optional: Collection[str],
+) -> list[str]:
+    """Return a warning for each optional model that was profiled on no type.
+
+    Raises:
+        InvalidInputError: If one is not optional, or no other model is left.
+    """
+    warnings = []
+    for model_name, of_model in records.items():
+        if any(model_name in supply.records for supply in supplies):
+            continue
+        types = sorted({one.gpu_type.name for one in of_model})
+        measured = ", ".join(types)
+        named = ", ".join(supply.gpu_type.name for supply in supplies)
+        reason = (
+            f"{quoted(model_name)} was profiled on {measured}, but on none of the GPUs "
+            f"to plan for: {named}"
+        )
+        if model_name not in optional or not any(one.records for one in supplies):
+            raise InvalidInputError(
+                f"{reason}; a model goes only where it was profiled"
+                + (f": {_SAY_THE_TYPE}" if UNKNOWN_GPU_TYPE.name in types else "")
+            )
+        warnings.append(f"optional model left out: {reason}")
+    return warnings

@@ -1,0 +1,252 @@
+"""Models, load points and GPU types as jobs, options and bin types."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Job,
+    Option,
+)
+from gpupack.planning.modeling.sizes import (
+    READING_TOLERANCE,
+    capacity_for,
+    item_size,
+    require_readings,
+)
+from gpupack.planning.request.prices import price_units
+from gpupack.planning.request.wishes import MAX_REPLICAS
+from gpupack.quoting import quoted
+from gpupack.records.gpu import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.planning.modeling.supply import Supply
+    from gpupack.planning.request.wishes import Wishes
+    from gpupack.records.gpu import Headroom
+    from gpupack.records.profile import ProfileRecord
+
+SERVICE_UNITS = 1_000_000
+"""Traffic is counted in millionths of an inference per second."""
+SERVICE_TOLERANCE = Fraction(1, 10**6)
+"""What counting in units may take from a demand; traffic is shared out to it."""
+UNKNOWN_RATE = 1
+"""Of a throughput that is not known; the engine wants one. Never where it counts: it
+only tells equally good placements apart, where what is not known counts least."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A capacity problem and what its indices stand for.
+
+    Args:
+        problem: Job i is ``model_names[i]``, bin type t is ``supplies[t]``.
+        model_names: Sorted.
+        supplies: One per GPU type.
+        records: Of each option.
+    """
+
+    problem: CapacityProblem
+    model_names: tuple[str, ...]
+    supplies: tuple[Supply, ...]
+    records: tuple[ProfileRecord, ...]
+
+
+def translate(
+    supplies: Sequence[Supply],
+    headroom: Headroom,
+    wishes: Wishes,
+    model_names: Sequence[str],
+    *,
+    needs_throughput: bool,
+) -> Translation:
+    """Return the capacity problem.
+
+    A model with a demand takes memory in full and utilizations in proportion to the
+    traffic of each replica; one without takes all that its record says.
+
+    Args:
+        supplies: GPU types with their records.
+        headroom: What binds.
+        wishes: What is asked of the models.
+        model_names: To plan for.
+        needs_throughput: Whether a model without a demand needs one, too.
+
+    Raises:
+        MissingReadingError: If a binding resource or a throughput is missing.
+        InvalidInputError: If a demand would take more than ``MAX_REPLICAS`` replicas.
+    """
+    binding = [resource for resource, _ in headroom]
+    names = tuple(sorted(model_names))
+    options: list[Option] = []
+    records: list[ProfileRecord] = []
+    every = [
+        record
+        for supply in supplies
+        for name in names
+        for record in supply.records.get(name, ())
+    ]
+    require_readings(every, binding)
+    _require_throughput(every, wishes, needs_throughput=needs_throughput)
+    is_rated = all(record.throughput_infer_per_sec is not None for record in every)
+    _require_own_throughput(supplies, wishes, needs_throughput=needs_throughput)
+    for bin_type, supply in enumerate(supplies):
+        for job, name in enumerate(names):
+            is_whole = name not in wishes.demand
+            for record in supply.records.get(name, ()):
+                sizes = [
+                    item_size(record, resource, supply.baseline_bytes)
+                    for resource in binding
+                ]
+                is_fixed = [is_whole or one is Resource.MEMORY for one in binding]
+                rated = not is_whole or (is_rated and not supply.is_carried_over)
+                options.append(
+                    Option(
+                        job=job,
+                        bin_type=bin_type,
+                        fixed=_where(sizes, is_fixed, wanted=True),
+                        proportional=_where(sizes, is_fixed, wanted=False),
+                        rate=_units_down(record.throughput_infer_per_sec)
+                        if rated
+                        else UNKNOWN_RATE,
+                    )
+                )
+                records.append(record)
+    jobs = tuple(
+        Job(
+            demand=_demand_units(
+                wishes.demand[name],
+                [one for one in records if one.model_name == name],
+            )
+            if name in wishes.demand
+            else None,
+            copies=wishes.replicas.get(name, 1),
+            max_copies=wishes.most_replicas.get(name),
+            weight=wishes.weights.get(name, 1.0),
+            is_optional=name in wishes.optional,
+            name=f"model {name!r}",
+        )
+        for name in names
+    )
+    problem = CapacityProblem(
+        tuple(
+            _bin_type(
+                supply, headroom, [one for one in options if one.bin_type == bin_type]
+            )
+            for bin_type, supply in enumerate(supplies)
+        ),
+        jobs,
+        tuple(options),
+    )
+    _require_sane_demand(problem, names, wishes)
+    return Translation(problem, names, tuple(supplies), tuple(records))
+
+
+def _bin_type(supply: Supply, headroom: Headroom, options: Sequence[Option]) -> BinType:
+    return BinType(
+        capacity=tuple(
+            capacity_for(
+                (one.fixed[index] + one.proportional[index] for one in options),
+                supply.gpu_type,
+                headroom,
+                resource,
+                supply.baseline_bytes,
+            )
+            for index, (resource, _) in enumerate(headroom)
+        ),
+        cost=price_units(supply.entry.price_per_hour or 0.0),
+        count=supply.entry.num_gpus,
+    )
+
+
+def _where(
+    sizes: Sequence[int], is_fixed: Sequence[bool], *, wanted: bool
+) -> tuple[int, ...]:
+    return tuple(
+        size if fixed is wanted else 0
+        for size, fixed in zip(sizes, is_fixed, strict=True)
+    )
+
+
+def _demand_units(infer_per_sec: float, records: Sequence[ProfileRecord]) -> int:
+    """Return a demand in units, as little less as rounding takes from its replicas.
+
+    Replicas whose throughputs add up to the demand, to the tolerance of readings, serve
+    it: three of 33.333333 infer/sec are enough for 100.
+    """
+    units = _units_up(infer_per_sec)
+    wanted = Fraction(repr(infer_per_sec))
+    for throughput in {one.throughput_infer_per_sec for one in records}:
+        each = Fraction(repr(throughput or 0.0)) * (1 + READING_TOLERANCE)
+        if each:
+            served = math.ceil(wanted / each) * _units_down(throughput)
+            if served >= units * (1 - SERVICE_TOLERANCE):
+                units = min(units, served)
+    return units
+
+
+def _units_up(infer_per_sec: float) -> int:
+    return math.ceil(Decimal(repr(infer_per_sec)) * SERVICE_UNITS)
+
+
+def _units_down(infer_per_sec: float | None) -> int:
+    """Return a throughput in units; at least one, below which nothing is measured."""
+    return max(1, math.floor(Decimal(repr(infer_per_sec or 0.0)) * SERVICE_UNITS))
+
+
+def _require_throughput(
+    records: Sequence[ProfileRecord], wishes: Wishes, *, needs_throughput: bool
+) -> None:
+    lacking = [
+        record
+        for record in records
+        if record.throughput_infer_per_sec is None
+        and (needs_throughput or record.model_name in wishes.demand)
+    ]
+    if lacking:
+        names = ", ".join(sorted({repr(record.model_name) for record in lacking}))
+        what = (
+            "a demand" if lacking[0].model_name in wishes.demand else "max_throughput"
+        )
+        raise MissingReadingError(
+            f"{what} needs throughput_infer_per_sec, which is missing for {names}: "
+            f"{lacking[0].missing['throughput_infer_per_sec']}"
+        )
+
+
+def _require_own_throughput(
+    supplies: Sequence[Supply], wishes: Wishes, *, needs_throughput: bool
+) -> None:
+    """Check that throughput counts only on the type that it was measured on.
+
+    Raises:
+        ValueError: If not; what takes arguments has refused it.
+    """
+    if (needs_throughput or wishes.demand) and any(
+        supply.is_carried_over for supply in supplies
+    ):
+        raise ValueError("a throughput that was measured on another GPU type counts")
+
+
+def _require_sane_demand(
+    problem: CapacityProblem, names: Sequence[str], wishes: Wishes
+) -> None:
+    for index, name in enumerate(names):
+        demand = problem.jobs[index].demand
+        rates = [problem.rate_alone(i) for i in problem.options_by_job[index]]
+        if demand and rates and demand > MAX_REPLICAS * max(rates):
+            best = max(rates) / SERVICE_UNITS
+            raise InvalidInputError(
+                f"a demand of {wishes.demand[name]:g} infer/sec of {quoted(name)} is "
+                f"beyond any replica count: one replica serves {best:g} infer/sec at "
+                f"most, and {MAX_REPLICAS:,} replicas are taken for a wrong unit; give "
+                "inferences (requests × batch size) per second"
+            )

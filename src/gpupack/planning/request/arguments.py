@@ -1,0 +1,279 @@
+"""From keyword arguments, and a request beside them, to one request."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from gpupack.arguments import by_name, names, require_kind
+from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.planning.request.fleet import measured_type
+from gpupack.profile_set import ProfileSet
+from gpupack.quoting import listed, quoted, quoted_all
+from gpupack.records.request.request import (
+    GpuSupply,
+    ModelWishes,
+    Request,
+    RequestArguments,
+    asked_of,
+)
+from gpupack.records.request.request_fault import as_path
+
+if TYPE_CHECKING:
+    from gpupack.records.request.objective import Objective
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_ARGUMENT_BY_WISH = {"weight": "weights"}
+"""What a wish about models is called as an argument, where it is called otherwise."""
+_WISH_BY_ARGUMENT = {
+    _ARGUMENT_BY_WISH.get(wish, wish): wish for wish in ModelWishes.model_fields
+}
+
+
+def takes_wishes(function: F) -> F:
+    """Let a function that takes ``**asked`` show, and insist on, the wishes by name.
+
+    ``help()`` and completion then know them, and one that is misspelled is a
+    TypeError.
+    """
+    signature = inspect.signature(function)
+    own = [one for one in signature.parameters.values() if one.kind != one.VAR_KEYWORD]
+    wishes = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=Request.model_fields[name].default
+            if name in Request.model_fields
+            else None,
+            annotation=annotation,
+        )
+        for name, annotation in RequestArguments.__annotations__.items()
+    ]
+    spelled_out = signature.replace(parameters=[*own, *wishes])
+
+    @wraps(function)
+    def checked(*arguments: Any, **asked: Any) -> object:
+        try:
+            spelled_out.bind(*arguments, **asked)
+        except TypeError as err:
+            raise TypeError(f"{function.__name__}(): {err}") from None
+        return function(*arguments, **asked)
+
+    checked.__signature__ = spelled_out  # type: ignore[attr-defined]
+    return cast("F", checked)
+
+
+def request_of(
+    profiles: ProfileSet,
+    objective: Objective | str | Request | None,
+    request: Request | None,
+    asked: RequestArguments,
+) -> tuple[Request, tuple[str, ...]]:
+    """Return what is asked in all, and where arguments took the place of a request's.
+
+    Args:
+        profiles: To plan for; they say which models and GPUs there are.
+        objective: The objective, or a request in its place.
+        request: To start from; None for one that asks nothing.
+        asked: Arguments, which win.
+
+    Raises:
+        UnknownNameError: If an argument names a model without a profile.
+        InvalidInputError: If a value cannot be used, or two requests are given.
+    """
+    require_profiles(profiles)
+    if request is not None:
+        require_kind("request", request, Request, "a gpupack.Request")
+    if isinstance(objective, Request):
+        if request is not None:
+            raise InvalidInputError("two requests are given; give one")
+        objective, request = None, objective
+    data: dict[str, Any] = {} if objective is None else {"objective": objective}
+    models: dict[str, dict[str, object]] = {}
+    defaults: dict[str, object] = {}
+    for argument, value in asked.items():
+        if value is None or argument == "prices":
+            continue
+        wish = _WISH_BY_ARGUMENT.get(argument)
+        if wish is None:
+            data[argument] = value
+            continue
+        if argument == "optional":
+            value = dict.fromkeys(names(argument, cast("str", value)), True)
+        if isinstance(value, Mapping):
+            named = by_name(argument, value, '{"resnet": ...}')
+            _require_known(argument, named, profiles)
+            for name, one in named.items():
+                models.setdefault(name, {})[wish] = one
+        else:
+            defaults[wish] = value
+    data |= {"models": models} if models else {}
+    data |= {"defaults": defaults} if defaults else {}
+    given = Request.model_validate(data, context={"words": _as_argument})
+    notes: list[str] = []
+    found = given if request is None else _overlaid(request, given, notes)
+    prices = asked.get("prices")
+    if prices is not None:
+        found = _priced(found, prices, profiles, notes)
+    return found, tuple(notes)
+
+
+def require_profiles(profiles: object) -> None:
+    """Check that what is planned for are profiles, not the name of their file.
+
+    Raises:
+        InvalidInputError: If they are not.
+    """
+    require_kind(
+        "profiles", profiles, ProfileSet, "what gpupack.read_profiles(path) returns"
+    )
+
+
+def _as_argument(path: tuple[str, ...]) -> str:
+    """Return what a place in a request is called among arguments."""
+    match path:
+        case ("models", name, wish, *_):
+            return f"{_ARGUMENT_BY_WISH.get(wish, wish)} of {quoted(name)}"
+        case ("defaults", wish, *_):
+            return _ARGUMENT_BY_WISH.get(wish, wish)
+        case ("gpus", name, "count"):
+            return f"the number of {listed([name])} GPUs"
+        case ("gpus", name, "price"):
+            return f"the price of {listed([name])}"
+    return as_path(path)
+
+
+def _require_known(
+    argument: str, named: Mapping[str, object], profiles: ProfileSet
+) -> None:
+    known = profiles.model_names
+    unknown = sorted(set(named) - set(known), key=repr)
+    if unknown:
+        raise UnknownNameError(
+            f"{argument} names {quoted_all(unknown)}, which has no profile; "
+            f"there are {quoted_all(known)}"
+        )
+
+
+def _overlaid(request: Request, given: Request, notes: list[str]) -> Request:
+    """Return a request with what was given in place of what it says.
+
+    Args:
+        request: What is asked so far.
+        given: What was asked besides; it wins.
+        notes: Takes a line for everything that was said otherwise.
+    """
+    update: dict[str, object] = {}
+    for name in given.model_fields_set - {"models", "defaults", "gpus"}:
+        update[name] = getattr(given, name)
+        if name in request.model_fields_set:
+            _note(name, getattr(request, name), update[name], notes)
+    if given.gpus is not None:
+        update["gpus"] = _merged_supply(request.gpus, given.gpus, notes)
+    models = dict(request.models)
+    for wish, value in asked_of(given.defaults):
+        _note(f"defaults.{wish}", getattr(request.defaults, wish), value, notes)
+        for name, wishes in models.items():
+            # What is asked of all is asked of those, too, that were asked otherwise.
+            _note(f"models.{name}.{wish}", getattr(wishes, wish), value, notes)
+            models[name] = wishes.model_copy(update={wish: None})
+    update["defaults"] = request.defaults.model_copy(
+        update=dict(asked_of(given.defaults))
+    )
+    for name, wishes in given.models.items():
+        now = models.get(name, ModelWishes())
+        if name in request.models:
+            for wish, value in asked_of(wishes):
+                _note(f"models.{name}.{wish}", getattr(now, wish), value, notes)
+        models[name] = now.model_copy(update=dict(asked_of(wishes)))
+    update["models"] = models
+    return request.model_copy(update=update)
+
+
+def _note(path: str, old: object, new: object, notes: list[str]) -> None:
+    if old is not None and old != new:
+        notes.append(
+            f"{path} of the request, {quoted(_told(old))}, gives way to what was given "
+            f"beside it: {quoted(_told(new))}"
+        )
+
+
+def _told(value: object) -> object:
+    """Return a value as a file would say it."""
+    if isinstance(value, dict):
+        return {name: _told(one) for name, one in value.items()}
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", exclude_none=True)
+    return str(value) if isinstance(value, str) else value
+
+
+def _merged_supply(
+    old: int | dict[str, GpuSupply] | None,
+    new: int | dict[str, GpuSupply],
+    notes: list[str],
+) -> int | dict[str, GpuSupply]:
+    """Return the new supply, with the prices and the memory that the old one knew."""
+    if isinstance(old, dict) and isinstance(new, int) and len(old) == 1:
+        new = {name: GpuSupply(count=new) for name in old}
+    if isinstance(old, dict) and isinstance(new, dict):
+        spelled = {_folded(name): name for name in old}
+        merged = {}
+        for name, supply in new.items():
+            known = spelled.get(_folded(name), name)
+            before = old.get(known, GpuSupply())
+            merged[known] = before.model_copy(update=dict(_known(supply)))
+        new = merged
+    _note("gpus", old, new, notes)
+    return new
+
+
+def _folded(name: str) -> str:
+    """Return the name of a GPU type without case, and without the memory after it."""
+    return re.sub(r":[^:]*$", "", name).strip().casefold()
+
+
+def _known(supply: GpuSupply) -> list[tuple[str, object]]:
+    """Return what a supply says; its count in any case."""
+    return [
+        (name, value) for name, value in supply if name == "count" or value is not None
+    ]
+
+
+def _priced(
+    request: Request,
+    prices: Mapping[str, float],
+    profiles: ProfileSet,
+    notes: list[str],
+) -> Request:
+    """Return the request with prices per GPU and hour by the name of the type.
+
+    Raises:
+        UnknownNameError: If a price is of a type that is not in the supply.
+        InvalidInputError: If a price is not a finite number > 0.
+    """
+    gpus = request.gpus
+    supplies = (
+        dict(gpus)
+        if isinstance(gpus, dict)
+        else {measured_type(profiles).name: GpuSupply(count=gpus)}
+    )
+    for name, price in by_name("prices", prices, '{"L4": 0.71}').items():
+        known = next((one for one in supplies if _folded(one) == _folded(name)), None)
+        if known is None:
+            raise UnknownNameError(
+                f"a price is given for {quoted(name)}, which is not among the GPUs: "
+                f"{', '.join(supplies)}"
+            )
+        supply = {known: supplies[known].model_dump() | {"price": price}}
+        found = Request.model_validate(
+            {"gpus": supply}, context={"words": _as_argument}
+        ).gpus
+        if isinstance(found, dict):
+            old = supplies[known].price
+            _note(f"gpus.{known}.price", old, found[known].price, notes)
+            supplies |= found
+    return request.model_copy(update={"gpus": supplies})

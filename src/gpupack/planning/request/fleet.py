@@ -1,0 +1,102 @@
+"""The GPUs that may be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.records.gpu import (
+    HOST_NAME_PREFIX,
+    DeviceKind,
+    Fleet,
+    FleetEntry,
+    GpuType,
+    find_gpu_type,
+)
+from gpupack.units import bytes_from_mib
+
+if TYPE_CHECKING:
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.request.request import GpuSupply, Request
+
+
+def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:
+    """Return the fleet that a request names.
+
+    Where it names none, it is the one GPU type that the profiles were measured on.
+
+    Raises:
+        UnknownNameError: If a GPU name is not known.
+        InvalidInputError: If a type is named twice, or none is and the profiles were
+            measured on several.
+    """
+    gpus = request.gpus
+    if not isinstance(gpus, dict):
+        entry = FleetEntry(gpu_type=measured_type(profiles), num_gpus=gpus)
+        return Fleet(entries=(entry,))
+    entries = [
+        FleetEntry(
+            gpu_type=_gpu_type(name, supply, profiles),
+            num_gpus=supply.count,
+            price_per_hour=supply.price,
+        )
+        for name, supply in gpus.items()
+    ]
+    names = [entry.gpu_type.name for entry in entries]
+    if len(set(names)) < len(names):
+        raise InvalidInputError(f"gpus names a GPU type twice: {', '.join(gpus)}")
+    return Fleet(entries=tuple(entries))
+
+
+def _gpu_type(name: str, supply: GpuSupply, profiles: ProfileSet) -> GpuType:
+    """Return the type of that name: as said, as measured, or else as it is known."""
+    measured = next((one for one in profiles.gpu_types if one.name == name), None)
+    if supply.memory_mib is not None:
+        is_host = name.startswith(HOST_NAME_PREFIX)
+        return GpuType(
+            name=name,
+            memory_bytes=bytes_from_mib(supply.memory_mib),
+            kind=DeviceKind.HOST if is_host else DeviceKind.GPU,
+        )
+    if measured is not None and measured.memory_bytes is not None:
+        return measured
+    try:
+        return find_gpu_type(name)
+    except UnknownNameError:
+        if measured is None:
+            raise
+        return measured
+
+
+def require_prices(fleet: Fleet) -> None:
+    """Check that every GPU type has a price.
+
+    Raises:
+        InvalidInputError: Naming those without; gpupack ships no prices.
+    """
+    lacking = [
+        entry.gpu_type.name for entry in fleet.entries if entry.price_per_hour is None
+    ]
+    if lacking:
+        example = ", ".join(f'"{name}": ...' for name in lacking)
+        raise InvalidInputError(
+            f"planning by price needs a price per hour of {', '.join(lacking)}; give "
+            f"prices={{{example}}} (--price {lacking[0]}=...; gpupack ships none, they "
+            "differ by provider)"
+        )
+
+
+def measured_type(profiles: ProfileSet) -> GpuType:
+    """Return the one GPU type that the profiles were measured on.
+
+    Raises:
+        InvalidInputError: If there are several, or none.
+    """
+    types = profiles.gpu_types
+    if len(types) != 1:
+        found = ", ".join(gpu_type.name for gpu_type in types) or "none"
+        raise InvalidInputError(
+            f"the profiles were measured on several GPU types ({found}); say which "
+            "to plan for with gpus="
+        )
+    return types[0]

@@ -1,0 +1,420 @@
+"""An independent check of every placement, from what it says itself.
+
+Written apart from the planner. It starts from the records that the placement holds and
+from what was asked, in exact fractions of the decimals as they are written; it knows
+nothing of the integers that were packed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from gpupack.errors import CheckError
+from gpupack.planning.contention.prediction import predict_retentions
+from gpupack.planning.contention.retention import resolve_contention
+from gpupack.planning.modeling.sizes import READING_TOLERANCE
+from gpupack.planning.request.prices import BUDGET_TOLERANCE
+from gpupack.records.gpu import Resource, is_same_card
+from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.records.gpu import GpuType
+    from gpupack.records.placement import Assignment, GpuPlacement, PlacementRecord
+    from gpupack.records.profile import ProfileRecord
+
+TRAFFIC_TOLERANCE = Fraction(5, 10**6)
+"""Traffic is shared out to one part in a million, and read from there."""
+TRAFFIC_UNIT = Fraction(2, 10**6)
+"""Infer/sec; a demand is rounded up, and a throughput down, to millionths."""
+PRICE_UNIT = Fraction(1, 10**6)
+"""Prices are rounded up to millionths."""
+PROVED_TOLERANCE = 1.1e-6
+"""Gap up to which what is served counts as proved."""
+RETENTION_TOLERANCE = 1e-5
+
+READINGS = {
+    Resource.GPU_UTILIZATION: "gpu_utilization_percent",
+    Resource.MEMORY_UTILIZATION: "memory_utilization_percent",
+    Resource.SM_UTILIZATION: "sm_utilization_percent",
+}
+
+
+def check_placement(placement: PlacementRecord, question: CapacityQuestion) -> None:
+    """Check all that a placement promises against its records and what was asked.
+
+    That is: who may run where, and at which load point; memory and utilizations of
+    every GPU; numbers of GPUs, and what they cost; instances, and the traffic of every
+    model; what models keep beside each other; the value, and that it does not beat
+    the bound.
+
+    Args:
+        placement: With the records of its models.
+        question: What was asked.
+
+    Raises:
+        CheckError: Naming the model or GPU that is wrong.
+    """
+    _Check(placement, question).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    """An assignment, the record it stands for, and its traffic ÷ throughput."""
+
+    assignment: Assignment
+    record: ProfileRecord
+    is_carried_over: bool
+    load: Fraction
+
+    @property
+    def name(self) -> str:
+        return self.assignment.model_name
+
+
+class _Check:
+    def __init__(self, placement: PlacementRecord, question: CapacityQuestion) -> None:
+        self._placement = placement
+        self._question = question
+        self._wishes = question.wishes
+        self._instances: Counter[str] = Counter()
+        self._served: dict[str, Fraction] = dict.fromkeys(
+            question.wishes.demand, Fraction(0)
+        )
+        self._at_full_rate = Fraction(0)
+        self._predicted = 0.0
+        self._records: dict[tuple[str, str], list[ProfileRecord]] = {}
+        # A placement is given its profiles last of all.
+        for record in placement.profiles or question.profiles.records:
+            key = record.model_name, str(record.load_point)
+            self._records.setdefault(key, []).append(record)
+        self._allowed = {
+            (name, str(one.load_point), one.gpu_type.name)
+            for name, of_model in question.records_in_any_time.items()
+            for one in of_model
+        }
+        self._baselines = {
+            one.gpu_type.name: one.gpu_memory_used_bytes
+            for one in question.profiles.baselines
+        }
+
+    def run(self) -> None:
+        self._check_fleet()
+        # Of thousands of GPUs most hold the same, which is checked once.
+        alike: dict[tuple[str, tuple[Assignment, ...]], list[GpuPlacement]] = {}
+        for gpu in self._placement.gpus:
+            alike.setdefault((gpu.gpu_type.name, gpu.assignments), []).append(gpu)
+        for gpus in alike.values():
+            self._check_gpu(gpus[0], len(gpus))
+        self._check_models()
+        self._check_value()
+
+    def _check_fleet(self) -> None:
+        placement, question = self._placement, self._question
+        used = Counter(gpu.gpu_type.name for gpu in placement.gpus)
+        if placement.num_gpus != len(placement.gpus):
+            raise CheckError(
+                f"num_gpus is {placement.num_gpus}, not {len(placement.gpus)}"
+            )
+        offered = {entry.gpu_type.name: entry for entry in question.fleet.entries}
+        for name, number in used.items():
+            if name not in offered:
+                raise CheckError(f"{number} {name} GPUs, which were not offered")
+            most = offered[name].num_gpus
+            if most is not None and number > most:
+                raise CheckError(f"{number} {name} GPUs, of which there are {most}")
+        if question.max_gpus is not None and placement.num_gpus > question.max_gpus:
+            raise CheckError(f"{placement.num_gpus} GPUs, not {question.max_gpus}")
+        if question.max_price_per_hour is not None:
+            price = self._price()
+            budget = Fraction(repr(question.max_price_per_hour))
+            # A third of something is paid for by a third of its price.
+            if price > budget * (1 + 2 * BUDGET_TOLERANCE) + PRICE_UNIT:
+                raise CheckError(
+                    f"the GPUs cost {float(price)}, not {question.max_price_per_hour}"
+                )
+
+    def _price(self) -> Fraction:
+        prices = {
+            entry.gpu_type.name: Fraction(repr(entry.price_per_hour or 0.0))
+            for entry in self._question.fleet.entries
+        }
+        used = Counter(gpu.gpu_type.name for gpu in self._placement.gpus)
+        return _sum(prices[name] * number for name, number in used.items())
+
+    def _check_gpu(self, gpu: GpuPlacement, multiplicity: int) -> None:
+        instances = [self._instance(gpu, one) for one in gpu.assignments]
+        if not instances:
+            raise CheckError(f"GPU {gpu.gpu_index} holds no model")
+        _require_one_variant_each(gpu)
+        for one in instances:
+            self._instances[one.name] += multiplicity
+            served = one.assignment.served_infer_per_sec
+            weight = self._wishes.weights.get(one.name, 1.0)
+            if served is not None:
+                self._served[one.name] += Fraction(repr(served)) * multiplicity
+            elif one.record.throughput_infer_per_sec is not None:
+                rate = Fraction(repr(one.record.throughput_infer_per_sec))
+                self._at_full_rate += rate * Fraction(repr(weight)) * multiplicity
+            predicted = one.assignment.predicted_infer_per_sec
+            self._predicted += (predicted or 0.0) * weight * multiplicity
+        for resource, share in self._placement.headroom:
+            used = (
+                self._memory(gpu, instances)
+                if resource is Resource.MEMORY
+                else _utilization(instances, resource)
+            )
+            limit = Fraction(repr(share)) * _capacity(gpu.gpu_type, resource)
+            if resource is not Resource.MEMORY:
+                limit *= 1 + READING_TOLERANCE
+                if any(one.load < 1 for one in instances):
+                    limit *= 1 + TRAFFIC_TOLERANCE
+            if used > limit:
+                raise CheckError(
+                    f"GPU {gpu.gpu_index} ({_names(instances)}) uses {float(used)} of "
+                    f"{resource.value}, more than {float(limit)}"
+                )
+        if self._placement.min_retention:
+            self._check_retention(gpu, instances)
+
+    def _instance(self, gpu: GpuPlacement, one: Assignment) -> _Instance:
+        """Return what an assignment stands for.
+
+        Raises:
+            CheckError: If the model may not run there so, or not serve so much.
+        """
+        record, is_carried_over = self._record_of(gpu, one)
+        where = f"GPU {gpu.gpu_index}: {one.model_name!r} at {one.load_point}"
+        key = one.model_name, str(one.load_point), record.gpu_type.name
+        if key not in self._allowed:
+            raise CheckError(f"{where} was not to run so on {record.gpu_type.name}")
+        limit_ms = self._wishes.latency_limit_ms.get(one.model_name)
+        if limit_ms is not None:
+            percentile = self._wishes.latency_percentile
+            latency_us = getattr(record, f"latency_p{percentile}_us")
+            if latency_us is None or Fraction(repr(latency_us)) > 1000 * Fraction(
+                repr(limit_ms)
+            ):
+                raise CheckError(
+                    f"{where} has a p{percentile} of {latency_us} µs, not within "
+                    f"{limit_ms} ms"
+                )
+        has_demand = one.model_name in self._wishes.demand
+        if has_demand is not (one.served_infer_per_sec is not None):
+            raise CheckError(f"{where} serves {one.served_infer_per_sec} infer/sec")
+        load = Fraction(1)
+        if one.served_infer_per_sec is not None:
+            served = Fraction(repr(one.served_infer_per_sec))
+            rate = Fraction(repr(record.throughput_infer_per_sec or 0.0))
+            if served > rate * (1 + TRAFFIC_TOLERANCE) + TRAFFIC_UNIT:
+                raise CheckError(
+                    f"{where} serves {float(served)} infer/sec, more than {float(rate)}"
+                )
+            load = served / rate if rate else Fraction(0)
+        return _Instance(one, record, is_carried_over, load)
+
+    def _record_of(
+        self, gpu: GpuPlacement, one: Assignment
+    ) -> tuple[ProfileRecord, bool]:
+        """Return the record of an assignment, and whether it is of another type."""
+        known = self._records.get((one.model_name, str(one.load_point)), [])
+        here = [record for record in known if record.gpu_type.name == gpu.gpu_type.name]
+        here = here or [
+            record for record in known if is_same_card(record.gpu_type, gpu.gpu_type)
+        ]
+        if here:
+            return here[0], False
+        is_memory_alone = [resource for resource, _ in self._placement.headroom] == [
+            Resource.MEMORY
+        ] and not self._wishes.demand
+        if is_memory_alone:
+            for record in known:
+                if self._own_memory(gpu, record) == one.memory_bytes:
+                    return record, True
+        raise CheckError(
+            f"GPU {gpu.gpu_index}: {one.model_name!r} at {one.load_point} was not "
+            f"measured on {gpu.gpu_type.name}"
+        )
+
+    def _own_memory(self, gpu: GpuPlacement, record: ProfileRecord) -> int:
+        """Return what a model takes beside the server, which has to be there."""
+        baseline = self._baselines.get(record.gpu_type.name)
+        if baseline is None:
+            # Records of an unknown type have the baseline of one.
+            baseline = gpu.baseline_memory_bytes
+        return max(0, (record.gpu_memory_used_bytes or 0) - baseline)
+
+    def _memory(self, gpu: GpuPlacement, instances: Sequence[_Instance]) -> Fraction:
+        baseline = max(
+            self._baselines.get(one.record.gpu_type.name) or gpu.baseline_memory_bytes
+            for one in instances
+        )
+        own = [self._own_memory(gpu, one.record) for one in instances]
+        for one, taken in zip(instances, own, strict=True):
+            if one.assignment.memory_bytes != taken:
+                raise CheckError(
+                    f"GPU {gpu.gpu_index}: {one.name!r} takes {taken} bytes, not "
+                    f"{one.assignment.memory_bytes}"
+                )
+        return Fraction(baseline + sum(own))
+
+    def _check_retention(
+        self, gpu: GpuPlacement, instances: Sequence[_Instance]
+    ) -> None:
+        question = self._question
+        records = [one.record for one in instances]
+        contention = resolve_contention(
+            question.profiles, records[0].gpu_type, question.sharing
+        )
+        kept = predict_retentions(
+            records,
+            contention_factor=contention.factor,
+            shape=contention.shape,
+            loads=[float(one.load) for one in instances],
+        )
+        for one, share in zip(instances, kept, strict=True):
+            asked = self._placement.min_retention.get(one.name, 0.0)
+            if share < asked - RETENTION_TOLERANCE:
+                raise CheckError(
+                    f"GPU {gpu.gpu_index}: {one.name!r} keeps {share} of its "
+                    f"throughput, less than {asked}"
+                )
+
+    def _check_models(self) -> None:
+        placement, wishes = self._placement, self._wishes
+        in_full = placement.objective is not Objective.MAX_THROUGHPUT
+        for name in self._question.model_names:
+            number, asked = self._instances[name], wishes.replicas.get(name, 1)
+            is_optional = name in wishes.optional
+            if number == 0 and is_optional:
+                continue
+            demand = wishes.demand.get(name)
+            most = wishes.most_replicas.get(name) if demand is not None else asked
+            least = 0 if is_optional and demand is None else asked
+            if number < least or (most is not None and number > most):
+                raise CheckError(f"{name!r} has {number} instances, not {asked}")
+            if demand is None:
+                continue
+            wanted, served = Fraction(repr(demand)), self._served[name]
+            slack = wanted * TRAFFIC_TOLERANCE + TRAFFIC_UNIT
+            if served > wanted + slack:
+                raise CheckError(f"{name!r} serves {float(served)}, more than {demand}")
+            if in_full and not is_optional and served < wanted - slack:
+                raise CheckError(f"{name!r} serves {float(served)}, less than {demand}")
+        unknown = set(self._instances) - set(self._question.model_names)
+        if unknown:
+            raise CheckError(f"{', '.join(map(repr, sorted(unknown)))} was not asked")
+
+    def _check_value(self) -> None:
+        """Check the value against what runs, and that it does not beat the bound."""
+        placement = self._placement
+        value, bound, unit = (
+            placement.objective_value,
+            placement.bound,
+            placement.objective_unit,
+        )
+        right, slack = self._value_of_what_runs(unit)
+        if abs(value - right) > slack:
+            raise CheckError(
+                f"the value is told as {unit.told(value)}, but it is {unit.told(right)}"
+            )
+        by = value - bound if unit.is_maximized else bound - value
+        told = f"the value {value!r} and the bound {bound!r}"
+        if by > (1e-9 if unit.is_maximized else 1e-12) * abs(value):
+            raise CheckError(f"{told}: no value beats its bound")
+        if placement.status is PlacementStatus.OPTIMAL:
+            close = PROVED_TOLERANCE if unit.is_maximized else 1e-12
+            if -by > close * max(abs(value), abs(bound)):
+                raise CheckError(f"{told} are apart, but the placement counts as best")
+
+    def _value_of_what_runs(self, unit: ObjectiveUnit) -> tuple[float, float]:
+        """Return what the GPUs, or their traffic, are worth, and how closely."""
+        wishes = self._wishes
+        if unit is ObjectiveUnit.GPUS:
+            return float(len(self._placement.gpus)), 0.0
+        if unit is ObjectiveUnit.PRICE_PER_HOUR:
+            price = self._price()
+            slack = PRICE_UNIT * len(self._placement.gpus)
+            return float(price), float(slack + price * BUDGET_TOLERANCE)
+        if unit is ObjectiveUnit.SERVED_SHARE:
+            demands = {
+                name: Fraction(repr(demand))
+                for name, demand in wishes.demand.items()
+                if demand > 0 and name not in wishes.optional
+            }
+            share = min(self._served[name] / demands[name] for name in demands)
+            slack = TRAFFIC_TOLERANCE * share + TRAFFIC_UNIT / min(demands.values())
+            return float(share), float(slack)
+        if self._question.maximizes_predicted:
+            return self._predicted, RETENTION_TOLERANCE * self._predicted
+        weights = {
+            name: Fraction(repr(wishes.weights.get(name, 1.0)))
+            for name in wishes.demand
+        }
+        total = self._at_full_rate + _sum(
+            weights[name] * served for name, served in self._served.items()
+        )
+        unit_each = TRAFFIC_UNIT * (
+            _sum(weights.values()) + sum(self._instances.values())
+        )
+        return float(total), float(TRAFFIC_TOLERANCE * total + unit_each)
+
+
+def _utilization(instances: Sequence[_Instance], resource: Resource) -> Fraction:
+    """Return the total of a utilization, in percent, at the traffic served.
+
+    Raises:
+        CheckError: If one holds for another GPU type, or was not measured.
+    """
+
+    def parts() -> Iterator[Fraction]:
+        for one in instances:
+            value = _reading(one.record, resource)
+            if value is None or one.is_carried_over:
+                raise CheckError(f"{one.name!r}: {resource.value} is not known there")
+            yield Fraction(repr(value)) * one.load
+
+    return _sum(parts())
+
+
+def _reading(record: ProfileRecord, resource: Resource) -> float | None:
+    """Return a utilization: the highest, or the average where that is all there is."""
+    value: float | None = getattr(record, READINGS[resource])
+    if value is None and resource is Resource.GPU_UTILIZATION:
+        return record.gpu_utilization_mean_percent
+    return value
+
+
+def _require_one_variant_each(gpu: GpuPlacement) -> None:
+    """Check that a GPU's server has one configuration of each model.
+
+    Raises:
+        CheckError: Naming the GPU and the model.
+    """
+    variants: dict[str, object] = {}
+    for one in gpu.assignments:
+        variant = one.load_point.variant
+        if variants.setdefault(one.model_name, variant) != variant:
+            raise CheckError(
+                f"GPU {gpu.gpu_index}: {one.model_name!r} is there as "
+                f"{variants[one.model_name]} and as {variant}"
+            )
+
+
+def _capacity(gpu_type: GpuType, resource: Resource) -> Fraction:
+    if resource is Resource.MEMORY:
+        return Fraction(gpu_type.known_memory_bytes())
+    return Fraction(100)
+
+
+def _names(instances: Sequence[_Instance]) -> str:
+    return ", ".join(dict.fromkeys(repr(one.name) for one in instances))
+
+
+def _sum(parts: Iterable[Fraction]) -> Fraction:
+    return sum(parts, Fraction(0))

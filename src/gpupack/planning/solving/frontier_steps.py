@@ -1,0 +1,319 @@
+"""The steps of a frontier: its budgets, and the placement for each."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpupack.arguments import several
+from gpupack.errors import (
+    InfeasibleError,
+    InvalidInputError,
+    NotFoundInTimeError,
+)
+from gpupack.given_numbers import real_number
+from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.capacity.relaxing.bin_counts import most_bins
+from gpupack.planning.request.prices import PRICE_UNITS, price_units
+from gpupack.planning.solving.with_choices import place_with_choices
+from gpupack.planning.trade_off import SERVED_TOLERANCE
+from gpupack.quoting import quoted
+from gpupack.records.frontier import FrontierPoint
+from gpupack.records.gpu import Headroom, Resource
+from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gpupack.placement import Placement
+    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.planning.request.wishes import Wishes
+
+HEADROOM_STEP = 0.01
+MAX_HEADROOM = 100.0
+"""Utilization headroom beyond which a step counts as never appearing."""
+
+
+class FrontierSteps:
+    """The budgets of one frontier, and the placement for each.
+
+    Args:
+        question: With a demand of every model.
+        by: ``"gpus"`` or ``"price"``: what a budget counts.
+        time_limit_s: For each step.
+        seed: For every random choice.
+
+    Attributes:
+        wanted: Weighted throughput of all that is asked for.
+        not_placed: Budgets for which ``walk()`` found no placement.
+    """
+
+    def __init__(
+        self, question: CapacityQuestion, by: str, *, time_limit_s: float, seed: int
+    ) -> None:
+        self._question = question
+        self._is_priced = by == "price"
+        self._time_limit_s = time_limit_s
+        self._seed = seed
+        self.not_placed: list[float] = []
+        self._in_full = _served_in_full(question.wishes)
+        self.wanted = math.fsum(
+            demand * question.wishes.weights.get(name, 1.0)
+            for name, demand in question.wishes.demand.items()
+        )
+
+    def budgets(self, given: Sequence[float] | None, max_points: int) -> list[float]:
+        """Return the budgets to plan for, ascending."""
+        if given is not None:
+            return self._checked(given)
+        wishes = self._question.wishes
+        idle = replace(wishes, demand=dict.fromkeys(wishes.demand, 0.0))
+        lowest = self._least(idle)
+        if lowest is None:
+            # Says which models clash with what.
+            place_with_choices(
+                replace(self._question, objective=Objective.MIN_GPUS, wishes=idle),
+                time_limit_s=self._time_limit_s,
+                seed=self._seed,
+            )
+            raise InfeasibleError("no placement holds the models")
+        too_large = _too_large(self._question)
+        optional = self._in_full.optional | too_large
+        highest = self._least(replace(self._in_full, optional=optional))
+        if highest is None:
+            highest = self._all_of_any_use()
+        highest = max(lowest, highest)
+        if self._is_priced:
+            step = (highest - lowest) / (max_points - 1)
+            if step == 0:
+                return [lowest]
+            between = [lowest + step * index for index in range(1, max_points - 1)]
+            # Prices are counted in millionths.
+            return [lowest, *(round(one, 6) for one in between), highest]
+        numbers = range(int(lowest), int(highest) + 1)
+        if len(numbers) <= max_points:
+            return [float(number) for number in numbers]
+        stride = (len(numbers) - 1) / (max_points - 1)
+        return [float(numbers[round(index * stride)]) for index in range(max_points)]
+
+    def _checked(self, given: Sequence[float]) -> list[float]:
+        """Return the caller's budgets, ascending.
+
+        Raises:
+            InvalidInputError: If there is none, or one cannot be meant.
+        """
+        found = set()
+        for one in several("budgets", given, "[1, 2, 4]"):
+            budget = real_number(one)
+            if budget is None or not math.isfinite(budget) or budget <= 0:
+                raise InvalidInputError(
+                    f"a budget of {quoted(one)} is no number of GPUs or price > 0"
+                )
+            if not self._is_priced and budget != math.floor(budget):
+                raise InvalidInputError(
+                    f"a budget of {quoted(one)} is no whole number of GPUs; round it, "
+                    'or give by="price" if it is a price per hour'
+                )
+            found.add(budget)
+        if not found:
+            raise InvalidInputError(
+                "budgets is empty: nothing to plan for; name some, such as "
+                "[1, 2, 4], or leave it out for the whole range"
+            )
+        return sorted(found)
+
+    def _least(self, wishes: Wishes) -> float | None:
+        """Return the least budget that serves these demands; None if none is found."""
+        asked = replace(
+            self._question,
+            wishes=replace(wishes, weights={}),
+            objective=Objective.MIN_COST if self._is_priced else Objective.MIN_GPUS,
+        )
+        try:
+            placement = place_with_choices(
+                asked, time_limit_s=self._time_limit_s, seed=self._seed, diagnose=False
+            )
+        except (InfeasibleError, NotFoundInTimeError):
+            return None
+        return placement.objective_value
+
+    def _all_of_any_use(self) -> float:
+        """Return the budget of every GPU there is, or one for each replica."""
+        counts = most_bins(self._question.translated().problem)
+        entries = [supply.entry for supply in self._question.supplies]
+        each = [
+            (entry.price_per_hour or 0.0) if self._is_priced else 1.0
+            for entry in entries
+        ]
+        return sum(count * one for count, one in zip(counts, each, strict=True))
+
+    def walk(self, budgets: Sequence[float]) -> Iterator[tuple[float, Placement]]:
+        """Yield the best placement of each budget, up to the one that serves all.
+
+        A budget for which none was found in time is left out.
+        """
+        previous: Placement | None = None
+        for budget in budgets:
+            try:
+                placement = place_with_choices(
+                    self._within(self._question, budget),
+                    time_limit_s=self._time_limit_s,
+                    seed=self._seed,
+                    diagnose=budget == budgets[-1],
+                )
+            except (InfeasibleError, NotFoundInTimeError):
+                if budget == budgets[-1] and previous is None:
+                    raise
+                self.not_placed.append(budget)
+                continue
+            if (
+                previous is not None
+                and previous.objective_value > placement.objective_value
+            ):
+                # Cut short by the time limit: what did for less does for more.
+                bound = max(placement.bound, previous.objective_value)
+                placement = previous.model_copy(
+                    update={
+                        "bound": bound,
+                        "proved_by": placement.proved_by,
+                        "gap": (bound - previous.objective_value)
+                        / previous.objective_value,
+                        "status": PlacementStatus.FEASIBLE,
+                    }
+                )
+            yield budget, placement
+            previous = placement
+            if self.served(placement) >= self.wanted * (1 - SERVED_TOLERANCE):
+                return
+
+    def served(self, placement: Placement) -> float:
+        """Return the weighted throughput that a placement serves."""
+        if placement.objective_unit is ObjectiveUnit.INFER_PER_SEC:
+            return placement.objective_value
+        weights = self._question.wishes.weights
+        return math.fsum(
+            served * weights.get(name, 1.0)
+            for name, served in placement.served_infer_per_sec.items()
+        )
+
+    def _bound(self, placement: Placement) -> float:
+        """Return what no placement serves more than, in the unit of ``served``."""
+        if placement.objective_unit is ObjectiveUnit.INFER_PER_SEC:
+            return placement.bound
+        return self.wanted  # the smallest share is bounded, not the sum
+
+    def _within(self, question: CapacityQuestion, budget: float) -> CapacityQuestion:
+        if self._is_priced:
+            return replace(question, max_price_per_hour=budget)
+        return replace(question, max_gpus=math.floor(budget))
+
+    def point(
+        self, budget: float, placement: Placement, *, find_headroom: bool
+    ) -> FrontierPoint:
+        """Return the record of one step."""
+        counts: dict[str, int] = {}
+        for gpu in placement.gpus:
+            name = gpu.gpu_type.name
+            counts[name] = counts.get(name, 0) + 1
+        prices = {
+            entry.gpu_type.name: entry.price_per_hour
+            for entry in self._question.fleet.entries
+        }
+        each = [prices[gpu.gpu_type.name] for gpu in placement.gpus]
+        known = [price for price in each if price is not None]
+        is_priced = len(known) == len(each) and any(prices.values())
+        return FrontierPoint(
+            num_gpus=placement.num_gpus,
+            price_per_hour=math.fsum(known) if is_priced else None,
+            budget_per_hour=budget if self._is_priced else None,
+            throughput_infer_per_sec=self.served(placement),
+            bound_infer_per_sec=self._bound(placement),
+            status=placement.status,
+            headroom=self._headroom(self._spent(placement)) if find_headroom else None,
+            label=" + ".join(f"{count} × {name}" for name, count in counts.items())
+            if len(self._question.supplies) > 1
+            else None,
+        )
+
+    def _spent(self, placement: Placement) -> float:
+        """Return what a placement takes of its budget, as the engine counts it."""
+        if not self._is_priced:
+            return float(placement.num_gpus)
+        costs = {
+            entry.gpu_type.name: price_units(entry.price_per_hour or 0.0)
+            for entry in self._question.fleet.entries
+        }
+        return sum(costs[gpu.gpu_type.name] for gpu in placement.gpus) / PRICE_UNITS
+
+    def _headroom(self, budget: float) -> Headroom | None:
+        """Return the lowest utilization headroom at which a budget serves all."""
+        if not self._scaled(1.0):
+            return None
+        deadline = time.perf_counter() + self._time_limit_s
+        low, high = 0, round(MAX_HEADROOM / HEADROOM_STEP)
+        trial = round(1.0 / HEADROOM_STEP)
+        if not self._serves_all(budget, MAX_HEADROOM):
+            return None
+        while high - low > 1:
+            if time.perf_counter() > deadline:
+                # What is not known to be lowest is no answer.
+                return None
+            if self._serves_all(budget, trial * HEADROOM_STEP):
+                high = trial
+            else:
+                low = trial
+            # Doubling first: most steps appear not far above 1.
+            trial = min(2 * low, (low + high) // 2) if low else (low + high) // 2
+            trial = max(low + 1, trial)
+        return self._scaled(round(high * HEADROOM_STEP, 2))
+
+    def _scaled(self, share: float) -> Headroom | None:
+        """Return the headroom with this share of every utilization that binds."""
+        shares = {
+            resource.value: own if resource is Resource.MEMORY else share
+            for resource, own in self._question.headroom
+        }
+        is_memory_only = set(shares) <= {Resource.MEMORY.value}
+        return None if is_memory_only else Headroom(**shares)
+
+    def _serves_all(self, budget: float, share: float) -> bool:
+        headroom = self._scaled(share)
+        if headroom is None:
+            return False
+        asked = replace(
+            self._question,
+            headroom=headroom,
+            objective=Objective.MIN_COST if self._is_priced else Objective.MIN_GPUS,
+            wishes=replace(self._in_full, weights={}),
+        )
+        translation = asked.translated()
+        plan = plan_capacity(
+            translation.problem,
+            asked.goal,
+            time_limit_s=min(2.0, self._time_limit_s),
+            seed=self._seed,
+            num_workers=asked.num_workers,
+        )
+        return plan.is_found and plan.value <= asked.in_units(budget) * (1 + 1e-9)
+
+
+def _served_in_full(wishes: Wishes) -> Wishes:
+    """Return the wishes without leave to drop a model of which anything is wanted."""
+    unwanted = frozenset(name for name in wishes.optional if not wishes.demand[name])
+    return replace(wishes, optional=unwanted)
+
+
+def _too_large(question: CapacityQuestion) -> frozenset[str]:
+    """Return the optional models that no GPU holds even alone."""
+    translation = question.translated()
+    problem = translation.problem
+    return frozenset(
+        name
+        for name, options in zip(
+            translation.model_names, problem.options_by_job, strict=True
+        )
+        if name in question.wishes.optional
+        and not any(problem.fits_alone(problem.options[one]) for one in options)
+    )

@@ -1,0 +1,34 @@
+"""What a placement shall be best at, and how models are weighed against each other."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Objective(StrEnum):
+    """What a placement is best at."""
+
+    MIN_GPUS = "min_gpus"
+    """The fewest GPUs; by default memory alone binds."""
+    MAX_THROUGHPUT = "max_throughput"
+    """No model loses throughput; memory and both utilizations bind."""
+    MIN_COST = "min_cost"
+    """The lowest price per hour."""
+
+
+class Fairness(StrEnum):
+    """What ``max_throughput`` makes large on a limited fleet."""
+
+    SUM = "sum"
+    """The weighted sum of what is served."""
+    MAX_MIN = "max_min"
+    """The share of its demand that every model gets, and then the sum."""
+
+
+class ContentionRule(StrEnum):
+    """How it counts that models slow each other down on a shared GPU."""
+
+    PLAIN = "plain"
+    """By the headroom: plain sums of utilizations say whether models lose anything."""
+    PREDICTED = "predicted"
+    """As predicted: ``max_throughput`` maximizes what models reach together."""

@@ -1,0 +1,240 @@
+"""The values that a request is made of: numbers, shares, load points, GPU counts.
+
+Each type says in words what is allowed, so that an error can tell it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+from gpupack.errors import InvalidInputError
+from gpupack.given_numbers import real_number, whole_number
+from gpupack.quoting import quoted
+from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource
+from gpupack.records.profile import LoadPoint
+from gpupack.units import mib_from_bytes
+
+PERCENTILES = (50, 90, 95, 99)
+"""Latency percentiles that records have."""
+MAX_REPLICAS = 1_000_000
+"""More replicas of one model are taken for a wrong unit."""
+MAX_GPUS = 1_000_000_000
+"""More GPUs than that are taken for a wrong unit."""
+MAX_SEED = 2**31 - 1
+COUNT_BRANCH = "<count>"
+TYPES_BRANCH = "<types>"
+"""The two forms of a supply, as pydantic's errors name them."""
+MIN_PRICE = 1e-6
+MAX_PRICE = 1e9
+"""Prices per GPU and hour; they are counted in millionths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Must:
+    """What a field allows, as it stands behind "it must be" in an error."""
+
+    words: str
+
+
+def fault(words: str, *, is_unknown_name: bool = False) -> PydanticCustomError:
+    """Return the error that says what is wrong with a value.
+
+    Args:
+        words: What follows "FIELD is VALUE".
+        is_unknown_name: Whether the value is a name that gpupack does not know.
+    """
+    kind = "unknown_name" if is_unknown_name else "wish"
+    # The words are no template: braces in them stand for themselves.
+    return PydanticCustomError(kind, "{words}", {"words": words})
+
+
+def _real(value: object) -> object:
+    """Return any kind of number as a float, and anything else as it is."""
+    number = real_number(value)
+    return value if number is None else number
+
+
+def _whole(value: object) -> object:
+    """Return any kind of whole number as an int, and anything else as it is."""
+    number = whole_number(value)
+    return value if number is None else number
+
+
+def _share(value: object) -> object:
+    """Return "80%" as 0.8; anything else but a plain number as it is."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            # By the decimal point, not by division: "7%" is 0.07.
+            return float(f"{value.strip().removesuffix('%').strip()}e-2")
+        except ValueError:
+            return value
+    return _real(value)
+
+
+PositiveNumber = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_real)]
+NumberFromZero = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_real)]
+Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
+NumGpus = Annotated[int, Field(strict=True, ge=1, le=MAX_GPUS), BeforeValidator(_whole)]
+Replicas = Annotated[
+    int, Field(strict=True, ge=1, le=MAX_REPLICAS), BeforeValidator(_whole)
+]
+Seed = Annotated[int, Field(strict=True, ge=0, le=MAX_SEED), BeforeValidator(_whole)]
+KeptShare = Annotated[float, Field(strict=True, gt=0, le=1), BeforeValidator(_share)]
+"""A share above 0 and at most 1, or such as "90%"."""
+YesOrNo = Annotated[bool, Field(strict=True)]
+
+
+def _price(value: object) -> object:
+    price = _real(value)
+    if not isinstance(price, float) or not math.isfinite(price) or price <= 0:
+        raise fault(
+            "; it must be a finite number > 0, per GPU and hour. Give GPUs that cost "
+            "nothing a small one, such as 0.01"
+        )
+    if not MIN_PRICE <= price <= MAX_PRICE:
+        raise fault(
+            f" per GPU and hour; from {MIN_PRICE:f} to {MAX_PRICE:,.0f} it is taken "
+            "for one, beyond that for a wrong unit"
+        )
+    return price
+
+
+Price = Annotated[float, Field(ge=MIN_PRICE, le=MAX_PRICE), BeforeValidator(_price)]
+
+
+def _load_point(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return LoadPoint.parse(value)
+        except InvalidInputError:
+            pass
+    elif isinstance(value, LoadPoint | Mapping):
+        return value
+    raise fault("; it must be BATCHxCONCURRENCY with whole numbers ≥ 1, such as 2x4")
+
+
+PinnedLoadPoint = Annotated[
+    LoadPoint,
+    BeforeValidator(_load_point),
+    PlainSerializer(str, return_type=str, when_used="json"),
+]
+"""``"2x4"``: batch size × concurrency."""
+
+
+def _headroom(value: object) -> object:
+    """Return a share, or a headroom that says what binds.
+
+    Raises:
+        PydanticCustomError: Saying which share of what cannot be.
+    """
+    if isinstance(value, Headroom):
+        shares = {resource.value: share for resource, share in value}
+    elif isinstance(value, Mapping):
+        shares = {_resource(name): _finite(s, name) for name, s in value.items()}
+    else:
+        share = _finite(value)
+        if share > 1:
+            raise _too_much_memory(share)
+        return share
+    if not shares:
+        raise fault("; it names no resource: nothing would bind")
+    memory = shares.get(Resource.MEMORY.value, 0.0)
+    if memory > 1:
+        raise _too_much_memory(memory)
+    return Headroom(**shares)
+
+
+def _resource(name: object) -> str:
+    known = [resource.value for resource in Resource]
+    if name not in known:
+        raise fault(
+            f"unknown resource {quoted(name)} in headroom; there are "
+            f"{', '.join(known)}",
+            is_unknown_name=True,
+        )
+    return str(name)
+
+
+def _finite(value: object, name: object = None) -> float:
+    share = _share(value)
+    of_name = "" if name is None else f": the share of {name} is {quoted(share)}"
+    if not isinstance(share, float):
+        raise fault(
+            f"{of_name}; the share that may be used is a number such as 0.8, or "
+            'a text such as "80%"'
+        )
+    if not math.isfinite(share) or share <= 0:
+        raise fault(
+            f"{of_name}; the share that may be used must be finite and > 0 (0.8 is "
+            "80 %)"
+        )
+    return share
+
+
+def _too_much_memory(share: float) -> PydanticCustomError:
+    return fault(
+        f"; its share of memory is {share:g}, that is {share:.0%}, but a GPU cannot "
+        "hold more than it has; name the resources that may exceed 1, for example "
+        '{"memory": 1.0, "gpu_utilization": 1.1, "memory_utilization": 1.1}'
+    )
+
+
+HeadroomWish = Annotated[float | Headroom, BeforeValidator(_headroom)]
+"""A share of whatever binds by default, or the share of each that shall bind."""
+
+
+def supply_by_name(value: object) -> object:
+    """Return every way of naming GPUs as a count, or as supplies by type name."""
+    if isinstance(value, bool):
+        raise fault("; it must be a GPU name or a count")
+    value = _whole(value)
+    if value is None or isinstance(value, int):
+        return value
+    pairs: list[tuple[Any, Any]]
+    if isinstance(value, str | GpuType):
+        pairs = [(value, None)]
+    elif isinstance(value, Fleet):
+        pairs = [
+            (entry.gpu_type, {"count": entry.num_gpus, "price": entry.price_per_hour})
+            for entry in value.entries
+        ]
+    elif isinstance(value, Mapping):
+        pairs = list(value.items())
+    elif isinstance(value, tuple | list) and len(value) == 2:
+        pairs = [(value[0], value[1])]
+    else:
+        raise fault(
+            "; it must be a GPU name, a count, (name, count) or counts by name, such "
+            'as {"T4": 4}'
+        )
+    if not pairs:
+        raise fault("; it names no GPU type")
+    named: dict[object, object] = {}
+    for key, wanted in pairs:
+        supply = wanted if isinstance(wanted, Mapping) else _counted(wanted)
+        name: object = key
+        if isinstance(key, GpuType):
+            name = key.name
+            if key.memory_bytes is not None:
+                supply = {"memory_mib": mib_from_bytes(key.memory_bytes), **supply}
+        if name in named:
+            raise fault(f"; it names the GPU type {quoted(name)} twice")
+        named[name] = supply
+    return named
+
+
+def _counted(wanted: object) -> dict[str, object]:
+    if hasattr(wanted, "model_dump"):
+        return dict(wanted.model_dump(exclude_none=True))
+    return {"count": wanted}
+
+
+def supply_form(value: object) -> str:
+    """Return which of its two forms a supply has."""
+    return COUNT_BRANCH if isinstance(value, int) else TYPES_BRANCH

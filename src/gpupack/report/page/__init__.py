@@ -1,0 +1,1 @@
+"""The HTML page: what it shows, and its rendering."""

@@ -1,0 +1,162 @@
+"""place() at the edges: optional replicas, rates far apart, time that runs out."""
+
+from typing import Any
+
+import pytest
+
+import gpupack
+from gpupack.errors import CheckError, InfeasibleError, NotFoundInTimeError
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.plan import CapacityPlan, PlanStatus
+from gpupack.packing.capacity.model.plan_check import check_plan
+from gpupack.planning.solving import with_choices as capacity
+from gpupack.profile_set import ProfileSet
+from gpupack.records.gpu import GpuType
+from gpupack.records.placement import PlacementStatus
+from gpupack.records.profile import LoadPoint, ProfileRecord
+from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record
+
+BIG = GpuType(name="big-gpu", memory_bytes=4000 * MIB)
+
+
+def record(
+    name: str,
+    point: str = "1x1",
+    *,
+    rate: float = 100.0,
+    busy: float = 50.0,
+    mib: int = 100,
+    gpu_type: GpuType = GPU,
+) -> ProfileRecord:
+    return make_record(
+        name,
+        load_point=LoadPoint.parse(point),
+        throughput_infer_per_sec=rate,
+        gpu_utilization_percent=busy,
+        memory_utilization_percent=0.0,
+        gpu_memory_used_bytes=mib * MIB,
+        gpu_type=gpu_type,
+    )
+
+
+def test_an_optional_model_is_left_out_where_not_all_its_replicas_fit() -> None:
+    # Three replicas of 400 MiB beside 100 MiB are more than the 1000 MiB of the GPU.
+    profiles = make_profiles(record("big", mib=400), record("small", rate=4.0))
+
+    placement = gpupack.place(
+        profiles,
+        "max_throughput",
+        gpus={GPU: 1},
+        demand={"big": 100, "small": 1.0},
+        replicas={"big": 3},
+        optional=["big"],
+        fairness="max_min",
+    )
+
+    assert placement.status is PlacementStatus.OPTIMAL
+    assert placement.objective_value == pytest.approx(1.0)
+    assert [gpu.models for gpu in placement.gpus] == [("small",)]
+
+
+@pytest.mark.parametrize("time_limit_s", [0, 5])
+def test_an_optional_model_has_all_its_replicas_where_it_is_served(
+    time_limit_s: float,
+) -> None:
+    # Two replicas of 500 MiB fill the GPU and serve 2 · 20 = 40; one replica would
+    # leave room for the other model, which serves 30: 50 in all, but is not allowed.
+    profiles = make_profiles(
+        record("pair", mib=500, rate=20.0, busy=10.0),
+        record("single", mib=400, rate=30.0, busy=10.0),
+    )
+
+    placement = gpupack.place(
+        profiles,
+        "max_throughput",
+        gpus={GPU: 1},
+        demand={"pair": 90, "single": 30},
+        replicas={"pair": 2},
+        optional=["pair", "single"],
+        time_limit_s=time_limit_s,
+    )
+
+    assert placement.objective_value == pytest.approx(40.0)
+    assert [gpu.models for gpu in placement.gpus] == [("pair", "pair")]
+
+
+@pytest.mark.parametrize("objective", ["min_gpus", "min_cost", "max_throughput"])
+@pytest.mark.parametrize("time_limit_s", [0, 2])
+def test_rates_a_billion_apart_are_planned_without_a_word_on_the_terminal(
+    objective: str, time_limit_s: float, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rates = {"huge": 1e6, "large": 1e5, "small": 0.5, "tiny": 0.001}
+    records = [
+        record(name, point, rate=rate * share, busy=30.0, mib=mib, gpu_type=gpu_type)
+        for name, rate in rates.items()
+        for gpu_type, mib in ((GPU, 300), (BIG, 700))
+        for point, share in (("1x1", 1.0), ("2x4", 1e-5))
+        if rate * share >= 0.001
+    ]
+    profiles = ProfileSet(
+        records=tuple(records),
+        baselines=(make_baseline(), make_baseline(gpu_type=BIG)),
+    )
+
+    placement = gpupack.place(
+        profiles,
+        objective,
+        gpus={GPU: 4, BIG: 3},
+        prices={GPU.name: 1.0, BIG.name: 2.5},
+        # Every model wants three replicas' worth.
+        demand={name: 3 * rate for name, rate in rates.items()},
+        optional=["small"],
+        time_limit_s=time_limit_s,
+    )
+
+    assert placement.gpus
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_question_that_was_not_answered_in_time_is_not_called_impossible(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def in_no_time(*_: Any, **__: Any) -> CapacityPlan:
+        return CapacityPlan((), 0.0, 0.0, PlanStatus.UNKNOWN, "nothing", 0.0)
+
+    monkeypatch.setattr(capacity, "plan_capacity", in_no_time)
+    profiles = make_profiles(record("one"))
+
+    with pytest.raises(NotFoundInTimeError, match=r"raise time_limit_s") as caught:
+        gpupack.place(profiles, demand={"one": 5.0}, time_limit_s=0.5)
+
+    assert not isinstance(caught.value, InfeasibleError)
+    assert "time_limit_s 0.5" in caught.value.limits
+
+
+def test_a_model_that_fits_nowhere_and_may_be_left_out_is_left_out() -> None:
+    # 2000 MiB fit on no GPU of 1000; the other needs two GPUs for its 250.
+    profiles = make_profiles(
+        record("too-big", mib=2000),
+        *(record("one", p, rate=100) for p in ("1x1", "2x4")),
+    )
+
+    placement = gpupack.place(
+        profiles, demand={"one": 250.0}, optional=["too-big"], gpus={GPU: 3}
+    )
+
+    # 250 at 100 per replica of 50 % each: 125 % of a GPU.
+    assert placement.num_gpus == 2
+    assert any("too-big" in warning for warning in placement.warnings)
+
+
+def test_a_check_that_fails_names_the_model() -> None:
+    problem = CapacityProblem(
+        (BinType((1,)),), (Job(name="model 'bert'"),), (Option(0, 0, (1,), (0,), 1),)
+    )
+
+    with pytest.raises(CheckError, match="model 'bert' has 0 of 1 copies"):
+        check_plan(problem, (), in_full=True)

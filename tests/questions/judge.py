@@ -1,0 +1,475 @@
+"""Judge an answer: its value, bound and status, and every promise of the placement."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from gpupack.errors import CheckError, GpupackError, InfeasibleError, InvalidInputError
+from tests.questions import sharing
+from tests.questions.facts import Facts, Option, RefusedError, exact, read
+from tests.questions.oracle import Best, Reading, best
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gpupack.placement import Placement
+    from gpupack.records.placement import Assignment, GpuPlacement
+    from tests.questions.question import Question
+
+MILLIONTH = 1.5e-6
+"""Infer/sec: traffic is counted in millionths, and a demand is rounded up to one."""
+CLOSE = 3e-6
+"""Relative: what is served is told to one part in a million, sums to another."""
+
+
+class Fault(StrEnum):
+    """What can be wrong with an answer, the gravest first."""
+
+    WRONG = "wrong"
+    """A value, bound, status or promise that does not hold."""
+    CRASHED = "crashed"
+    """An error that is no answer."""
+    LATE = "late"
+    """Beyond the time limit, 10 % and half a second."""
+    WEAK = "weak"
+    """Nothing false, but nothing found, or not proved, where it should be easy."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with an answer.
+
+    Args:
+        fault: How grave it is.
+        kind: In a word or two, to group by.
+        text: With names and numbers.
+    """
+
+    fault: Fault
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the oracle says of a question.
+
+    Args:
+        refused: ``invalid`` or ``infeasible`` where the docstring says so; else "".
+        facts: What a placement must keep to; None where it is refused.
+        strict: What every right answer reaches; None: it may be infeasible.
+        has_latency_limit: Which may be impossible to keep besides.
+    """
+
+    refused: str
+    facts: Facts | None = None
+    strict: Best | None = None
+    has_latency_limit: bool = False
+
+
+def expect(question: Question) -> Expected:
+    """Return what the oracle says of a question.
+
+    Raises:
+        TooLargeError: If it cannot be judged exhaustively.
+    """
+    try:
+        facts = read(question)
+    except RefusedError as err:
+        return Expected(
+            err.how, has_latency_limit="latency_limit_ms" in question.arguments
+        )
+    as_gpus = counts_gpus(facts)
+    strict = best(facts, Reading.STRICT, counts_gpus=as_gpus)
+    return Expected("", facts, strict)
+
+
+def counts_gpus(facts: Facts) -> bool:
+    """Return whether ``max_throughput`` counts GPUs: where nothing can be short.
+
+    With one GPU type, and no demand, replicas or optional models: on an unlimited
+    fleet, or where every model has one load point.
+    """
+    is_plain = not (facts.demand or facts.optional or facts.is_predicted) and set(
+        facts.replicas.values()
+    ) == {1}
+    has_choice = any(len(facts.of_model(name)) > 1 for name in facts.models)
+    return (
+        facts.objective == "max_throughput"
+        and is_plain
+        and len(facts.kinds) == 1
+        and not (has_choice and facts.kinds[0].count is not None)
+    )
+
+
+def judge(question: Question, expected: Expected) -> list[Finding]:
+    """Ask a question; return what is wrong with the answer."""
+    started = time.perf_counter()
+    try:
+        placement = question.ask()
+    except InfeasibleError as err:
+        found = list(_judge_infeasible(expected, err))
+    except CheckError as err:
+        found = [Finding(Fault.CRASHED, "CheckError", str(err))]
+    except InvalidInputError as err:
+        found = list(_judge_refusal(expected, err))
+    except GpupackError as err:
+        found = [Finding(Fault.WEAK, "not found in time", f"{type(err)}: {err}")]
+        if expected.refused:
+            found = [Finding(Fault.WRONG, "not refused", str(err))]
+    except Exception as err:
+        found = [Finding(Fault.CRASHED, type(err).__name__, str(err)[:500])]
+    else:
+        found = judge_placement(placement, expected)
+    spent = time.perf_counter() - started
+    if spent > question.time_limit_s * 1.1 + 0.5:
+        found.append(
+            Finding(
+                Fault.LATE,
+                "late",
+                f"{spent:.2f} s at a limit of {question.time_limit_s:g} s",
+            )
+        )
+    return found
+
+
+def _judge_infeasible(expected: Expected, err: InfeasibleError) -> Iterator[Finding]:
+    if expected.refused == "infeasible":
+        return
+    if expected.refused == "invalid" and not expected.has_latency_limit:
+        yield Finding(Fault.WRONG, "infeasible, not invalid", str(err))
+    elif expected.strict is not None:
+        yield Finding(
+            Fault.WRONG,
+            "false infeasible",
+            f"{expected.strict.value:g} by {_told(expected)}; told: {str(err)[:300]}",
+        )
+
+
+def _judge_refusal(expected: Expected, err: InvalidInputError) -> Iterator[Finding]:
+    if not expected.refused:
+        yield Finding(Fault.WRONG, "refused", f"{type(err).__name__}: {str(err)[:300]}")
+
+
+def judge_placement(placement: Placement, expected: Expected) -> list[Finding]:
+    """Return what is wrong with a placement."""
+    facts = expected.facts
+    if facts is None:
+        return [
+            Finding(
+                Fault.WRONG,
+                "placed, not refused",
+                f"{expected.refused}, but placed: {placement.objective_value:g}",
+            )
+        ]
+    found = [Finding(Fault.WRONG, *one) for one in broken_promises(placement, facts)]
+    return found + list(_judge_value(placement, facts, expected))
+
+
+def _judge_value(
+    placement: Placement, facts: Facts, expected: Expected
+) -> Iterator[Finding]:
+    """Compare value, bound and status with the best there is."""
+    value, bound = placement.objective_value, placement.bound
+    unit = placement.objective_unit.value
+    told = f"value {value!r}, bound {bound!r}, {placement.status}, {placement.method}"
+    if unit not in _units(facts):
+        yield Finding(Fault.WRONG, "unit", f"{unit}, not {_units(facts)}")
+        return
+    as_gpus = unit == "gpus"
+    strict = expected.strict
+    if as_gpus != counts_gpus(facts) and facts.objective == "max_throughput":
+        strict = best(facts, Reading.STRICT, counts_gpus=as_gpus)
+    is_more = placement.objective_unit.is_maximized
+    sign = 1 if is_more else -1
+    close = CLOSE * max(abs(value), abs(bound), 1e-9) + _resolution(facts)
+    if sign * (value - bound) > (close if is_more else 1e-9 * abs(value)):
+        yield Finding(Fault.WRONG, "value beats bound", told)
+    gap = abs(value - bound) / value if value else 0.0
+    if abs(gap - placement.gap) > CLOSE:
+        yield Finding(Fault.WRONG, "gap", f"{placement.gap!r} where it is {gap!r}")
+    is_optimal = placement.status.value == "OPTIMAL"
+    if is_optimal and gap > (1.1e-6 if is_more else 1e-9):
+        yield Finding(Fault.WRONG, "OPTIMAL with a gap", f"{told}, gap {gap:g}")
+    if strict is not None and sign * (strict.value - bound) > close:
+        yield Finding(
+            Fault.WRONG, "bound", f"{told}; right {strict.value!r}, {_told(expected)}"
+        )
+    if is_optimal and strict is not None and sign * (strict.value - value) > close:
+        yield Finding(
+            Fault.WRONG, "optimum", f"{told}; right {strict.value!r}, {_told(expected)}"
+        )
+    if strict is None or sign * (value - strict.value) > close:
+        counts = as_gpus and facts.objective == "max_throughput"
+        generous = best(facts, Reading.GENEROUS, counts_gpus=counts)
+        if generous is None or sign * (value - generous.value) > close:
+            right = "infeasible" if generous is None else repr(generous.value)
+            yield Finding(Fault.WRONG, "too good", f"{told}; right {right}")
+    if not is_optimal:
+        right = "none" if strict is None else repr(strict.value)
+        yield Finding(Fault.WEAK, "not proved", f"{told}; right {right}")
+    elif (
+        strict is not None
+        and strict.price is not None
+        and facts.objective == "min_gpus"
+        and strict.value == value
+    ):
+        price = sum(
+            exact(dict(_prices(facts))[gpu.gpu_type.name]) for gpu in placement.gpus
+        )
+        if price > strict.price * (1 + Fraction(1, 10**9)):
+            yield Finding(
+                Fault.WEAK,
+                "not the cheapest of equally many",
+                f"{float(price):g} where {float(strict.price):g} would do",
+            )
+
+
+def _resolution(facts: Facts) -> float:
+    """Return what a value may be off because traffic is counted in millionths."""
+    demands = [demand for demand in facts.demand.values() if demand]
+    if not demands or facts.is_in_full:
+        return 0.0
+    if facts.is_max_min:
+        return MILLIONTH / float(min(demands))
+    return MILLIONTH * float(sum(facts.weights[name] for name in facts.demand))
+
+
+def _prices(facts: Facts) -> Iterator[tuple[str, float]]:
+    for kind in facts.kinds:
+        if kind.price is not None:
+            yield kind.name, float(kind.price)
+
+
+def _units(facts: Facts) -> list[str]:
+    """Return what the value may count.
+
+    GPUs for ``max_throughput`` "on an unlimited fleet, or when nothing was to be
+    chosen": where replicas or GPU types could be chosen, but need not, it may be both.
+    """
+    if facts.objective == "min_gpus":
+        return ["gpus"]
+    if facts.objective == "min_cost":
+        return ["price_per_hour"]
+    if facts.is_max_min:
+        return ["served_share"]
+    if counts_gpus(facts):
+        is_asked = facts.has_replicas
+        return ["gpus", "infer_per_sec"] if is_asked else ["gpus"]
+    return ["infer_per_sec"]
+
+
+def _told(expected: Expected) -> str:
+    """Return a way to the best value, in words."""
+    assert expected.facts is not None
+    assert expected.strict is not None
+    options = expected.facts.options
+    if counts_gpus(expected.facts):
+        options = expected.facts.at_best_points().options
+    return "; ".join(
+        expected.facts.kinds[one.kind].name
+        + ": "
+        + ", ".join(
+            f"{number} {options[index].model_name} {options[index].point}"
+            for index, number in one.counts
+        )
+        for one in expected.strict.fillings
+    )
+
+
+def broken_promises(placement: Placement, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield each promise of a placement that does not hold, as kind and text."""
+    kinds = {one.name: index for index, one in enumerate(facts.kinds)}
+    if placement.num_gpus != len(placement.gpus):
+        yield "num_gpus", f"{placement.num_gpus}, not {len(placement.gpus)}"
+    used = Counter(gpu.gpu_type.name for gpu in placement.gpus)
+    for name, number in used.items():
+        if name not in kinds:
+            yield "GPU type", f"{name} was not offered"
+            return
+        count = facts.kinds[kinds[name]].count
+        if count is not None and number > count:
+            yield "count", f"{number} of {name}, of which there are {count}"
+    copies: Counter[str] = Counter()
+    served: dict[str, Fraction] = dict.fromkeys(facts.demand, Fraction(0))
+    total = Fraction(0)
+    for gpu in placement.gpus:
+        options = []
+        for one in gpu.assignments:
+            option = _option_of(facts, kinds[gpu.gpu_type.name], one)
+            if option is None:
+                yield (
+                    "not allowed",
+                    f"{one.model_name} at {one.load_point} on {gpu.gpu_type.name}",
+                )
+                return
+            options.append(option)
+            copies[one.model_name] += 1
+            if one.model_name in facts.demand:
+                traffic = exact(one.served_infer_per_sec or 0.0)
+                served[one.model_name] += traffic
+                if traffic > option.rate * (1 + _part()) + Fraction(MILLIONTH):
+                    yield (
+                        "load",
+                        f"{one.model_name} serves {float(traffic)} of {option.rate}",
+                    )
+            else:
+                total += facts.weights[one.model_name] * option.rate
+        yield from _broken_on_gpu(gpu, options, facts)
+    yield from _broken_by_models(copies, served, facts)
+    yield from _broken_value(placement, facts, served, total)
+
+
+def _part() -> Fraction:
+    return Fraction(2, 10**6)
+
+
+def _option_of(facts: Facts, kind: int, one: Assignment) -> Option | None:
+    for option in facts.options:
+        if (option.model_name, option.type_index, option.record.load_point) == (
+            one.model_name,
+            kind,
+            one.load_point,
+        ):
+            return option
+    return None
+
+
+def _broken_on_gpu(
+    gpu: GpuPlacement, options: Sequence[Option], facts: Facts
+) -> Iterator[tuple[str, str]]:
+    kind = facts.kinds[options[0].type_index] if options else None
+    where = f"GPU {gpu.gpu_index}: {', '.join(one.model_name for one in options)}"
+    if kind is None:
+        yield "empty GPU", where
+        return
+    if kind.memory_room is not None:
+        memory = sum(one.memory_bytes for one in options)
+        if memory > kind.memory_room:
+            yield "memory", f"{where} take {memory}, not {float(kind.memory_room)}"
+        if gpu.memory_bytes != memory + kind.baseline_bytes:
+            yield "memory told", f"{gpu.memory_bytes}, not {memory}"
+    loads = [
+        float(exact(one.served_infer_per_sec or 0.0) / option.rate)
+        if option.model_name in facts.demand and option.rate
+        else 1.0
+        for one, option in zip(gpu.assignments, options, strict=True)
+    ]
+    for d, (name, limit) in enumerate(
+        zip(facts.utilizations, facts.limits, strict=True)
+    ):
+        total = sum(
+            option.loads[d] * Fraction(load)
+            for option, load in zip(options, loads, strict=True)
+        )
+        if total > limit * (1 + _part()):
+            yield name, f"{where} take {float(total)} %, not {float(limit)} %"
+        use = next((one for one in gpu.resources if one.resource.value == name), None)
+        if use is None or abs(use.used - float(total)) > 1e-5 * max(1, use.used):
+            yield f"{name} told", f"{where}: {use}, not {float(total)} %"
+    if facts.floors or facts.is_predicted:
+        yield from _broken_retention(gpu, options, loads, facts, where)
+
+
+def _broken_retention(
+    gpu: GpuPlacement,
+    options: Sequence[Option],
+    loads: Sequence[float],
+    facts: Facts,
+    where: str,
+) -> Iterator[tuple[str, str]]:
+    try:
+        shares = sharing.solo_shares(
+            [one.record for one in options], loads, facts.sharing
+        )
+    except sharing.TooManyCustomersError:
+        return
+    for one, share, load in zip(gpu.assignments, shares, loads, strict=True):
+        kept = sharing.kept(share, load)
+        floor = facts.floors.get(one.model_name, 0.0)
+        if kept < floor - 1e-5:
+            yield "retention", f"{where}: {one.model_name} keeps {kept}, not {floor}"
+        told = one.retention
+        if told is None or abs(told - kept) > 1e-5:
+            yield "retention told", f"{where}: {one.model_name} {told}, not {kept}"
+
+
+def _broken_by_models(
+    copies: Counter[str], served: dict[str, Fraction], facts: Facts
+) -> Iterator[tuple[str, str]]:
+    for name in facts.models:
+        asked = facts.replicas[name]
+        is_left_out = name in facts.optional and not copies[name]
+        demand = facts.demand.get(name)
+        if is_left_out:
+            continue
+        if demand is None:
+            # Whether a part of the replicas of an optional model may be left out is
+            # not said: both are taken.
+            least = 1 if name in facts.optional else asked
+            if not least <= copies[name] <= asked:
+                yield "replicas", f"{copies[name]} of {name}, not {asked}"
+            continue
+        if copies[name] < asked:
+            yield "replicas", f"{copies[name]} of {name}, not at least {asked}"
+        slack = demand * _part() + Fraction(MILLIONTH)
+        if served[name] > demand + slack:
+            yield "demand", f"{name} serves {float(served[name])} of {float(demand)}"
+        if (
+            facts.is_in_full
+            and name not in facts.optional
+            and served[name] < demand - slack
+        ):
+            yield (
+                "demand",
+                f"{name} serves {float(served[name])}, less than {float(demand)}",
+            )
+
+
+def _broken_value(
+    placement: Placement,
+    facts: Facts,
+    served: dict[str, Fraction],
+    total: Fraction,
+) -> Iterator[tuple[str, str]]:
+    """Yield what the value is not, counted from the GPUs and the traffic told."""
+    unit = placement.objective_unit.value
+    if unit == "gpus":
+        right = Fraction(len(placement.gpus))
+    elif unit == "price_per_hour":
+        prices = dict(_prices(facts))
+        right = sum(
+            (exact(prices[gpu.gpu_type.name]) for gpu in placement.gpus), Fraction(0)
+        )
+    elif unit == "served_share":
+        right = min(
+            served[name] / demand
+            for name, demand in facts.demand.items()
+            if demand and name not in facts.optional
+        )
+    elif facts.is_predicted:
+        right = sum(
+            (
+                exact(one.predicted_infer_per_sec or 0.0)
+                * facts.weights[one.model_name]
+                for gpu in placement.gpus
+                for one in gpu.assignments
+            ),
+            Fraction(0),
+        )
+    else:
+        right = total + sum(
+            (facts.weights[name] * traffic for name, traffic in served.items()),
+            Fraction(0),
+        )
+    slack = CLOSE * max(1e-9, float(right)) + _resolution(facts)
+    if unit == "price_per_hour":
+        # Prices are counted in millionths.
+        slack = 1e-6 * len(placement.gpus) + 1e-9 * float(right)
+    if abs(placement.objective_value - float(right)) > slack:
+        yield "value", f"{placement.objective_value!r} where it is {float(right)!r}"

@@ -1,0 +1,174 @@
+"""The oracle's own prediction of what models keep beside each other.
+
+Exact mean value analysis over all populations, from the formulas in the documentation
+of ``contention.prediction``, for a few customers and without the kernel probe::
+
+    R_i(N) = D_i + c · Σ_j W_ij · Q_j(N − e_i)
+    X_i(N) = N_i / (Z_i + R_i(N))
+    Q_j(N) = X_j(N) · R_j(N)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.records.profile import ProfileRecord
+
+FACTORS = {"time_slicing": 0.78, "mps": 1.15, "streams": 1.0}
+MARGINS = {"time_slicing": 0.06, "mps": 0.094, "streams": 0.06}
+"""Without readings of the probe; see docs/howto/share_gpus.md."""
+MAX_CUSTOMERS = 10
+"""Beyond, gpupack approximates."""
+
+
+class TooManyCustomersError(Exception):
+    """More customers on one GPU than are solved exactly."""
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Requests of one model: time at the GPU and elsewhere, and how many at once."""
+
+    at_gpu_s: float
+    elsewhere_s: float
+    number: int
+    sm: float
+    dram: float
+
+
+def wait_s(mode: str, own: Customer, other: Customer) -> float:
+    """Return ``W_ij``."""
+    if mode == "streams":
+        return own.at_gpu_s
+    if mode == "time_slicing":
+        return own.at_gpu_s + min(0.0015, other.at_gpu_s)
+    return (
+        own.at_gpu_s**0.6
+        * other.at_gpu_s**0.4
+        * own.sm**0.25
+        * other.sm**1.25
+        * ((other.dram + 0.01) / (own.dram + 0.01)) ** 0.36
+    )
+
+
+def rates(customers: Sequence[Customer], mode: str) -> list[float]:
+    """Return requests per second of every class."""
+    if sum(one.number for one in customers) > MAX_CUSTOMERS:
+        raise TooManyCustomersError
+    factor = FACTORS[mode]
+    everyone = range(len(customers))
+    waits = [[factor * wait_s(mode, a, b) for b in customers] for a in customers]
+
+    @cache
+    def at_gpu(population: tuple[int, ...], own: int) -> float:
+        fewer = tuple(n - (i == own) for i, n in enumerate(population))
+        return customers[own].at_gpu_s + sum(
+            waits[own][other] * queue(fewer, other) for other in everyone
+        )
+
+    @cache
+    def queue(population: tuple[int, ...], own: int) -> float:
+        if not population[own]:
+            return 0.0
+        here = at_gpu(population, own)
+        return population[own] * here / (customers[own].elsewhere_s + here)
+
+    full = tuple(one.number for one in customers)
+    return [
+        one.number / (one.elsewhere_s + at_gpu(full, index))
+        for index, one in enumerate(customers)
+    ]
+
+
+def customer(record: ProfileRecord, mode: str) -> Customer:
+    """Return the customers that alone reproduce what was measured."""
+    busy = record.gpu_utilization_mean_percent
+    if busy is None:
+        busy = record.gpu_utilization_percent
+    throughput = record.throughput_infer_per_sec
+    assert busy is not None
+    assert throughput is not None
+    requests_per_sec = throughput / record.load_point.batch_size
+    share = max(busy / 100, 1e-9)
+    number = min(record.load_point.concurrency, record.num_model_instances or 1)
+    at_gpu_s = share / requests_per_sec
+    sm = record.sm_utilization_percent
+    dram = record.dram_bandwidth_percent
+    one = Customer(
+        at_gpu_s,
+        0.0,
+        number,
+        2 / 3 if sm is None else min(1.0, max(sm / 100 / share, 1e-9)),
+        0.1 if dram is None else min(1.0, max(dram / 100 / share, 1e-9)),
+    )
+    if number == 1:
+        elsewhere_s = max(1 / requests_per_sec - at_gpu_s, 0.0)
+        return replace(
+            one, at_gpu_s=1 / requests_per_sec - elsewhere_s, elsewhere_s=elsewhere_s
+        )
+    stretch = 1 + FACTORS[mode] * wait_s(mode, one, one) / at_gpu_s * (number - 1)
+    if number / (at_gpu_s * stretch) <= requests_per_sec:
+        return replace(one, at_gpu_s=number / (requests_per_sec * stretch))
+    return _slowed(one, requests_per_sec, mode)
+
+
+def _slowed(one: Customer, requests_per_sec: float, mode: str) -> Customer:
+    """Return the customers that wait elsewhere until they reach just this rate."""
+    if one.number == 1:
+        waiting = 1 / requests_per_sec - one.at_gpu_s
+        return replace(one, elsewhere_s=max(one.elsewhere_s, waiting))
+    low, high = one.elsewhere_s, one.number / requests_per_sec
+    for _ in range(80):
+        middle = (low + high) / 2
+        if rates([replace(one, elsewhere_s=middle)], mode)[0] > requests_per_sec:
+            low = middle
+        else:
+            high = middle
+    return replace(one, elsewhere_s=high)
+
+
+def solo_shares(
+    records: Sequence[ProfileRecord], loads: Sequence[float], mode: str
+) -> list[float]:
+    """Return what share of its throughput alone each could reach beside the others.
+
+    Args:
+        records: Of the instances on one GPU.
+        loads: Traffic ÷ throughput of each, 0–1.
+        mode: How the GPU is shared.
+    """
+    if len(records) == 1:
+        return [1.0]
+    driven = [customer(one, mode) for one in records]
+    alone = [
+        (one.throughput_infer_per_sec or 0.0) / one.load_point.batch_size
+        for one in records
+    ]
+    at_traffic = [
+        one if load >= 1 else None if load <= 0 else _slowed(one, load * rate, mode)
+        for one, load, rate in zip(driven, loads, alone, strict=True)
+    ]
+    found = []
+    for index, own in enumerate(driven):
+        others = [
+            one
+            for place, one in enumerate(at_traffic)
+            if place != index and one is not None
+        ]
+        found.append(min(1.0, rates([own, *others], mode)[0] / alone[index]))
+    return found
+
+
+def kept(solo_share: float, load: float) -> float:
+    """Return what an instance serves of its traffic."""
+    return 1.0 if load <= 0 else min(1.0, solo_share / load)
+
+
+def promised(solo_share: float, mode: str) -> float:
+    """Return a predicted share less the margin, or four times the loss if less."""
+    return max(solo_share - MARGINS[mode], 1 - 4 * (1 - solo_share), 0.0)

@@ -1,0 +1,142 @@
+"""A request is data: checked, compared, hashed, written and read again."""
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpupack
+from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.records.gpu import Headroom
+from gpupack.records.profile import LoadPoint
+from gpupack.records.request.request import GpuSupply, ModelWishes, Request
+
+EVERYTHING: dict[str, Any] = {
+    "objective": "min_cost",
+    "gpus": {"T4": {"count": 8, "price": 0.35}, "L4": None, "mine": {"memory_mib": 9}},
+    "max_gpus": 9,
+    "headroom": {"memory": "90%", "gpu_utilization": 1.1},
+    "defaults": {"latency_limit_ms": 50},
+    "models": {
+        "resnet": {
+            "demand": 20,
+            "replicas": 2,
+            "max_replicas": 5,
+            "weight": 1,
+            "optional": True,
+            "min_retention": "90%",
+            "load_point": "2x4",
+        }
+    },
+    "workers": 1,
+}
+
+
+def test_what_people_write_is_what_is_asked() -> None:
+    request = Request.model_validate(EVERYTHING)
+
+    resnet = request.models["resnet"]
+    assert (resnet.demand, resnet.min_retention, resnet.load_point) == (
+        20.0,
+        0.9,
+        LoadPoint(batch_size=2, concurrency=4),
+    )
+    assert request.headroom == Headroom(memory=0.9, gpu_utilization=1.1)
+    assert request.gpus == {
+        "T4": GpuSupply(count=8, price=0.35),
+        "L4": GpuSupply(),
+        "mine": GpuSupply(memory_mib=9),
+    }
+
+
+def test_requests_are_compared_hashed_pickled_copied_and_read_again() -> None:
+    request = Request.model_validate(EVERYTHING)
+    again = Request.model_validate(
+        EVERYTHING | {"gpus": dict(reversed(EVERYTHING["gpus"].items()))}
+    )
+
+    assert request == again
+    assert hash(request) == hash(again)
+    assert pickle.loads(pickle.dumps(request)) == request
+    assert copy.deepcopy(request) == request
+    assert Request.model_validate_json(request.to_json()) == request
+    assert request != Request.model_validate(EVERYTHING | {"seed": 1})
+
+
+def test_what_holds_for_all_models_gives_way_to_what_is_asked_of_one() -> None:
+    request = Request(
+        defaults=ModelWishes(demand=1.0, optional=True),
+        models={"a": ModelWishes(demand=0.0, optional=False, weight=2.0)},
+    )
+
+    assert request.of_model("a") == ModelWishes(demand=0.0, optional=False, weight=2.0)
+    assert request.of_model("b") == ModelWishes(demand=1.0, optional=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        ({"objective": "fast"}, UnknownNameError, "unknown objective 'fast'; there"),
+        ({"objektive": 1}, UnknownNameError, "unknown field objektive; there are obj"),
+        ({"demand": {"a": 5}}, UnknownNameError, "models.NAME.demand"),
+        (
+            {"models": {"resnet": {"demand": -1}}},
+            InvalidInputError,
+            "models.resnet.demand is -1; it must be finite, infer/sec, ≥ 0",
+        ),
+        ({"models": {"a": {"demand": True}}}, InvalidInputError, "a.demand is True"),
+        ({"models": {"a": {"demand": "5"}}}, InvalidInputError, "a.demand is '5'"),
+        ({"models": {"a": {"demnd": 5}}}, UnknownNameError, "field models.a.demnd; "),
+        ({"models": {"a": {"load_point": "2by4"}}}, InvalidInputError, "such as 2x4"),
+        ({"models": {"a": {"min_retention": 2}}}, InvalidInputError, "at most 1"),
+        ({"models": {"a": 5}}, InvalidInputError, "models.a is 5; it must be fields"),
+        ({"models": {1: {}}}, InvalidInputError, "models.1 is 1; a name must be text"),
+        ({"gpus": {"T4": 0}}, InvalidInputError, "gpus.T4.count is 0; it must be a"),
+        ({"gpus": {"T4": {"price": 0}}}, InvalidInputError, "gpus.T4.price is 0; "),
+        ({"gpus": {"T4": {"cont": 1}}}, UnknownNameError, "gpus.T4.cont; there are c"),
+        ({"gpus": {}}, InvalidInputError, "no GPU type"),
+        ({"gpus": 0}, InvalidInputError, "gpus is 0; it must be a whole number ≥ 1"),
+        ({"headroom": "80"}, InvalidInputError, "headroom is '80'"),
+        ({"headroom": {"ram": 1}}, UnknownNameError, "'ram'.*gpu_utilization"),
+        ({"time_limit_s": float("inf")}, InvalidInputError, "time_limit_s is inf"),
+        ({"workers": 0}, InvalidInputError, "workers is 0; it must be .* threads ≥ 1"),
+        (5, InvalidInputError, "the request is 5; it must be fields"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_told_by_its_path(
+    value: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Request.model_validate(value)
+
+
+def test_a_long_value_is_cut() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        Request.model_validate({"models": {"a": {"demand": "x" * 100_000}}})
+
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("80%", 0.8), ("7 %", 0.07), ("33.3%", 0.333), ("100%", 1.0)]
+)
+def test_a_percentage_is_the_share_that_a_person_means(text: str, share: float) -> None:
+    assert Request(headroom=text).headroom == share  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    request = Request.model_validate(
+        {"models": {"a": {"demand": np.float32(2), "replicas": np.int64(3)}}}
+    )
+
+    assert request.models["a"] == ModelWishes(demand=2.0, replicas=3)
+    assert (
+        gpupack.place(
+            gpupack.load_example("medical"),
+            headroom=np.float32(1),
+            gpus=np.int64(4),  # type: ignore[arg-type]
+        ).num_gpus
+        == 4
+    )
