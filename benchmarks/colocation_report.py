@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.planning.contention.calibration import (
+from gpupack.planning import (
+    PROCESSOR_SHARING,
+    SHARING_SHAPES,
     MeasuredSet,
     fit_contention_factor,
     fit_retention_margin,
     measured_sets,
 )
-from gpupack.planning.contention.delays import PROCESSOR_SHARING
-from gpupack.planning.contention.prediction import SHARING_SHAPES
 from gpupack.records.colocation import CoLocation
 from gpupack.records.environment import SharingMode
 from gpupack.store import read_verifications

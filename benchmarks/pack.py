@@ -15,8 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.environment import benchmark_environment
 from gpupack.errors import GpupackError
-from gpupack.packing.items.model.vbp import parse_vbp
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing import parse_vbp, solve
 
 
 def main() -> None:

@@ -15,11 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpupack.packing.items.model.canonical import canonicalize
-from gpupack.packing.items.model.problem import PackingProblem
-from gpupack.packing.items.model.vbp import format_vbp
-from gpupack.packing.items.quick import bounds, heuristics
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing import (
+    PackingProblem,
+    canonicalize,
+    constructive_packings,
+    format_vbp,
+    solve,
+    volume_bound,
+)
 
 MAX_VARIABLES = 400_000
 """Peers' models beyond this would not be built within the limit."""
@@ -219,10 +222,8 @@ def solve_vpsolver(
 
 
 def _first_fit_bins(problem: PackingProblem) -> int:
-    packing = next(heuristics.constructive_packings(problem))
-    return max(
-        bounds.volume_bound(problem), sum(one_bin.multiplicity for one_bin in packing)
-    )
+    packing = next(constructive_packings(problem))
+    return max(volume_bound(problem), sum(one_bin.multiplicity for one_bin in packing))
 
 
 SOLVERS: dict[str, Callable[..., Outcome]] = {

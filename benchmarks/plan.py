@@ -31,11 +31,14 @@ from ortools.linear_solver import pywraplp
 from benchmarks.environment import benchmark_environment
 from benchmarks.plan_instances import limit_fleet, make_instance
 from gpupack.cpus import count_usable_cpus
-from gpupack.packing.capacity.improving.assignment import AssignmentModel
-from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Goal
-from gpupack.packing.capacity.model.configurations import useful_options
-from gpupack.packing.capacity.plan_capacity import plan_capacity
-from gpupack.packing.runtime.warm_up import kernels_are_ready
+from gpupack.packing import (
+    AssignmentModel,
+    CapacityProblem,
+    Goal,
+    kernels_are_ready,
+    plan_capacity,
+    useful_options,
+)
 
 WARM_UP_S = 120.0
 

@@ -12,12 +12,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from gpupack.packing.capacity.model.capacity_problem import (
-    BinType,
-    CapacityProblem,
-    Job,
-    Option,
-)
+from gpupack.packing import BinType, CapacityProblem, Job, Option
 
 GPU_TYPES = (
     # MiB, relative speed, price per hour in cents; illustrative, not quotes

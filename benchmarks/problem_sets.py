@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.model.vbp import format_vbp, parse_vbp
+from gpupack.packing import ItemType, PackingProblem, format_vbp, parse_vbp
 
 VECTORPACK_FAMILIES = ("new", "panigrahy", "triplet")
 

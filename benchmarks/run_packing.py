@@ -24,7 +24,7 @@ from benchmarks.pack_solvers import SOLVERS, SolverMissingError
 from benchmarks.problem_sets import PROBLEM_SETS, Instance
 from gpupack.cpus import count_usable_cpus
 from gpupack.errors import InvalidInputError
-from gpupack.packing.runtime import warm_up
+from gpupack.packing import kernels_are_ready
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     started = time.perf_counter()
-    warm_up.kernels_are_ready(wait_s=60)
+    kernels_are_ready(wait_s=60)
     environment = benchmark_environment(
         seed=arguments.seed, notes=("kernels built before timing",)
     ).model_dump(mode="json", exclude_none=True)

@@ -11,7 +11,7 @@ import pytest
 import gpupack
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.planning.trade_off import Frontier
-from gpupack.records.request.request import Request
+from gpupack.records.request import Request
 from gpupack.store import read_one
 
 DATA = Path(__file__).parent / "data"

@@ -6,7 +6,7 @@ import pytest
 
 import gpupack
 from gpupack.errors import GpupackError, InvalidInputError, StoreError, UnknownNameError
-from gpupack.records.request.request import Request
+from gpupack.records.request import Request
 from gpupack.request_file import read_request
 from tests.docs.code_blocks import code_blocks
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gpupack.errors import GpupackError, ProfileDataError, StoreError
 from gpupack.examples import load_example
 from gpupack.files import write_text
-from gpupack.planning.place import place
+from gpupack.planning.placing import place
 from gpupack.profile_set import ProfileSet
 from gpupack.records.profile import FailedLoadPoint, LoadPoint, MeasurementWindow
 from gpupack.records.verification import GpuVerification

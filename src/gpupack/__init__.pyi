@@ -22,10 +22,7 @@ from .errors import (
 from .examples import load_example
 from .importers.reader import read_profiles
 from .placement import Placement
-from .planning.explain import explain
-from .planning.frontier import frontier
-from .planning.place import place
-from .planning.trade_off import Frontier
+from .planning import Frontier, explain, frontier, place
 from .profile_set import ProfileSet
 from .profiling import (
     EmbeddedServer,
@@ -47,7 +44,6 @@ from .records.explanation import (
 )
 from .records.frontier import FrontierPoint
 from .records.gpu import DeviceKind, Fleet, FleetEntry, GpuType, Headroom, Resource
-from .records.objective import ContentionRule, Fairness, Objective
 from .records.placement import (
     Assignment,
     GpuPlacement,
@@ -57,7 +53,14 @@ from .records.placement import (
     SharingAlternative,
 )
 from .records.profile import FailedLoadPoint, LoadPoint, ProfileRecord, ServerBaseline
-from .records.request import GpuSupply, ModelWishes, Request
+from .records.request import (
+    ContentionRule,
+    Fairness,
+    GpuSupply,
+    ModelWishes,
+    Objective,
+    Request,
+)
 from .records.verification import GpuVerification, ModelVerdict
 from .request_file import read_request
 from .store import read_placement, write_placement, write_profiles

@@ -40,7 +40,7 @@ class Placement(PlacementRecord):
                 an older gpupack that did not keep what was asked.
         """
         # The one way up: planning builds placements, and knows how to ask again.
-        from gpupack.planning.explain import explain
+        from gpupack.planning import explain
 
         return explain(self)
 

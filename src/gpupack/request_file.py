@@ -14,7 +14,7 @@ import yaml
 from gpupack.errors import GpupackError, StoreError
 from gpupack.files import AnyPath, read_text
 from gpupack.quoting import quoted
-from gpupack.records.request.request import Request
+from gpupack.records.request import Request
 from gpupack.store import check_schema_version
 
 _FORMATS = "YAML, TOML or JSON"

@@ -19,7 +19,7 @@ from gpupack.packing.items.patterns.ejection import EjectionSearch
 from gpupack.packing.items.patterns.pattern_ladder import climb_patterns
 from gpupack.packing.items.patterns.pattern_pool import drop_surplus
 from gpupack.packing.items.patterns.pricing import Pricer, farley_bound, round_to_grid
-from gpupack.packing.items.patterns.simplex import Master
+from gpupack.packing.items.patterns.simplex import PatternMaster
 from gpupack.packing.items.quick import heuristics
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
@@ -168,7 +168,7 @@ def test_diving_offers_only_checked_packings_and_restores_the_demand(problem):
 
 def test_the_covering_program_of_halves_needs_half_the_items():
     # Two of each pair fit: the optimum is 3 bins for 6 items, duals 1/2 each.
-    master = Master(
+    master = PatternMaster(
         np.ones(6, dtype=np.int64),
         np.ones(6, dtype=np.int64),
         np.random.default_rng(0),
@@ -181,7 +181,7 @@ def test_the_covering_program_of_halves_needs_half_the_items():
 
 
 def test_a_changed_demand_is_solved_from_the_last_basis():
-    master = Master(np.array([4, 4]), np.array([2, 2]), np.random.default_rng(0))
+    master = PatternMaster(np.array([4, 4]), np.array([2, 2]), np.random.default_rng(0))
     master.add([((0, 1), (1, 1))])
     master.optimize()
     assert master.value == pytest.approx(4.0, abs=1e-5)

@@ -172,7 +172,7 @@ def test_an_interrupt_returns_the_best_packing_so_far(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        "gpupack.packing.runtime.warm_up.kernels_are_ready", interrupted
+        "gpupack.packing.items.search.solve.kernels_are_ready", interrupted
     )
     problem = hard_problem()
 

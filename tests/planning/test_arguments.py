@@ -13,7 +13,7 @@ import gpupack
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.placement import Placement
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
-from gpupack.records.request.request import Request
+from gpupack.records.request import Request
 from tests.factories import GPU, make_profiles
 from tests.planning.test_place_choices import record
 

@@ -9,8 +9,8 @@ import pytest
 
 import gpupack
 from gpupack.errors import InvalidInputError
+from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.model.plan import CapacityPlan, PlanStatus
-from gpupack.packing.capacity.plan_capacity import plan_capacity
 from gpupack.placement import Placement
 from gpupack.planning.explaining import what_if
 from gpupack.profile_set import ProfileSet

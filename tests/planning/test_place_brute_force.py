@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpupack.errors import InfeasibleError
-from gpupack.planning.place import place
+from gpupack.planning.placing import place
 from gpupack.profile_set import ProfileSet
 from gpupack.records.placement import PlacementStatus
 from tests.factories import GPU, MIB, make_profiles, make_record

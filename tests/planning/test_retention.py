@@ -29,7 +29,7 @@ from gpupack.planning.contention.retention import (
     resolve_contention,
     retentions_or_none,
 )
-from gpupack.planning.place import place
+from gpupack.planning.placing import place
 from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration
 from gpupack.records.environment import SharingMode

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gpupack.planning.place import place
+from gpupack.planning.placing import place
 from gpupack.records.environment import SharingMode
 from tests.factories import make_profiles
 from tests.planning.test_place_choices import BIG, on_both, record

@@ -13,13 +13,13 @@ LACKING = "planned without the compiled searches (nobody built them)"
 
 @pytest.fixture(autouse=True)
 def lacking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing_solve.warm_up, "weaknesses", lambda: (LACKING,))
+    monkeypatch.setattr(packing_solve, "weaknesses", lambda: (LACKING,))
     monkeypatch.setattr(capacity_solve, "weaknesses", lambda: (LACKING,))
 
 
 def test_an_unproved_placement_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     # Without bounds nothing is proved at a limit of 0.
-    monkeypatch.setattr(packing_solve.bounds, "named_bounds", lambda _: [("", 1)])
+    monkeypatch.setattr(packing_solve, "named_bounds", lambda _: [("", 1)])
 
     placement = gpupack.place(gpupack.load_example("medical"), time_limit_s=0)
 

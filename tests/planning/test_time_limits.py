@@ -17,13 +17,14 @@ from gpupack.planning.contention.retention import (
 from gpupack.planning.infeasible.clashing_models import ClashingModels
 from gpupack.planning.infeasible.limits import Limits
 from gpupack.planning.modeling.question import CapacityQuestion, ask
-from gpupack.planning.place import place
-from gpupack.planning.solving.answer import answer
+from gpupack.planning.placing import place
+from gpupack.planning.solving.answering import answer
 from gpupack.profile_set import ProfileSet
 from gpupack.records.placement import PlacementStatus
-from gpupack.records.request.request import ModelWishes, Request
+from gpupack.records.request import ModelWishes, Request
 from tests.factories import GPU, MIB, make_profiles, make_record
 
+FEWEST_ITEMS = "gpupack.planning.infeasible.too_few_gpus._fewest_items"
 PASSED = Deadline(at=0.0, clock=lambda: 1.0)
 
 
@@ -141,7 +142,9 @@ def test_a_trial_spends_no_time_on_what_clashes() -> None:
     question = question_of(busy_models(12), 1)
     with (
         mock.patch("gpupack.planning.solving.one_type.infeasible") as told,
-        mock.patch("gpupack.planning.infeasible.shortage._fewest_items") as searched,
+        mock.patch(
+            "gpupack.planning.infeasible.too_few_gpus._fewest_items"
+        ) as searched,
         pytest.raises((InfeasibleError, NotFoundInTimeError)),
     ):
         answer(question, time_limit_s=0.0, seed=0, is_trial=True)
@@ -161,7 +164,9 @@ def test_too_few_gpus_for_models_that_share_with_nobody_name_one_more_of_them() 
         )
     )
     with (
-        mock.patch("gpupack.planning.infeasible.shortage._fewest_items") as searched,
+        mock.patch(
+            "gpupack.planning.infeasible.too_few_gpus._fewest_items"
+        ) as searched,
         pytest.raises(InfeasibleError) as caught,
     ):
         place(profiles, gpus=(GPU, 6), min_retention=0.9)

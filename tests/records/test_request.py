@@ -11,7 +11,7 @@ import gpupack
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.records.gpu import Headroom
 from gpupack.records.profile import LoadPoint
-from gpupack.records.request.request import GpuSupply, ModelWishes, Request
+from gpupack.records.request import GpuSupply, ModelWishes, Request
 
 EVERYTHING: dict[str, Any] = {
     "objective": "min_cost",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import gpupack
 from gpupack.arguments import require_kind, several
 from gpupack.errors import InvalidInputError
-from gpupack.planning.contention.calibration import (
+from gpupack.planning import (
+    SHARING_SHAPES,
     fit_contention_factor,
     fit_retention_margin,
     measured_sets,
 )
-from gpupack.planning.contention.prediction import SHARING_SHAPES
 from gpupack.records.calibration import Calibration
 from gpupack.records.colocation import CoLocation
 from gpupack.records.environment import Environment

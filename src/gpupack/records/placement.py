@@ -12,8 +12,8 @@ from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource, is_same_card
 from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
-from gpupack.records.request.objective import Objective as Objective
-from gpupack.records.request.request import Request
+from gpupack.records.request import Objective as Objective
+from gpupack.records.request import Request
 from gpupack.units import InferPerSec, NumBytes, Ratio, Seconds
 
 

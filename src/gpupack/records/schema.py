@@ -11,7 +11,7 @@ from gpupack.records.colocation import CoLocation
 from gpupack.records.placement import PlacementRecord
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
-from gpupack.records.request.request import Request
+from gpupack.records.request import Request
 from gpupack.records.verification import GpuVerification
 
 CLASS_BY_FILE: dict[str, type[Record]] = {

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gpupack.errors import CheckError
 from gpupack.packing.capacity import plan_capacity as solve
+from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.construction import first_plan
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
@@ -19,8 +20,7 @@ from gpupack.packing.capacity.model.capacity_problem import (
 )
 from gpupack.packing.capacity.model.plan import PlanStatus
 from gpupack.packing.capacity.model.plan_check import check_plan
-from gpupack.packing.capacity.model.volume import volume_bound
-from gpupack.packing.capacity.plan_capacity import plan_capacity
+from gpupack.packing.capacity.model.volume import plan_volume_bound
 from gpupack.packing.capacity.relaxing.goals import measured_value
 from gpupack.packing.capacity.relaxing.plan_master import UnsolvedError
 from tests.packing.capacity.brute_force import best_value
@@ -53,7 +53,7 @@ def test_no_plan_is_cheaper_than_the_bound_of_room_alone(problem, goal):
     )
 
     if best is not None:
-        assert volume_bound(problem, goal) <= best
+        assert plan_volume_bound(problem, goal) <= best
 
 
 def test_room_alone_bounds_the_cost_by_the_cheapest_way_to_take_it():
@@ -65,7 +65,7 @@ def test_room_alone_bounds_the_cost_by_the_cheapest_way_to_take_it():
         (Option(0, 0, (4,), (0,), 1), Option(0, 1, (3,), (0,), 1)),
     )
 
-    assert volume_bound(problem, Goal.MIN_COST) == pytest.approx(6 * 6, rel=1e-5)
+    assert plan_volume_bound(problem, Goal.MIN_COST) == pytest.approx(6 * 6, rel=1e-5)
 
 
 def test_a_job_with_a_million_copies_takes_no_step_for_each():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
     CapacityProblem,
@@ -15,7 +16,6 @@ from gpupack.packing.capacity.model.capacity_problem import (
 )
 from gpupack.packing.capacity.model.plan import PlanStatus
 from gpupack.packing.capacity.overload import fits_apart, fits_together, is_overloaded
-from gpupack.packing.capacity.plan_capacity import plan_capacity
 from tests.packing.capacity.brute_force import best_value
 from tests.packing.capacity.strategies import capacity_problems
 

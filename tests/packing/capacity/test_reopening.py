@@ -4,6 +4,7 @@ import time
 import pytest
 from hypothesis import given, settings
 
+from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.reopening import Reopener
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
@@ -13,7 +14,6 @@ from gpupack.packing.capacity.model.capacity_problem import (
     Option,
 )
 from gpupack.packing.capacity.model.configurations import Configuration
-from gpupack.packing.capacity.plan_capacity import plan_capacity
 from gpupack.packing.runtime.warm_up import kernels_are_ready
 from tests.packing.capacity.strategies import capacity_problems
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.completion import Clock, Completion
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
@@ -15,7 +16,6 @@ from gpupack.packing.capacity.model.capacity_problem import (
     Option,
 )
 from gpupack.packing.capacity.model.plan import Copies, FilledBin, PlanStatus
-from gpupack.packing.capacity.plan_capacity import plan_capacity
 from gpupack.packing.capacity.relaxing.bin_counts import BinCounts, CountCut
 from gpupack.packing.capacity.relaxing.goals import rounded_bound
 from gpupack.packing.items.patterns.pricing import GRID, farley_bound

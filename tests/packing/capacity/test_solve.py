@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gpupack.errors import CheckError
 from gpupack.packing.capacity import plan_capacity as solve
+from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.completion import Clock, Completion
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
@@ -17,7 +18,6 @@ from gpupack.packing.capacity.model.capacity_problem import (
 )
 from gpupack.packing.capacity.model.plan import Copies, FilledBin, PlanStatus
 from gpupack.packing.capacity.model.plan_check import check_plan
-from gpupack.packing.capacity.plan_capacity import plan_capacity
 from gpupack.packing.capacity.relaxing import relaxation
 from gpupack.packing.runtime.warm_up import kernels_are_ready
 from tests.packing.capacity.brute_force import best_value

@@ -23,7 +23,7 @@ def demo_command(
     from gpupack.cli.commands.live_demo import run_live_demo
     from gpupack.errors import StoreError
     from gpupack.examples import load_example
-    from gpupack.planning.place import place
+    from gpupack.planning import place
     from gpupack.store import write_placement
 
     try:

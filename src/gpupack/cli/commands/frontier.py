@@ -67,7 +67,7 @@ def frontier_command(
     3 infeasible, 5 none found within the time limit, and none proved impossible.
     """
     from gpupack.files import write_text
-    from gpupack.planning.frontier import frontier
+    from gpupack.planning import frontier
 
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
     profiles = read_source(source, knowledge)

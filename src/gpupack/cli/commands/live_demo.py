@@ -26,7 +26,7 @@ def run_live_demo(output: Path, *, quiet: bool = False) -> Path | None:
 
     On the GPU if there is one and a Python here has torch for it, else on the host.
     """
-    from gpupack.planning.place import place
+    from gpupack.planning import place
     from gpupack.profiling import MeasureOptions, ServerOptions, profile
     from gpupack.store import write_placement, write_profiles
 

@@ -52,7 +52,7 @@ def place_command(
     5 none found within the time limit, and none proved impossible.
     """
     from gpupack.files import write_text
-    from gpupack.planning.place import place
+    from gpupack.planning import place
     from gpupack.report.terminal import print_placement
     from gpupack.store import write_placement
 

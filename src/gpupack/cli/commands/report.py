@@ -10,7 +10,7 @@ import typer
 from gpupack.cli.outputs import require_apart
 
 if TYPE_CHECKING:
-    from gpupack.planning.trade_off import Frontier
+    from gpupack.planning import Frontier
 
 
 def report_command(
@@ -55,7 +55,7 @@ def _labels(paths: list[Path]) -> dict[Path, str]:
 
 
 def _read_frontier(path: Path) -> Frontier:
-    from gpupack.planning.trade_off import Frontier
+    from gpupack.planning import Frontier
     from gpupack.store import read_one
 
     return read_one(

@@ -15,7 +15,7 @@ def warm_up_command() -> None:
     and nothing where they are there.
     """
     from gpupack.cli.console import errors
-    from gpupack.packing.runtime.warm_up import build_kernels
+    from gpupack.packing import build_kernels
 
     started = time.perf_counter()
     with errors.status("compiling"):

@@ -23,8 +23,7 @@ from gpupack.errors import InvalidInputError
 from gpupack.files import file_mode
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
-from gpupack.records.request.objective import Objective
-from gpupack.records.request.request import HeadroomLike, Request, RequestArguments
+from gpupack.records.request import HeadroomLike, Objective, Request, RequestArguments
 
 WishReader = Callable[[ProfileSet, str | None], tuple[Request | None, RequestArguments]]
 """Reads a request and the arguments beside it; the objective says what binds."""
@@ -319,8 +318,8 @@ def _parse_headroom(
     *,
     has_demand: bool,
 ) -> HeadroomLike:
-    from gpupack.planning.request.headroom import overlay_headroom
-    from gpupack.records.request.request import Request
+    from gpupack.planning import overlay_headroom
+    from gpupack.records.request import Request
 
     overall, named = parse_named(
         "--headroom", options, "a share: 0.8, 80% or memory=0.9", number=parse_share

@@ -6,3 +6,7 @@ gives. In: a ``CapacityProblem`` and a ``Goal``. Out: a ``CapacityPlan``: how ma
 of each *configuration* (how many copies of which option), and how the service is
 shared out among them.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

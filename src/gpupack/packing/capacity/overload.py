@@ -6,8 +6,10 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from gpupack.packing.items.model.problem import MAX_TOTAL, ItemType, PackingProblem
-from gpupack.packing.items.quick.bounds import (
+from gpupack.packing.items import (
+    MAX_TOTAL,
+    ItemType,
+    PackingProblem,
     conflict_clique_bound,
     dual_feasible_bound,
 )
@@ -15,12 +17,7 @@ from gpupack.packing.items.quick.bounds import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gpupack.packing.capacity.model.capacity_problem import (
-        BinType,
-        CapacityProblem,
-        Job,
-        Option,
-    )
+    from gpupack.packing.capacity.model import BinType, CapacityProblem, Job, Option
 
 SLACK = 2e-6
 """By how much of a demand less is taken as enough: traffic is shared out in floating

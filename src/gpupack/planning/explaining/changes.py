@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.errors import GpupackError, MissingReadingError
-from gpupack.planning.contention.retention import resolve_sharing
-from gpupack.planning.contention.sharing import COMPARED
-from gpupack.planning.modeling.best_load_points import best_records
-from gpupack.planning.modeling.sizes import require_readings
-from gpupack.planning.modeling.supply import Supply, supplies_of
-from gpupack.planning.request.latency import keeps_latency_limit
+from gpupack.planning.contention import COMPARED, resolve_sharing
+from gpupack.planning.modeling import (
+    Supply,
+    best_records,
+    require_readings,
+    supplies_of,
+)
+from gpupack.planning.request import keeps_latency_limit
 from gpupack.quoting import quoted
 from gpupack.records.explanation import ChangeKind, SavingChange
 from gpupack.records.gpu import (
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gpupack.planning.explaining.what_if import WhatIf
-    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.planning.modeling import CapacityQuestion
     from gpupack.records.profile import LoadPoint, ProfileRecord
 
 MAX_UTILIZATION_PERCENT = 300

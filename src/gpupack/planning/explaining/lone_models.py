@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.planning.modeling.amounts import told_to_divide
+from gpupack.planning.modeling import told_to_divide
 
 if TYPE_CHECKING:
-    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.planning.modeling import CapacityQuestion
 
 
 def proof_by_lone_models(question: CapacityQuestion, num_gpus: int) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.planning.explaining.lone_models import proof_by_lone_models
-from gpupack.planning.modeling.amounts import told_apart
+from gpupack.planning.modeling import told_apart
 from gpupack.records.explanation import ResourceNeed
 from gpupack.records.gpu import Headroom
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.planning.explaining.what_if import WhatIf
-    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.planning.modeling import CapacityQuestion
     from gpupack.records.gpu import Resource
 
 

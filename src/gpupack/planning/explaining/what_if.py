@@ -8,19 +8,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpupack.errors import GpupackError
-from gpupack.packing.capacity.plan_capacity import plan_capacity
-from gpupack.packing.capacity.relaxing.program import most_service
-from gpupack.packing.runtime.deadline import Deadline
-from gpupack.planning.modeling.best_load_points import best_records
-from gpupack.planning.modeling.translation import SERVICE_UNITS
-from gpupack.planning.request.prices import PRICE_UNITS
-from gpupack.planning.solving.answer import answer
+from gpupack.packing import Deadline, most_service, plan_capacity
+from gpupack.planning.modeling import SERVICE_UNITS, best_records
+from gpupack.planning.request import PRICE_UNITS
+from gpupack.planning.solving import answer
 from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.records.placement import Objective, ObjectiveUnit
 
 if TYPE_CHECKING:
-    from gpupack.planning.modeling.question import CapacityQuestion
-    from gpupack.planning.modeling.supply import Supply
+    from gpupack.planning.modeling import CapacityQuestion, Supply
     from gpupack.records.gpu import Headroom
     from gpupack.records.placement import PlacementRecord
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, NotFoundInTimeError
-from gpupack.packing.runtime.deadline import Deadline
+from gpupack.packing import Deadline
 from gpupack.planning.infeasible.clashing_models import ClashingModels
 from gpupack.planning.infeasible.limits import Limits
 from gpupack.planning.infeasible.relaxed_question import (
@@ -18,8 +18,8 @@ from gpupack.planning.infeasible.relaxed_question import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpupack.packing.capacity.model.plan import CapacityPlan
-    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.packing import CapacityPlan
+    from gpupack.planning.modeling import CapacityQuestion
 
 DIAGNOSIS_LIMIT_S = 5.0
 """Wall time for finding the smallest clashing set; what is found by then is told."""

@@ -6,8 +6,7 @@ from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.plan import PlanStatus
-from gpupack.packing.capacity.overload import are_there, bins_apart, least_needs
+from gpupack.packing import PlanStatus, are_there, bins_apart, least_needs
 from gpupack.planning.infeasible.relaxed_question import (
     is_impossible,
     is_plainly_impossible,
@@ -18,10 +17,9 @@ from gpupack.planning.infeasible.relaxed_question import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
-    from gpupack.packing.runtime.deadline import Deadline
+    from gpupack.packing import CapacityProblem, Deadline
     from gpupack.planning.infeasible.limits import Limits
-    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.planning.modeling import CapacityQuestion
 
     Models = tuple[str, ...]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
-    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.planning.modeling import CapacityQuestion
     from gpupack.records.gpu import Resource
 
 BUDGETS = ("max_gpus", "max_price_per_hour")

@@ -6,26 +6,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingReadingError
-from gpupack.packing.capacity.existence import has_plan
-from gpupack.packing.capacity.model.capacity_problem import Goal
-from gpupack.packing.capacity.model.plan import PlanStatus
-from gpupack.packing.capacity.overload import (
+from gpupack.packing import (
+    Goal,
+    PlanStatus,
     fits_apart,
     fits_together,
+    has_plan,
     is_overloaded,
+    plan_capacity,
 )
-from gpupack.packing.capacity.plan_capacity import plan_capacity
 from gpupack.planning.infeasible.limits import Limits
 from gpupack.records.gpu import Fleet, Headroom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
-    from gpupack.packing.capacity.model.plan import CapacityPlan
-    from gpupack.packing.runtime.deadline import Deadline
-    from gpupack.planning.modeling.question import CapacityQuestion
-    from gpupack.planning.modeling.supply import Supply
+    from gpupack.packing import CapacityPlan, CapacityProblem, Deadline
+    from gpupack.planning.modeling import CapacityQuestion, Supply
     from gpupack.records.profile import ProfileRecord
 
 

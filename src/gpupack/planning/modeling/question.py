@@ -10,32 +10,38 @@ from gpupack.errors import (
     MissingReadingError,
     UnknownNameError,
 )
-from gpupack.packing.capacity.model.capacity_problem import Goal
-from gpupack.planning.contention.retention import RetentionRule, resolve_contention
+from gpupack.packing import Goal
+from gpupack.planning.contention import RetentionRule, resolve_contention
 from gpupack.planning.modeling.averages import with_averages, without_unmeasured
 from gpupack.planning.modeling.supply import Supply, supplies_of
 from gpupack.planning.modeling.translation import Translation, translate
 from gpupack.planning.modeling.variants import one_variant_each
-from gpupack.planning.request.fleet import require_prices, resolve_fleet
-from gpupack.planning.request.headroom import resolve_headroom
-from gpupack.planning.request.latency import within_latency_limits
-from gpupack.planning.request.load_points import allowed_records
-from gpupack.planning.request.named_gpu_type import with_named_type
-from gpupack.planning.request.prices import PRICE_UNITS, within_budget
-from gpupack.planning.request.wishes import Fairness, Wishes, asked_by_model, wishes_of
+from gpupack.planning.request import (
+    PRICE_UNITS,
+    Wishes,
+    allowed_records,
+    asked_by_model,
+    require_prices,
+    resolve_fleet,
+    resolve_headroom,
+    wishes_of,
+    with_named_type,
+    within_budget,
+    within_latency_limits,
+)
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import Headroom
-from gpupack.records.request.objective import ContentionRule, Objective
+from gpupack.records.request import ContentionRule, Fairness, Objective
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gpupack.packing.capacity.model.capacity_problem import Rule
+    from gpupack.packing import Rule
     from gpupack.profile_set import ProfileSet
     from gpupack.records.environment import SharingMode
     from gpupack.records.gpu import Fleet
     from gpupack.records.profile import ProfileRecord
-    from gpupack.records.request.request import Request
+    from gpupack.records.request import Request
 
 
 @dataclass(frozen=True)

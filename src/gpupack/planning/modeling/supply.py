@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
 from gpupack.planning.modeling.sizes import baseline_memory_bytes, require_readings
-from gpupack.planning.request.named_gpu_type import is_unknown
+from gpupack.planning.request import is_unknown
 from gpupack.quoting import quoted
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Resource, is_same_card
 

@@ -9,28 +9,23 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
-from gpupack.packing.capacity.model.capacity_problem import (
-    BinType,
-    CapacityProblem,
-    Job,
-    Option,
-)
+from gpupack.packing import BinType, CapacityProblem, Job, Option
 from gpupack.planning.modeling.sizes import (
     READING_TOLERANCE,
     capacity_for,
     item_size,
     require_readings,
 )
-from gpupack.planning.request.prices import price_units
-from gpupack.planning.request.wishes import MAX_REPLICAS
+from gpupack.planning.request import price_units
 from gpupack.quoting import quoted
 from gpupack.records.gpu import Resource
+from gpupack.records.request import MAX_REPLICAS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.planning.modeling.supply import Supply
-    from gpupack.planning.request.wishes import Wishes
+    from gpupack.planning.request import Wishes
     from gpupack.records.gpu import Headroom
     from gpupack.records.profile import ProfileRecord
 

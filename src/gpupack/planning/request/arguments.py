@@ -13,17 +13,17 @@ from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.request.fleet import measured_type
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import listed, quoted, quoted_all
-from gpupack.records.request.request import (
+from gpupack.records.request import (
     GpuSupply,
     ModelWishes,
     Request,
     RequestArguments,
+    as_path,
     asked_of,
 )
-from gpupack.records.request.request_fault import as_path
 
 if TYPE_CHECKING:
-    from gpupack.records.request.objective import Objective
+    from gpupack.records.request import Objective
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -17,7 +17,7 @@ from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
-    from gpupack.records.request.request import GpuSupply, Request
+    from gpupack.records.request import GpuSupply, Request
 
 
 def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:

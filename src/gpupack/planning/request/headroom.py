@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.records.gpu import Headroom, Resource
-from gpupack.records.request.objective import Objective
+from gpupack.records.request import Objective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

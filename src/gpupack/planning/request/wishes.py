@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from gpupack.records.request.objective import Fairness as Fairness
-from gpupack.records.request.wish_types import MAX_REPLICAS as MAX_REPLICAS
+from gpupack.records.request import MAX_REPLICAS as MAX_REPLICAS
+from gpupack.records.request import Fairness as Fairness
 
 if TYPE_CHECKING:
-    from gpupack.records.request.request import ModelWishes, Request
+    from gpupack.records.request import ModelWishes, Request
 
 V = TypeVar("V")
 

@@ -13,17 +13,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.errors import CheckError
-from gpupack.planning.contention.prediction import predict_retentions
-from gpupack.planning.contention.retention import resolve_contention
-from gpupack.planning.modeling.sizes import READING_TOLERANCE
-from gpupack.planning.request.prices import BUDGET_TOLERANCE
+from gpupack.planning.contention import predict_retentions, resolve_contention
+from gpupack.planning.modeling import READING_TOLERANCE
+from gpupack.planning.request import BUDGET_TOLERANCE
 from gpupack.records.gpu import Resource, is_same_card
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.planning.modeling import CapacityQuestion
     from gpupack.records.gpu import GpuType
     from gpupack.records.placement import Assignment, GpuPlacement, PlacementRecord
     from gpupack.records.profile import ProfileRecord

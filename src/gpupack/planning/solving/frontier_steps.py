@@ -14,9 +14,8 @@ from gpupack.errors import (
     NotFoundInTimeError,
 )
 from gpupack.given_numbers import real_number
-from gpupack.packing.capacity.plan_capacity import plan_capacity
-from gpupack.packing.capacity.relaxing.bin_counts import most_bins
-from gpupack.planning.request.prices import PRICE_UNITS, price_units
+from gpupack.packing import most_bins, plan_capacity
+from gpupack.planning.request import PRICE_UNITS, price_units
 from gpupack.planning.solving.with_choices import place_with_choices
 from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.quoting import quoted
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gpupack.placement import Placement
-    from gpupack.planning.modeling.question import CapacityQuestion
-    from gpupack.planning.request.wishes import Wishes
+    from gpupack.planning.modeling import CapacityQuestion
+    from gpupack.planning.request import Wishes
 
 HEADROOM_STEP = 0.01
 MAX_HEADROOM = 100.0

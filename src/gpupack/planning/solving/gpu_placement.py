@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.planning.contention.retention import Contention, retentions_or_none
-from gpupack.planning.modeling.sizes import model_memory_bytes, reading
+from gpupack.planning.contention import Contention, retentions_or_none
+from gpupack.planning.modeling import model_memory_bytes, reading
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Assignment, GpuPlacement, ResourceUse
 

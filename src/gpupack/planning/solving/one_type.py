@@ -8,25 +8,31 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError
-from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.model.solution import SolveStatus
-from gpupack.packing.items.quick.bounds import lower_bound
-from gpupack.packing.items.quick.tie_break import even_out
-from gpupack.packing.items.search.allowed_sets import solve_allowed
-from gpupack.packing.items.search.best_partition import ALONE, maximize_value
-from gpupack.packing.items.search.solve import solve
-from gpupack.packing.runtime.deadline import Deadline
+from gpupack.packing import (
+    ALONE,
+    Deadline,
+    ItemType,
+    PackingProblem,
+    SolveStatus,
+    even_out,
+    lower_bound,
+    maximize_value,
+    solve,
+    solve_allowed,
+)
 from gpupack.placement import Placement
-from gpupack.planning.contention.prediction import has_readings
-from gpupack.planning.contention.retention import RetentionRule, resolve_contention
-from gpupack.planning.contention.sharing import sharing_alternatives
-from gpupack.planning.infeasible.clash import infeasible
-from gpupack.planning.infeasible.shortage import shortage
-from gpupack.planning.modeling.diagnosis import require_each_fits_alone
-from gpupack.planning.modeling.sizes import (
+from gpupack.planning.contention import (
+    RetentionRule,
+    has_readings,
+    resolve_contention,
+    sharing_alternatives,
+)
+from gpupack.planning.infeasible import infeasible, shortage
+from gpupack.planning.modeling import (
     capacity_for,
     evening_loads,
     item_size,
+    require_each_fits_alone,
     require_readings,
 )
 from gpupack.planning.solving.check import check_placement
@@ -36,10 +42,9 @@ from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gpupack.packing.items.model.solution import Bin, PackingResult
-    from gpupack.packing.items.search.best_partition import BestPartition
-    from gpupack.planning.contention.retention import Contention
-    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.packing import BestPartition, Bin, PackingResult
+    from gpupack.planning.contention import Contention
+    from gpupack.planning.modeling import CapacityQuestion
     from gpupack.records.profile import ProfileRecord
 
 _OTHERWISE_LIMIT_S = 1.0

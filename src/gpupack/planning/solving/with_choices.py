@@ -7,18 +7,17 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError
-from gpupack.packing.capacity.model.capacity_problem import Goal
-from gpupack.packing.capacity.model.plan import PlanStatus
-from gpupack.packing.capacity.plan_capacity import plan_capacity
-from gpupack.packing.items.quick.tie_break import even_out
+from gpupack.packing import Goal, PlanStatus, even_out, plan_capacity
 from gpupack.placement import Placement
-from gpupack.planning.contention.prediction import has_readings
-from gpupack.planning.contention.retention import resolve_contention
-from gpupack.planning.contention.sharing import SharedGpu, alternatives_of
-from gpupack.planning.infeasible.clash import infeasible, not_found
-from gpupack.planning.modeling.sizes import evening_loads
-from gpupack.planning.modeling.translation import SERVICE_UNITS
-from gpupack.planning.request.prices import PRICE_UNITS
+from gpupack.planning.contention import (
+    SharedGpu,
+    alternatives_of,
+    has_readings,
+    resolve_contention,
+)
+from gpupack.planning.infeasible import infeasible, not_found
+from gpupack.planning.modeling import SERVICE_UNITS, evening_loads
+from gpupack.planning.request import PRICE_UNITS
 from gpupack.planning.solving.check import check_placement
 from gpupack.planning.solving.gpu_placement import ModelInstance, gpu_placement
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
@@ -26,10 +25,9 @@ from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.model.plan import CapacityPlan, FilledBin
-    from gpupack.planning.contention.retention import Contention
-    from gpupack.planning.modeling.question import CapacityQuestion
-    from gpupack.planning.modeling.translation import Translation
+    from gpupack.packing import CapacityPlan, FilledBin
+    from gpupack.planning.contention import Contention
+    from gpupack.planning.modeling import CapacityQuestion, Translation
     from gpupack.records.placement import GpuPlacement
 
 

@@ -1,3 +1,4 @@
+from .objective import ContentionRule, Fairness, Objective
 from .request import (
     ForModels,
     GpusLike,
@@ -9,15 +10,22 @@ from .request import (
     RequestArguments,
     asked_of,
 )
+from .request_fault import as_path
+from .wish_types import MAX_REPLICAS
 
 __all__ = [
+    "MAX_REPLICAS",
+    "ContentionRule",
+    "Fairness",
     "ForModels",
     "GpuSupply",
     "GpusLike",
     "HeadroomLike",
     "LoadPointLike",
     "ModelWishes",
+    "Objective",
     "Request",
     "RequestArguments",
+    "as_path",
     "asked_of",
 ]

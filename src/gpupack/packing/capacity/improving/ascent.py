@@ -11,12 +11,11 @@ import time
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.improving.refilling import Refiller
-from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.packing.capacity.model import Goal
 
 if TYPE_CHECKING:
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
-    from gpupack.packing.capacity.model.configurations import Configuration
-    from gpupack.packing.capacity.relaxing.guide import Guide
+    from gpupack.packing.capacity.model import CapacityProblem, Configuration
+    from gpupack.packing.capacity.relaxing import Guide
 
     Uses = tuple[tuple[Configuration, int], ...]
 

@@ -11,13 +11,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.configurations import Configuration, useful_options
-from gpupack.packing.runtime.stoppable import solve_cp_model
+from gpupack.packing.capacity.model import Configuration, useful_options
+from gpupack.packing.runtime import solve_cp_model
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Goal
+    from gpupack.packing.capacity.model import CapacityProblem, Goal
 
 STEPS = 1000
 """Of a copy's load."""

@@ -7,19 +7,24 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.plan import CapacityPlan, PlanStatus
-from gpupack.packing.capacity.model.plan_check import check_plan
-from gpupack.packing.capacity.model.sharing import share_out
-from gpupack.packing.capacity.relaxing.goals import MEASURES, measured_value
-from gpupack.packing.capacity.relaxing.program import CapacityProgram
+from gpupack.packing.capacity.model import (
+    CapacityPlan,
+    PlanStatus,
+    check_plan,
+    share_out,
+)
+from gpupack.packing.capacity.relaxing import MEASURES, CapacityProgram, measured_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Goal
-    from gpupack.packing.capacity.model.configurations import Configuration
-    from gpupack.packing.capacity.model.plan import FilledBin
-    from gpupack.packing.capacity.relaxing.program import ProgramResult
+    from gpupack.packing.capacity.model import (
+        CapacityProblem,
+        Configuration,
+        FilledBin,
+        Goal,
+    )
+    from gpupack.packing.capacity.relaxing import ProgramResult
 
     Served = tuple[dict[int, float], ...]
 

@@ -20,21 +20,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.capacity.improving.first_fit import FirstFit
-from gpupack.packing.capacity.model.capacity_problem import Goal
-from gpupack.packing.capacity.relaxing.goals import measured_value
-from gpupack.packing.runtime.thresholds import most_true
+from gpupack.packing.capacity.model import Goal
+from gpupack.packing.capacity.relaxing import measured_value
+from gpupack.packing.runtime import most_true
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from gpupack.packing.capacity.model.capacity_problem import (
-        CapacityProblem,
-        Counts,
-        Rule,
-    )
-    from gpupack.packing.capacity.model.plan import FilledBin
+    from gpupack.packing.capacity.model import CapacityProblem, Counts, FilledBin, Rule
 
     Array = NDArray[np.float64]
 

@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.improving.refilling import Refiller
-from gpupack.packing.capacity.relaxing.bin_counts import SAFETY, BinCounts
-from gpupack.packing.capacity.relaxing.goals import rounded_up
+from gpupack.packing.capacity.relaxing import SAFETY, BinCounts, rounded_up
 
 if TYPE_CHECKING:
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Goal
-    from gpupack.packing.capacity.model.configurations import Configuration
-    from gpupack.packing.capacity.relaxing.guide import Guide
-    from gpupack.packing.capacity.relaxing.relaxation import Relaxer
+    from gpupack.packing.capacity.model import CapacityProblem, Configuration, Goal
+    from gpupack.packing.capacity.relaxing import Guide, Relaxer
 
     Uses = tuple[tuple[Configuration, int], ...]
 

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.capacity.model.open_bins import OpenBins
-from gpupack.packing.capacity.model.plan import FilledBin
+from gpupack.packing.capacity.model import FilledBin, OpenBins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
-    from gpupack.packing.capacity.model.open_bins import Content
+    from gpupack.packing.capacity.model import CapacityProblem, Content
 
     Array = NDArray[np.float64]
 

@@ -17,18 +17,18 @@ from gpupack.packing.capacity.improving.assignment import is_worth_it
 from gpupack.packing.capacity.improving.descent import Descent
 from gpupack.packing.capacity.improving.reopening import Reopener
 from gpupack.packing.capacity.improving.share_search import ShareSearch
-from gpupack.packing.capacity.model.capacity_problem import Goal
-from gpupack.packing.capacity.model.configurations import MAX_ENUMERATED, taken_apart
-from gpupack.packing.capacity.model.plan import PlanStatus
+from gpupack.packing.capacity.model import MAX_ENUMERATED, Goal, PlanStatus, taken_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.packing.capacity.improving.completion import Completion
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
-    from gpupack.packing.capacity.model.configurations import Configuration
-    from gpupack.packing.capacity.model.plan import CapacityPlan
-    from gpupack.packing.capacity.relaxing.relaxation import Relaxer
+    from gpupack.packing.capacity.model import (
+        CapacityPlan,
+        CapacityProblem,
+        Configuration,
+    )
+    from gpupack.packing.capacity.relaxing import Relaxer
 
     Uses = tuple[tuple[Configuration, int], ...]
 

@@ -7,10 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
-    from gpupack.packing.capacity.model.configurations import Configuration
-    from gpupack.packing.capacity.relaxing.bin_patterns import Pattern
-    from gpupack.packing.capacity.relaxing.relaxation import Relaxer
+    from gpupack.packing.capacity.model import CapacityProblem, Configuration
+    from gpupack.packing.capacity.relaxing import Pattern, Relaxer
 
 MAX_REFILLS = 2
 """Rounds of new patterns after each fixing."""

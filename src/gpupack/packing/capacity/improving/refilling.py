@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.capacity.model.capacity_problem import Goal
-from gpupack.packing.capacity.model.configurations import Configuration, useful_options
+from gpupack.packing.capacity.model import Configuration, Goal, useful_options
 from gpupack.packing.kernels import refilling as kernels
 
 if TYPE_CHECKING:
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
-    from gpupack.packing.capacity.relaxing.bin_patterns import Pattern
-    from gpupack.packing.capacity.relaxing.guide import Guide
+    from gpupack.packing.capacity.model import CapacityProblem
+    from gpupack.packing.capacity.relaxing import Guide, Pattern
 
     Array = NDArray[np.float64]
 

@@ -23,16 +23,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.capacity_problem import Goal
-from gpupack.packing.capacity.model.configurations import Configuration
-from gpupack.packing.capacity.relaxing.goals import MEASURES
-from gpupack.packing.capacity.relaxing.program import CapacityProgram
-from gpupack.packing.capacity.relaxing.relaxation import Relaxer
+from gpupack.packing.capacity.model import Configuration, Goal
+from gpupack.packing.capacity.relaxing import MEASURES, CapacityProgram, Relaxer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Job
+    from gpupack.packing.capacity.model import CapacityProblem, Job
 
     Uses = tuple[tuple[Configuration, int], ...]
 

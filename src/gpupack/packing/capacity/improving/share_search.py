@@ -15,19 +15,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.improving.refilling import Refiller
-from gpupack.packing.capacity.model.capacity_problem import Goal
-from gpupack.packing.capacity.relaxing.bin_counts import BinCounts
-from gpupack.packing.capacity.relaxing.bin_patterns import made_to_fit
-from gpupack.packing.capacity.relaxing.program import CapacityProgram, Measure
-from gpupack.packing.capacity.relaxing.relaxation import Relaxer
+from gpupack.packing.capacity.model import Goal
+from gpupack.packing.capacity.relaxing import (
+    BinCounts,
+    CapacityProgram,
+    Measure,
+    Relaxer,
+    made_to_fit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
-    from gpupack.packing.capacity.model.configurations import Configuration
-    from gpupack.packing.capacity.relaxing.bin_patterns import Pattern
-    from gpupack.packing.capacity.relaxing.guide import Guide
+    from gpupack.packing.capacity.model import CapacityProblem, Configuration
+    from gpupack.packing.capacity.relaxing import Guide, Pattern
 
     Uses = tuple[tuple[Configuration, int], ...]
 

@@ -6,11 +6,10 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.capacity_problem import Goal
-from gpupack.packing.capacity.model.configurations import Configuration
+from gpupack.packing.capacity.model import Configuration, Goal
 
 if TYPE_CHECKING:
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
+    from gpupack.packing.capacity.model import CapacityProblem
 
     Uses = tuple[tuple[Configuration, int], ...]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from gpupack.packing.runtime.thresholds import most_true
+from gpupack.packing.runtime import most_true
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

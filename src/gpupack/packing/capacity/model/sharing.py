@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model.configurations import Configuration, fixed_room_left
 from gpupack.packing.capacity.model.plan import Copies, FilledBin
-from gpupack.packing.runtime.stoppable import solve_linear
+from gpupack.packing.runtime import solve_linear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

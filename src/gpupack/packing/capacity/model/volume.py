@@ -18,7 +18,7 @@ SAFETY = 2e-6
 """Relative: a plan may serve so much less than a demand, and sums are rounded."""
 
 
-def volume_bound(problem: CapacityProblem, goal: Goal) -> float:
+def plan_volume_bound(problem: CapacityProblem, goal: Goal) -> float:
     """Return a cost that no plan which serves every demand in full goes below.
 
     The best of as many mixtures as there are dimensions and one more: each dimension

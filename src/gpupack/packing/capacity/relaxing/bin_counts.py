@@ -14,18 +14,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gpupack.packing.runtime.stoppable import (
-    SCIP_PARAMETERS,
-    solve_cp_model,
-    solve_program,
-)
+from gpupack.packing.runtime import SCIP_PARAMETERS, solve_cp_model, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ortools.linear_solver import pywraplp
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Goal
+    from gpupack.packing.capacity.model import CapacityProblem, Goal
 
 SAFETY = 1e-7
 """Relative rounding of prices and values that an inequality allows for."""

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from operator import mul
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.configurations import Configuration, fixed_room_left
-from gpupack.packing.capacity.model.shapes import shapes_of
-from gpupack.packing.runtime.stoppable import solve_linear
+from gpupack.packing.capacity.model import Configuration, fixed_room_left, shapes_of
+from gpupack.packing.runtime import solve_linear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
+    from gpupack.packing.capacity.model import CapacityProblem
 
 ROUNDING = 1e-9
 """Relative, of sums of floats."""

@@ -29,18 +29,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.capacity.model.configurations import Configuration
-from gpupack.packing.capacity.model.shapes import shapes_of
+from gpupack.packing.capacity.model import Configuration, shapes_of
 from gpupack.packing.capacity.relaxing.bin_patterns import Prices, made_to_fit
 from gpupack.packing.kernels import pattern_bounds, pattern_search
-from gpupack.packing.runtime.stoppable import call_until
+from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
+    from gpupack.packing.capacity.model import CapacityProblem
     from gpupack.packing.capacity.relaxing.bin_patterns import Pattern
 
 GAPS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)

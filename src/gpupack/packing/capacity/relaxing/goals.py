@@ -7,15 +7,14 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.packing.capacity.model import Goal
 from gpupack.packing.capacity.relaxing.bin_counts import most_bins
 from gpupack.packing.capacity.relaxing.program import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
-    from gpupack.packing.capacity.model.plan import FilledBin
+    from gpupack.packing.capacity.model import CapacityProblem, FilledBin
 
 FLOAT_ERROR = Fraction(1, 10**9)
 """Relative, of values that programs in floating point prove: they are solved to it."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.packing.capacity.model import Goal
 from gpupack.packing.capacity.relaxing.program import service_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
+    from gpupack.packing.capacity.model import CapacityProblem
     from gpupack.packing.capacity.relaxing.plan_master import Duals
 
 ROUNDING = 2.0**-40

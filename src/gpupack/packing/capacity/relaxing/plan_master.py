@@ -10,16 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.packing.capacity.model import Goal
 from gpupack.packing.capacity.relaxing.program import service_scale
-from gpupack.packing.runtime.stoppable import solve_linear
+from gpupack.packing.runtime import solve_linear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ortools.linear_solver import pywraplp
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
+    from gpupack.packing.capacity.model import CapacityProblem
     from gpupack.packing.capacity.relaxing.bin_patterns import Pattern
 
 MOST_SPARE = 1.0
@@ -73,7 +73,7 @@ class Duals:
         )
 
 
-class Master:
+class PlanMaster:
     """Rows for the needs of jobs and the limits on bins, a column per pattern.
 
     Args:

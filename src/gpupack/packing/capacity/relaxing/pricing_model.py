@@ -10,18 +10,16 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.configurations import Configuration
-from gpupack.packing.capacity.model.shapes import shapes_of
+from gpupack.packing.capacity.model import Configuration, shapes_of
 from gpupack.packing.capacity.relaxing.bin_patterns import made_to_fit
-from gpupack.packing.runtime.stoppable import solve_cp_model
-from gpupack.packing.runtime.thresholds import most_true
+from gpupack.packing.runtime import most_true, solve_cp_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ortools.sat.python import cp_model
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Counts
+    from gpupack.packing.capacity.model import CapacityProblem, Counts
     from gpupack.packing.capacity.relaxing.bin_patterns import Pattern, Prices
 
 GRID = 10_000

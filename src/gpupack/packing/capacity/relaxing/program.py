@@ -17,16 +17,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.configurations import fixed_room_left
-from gpupack.packing.runtime.stoppable import SCIP_PARAMETERS, solve_program
+from gpupack.packing.capacity.model import fixed_room_left
+from gpupack.packing.runtime import SCIP_PARAMETERS, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ortools.linear_solver import pywraplp
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
-    from gpupack.packing.capacity.model.configurations import Configuration
+    from gpupack.packing.capacity.model import CapacityProblem, Configuration
 
 PRECISE = "numerics/feastol = 1e-9\n"
 """Of SCIP: what is served must be told to one in a million, also of small shares."""

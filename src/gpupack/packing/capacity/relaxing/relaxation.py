@@ -14,21 +14,20 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.packing.capacity.model import Goal
 from gpupack.packing.capacity.relaxing.bin_counts import SAFETY, CountCut
 from gpupack.packing.capacity.relaxing.bin_patterns import PatternFinder, Prices
 from gpupack.packing.capacity.relaxing.guide import Guide
 from gpupack.packing.capacity.relaxing.lagrangian import Lagrangian
-from gpupack.packing.capacity.relaxing.plan_master import Master
+from gpupack.packing.capacity.relaxing.plan_master import PlanMaster
 from gpupack.packing.capacity.relaxing.pricing_model import ModelPricer
 from gpupack.packing.capacity.relaxing.program import service_scale
-from gpupack.packing.runtime.warm_up import kernels_are_ready
+from gpupack.packing.runtime import kernels_are_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Counts
-    from gpupack.packing.capacity.model.configurations import Configuration
+    from gpupack.packing.capacity.model import CapacityProblem, Configuration, Counts
     from gpupack.packing.capacity.relaxing.bin_patterns import Pattern
     from gpupack.packing.capacity.relaxing.bin_pricing import CompiledPricer
     from gpupack.packing.capacity.relaxing.plan_master import Duals
@@ -116,7 +115,7 @@ class Relaxer:
             for index in range(len(problem.bin_types))
         ]
         self.cuts: list[CountCut] = []
-        self.master = Master(problem, goal)
+        self.master = PlanMaster(problem, goal)
 
     def _is_allowed_in_time(self, bin_type: int, counts: Counts) -> bool:
         """Ask the rule for a greedy pattern; late, it can do without one copy more."""

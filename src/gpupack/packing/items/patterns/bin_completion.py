@@ -26,7 +26,7 @@ from gpupack.packing.kernels import bin_completion as kernels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gpupack.packing.items.model.problem import PackingProblem
+    from gpupack.packing.items.model import PackingProblem
     from gpupack.packing.items.patterns.simplex import Pattern
 
 MAX_ITEMS = 2_500

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.packing.runtime.stoppable import SCIP_PARAMETERS, solve_program
+from gpupack.packing.runtime import SCIP_PARAMETERS, solve_program
 
 if TYPE_CHECKING:
     from gpupack.packing.items.patterns.column_generation import ColumnGeneration

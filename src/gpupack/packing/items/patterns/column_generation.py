@@ -20,17 +20,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.items.model.conflicts import max_copies
+from gpupack.packing.items.model import max_copies
 from gpupack.packing.items.patterns.pricing import Pricer, farley_bound, round_to_grid
-from gpupack.packing.items.patterns.simplex import Master
+from gpupack.packing.items.patterns.simplex import PatternMaster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from gpupack.packing.items.model.ladder import Ladder
-    from gpupack.packing.items.model.solution import Bin
+    from gpupack.packing.items.model import Bin, Ladder
     from gpupack.packing.items.patterns.simplex import Pattern
 
 QUICK_NODES = 500
@@ -60,7 +59,7 @@ class ColumnGeneration:
         self.rng = np.random.default_rng(ladder.seed)
         self.demand: NDArray[np.int64] = problem.counts
         self.max_copies = max_copies(problem)
-        self.master = Master(self.demand, self.max_copies, self.rng)
+        self.master = PatternMaster(self.demand, self.max_copies, self.rng)
         self.pricer = Pricer(
             problem.sizes, problem.capacities, deadline=ladder.deadline
         )

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.items.model.canonical import merge_bins
-from gpupack.packing.items.model.solution import Bin
+from gpupack.packing.items.model import Bin, merge_bins
 from gpupack.packing.kernels import ejection as kernels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gpupack.packing.items.model.problem import PackingProblem
+    from gpupack.packing.items.model import PackingProblem
 
 MAX_ITEMS = 5_000
 """Beyond it the search over single items is too slow to be worth its time."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.kernels import frugal_fillings as kernels
-from gpupack.packing.runtime.stoppable import call_until
+from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gpupack.packing.items.model.problem import PackingProblem
+    from gpupack.packing.items.model import PackingProblem
     from gpupack.packing.items.patterns.simplex import Pattern
 
 MAX_LENGTH = 64

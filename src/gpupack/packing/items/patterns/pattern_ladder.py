@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gpupack.packing.items.model.ladder import Ladder
+    from gpupack.packing.items.model import Ladder
     from gpupack.packing.items.patterns.simplex import Pattern
 
 OPENING_SLICES = 2

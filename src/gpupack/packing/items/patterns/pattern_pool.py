@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.packing.items.model.canonical import merge_bins
-from gpupack.packing.items.model.solution import Bin
+from gpupack.packing.items.model import Bin, merge_bins
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ import numpy as np
 
 from gpupack.packing.items.patterns.frugal_fillings import list_frugal
 from gpupack.packing.items.patterns.pricing import round_to_grid
-from gpupack.packing.runtime.stoppable import solve_cp_model
+from gpupack.packing.runtime import solve_cp_model
 
 if TYPE_CHECKING:
     from gpupack.packing.items.patterns.column_generation import ColumnGeneration

@@ -26,7 +26,7 @@ import numpy as np
 
 from gpupack.packing.kernels import pricing as kernels
 from gpupack.packing.kernels.bin_relaxation import relaxation_multipliers
-from gpupack.packing.runtime.stoppable import call_until, new_flag
+from gpupack.packing.runtime import call_until, new_flag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,20 +23,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.items.model.canonical import merge_bins
-from gpupack.packing.items.model.solution import Bin
+from gpupack.packing.items.model import Bin, merge_bins
 from gpupack.packing.items.patterns.frugal_fillings import (
     MAX_SHORT_NODES,
     list_frugal_members,
     list_short,
 )
 from gpupack.packing.kernels import exact_cover as kernels
-from gpupack.packing.runtime.stoppable import call_until, solve_cp_model
+from gpupack.packing.runtime import call_until, solve_cp_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gpupack.packing.items.model.ladder import Ladder
+    from gpupack.packing.items.model import Ladder
 
 MAX_WASTE = 0.002
 """Of a bin, on average; where more may be wasted, dives find packings as well."""

@@ -31,7 +31,7 @@ REFACTOR_EVERY = 400
 MAX_DUAL_LOOKS = 400
 
 
-class Master:
+class PatternMaster:
     """Patterns so far, and the linear program over them.
 
     Args:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.items.model.conflicts import conflict_matrix, max_copies
+from gpupack.packing.items.model import conflict_matrix, max_copies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpupack.packing.items.model.problem import PackingProblem
+    from gpupack.packing.items.model import PackingProblem
 
 MAX_THRESHOLDS = 100
 """Dual-feasible functions tried per dimension and family."""

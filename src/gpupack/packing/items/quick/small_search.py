@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.packing.items.model.canonical import merge_bins
-from gpupack.packing.items.model.solution import Bin
+from gpupack.packing.items.model import Bin, merge_bins
 
 if TYPE_CHECKING:
-    from gpupack.packing.items.model.problem import PackingProblem
+    from gpupack.packing.items.model import PackingProblem
 
-MAX_ITEMS = 24
+MAX_SMALL_ITEMS = 24
 """More items than this are left to the other rungs."""
 
 

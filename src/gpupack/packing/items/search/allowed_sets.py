@@ -18,22 +18,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.items.model.canonical import merge_bins
-from gpupack.packing.items.model.check import check_result
-from gpupack.packing.items.model.solution import Bin, PackingResult
+from gpupack.packing.items.model import Bin, PackingResult, check_result, merge_bins
 from gpupack.packing.items.search.set_cover import cover_by_program, search_cover
 from gpupack.packing.items.search.solve import solve
-from gpupack.packing.runtime.deadline import Clock, Deadline, OutOfTimeError
-from gpupack.packing.runtime.thresholds import most_true
+from gpupack.packing.runtime import Clock, Deadline, OutOfTimeError, most_true
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.items.model.problem import PackingProblem
+    from gpupack.packing.items.model import PackingProblem
 
 Counts = tuple[tuple[int, int], ...]
 """Pairs (item type index, number of copies ≥ 1), by type index."""
-Rule = Callable[[Counts], bool]
+SetRule = Callable[[Counts], bool]
 """Whether a set that fits may share a bin: closed downwards, and true for every single
 item."""
 
@@ -58,7 +55,7 @@ MAX_LATE_REFUSALS = 4
 
 def solve_allowed(
     problem: PackingProblem,
-    is_allowed: Rule,
+    is_allowed: SetRule,
     *,
     time_limit_s: float = 10.0,
     seed: int = 0,
@@ -164,7 +161,7 @@ def solve_allowed(
 
 def list_allowed(
     problem: PackingProblem,
-    is_allowed: Rule,
+    is_allowed: SetRule,
     *,
     max_sets: int = MAX_SETS,
     deadline: Deadline | None = None,
@@ -225,7 +222,7 @@ def list_allowed(
 
 def items_apart(
     problem: PackingProblem,
-    is_allowed: Rule,
+    is_allowed: SetRule,
     bins: Sequence[Bin],
     deadline: Deadline,
 ) -> list[int]:
@@ -276,7 +273,7 @@ def _most_beside(bins: Sequence[Bin]) -> dict[int, int]:
 
 
 def first_fit(
-    problem: PackingProblem, is_allowed: Rule, deadline: Deadline
+    problem: PackingProblem, is_allowed: SetRule, deadline: Deadline
 ) -> tuple[Bin, ...]:
     """Put items, largest first, into the first bin that fits and allows them.
 

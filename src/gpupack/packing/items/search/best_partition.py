@@ -18,23 +18,22 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gpupack.packing.items.model.canonical import merge_bins
-from gpupack.packing.items.model.solution import Bin, SolveStatus
+from gpupack.packing.items.model import Bin, SolveStatus, merge_bins
 from gpupack.packing.items.search.allowed_sets import (
     ALL_SETS,
     MAX_SETS,
     SMALL_ITEMS,
     Counts,
-    Rule,
+    SetRule,
     count_bins,
     list_allowed,
     solve_allowed,
 )
 from gpupack.packing.items.search.set_cover import SetProgram
-from gpupack.packing.runtime.deadline import Clock, Deadline, OutOfTimeError
+from gpupack.packing.runtime import Clock, Deadline, OutOfTimeError
 
 if TYPE_CHECKING:
-    from gpupack.packing.items.model.problem import PackingProblem
+    from gpupack.packing.items.model import PackingProblem
 
 Value = Callable[[Counts], float]
 """What a set that shares a bin is worth: ≥ 0, and at most what its items are alone."""
@@ -83,7 +82,7 @@ class BestPartition:
 
 def maximize_value(
     problem: PackingProblem,
-    is_allowed: Rule,
+    is_allowed: SetRule,
     value: Value,
     *,
     max_bins: int,
@@ -258,7 +257,7 @@ class _LocalSearch:
     def __init__(
         self,
         problem: PackingProblem,
-        is_allowed: Rule,
+        is_allowed: SetRule,
         value: Value,
         max_bins: int,
         deadline: Deadline,

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from gpupack.packing.items.model.canonical import merge_bins
-from gpupack.packing.items.model.conflicts import conflict_matrix, max_copies
-from gpupack.packing.items.model.solution import Bin
-from gpupack.packing.runtime.stoppable import solve_cp_model
+from gpupack.packing.items.model import Bin, conflict_matrix, max_copies, merge_bins
+from gpupack.packing.runtime import solve_cp_model
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
 
-    from gpupack.packing.items.model.ladder import Ladder
-    from gpupack.packing.items.model.problem import PackingProblem
+    from gpupack.packing.items.model import Ladder, PackingProblem
 
 MAX_VARIABLES = 200_000
 """Item types × bins beyond which the model would not fit into the time limit."""
@@ -31,7 +28,7 @@ def improve_by_assignment(ladder: Ladder, *, time_limit_s: float = math.inf) -> 
     num_bins = ladder.num_bins - 1
     if problem.num_types * num_bins > MAX_VARIABLES or ladder.remaining_s < 0.05:
         return
-    model = AssignmentModel(problem, num_bins, ladder.bound)
+    model = ItemAssignmentModel(problem, num_bins, ladder.bound)
     model.add_hint(ladder.bins)
     status = model.solve(
         time_limit_s=min(time_limit_s, ladder.remaining_s),
@@ -46,7 +43,7 @@ def improve_by_assignment(ladder: Ladder, *, time_limit_s: float = math.inf) -> 
         ladder.offer(model.packing())
 
 
-class AssignmentModel:
+class ItemAssignmentModel:
     """Counts of each item type in each of ``num_bins`` ordered bins."""
 
     def __init__(self, problem: PackingProblem, num_bins: int, bound: int) -> None:

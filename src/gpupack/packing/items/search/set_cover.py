@@ -10,15 +10,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.packing.items.model.canonical import merge_bins
-from gpupack.packing.items.model.solution import Bin
-from gpupack.packing.items.patterns.pattern_pool import drop_surplus
-from gpupack.packing.runtime.stoppable import SCIP_PARAMETERS, solve_program
+from gpupack.packing.items.model import Bin, merge_bins
+from gpupack.packing.items.patterns import drop_surplus
+from gpupack.packing.runtime import SCIP_PARAMETERS, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.items.model.problem import PackingProblem
+    from gpupack.packing.items.model import PackingProblem
 
     Counts = tuple[tuple[int, int], ...]
     """Pairs (item type index, number of copies ≥ 1), by type index."""

@@ -8,19 +8,26 @@ from typing import TYPE_CHECKING
 
 from gpupack.cpus import count_usable_cpus
 from gpupack.errors import CheckError, InvalidInputError
-from gpupack.packing.items.model.canonical import canonicalize
-from gpupack.packing.items.model.check import check_packing, check_result
-from gpupack.packing.items.model.ladder import Ladder
-from gpupack.packing.items.model.solution import PackingResult
-from gpupack.packing.items.quick import bounds, heuristics, small_search
-from gpupack.packing.items.search import cpsat
-from gpupack.packing.runtime import warm_up
+from gpupack.packing.items.model import (
+    Ladder,
+    PackingResult,
+    canonicalize,
+    check_packing,
+    check_result,
+)
+from gpupack.packing.items.quick import (
+    MAX_SMALL_ITEMS,
+    constructive_packings,
+    named_bounds,
+    pack_into,
+)
+from gpupack.packing.items.search.cpsat import improve_by_assignment
+from gpupack.packing.runtime import kernels_are_coming, kernels_are_ready, weaknesses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.items.model.problem import PackingProblem
-    from gpupack.packing.items.model.solution import Bin
+    from gpupack.packing.items.model import Bin, PackingProblem
 
 SMALL_FOR_CPSAT = 120
 """Items up to which CP-SAT's assignment model is worth trying first."""
@@ -95,7 +102,7 @@ def solve(
         rungs=tuple(ladder.rungs),
         found_by=ladder.found_by,
         proved_by=ladder.proved_by,
-        warnings=() if ladder.is_closed else warm_up.weaknesses(),
+        warnings=() if ladder.is_closed else weaknesses(),
     )
     check_result(problem, result)
     return result
@@ -116,14 +123,14 @@ def _climb_cheap(ladder: Ladder) -> None:
     """Run the rungs that take milliseconds and need no compiled code."""
     problem = ladder.problem
     with ladder.rung("bounds"):
-        for name, bound in bounds.named_bounds(problem):
+        for name, bound in named_bounds(problem):
             ladder.raise_bound(bound, by=name)
     with ladder.rung("heuristics"):
-        for bins in heuristics.constructive_packings(problem):
+        for bins in constructive_packings(problem):
             ladder.offer(bins)
             if ladder.is_closed or ladder.remaining_s == 0:
                 return
-    if problem.num_items <= small_search.MAX_ITEMS:
+    if problem.num_items <= MAX_SMALL_ITEMS:
         with ladder.rung("small search"):
             _search_small(ladder)
 
@@ -131,15 +138,15 @@ def _climb_cheap(ladder: Ladder) -> None:
 def _climb_dear(ladder: Ladder) -> None:
     """Run the rungs that take the time: on patterns, then CP-SAT."""
     _wait_for_kernels(ladder)
-    if not ladder.is_closed and warm_up.kernels_are_ready(wait_s=0):
+    if not ladder.is_closed and kernels_are_ready(wait_s=0):
         # Imports searches that small problems do without.
-        from gpupack.packing.items.patterns.pattern_ladder import climb_patterns
+        from gpupack.packing.items.patterns import climb_patterns
 
         climb_patterns(ladder)
     if ladder.is_closed or ladder.remaining_s == 0:
         return
     with ladder.rung("CP-SAT"):
-        cpsat.improve_by_assignment(ladder)
+        improve_by_assignment(ladder)
 
 
 def _wait_for_kernels(ladder: Ladder) -> None:
@@ -150,20 +157,20 @@ def _wait_for_kernels(ladder: Ladder) -> None:
     """
     is_small = ladder.problem.num_items <= SMALL_FOR_CPSAT and ladder.num_workers > 1
     with ladder.rung("kernels"):
-        warm_up.kernels_are_ready(wait_s=0 if is_small else ladder.remaining_s)
+        kernels_are_ready(wait_s=0 if is_small else ladder.remaining_s)
     while (
-        not warm_up.kernels_are_ready(wait_s=0)
-        and warm_up.kernels_are_coming()
+        not kernels_are_ready(wait_s=0)
+        and kernels_are_coming()
         and not ladder.is_closed
         and ladder.remaining_s > 0
     ):
         with ladder.rung("CP-SAT"):
-            cpsat.improve_by_assignment(ladder, time_limit_s=KERNEL_CHECK_S)
+            improve_by_assignment(ladder, time_limit_s=KERNEL_CHECK_S)
 
 
 def _search_small(ladder: Ladder) -> None:
     while not ladder.is_closed:
-        bins, is_complete = small_search.pack_into(
+        bins, is_complete = pack_into(
             ladder.problem, ladder.num_bins - 1, node_limit=SMALL_SEARCH_NODES
         )
         if bins is not None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.planning.modeling.best_load_points import best_records
-from gpupack.planning.request.wishes import Fairness
+from gpupack.planning.modeling import best_records
 from gpupack.planning.solving.one_type import place_on_one_type
 from gpupack.planning.solving.with_choices import place_with_choices
 from gpupack.records.placement import Objective
+from gpupack.records.request import Fairness
 
 if TYPE_CHECKING:
     from gpupack.placement import Placement
-    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.planning.modeling import CapacityQuestion
     from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import ProfileRecord
-    from gpupack.records.request.request import Request
+    from gpupack.records.request import Request
 
 
 def answer(

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Unpack
 
 from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import whole_number
-from gpupack.planning.modeling.question import CapacityQuestion, ask
-from gpupack.planning.request.arguments import request_of, takes_wishes
-from gpupack.planning.request.fleet import require_prices
-from gpupack.planning.request.wishes import Wishes
-from gpupack.planning.solving.answer import decided_on
-from gpupack.planning.solving.frontier_steps import FrontierSteps
+from gpupack.planning.modeling import CapacityQuestion, ask
+from gpupack.planning.request import Wishes, request_of, require_prices, takes_wishes
+from gpupack.planning.solving import FrontierSteps, decided_on
 from gpupack.planning.trade_off import Frontier
 from gpupack.quoting import quoted
-from gpupack.records.request.objective import ContentionRule, Fairness, Objective
-from gpupack.records.request.request import ModelWishes, Request, RequestArguments
+from gpupack.records.request import (
+    ContentionRule,
+    Fairness,
+    ModelWishes,
+    Objective,
+    Request,
+    RequestArguments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

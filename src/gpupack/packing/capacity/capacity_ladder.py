@@ -11,42 +11,49 @@ from typing import TYPE_CHECKING
 
 from gpupack.cpus import count_usable_cpus
 from gpupack.errors import CheckError, InvalidInputError
-from gpupack.packing.capacity.improving.assignment import AssignmentModel, is_worth_it
-from gpupack.packing.capacity.improving.completion import Clock, Completion
-from gpupack.packing.capacity.improving.construction import first_plan
-from gpupack.packing.capacity.improving.first_fit import with_faster_options
-from gpupack.packing.capacity.improving.plan_diving import dive
-from gpupack.packing.capacity.improving.small_plans import cheapest_plan
-from gpupack.packing.capacity.model.capacity_problem import CapacityProblem, Goal
-from gpupack.packing.capacity.model.configurations import (
+from gpupack.packing.capacity.improving import (
+    AssignmentModel,
+    Clock,
+    Completion,
+    cheapest_plan,
+    dive,
+    first_plan,
+    is_worth_it,
+    with_faster_options,
+)
+from gpupack.packing.capacity.model import (
     MAX_ENUMERATED,
+    CapacityPlan,
+    CapacityProblem,
     Configuration,
+    Goal,
+    PlanStatus,
+    check_plan,
     enumerate_configurations,
+    plan_volume_bound,
+    reduced,
     taken_apart,
 )
-from gpupack.packing.capacity.model.plan import CapacityPlan, PlanStatus
-from gpupack.packing.capacity.model.plan_check import check_plan
-from gpupack.packing.capacity.model.reduction import reduced
-from gpupack.packing.capacity.model.volume import volume_bound
 from gpupack.packing.capacity.overload import is_overloaded
-from gpupack.packing.capacity.relaxing.bin_counts import BinCounts, most_bins
-from gpupack.packing.capacity.relaxing.goals import (
+from gpupack.packing.capacity.relaxing import (
+    CLOSE_ENOUGH,
+    BinCounts,
+    Relaxer,
+    UnsolvedError,
     all_idle,
     counted,
     everything,
+    most_bins,
+    most_service,
     rounded_bound,
 )
-from gpupack.packing.capacity.relaxing.plan_master import UnsolvedError
-from gpupack.packing.capacity.relaxing.program import most_service
-from gpupack.packing.capacity.relaxing.relaxation import CLOSE_ENOUGH, Relaxer
-from gpupack.packing.runtime.warm_up import kernels_are_ready, weaknesses
+from gpupack.packing.runtime import kernels_are_ready, weaknesses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.model.plan import FilledBin
-    from gpupack.packing.capacity.relaxing.program import ProgramResult
-    from gpupack.packing.capacity.relaxing.relaxation import Relaxation
+    from gpupack.packing.capacity.model import FilledBin
+    from gpupack.packing.capacity.relaxing import ProgramResult, Relaxation
 
     Uses = tuple[tuple[Configuration, int], ...]
 
@@ -207,7 +214,7 @@ class _Search:
         if not bins:
             return None
         bound = (
-            volume_bound(self._problem, self._goal)
+            plan_volume_bound(self._problem, self._goal)
             if self._goal.is_in_full
             else self._most_value()
         )
@@ -394,7 +401,7 @@ class _Search:
             wait_s=clock.remaining_s * WARM_UP_SHARE
         ):
             # Imports searches that small problems do without.
-            from gpupack.packing.capacity.improving.local_search import LocalSearch
+            from gpupack.packing.capacity.improving import LocalSearch
 
             plan = LocalSearch(
                 problem,

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError
-from gpupack.planning.contention.sharing import sharing_notes
-from gpupack.planning.explaining.changes import saving_changes, serving_changes
-from gpupack.planning.explaining.proof import needs_and_proof
-from gpupack.planning.explaining.what_if import EXPLANATION_LIMIT_S, WhatIf
-from gpupack.planning.modeling.question import CapacityQuestion, ask
-from gpupack.planning.request.arguments import request_of, require_profiles
+from gpupack.planning.contention import sharing_notes
+from gpupack.planning.explaining import (
+    EXPLANATION_LIMIT_S,
+    WhatIf,
+    needs_and_proof,
+    saving_changes,
+    serving_changes,
+)
+from gpupack.planning.modeling import CapacityQuestion, ask
+from gpupack.planning.request import request_of, require_profiles
 from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import BindingResource, Explanation
 from gpupack.records.placement import PlacementRecord, PlacementStatus
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpupack.placement import Placement
-    from gpupack.records.request.request import Request
+    from gpupack.records.request import Request
 
 
 def explain(

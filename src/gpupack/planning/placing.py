@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Unpack
 
-from gpupack.planning.modeling.question import ask
-from gpupack.planning.request.arguments import request_of, takes_wishes
-from gpupack.planning.solving.answer import answer, decided_on
-from gpupack.records.request.request import Request, RequestArguments
+from gpupack.planning.modeling import ask
+from gpupack.planning.request import request_of, takes_wishes
+from gpupack.planning.solving import answer, decided_on
+from gpupack.records.request import Request, RequestArguments
 
 if TYPE_CHECKING:
     from gpupack.placement import Placement
     from gpupack.profile_set import ProfileSet
-    from gpupack.records.request.objective import Objective
+    from gpupack.records.request import Objective
 
 
 @takes_wishes

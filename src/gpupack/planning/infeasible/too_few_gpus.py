@@ -6,17 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, NotFoundInTimeError
-from gpupack.packing.items.model.problem import PackingProblem
-from gpupack.packing.items.search.allowed_sets import items_apart, solve_allowed
-from gpupack.packing.items.search.solve import solve
-from gpupack.packing.runtime.deadline import Deadline
+from gpupack.packing import Deadline, PackingProblem, items_apart, solve, solve_allowed
 from gpupack.planning.infeasible.clash import DIAGNOSIS_LIMIT_S, infeasible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpupack.packing.items.model.solution import PackingResult
-    from gpupack.planning.modeling.question import CapacityQuestion
+    from gpupack.packing import PackingResult
+    from gpupack.planning.modeling import CapacityQuestion
     from gpupack.records.profile import ProfileRecord
 
     SetRule = Callable[[tuple[tuple[int, int], ...]], bool]

@@ -1,0 +1,51 @@
+from .capacity_ladder import plan_capacity
+from .existence import has_plan
+from .improving import AssignmentModel
+from .model import (
+    BinType,
+    CapacityPlan,
+    CapacityProblem,
+    FilledBin,
+    Goal,
+    Job,
+    Option,
+    PlanStatus,
+    Rule,
+    useful_options,
+)
+from .overload import (
+    are_there,
+    bins_apart,
+    fits_apart,
+    fits_together,
+    is_overloaded,
+    least_needs,
+)
+from .relaxing import (
+    most_bins,
+    most_service,
+)
+
+__all__ = [
+    "AssignmentModel",
+    "BinType",
+    "CapacityPlan",
+    "CapacityProblem",
+    "FilledBin",
+    "Goal",
+    "Job",
+    "Option",
+    "PlanStatus",
+    "Rule",
+    "are_there",
+    "bins_apart",
+    "fits_apart",
+    "fits_together",
+    "has_plan",
+    "is_overloaded",
+    "least_needs",
+    "most_bins",
+    "most_service",
+    "plan_capacity",
+    "useful_options",
+]

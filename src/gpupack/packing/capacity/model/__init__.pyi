@@ -1,0 +1,57 @@
+from .capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Counts,
+    Goal,
+    Job,
+    Option,
+    Rule,
+)
+from .configurations import (
+    MAX_ENUMERATED,
+    Configuration,
+    enumerate_configurations,
+    fixed_room_left,
+    taken_apart,
+    useful_options,
+)
+from .open_bins import (
+    Content,
+    OpenBins,
+)
+from .plan import (
+    CapacityPlan,
+    FilledBin,
+    PlanStatus,
+)
+from .plan_check import check_plan
+from .reduction import reduced
+from .shapes import shapes_of
+from .sharing import share_out
+from .volume import plan_volume_bound
+
+__all__ = [
+    "MAX_ENUMERATED",
+    "BinType",
+    "CapacityPlan",
+    "CapacityProblem",
+    "Configuration",
+    "Content",
+    "Counts",
+    "FilledBin",
+    "Goal",
+    "Job",
+    "OpenBins",
+    "Option",
+    "PlanStatus",
+    "Rule",
+    "check_plan",
+    "enumerate_configurations",
+    "fixed_room_left",
+    "plan_volume_bound",
+    "reduced",
+    "shapes_of",
+    "share_out",
+    "taken_apart",
+    "useful_options",
+]

@@ -1,0 +1,51 @@
+from .model import (
+    MAX_TOTAL,
+    Bin,
+    ItemType,
+    PackingProblem,
+    PackingResult,
+    SolveStatus,
+    canonicalize,
+    format_vbp,
+    parse_vbp,
+)
+from .quick import (
+    conflict_clique_bound,
+    constructive_packings,
+    dual_feasible_bound,
+    even_out,
+    lower_bound,
+    volume_bound,
+)
+from .search import (
+    ALONE,
+    BestPartition,
+    items_apart,
+    maximize_value,
+    solve,
+    solve_allowed,
+)
+
+__all__ = [
+    "ALONE",
+    "MAX_TOTAL",
+    "BestPartition",
+    "Bin",
+    "ItemType",
+    "PackingProblem",
+    "PackingResult",
+    "SolveStatus",
+    "canonicalize",
+    "conflict_clique_bound",
+    "constructive_packings",
+    "dual_feasible_bound",
+    "even_out",
+    "format_vbp",
+    "items_apart",
+    "lower_bound",
+    "maximize_value",
+    "parse_vbp",
+    "solve",
+    "solve_allowed",
+    "volume_bound",
+]

@@ -1,0 +1,45 @@
+from .canonical import (
+    canonicalize,
+    merge_bins,
+)
+from .check import (
+    check_packing,
+    check_result,
+)
+from .conflicts import (
+    conflict_matrix,
+    max_copies,
+)
+from .ladder import Ladder
+from .problem import (
+    MAX_TOTAL,
+    ItemType,
+    PackingProblem,
+)
+from .solution import (
+    Bin,
+    PackingResult,
+    SolveStatus,
+)
+from .vbp import (
+    format_vbp,
+    parse_vbp,
+)
+
+__all__ = [
+    "MAX_TOTAL",
+    "Bin",
+    "ItemType",
+    "Ladder",
+    "PackingProblem",
+    "PackingResult",
+    "SolveStatus",
+    "canonicalize",
+    "check_packing",
+    "check_result",
+    "conflict_matrix",
+    "format_vbp",
+    "max_copies",
+    "merge_bins",
+    "parse_vbp",
+]

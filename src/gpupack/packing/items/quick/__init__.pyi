@@ -1,0 +1,25 @@
+from .bounds import (
+    conflict_clique_bound,
+    dual_feasible_bound,
+    lower_bound,
+    named_bounds,
+    volume_bound,
+)
+from .heuristics import constructive_packings
+from .small_search import (
+    MAX_SMALL_ITEMS,
+    pack_into,
+)
+from .tie_break import even_out
+
+__all__ = [
+    "MAX_SMALL_ITEMS",
+    "conflict_clique_bound",
+    "constructive_packings",
+    "dual_feasible_bound",
+    "even_out",
+    "lower_bound",
+    "named_bounds",
+    "pack_into",
+    "volume_bound",
+]

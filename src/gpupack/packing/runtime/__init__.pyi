@@ -1,0 +1,37 @@
+from .deadline import (
+    Clock,
+    Deadline,
+    OutOfTimeError,
+)
+from .stoppable import (
+    SCIP_PARAMETERS,
+    call_until,
+    new_flag,
+    solve_cp_model,
+    solve_linear,
+    solve_program,
+)
+from .thresholds import most_true
+from .warm_up import (
+    build_kernels,
+    kernels_are_coming,
+    kernels_are_ready,
+    weaknesses,
+)
+
+__all__ = [
+    "SCIP_PARAMETERS",
+    "Clock",
+    "Deadline",
+    "OutOfTimeError",
+    "build_kernels",
+    "call_until",
+    "kernels_are_coming",
+    "kernels_are_ready",
+    "most_true",
+    "new_flag",
+    "solve_cp_model",
+    "solve_linear",
+    "solve_program",
+    "weaknesses",
+]

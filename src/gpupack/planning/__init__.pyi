@@ -1,0 +1,27 @@
+from .contention import (
+    PROCESSOR_SHARING,
+    SHARING_SHAPES,
+    MeasuredSet,
+    fit_contention_factor,
+    fit_retention_margin,
+    measured_sets,
+)
+from .frontier_search import frontier
+from .placing import place
+from .reasons import explain
+from .request import overlay_headroom
+from .trade_off import Frontier
+
+__all__ = [
+    "PROCESSOR_SHARING",
+    "SHARING_SHAPES",
+    "Frontier",
+    "MeasuredSet",
+    "explain",
+    "fit_contention_factor",
+    "fit_retention_margin",
+    "frontier",
+    "measured_sets",
+    "overlay_headroom",
+    "place",
+]

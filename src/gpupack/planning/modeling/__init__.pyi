@@ -1,0 +1,47 @@
+from .amounts import (
+    told_apart,
+    told_to_divide,
+)
+from .best_load_points import best_records
+from .diagnosis import require_each_fits_alone
+from .question import (
+    CapacityQuestion,
+    ask,
+)
+from .sizes import (
+    READING_TOLERANCE,
+    capacity_for,
+    evening_loads,
+    item_size,
+    model_memory_bytes,
+    reading,
+    require_readings,
+)
+from .supply import (
+    Supply,
+    supplies_of,
+)
+from .translation import (
+    SERVICE_UNITS,
+    Translation,
+)
+
+__all__ = [
+    "READING_TOLERANCE",
+    "SERVICE_UNITS",
+    "CapacityQuestion",
+    "Supply",
+    "Translation",
+    "ask",
+    "best_records",
+    "capacity_for",
+    "evening_loads",
+    "item_size",
+    "model_memory_bytes",
+    "reading",
+    "require_each_fits_alone",
+    "require_readings",
+    "supplies_of",
+    "told_apart",
+    "told_to_divide",
+]

@@ -1,0 +1,55 @@
+from .arguments import (
+    request_of,
+    require_profiles,
+    takes_wishes,
+)
+from .fleet import (
+    require_prices,
+    resolve_fleet,
+)
+from .headroom import (
+    overlay_headroom,
+    resolve_headroom,
+)
+from .latency import (
+    keeps_latency_limit,
+    within_latency_limits,
+)
+from .load_points import allowed_records
+from .named_gpu_type import (
+    is_unknown,
+    with_named_type,
+)
+from .prices import (
+    BUDGET_TOLERANCE,
+    PRICE_UNITS,
+    price_units,
+    within_budget,
+)
+from .wishes import (
+    Wishes,
+    asked_by_model,
+    wishes_of,
+)
+
+__all__ = [
+    "BUDGET_TOLERANCE",
+    "PRICE_UNITS",
+    "Wishes",
+    "allowed_records",
+    "asked_by_model",
+    "is_unknown",
+    "keeps_latency_limit",
+    "overlay_headroom",
+    "price_units",
+    "request_of",
+    "require_prices",
+    "require_profiles",
+    "resolve_fleet",
+    "resolve_headroom",
+    "takes_wishes",
+    "wishes_of",
+    "with_named_type",
+    "within_budget",
+    "within_latency_limits",
+]
