@@ -149,8 +149,7 @@ class Search:
         repeated: dict[str, int] = {}
         for key in {**self.inference, **self._lone_gpu_keys()}:
             rows = self.inference.get(key, [])
-            distinct = {tuple(sorted(row.values.items())) for row in rows}
-            if len(distinct) > 1:
+            if len(rows) > 1 and any(row.values != rows[0].values for row in rows):
                 repeated[key[0]] = repeated.get(key[0], 0) + 1
             record = self._record(key, rows)
             found[record.model_name, record.load_point] = record
@@ -183,11 +182,10 @@ class Search:
 
     def _record(self, key: Key, rows: Sequence[MeasuredRow]) -> ProfileRecord:
         load = key[2]
-        best = max(
-            range(len(rows)),
-            key=lambda index: rows[index].values.get("throughput_infer_per_sec", 0.0),
-            default=0,
-        )
+        best = 0
+        if len(rows) > 1:
+            rates = [row.values.get("throughput_infer_per_sec", 0.0) for row in rows]
+            best = rates.index(max(rates))
         chosen = rows[best] if rows else None
         by_uuid = self._gpu_rows_of(key)
         taken = [
@@ -248,7 +246,7 @@ class Search:
                 gpu_type=self.gpu_type,
                 environment=_environment(gpu_uuids[0] if len(gpu_uuids) == 1 else None),
                 values=readings | described_instances(described),
-                missing=self._missing_of(key[0], values, bool(gpu_rows)) | missing,
+                missing=self._missing_of(key[0], values, bool(gpu_rows), missing),
                 warnings=tuple(warnings),
             )
         except ValidationError as err:
@@ -279,13 +277,18 @@ class Search:
         return found
 
     def _missing_of(
-        self, model: str, values: Mapping[str, float], has_gpu_row: bool
-    ) -> dict[str, str]:
+        self,
+        model: str,
+        values: Mapping[str, float],
+        has_gpu_row: bool,
+        further: dict[str, str],
+    ) -> Mapping[str, str]:
         """Return why readings are missing; the same for all records that lack them."""
         key = (model, tuple(values), has_gpu_row)
         if key not in self._missing:
             self._missing[key] = self._reasons(model, values, has_gpu_row)
-        return self._missing[key]
+        reasons = self._missing[key]
+        return reasons | further if further else reasons
 
     def _reasons(
         self, model: str, values: Mapping[str, float], has_gpu_row: bool

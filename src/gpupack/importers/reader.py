@@ -172,6 +172,9 @@ def _without_collecting() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            if not gc.get_freeze_count():
+                gc.freeze()  # all there is becomes old at once,
+                gc.unfreeze()  # rather than being looked through for that
             gc.enable()
 
 

@@ -25,6 +25,21 @@ class RecordMaker:
         self._reason = reason
         self._points: dict[tuple[Load, ModelVariant | None], LoadPoint] = {}
         self._missing: dict[object, dict[str, str]] = {}
+        self._last_missing: Mapping[str, str] | None = None
+        self._last_present: tuple[str, ...] = ()
+        self._last_reasons: dict[str, str] = {}
+
+    def _reasons(
+        self, present: tuple[str, ...], missing: Mapping[str, str]
+    ) -> dict[str, str]:
+        key = (present, tuple(missing.items()))
+        if key not in self._missing:
+            self._missing[key] = {
+                name: missing.get(name, self._reason)
+                for name in ProfileRecord.readings()
+                if name not in present
+            }
+        return self._missing[key]
 
     def load_point(self, load: Load, variant: ModelVariant | None = None) -> LoadPoint:
         """Return the load point, the same one for the same load and variant."""
@@ -56,15 +71,13 @@ class RecordMaker:
         Raises:
             ValidationError: If a value is out of range.
         """
-        key = (tuple(values), tuple(missing.items()))
-        reasons = self._missing.get(key)
-        if reasons is None:
-            reasons = {
-                name: missing.get(name, self._reason)
-                for name in ProfileRecord.readings()
-                if name not in values
-            }
-            self._missing[key] = reasons
+        present = tuple(values)
+        if missing is self._last_missing and present == self._last_present:
+            reasons = self._last_reasons
+        else:
+            reasons = self._reasons(present, missing)
+            self._last_missing, self._last_present = missing, present
+            self._last_reasons = reasons
         further: dict[str, object] = {"warnings": warnings} if warnings else {}
         return ProfileRecord(
             model_name=model_name,
