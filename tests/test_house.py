@@ -102,6 +102,4 @@ def test_tests_lie_where_what_they_test_lies() -> None:
 
 def test_the_drawing_is_that_of_the_sources() -> None:
     page = PAGE.read_text()
-    assert page == page_with_drawing(page), (
-        f"run {PAGE.with_name('make_architecture.py')}"
-    )
+    assert page == page_with_drawing(page), "run docs/explanation/make_architecture.py"
