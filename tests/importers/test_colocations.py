@@ -6,7 +6,7 @@ import pytest
 
 import gpupack
 from gpupack.errors import InvalidInputError, MissingReadingError, ProfileDataError
-from gpupack.importers.colocations import is_export, read_colocations
+from gpupack.importers.model_analyzer.colocations import is_export, read_colocations
 from gpupack.records.environment import SharingMode
 from tests.importers.test_model_analyzer import (
     GPU_A,

@@ -31,7 +31,7 @@ def calibrate(
     Args:
         verifications: What ``verify()`` measured.
         colocations: What others measured, together and alone: of an export, as
-            ``gpupack.importers.colocations.read_colocations`` returns it.
+            ``read_colocations`` of the importers returns it.
 
     Raises:
         InvalidInputError: If they are of several GPU types or ways of sharing, were

@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
 from gpupack.files import read_text
-from gpupack.importers.genai_perf import SUMMARY_PATTERNS
-from gpupack.importers.model_analyzer import is_model_analyzer_table
-from gpupack.importers.model_analyzer_rows import TableKind, read_table_rows
-from gpupack.importers.model_analyzer_search import (
+from gpupack.importers.model_analyzer.model_analyzer_rows import (
+    TableKind,
+    read_table_rows,
+)
+from gpupack.importers.model_analyzer.model_analyzer_search import (
     GPU_FILE,
     INFERENCE_FILE,
     SERVER_FILE,
 )
+from gpupack.importers.model_analyzer.model_analyzer_tables import (
+    is_model_analyzer_table,
+)
+from gpupack.importers.perf_analyzer.genai_perf import SUMMARY_PATTERNS
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:

@@ -10,19 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.columns import understand
-from gpupack.importers.loads import Load
-from gpupack.importers.model_analyzer import join
-from gpupack.importers.model_analyzer_rows import (
+from gpupack.importers.model_analyzer.model_analyzer_rows import (
     MODEL_ANALYZER,
     MeasuredRow,
     TableKind,
     TableRows,
     TogetherRow,
 )
-from gpupack.importers.perf_analyzer_json import MALFORMED, describe_malformed
-from gpupack.importers.reading import Reading
-from gpupack.importers.units import worth
+from gpupack.importers.model_analyzer.model_analyzer_tables import join
+from gpupack.importers.perf_analyzer.perf_analyzer_json import (
+    MALFORMED,
+    describe_malformed,
+)
+from gpupack.importers.tables.columns import understand
+from gpupack.importers.tables.loads import Load
+from gpupack.importers.tables.reading import Reading
+from gpupack.importers.tables.units import worth
 from gpupack.records.gpu import GpuType
 
 _RESULTS = "ResultManager.results"

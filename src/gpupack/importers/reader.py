@@ -14,18 +14,13 @@ from gpupack.arguments import by_name, require_kind
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
 from gpupack.files import AnyPath, as_path, decode, file_mode, read_bytes, read_text
 from gpupack.given_numbers import whole_number
-from gpupack.importers.csv_text import first_titles
 from gpupack.importers.folders import checkpoints_in, summaries_in, tables_in
-from gpupack.importers.genai_perf import (
-    SUMMARY_PATTERNS,
-    is_summary,
-    is_summary_table,
-    load_json,
-    parse_summary,
-    refuse_other_artifacts,
-    refuse_summary_table,
+from gpupack.importers.model_analyzer.model_analyzer_search import (
+    GPU_FILE,
+    INFERENCE_FILE,
+    SERVER_FILE,
 )
-from gpupack.importers.model_analyzer import (
+from gpupack.importers.model_analyzer.model_analyzer_tables import (
     is_model_analyzer_table,
     parse_model_analyzer,
 )
@@ -34,18 +29,23 @@ from gpupack.importers.model_analyzer_checkpoint import (
     is_checkpoint_text,
     parse_checkpoint,
 )
-from gpupack.importers.model_analyzer_search import (
-    GPU_FILE,
-    INFERENCE_FILE,
-    SERVER_FILE,
+from gpupack.importers.perf_analyzer.genai_perf import (
+    SUMMARY_PATTERNS,
+    is_summary,
+    is_summary_table,
+    load_json,
+    parse_summary,
+    refuse_other_artifacts,
+    refuse_summary_table,
 )
-from gpupack.importers.perf_analyzer import (
+from gpupack.importers.perf_analyzer.perf_analyzer_json import parse_perf_analyzer_json
+from gpupack.importers.perf_analyzer.perf_analyzer_tables import (
     is_perf_analyzer_table,
     parse_perf_analyzer_csv,
 )
-from gpupack.importers.perf_analyzer_json import parse_perf_analyzer_json
-from gpupack.importers.reading import Reading, SourceReading
 from gpupack.importers.table import read_table
+from gpupack.importers.tables.csv_text import first_titles
+from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import listed, quoted
 from gpupack.records.gpu import GpuType, find_gpu_type

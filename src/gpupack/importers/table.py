@@ -16,7 +16,7 @@ column                            meaning
 ``gpu``                           GPU type: a catalogue name or ``NAME:MIB``
 ================================  =============================================
 
-Other titles are understood as ``gpupack.importers.columns`` says, the published
+Other titles are understood as ``gpupack.importers.tables.columns`` says, the published
 tables' among them; their "MB" are MiB. Columns that are not understood are kept aside
 and named. An apostrophe before a name that begins with ``=``, ``+``, ``-`` or ``@``
 says that it is no formula, and is not part of the name.
@@ -30,22 +30,22 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import GpupackError, ProfileDataError
-from gpupack.importers.cells import is_missing
-from gpupack.importers.columns import (
+from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.columns import (
     AS_GIVEN,
     MEANINGS,
     ColumnUse,
     Dialect,
     understand_columns,
 )
-from gpupack.importers.csv_text import CsvTable, read_csv
-from gpupack.importers.guesses import guess_unit
-from gpupack.importers.loads import read_load
-from gpupack.importers.reading import Reading, SourceReading
-from gpupack.importers.record_maker import RecordMaker
-from gpupack.importers.table_content import TableContent
-from gpupack.importers.values import count, style_of
-from gpupack.importers.variants import num_instances, variant_of
+from gpupack.importers.tables.csv_text import CsvTable, read_csv
+from gpupack.importers.tables.guesses import guess_unit
+from gpupack.importers.tables.loads import read_load
+from gpupack.importers.tables.reading import Reading, SourceReading
+from gpupack.importers.tables.record_maker import RecordMaker
+from gpupack.importers.tables.table_content import TableContent
+from gpupack.importers.tables.values import count, style_of
+from gpupack.importers.tables.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import printable, quoted, shortened
 from gpupack.records.environment import Environment

@@ -13,9 +13,9 @@ from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import require_apart
 
 if TYPE_CHECKING:
-    from gpupack.importers.columns import ColumnUse
-    from gpupack.importers.reading import Reading, SourceReading
-    from gpupack.planning.modeling.readiness import Readiness
+    from gpupack.importers.tables.columns import ColumnUse
+    from gpupack.importers.tables.reading import Reading, SourceReading
+    from gpupack.planning import Readiness
 
 _MOST_RECORDS = 30
 """Records shown before the rest is only counted."""
@@ -57,7 +57,7 @@ def read_command(
     """
     from gpupack.files import write_text
     from gpupack.importers.reader import examine
-    from gpupack.planning.modeling.readiness import readiness
+    from gpupack.planning import readiness
     from gpupack.store import write_profiles
 
     require_apart({"--to": to, "--json": json_path}, [source])
@@ -98,7 +98,7 @@ def _text(reading: Reading, goals: tuple[Readiness, ...]) -> str:
 
 
 def _row(use: ColumnUse, source: SourceReading) -> tuple[str, str, str, str]:
-    from gpupack.importers.units import described
+    from gpupack.importers.tables.units import described
 
     aside = "kept aside" if not use.note.startswith("not ") else "not read"
     unit = described(use.unit, is_decimal=source.is_decimal) if use.unit else ""

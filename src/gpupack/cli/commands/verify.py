@@ -182,7 +182,7 @@ def calibrate_command(
 ) -> None:
     """Fit how strongly models slow each other down, for place() to use."""
     from gpupack.deploy.calibrate import calibrate
-    from gpupack.importers.colocations import is_export, read_colocations
+    from gpupack.importers.model_analyzer.colocations import is_export, read_colocations
     from gpupack.store import (
         open_profile_file,
         read_profile_file,

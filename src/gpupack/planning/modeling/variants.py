@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.packing.capacity.model.capacity_problem import Rule
-    from gpupack.planning.request.wishes import Wishes
+    from gpupack.packing import Rule
+    from gpupack.planning.request import Wishes
     from gpupack.records.profile import ProfileRecord
 
 

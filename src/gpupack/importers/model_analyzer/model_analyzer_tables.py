@@ -14,17 +14,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.columns import require_used, understand
-from gpupack.importers.csv_text import first_titles
-from gpupack.importers.model_analyzer_rows import (
+from gpupack.importers.model_analyzer.model_analyzer_rows import (
     MODEL_ANALYZER,
     SERVER_NAME,
     TableKind,
     TableRows,
     read_table_rows,
 )
-from gpupack.importers.model_analyzer_search import Search
-from gpupack.importers.reading import Reading, SourceReading
+from gpupack.importers.model_analyzer.model_analyzer_search import Search
+from gpupack.importers.tables.columns import require_used, understand
+from gpupack.importers.tables.csv_text import first_titles
+from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpupack.importers.model_analyzer_rows import MeasuredRow
+    from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
 
 _LEAST_NEED = 1_000_000.0
 """Bytes beyond the server alone that say that a model is on a GPU."""

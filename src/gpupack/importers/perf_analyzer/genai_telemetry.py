@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gpupack.importers.model_analyzer_rows import MeasuredRow
-from gpupack.importers.units import Kind, worth
+from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
+from gpupack.importers.tables.units import Kind, worth
 
 
 @dataclass(frozen=True, slots=True)

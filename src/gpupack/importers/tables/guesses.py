@@ -6,18 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.cells import is_missing
-from gpupack.importers.columns import AS_GIVEN
-from gpupack.importers.units import Kind, worth
-from gpupack.importers.values import has_units
+from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.columns import AS_GIVEN
+from gpupack.importers.tables.units import Kind, worth
+from gpupack.importers.tables.values import has_units
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.importers.cells import NumberStyle
-    from gpupack.importers.columns import ColumnUse
-    from gpupack.importers.csv_text import CsvTable
+    from gpupack.importers.tables.cells import NumberStyle
+    from gpupack.importers.tables.columns import ColumnUse
+    from gpupack.importers.tables.csv_text import CsvTable
 
 _LEAST_MIB = 64
 """A server with a model on a GPU takes more; CUDA's context alone does."""

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from gpupack.importers.cells import is_missing
+from gpupack.importers.tables.cells import is_missing
 from gpupack.records.profile import ModelVariant
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.planning.modeling.sizes import reading
-from gpupack.planning.request.headroom import BINDING_BY_DEFAULT
+from gpupack.planning.request import BINDING_BY_DEFAULT
 from gpupack.quoting import quoted_all
 from gpupack.records.gpu import Resource
 

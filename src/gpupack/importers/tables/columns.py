@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, ProfileDataError
-from gpupack.importers.units import Kind, folded, spelled, worth
-from gpupack.importers.vocabulary import (
+from gpupack.importers.tables.units import Kind, folded, spelled, worth
+from gpupack.importers.tables.vocabulary import (
     CAMEL,
     QUANTITIES,
     QUANTITY_WORDS,

@@ -9,17 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.cells import is_missing
-from gpupack.importers.columns import ColumnUse, Dialect, understand_columns
-from gpupack.importers.csv_text import read_csv
-from gpupack.importers.loads import Load, read_load
-from gpupack.importers.values import column_numbers, style_of
+from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.columns import ColumnUse, Dialect, understand_columns
+from gpupack.importers.tables.csv_text import read_csv
+from gpupack.importers.tables.loads import Load, read_load
+from gpupack.importers.tables.values import column_numbers, style_of
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gpupack.importers.csv_text import CsvTable
+    from gpupack.importers.tables.csv_text import CsvTable
 
 MODEL_ANALYZER = Dialect(
     memory_unit="mb",

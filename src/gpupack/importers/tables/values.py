@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.cells import NumberStyle, is_missing, number_style
-from gpupack.importers.units import Kind, is_requests, spelled, worth
+from gpupack.importers.tables.cells import NumberStyle, is_missing, number_style
+from gpupack.importers.tables.units import Kind, is_requests, spelled, worth
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.importers.columns import ColumnUse
-    from gpupack.importers.csv_text import CsvTable
+    from gpupack.importers.tables.columns import ColumnUse
+    from gpupack.importers.tables.csv_text import CsvTable
 
 _MAX_DIGITS = 9
 """Of a batch size or a concurrency."""

@@ -15,13 +15,16 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.csv_text import first_titles
-from gpupack.importers.genai_telemetry import as_object, gpu_rows
-from gpupack.importers.model_analyzer_gpus import Baselines, gpu_use
-from gpupack.importers.perf_analyzer import rate_warnings
-from gpupack.importers.perf_analyzer_json import MALFORMED, describe_malformed
-from gpupack.importers.reading import Reading, SourceReading
-from gpupack.importers.units import Kind, worth
+from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
+from gpupack.importers.perf_analyzer.genai_telemetry import as_object, gpu_rows
+from gpupack.importers.perf_analyzer.perf_analyzer_json import (
+    MALFORMED,
+    describe_malformed,
+)
+from gpupack.importers.perf_analyzer.perf_analyzer_tables import rate_warnings
+from gpupack.importers.tables.csv_text import first_titles
+from gpupack.importers.tables.reading import Reading, SourceReading
+from gpupack.importers.tables.units import Kind, worth
 from gpupack.profile_set import ProfileSet
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType

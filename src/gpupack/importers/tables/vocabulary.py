@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from gpupack.importers.units import KNOWN, Kind, folded, worth
+from gpupack.importers.tables.units import KNOWN, Kind, folded, worth
 
 _SYNONYMS = {
     **dict.fromkeys(["mem", "vram", "framebuffer", "fb"], "memory"),

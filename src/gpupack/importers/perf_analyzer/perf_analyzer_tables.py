@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.cells import is_missing
-from gpupack.importers.columns import Dialect, understand_columns
-from gpupack.importers.csv_text import CsvTable, first_titles, read_csv
-from gpupack.importers.loads import read_load
-from gpupack.importers.model_analyzer_gpus import Baselines, gpu_use
-from gpupack.importers.model_analyzer_rows import MeasuredRow
-from gpupack.importers.reading import Reading, SourceReading
-from gpupack.importers.record_maker import RecordMaker
-from gpupack.importers.values import column_numbers, style_of
-from gpupack.importers.variants import variant_of
+from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
+from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
+from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.columns import Dialect, understand_columns
+from gpupack.importers.tables.csv_text import CsvTable, first_titles, read_csv
+from gpupack.importers.tables.loads import read_load
+from gpupack.importers.tables.reading import Reading, SourceReading
+from gpupack.importers.tables.record_maker import RecordMaker
+from gpupack.importers.tables.values import column_numbers, style_of
+from gpupack.importers.tables.variants import variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted, quoted_all
 from gpupack.records.environment import Environment
@@ -35,7 +35,7 @@ from gpupack.store import describe_validation_error
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpupack.importers.columns import ColumnUse
+    from gpupack.importers.tables.columns import ColumnUse
 
 DEFAULT_BATCH_SIZE = 1
 """perf_analyzer's own default (its option ``-b``)."""

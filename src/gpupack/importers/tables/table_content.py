@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gpupack.importers.cells import is_missing
-from gpupack.importers.values import Numbers, column_numbers
+from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.values import Numbers, column_numbers
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.spreadsheet_cells import cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpupack.importers.cells import NumberStyle
-    from gpupack.importers.columns import ColumnUse
-    from gpupack.importers.csv_text import CsvTable
+    from gpupack.importers.tables.cells import NumberStyle
+    from gpupack.importers.tables.columns import ColumnUse
+    from gpupack.importers.tables.csv_text import CsvTable
 
 _SERVER_NAMES = frozenset(
     [

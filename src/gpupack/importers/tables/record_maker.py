@@ -9,7 +9,7 @@ from gpupack.records.profile import LoadPoint, ModelVariant, ProfileRecord
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpupack.importers.loads import Load
+    from gpupack.importers.tables.loads import Load
     from gpupack.records.environment import Environment
     from gpupack.records.gpu import GpuType
 

@@ -14,14 +14,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.perf_analyzer import (
+from gpupack.importers.perf_analyzer.perf_analyzer_tables import (
     DEFAULT_BATCH_SIZE,
     assumptions,
     environment,
     missing_gpu_readings,
     rate_warnings,
 )
-from gpupack.importers.reading import Reading, SourceReading
+from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import LoadPoint, MeasurementWindow, ProfileRecord

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.model_analyzer_configs import (
+from gpupack.importers.model_analyzer.model_analyzer_configs import (
     described_instances,
     described_variant,
     require_agreement,
 )
-from gpupack.importers.model_analyzer_gpus import Baselines, gpu_use
-from gpupack.importers.model_analyzer_rows import MeasuredRow, TableKind, TableRows
-from gpupack.importers.record_maker import RecordMaker
+from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
+from gpupack.importers.model_analyzer.model_analyzer_rows import (
+    MeasuredRow,
+    TableKind,
+    TableRows,
+)
+from gpupack.importers.tables.record_maker import RecordMaker
 from gpupack.quoting import quoted, quoted_all
 from gpupack.records.environment import Environment
 from gpupack.records.profile import (
@@ -30,7 +34,7 @@ from gpupack.store import describe_validation_error
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpupack.importers.loads import Load
+    from gpupack.importers.tables.loads import Load
     from gpupack.records.gpu import GpuType
 
 INFERENCE_FILE = "metrics-model-inference.csv"

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.variants import num_instances, variant_of
+from gpupack.importers.tables.variants import num_instances, variant_of
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.importers.model_analyzer_rows import MeasuredRow
+    from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
     from gpupack.records.profile import ModelVariant
 
 _COUNTS = re.compile(r"\d+")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.importers.cells import is_missing
-from gpupack.importers.values import count, rate
+from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.values import count, rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpupack.importers.cells import NumberStyle
+    from gpupack.importers.tables.cells import NumberStyle
 
 Load = tuple[int, int | None, float | None]
 """Batch size, concurrency and requests a second; one of the last two is None."""

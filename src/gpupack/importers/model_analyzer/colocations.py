@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError, ProfileDataError
 from gpupack.files import AnyPath, as_path, file_mode, read_text
-from gpupack.importers.model_analyzer import is_model_analyzer_table
-from gpupack.importers.model_analyzer_rows import TogetherRow, read_table_rows
-from gpupack.importers.model_analyzer_search import INFERENCE_FILE
-from gpupack.importers.variants import num_instances
+from gpupack.importers.model_analyzer.model_analyzer_rows import (
+    TogetherRow,
+    read_table_rows,
+)
+from gpupack.importers.model_analyzer.model_analyzer_search import INFERENCE_FILE
+from gpupack.importers.model_analyzer.model_analyzer_tables import (
+    is_model_analyzer_table,
+)
+from gpupack.importers.tables.variants import num_instances
 from gpupack.quoting import quoted, quoted_all
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment, SharingMode
@@ -22,7 +27,7 @@ from gpupack.records.gpu import UNKNOWN_GPU_TYPE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gpupack.importers.loads import Load
+    from gpupack.importers.tables.loads import Load
     from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import ProfileRecord
 
