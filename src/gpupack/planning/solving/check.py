@@ -88,8 +88,7 @@ class _Check:
         self._at_full_rate = Fraction(0)
         self._predicted = 0.0
         self._records: dict[tuple[str, str], list[ProfileRecord]] = {}
-        # A placement is given its profiles last of all.
-        for record in placement.profiles or question.profiles.records:
+        for record in placement.profiles:
             key = record.model_name, str(record.load_point)
             self._records.setdefault(key, []).append(record)
         self._allowed = {

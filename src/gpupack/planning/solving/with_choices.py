@@ -111,6 +111,7 @@ def place_with_choices(
         min_retention=dict(question.min_retention),
         gpus=gpus,
         warnings=warnings,
+        profiles=tuple({one.key: one for one in translation.records}.values()),
     )
     check_placement(placement, question)
     return placement
