@@ -21,14 +21,10 @@ from .supply import (
     Supply,
     supplies_of,
 )
-from .translation import (
-    SERVICE_UNITS,
-    Translation,
-)
+from .translation import Translation
 
 __all__ = [
     "READING_TOLERANCE",
-    "SERVICE_UNITS",
     "CapacityQuestion",
     "Supply",
     "Translation",
