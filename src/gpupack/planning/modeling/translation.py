@@ -21,7 +21,7 @@ from gpupack.records.gpu import Resource
 from gpupack.records.request import MAX_REPLICAS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from gpupack.planning.modeling.supply import Supply
     from gpupack.planning.request import Wishes
@@ -153,7 +153,10 @@ def translate(
     problem = CapacityProblem(
         tuple(
             _bin_type(
-                supply, headroom, [one for one in options if one.bin_type == bin_type]
+                supply,
+                headroom,
+                [one for one in options if one.bin_type == bin_type],
+                jobs,
             )
             for bin_type, supply in enumerate(supplies)
         ),
@@ -204,11 +207,20 @@ def _throughputs(records: Iterable[ProfileRecord]) -> dict[str, set[float]]:
     return found
 
 
-def _bin_type(supply: Supply, headroom: Headroom, options: Sequence[Option]) -> BinType:
+def _bin_type(
+    supply: Supply,
+    headroom: Headroom,
+    options: Sequence[Option],
+    jobs: Sequence[Job],
+) -> BinType:
     return BinType(
         capacity=tuple(
             capacity_for(
-                (one.fixed[index] + one.proportional[index] for one in options),
+                (
+                    size
+                    for one in options
+                    for size in _sizes_to_sum(one, jobs[one.job], index)
+                ),
                 supply.gpu_type,
                 headroom,
                 resource,
@@ -219,6 +231,17 @@ def _bin_type(supply: Supply, headroom: Headroom, options: Sequence[Option]) -> 
         cost=price_units(supply.entry.price_per_hour or 0.0),
         count=supply.entry.num_gpus,
     )
+
+
+def _sizes_to_sum(option: Option, job: Job, index: int) -> Iterator[int]:
+    """Yield what copies take of a resource: at their full rate, and with the rest.
+
+    A demand is served by copies at their full rate and one that serves what is left.
+    """
+    fixed, loaded = option.fixed[index], option.proportional[index]
+    yield fixed + loaded
+    if job.demand and loaded:
+        yield fixed - (-loaded * (job.demand % option.rate) // option.rate)
 
 
 def _where(
