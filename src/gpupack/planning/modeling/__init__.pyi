@@ -25,14 +25,10 @@ from .supply import (
     Supply,
     supplies_of,
 )
-from .translation import (
-    SERVICE_UNITS,
-    Translation,
-)
+from .translation import Translation
 
 __all__ = [
     "READING_TOLERANCE",
-    "SERVICE_UNITS",
     "CapacityQuestion",
     "Readiness",
     "Supply",
