@@ -62,6 +62,7 @@ def translate(
     model_names: Sequence[str],
     *,
     needs_throughput: bool,
+    max_load_ratio: float = 1.0,
 ) -> Translation:
     """Return the capacity problem.
 
@@ -74,6 +75,8 @@ def translate(
         wishes: What is asked of the models.
         model_names: To plan for.
         needs_throughput: Whether a model without a demand needs one, too.
+        max_load_ratio: The share of its throughput that a replica of a model with a
+            demand serves at most; it then takes that share of its utilizations.
 
     Raises:
         MissingReadingError: If a binding resource or a throughput is missing.
@@ -101,6 +104,13 @@ def translate(
                     item_size(record, resource, supply.baseline_bytes)
                     for resource in binding
                 ]
+                if not is_whole:
+                    sizes = [
+                        size
+                        if resource is Resource.MEMORY
+                        else math.ceil(size * max_load_ratio)
+                        for size, resource in zip(sizes, binding, strict=True)
+                    ]
                 is_fixed = [is_whole or one is Resource.MEMORY for one in binding]
                 rated = not is_whole or (is_rated and not supply.is_carried_over)
                 options.append(
@@ -109,7 +119,10 @@ def translate(
                         bin_type=bin_type,
                         fixed=_where(sizes, is_fixed, wanted=True),
                         proportional=_where(sizes, is_fixed, wanted=False),
-                        rate=_units_down(record.throughput_infer_per_sec)
+                        rate=_units_down(
+                            record.throughput_infer_per_sec,
+                            1.0 if is_whole else max_load_ratio,
+                        )
                         if rated
                         else UNKNOWN_RATE,
                     )
@@ -120,6 +133,7 @@ def translate(
             demand=_demand_units(
                 wishes.demand[name],
                 [one for one in records if one.model_name == name],
+                max_load_ratio,
             )
             if name in wishes.demand
             else None,
@@ -171,7 +185,9 @@ def _where(
     )
 
 
-def _demand_units(infer_per_sec: float, records: Sequence[ProfileRecord]) -> int:
+def _demand_units(
+    infer_per_sec: float, records: Sequence[ProfileRecord], max_load_ratio: float
+) -> int:
     """Return a demand in units, as little less as rounding takes from its replicas.
 
     Replicas whose throughputs add up to the demand, to the tolerance of readings, serve
@@ -181,8 +197,9 @@ def _demand_units(infer_per_sec: float, records: Sequence[ProfileRecord]) -> int
     wanted = Fraction(repr(infer_per_sec))
     for throughput in {one.throughput_infer_per_sec for one in records}:
         each = Fraction(repr(throughput or 0.0)) * (1 + READING_TOLERANCE)
+        each *= Fraction(repr(max_load_ratio))
         if each:
-            served = math.ceil(wanted / each) * _units_down(throughput)
+            served = math.ceil(wanted / each) * _units_down(throughput, max_load_ratio)
             if served >= units * (1 - SERVICE_TOLERANCE):
                 units = min(units, served)
     return units
@@ -192,9 +209,10 @@ def _units_up(infer_per_sec: float) -> int:
     return math.ceil(Decimal(repr(infer_per_sec)) * SERVICE_UNITS)
 
 
-def _units_down(infer_per_sec: float | None) -> int:
-    """Return a throughput in units; at least one, below which nothing is measured."""
-    return max(1, math.floor(Decimal(repr(infer_per_sec or 0.0)) * SERVICE_UNITS))
+def _units_down(infer_per_sec: float | None, share: float = 1.0) -> int:
+    """Return a share of a throughput in units; at least one, the least measured."""
+    rate = Decimal(repr(infer_per_sec or 0.0)) * Decimal(repr(share))
+    return max(1, math.floor(rate * SERVICE_UNITS))
 
 
 def _require_throughput(
