@@ -24,6 +24,7 @@ from gpupack.cli.commands import (
     frontier,
     place,
     profile,
+    recommend,
     report,
     server,
     verify,
@@ -59,6 +60,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("place")(place.place_command)
+app.command("recommend")(recommend.recommend_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
 app.command("profile")(profile.profile_command)

@@ -9,6 +9,7 @@ from .contention import (
 from .frontier_search import frontier
 from .placing import place
 from .reasons import explain
+from .recommending import recommend
 from .request import overlay_headroom
 from .trade_off import Frontier
 
@@ -24,4 +25,5 @@ __all__ = [
     "measured_sets",
     "overlay_headroom",
     "place",
+    "recommend",
 ]
