@@ -77,8 +77,9 @@ def place(
             demands that are then predicted to be missed, a warning tells.
             ``"predicted"``: every replica is given only what it is predicted to reach
             beside its neighbors, as certainly as ``min_retention`` is kept. Of such
-            plans those are tried in which replicas serve at most 100, 90, ... 30 % of
-            their throughput, the bound is that of plans without this condition.
+            plans those are tried in which utilizations sum to less than may be used,
+            and in which replicas serve a share of their throughput; the bound is that
+            of plans without this condition.
         growth: What every demand is multiplied by.
         billing: ``"on_demand"`` or ``"reserved"``: which price of a GPU counts.
         currency: Of all prices, as it is to be told.

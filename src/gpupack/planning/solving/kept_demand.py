@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from gpupack.errors import GpupackError, NotFoundInTimeError
+from gpupack.errors import GpupackError, InfeasibleError, NotFoundInTimeError
 from gpupack.packing import Deadline
 from gpupack.planning.contention import RetentionRule, has_readings, resolve_contention
 from gpupack.planning.solving.check import PROVED_TOLERANCE, check_placement
@@ -21,18 +21,18 @@ from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.placement import PlacementStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gpupack.placement import Placement
     from gpupack.planning.modeling import CapacityQuestion, Supply
     from gpupack.records.placement import Assignment, GpuPlacement
     from gpupack.records.profile import ProfileRecord
 
-_FIRST_SHARE = 0.4
+_FIRST_SHARE = 0.2
 """Of the time: for the plan without the condition, whose bound is the bound."""
-_FILLED_SHARES = (0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
+_FILLED_SHARES = (0.9, 0.8, 0.7, 0.6)
 """Of the headroom of utilizations."""
-_LOAD_RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+_FILLED_LOAD = 0.7
+"""Of a replica's throughput, where GPUs are filled less."""
+_LOAD_RATIOS = (0.6, 0.7, 0.5, 0.8, 0.9, 1.0)
 """Of a replica's throughput."""
 
 
@@ -83,28 +83,37 @@ def place_keeping_demand(
             if name not in question.wishes.demand
         },
     )
-    first = answer(
-        free,
-        time_limit_s=_FIRST_SHARE * time_limit_s,
-        seed=seed,
-        is_trial=is_trial,
-    )
+    first_s = _FIRST_SHARE * time_limit_s
+    try:
+        # As a trial: with copies to spare each has less to serve, and keeps it sooner.
+        first = answer(free, time_limit_s=first_s, seed=seed, is_trial=True)
+    except InfeasibleError:
+        if not is_trial:
+            answer(free, time_limit_s=first_s, seed=seed)  # says what clashes
+        raise
     best = first if _keeps_all(first, question) else None
-    trials = list(_roomier(question, free))
-    for index, trial in enumerate(trials):
-        if best is not None and (deadline.has_passed or _is_as_good(best, first.bound)):
-            break
-        try:
-            found = answer(
-                trial,
-                time_limit_s=deadline.remaining_s / (len(trials) - index),
-                seed=seed,
-                is_trial=True,
-            )
-        except GpupackError:
-            continue  # too little room in this one; the next leaves less or more
-        if (best is None or _is_better(found, best)) and _keeps_all(found, question):
-            best = found
+    families = [_less_loaded(question), _less_filled(question, free)]
+    for number, family in enumerate(families):
+        for index, trial in enumerate(family):
+            if best is not None and (
+                deadline.has_passed or _is_as_good(best, first.bound)
+            ):
+                break
+            left = len(family) - index + sum(map(len, families[number + 1 :]))
+            try:
+                found = answer(
+                    trial,
+                    time_limit_s=deadline.remaining_s / left,
+                    seed=seed,
+                    is_trial=True,
+                )
+            except GpupackError:
+                continue  # too little room in this one; another leaves more
+            is_new = best is None or _is_better(found, best)
+            if is_new and _keeps_all(found, question):
+                best = found
+            if number == 1 and best is found:
+                break  # the emptier GPUs are, the more of them it takes
     if best is None:
         raise NotFoundInTimeError(
             "no placement was found that meets every demand as predicted, and none is "
@@ -115,20 +124,37 @@ def place_keeping_demand(
     return _concluded(best, first, question)
 
 
-def _roomier(
+def _less_filled(
     question: CapacityQuestion, free: CapacityQuestion
-) -> Iterator[CapacityQuestion]:
-    """Yield questions whose answers are more likely to keep their demand."""
+) -> list[CapacityQuestion]:
+    """Return questions in which less of the utilizations may be used, fullest first."""
     utilizations = [one for one, _ in question.headroom if one is not Resource.MEMORY]
-    if utilizations:
-        for filled in _FILLED_SHARES:
-            shares = {
-                one.value: share * filled if one in utilizations else share
-                for one, share in question.headroom
-            }
-            yield replace(free, headroom=Headroom(**shares))
-    for load in _LOAD_RATIOS:
-        yield replace(question, keeps_demand_as_predicted=False, max_load_ratio=load)
+    if not utilizations:
+        return []
+    return [
+        replace(
+            free,
+            max_load_ratio=_FILLED_LOAD,
+            headroom=Headroom(
+                **{
+                    one.value: share * filled if one in utilizations else share
+                    for one, share in question.headroom
+                }
+            ),
+        )
+        for filled in _FILLED_SHARES
+    ]
+
+
+def _less_loaded(question: CapacityQuestion) -> list[CapacityQuestion]:
+    """Return questions in which a replica serves a share of its throughput at most.
+
+    What may share a GPU is judged as if all of them served that much.
+    """
+    return [
+        replace(question, keeps_demand_as_predicted=False, max_load_ratio=load)
+        for load in _LOAD_RATIOS
+    ]
 
 
 def _keeps_all(placement: Placement, question: CapacityQuestion) -> bool:
