@@ -81,6 +81,6 @@ def test_slow_downs_that_no_sum_shows_are_told_unless_they_were_asked_for() -> N
 
     (caution,) = cautions_of(slow)
 
-    assert "1 models are predicted to keep less than 90%" in caution
+    assert "1 model is predicted to keep less than 90%" in caution
     assert "'slow' on GPU 0 keeps 64%" in caution
     assert cautions_of(asked) == ()
