@@ -25,6 +25,7 @@ from gpupack.cli.commands import (
     place,
     profile,
     read,
+    recommend,
     report,
     server,
     verify,
@@ -60,6 +61,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("place")(place.place_command)
+app.command("recommend")(recommend.recommend_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
 app.command("read")(read.read_command)

@@ -13,6 +13,7 @@ from .modeling import (
 )
 from .placing import place
 from .reasons import explain
+from .recommending import recommend
 from .request import overlay_headroom
 from .trade_off import Frontier
 
@@ -30,4 +31,5 @@ __all__ = [
     "overlay_headroom",
     "place",
     "readiness",
+    "recommend",
 ]

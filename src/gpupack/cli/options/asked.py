@@ -176,6 +176,23 @@ ContentionOption = Annotated[
         "together; plain (default): what they reach alone."
     ),
 ]
+DemandMetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="predicted: every demand is met as predicted beside neighbors; plain "
+        "(default): as measured alone, with a warning."
+    ),
+]
+GrowthOption = Annotated[
+    float | None, typer.Option(help="What every demand is multiplied by: 1.5.")
+]
+BillingOption = Annotated[
+    str | None,
+    typer.Option(help="Which price counts: on_demand (default) or reserved."),
+]
+CurrencyOption = Annotated[
+    str | None, typer.Option(help="Of the prices, as it is to be told: EUR.")
+]
 TimeLimitOption = Annotated[
     float | None,
     typer.Option(help="Seconds, for each step of a frontier; 10 if left out."),
@@ -211,6 +228,10 @@ def wish_options(
     min_retention: MinRetentionOption = None,
     sharing: SharingOption = None,
     contention: ContentionOption = None,
+    demand_met: DemandMetOption = None,
+    growth: GrowthOption = None,
+    billing: BillingOption = None,
+    currency: CurrencyOption = None,
     time_limit: TimeLimitOption = None,
     seed: SeedOption = None,
     workers: WorkersOption = None,
@@ -256,6 +277,10 @@ def wish_options(
             "optional": optional,
             "carry_memory_over": carry_memory_over,
             "contention": contention,
+            "demand_met": demand_met,
+            "growth": growth,
+            "billing": billing,
+            "currency": currency,
             "time_limit_s": time_limit,
             "seed": seed,
             "allow_unstable": allow_unstable,

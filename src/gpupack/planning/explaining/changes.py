@@ -124,7 +124,7 @@ def _raised_headroom(
 def _retention_changes(what_if: WhatIf) -> Iterator[SavingChange]:
     """Try what every model keeps at least, lowered to the same share for all."""
     floors = what_if.question.min_retention
-    if not floors:
+    if not floors or what_if.question.keeps_demand_as_predicted:
         return
     highest = max(floors.values())
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
 from gpupack.planning.modeling import best_records
+from gpupack.planning.solving.kept_demand import place_keeping_demand
 from gpupack.planning.solving.one_type import place_on_one_type
 from gpupack.planning.solving.with_choices import place_with_choices
 from gpupack.records.placement import Objective
 from gpupack.records.request import Fairness
+from gpupack.report.cautions import cautions_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +48,14 @@ def answer(
         NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
     _require_own_readings(question)
+    if question.keeps_demand_as_predicted:
+        return place_keeping_demand(
+            question,
+            answer,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            is_trial=is_trial,
+        )
     chosen = _without_choice(question)
     if question.maximizes_predicted and (
         chosen is None or question.supplies[0].entry.num_gpus is None
@@ -98,9 +108,14 @@ def _require_own_readings(question: CapacityQuestion) -> None:
 def decided_on(
     placement: Placement, request: Request, profiles: ProfileSet
 ) -> Placement:
-    """Return the placement with what was asked, and what it was decided on."""
+    """Return the placement with what was asked, and what it was decided on.
+
+    What must be known before all else is the first of its warnings.
+    """
+    cautions = cautions_of(placement)
     return placement.model_copy(
         update={
+            "warnings": tuple(dict.fromkeys((*cautions, *placement.warnings))),
             "request": request,
             "profiles": profiles.records,
             "baselines": profiles.baselines,

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError
-from gpupack.packing import Goal, PlanStatus, even_out, plan_capacity
+from gpupack.packing import Goal, PlanStatus, even_out, plan_capacity, with_fewer_copies
 from gpupack.placement import Placement
 from gpupack.planning.contention import (
     SharedGpu,
@@ -66,6 +66,17 @@ def place_with_choices(
         if not diagnose:
             raise InfeasibleError("no placement exists")
         raise infeasible(question)
+    if diagnose or translation.problem.rule is not None:
+        # A trial is judged by its value; or by what its copies keep, of which those
+        # that a rule let share a GPU keep as much without one of them.
+        plan = with_fewer_copies(
+            translation.problem,
+            question.goal,
+            plan,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            num_workers=question.num_workers,
+        )
     contentions = [
         resolve_contention(question.profiles, one.measured_on, question.sharing)
         for one in question.supplies
