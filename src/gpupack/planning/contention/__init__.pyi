@@ -7,6 +7,7 @@ from .calibration import (
 from .delays import PROCESSOR_SHARING
 from .prediction import (
     SHARING_SHAPES,
+    has_all_readings,
     predict_retentions,
 )
 from .retention import (
@@ -34,6 +35,7 @@ __all__ = [
     "alternatives_of",
     "fit_contention_factor",
     "fit_retention_margin",
+    "has_all_readings",
     "measured_sets",
     "predict_retentions",
     "resolve_contention",

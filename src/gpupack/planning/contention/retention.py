@@ -216,6 +216,13 @@ class RetentionRule:
             self._solo_shares(counts), [self._loads[item] for item, _ in counts]
         )
 
+    def reachable_shares(self, counts: Counts) -> tuple[float, ...]:
+        """Return what share of its throughput alone an instance of each could reach.
+
+        Driven to its limit, beside the others at their traffic.
+        """
+        return self._solo_shares(counts)
+
     def is_allowed(self, counts: Counts) -> bool:
         """Return whether every model of a set keeps what was asked, with the margin.
 

@@ -4,6 +4,10 @@ from .amounts import (
 )
 from .best_load_points import best_records
 from .diagnosis import too_large_alone
+from .missing_for import (
+    Readiness,
+    readiness,
+)
 from .question import (
     CapacityQuestion,
     ask,
@@ -22,16 +26,13 @@ from .supply import (
     Supply,
     supplies_of,
 )
-from .translation import (
-    SERVICE_UNITS,
-    Translation,
-)
+from .translation import Translation
 
 __all__ = [
     "READING_FIELDS",
     "READING_TOLERANCE",
-    "SERVICE_UNITS",
     "CapacityQuestion",
+    "Readiness",
     "Supply",
     "Translation",
     "ask",
@@ -41,6 +42,7 @@ __all__ = [
     "item_size",
     "item_sizes",
     "model_memories",
+    "readiness",
     "require_readings",
     "supplies_of",
     "told_apart",

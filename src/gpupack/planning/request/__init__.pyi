@@ -23,6 +23,7 @@ from .prices import (
     within_budget,
 )
 from .wishes import (
+    BINDING_BY_DEFAULT,
     Wishes,
     overlay_headroom,
     resolve_headroom,
@@ -30,6 +31,7 @@ from .wishes import (
 )
 
 __all__ = [
+    "BINDING_BY_DEFAULT",
     "BUDGET_TOLERANCE",
     "PRICE_UNITS",
     "Wishes",

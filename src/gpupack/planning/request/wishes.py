@@ -66,6 +66,11 @@ class Wishes:
         )
 
 
+def _grown(demand: float, growth: float) -> float:
+    """Return demand × growth to twelve digits: 20 × 1.1 is 22, as people multiply."""
+    return demand if growth == 1 else float(f"{demand * growth:.12g}")
+
+
 def _only(values: Mapping[str, V], names: Collection[str]) -> dict[str, V]:
     return {name: value for name, value in values.items() if name in names}
 
@@ -74,7 +79,10 @@ def wishes_of(request: Request, model_names: Sequence[str]) -> Wishes:
     """Return what a request asks of these models."""
     asked = {name: request.of_model(name) for name in sorted(model_names)}
     return Wishes(
-        demand=_given(asked, "demand"),
+        demand={
+            name: _grown(demand, request.growth)
+            for name, demand in _given(asked, "demand").items()
+        },
         latency_limit_ms=_given(asked, "latency_limit_ms"),
         latency_percentile=request.latency_percentile,
         replicas=_given(asked, "replicas"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, InvalidInputError
 from gpupack.planning.modeling import best_records
 from gpupack.planning.solving.found import Clash
+from gpupack.planning.solving.kept_demand import answer_keeping_demand
 from gpupack.planning.solving.one_type import pack_one_type
 from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.records.placement import Objective
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
 
 
 def answer(
-    question: CapacityQuestion, *, time_limit_s: float, seed: int
+    question: CapacityQuestion,
+    *,
+    time_limit_s: float,
+    seed: int,
+    is_trial: bool = False,
 ) -> Found | Clash:
     """Return what is best, or why there is nothing.
 
@@ -30,6 +36,8 @@ def answer(
         question: What is asked.
         time_limit_s: Wall time of the search.
         seed: For every random choice.
+        is_trial: Whether only value and bound are wanted, so that no time is spent on
+            running as few copies as would do.
 
     Raises:
         InvalidInputError: If the prediction cannot be followed through choices, or
@@ -37,6 +45,10 @@ def answer(
         MissingReadingError: If a reading that is needed is missing.
     """
     _require_own_readings(question)
+    if question.keeps_demand_as_predicted:
+        return answer_keeping_demand(
+            question, answer, time_limit_s=time_limit_s, seed=seed
+        )
     chosen = None if question.has_choices else _without_choice(question)
     if isinstance(chosen, InfeasibleError):
         error = chosen
@@ -50,9 +62,23 @@ def answer(
             "demand, replicas or optional models"
         )
     if chosen is None:
-        return plan_with_choices(question, time_limit_s=time_limit_s, seed=seed)
-    records = [chosen[name][0] for name in sorted(chosen)]
-    return pack_one_type(question, records, time_limit_s=time_limit_s, seed=seed)
+        return plan_with_choices(
+            question, time_limit_s=time_limit_s, seed=seed, is_trial=is_trial
+        )
+    if all(len(records) == 1 for records in chosen.values()):
+        records = [chosen[name][0] for name in sorted(chosen)]
+        return pack_one_type(question, records, time_limit_s=time_limit_s, seed=seed)
+    # Each model yields the same at any of its load points: the fewest GPUs are best.
+    return plan_with_choices(
+        replace(
+            question,
+            objective=Objective.MIN_GPUS,
+            supplies=(replace(question.supplies[0], records=chosen),),
+        ),
+        time_limit_s=time_limit_s,
+        seed=seed,
+        is_trial=is_trial,
+    )
 
 
 def _require_own_readings(question: CapacityQuestion) -> None:
@@ -70,10 +96,9 @@ def _require_own_readings(question: CapacityQuestion) -> None:
 
 
 def _without_choice(question: CapacityQuestion) -> Chosen | InfeasibleError | None:
-    """Return the one record of each model, by name, or None if there are several.
+    """Return the records of each model if none yields more than another, or else None.
 
-    Of the several the best is taken where nothing speaks for another: throughput is
-    wanted, and GPUs are not short.
+    Most often it is one of each, and nothing is to be chosen.
     """
     (supply,) = question.supplies
     if all(len(records) == 1 for records in supply.records.values()):
@@ -81,4 +106,5 @@ def _without_choice(question: CapacityQuestion) -> Chosen | InfeasibleError | No
     is_limited = supply.entry.num_gpus is not None
     if question.objective is not Objective.MAX_THROUGHPUT or is_limited:
         return None
-    return best_records(supply, question.headroom)
+    # What neighbors cost depends on more than what binds.
+    return best_records(supply, question.headroom, by_sizes=not question.min_retention)

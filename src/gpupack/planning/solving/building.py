@@ -11,6 +11,7 @@ from gpupack.planning.contention import SharedGpu, alternatives_of, retentions_o
 from gpupack.planning.modeling import READING_FIELDS, model_memories
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Assignment, GpuPlacement, ResourceUse
+from gpupack.report.cautions import cautions_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ def build_placement(
         id(one): SharedGpu(
             question.supplies[one.supply].measured_on,
             tuple(instance.record for instance in one.instances),
-            tuple([_load(instance) for instance in one.instances]),
+            tuple([instance.load_ratio for instance in one.instances]),
             copies[id(one)],
         )
         for one in fillings
@@ -54,7 +55,7 @@ def build_placement(
     }
     contention = question.contentions[0]
     predicted_by = _predicted_by(question, fillings, kept)
-    return Placement(
+    placement = Placement(
         objective=question.objective,
         objective_unit=found.unit,
         status=found.status,
@@ -89,6 +90,9 @@ def build_placement(
         baselines=question.profiles.baselines,
         calibrations=question.profiles.calibrations,
     )
+    # What must be known before all else comes first.
+    warnings = dict.fromkeys((*cautions_of(placement), *placement.warnings))
+    return placement.model_copy(update={"warnings": tuple(warnings)})
 
 
 def _kept(
@@ -139,8 +143,9 @@ def gpu_placement(
     supply = question.supplies[filled.supply]
     instances = filled.instances
     own_bytes = model_memories([one.record for one in instances], supply.baseline_bytes)
+    loads = [one.load_ratio for one in instances]
     used: dict[Resource, list[float | None]] = {
-        one: _utilizations(instances, supply, one) for one in UTILIZATIONS
+        one: _utilizations(instances, loads, supply, one) for one in UTILIZATIONS
     }
     assignments = []
     for place, one in enumerate(instances):
@@ -173,26 +178,19 @@ def gpu_placement(
     )
 
 
-def _load(one: ModelInstance) -> float:
-    """Return traffic ÷ throughput as measured: what it uses of the utilizations."""
-    throughput = one.record.throughput_infer_per_sec
-    if one.served_infer_per_sec is None or not throughput:
-        return 1.0
-    return min(1.0, one.served_infer_per_sec / throughput)
-
-
 def _utilizations(
-    instances: Sequence[ModelInstance], supply: Supply, resource: Resource
+    instances: Sequence[ModelInstance],
+    loads: Sequence[float],
+    supply: Supply,
+    resource: Resource,
 ) -> list[float | None]:
     """Return what each instance uses of a utilization, in percent; None if unknown."""
     if supply.is_carried_over:
         return [None] * len(instances)
     field = READING_FIELDS[resource]
     return [
-        None
-        if (percent := getattr(one.record, field)) is None
-        else percent * _load(one)
-        for one in instances
+        None if (percent := getattr(one.record, field)) is None else percent * load
+        for one, load in zip(instances, loads, strict=True)
     ]
 
 

@@ -26,6 +26,14 @@ class ModelInstance:
     record: ProfileRecord
     served_infer_per_sec: float | None = None
 
+    @property
+    def load_ratio(self) -> float:
+        """Traffic ÷ throughput as measured: what it uses of the utilizations."""
+        throughput = self.record.throughput_infer_per_sec
+        if self.served_infer_per_sec is None or not throughput:
+            return 1.0
+        return min(1.0, self.served_infer_per_sec / throughput)
+
 
 @dataclass(frozen=True, slots=True)
 class FilledGpu:

@@ -128,7 +128,7 @@ class FrontierSteps:
             objective=Objective.MIN_COST if self._is_priced else Objective.MIN_GPUS,
         )
         found = plan_with_choices(
-            asked, time_limit_s=self._time_limit_s, seed=self._seed
+            asked, time_limit_s=self._time_limit_s, seed=self._seed, is_trial=True
         )
         return found if isinstance(found, Clash) else found.value
 

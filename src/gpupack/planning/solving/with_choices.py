@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from gpupack.packing import Goal, PlanStatus, even_out, plan_capacity
+from gpupack.packing import Goal, PlanStatus, even_out, plan_capacity, with_fewer_copies
 from gpupack.planning.infeasible import infeasible, not_found
-from gpupack.planning.modeling import SERVICE_UNITS, evening_loads
+from gpupack.planning.modeling import evening_loads
 from gpupack.planning.request import PRICE_UNITS
 from gpupack.planning.solving.found import Clash, FilledGpu, Found, ModelInstance
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def plan_with_choices(
-    question: CapacityQuestion, *, time_limit_s: float, seed: int
+    question: CapacityQuestion,
+    *,
+    time_limit_s: float,
+    seed: int,
+    is_trial: bool = False,
 ) -> Found | Clash:
     """Return what is best, or why there is nothing.
 
@@ -29,6 +33,7 @@ def plan_with_choices(
         question: What is asked.
         time_limit_s: Wall time of the search.
         seed: For every random choice.
+        is_trial: Whether only value and bound are wanted.
 
     Raises:
         MissingReadingError: If a reading that is needed is missing.
@@ -46,6 +51,17 @@ def plan_with_choices(
         return Clash(lambda: not_found(question, time_limit_s=time_limit_s))
     if plan.status is PlanStatus.INFEASIBLE:
         return Clash(lambda: infeasible(question))
+    if not is_trial or translation.problem.rule is not None:
+        # A trial is judged by its value; or by what its copies keep, of which those
+        # that a rule let share a GPU keep as much without one of them.
+        plan = with_fewer_copies(
+            translation.problem,
+            question.goal,
+            plan,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            num_workers=question.num_workers,
+        )
     gpus = _filled(translation, plan)
     value, bound, unit = _value(question, translation, plan, len(gpus))
     return Found(
@@ -96,8 +112,8 @@ def _value(
     if question.goal is Goal.MAX_MIN_SHARE:
         return plan.value, plan.bound, ObjectiveUnit.SERVED_SHARE
     return (
-        plan.value / SERVICE_UNITS,
-        plan.bound / SERVICE_UNITS,
+        translation.weighted_infer_per_sec(plan.value),
+        translation.weighted_infer_per_sec(plan.bound),
         ObjectiveUnit.INFER_PER_SEC,
     )
 
@@ -139,7 +155,9 @@ def _filled(translation: Translation, plan: CapacityPlan) -> tuple[FilledGpu, ..
 def _served(translation: Translation, option: int, service: float) -> float | None:
     job = translation.problem.jobs[translation.problem.options[option].job]
     # Nine digits: many replicas of little traffic must still sum up to the demand.
-    return None if job.is_whole else float(f"{service / SERVICE_UNITS:.9g}")
+    if job.is_whole:
+        return None
+    return float(f"{translation.infer_per_sec(option, service):.9g}")
 
 
 def _instances(
