@@ -211,6 +211,7 @@ def customer_class(
         MissingReadingError: If the record has no throughput or no GPU utilization.
     """
     requests_per_sec = record.requests_per_sec
+    in_flight = record.load_point.in_flight
     busy_percent = record.gpu_utilization_mean_percent
     if busy_percent is None:
         busy_percent = record.gpu_utilization_percent
@@ -231,9 +232,7 @@ def customer_class(
         )
     # One in-flight request per model instance: an instance executes one at a time,
     # and Triton runs one instance per GPU unless the model asks for more.
-    num_customers = min(
-        record.load_point.in_flight, max(record.num_model_instances or 1, 1)
-    )
+    num_customers = min(in_flight, max(record.num_model_instances or 1, 1))
     share = max(busy_percent / 100, _MIN_GPU_SHARE)
     return class_from_solo(
         requests_per_sec,

@@ -1,3 +1,4 @@
+# Long because a request is resolved, and its contradictions refused, in one place.
 """What is asked of ``place()`` and ``frontier()``, resolved and checked."""
 
 from __future__ import annotations

@@ -38,11 +38,15 @@ def build_placement(
     # Of thousands of GPUs most hold the same; what they keep is predicted once.
     copies = Counter(map(id, found.gpus))
     fillings = list({id(one): one for one in found.gpus}.values())
+    loads = {
+        id(one): tuple([instance.load_ratio for instance in one.instances])
+        for one in fillings
+    }
     shared = {
         id(one): SharedGpu(
             question.supplies[one.supply].measured_on,
             tuple(instance.record for instance in one.instances),
-            tuple([instance.load_ratio for instance in one.instances]),
+            loads[id(one)],
             copies[id(one)],
         )
         for one in fillings
@@ -50,7 +54,7 @@ def build_placement(
     }
     kept = _kept(question, fillings, shared)
     known = {
-        id(one): gpu_placement(one, question, kept.get(id(one)) or ())
+        id(one): gpu_placement(one, question, loads[id(one)], kept.get(id(one)) or ())
         for one in fillings
     }
     contention = question.contentions[0]
@@ -131,19 +135,22 @@ def _predicted_by(
 
 
 def gpu_placement(
-    filled: FilledGpu, question: CapacityQuestion, kept: Sequence[float]
+    filled: FilledGpu,
+    question: CapacityQuestion,
+    loads: Sequence[float],
+    kept: Sequence[float],
 ) -> GpuPlacement:
     """Return the record of one GPU, as number 0.
 
     Args:
         filled: What it holds.
         question: Says what binds, and what the server takes.
+        loads: Traffic ÷ throughput of each instance.
         kept: What each instance keeps of its traffic; empty where that is unknown.
     """
     supply = question.supplies[filled.supply]
     instances = filled.instances
     own_bytes = model_memories([one.record for one in instances], supply.baseline_bytes)
-    loads = [one.load_ratio for one in instances]
     used: dict[Resource, list[float | None]] = {
         one: _utilizations(instances, loads, supply, one) for one in UTILIZATIONS
     }

@@ -1,3 +1,4 @@
+# Long because everything that a placement promises is checked in one place.
 """An independent check of every placement, from what it says itself.
 
 Written apart from the planner: from the records that the placement holds and what was
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.records.gpu import GpuType
     from gpupack.records.placement import Assignment, GpuPlacement, PlacementRecord
-    from gpupack.records.profile import LoadPoint, ProfileRecord
+    from gpupack.records.profile import ProfileRecord
 
 TRAFFIC_TOLERANCE = Fraction(5, 10**6)
 """Traffic is shared out to one part in a million, and read from there."""
@@ -87,15 +88,9 @@ class _Check:
         )
         self._at_full_rate = Fraction(0)
         self._predicted = 0.0
-        self._records: dict[tuple[str, LoadPoint], list[ProfileRecord]] = {}
+        self._records: dict[str, list[ProfileRecord]] = {}
         for record in placement.profiles:
-            key = record.model_name, record.load_point
-            self._records.setdefault(key, []).append(record)
-        self._allowed = {
-            (name, one.load_point, one.gpu_type.name)
-            for name, of_model in question.records_in_any_time.items()
-            for one in of_model
-        }
+            self._records.setdefault(record.model_name, []).append(record)
         self._baselines = {
             one.gpu_type.name: one.gpu_memory_used_bytes
             for one in question.profiles.baselines
@@ -104,9 +99,9 @@ class _Check:
     def run(self) -> None:
         self._check_fleet()
         # Of thousands of GPUs most hold the same, which is checked once.
-        alike: dict[tuple[str, tuple[Assignment, ...]], list[GpuPlacement]] = {}
+        alike: dict[tuple[str, int], list[GpuPlacement]] = {}
         for gpu in self._placement.gpus:
-            alike.setdefault((gpu.gpu_type.name, gpu.assignments), []).append(gpu)
+            alike.setdefault((gpu.gpu_type.name, id(gpu.assignments)), []).append(gpu)
         for gpus in alike.values():
             self._check_gpu(gpus[0], len(gpus))
         self._check_models()
@@ -187,8 +182,11 @@ class _Check:
             CheckError: If the model may not run there so, or not serve so much.
         """
         record, is_carried_over = self._record_of(gpu, one)
-        key = one.model_name, one.load_point, record.gpu_type.name
-        if key not in self._allowed:
+        if not any(
+            allowed.load_point == one.load_point
+            and allowed.gpu_type.name == record.gpu_type.name
+            for allowed in self._question.records_in_any_time.get(one.model_name, ())
+        ):
             raise CheckError(
                 f"{_where(gpu, one)} was not to run so on {record.gpu_type.name}"
             )
@@ -224,7 +222,11 @@ class _Check:
         self, gpu: GpuPlacement, one: Assignment
     ) -> tuple[ProfileRecord, bool]:
         """Return the record of an assignment, and whether it is of another type."""
-        known = self._records.get((one.model_name, one.load_point), [])
+        known = [
+            record
+            for record in self._records.get(one.model_name, [])
+            if record.load_point == one.load_point
+        ]
         here = [record for record in known if record.gpu_type.name == gpu.gpu_type.name]
         here = here or [
             record for record in known if is_same_card(record.gpu_type, gpu.gpu_type)
