@@ -63,7 +63,6 @@ class CapacityQuestion:
         maximizes_predicted: Whether throughput counts as predicted, not as alone.
         records_in_any_time: By model name: those that break latency limits, too.
         allow_unstable: Whether measurements that never settled may be used.
-        max_models_per_gpu: Instances on one GPU, at most.
         max_gpus: How many GPUs may be used in all; None for no limit.
         max_price_per_hour: What they may cost in all; None for no limit.
         num_workers: Threads of the search; None for what the machine offers.
@@ -90,7 +89,6 @@ class CapacityQuestion:
     )
     allow_unstable: bool = False
     max_gpus: int | None = None
-    max_models_per_gpu: int | None = None
     max_price_per_hour: float | None = None
     num_workers: int | None = None
     keeps_demand_as_predicted: bool = False
@@ -114,7 +112,6 @@ class CapacityQuestion:
         return (
             len(self.supplies) > 1
             or self.max_gpus is not None
-            or self.max_models_per_gpu is not None
             or self.max_price_per_hour is not None
             or not wishes.is_plain
             or wishes.fairness is not Fairness.SUM
@@ -160,7 +157,6 @@ class CapacityQuestion:
             problem = replace(problem, bin_types=bin_types, budget=budget)
         rule = self._retention_rule(translation) if self.min_retention else None
         rule = one_variant_each(translation.records, self.wishes, rule)
-        rule = _few_each(self.max_models_per_gpu, rule)
         if rule is not None:
             problem = replace(problem, rule=rule)
         return replace(translation, problem=problem)
@@ -184,16 +180,6 @@ class CapacityQuestion:
             for contention in self.contentions
         ]
         return lambda bin_type, counts: rules[bin_type].is_allowed(counts)
-
-
-def _few_each(most: int | None, rule: Rule | None) -> Rule | None:
-    """Return the rule that also keeps more than so many instances off a GPU."""
-    if most is None:
-        return rule
-    return lambda bin_type, counts: (
-        sum(copies for _, copies in counts) <= most
-        and (rule is None or rule(bin_type, counts))
-    )
 
 
 def ask(
@@ -278,7 +264,6 @@ def ask(
         records_in_any_time=every,
         allow_unstable=request.allow_unstable,
         max_gpus=request.max_gpus,
-        max_models_per_gpu=request.max_models_per_gpu,
         max_price_per_hour=request.max_price_per_hour,
         num_workers=request.workers,
         keeps_demand_as_predicted=_keeps_demand_as_predicted(request, wishes),

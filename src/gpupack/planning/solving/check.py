@@ -144,9 +144,6 @@ class _Check:
         instances = [self._instance(gpu, one) for one in gpu.assignments]
         if not instances:
             raise CheckError(f"GPU {gpu.gpu_index} holds no model")
-        most = self._question.max_models_per_gpu
-        if most is not None and len(instances) > most:
-            raise CheckError(f"GPU {gpu.gpu_index} holds more than {most} models")
         _require_one_variant_each(gpu)
         for one in instances:
             self._instances[one.name] += multiplicity

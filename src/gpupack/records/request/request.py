@@ -147,8 +147,6 @@ class Request(Record):
     ] = None
     """The supply by GPU type; or how many there are of the type that the profiles were
     measured on, None for as many of those as needed."""
-    max_models_per_gpu: Annotated[Count | None, Must("a whole number ≥ 1")] = None
-    """Instances on one GPU, at most."""
     max_gpus: Annotated[NumGpus | None, Must("a whole number ≥ 1")] = None
     """GPUs of all types together, at most."""
     max_price_per_hour: Annotated[
@@ -240,7 +238,6 @@ class RequestArguments(TypedDict, total=False):
 
     gpus: GpusLike | None
     prices: Mapping[str, float] | None
-    max_models_per_gpu: int | None
     max_gpus: int | None
     max_price_per_hour: float | None
     headroom: HeadroomLike
