@@ -14,13 +14,16 @@ from gpupack.cli.options.asked import (
     read_source,
     takes_wish_options,
 )
+from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import require_apart
 
 
 @takes_wish_options
+@takes_source_options
 def recommend_command(
     source: SourceArgument,
     *,
+    knowledge: Knowledge,
     wishes: WishReader,
     reserve: Annotated[
         float | None,
@@ -43,7 +46,7 @@ def recommend_command(
     from gpupack.report.cautions import cautions_of
 
     require_apart({"--json": json_path}, [source])
-    profiles = read_source(source)
+    profiles = read_source(source, knowledge)
     request, asked = wishes(profiles, None)
     found = recommend(profiles, request, reserve=reserve, **asked)
     if json_path is not None:
