@@ -28,6 +28,8 @@ class Wishes:
         fairness: What ``max_throughput`` makes large.
         optional: Models that may be left out.
         most_replicas: Instances at most, of models with a demand.
+        min_traffic: Infer/sec of each of several replicas of a model with a demand.
+        one_load_point: Models of which all replicas run at one load point.
     """
 
     demand: Mapping[str, float] = field(default_factory=dict)
@@ -38,6 +40,8 @@ class Wishes:
     fairness: Fairness = Fairness.SUM
     optional: frozenset[str] = frozenset()
     most_replicas: Mapping[str, int] = field(default_factory=dict)
+    min_traffic: Mapping[str, float] = field(default_factory=dict)
+    one_load_point: frozenset[str] = frozenset()
 
     @property
     def is_plain(self) -> bool:
@@ -55,6 +59,8 @@ class Wishes:
             weights=_only(self.weights, model_names),
             optional=self.optional.intersection(model_names),
             most_replicas=_only(self.most_replicas, model_names),
+            min_traffic=_only(self.min_traffic, model_names),
+            one_load_point=self.one_load_point.intersection(model_names),
         )
 
 
@@ -85,6 +91,8 @@ def wishes_of(request: Request, model_names: Sequence[str]) -> Wishes:
         fairness=request.fairness,
         optional=frozenset(by_model(lambda one: one.optional or None)),
         most_replicas=by_model(lambda one: one.max_replicas),
+        min_traffic=by_model(lambda one: one.min_traffic),
+        one_load_point=frozenset(by_model(lambda one: one.one_load_point or None)),
     )
 
 

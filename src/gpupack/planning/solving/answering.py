@@ -9,6 +9,7 @@ from gpupack.errors import InvalidInputError
 from gpupack.planning.modeling import best_records
 from gpupack.planning.solving.kept_demand import place_keeping_demand
 from gpupack.planning.solving.one_type import place_on_one_type
+from gpupack.planning.solving.runnable import place_runnable
 from gpupack.planning.solving.with_choices import place_with_choices
 from gpupack.records.placement import Objective
 from gpupack.records.request import Fairness
@@ -50,6 +51,14 @@ def answer(
     _require_own_readings(question)
     if question.keeps_demand_as_predicted:
         return place_keeping_demand(
+            question,
+            answer,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            is_trial=is_trial,
+        )
+    if question.wishes.min_traffic or question.wishes.one_load_point:
+        return place_runnable(
             question,
             answer,
             time_limit_s=time_limit_s,
