@@ -134,9 +134,9 @@ def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
         return
     share, gpu, one = min(slow, key=lambda entry: entry[0])
     yield (
-        "no utilizations sum to more than 100 %, yet "
-        f"{_models_are(len(slow))} predicted to keep less than {FAR_BELOW:.0%} of "
-        "their throughput when all run at once: "
+        f"no utilizations sum to more than 100 %, yet {_models_are(len(slow))} "
+        f"predicted to keep less than {FAR_BELOW:.0%} of their throughput when all run "
+        "at once: "
         f"{quoted(one.model_name)} on GPU {gpu.gpu_index} keeps {share:.0%}; "
         "min_retention says what to keep"
     )

@@ -120,12 +120,7 @@ def translate(
     require_readings(every, binding)
     _require_throughput(every, wishes, needs_throughput=needs_throughput)
     is_rated = all(record.throughput_infer_per_sec is not None for record in every)
-    throughputs = {
-        name: {
-            rate * (max_load_ratio if name in wishes.demand else 1.0) for rate in rates
-        }
-        for name, rates in _throughputs(every).items()
-    }
+    throughputs = _throughputs(every)
     units = tuple(
         service_units(throughputs.get(name, ()), wishes.demand.get(name))
         for name in names
@@ -160,9 +155,9 @@ def translate(
                     fixed=_where(sizes, is_fixed, wanted=True),
                     proportional=_where(sizes, is_fixed, wanted=False),
                     rate=_units_down(
-                        (record.throughput_infer_per_sec or 0.0)
-                        * (1.0 if is_whole else max_load_ratio),
+                        record.throughput_infer_per_sec,
                         units[job],
+                        1.0 if is_whole else max_load_ratio,
                     )
                     if rated
                     else UNKNOWN_RATE,
@@ -177,7 +172,10 @@ def translate(
             demand=max(
                 0,
                 _demand_units(
-                    wishes.demand[name], throughputs.get(name, ()), units[job]
+                    wishes.demand[name],
+                    throughputs.get(name, ()),
+                    units[job],
+                    max_load_ratio,
                 )
                 - least[job] * fixed.get(name, 1),
             )
@@ -314,7 +312,10 @@ def _where(
 
 
 def _demand_units(
-    infer_per_sec: float, throughputs: Collection[float], units: int
+    infer_per_sec: float,
+    throughputs: Collection[float],
+    units: int,
+    max_load_ratio: float,
 ) -> int:
     """Return a demand in units, as little less as rounding takes from its replicas.
 
@@ -325,8 +326,10 @@ def _demand_units(
     wanted = Fraction(repr(infer_per_sec))
     for throughput in throughputs:
         each = Fraction(repr(throughput)) * (1 + READING_TOLERANCE)
+        each *= Fraction(repr(max_load_ratio))
         if each:
-            served = math.ceil(wanted / each) * _units_down(throughput, units)
+            copies = math.ceil(wanted / each)
+            served = copies * _units_down(throughput, units, max_load_ratio)
             if served >= demand * (1 - SERVICE_TOLERANCE):
                 demand = min(demand, served)
     return demand
@@ -336,9 +339,10 @@ def _units_up(infer_per_sec: float, units: int) -> int:
     return math.ceil(Fraction(repr(infer_per_sec)) * units)
 
 
-def _units_down(infer_per_sec: float, units: int) -> int:
-    """Return a throughput in units; at least one, below which nothing is measured."""
-    return max(1, math.floor(Fraction(repr(infer_per_sec)) * units))
+def _units_down(infer_per_sec: float | None, units: int, share: float = 1.0) -> int:
+    """Return a share of a throughput in units; at least one, the least measured."""
+    rate = Fraction(repr(infer_per_sec or 0.0)) * Fraction(repr(share))
+    return max(1, math.floor(rate * units))
 
 
 def _require_throughput(
