@@ -161,8 +161,9 @@ def test_what_would_save_one_more_does(
         again = gpupack.place(twelve, request=changed)
         assert again.objective_value <= change.value + 1e-9
         assert change.value < found.placement.objective_value
+        assert again.objective_value < found.placement.bound  # impossible without it
     if not found.changes:
-        assert found.lines[4].endswith("no single change of those tried.")
+        assert "no single change of those tried" in found.lines[4]
 
 
 def test_a_table_without_the_server_counts_every_models_memory_in_full(
