@@ -20,6 +20,7 @@ from .errors import (
     UnknownNameError,
 )
 from .examples import load_example
+from .importers.prometheus import read_prometheus
 from .importers.reader import read_profiles
 from .placement import Placement
 from .planning import Frontier, explain, frontier, place
@@ -44,6 +45,12 @@ from .records.explanation import (
 )
 from .records.frontier import FrontierPoint
 from .records.gpu import DeviceKind, Fleet, FleetEntry, GpuType, Headroom, Resource
+from .records.observed_cluster import (
+    ObservationWindow,
+    ObservedCluster,
+    ObservedDemand,
+    ObservedGpu,
+)
 from .records.placement import (
     Assignment,
     GpuPlacement,
@@ -52,7 +59,13 @@ from .records.placement import (
     ResourceUse,
     SharingAlternative,
 )
-from .records.profile import FailedLoadPoint, LoadPoint, ProfileRecord, ServerBaseline
+from .records.profile import (
+    FailedLoadPoint,
+    LoadPoint,
+    ProfileRecord,
+    RecordOrigin,
+    ServerBaseline,
+)
 from .records.request import (
     ContentionRule,
     Fairness,
@@ -63,7 +76,13 @@ from .records.request import (
 )
 from .records.verification import GpuVerification, ModelVerdict
 from .request_file import read_request
-from .store import read_placement, write_placement, write_profiles
+from .store import (
+    read_observed_cluster,
+    read_placement,
+    write_observed_cluster,
+    write_placement,
+    write_profiles,
+)
 
 __version__: str
 
@@ -106,11 +125,16 @@ __all__ = [
     "NotFoundInTimeError",
     "Objective",
     "ObjectiveUnit",
+    "ObservationWindow",
+    "ObservedCluster",
+    "ObservedDemand",
+    "ObservedGpu",
     "Placement",
     "PlacementStatus",
     "ProfileDataError",
     "ProfileRecord",
     "ProfileSet",
+    "RecordOrigin",
     "Request",
     "Resource",
     "ResourceNeed",
@@ -132,10 +156,13 @@ __all__ = [
     "load_example",
     "place",
     "profile",
+    "read_observed_cluster",
     "read_placement",
     "read_profiles",
+    "read_prometheus",
     "read_request",
     "verify",
+    "write_observed_cluster",
     "write_placement",
     "write_profiles",
 ]

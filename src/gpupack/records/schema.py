@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gpupack.records.calibration import Calibration
 from gpupack.records.colocation import CoLocation
+from gpupack.records.observed_cluster import ObservedCluster
 from gpupack.records.placement import PlacementRecord
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
@@ -18,6 +19,7 @@ CLASS_BY_FILE: dict[str, type[Record]] = {
     "calibration.schema.json": Calibration,
     "colocation.schema.json": CoLocation,
     "failed_load_point.schema.json": FailedLoadPoint,
+    "observed_cluster.schema.json": ObservedCluster,
     "placement.schema.json": PlacementRecord,
     "profile_record.schema.json": ProfileRecord,
     "request.schema.json": Request,
