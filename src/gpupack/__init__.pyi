@@ -23,7 +23,7 @@ from .examples import load_example
 from .importers.prometheus import read_prometheus
 from .importers.reader import read_profiles
 from .placement import Placement
-from .planning import Frontier, explain, frontier, place
+from .planning import Frontier, Rightsizing, explain, frontier, place, rightsize
 from .profile_set import ProfileSet
 from .profiling import (
     EmbeddedServer,
@@ -139,6 +139,7 @@ __all__ = [
     "Resource",
     "ResourceNeed",
     "ResourceUse",
+    "Rightsizing",
     "SavingChange",
     "ServerBaseline",
     "ServerError",
@@ -161,6 +162,7 @@ __all__ = [
     "read_profiles",
     "read_prometheus",
     "read_request",
+    "rightsize",
     "verify",
     "write_observed_cluster",
     "write_placement",

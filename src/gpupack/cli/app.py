@@ -24,7 +24,9 @@ from gpupack.cli.commands import (
     frontier,
     place,
     profile,
+    read_prometheus,
     report,
+    rightsize,
     server,
     verify,
     warm_up,
@@ -61,6 +63,8 @@ app = typer.Typer(
 app.command("place")(place.place_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
+app.command("read-prometheus")(read_prometheus.read_prometheus_command)
+app.command("rightsize")(rightsize.rightsize_command)
 app.command("profile")(profile.profile_command)
 app.add_typer(server.app, name="server")
 app.command("verify")(verify.verify_command)

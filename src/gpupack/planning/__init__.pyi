@@ -10,6 +10,7 @@ from .frontier_search import frontier
 from .placing import place
 from .reasons import explain
 from .request import overlay_headroom
+from .rightsizing import Rightsizing, rightsize
 from .trade_off import Frontier
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "SHARING_SHAPES",
     "Frontier",
     "MeasuredSet",
+    "Rightsizing",
     "explain",
     "fit_contention_factor",
     "fit_retention_margin",
@@ -24,4 +26,5 @@ __all__ = [
     "measured_sets",
     "overlay_headroom",
     "place",
+    "rightsize",
 ]

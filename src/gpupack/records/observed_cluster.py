@@ -72,6 +72,8 @@ class ObservedGpu(Record):
     """Sorted by name, of all servers on it; models without traffic included."""
     pods: tuple[str, ...] = ()
     """``namespace/pod`` of what holds it, as the exporter says."""
+    other_pods: tuple[str, ...] = ()
+    """Those of them of which no model is known: something else is on the GPU."""
     served_by_model: dict[str, InferPerSec] = Field(default_factory=dict)
     """Most infer/sec of each model in one step; empty where it cannot be told."""
     memory_used_bytes: NumBytes | None = None
@@ -87,7 +89,7 @@ class ObservedGpu(Record):
     @property
     def has_one_model(self) -> bool:
         """Whether what the GPU shows is due to one model."""
-        return len(self.models) == 1 and self.is_certain
+        return len(self.models) == 1 and self.is_certain and not self.other_pods
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from gpupack.records.placement import PlacementRecord
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
 from gpupack.records.request import Request
+from gpupack.records.rightsizing import RightsizingRecord
 from gpupack.records.verification import GpuVerification
 
 CLASS_BY_FILE: dict[str, type[Record]] = {
@@ -23,6 +24,7 @@ CLASS_BY_FILE: dict[str, type[Record]] = {
     "placement.schema.json": PlacementRecord,
     "profile_record.schema.json": ProfileRecord,
     "request.schema.json": Request,
+    "rightsizing.schema.json": RightsizingRecord,
     "server_baseline.schema.json": ServerBaseline,
     "verification.schema.json": GpuVerification,
 }

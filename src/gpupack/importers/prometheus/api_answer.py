@@ -35,28 +35,37 @@ def parse_matrix(
             something that is no number.
     """
     found = _result(content, "matrix", where)
-    ends = {round(end, 3): at for at, end in enumerate(steps.edges_s[1:])}
+    first_s, step_s = steps.edges_s[1], steps.edges_s[1] - steps.edges_s[0]
     series = []
     for one in found:
         values = np.full(len(steps), np.nan)
         try:
             labels = {str(name): str(text) for name, text in one["metric"].items()}
-            pairs = one["values"]
-            places = [ends[round(float(time), 3)] for time, _ in pairs]
-            numbers = np.array([float(text) for _, text in pairs])
-        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            times, texts = zip(*one["values"], strict=True)
+            places = np.rint((np.array(times, dtype=float) - first_s) / step_s)
+            numbers = np.array(list(map(float, texts)))
+            values[places.astype(int)] = numbers
+            if places[0] < 0 or bool(np.any(np.diff(places) <= 0)):
+                raise ValueError("times out of order")
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            IndexError,
+            OverflowError,
+        ) as err:
             raise ServerError(
                 f"{where}: a series of {quantity.metric} is not what Prometheus "
                 f"answers: {quoted(one)}; is that address its HTTP API?"
             ) from err
-        numbers[~np.isfinite(numbers)] = np.nan
-        if bool(np.any(numbers < 0)):
+        values[~np.isfinite(values)] = np.nan
+        if bool(np.any(values < 0)):
             raise ServerError(
                 f"{where}: {quantity.metric} of {quoted(labels)} is negative; that is "
                 "no such metric of Triton or the DCGM exporter"
             )
-        values[places] = numbers * quantity.scale
-        series.append(Series(labels, values))
+        series.append(Series(labels, values * quantity.scale))
     return tuple(series)
 
 
@@ -83,6 +92,10 @@ def error_words(content: bytes) -> str | None:
         answer = json.loads(content)
     except (ValueError, RecursionError):
         return None
+    return _error_words(answer)
+
+
+def _error_words(answer: object) -> str | None:
     if not isinstance(answer, dict) or answer.get("status") != "error":
         return None
     kind, text = answer.get("errorType"), answer.get("error")
@@ -98,7 +111,7 @@ def _result(content: bytes, wanted: str, where: str) -> list[Any]:
             f"{where}: the answer is no JSON, it begins with {quoted(start)}; is that "
             "address Prometheus, or a login page or proxy before it?"
         ) from err
-    words = error_words(content) if isinstance(answer, dict) else None
+    words = _error_words(answer)
     if words is not None:
         raise ServerError(f"{where} refuses the query: {words}")
     data = answer.get("data") if isinstance(answer, dict) else None

@@ -84,7 +84,11 @@ def _sums(readings: Readings, joined: Joined, quantity: Quantity) -> dict[str, f
         name = joined.called(series)
         before = risen.get(name)
         risen[name] = series.values if before is None else added(before, series.values)
-    lengths = readings.steps.lengths_s
+    steps = readings.coarse_steps if quantity.is_coarse else readings.steps
+    # All sums over the same time, since they are divided by each other.
+    lengths = np.where(
+        steps.ends_s > readings.coarse_steps.edges_s[0], steps.lengths_s, 0.0
+    )
     return {name: float(np.nansum(one * lengths)) for name, one in risen.items()}
 
 

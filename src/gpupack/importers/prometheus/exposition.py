@@ -84,6 +84,7 @@ def read_texts(texts: Sequence[MetricsText]) -> Readings:
     return Readings(
         source=listed(tuple(dict.fromkeys(one.name for one in texts))),
         steps=steps,
+        coarse_steps=steps,
         series={one: tuple(found) for one, found in series.items() if found},
         notes=_notes(steps),
     )

@@ -85,6 +85,7 @@ def _observe(gpu: SeenGpu, index: int, num_steps: int) -> ObservedGpu:
     memory = highest(gpu.reading(Quantity.MEMORY_USED, num_steps))
     busy = busy_percent(gpu, num_steps)
     models = last_models(gpu, num_steps)
+    pods = _pods(gpu)
     return ObservedGpu(
         gpu_index=index,
         gpu_uuid=gpu.labels.get("UUID") or None,
@@ -93,7 +94,8 @@ def _observe(gpu: SeenGpu, index: int, num_steps: int) -> ObservedGpu:
         device_index=gpu.labels.get("gpu") or None,
         gpu_type=gpu_type_of(gpu, num_steps),
         models=models,
-        pods=_pods(gpu),
+        pods=pods,
+        other_pods=tuple(pod for pod in pods if pod not in gpu.pods),
         served_by_model=_served(gpu, models) if gpu.is_certain else {},
         memory_used_bytes=None if memory is None else round(memory),
         gpu_utilization_mean_percent=(

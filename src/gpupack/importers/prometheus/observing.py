@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 _SCRAPE_LOOK_S = (600, 6 * 3600, 7 * 86400)
 """How far back samples are counted, to find how far apart they are."""
 
+_MOST_COARSE_STEPS = 28
+"""Not one: Prometheus would have to hold all samples of a week at the same time."""
+
 
 def read_prometheus(
     url: str | None = None,
@@ -177,13 +180,17 @@ def _read(
             f"apart: give at least {chosen} s, such as --window 1h"
         )
     steps = Steps.of(start_s, end_s, chosen)
-    series = {one: client.read(one, steps, scrape_s) for one in Quantity}
+    coarse = steps.coarser(_MOST_COARSE_STEPS)
+    series = {
+        one: client.read(one, coarse if one.is_coarse else steps, scrape_s)
+        for one in Quantity
+    }
     if not series[Quantity.INFERENCES]:
         raise MissingReadingError(
             f"{client.where} has samples of {metric}, but too few for a rate: two in "
             f"{chosen} s are needed; look at a longer --window or --step"
         )
-    return Readings(client.where, steps, series)
+    return Readings(client.where, steps, coarse, series)
 
 
 def _unknown(readings: Readings, joined: Joined) -> tuple[str, ...]:

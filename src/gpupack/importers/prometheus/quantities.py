@@ -38,6 +38,7 @@ class _Reading(NamedTuple):
     labels: tuple[str, ...]
     scale: float = 1.0
     matcher: str = ""
+    is_coarse: bool = False
 
 
 class Quantity(Enum):
@@ -45,18 +46,28 @@ class Quantity(Enum):
 
     INFERENCES = _Reading("nv_inference_count", OverTime.RATE, MODEL_LABELS)
     """Infer/sec."""
-    REQUESTS = _Reading("nv_inference_request_success", OverTime.RATE, MODEL_LABELS)
-    EXECUTIONS = _Reading("nv_inference_exec_count", OverTime.RATE, MODEL_LABELS)
+    REQUESTS = _Reading(
+        "nv_inference_request_success", OverTime.RATE, MODEL_LABELS, is_coarse=True
+    )
+    EXECUTIONS = _Reading(
+        "nv_inference_exec_count", OverTime.RATE, MODEL_LABELS, is_coarse=True
+    )
     REQUEST_US = _Reading(
-        "nv_inference_request_duration_us", OverTime.RATE, MODEL_LABELS
+        "nv_inference_request_duration_us",
+        OverTime.RATE,
+        MODEL_LABELS,
+        is_coarse=True,
     )
     """Microseconds of requests per second: how many were in the server × 1e6."""
-    QUEUE_US = _Reading("nv_inference_queue_duration_us", OverTime.RATE, MODEL_LABELS)
+    QUEUE_US = _Reading(
+        "nv_inference_queue_duration_us", OverTime.RATE, MODEL_LABELS, is_coarse=True
+    )
     LATENCY_P99_US = _Reading(
         "nv_inference_request_summary_us",
         OverTime.HIGHEST,
         MODEL_LABELS,
         matcher='quantile="0.99"',
+        is_coarse=True,
     )
     """Only of servers with ``--metrics-config summary_latencies=true``."""
     MEMORY_USED = _Reading(
@@ -101,6 +112,11 @@ class Quantity(Enum):
         """The label that a sample must have, with its value."""
         name, equals, text = self.value.matcher.partition("=")
         return (name, text.strip('"')) if equals else None
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether only its sum or maximum over the window is wanted."""
+        return self.value.is_coarse
 
     @property
     def is_of_gpus(self) -> bool:

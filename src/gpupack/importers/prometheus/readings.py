@@ -35,6 +35,14 @@ class Steps:
         """Return how many there are."""
         return len(self.edges_s) - 1
 
+    def coarser(self, most: int) -> Steps:
+        """Return at most so many steps with the same end, each of several of these.
+
+        Together they lack fewer of these than they are, at the beginning.
+        """
+        size = -(-len(self) // most)
+        return Steps(self.edges_s[::-1][::size][::-1])
+
     @property
     def ends_s(self) -> NDArray[np.float64]:
         """When each ends."""
@@ -65,6 +73,8 @@ class Readings:
     source: str
     """Where, in words that may be shown."""
     steps: Steps
+    coarse_steps: Steps
+    """Of the quantities of which only the sum or the maximum is wanted."""
     series: Mapping[Quantity, tuple[Series, ...]]
     notes: tuple[str, ...] = field(default=())
     """What a reader of the numbers should know."""
