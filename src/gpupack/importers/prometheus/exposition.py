@@ -103,7 +103,9 @@ def _parse(given: MetricsText) -> _Snapshot:
     try:
         for family in text_string_to_metric_families(given.text):
             for sample in family.samples:
-                quantity = _QUANTITY_BY_METRIC.get(sample.name)
+                # The parser calls every counter ``…_total``, as OpenMetrics does.
+                name = sample.name.removesuffix("_total")
+                quantity = _QUANTITY_BY_METRIC.get(name)
                 if quantity is None:
                     continue
                 labels = dict(sample.labels)
