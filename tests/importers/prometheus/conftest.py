@@ -48,6 +48,10 @@ DCGM_FI_PROF_DRAM_ACTIVE{{{first}}} 0.125
 )
 
 
+AUTHORIZATIONS: list[str | None] = []
+"""What every request that was served so far said."""
+
+
 class RunningCluster(NamedTuple):
     """Where the pieces answer."""
 
@@ -66,6 +70,7 @@ def serve() -> Iterator[Callable[[Callable[[str], tuple[int, str, str]]], str]]:
     def start(answer: Callable[[str], tuple[int, str, str]]) -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                AUTHORIZATIONS.append(self.headers["Authorization"])
                 status, kind, text = answer(self.path)
                 content = text.encode()
                 self.send_response(status)

@@ -19,6 +19,7 @@ from gpupack.errors import (
 from gpupack.importers.prometheus import client
 from gpupack.importers.prometheus.quantities import Quantity
 from gpupack.importers.prometheus.readings import Steps
+from tests.importers.prometheus.conftest import AUTHORIZATIONS
 
 END_S = 1_700_000_000
 END = "2023-11-14T22:13:20"
@@ -198,6 +199,7 @@ def test_the_token_is_sent_and_never_shown(serve: Serve, tmp_path: Path) -> None
     with pytest.raises(ServerError) as refused:
         read(serve(always(401, "s3cret-t0ken is wrong")), token_file=token_file)
 
+    assert AUTHORIZATIONS[-1] == "Bearer s3cret-t0ken"
     assert "s3cret" not in str(refused.value)
 
 
