@@ -45,12 +45,6 @@ from .records.explanation import (
 )
 from .records.frontier import FrontierPoint
 from .records.gpu import DeviceKind, Fleet, FleetEntry, GpuType, Headroom, Resource
-from .records.observed_cluster import (
-    ObservationWindow,
-    ObservedCluster,
-    ObservedDemand,
-    ObservedGpu,
-)
 from .records.placement import (
     Assignment,
     GpuPlacement,
@@ -74,7 +68,13 @@ from .records.request import (
     Objective,
     Request,
 )
-from .records.verification import GpuVerification, ModelVerdict
+from .records.running.observed_cluster import (
+    ObservationWindow,
+    ObservedCluster,
+    ObservedDemand,
+    ObservedGpu,
+)
+from .records.running.verification import GpuVerification, ModelVerdict
 from .request_file import read_request
 from .store import (
     read_observed_cluster,

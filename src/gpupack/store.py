@@ -20,10 +20,10 @@ from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import printable, quoted, shortened
 from gpupack.records.calibration import Calibration
-from gpupack.records.observed_cluster import ObservedCluster
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import SCHEMA_VERSION, Record
-from gpupack.records.verification import GpuVerification
+from gpupack.records.running.observed_cluster import ObservedCluster
+from gpupack.records.running.verification import GpuVerification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from gpupack.planning import (
 )
 from gpupack.records.calibration import Calibration
 from gpupack.records.environment import Environment
-from gpupack.records.verification import GpuVerification
+from gpupack.records.running.verification import GpuVerification
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from gpupack.records.calibration import Calibration
 from gpupack.records.colocation import CoLocation
-from gpupack.records.observed_cluster import ObservedCluster
 from gpupack.records.placement import PlacementRecord
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
 from gpupack.records.request import Request
-from gpupack.records.rightsizing import RightsizingRecord
-from gpupack.records.verification import GpuVerification
+from gpupack.records.running.observed_cluster import ObservedCluster
+from gpupack.records.running.rightsizing import RightsizingRecord
+from gpupack.records.running.verification import GpuVerification
 
 CLASS_BY_FILE: dict[str, type[Record]] = {
     "calibration.schema.json": Calibration,

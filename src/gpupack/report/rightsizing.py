@@ -15,8 +15,8 @@ from gpupack.units import mib_from_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gpupack.records.observed_cluster import ObservedCluster
-    from gpupack.records.rightsizing import RightsizedGpu, RightsizingRecord
+    from gpupack.records.running.observed_cluster import ObservedCluster
+    from gpupack.records.running.rightsizing import RightsizedGpu, RightsizingRecord
 
 _TYPE_TITLES = ["GPU type", "today", "would do", "spare", "price/h each"]
 _GPU_TITLES = ["GPU", "type", "today", "then"]

@@ -12,7 +12,7 @@ from gpupack.importers.prometheus.exposition import MetricsText, read_texts
 from gpupack.importers.prometheus.observing import observe
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import GpuType
-from gpupack.records.observed_cluster import ObservedCluster
+from gpupack.records.running.observed_cluster import ObservedCluster
 from tests.factories import make_baseline, make_record
 from tests.importers.prometheus.metrics_texts import gpu_text, triton_text
 

@@ -26,7 +26,7 @@ from gpupack.cli.outputs import require_apart
 from gpupack.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from gpupack.records.observed_cluster import ObservedCluster
+    from gpupack.records.running.observed_cluster import ObservedCluster
 
 
 def rightsize_command(

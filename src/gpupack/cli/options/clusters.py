@@ -10,7 +10,7 @@ import typer
 from gpupack.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from gpupack.records.observed_cluster import ObservedCluster
+    from gpupack.records.running.observed_cluster import ObservedCluster
 
 UrlOption = Annotated[
     str | None,

@@ -10,7 +10,7 @@ import numpy as np
 from gpupack.importers.prometheus.quantities import Quantity
 from gpupack.importers.prometheus.readings import added
 from gpupack.importers.prometheus.window import moment
-from gpupack.records.observed_cluster import DEMAND_PERCENTILES, ObservedDemand
+from gpupack.records.running.observed_cluster import DEMAND_PERCENTILES, ObservedDemand
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

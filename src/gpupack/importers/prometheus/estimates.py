@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gpupack.importers.prometheus.join import Joined, SeenGpu
     from gpupack.importers.prometheus.readings import Readings
     from gpupack.records.gpu import GpuType
-    from gpupack.records.observed_cluster import ObservedDemand
+    from gpupack.records.running.observed_cluster import ObservedDemand
 
 _NOT_SEEN = "not to be seen in the metrics of a running cluster"
 WARNING = (

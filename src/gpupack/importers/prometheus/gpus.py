@@ -9,7 +9,7 @@ import numpy as np
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.importers.prometheus.quantities import Quantity
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType, is_same_card
-from gpupack.records.observed_cluster import ObservedGpu
+from gpupack.records.running.observed_cluster import ObservedGpu
 from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from gpupack.importers.prometheus.window import (
     told,
 )
 from gpupack.quoting import listed
-from gpupack.records.observed_cluster import ObservationWindow, ObservedCluster
+from gpupack.records.running.observed_cluster import ObservationWindow, ObservedCluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from gpupack.importers.prometheus.client import PrometheusClient
     from gpupack.importers.prometheus.join import Joined
-    from gpupack.records.observed_cluster import ObservedDemand
+    from gpupack.records.running.observed_cluster import ObservedDemand
 
 _SCRAPE_LOOK_S = (600, 6 * 3600, 7 * 86400)
 """How far back samples are counted, to find how far apart they are."""

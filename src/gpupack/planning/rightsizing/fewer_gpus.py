@@ -14,11 +14,15 @@ from gpupack.profile_set import ProfileSet
 from gpupack.quoting import listed, quoted
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import GpuType, Headroom, find_gpu_type, is_same_card
-from gpupack.records.observed_cluster import DEMAND_PERCENTILES, ObservedCluster
 from gpupack.records.placement import PlacementStatus
 from gpupack.records.profile import RecordOrigin, ServerBaseline
 from gpupack.records.request import GpuSupply, Request
-from gpupack.records.rightsizing import RightsizedGpu, RightsizingRecord, TypeNeed
+from gpupack.records.running.observed_cluster import DEMAND_PERCENTILES, ObservedCluster
+from gpupack.records.running.rightsizing import (
+    RightsizedGpu,
+    RightsizingRecord,
+    TypeNeed,
+)
 from gpupack.report.rightsizing import format_rightsizing, rightsizing_markdown
 from gpupack.units import mib_from_bytes
 
@@ -26,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpupack.placement import Placement
-    from gpupack.records.observed_cluster import ObservedGpu
     from gpupack.records.request import HeadroomLike
+    from gpupack.records.running.observed_cluster import ObservedGpu
 
 _NOT_SEEN = "not to be seen in the metrics of a running cluster"
 

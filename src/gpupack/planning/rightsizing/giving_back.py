@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gpupack.planning.rightsizing.movable import Movable
-    from gpupack.records.observed_cluster import ObservedGpu
     from gpupack.records.placement import GpuPlacement
+    from gpupack.records.running.observed_cluster import ObservedGpu
 
 
 def settle(

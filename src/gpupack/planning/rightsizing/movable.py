@@ -14,7 +14,7 @@ from gpupack.records.profile import LoadPoint, ProfileRecord, RecordOrigin
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gpupack.records.observed_cluster import ObservedCluster, ObservedGpu
+    from gpupack.records.running.observed_cluster import ObservedCluster, ObservedGpu
 
 _NOT_SEEN = "not to be seen in the metrics of a running cluster"
 

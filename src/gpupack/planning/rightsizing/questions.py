@@ -7,13 +7,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from gpupack.quoting import listed
-from gpupack.records.rightsizing import OpenQuestion
+from gpupack.records.running.rightsizing import OpenQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gpupack.planning.rightsizing.movable import Movable
-    from gpupack.records.observed_cluster import ObservedCluster
+    from gpupack.records.running.observed_cluster import ObservedCluster
 
 _STORE = "profiles.jsonl"
 
