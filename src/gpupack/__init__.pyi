@@ -23,7 +23,15 @@ from .examples import load_example
 from .importers.prometheus import read_prometheus
 from .importers.reader import read_profiles
 from .placement import Placement
-from .planning import Frontier, Rightsizing, explain, frontier, place, rightsize
+from .planning import (
+    Frontier,
+    Rightsizing,
+    explain,
+    frontier,
+    place,
+    recommend,
+    rightsize,
+)
 from .profile_set import ProfileSet
 from .profiling import (
     EmbeddedServer,
@@ -34,6 +42,7 @@ from .profiling import (
     TlsOptions,
     profile,
 )
+from .recommendation import Assumption, BuyOption, ModelEvidence, Recommendation
 from .records.calibration import Calibration
 from .records.environment import Environment, SharingMode
 from .records.explanation import (
@@ -61,6 +70,7 @@ from .records.profile import (
     ServerBaseline,
 )
 from .records.request import (
+    Billing,
     ContentionRule,
     Fairness,
     GpuSupply,
@@ -88,7 +98,10 @@ __version__: str
 
 __all__ = [
     "Assignment",
+    "Assumption",
+    "Billing",
     "BindingResource",
+    "BuyOption",
     "Calibration",
     "ChangeKind",
     "CheckError",
@@ -119,6 +132,7 @@ __all__ = [
     "MeasureOptions",
     "MissingExtraError",
     "MissingReadingError",
+    "ModelEvidence",
     "ModelVerdict",
     "ModelWishes",
     "MpsDaemon",
@@ -134,6 +148,7 @@ __all__ = [
     "ProfileDataError",
     "ProfileRecord",
     "ProfileSet",
+    "Recommendation",
     "RecordOrigin",
     "Request",
     "Resource",
@@ -162,6 +177,7 @@ __all__ = [
     "read_profiles",
     "read_prometheus",
     "read_request",
+    "recommend",
     "rightsize",
     "verify",
     "write_observed_cluster",

@@ -24,7 +24,9 @@ from gpupack.cli.commands import (
     frontier,
     place,
     profile,
+    read,
     read_prometheus,
+    recommend,
     report,
     rightsize,
     server,
@@ -61,10 +63,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("place")(place.place_command)
+app.command("recommend")(recommend.recommend_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
 app.command("read-prometheus")(read_prometheus.read_prometheus_command)
 app.command("rightsize")(rightsize.rightsize_command)
+app.command("read")(read.read_command)
 app.command("profile")(profile.profile_command)
 app.add_typer(server.app, name="server")
 app.command("verify")(verify.verify_command)

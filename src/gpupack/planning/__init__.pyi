@@ -7,8 +7,13 @@ from .contention import (
     measured_sets,
 )
 from .frontier_search import frontier
+from .modeling import (
+    Readiness,
+    readiness,
+)
 from .placing import place
 from .reasons import explain
+from .recommending import recommend
 from .request import overlay_headroom
 from .rightsizing import Rightsizing, rightsize
 from .trade_off import Frontier
@@ -18,6 +23,7 @@ __all__ = [
     "SHARING_SHAPES",
     "Frontier",
     "MeasuredSet",
+    "Readiness",
     "Rightsizing",
     "explain",
     "fit_contention_factor",
@@ -26,5 +32,7 @@ __all__ = [
     "measured_sets",
     "overlay_headroom",
     "place",
+    "readiness",
+    "recommend",
     "rightsize",
 ]
