@@ -50,7 +50,7 @@ TEXTS = (
 
 def test_what_was_read_is_kept_and_planned_with(folder: Path) -> None:
     read = run(
-        "read-prometheus", *TEXTS, "--json", "cluster.json", "--profiles", "e.jsonl",
+        "read", "prometheus", *TEXTS, "--json", "cluster.json", "--profiles", "e.jsonl",
         cwd=folder,
     )  # fmt: skip
     planned = run(

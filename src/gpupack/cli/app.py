@@ -25,14 +25,13 @@ from gpupack.cli.commands import (
     place,
     profile,
     read,
-    read_prometheus,
     recommend,
     report,
-    rightsize,
     server,
     verify,
     warm_up,
 )
+from gpupack.cli.commands.clusters import read_prometheus, rightsize
 from gpupack.cli.console import print_error
 from gpupack.errors import GpupackError
 from gpupack.quoting import quoted
@@ -44,6 +43,12 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 class _Commands(TyperGroup):
     """The commands; Ctrl-C in one that has nothing more to say about it is told."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Take ``read prometheus`` for ``read-prometheus``, whose options differ."""
+        if args[:2] == ["read", "prometheus"]:
+            args = ["read-prometheus", *args[2:]]
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:

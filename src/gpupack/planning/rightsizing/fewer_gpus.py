@@ -9,7 +9,7 @@ from gpupack.errors import InfeasibleError, InvalidInputError, MissingReadingErr
 from gpupack.planning.placing import place
 from gpupack.planning.rightsizing.giving_back import settle
 from gpupack.planning.rightsizing.movable import Movable, same_type, sort_out
-from gpupack.planning.rightsizing.questions import open_questions
+from gpupack.planning.rightsizing.unknowns import open_questions
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import listed, quoted
 from gpupack.records.environment import Environment

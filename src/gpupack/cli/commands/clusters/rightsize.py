@@ -82,6 +82,7 @@ def rightsize_command(
     Exit codes: 0 done, 2 bad input, 5 no plan found within the time limit.
     """
     from gpupack.cli.options.asked import read_source
+    from gpupack.cli.options.sources import source_options
     from gpupack.files import write_text
     from gpupack.planning import rightsize
 
@@ -103,7 +104,7 @@ def rightsize_command(
     )
     found = rightsize(
         seen,
-        read_source(profiles_path) if profiles_path is not None else None,
+        None if profiles_path is None else read_source(profiles_path, source_options()),
         headroom=_headroom(headroom),
         percentile=percentile,
         prices=parse_by_model("--price", price, "L4=0.71"),
