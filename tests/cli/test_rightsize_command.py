@@ -84,6 +84,7 @@ def test_estimates_can_be_placed_like_any_profiles(folder: Path) -> None:
 
     assert placed.returncode == 0
     assert "1 GPU (OPTIMAL" in placed.stdout
+    assert "estimated from what ran, not measured: 'a', 'b'" in placed.stdout
 
 
 def test_texts_can_be_planned_with_at_once(folder: Path) -> None:
