@@ -131,8 +131,10 @@ UTILIZATION = (
         ({"gpu_utilization": 37, "memory_utilization": 5}, MEMORY, "unified memory"),
         (
             {
-                **{"gpu_utilization": 37, "memory_utilization": 5},
-                **{"memory_total": 0, "memory_used": 0},
+                "gpu_utilization": 37,
+                "memory_utilization": 5,
+                "memory_total": 0,
+                "memory_used": 0,
             },
             MEMORY,
             "unified memory",

@@ -74,6 +74,7 @@ def test_optional_inputs_are_left_out_unless_given() -> None:
 
     assert make_inputs(optional, 1) == {}
     assert make_inputs(optional, 1, shapes={"X": [4]})["X"].shape == (1, 4)
+    assert make_inputs(optional, 1, fills_optional=True)["X"].shape == (1, 4)
 
 
 @pytest.mark.parametrize("shape", [[3], [3, 5], [0, 4], [3, 4, 1], [-1, 4]])

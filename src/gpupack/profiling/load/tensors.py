@@ -55,18 +55,21 @@ def make_inputs(
     shapes: Mapping[str, Sequence[int]] | None = None,
     data_path: AnyPath | None = None,
     seed: int = 0,
+    fills_optional: bool = False,
 ) -> Tensors:
-    """Return one request's inputs, by name, the batch dimension first if there is one.
+    """Return one request's inputs, by name, each with its batch if it has one.
 
     Args:
         signature: The model's own description of its inputs.
         batch_size: Inputs per request.
         shapes: Sizes for inputs with dynamic dimensions, by input name, without the
-            batch dimension.
+            batch dimension; where the model does not declare it, also with it.
         data_path: A ``.npz`` with one array per input: either one input's shape, which
             is repeated, or a stack of them, the first of which are taken.
         seed: For the random data: floats in [0, 1), integers in [0, 100), strings of
             16 letters.
+        fills_optional: Also fill optional inputs for which nothing was given, if the
+            data are random; by default they are left out.
 
     Raises:
         InvalidInputError: A dynamic dimension nobody gave, a shape or array that does
@@ -86,11 +89,12 @@ def make_inputs(
         )
     arrays = _read_arrays(data_path) if data_path else {}
     rng = np.random.default_rng(seed)
-    batch = (batch_size,) if signature.max_batch_size > 0 else ()
+    fills = fills_optional and data_path is None
     tensors: Tensors = {}
     num_bytes = 0
     for spec in signature.inputs:
-        if spec.is_optional and spec.name not in arrays and spec.name not in given:
+        is_given = spec.name in arrays or spec.name in given
+        if spec.is_optional and not is_given and not fills:
             continue
         dtype = numpy_type(spec.datatype)
         if dtype is None:
@@ -104,13 +108,14 @@ def make_inputs(
                 f"of type {spec.datatype}{way_out}"
             )
         if data_path is not None:
-            array = _from_file(signature, spec, arrays, data_path, batch, dtype)
+            array = _from_file(signature, spec, arrays, data_path, batch_size, dtype)
         else:
-            dims = _resolve_dims(signature, spec, given)
+            item_dims = _resolve_dims(signature, spec, given)
+            dims = signature.with_batch(spec, item_dims, batch_size)
             item = _STRING_LENGTH if spec.datatype == "BYTES" else dtype.itemsize
-            num_bytes += prod((*batch, *dims)) * item
+            num_bytes += prod(dims) * item
             _check_size(signature, batch_size, num_bytes)
-            array = _random(rng, (*batch, *dims), spec.datatype, dtype)
+            array = _random(rng, dims, spec.datatype, dtype)
         tensors[spec.name] = array
     return tensors
 
@@ -124,28 +129,39 @@ def _check_size(signature: ModelSignature, batch_size: int, num_bytes: int) -> N
         )
 
 
+def without_batch(
+    signature: ModelSignature, spec: TensorSpec, shape: Sequence[int]
+) -> tuple[int, ...]:
+    """Return a given shape, without the batch if a ``batch_dim`` is among its sizes."""
+    dims, axis = tuple(int(size) for size in shape), signature.batch_axis(spec)
+    if signature.batch_dim is None or axis is None or len(dims) != len(spec.dims):
+        return dims
+    return dims[:axis] + dims[axis + 1 :]
+
+
 def _resolve_dims(
     signature: ModelSignature, spec: TensorSpec, shapes: Mapping[str, Sequence[int]]
 ) -> tuple[int, ...]:
     where = f"model {signature.name}, input {spec.name}"
-    example = ",".join("64" if size < 0 else str(size) for size in spec.dims)
+    own_dims = signature.item_dims(spec)
+    example = ",".join("64" if size < 0 else str(size) for size in own_dims)
     if spec.name not in shapes:
-        if any(size < 0 for size in spec.dims):
+        if any(size < 0 for size in own_dims):
             raise InvalidInputError(
-                f"{where}: shape {list(spec.dims)} has dynamic dimensions (-1) and "
+                f"{where}: shape {list(own_dims)} has dynamic dimensions (-1) and "
                 f"nobody gave their sizes; give them, such as --shape {spec.name}:"
                 f"{example}, or real data as .npz"
             )
-        return spec.dims
-    dims = tuple(int(size) for size in shapes[spec.name])
-    fits = len(dims) == len(spec.dims) and all(
+        return own_dims
+    dims = without_batch(signature, spec, shapes[spec.name])
+    fits = len(dims) == len(own_dims) and all(
         size > 0 and (own < 0 or own == size)
-        for size, own in zip(dims, spec.dims, strict=True)
+        for size, own in zip(dims, own_dims, strict=True)
     )
     if not fits:
         raise InvalidInputError(
             f"{where}: the given shape {list(dims)} does not fit the model's "
-            f"{list(spec.dims)} (-1 takes any size above 0; no batch dimension)"
+            f"{list(own_dims)} (-1 takes any size above 0; no batch dimension)"
         )
     return dims
 
@@ -186,7 +202,7 @@ def _from_file(
     spec: TensorSpec,
     arrays: Tensors,
     path: AnyPath,
-    batch: tuple[int, ...],
+    batch_size: int,
     dtype: np.dtype[np.generic],
 ) -> npt.NDArray[np.generic]:
     where = f"model {signature.name}, input {spec.name}"
@@ -210,19 +226,24 @@ def _from_file(
             f"{where}: {path} has {array.dtype}, the model takes {spec.datatype} "
             f"({dtype}); convert it when saving"
         )
-    if _matches(array.shape, spec.dims):
-        stacked = np.broadcast_to(array, (*batch, *array.shape))
-    elif batch and array.shape and _matches(array.shape[1:], spec.dims):
-        indices = np.arange(batch[0]) % len(array) if len(array) else np.arange(0)
-        stacked = array[indices]
+    item_dims, axis = signature.item_dims(spec), signature.batch_axis(spec)
+    if _matches(array.shape, item_dims):
+        items = array[np.newaxis]
+    elif axis is not None and _matches(array.shape, signature.request_dims(spec, -1)):
+        items = np.moveaxis(array, axis, 0)
+    elif axis is not None and array.shape and _matches(array.shape[1:], item_dims):
+        items = array
     else:
-        stacked = array[:0]
-    if stacked.size == 0:
+        items = array[:0].reshape(0)
+    if items.size == 0:
         raise InvalidInputError(
             f"{where}: {path} has an array of shape {list(array.shape)}, the model "
-            f"takes {list(spec.dims)}, or a stack of those"
+            f"takes {list(item_dims)}, or a stack of those"
         )
-    return np.ascontiguousarray(stacked)
+    if axis is None:
+        return np.ascontiguousarray(items[0])
+    chosen = items[np.arange(batch_size) % len(items)]
+    return np.ascontiguousarray(np.moveaxis(chosen, 0, axis))
 
 
 def _matches(shape: tuple[int, ...], dims: tuple[int, ...]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -55,6 +55,8 @@ class ModelStatistics:
     compute_input_ns: int = 0
     compute_infer_ns: int = 0
     compute_output_ns: int = 0
+    num_cache_hits: int = 0
+    """Requests that were answered from the response cache."""
 
     def since(self, earlier: ModelStatistics) -> ModelStatistics:
         """Return what was counted after ``earlier``."""
@@ -64,6 +66,7 @@ class ModelStatistics:
             compute_input_ns=self.compute_input_ns - earlier.compute_input_ns,
             compute_infer_ns=self.compute_infer_ns - earlier.compute_infer_ns,
             compute_output_ns=self.compute_output_ns - earlier.compute_output_ns,
+            num_cache_hits=self.num_cache_hits - earlier.num_cache_hits,
         )
 
 
@@ -153,6 +156,10 @@ class TritonServer:
                 models[name] = RepositoryModel(name, state, reason)
         return tuple(models[name] for name in sorted(models))
 
+    def ready_models(self) -> frozenset[str]:
+        """Return the names of the models that answer requests."""
+        return frozenset(model.name for model in self.repository() if model.is_ready)
+
     def load(
         self,
         model_name: str,
@@ -216,6 +223,24 @@ class TritonServer:
         ]
         self.load(model_name, timeout_s=timeout_s, config=config)
 
+    def load_version(
+        self, model_name: str, version: int, *, timeout_s: float = LOAD_TIMEOUT_S
+    ) -> None:
+        """Load one version of a model, and no other.
+
+        The repository's own choice of versions is back once the model was unloaded.
+
+        Raises:
+            UnknownNameError: The repository has no such model.
+            ServerError: It has no such version, it did not load, or not in time.
+        """
+        # Triton takes a whole configuration or none, so it is asked for its own first.
+        self.load(model_name, timeout_s=timeout_s)
+        config = self._config(model_name) | {
+            "version_policy": {"specific": {"versions": [version]}}
+        }
+        self.load(model_name, timeout_s=timeout_s, config=config)
+
     def unload(
         self,
         model_name: str,
@@ -225,8 +250,9 @@ class TritonServer:
     ) -> None:
         """Unload a model and wait until the server says that it is gone.
 
-        The server answers at once, but takes a second to end the model's processes;
-        ``wait=False`` leaves it to that.
+        What an ensemble consists of goes with it (Triton's unload with dependents),
+        but not what a model calls in its own code. The server answers at once, but
+        takes a second to end the model's processes; ``wait=False`` leaves it to that.
 
         Raises:
             ServerError: It did not unload in time.
@@ -234,13 +260,15 @@ class TritonServer:
         self._call(
             f"unload model {model_name}",
             timeout_s,
-            lambda client, options: client.unload_model(model_name, **options),
+            lambda client, options: client.unload_model(
+                model_name, unload_dependents=True, **options
+            ),
         )
         deadline = time.monotonic() + timeout_s
         while wait and any(
-            model.state in (_READY, _UNLOADING)
+            model.state == _UNLOADING
+            or (model.name == model_name and model.state == _READY)
             for model in self.repository()
-            if model.name == model_name
         ):
             if time.monotonic() > deadline:
                 raise ServerError(
@@ -250,9 +278,14 @@ class TritonServer:
                 )
             time.sleep(0.02)
 
-    def signature(self, model_name: str) -> ModelSignature:
-        """Return what a loaded model takes and gives."""
-        return ModelSignature.parse(self._config(model_name))
+    def signature(
+        self, model_name: str, *, version: int | None = None
+    ) -> ModelSignature:
+        """Return what a loaded model takes and gives.
+
+        ``version`` is the one that requests shall name, None if they name none.
+        """
+        return replace(ModelSignature.parse(self._config(model_name)), version=version)
 
     def statistics(self, model_name: str) -> ModelStatistics:
         """Return the server's counters of a model, over all its versions."""
@@ -262,10 +295,11 @@ class TritonServer:
         total = dict.fromkeys(
             ("queue", "compute_input", "compute_infer", "compute_output"), 0
         )
-        num_requests = 0
+        num_requests = num_cache_hits = 0
         for version in answer.get("model_stats", []):
             counters = version.get("inference_stats", {})
             num_requests += int(counters.get("success", {}).get("count", 0))
+            num_cache_hits += int(counters.get("cache_hit", {}).get("count", 0))
             for name in total:
                 total[name] += int(counters.get(name, {}).get("ns", 0))
         return ModelStatistics(
@@ -274,6 +308,7 @@ class TritonServer:
             compute_input_ns=total["compute_input"],
             compute_infer_ns=total["compute_infer"],
             compute_output_ns=total["compute_output"],
+            num_cache_hits=num_cache_hits,
         )
 
     def register_shared_memory(self, name: str, key: str, num_bytes: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from gpupack.profiling.measuring import (
     wait_until_settled,
 )
 from gpupack.profiling.server import UNLOAD_TIMEOUT_S
+from gpupack.profiling.sweep.model_unit import ModelUnits, NotAloneError
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SERVER_STAGE, SweepStore
 from gpupack.records.gpu import DeviceKind
 
@@ -57,7 +59,7 @@ class Sweep:
     options: MeasureOptions
     inputs: InputOptions
     strict: bool
-    load_timeout_s: float
+    units: ModelUnits
     retry_failed: bool
     retry_unstable: bool
     sharing_mode: SharingMode | None
@@ -121,6 +123,10 @@ class Sweep:
                 self._measure_model(name, to_do[name], is_last=name == with_work[-1])
         finally:
             self._end_process()
+
+    @property
+    def _batch_sizes(self) -> set[int]:
+        return {point.batch_size for point in self.points}
 
     def _to_do(self, name: str) -> list[LoadPoint]:
         return [point for point in self.points if not self._is_finished(name, point)]
@@ -202,7 +208,9 @@ class Sweep:
     ) -> None:
         signature: ModelSignature | None = None
         is_warm = False
-        for number, point in enumerate(points):
+        left = deque(points)
+        while left:
+            point = left.popleft()
             if self._lost is not None:
                 self._fail(name, point, SERVER_STAGE, self._lost)
                 continue
@@ -210,13 +218,21 @@ class Sweep:
             if signature is None:
                 try:
                     signature = self._load(name)
+                except NotAloneError as err:
+                    for one in (point, *left):
+                        self._fail(name, one, SERVER_STAGE, str(err))
+                    return
                 except (ServerError, UnknownNameError) as err:
                     if self._is_lost():
                         self._fail(name, point, SERVER_STAGE, str(self._lost))
                         continue
+                    if self.units.learn(name, str(err)):
+                        self._recover()
+                        left.appendleft(point)
+                        continue
                     message = self.session.explain(str(err))
-                    for left in points[number:]:
-                        self._fail(name, left, "load", message)
+                    for one in (point, *left):
+                        self._fail(name, one, "load", message)
                     if not self._is_unloaded(name):
                         self._recover()
                     return
@@ -227,9 +243,14 @@ class Sweep:
                 is_warm = True
             except InvalidInputError as err:
                 self._fail(name, point, INPUTS_STAGE, str(err))
+            except NotAloneError as err:
+                self._fail(name, point, SERVER_STAGE, str(err))
             except LoadPointError as err:
                 message = self.session.explain(str(err))
-                self._fail(name, point, err.stage, message)
+                if err.stage == "warmup" and self.units.learn(name, message):
+                    left.appendleft(point)  # again, with what it needs
+                else:
+                    self._fail(name, point, err.stage, message)
                 if not self._is_lost():
                     self._recover(name)
                 signature, is_warm = None, False
@@ -256,8 +277,7 @@ class Sweep:
             self._process = LoadProcess(
                 self.session.server.url, self.session.server.tls
             )
-        self.session.server.load(name, timeout_s=self.load_timeout_s)
-        return self.session.server.signature(name)
+        return self.units.load(name)
 
     def _measure_point(
         self,
@@ -267,13 +287,23 @@ class Sweep:
         *,
         is_warm: bool,
     ) -> None:
+        signature = self.inputs.with_batch_dim(signature)
+        given = self.inputs.given_batch_size(signature)
+        if given is not None and given not in self._batch_sizes:
+            # A shape with its batch, or the model, says how many items a request has.
+            point = point.model_copy(update={"batch_size": given})
+            if self._is_finished(signature.name, point):
+                return
+            self._tried.add((signature.name, point))
         tensors = make_inputs(
             signature,
             point.batch_size,
             shapes=self.inputs.shapes_of(signature),
             data_path=self.inputs.data_of(signature.name),
             seed=self.inputs.seed,
+            fills_optional=self.inputs.fills_optional,
         )
+        self._helpers_of(signature.name)
         measurement = measure(
             self.session.server,
             ModelLoad(signature, point, tensors),
@@ -284,21 +314,32 @@ class Sweep:
             is_warm=is_warm,
             probe=self.probe,
         )
+        helpers = self._helpers_of(signature.name)
         record = profile_record(
             measurement,
             0,
             device=self.session.device,
             circumstances=self._circumstances,
             input_data_sha256=self.inputs.data_sha256_of(signature.name),
+            helpers=helpers,
             warnings=warnings,
         )
         self.store.add(record)
         self.progress.finished(record)
 
+    def _helpers_of(self, name: str) -> tuple[str, ...]:
+        """Return what is loaded beside a model; raises if that is not all its own."""
+        try:
+            return self.units.helpers_of(name)
+        except NotAloneError:
+            raise
+        except ServerError as err:
+            raise LoadPointError(str(err), stage="measure", model_name=name) from err
+
     def _unload(self, name: str, *, wait: bool = True) -> None:
         self.progress.working(f"unloading {name}")
         try:
-            self.session.server.unload(name, timeout_s=UNLOAD_TIMEOUT_S, wait=wait)
+            self.units.unload(name, timeout_s=UNLOAD_TIMEOUT_S, wait=wait)
         except ServerError as err:
             logger.warning("%s", err)
             self._recover()
