@@ -11,6 +11,7 @@ import pytest
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.profiling.embedded.completion import completes_configurations
 from gpupack.profiling.embedded.embedded_server import EmbeddedServer
+from gpupack.profiling.embedded.installation import find_installation
 from gpupack.profiling.load.input_options import InputOptions
 from gpupack.profiling.server.triton import TritonServer
 from gpupack.profiling.session.server_options import ServerOptions
@@ -285,6 +286,61 @@ def test_a_dimension_that_responses_do_not_follow_is_not_taken_for_the_batch(
 
     assert points(profiles) == ["reranker 1x1"]
     assert "say with --batch-dim" in profiles.failures[0].message
+
+
+def cached(installation: Path, repository: Path) -> EmbeddedServer:
+    caches = installation / "pytriton" / "tritonserver" / "caches"
+    return EmbeddedServer(
+        repository,
+        arguments=[f"--cache-directory={caches}", "--cache-config=local,size=1048576"],
+    )
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize("datatype", ["TYPE_FP32", "TYPE_STRING"])
+def test_a_model_with_a_response_cache_is_measured_with_distinct_inputs(
+    tmp_path: Path, protocol: str, datatype: str
+) -> None:
+    write_model(
+        tmp_path,
+        "cached",
+        execute="time.sleep(0.02)",
+        datatype=datatype,
+        extra="response_cache { enable: true }",
+    )
+    found = find_installation()
+    assert found is not None
+    with cached(found.root, tmp_path) as server:
+        url = server.url if protocol == "http" else server.grpc_url
+        profiles = sweep(tmp_path, ["cached"], server=url, model_repository=None)
+
+    (record,) = profiles.records
+    # Each request sleeps 20 ms.
+    assert record.throughput_infer_per_sec < 50
+    assert not any("response cache" in text for text in record.warnings)
+
+
+def test_answers_from_a_cache_are_told_where_the_server_counts_them(
+    tmp_path: Path,
+) -> None:
+    # One element of two values: there are two different requests, and no more.
+    write_model(
+        tmp_path,
+        "cached",
+        datatype="TYPE_BOOL",
+        dims="[ 1 ]",
+        extra="response_cache { enable: true }",
+    )
+    found = find_installation()
+    assert found is not None
+    with cached(found.root, tmp_path) as server:
+        (with_cache,) = sweep(
+            tmp_path, ["cached"], server=server.url, model_repository=None
+        ).records
+    (without,) = sweep(tmp_path, ["cached"]).records
+
+    assert any("from its response cache" in text for text in with_cache.warnings)
+    assert not any("response cache" in text for text in without.warnings)
 
 
 def test_one_version_is_measured_and_kept_apart_in_the_store(tmp_path: Path) -> None:

@@ -93,14 +93,18 @@ def build_request(
     *,
     shared_inputs: Mapping[str, SharedTensor] | None = None,
     shared_outputs: Mapping[str, SharedTensor] | None = None,
+    last: str | None = None,
 ) -> bytes:
-    """Return all bytes of one request: an HTTP message, or a gRPC message's body."""
+    """Return all bytes of one request: an HTTP message, or a gRPC message's body.
+
+    The data of the input named ``last`` end it, if they are not shared.
+    """
     if url.is_grpc:
         from tritonclient import grpc as protocol
     else:
         from tritonclient import http as protocol
     tensors = []
-    for spec in signature.inputs:
+    for spec in sorted(signature.inputs, key=lambda one: one.name == last):
         if spec.name not in inputs:
             continue
         array = inputs[spec.name]

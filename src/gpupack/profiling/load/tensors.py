@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from importlib import import_module
 from math import prod
@@ -12,6 +13,7 @@ import numpy as np
 from gpupack.errors import InvalidInputError
 from gpupack.files import AnyPath, require_file
 from gpupack.profiling.load.input_options import MAX_DATA_BYTES
+from gpupack.profiling.load.variation import Variation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +29,9 @@ _FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
 _INTEGER_LIMIT = 100
 """Random integers stay below this: they often index a table, such as a vocabulary."""
 _STRING_LENGTH = 16
+_RANDOM_STRING = re.compile(rb"[a-z]{%d}" % _STRING_LENGTH)
+_NUM_VALUES = 256
+"""So many values an element takes where requests must differ."""
 _MAX_REQUEST_BYTES = 2**31
 """What a message of gRPC can hold; more would fill this host's memory, too."""
 
@@ -118,6 +123,42 @@ def make_inputs(
             array = _random(rng, dims, spec.datatype, dtype)
         tensors[spec.name] = array
     return tensors
+
+
+def find_variation(inputs: Tensors) -> tuple[str | None, Variation | None]:
+    """Return how to make requests differ, and in which input; None where none can.
+
+    Numbers vary within the range that the input has, and strings only if they are
+    random ones: others, such as JSON, may not bear it.
+    """
+    found: list[tuple[int, str, Variation]] = []
+    for name, array in inputs.items():
+        alphabet, num_elements = _alphabet(array)
+        if len(alphabet) > 1:
+            variation = Variation.of(alphabet, num_elements)
+            found.append((variation.num_different, name, variation))
+    if not found:
+        return None, None
+    _, name, variation = max(found, key=lambda one: one[0])
+    return name, variation
+
+
+def _alphabet(array: npt.NDArray[np.generic]) -> tuple[tuple[bytes, ...], int]:
+    """Return values for the last elements of an array, and how many it has."""
+    if array.size == 0:
+        return (), 0
+    if array.dtype == object:
+        text = array.reshape(-1)[-1]
+        if not isinstance(text, bytes) or not _RANDOM_STRING.fullmatch(text):
+            return (), 0
+        return tuple(bytes([code]) for code in range(97, 123)), len(text)
+    if array.dtype == np.bool_:
+        values = np.array([False, True])
+    else:
+        numbers = array.astype(np.float64)
+        values = np.linspace(numbers.min(), numbers.max(), _NUM_VALUES)
+        values = values.astype(array.dtype)
+    return tuple(dict.fromkeys(value.tobytes() for value in values)), array.size
 
 
 def _check_size(signature: ModelSignature, batch_size: int, num_bytes: int) -> None:
