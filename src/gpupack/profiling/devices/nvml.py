@@ -1,3 +1,4 @@
+# Long because all that NVML says of a GPU is behind this one door to pynvml.
 """GPUs and MIG devices as the NVIDIA driver describes them.
 
 The one door to ``pynvml``: no NVML error leaves this module. Opening a GPU that

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from gpupack.errors import ServerError, UnknownNameError
 from gpupack.profiling.server.interrupts import interrupts_deferred, quiet_interrupts
+from gpupack.profiling.server.model_state import (
+    LOADING,
+    READY,
+    UNLOADING,
+    ModelStatistics,
+    RepositoryModel,
+)
 from gpupack.profiling.server.server_url import ServerUrl, TlsOptions
 from gpupack.profiling.server.signature import ModelSignature
 from gpupack.quoting import quoted
@@ -25,49 +32,6 @@ READY_TIMEOUT_S = 5.0
 LOAD_TIMEOUT_S = 120.0
 UNLOAD_TIMEOUT_S = 30.0
 _UNKNOWN = "failed to poll from model repository"
-_READY = "READY"
-_LOADING = "LOADING"
-_UNLOADING = "UNLOADING"
-
-
-@dataclass(frozen=True)
-class RepositoryModel:
-    """One model that the server's repository holds."""
-
-    name: str
-    state: str = ""
-    """``READY``, ``LOADING``, ``UNLOADING``, ``UNAVAILABLE``; empty before a load."""
-    reason: str = ""
-    """Why it is not ready, in the server's words."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it answers requests."""
-        return self.state == _READY
-
-
-@dataclass(frozen=True)
-class ModelStatistics:
-    """The server's own counters of one model, since it was started."""
-
-    num_requests: int = 0
-    queue_ns: int = 0
-    compute_input_ns: int = 0
-    compute_infer_ns: int = 0
-    compute_output_ns: int = 0
-    num_cache_hits: int = 0
-    """Requests that were answered from the response cache."""
-
-    def since(self, earlier: ModelStatistics) -> ModelStatistics:
-        """Return what was counted after ``earlier``."""
-        return ModelStatistics(
-            num_requests=self.num_requests - earlier.num_requests,
-            queue_ns=self.queue_ns - earlier.queue_ns,
-            compute_input_ns=self.compute_input_ns - earlier.compute_input_ns,
-            compute_infer_ns=self.compute_infer_ns - earlier.compute_infer_ns,
-            compute_output_ns=self.compute_output_ns - earlier.compute_output_ns,
-            num_cache_hits=self.num_cache_hits - earlier.num_cache_hits,
-        )
 
 
 class TritonServer:
@@ -124,7 +88,7 @@ class TritonServer:
                 busy = [
                     f"{model.name} ({model.state})"
                     for model in self.repository()
-                    if model.state in (_LOADING, _UNLOADING)
+                    if model.state in (LOADING, UNLOADING)
                 ]
                 if not busy:
                     return
@@ -152,7 +116,7 @@ class TritonServer:
             name, state = str(entry["name"]), str(entry.get("state", ""))
             reason = str(entry.get("reason", ""))
             # One entry per version: the liveliest counts.
-            if name not in models or state in (_READY, _UNLOADING):
+            if name not in models or state in (READY, UNLOADING):
                 models[name] = RepositoryModel(name, state, reason)
         return tuple(models[name] for name in sorted(models))
 
@@ -266,8 +230,8 @@ class TritonServer:
         )
         deadline = time.monotonic() + timeout_s
         while wait and any(
-            model.state == _UNLOADING
-            or (model.name == model_name and model.state == _READY)
+            model.state == UNLOADING
+            or (model.name == model_name and model.state == READY)
             for model in self.repository()
         ):
             if time.monotonic() > deadline:
@@ -292,24 +256,7 @@ class TritonServer:
         answer = self._json(
             f"count for model {model_name}", "get_inference_statistics", model_name
         )
-        total = dict.fromkeys(
-            ("queue", "compute_input", "compute_infer", "compute_output"), 0
-        )
-        num_requests = num_cache_hits = 0
-        for version in answer.get("model_stats", []):
-            counters = version.get("inference_stats", {})
-            num_requests += int(counters.get("success", {}).get("count", 0))
-            num_cache_hits += int(counters.get("cache_hit", {}).get("count", 0))
-            for name in total:
-                total[name] += int(counters.get(name, {}).get("ns", 0))
-        return ModelStatistics(
-            num_requests=num_requests,
-            queue_ns=total["queue"],
-            compute_input_ns=total["compute_input"],
-            compute_infer_ns=total["compute_infer"],
-            compute_output_ns=total["compute_output"],
-            num_cache_hits=num_cache_hits,
-        )
+        return ModelStatistics.parse(answer)
 
     def register_shared_memory(self, name: str, key: str, num_bytes: int) -> None:
         """Let the server read and write a system shared memory region.
