@@ -343,6 +343,30 @@ def test_answers_from_a_cache_are_told_where_the_server_counts_them(
     assert not any("response cache" in text for text in without.warnings)
 
 
+def test_a_model_that_rejects_random_inputs_is_told_how_to_give_real_ones(
+    tmp_path: Path,
+) -> None:
+    repository, data = tmp_path / "models", tmp_path / "data.jsonl"
+    write_model(
+        repository,
+        "reader",
+        initialize="import json; self.parse = json.loads",
+        execute="self.parse(pb_utils.get_input_tensor_by_name(request, 'X')"
+        ".as_numpy()[0][0])",
+        datatype="TYPE_STRING",
+        dims="[ 1 ]",
+    )
+    data.write_text('{"X": "{\\"prompt\\": 1}"}\n')
+
+    rejected = sweep(repository, ["reader"])
+    taken = sweep(repository, ["reader"], inputs=InputOptions(data={"": data}))
+
+    (failure,) = rejected.failures
+    assert "JSONDecodeError" in failure.message
+    assert "--data" in failure.message
+    assert points(taken) == ["reader 1x1"]
+
+
 def test_one_version_is_measured_and_kept_apart_in_the_store(tmp_path: Path) -> None:
     repository, store = tmp_path / "models", tmp_path / "store.jsonl"
     write_model(repository, "several")

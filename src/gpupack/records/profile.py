@@ -1,3 +1,4 @@
+# Long because every reading of a record says what it is.
 """What was measured: load points, profile records, baselines and failures."""
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ DataOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[MODEL=]FILE",
-        help="Real inputs: FILE.npz for every model, or MODEL=FILE.npz; repeat.",
+        help="Real inputs, for every model or for one; repeat. FILE is a .npz, "
+        "perf_analyzer's --input-data (.json), one JSON object a line (.jsonl), or a "
+        "folder of encoded images.",
     ),
 ]
 BatchDimOption = Annotated[
@@ -216,7 +218,7 @@ def _parse_data(options: Sequence[str] | None) -> dict[str, Path]:
     files = {}
     for option in options or ():
         model_name, _, path = option.rpartition("=")
-        if not Path(path).is_file():
+        if not path or not Path(path).exists():
             raise InvalidInputError(
                 f"--data {quoted(option)}: there is no file {quoted(path)}"
             )

@@ -27,7 +27,8 @@ class InputOptions:
 
     Attributes:
         shapes: Sizes of dynamic inputs, by input name; ``model/input`` for one model.
-        data: A ``.npz`` for a model, by model name; ``""`` for all.
+        data: A file or folder of inputs (see ``data_files``) for a model, by model
+            name; ``""`` for all.
         seed: For random data.
         batch_dims: For models that do not declare their batch (``max_batch_size: 0``):
             which dimension of their tensors it is, None for none, by model name;
@@ -101,6 +102,8 @@ class InputOptions:
         if path is None:
             return None
         try:
+            if path.is_dir():
+                return _folder_sha256(path)
             with require_file(path, max_bytes=MAX_DATA_BYTES).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except StoreError as err:
@@ -134,6 +137,24 @@ class InputOptions:
             if asked is not None and not _is_shape_of(asked, shape, record.batch_dim):
                 return f"input {input_name} of shape {_text(shape)}, not {_text(asked)}"
         return ""
+
+
+def data_files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder of input data, sorted by name, hidden ones not."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.startswith(".")
+    )
+
+
+def _folder_sha256(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in data_files_in(folder):
+        with require_file(path, max_bytes=MAX_DATA_BYTES).open("rb") as file:
+            total.update(path.name.encode() + b"\0")
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
 
 
 def _is_shape_of(

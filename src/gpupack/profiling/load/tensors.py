@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.errors import InvalidInputError
-from gpupack.files import AnyPath, require_file
-from gpupack.profiling.load.input_options import MAX_DATA_BYTES
+from gpupack.profiling.load.data_files import read_data_file
 from gpupack.profiling.load.variation import Variation
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from gpupack.files import AnyPath
     from gpupack.profiling.server import ModelSignature, TensorSpec
 
     Tensors = dict[str, npt.NDArray[np.generic]]
@@ -69,8 +69,8 @@ def make_inputs(
         batch_size: Inputs per request.
         shapes: Sizes for inputs with dynamic dimensions, by input name, without the
             batch dimension; where the model does not declare it, also with it.
-        data_path: A ``.npz`` with one array per input: either one input's shape, which
-            is repeated, or a stack of them, the first of which are taken.
+        data_path: A file that ``read_data_file`` reads, one array per input: either
+            one input's shape, which is repeated, or a stack, whose first are taken.
         seed: For the random data: floats in [0, 1), integers in [0, 100), strings of
             16 letters.
         fills_optional: Also fill optional inputs for which nothing was given, if the
@@ -92,7 +92,11 @@ def make_inputs(
             f"model {signature.name} has no input {', '.join(unknown)}, for which a "
             f"shape was given; its inputs are {names}"
         )
-    arrays = _read_arrays(data_path) if data_path else {}
+    dtypes = {
+        spec.name: numpy_type(spec.datatype) or np.dtype(np.object_)
+        for spec in signature.inputs
+    }
+    arrays = read_data_file(data_path, signature, dtypes) if data_path else {}
     rng = np.random.default_rng(seed)
     fills = fills_optional and data_path is None
     tensors: Tensors = {}
@@ -226,18 +230,6 @@ def _random(
     return rng.random(shape, dtype=np.float32).astype(dtype)
 
 
-def _read_arrays(path: AnyPath) -> Tensors:
-    try:
-        found = require_file(path, max_bytes=MAX_DATA_BYTES)
-        with np.load(found, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as err:  # a damaged file: from zipfile, zlib, numpy, tokenize
-        raise InvalidInputError(
-            f"cannot read input data from {path}: {err}; it must be a .npz with one "
-            "array per input, without pickled objects (strings as a `S` or `U` array)"
-        ) from err
-
-
 def _from_file(
     signature: ModelSignature,
     spec: TensorSpec,
@@ -256,7 +248,9 @@ def _from_file(
     if spec.datatype == "BYTES":
         if array.dtype.kind == "U":
             array = np.char.encode(array.astype(np.str_), "utf-8")
-        if array.dtype.kind != "S":
+        if array.dtype.kind != "S" and not all(
+            isinstance(one, bytes) for one in array.reshape(-1)
+        ):
             raise InvalidInputError(
                 f"{where}: {path} has {array.dtype}, the model takes strings (BYTES): "
                 "save a numpy array of type `S` or `U`"

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BASELINE_S = {DeviceKind.HOST: 0.3, DeviceKind.GPU: 2.0}
+_REJECTIONS = ("Failed to process the request", "unexpected shape", "INVALID_ARG")
+"""What Triton says where a model's own code, or its backend, rejects a request."""
 _QUIET_S = {DeviceKind.HOST: 0.1, DeviceKind.GPU: 0.5}
 """Memory has settled after so long without change, where the server has said that no
 model is loaded and none is being unloaded."""
@@ -250,13 +252,30 @@ class Sweep:
                 if err.stage == "warmup" and self.units.learn(name, message):
                     left.appendleft(point)  # again, with what it needs
                 else:
-                    self._fail(name, point, err.stage, message)
+                    hint = self._rejection_hint(name, err)
+                    self._fail(name, point, err.stage, message + hint)
                 if not self._is_lost():
                     self._recover(name)
                 signature, is_warm = None, False
         if signature is None or (is_last and self.session.is_owned):
             return  # a server that is about to be stopped need not unload first
         self._unload(name, wait=not is_last)
+
+    def _rejection_hint(self, name: str, error: LoadPointError) -> str:
+        """Return what may be wrong if a model's own code rejected random inputs."""
+        told = str(error)
+        if (
+            error.stage != "warmup"
+            or self.inputs.data_of(name) is not None
+            or not any(sign in told for sign in _REJECTIONS)
+            or "memory" in told.lower()
+        ):
+            return ""
+        return (
+            "\nIts inputs were random. If it needs real ones, such as JSON text, "
+            "images or token ids, give them with --data (a .npz, perf_analyzer's "
+            "--input-data as .json, .jsonl, or a folder of images), and --retry-failed"
+        )
 
     def _is_lost(self) -> bool:
         """Whether a running server, which is not ours to restart, has gone."""
