@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gpupack.errors import InvalidInputError, StoreError
+from gpupack import place, verify
+from gpupack.errors import InvalidInputError, StoreError, UnknownNameError
 from gpupack.profiling.embedded.completion import completes_configurations
 from gpupack.profiling.embedded.embedded_server import EmbeddedServer
 from gpupack.profiling.embedded.installation import find_installation
@@ -181,6 +182,21 @@ def test_a_model_that_calls_another_is_measured_with_it(
     assert {record.helpers for record in profiles.records} == {("classify",)}
 
 
+def test_a_placement_of_a_caller_is_verified_with_what_it_calls(tmp_path: Path) -> None:
+    write_model(tmp_path, "classify")
+    error = "answer.error().message()"
+    write_model(tmp_path, "pipeline", execute=CALL.format(error=error))
+    profiles = sweep(tmp_path, ["pipeline"])
+
+    with EmbeddedServer(tmp_path) as server:
+        verification = verify(
+            place(profiles, allow_unstable=True), server=server.url, options=QUICK
+        )
+        assert TritonServer(server.url).ready_models() == frozenset()
+
+    assert [one.failures for one in verification.gpus] == [{}]
+
+
 def test_a_running_server_needs_no_more_to_be_told_about_calls(tmp_path: Path) -> None:
     write_model(tmp_path, "classify")
     error = "answer.error().message()"
@@ -215,6 +231,31 @@ def test_configurations_are_completed_and_a_load_that_hangs_ends_in_time(
     (failure,) = profiles.failures
     assert (failure.model_name, failure.stage) == ("hanging", "load")
     assert "within 6 s" in failure.message
+
+
+def test_a_load_that_fails_leaves_nothing_on_a_running_server(tmp_path: Path) -> None:
+    write_ensemble(tmp_path)
+    code = tmp_path / "core" / "1" / "model.py"
+    code.write_text(code.read_text().replace("self.ballast =", "raise ValueError; x ="))
+
+    with EmbeddedServer(tmp_path) as server:
+        profiles = sweep(
+            tmp_path,
+            ["pipeline", "unrelated"],
+            server=server.url,
+            model_repository=None,
+        )
+        assert TritonServer(server.url).ready_models() == frozenset()
+
+    assert [one.model_name for one in profiles.failures] == ["pipeline"]
+    assert points(profiles) == ["unrelated 1x1"]
+
+
+def test_options_for_models_that_are_not_there_are_refused(repository: Path) -> None:
+    with pytest.raises(UnknownNameError, match="given for 'nobody'"):
+        sweep(repository, ["sleeper"], helpers={"sleeper": "nobody"})
+    with pytest.raises(UnknownNameError, match="given for 'nobody'"):
+        sweep(repository, ["sleeper"], versions={"nobody": 1})
 
 
 def test_only_repositories_that_need_it_pay_for_completing(tmp_path: Path) -> None:

@@ -193,6 +193,11 @@ def _warnings(measured: MeasuredLoad) -> tuple[str, ...]:
             "the client was the limit: its process was busy, or waiting for a CPU, all "
             "the time; the server can do more"
         )
+    if measured.load.signature.is_batch_dim_found:
+        warnings.append(
+            "its inputs' first dimension was taken for the batch, which the model does "
+            "not declare: --batch-dim says another, or none"
+        )
     num_hits = measured.statistics.num_cache_hits
     if num_hits > 0:
         warnings.append(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gpupack.errors import ServerError
+from gpupack.errors import ServerError, UnknownNameError
+from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from gpupack.profiling.server import ModelSignature
@@ -54,6 +56,24 @@ class ModelUnits:
         self._ours: set[str] = set()
         """What this object loaded, or made Triton load, and has not seen unloaded."""
 
+    def check_names(self, known: Collection[str]) -> None:
+        """Refuse options for models that the repository does not have.
+
+        Raises:
+            UnknownNameError: One is.
+        """
+        given = {*self._helpers, *self._versions} - {""}
+        for helpers in self._helpers.values():
+            given.update(helpers)
+        unknown = sorted(given.difference(known))
+        if unknown:
+            raise UnknownNameError(
+                "helpers or versions are given for "
+                f"{', '.join(map(quoted, unknown))}, which the repository of "
+                f"{self._session.server.url} does not have; it has "
+                f"{', '.join(known) or 'none'}"
+            )
+
     def load(self, name: str) -> ModelSignature:
         """Load a model with what it needs, on a server with no other model.
 
@@ -61,8 +81,16 @@ class ModelUnits:
             NotAloneError: The server is not ours and has models of somebody else.
             ServerError: A model did not load, or not in time.
         """
-        server = self._session.server
         self._clear()
+        try:
+            return self._load(name)
+        except BaseException:
+            if self._session.embedded is None:
+                self._take_back()
+            raise
+
+    def _load(self, name: str) -> ModelSignature:
+        server = self._session.server
         for helper in self._helpers.get(name, ()):
             self._ours.add(helper)
             try:
@@ -143,6 +171,15 @@ class ModelUnits:
         for name in sorted(loaded):
             server.unload(name)
         self._ours.clear()
+
+    def _take_back(self) -> None:
+        """Unload what a load left behind that failed, such as an ensemble's steps."""
+        server = self._session.server
+        with suppress(ServerError):
+            # There was nothing before it.
+            self._ours |= server.ready_models()
+            for name in sorted(server.ready_models()):
+                server.unload(name)
 
     def _add_steps(self, signature: ModelSignature) -> None:
         for step in signature.steps:

@@ -104,6 +104,7 @@ class Sweep:
                 f"the repository of {place} is empty: it has no folder with a "
                 "config.pbtxt or a numbered version"
             )
+        self.units.check_names(known)
         server_name, server_version = server.version()
         self._circumstances = Circumstances(
             server_name=server_name,
