@@ -194,7 +194,9 @@ def test_a_placement_of_a_caller_is_verified_with_what_it_calls(tmp_path: Path) 
         )
         assert TritonServer(server.url).ready_models() == frozenset()
 
-    assert [one.failures for one in verification.gpus] == [{}]
+    (gpu,) = verification.gpus
+    (verdict,) = gpu.models
+    assert verdict.alone_infer_per_sec > 0
 
 
 def test_a_running_server_needs_no_more_to_be_told_about_calls(tmp_path: Path) -> None:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Unpack
 
 from gpupack.planning.modeling import ask
 from gpupack.planning.request import request_of, takes_wishes
-from gpupack.planning.solving import answer, decided_on
+from gpupack.planning.solving import (
+    Clash,
+    answer,
+    build_placement,
+    check_placement,
+)
 from gpupack.records.request import Request, RequestArguments
 
 if TYPE_CHECKING:
@@ -57,6 +62,11 @@ def place(
         replicas: Instances of every model, or by name: exactly so many of a model
             without a demand (default 1), at least so many of one with.
         max_replicas: Instances at most, likewise, of models with a demand.
+        min_traffic: Infer/sec that each replica of a model with a demand serves at
+            least, where it has several; or by name. Plans without that are asked for
+            first, whose bound holds.
+        one_load_point: Whether all replicas of a model run at one load point, or by
+            name; likewise.
         weights: Of one infer/sec of a model in ``max_throughput``; default 1.
         fairness: ``"sum"``, or ``"max_min"``: make the smallest served share of
             demand as large as possible first.
@@ -111,5 +121,8 @@ def place(
     wanted, warnings = request_of(profiles, objective, request, asked)
     question = ask(profiles, wanted, warnings=warnings)
     found = answer(question, time_limit_s=wanted.time_limit_s, seed=wanted.seed)
-    placement = decided_on(found, wanted, question.profiles)
+    if isinstance(found, Clash):
+        raise found.error()
+    placement = build_placement(found, question, wanted)
+    check_placement(placement, question)
     return placement.model_copy(update={"seconds": time.perf_counter() - started})
