@@ -13,6 +13,7 @@ linear relaxation by GLOP, both inside OR-Tools.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ NEGLIGIBLE_SHARE = 1e-12
 """Share of a demand that a bin serves at most below which it is taken to serve none."""
 SLACK = 1e-9
 """Relative room left when an earlier objective is held while a later one is solved."""
+LARGEST_EXACT = 10**6
+"""Of whole numbers, up to which a billionth more is no whole number more."""
 
 
 class Measure(StrEnum):
@@ -56,7 +59,10 @@ class ProgramResult:
     Args:
         state: "optimal", "feasible", "infeasible" or "unknown".
         value: Of the measure; 0 without a plan.
-        bound: No plan over these configurations has a better value.
+        bound: No plan over these configurations has a better value, as far as SCIP's
+            floating point can tell, about a billionth: whoever needs whole numbers
+            rounds it by ``rounded_up``, which claims no more. That it is infeasible is
+            no proof either; ``whole_numbers`` looks for one.
         uses: Pairs (configuration index, number of bins ≥ 1).
         shares: Share of its demand that each job gets, None for whole jobs.
     """
@@ -118,10 +124,60 @@ class CapacityProgram:
                     )
                     <= bin_type.count
                 )
+        self._carries: list[tuple[pywraplp.Variable, list[int], int, int]] = []
         if problem.budget is not None:
-            mip.Add(
-                self.expression(Measure.COST) <= problem.budget / cost_unit(problem)
+            self._limit_cost(problem.budget)
+
+    def _limit_cost(self, limit: int) -> None:
+        """Require that bins cost at most so much, to the last unit.
+
+        To SCIP a sum equals its limit that exceeds it by a billionth of it: of prices
+        in millionths that is more than a unit. So a large limit is written in two
+        digits, to a base about its root, with what is carried from one to the other:
+
+            Σ low_k x_k ≤ low + base · carry,   Σ high_k x_k + carry ≤ high
+        """
+        costs = [
+            self._problem.bin_types[one.bin_type].cost for one in self._configurations
+        ]
+        step = math.gcd(*costs)
+        if step == 0:
+            return
+        costs = [cost // step for cost in costs]
+        limit //= step
+        if limit <= LARGEST_EXACT:
+            self._mip.Add(self._sum(costs) <= limit)
+            return
+        base = math.isqrt(limit) + 1
+        low = [cost % base for cost in costs]
+        high = [cost // base for cost in costs]
+        carry = self._mip.IntVar(0, limit // base, "")
+        self._mip.Add(self._sum(low) <= limit % base + base * carry)
+        self._mip.Add(self._sum(high) + carry <= limit // base)
+        self._carries.append((carry, low, limit % base, base))
+
+    def _sum(self, factors: Sequence[int]) -> pywraplp.LinearExpr:
+        """Return the numbers of bins, each times a factor, added up."""
+        return (
+            self._mip.Sum(
+                factor * x for factor, x in zip(factors, self._x, strict=True) if factor
             )
+            + 0.0
+        )
+
+    def _carried(
+        self, counts: Mapping[int, int]
+    ) -> list[tuple[pywraplp.Variable, float]]:
+        """Return what is carried in the sums of costs where there are so many bins."""
+        return [
+            (
+                carry,
+                float(
+                    max(0, -(-(sum(low[k] * n for k, n in counts.items()) - r) // base))
+                ),
+            )
+            for carry, low, r, base in self._carries
+        ]
 
     def _add_jobs(self) -> None:
         problem, mip = self._problem, self._mip
@@ -241,13 +297,19 @@ class CapacityProgram:
             self._mip.Add(expression >= value * (1 - SLACK))
         else:
             if measure is Measure.COST:
-                value /= cost_unit(self._problem)
+                self._limit_cost(round(value))
+                return
             self._mip.Add(expression <= value * (1 + SLACK))
 
     def hint(self, uses: Sequence[tuple[int, int]]) -> None:
         """Start from numbers of bins per configuration."""
         counts = dict(uses)
-        self._mip.SetHint(self._x, [counts.get(k, 0) for k in range(len(self._x))])
+        variables = list(self._x)
+        values = [float(counts.get(k, 0)) for k in range(len(self._x))]
+        for carry, carried in self._carried(counts):
+            variables.append(carry)
+            values.append(carried)
+        self._mip.SetHint(variables, values)
 
     def fix(self, uses: Sequence[tuple[int, int]]) -> None:
         """Decide how many bins each configuration has; what remains is linear."""
@@ -267,6 +329,9 @@ class CapacityProgram:
         served = [0.0] * len(self._problem.jobs)
         variables = list(self._x)
         values = [float(counts.get(k, 0)) for k in range(len(self._x))]
+        for carry, carried in self._carried(counts):
+            variables.append(carry)
+            values.append(carried)
         of_plan = dict(zip(counts, given, strict=True))
         for k, here in enumerate(self._served):
             for option, (y, unit) in here.items():
@@ -313,20 +378,28 @@ class CapacityProgram:
         if state not in {"optimal", "feasible"}:
             return ProgramResult(state, 0.0, 0.0, (), ())
         objective = mip.Objective()
+        uses = tuple(
+            (k, round(x.solution_value()))
+            for k, x in enumerate(self._x)
+            if x.solution_value() > 0.5
+        )
+        value = objective.Value() * scale
+        if measure is Measure.COST:
+            # Bins are whole, so that their cost is known to the last unit.
+            types, configurations = self._problem.bin_types, self._configurations
+            value = float(
+                sum(types[configurations[k].bin_type].cost * n for k, n in uses)
+            )
         return ProgramResult(
             state,
-            objective.Value() * scale,
+            value,
             (
                 objective.Value()
                 if state == "optimal" and gap == 0
                 else objective.BestBound()
             )
             * scale,
-            tuple(
-                (k, round(x.solution_value()))
-                for k, x in enumerate(self._x)
-                if x.solution_value() > 0.5
-            ),
+            uses,
             tuple(
                 None if share is None else share.solution_value()
                 for share in self._share
