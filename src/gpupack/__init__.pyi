@@ -22,7 +22,7 @@ from .errors import (
 from .examples import load_example
 from .importers.reader import read_profiles
 from .placement import Placement
-from .planning import Frontier, explain, frontier, place
+from .planning import Frontier, explain, frontier, place, recommend
 from .profile_set import ProfileSet
 from .profiling import (
     EmbeddedServer,
@@ -33,6 +33,7 @@ from .profiling import (
     TlsOptions,
     profile,
 )
+from .recommendation import Assumption, BuyOption, ModelEvidence, Recommendation
 from .records.calibration import Calibration
 from .records.environment import Environment, SharingMode
 from .records.explanation import (
@@ -54,6 +55,7 @@ from .records.placement import (
 )
 from .records.profile import FailedLoadPoint, LoadPoint, ProfileRecord, ServerBaseline
 from .records.request import (
+    Billing,
     ContentionRule,
     Fairness,
     GpuSupply,
@@ -69,7 +71,10 @@ __version__: str
 
 __all__ = [
     "Assignment",
+    "Assumption",
+    "Billing",
     "BindingResource",
+    "BuyOption",
     "Calibration",
     "ChangeKind",
     "CheckError",
@@ -100,6 +105,7 @@ __all__ = [
     "MeasureOptions",
     "MissingExtraError",
     "MissingReadingError",
+    "ModelEvidence",
     "ModelVerdict",
     "ModelWishes",
     "MpsDaemon",
@@ -111,6 +117,7 @@ __all__ = [
     "ProfileDataError",
     "ProfileRecord",
     "ProfileSet",
+    "Recommendation",
     "Request",
     "Resource",
     "ResourceNeed",
@@ -135,6 +142,7 @@ __all__ = [
     "read_placement",
     "read_profiles",
     "read_request",
+    "recommend",
     "verify",
     "write_placement",
     "write_profiles",

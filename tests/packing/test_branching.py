@@ -1,11 +1,11 @@
 """Branching over listed patterns against brute force."""
 
 import itertools
+import math
 
 from hypothesis import given, settings
 
-from gpupack.packing.items.model.canonical import canonicalize
-from gpupack.packing.items.model.check import check_packing
+from gpupack.packing.items.model.solution import canonicalize, check_packing
 from gpupack.packing.items.patterns import branching, pattern_program
 from gpupack.packing.items.patterns.branching import branch
 from gpupack.packing.items.patterns.column_generation import ColumnGeneration
@@ -124,7 +124,7 @@ def test_a_limit_of_no_time_leaves_it_undecided_or_right():
     ladder = make_ladder(problem, time_limit_s=0.001)
     ladder.offer(next(heuristics.constructive_packings(problem)))
     generation = ColumnGeneration(ladder)
-    patterns = list_frugal(problem, 4, max_patterns=100)
+    patterns = list_frugal(problem, 4, max_patterns=100, deadline=math.inf)
 
     branch(generation, patterns, 4, node_limit=1)
 

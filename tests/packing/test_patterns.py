@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.packing.items.model.canonical import canonicalize
-from gpupack.packing.items.model.check import check_packing, check_result
-from gpupack.packing.items.model.conflicts import max_copies
 from gpupack.packing.items.model.ladder import Ladder
-from gpupack.packing.items.model.solution import PackingResult
+from gpupack.packing.items.model.problem import max_copies
+from gpupack.packing.items.model.solution import (
+    PackingResult,
+    canonicalize,
+    check_packing,
+    check_result,
+)
 from gpupack.packing.items.patterns import diving, pattern_program
 from gpupack.packing.items.patterns.column_generation import ColumnGeneration
 from gpupack.packing.items.patterns.ejection import EjectionSearch
@@ -21,6 +24,7 @@ from gpupack.packing.items.patterns.pattern_pool import drop_surplus
 from gpupack.packing.items.patterns.pricing import Pricer, farley_bound, round_to_grid
 from gpupack.packing.items.patterns.simplex import PatternMaster
 from gpupack.packing.items.quick import heuristics
+from gpupack.packing.runtime import new_flag
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 
@@ -214,7 +218,7 @@ def test_every_bin_saved_by_local_search_leaves_a_packing(problem):
         return
     search = EjectionSearch(problem, bins, seed=1)
 
-    if search.run(rounds=500):
+    if search.run(500, new_flag()):
         check_packing(problem, search.packing())
         assert search.num_bins == num_bins - 1
 

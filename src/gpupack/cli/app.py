@@ -24,6 +24,8 @@ from gpupack.cli.commands import (
     frontier,
     place,
     profile,
+    read,
+    recommend,
     report,
     server,
     verify,
@@ -59,8 +61,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("place")(place.place_command)
+app.command("recommend")(recommend.recommend_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
+app.command("read")(read.read_command)
 app.command("profile")(profile.profile_command)
 app.add_typer(server.app, name="server")
 app.command("verify")(verify.verify_command)

@@ -7,8 +7,13 @@ from .contention import (
     measured_sets,
 )
 from .frontier_search import frontier
+from .modeling import (
+    Readiness,
+    readiness,
+)
 from .placing import place
 from .reasons import explain
+from .recommending import recommend
 from .request import overlay_headroom
 from .trade_off import Frontier
 
@@ -17,6 +22,7 @@ __all__ = [
     "SHARING_SHAPES",
     "Frontier",
     "MeasuredSet",
+    "Readiness",
     "explain",
     "fit_contention_factor",
     "fit_retention_margin",
@@ -24,4 +30,6 @@ __all__ = [
     "measured_sets",
     "overlay_headroom",
     "place",
+    "readiness",
+    "recommend",
 ]

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Unpack
 
 from gpupack.planning.modeling import ask
 from gpupack.planning.request import request_of, takes_wishes
-from gpupack.planning.solving import answer, decided_on
+from gpupack.planning.solving import (
+    Clash,
+    answer,
+    build_placement,
+    check_placement,
+)
 from gpupack.records.request import Request, RequestArguments
 
 if TYPE_CHECKING:
@@ -73,6 +78,16 @@ def place(
             ``"predicted"``: ``max_throughput`` on a counted fleet maximizes the
             predicted throughput of all models; a plain headroom then binds memory
             alone, since the prediction takes the place of the utilizations.
+        demand_met: ``"plain"``: a replica serves what it was measured to alone; of
+            demands that are then predicted to be missed, a warning tells.
+            ``"predicted"``: every replica is given only what it is predicted to reach
+            beside its neighbors, as certainly as ``min_retention`` is kept. Of such
+            plans those are tried in which utilizations sum to less than may be used,
+            and in which replicas serve a share of their throughput; the bound is that
+            of plans without this condition.
+        growth: What every demand is multiplied by.
+        billing: ``"on_demand"`` or ``"reserved"``: which price of a GPU counts.
+        currency: Of all prices, as it is to be told.
         time_limit_s: When it runs out, the best placement so far is returned,
             with ``status`` FEASIBLE. 0 gives the best heuristic answer, and no
             other limit a worse one. To read the question, check the placement and
@@ -101,5 +116,8 @@ def place(
     wanted, warnings = request_of(profiles, objective, request, asked)
     question = ask(profiles, wanted, warnings=warnings)
     found = answer(question, time_limit_s=wanted.time_limit_s, seed=wanted.seed)
-    placement = decided_on(found, wanted, question.profiles)
+    if isinstance(found, Clash):
+        raise found.error()
+    placement = build_placement(found, question, wanted)
+    check_placement(placement, question)
     return placement.model_copy(update={"seconds": time.perf_counter() - started})

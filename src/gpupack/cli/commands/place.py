@@ -15,6 +15,7 @@ from gpupack.cli.options.asked import (
     read_source,
     takes_wish_options,
 )
+from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import require_apart
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 
 @takes_wish_options
+@takes_source_options
 def place_command(
     source: SourceArgument,
     *,
+    knowledge: Knowledge,
     objective: Annotated[
         str | None,
         typer.Option(help="min_gpus (default), min_cost or max_throughput."),
@@ -50,11 +53,12 @@ def place_command(
     """
     from gpupack.files import write_text
     from gpupack.planning import place
+    from gpupack.report.cautions import cautions_of
     from gpupack.report.terminal import print_placement
     from gpupack.store import write_placement
 
     require_apart({"--json": json_path, "--markdown": markdown_path}, [source])
-    profiles = read_source(source)
+    profiles = read_source(source, knowledge)
     request, asked = wishes(profiles, objective)
     placement = place(profiles, objective, request=request, **asked)
     if json_path is not None:
@@ -65,6 +69,9 @@ def place_command(
         print_placement(placement, results)
     if explain:
         results.print(str(placement.explain()), markup=False, soft_wrap=True)
+    for caution in cautions_of(placement):
+        # Below a long table, and where none is printed, it is told as well.
+        print_warning(caution)
     if placement.status is PlacementStatus.FEASIBLE:
         found = _found_and_bound(placement)
         time_limit = placement.request.time_limit_s if placement.request else 0.0

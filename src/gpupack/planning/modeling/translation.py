@@ -77,6 +77,7 @@ def translate(
     model_names: Sequence[str],
     *,
     needs_throughput: bool,
+    max_load_ratio: float = 1.0,
 ) -> Translation:
     """Return the capacity problem.
 
@@ -89,6 +90,8 @@ def translate(
         wishes: What is asked of the models.
         model_names: To plan for.
         needs_throughput: Whether a model without a demand needs one, too.
+        max_load_ratio: The share of its throughput that a replica of a model with a
+            demand serves at most; it then takes that share of its utilizations.
 
     Raises:
         MissingReadingError: If a binding resource or a throughput is missing.
@@ -121,6 +124,13 @@ def translate(
                     item_size(record, resource, supply.baseline_bytes)
                     for resource in binding
                 ]
+                if not is_whole:
+                    sizes = [
+                        size
+                        if resource is Resource.MEMORY
+                        else math.ceil(size * max_load_ratio)
+                        for size, resource in zip(sizes, binding, strict=True)
+                    ]
                 is_fixed = [is_whole or one is Resource.MEMORY for one in binding]
                 rated = not is_whole or (is_rated and not supply.is_carried_over)
                 options.append(
@@ -129,7 +139,11 @@ def translate(
                         bin_type=bin_type,
                         fixed=_where(sizes, is_fixed, wanted=True),
                         proportional=_where(sizes, is_fixed, wanted=False),
-                        rate=_units_down(record.throughput_infer_per_sec, units[job])
+                        rate=_units_down(
+                            record.throughput_infer_per_sec,
+                            units[job],
+                            1.0 if is_whole else max_load_ratio,
+                        )
                         if rated
                         else UNKNOWN_RATE,
                     )
@@ -138,7 +152,10 @@ def translate(
     jobs = tuple(
         Job(
             demand=_demand_units(
-                wishes.demand[name], throughputs.get(name, ()), units[job]
+                wishes.demand[name],
+                throughputs.get(name, ()),
+                units[job],
+                max_load_ratio,
             )
             if name in wishes.demand
             else None,
@@ -254,7 +271,10 @@ def _where(
 
 
 def _demand_units(
-    infer_per_sec: float, throughputs: Collection[float], units: int
+    infer_per_sec: float,
+    throughputs: Collection[float],
+    units: int,
+    max_load_ratio: float,
 ) -> int:
     """Return a demand in units, as little less as rounding takes from its replicas.
 
@@ -265,8 +285,10 @@ def _demand_units(
     wanted = Fraction(repr(infer_per_sec))
     for throughput in throughputs:
         each = Fraction(repr(throughput)) * (1 + READING_TOLERANCE)
+        each *= Fraction(repr(max_load_ratio))
         if each:
-            served = math.ceil(wanted / each) * _units_down(throughput, units)
+            copies = math.ceil(wanted / each)
+            served = copies * _units_down(throughput, units, max_load_ratio)
             if served >= demand * (1 - SERVICE_TOLERANCE):
                 demand = min(demand, served)
     return demand
@@ -276,9 +298,10 @@ def _units_up(infer_per_sec: float, units: int) -> int:
     return math.ceil(Fraction(repr(infer_per_sec)) * units)
 
 
-def _units_down(infer_per_sec: float | None, units: int) -> int:
-    """Return a throughput in units; at least one, below which nothing is measured."""
-    return max(1, math.floor(Fraction(repr(infer_per_sec or 0.0)) * units))
+def _units_down(infer_per_sec: float | None, units: int, share: float = 1.0) -> int:
+    """Return a share of a throughput in units; at least one, the least measured."""
+    rate = Fraction(repr(infer_per_sec or 0.0)) * Fraction(repr(share))
+    return max(1, math.floor(rate * units))
 
 
 def _require_throughput(

@@ -7,10 +7,6 @@ from .fleet import (
     require_prices,
     resolve_fleet,
 )
-from .headroom import (
-    overlay_headroom,
-    resolve_headroom,
-)
 from .latency import (
     keeps_latency_limit,
     within_latency_limits,
@@ -27,17 +23,19 @@ from .prices import (
     within_budget,
 )
 from .wishes import (
+    BINDING_BY_DEFAULT,
     Wishes,
-    asked_by_model,
+    overlay_headroom,
+    resolve_headroom,
     wishes_of,
 )
 
 __all__ = [
+    "BINDING_BY_DEFAULT",
     "BUDGET_TOLERANCE",
     "PRICE_UNITS",
     "Wishes",
     "allowed_records",
-    "asked_by_model",
     "is_unknown",
     "keeps_latency_limit",
     "overlay_headroom",
