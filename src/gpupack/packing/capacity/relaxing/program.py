@@ -13,12 +13,12 @@ linear relaxation by GLOP, both inside OR-Tools.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import fixed_room_left
+from gpupack.packing.capacity.relaxing.cost_rows import CostRows, cost_unit
 from gpupack.packing.runtime import SCIP_PARAMETERS, solve_program
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ NEGLIGIBLE_SHARE = 1e-12
 """Share of a demand that a bin serves at most below which it is taken to serve none."""
 SLACK = 1e-9
 """Relative room left when an earlier objective is held while a later one is solved."""
-LARGEST_EXACT = 10**6
-"""Of whole numbers, up to which a billionth more is no whole number more."""
 
 
 class Measure(StrEnum):
@@ -124,60 +122,13 @@ class CapacityProgram:
                     )
                     <= bin_type.count
                 )
-        self._carries: list[tuple[pywraplp.Variable, list[int], int, int]] = []
-        if problem.budget is not None:
-            self._limit_cost(problem.budget)
-
-    def _limit_cost(self, limit: int) -> None:
-        """Require that bins cost at most so much, to the last unit.
-
-        To SCIP a sum equals its limit that exceeds it by a billionth of it: of prices
-        in millionths that is more than a unit. So a large limit is written in two
-        digits, to a base about its root, with what is carried from one to the other:
-
-            Σ low_k x_k ≤ low + base · carry,   Σ high_k x_k + carry ≤ high
-        """
-        costs = [
-            self._problem.bin_types[one.bin_type].cost for one in self._configurations
-        ]
-        step = math.gcd(*costs)
-        if step == 0:
-            return
-        costs = [cost // step for cost in costs]
-        limit //= step
-        if limit <= LARGEST_EXACT:
-            self._mip.Add(self._sum(costs) <= limit)
-            return
-        base = math.isqrt(limit) + 1
-        low = [cost % base for cost in costs]
-        high = [cost // base for cost in costs]
-        carry = self._mip.IntVar(0, limit // base, "")
-        self._mip.Add(self._sum(low) <= limit % base + base * carry)
-        self._mip.Add(self._sum(high) + carry <= limit // base)
-        self._carries.append((carry, low, limit % base, base))
-
-    def _sum(self, factors: Sequence[int]) -> pywraplp.LinearExpr:
-        """Return the numbers of bins, each times a factor, added up."""
-        return (
-            self._mip.Sum(
-                factor * x for factor, x in zip(factors, self._x, strict=True) if factor
-            )
-            + 0.0
+        self._cost_rows = CostRows(
+            mip,
+            self._x,
+            [problem.bin_types[one.bin_type].cost for one in self._configurations],
         )
-
-    def _carried(
-        self, counts: Mapping[int, int]
-    ) -> list[tuple[pywraplp.Variable, float]]:
-        """Return what is carried in the sums of costs where there are so many bins."""
-        return [
-            (
-                carry,
-                float(
-                    max(0, -(-(sum(low[k] * n for k, n in counts.items()) - r) // base))
-                ),
-            )
-            for carry, low, r, base in self._carries
-        ]
+        if problem.budget is not None:
+            self._cost_rows.limit(problem.budget)
 
     def _add_jobs(self) -> None:
         problem, mip = self._problem, self._mip
@@ -297,7 +248,7 @@ class CapacityProgram:
             self._mip.Add(expression >= value * (1 - SLACK))
         else:
             if measure is Measure.COST:
-                self._limit_cost(round(value))
+                self._cost_rows.limit(round(value))
                 return
             self._mip.Add(expression <= value * (1 + SLACK))
 
@@ -306,9 +257,9 @@ class CapacityProgram:
         counts = dict(uses)
         variables = list(self._x)
         values = [float(counts.get(k, 0)) for k in range(len(self._x))]
-        for carry, carried in self._carried(counts):
+        for carry, carried in self._cost_rows.carried(counts):
             variables.append(carry)
-            values.append(carried)
+            values.append(float(carried))
         self._mip.SetHint(variables, values)
 
     def fix(self, uses: Sequence[tuple[int, int]]) -> None:
@@ -329,9 +280,9 @@ class CapacityProgram:
         served = [0.0] * len(self._problem.jobs)
         variables = list(self._x)
         values = [float(counts.get(k, 0)) for k in range(len(self._x))]
-        for carry, carried in self._carried(counts):
+        for carry, carried in self._cost_rows.carried(counts):
             variables.append(carry)
-            values.append(carried)
+            values.append(float(carried))
         of_plan = dict(zip(counts, given, strict=True))
         for k, here in enumerate(self._served):
             for option, (y, unit) in here.items():
@@ -422,11 +373,6 @@ class CapacityProgram:
             {option: y.solution_value() * unit for option, (y, unit) in here.items()}
             for here in self._served
         )
-
-
-def cost_unit(problem: CapacityProblem) -> float:
-    """Return the cost of the dearest bin, or 1, to scale programs by."""
-    return float(max(one.cost for one in problem.bin_types)) or 1.0
 
 
 def service_scale(problem: CapacityProblem) -> float:
