@@ -80,7 +80,10 @@ def counting_compiler(root: Path) -> tuple[str, Path]:
     return str(script), log
 
 
-IS_READY = "from gpupack.packing.runtime import warm_up; print(warm_up.kernels_are_ready(wait_s=250))"
+IS_READY = (
+    "from gpupack.packing.runtime import warm_up;"
+    "print(warm_up.kernels_are_ready(wait_s=250))"
+)
 """A failure is no wait: this takes as long only if something hangs."""
 
 

@@ -266,7 +266,7 @@ class _Search:
         configurations = enumerate_configurations(
             self._problem, limit=MAX_ENUMERATION_STEPS, deadline=deadline
         )
-        if configurations is not None and len(configurations) <= MAX_ENUMERATED:
+        if configurations is not None:
             # Within a budget the program says it at once whether all can be served.
             full = None if self._asked.budget is not None else self._in_full()
             return full or self._enumerated(configurations)

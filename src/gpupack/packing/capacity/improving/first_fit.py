@@ -60,6 +60,7 @@ class FirstFit:
         self._num_copies = [0] * len(problem.jobs)
         self._log: list[tuple[int, int, int, int, float]] = []
         self.num_steps = 0
+        self.num_looks = 0
 
     def place_required(self, *, share: float = 1.0) -> bool:
         """Place every job that must be there; return whether all found room.
@@ -168,6 +169,7 @@ class FirstFit:
 
     def _join(self, index: int, option: int, num_copies: int) -> int:
         """Put copies into open bins that have room; return how many."""
+        self.num_looks += 1
         bin_type = int(self._type[option])
         first, rooms = self.bins.rooms(bin_type)
         if not len(rooms):
@@ -288,6 +290,7 @@ class FirstFit:
     ) -> float:
         """Put one copy into the open bin where it serves most; return the service."""
         for option in (int(one) for one in ranked):
+            self.num_looks += 1
             bin_type = int(self._type[option])
             first, rooms = self.bins.rooms(bin_type)
             if not len(rooms):

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
 MIN_EXACT_PRICING_S = 0.05
-MAX_STARTS_AT_FIRST = 1_000
-"""First patterns of a bin type: the jobs beyond get theirs when prices ask for them."""
+MAX_STARTS_AT_FIRST, LEAST_STARTS = 2_000, 5
+"""First patterns of all bin types, and of each at least: the jobs beyond get theirs
+when prices ask for them."""
 MAX_EXACT_PRICING_S = 2.0
 FIRST_NODE_LIMIT = 5_000
 MORE_NODES = 4
@@ -132,7 +133,7 @@ class Relaxer:
         for pattern in self._first_patterns():
             self.master.add(pattern)
         while True:
-            value = self.master.solve()
+            value = self.master.solve(deadline=self._deadline)
             if time.perf_counter() > self._deadline:
                 break
             duals = self.master.duals()
@@ -164,7 +165,7 @@ class Relaxer:
 
     def promising(self) -> list[Pattern]:
         """Return patterns that the relaxation uses, or hardly does not."""
-        self.master.solve()  # patterns may have been added since
+        self.master.solve(deadline=self._deadline)  # patterns may have been added since
         columns = self.master.patterns
         cost = {
             pattern: 0.0 if column.solution_value() > 0 else column.reduced_cost()
@@ -190,7 +191,7 @@ class Relaxer:
         last = lowest = math.inf
         center: Duals | None = None
         while True:
-            shortfall = self.master.solve()
+            shortfall = self.master.solve(deadline=self._deadline)
             if time.perf_counter() > deadline:
                 return None
             duals = self.master.duals()
@@ -216,13 +217,16 @@ class Relaxer:
 
     def guide(self) -> Guide:
         """Return what the last solve says about where to look for a plan."""
-        self.master.solve()
+        self.master.solve(deadline=self._deadline)
         duals = self.master.duals()
         prices = self.prices(duals)
         return Guide(
             self.master.used(),
             duals,
-            tuple(tuple(finder.weights(prices)) for finder in self._finders),
+            tuple(
+                tuple(finder.weights(prices, deadline=self._deadline))
+                for finder in self._finders
+            ),
         )
 
     def _first_patterns(self) -> list[Pattern]:
@@ -241,12 +245,11 @@ class Relaxer:
             [0.0] * len(problem.jobs),
         )
         weights = [1.0] * problem.num_dimensions
+        max_starts = max(LEAST_STARTS, MAX_STARTS_AT_FIRST // len(self._finders))
         return [
             pattern
             for finder in self._finders
-            for pattern in finder.greedy(
-                prices, weights, max_starts=MAX_STARTS_AT_FIRST
-            )
+            for pattern in finder.greedy(prices, weights, max_starts=max_starts)
         ]
 
     def prices(self, duals: Duals) -> Prices:
@@ -293,7 +296,9 @@ class Relaxer:
             if self._problem.bin_types[bin_type].count == 0:
                 continue
             price = self._price_of_bin(bin_type, duals)
-            for weights in _weightings(finder.weights(prices))[:num_weightings]:
+            for weights in _weightings(finder.weights(prices, deadline=self._deadline))[
+                :num_weightings
+            ]:
                 for pattern in finder.greedy(
                     prices, weights, max_starts=max_starts, open_shares=open_shares
                 ):
@@ -305,26 +310,40 @@ class Relaxer:
     def _improve_exactly(
         self, duals: Duals, center: Duals | None = None
     ) -> tuple[float, bool]:
-        """Add patterns of every bin type; return a bound, and whether any is new.
-
-        The bound is none where time ran out before every type was priced.
-        """
+        """Add patterns of every bin type; return a bound, and whether any is new."""
         true_duals, true_prices = duals, self.prices(duals)
         if center is not None:
             duals = duals.towards(center, SMOOTHING)
         prices = self.prices(duals)
-        values = []
+        weights = [
+            finder.weights(prices, deadline=self._deadline) for finder in self._finders
+        ]
+        values = [
+            max(0.0, finder.bound(prices, room)) if one.count != 0 else 0.0
+            for finder, room, one in zip(
+                self._finders, weights, self._problem.bin_types, strict=True
+            )
+        ]
         is_new = False
         self._is_cut = False
-        for bin_type, one in enumerate(self._problem.bin_types):
-            if one.count == 0:
-                values.append(0.0)
-                continue
-            if bin_type and time.perf_counter() > self._deadline:
-                return -math.inf, is_new
+        num_types = len(values)
+        for bin_type in range(num_types):
             price = self._price_of_bin(bin_type, duals)
-            patterns, most = self._priced(bin_type, prices, price)
-            values.append(max(0.0, most))
+            if values[bin_type] <= price:
+                continue  # no pattern earns its bin: that is all to be known
+            left_s = self._deadline - time.perf_counter()
+            if bin_type and left_s < 0:
+                self._is_cut = True
+                break  # what room is worth bounds the other types, if less closely
+            limit_s = min(MAX_EXACT_PRICING_S, left_s / (num_types - bin_type))
+            patterns, most = self._priced(
+                bin_type,
+                prices,
+                weights[bin_type],
+                price,
+                limit_s=max(MIN_EXACT_PRICING_S, limit_s),
+            )
+            values[bin_type] = min(values[bin_type], max(0.0, most))
             true_price = self._price_of_bin(bin_type, true_duals)
             for pattern in patterns:
                 gain = true_prices.value(pattern) - true_price
@@ -337,9 +356,10 @@ class Relaxer:
         bound = self._lagrangian.bound(duals, values, self.master.bin_prices)
         return bound, is_new
 
-    def _is_compiled(self, left_s: float) -> bool:
+    def _is_compiled(self) -> bool:
         if self._problem.rule is not None:
             return False  # compiled code cannot ask it
+        left_s = self._deadline - time.perf_counter()
         wait_s = (
             0.0 if self._has_waited else min(KERNELS_WAIT_S, KERNELS_SHARE * left_s)
         )
@@ -363,18 +383,16 @@ class Relaxer:
         return self._is_cut and self._node_limit <= LAST_NODE_LIMIT
 
     def _priced(
-        self, bin_type: int, prices: Prices, price: float
+        self,
+        bin_type: int,
+        prices: Prices,
+        weights: Sequence[float],
+        price: float,
+        *,
+        limit_s: float,
     ) -> tuple[Sequence[Pattern], float]:
         """Return valuable patterns of a bin type, and what none can exceed."""
-        weights = self._finders[bin_type].weights(prices)
-        most = self._finders[bin_type].bound(prices, weights)
-        if most <= price:
-            return [], most  # no pattern earns its bin: that is all to be known
-        left_s = self._deadline - time.perf_counter()
-        num_left = len(self._finders) - bin_type
-        limit_s = min(MAX_EXACT_PRICING_S, left_s / num_left)
-        limit_s = max(MIN_EXACT_PRICING_S, limit_s)
-        if self._is_compiled(left_s):
+        if self._is_compiled():
             known = max(
                 (
                     prices.value(pattern)
@@ -397,7 +415,9 @@ class Relaxer:
         return ([] if pattern is None else [pattern]), most
 
     def _result(self, bound: float) -> Relaxation:
-        value = self.master.solve()  # patterns may have been added since
+        value = self.master.solve(
+            deadline=self._deadline
+        )  # patterns may have been added since
         bought_off = self.master.missing() > 1e-6
         patterns = self.master.patterns
         # A bound above what any feasible plan can cost proves there is none.
