@@ -14,7 +14,7 @@ from gpupack.packing.items.patterns.bin_completion import CompletionSearch
 from gpupack.packing.items.patterns.frugal_fillings import list_frugal
 from gpupack.packing.items.patterns.pattern_pool import drop_surplus
 from gpupack.packing.items.quick import heuristics
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing.items.search.packing_solve import solve
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 

@@ -131,7 +131,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 FORKED = """
 import multiprocessing, random, sys
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing.items.search.packing_solve import solve
 
 def answer(seed):
     draw = random.Random(seed)
@@ -159,7 +159,7 @@ WITHOUT = """
 import random
 from gpupack.packing.runtime import warm_up
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing.items.search.packing_solve import solve
 assert not warm_up.kernels_are_ready(wait_s=250)
 assert not warm_up.kernels_are_coming()
 draw = random.Random(0)

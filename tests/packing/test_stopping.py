@@ -1,222 +1,159 @@
-"""Compiled searches end when they are told to, whatever they were given to do."""
+"""Time limits and interrupts, where they cut compiled code short."""
 
-from __future__ import annotations
-
-import importlib
-import math
-from pathlib import Path
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from ortools.linear_solver import pywraplp
+from ortools.sat.python import cp_model
 
-from gpupack.packing import kernels
-from gpupack.packing.capacity.improving.refilling import Refiller
-from gpupack.packing.capacity.model import (
-    BinType,
-    CapacityProblem,
-    Goal,
-    Job,
-    Option,
-)
-from gpupack.packing.capacity.relaxing import Relaxer
-from gpupack.packing.kernels import (
-    bin_completion,
-    ejection,
-    frugal_fillings,
-    library,
-    pattern_bounds,
-    pricing,
-    refilling,
+from gpupack.packing.items.patterns.pricing import Pricer
+from gpupack.packing.runtime.stoppable import (
+    SCIP_PARAMETERS,
+    call_until,
+    solve_cp_model,
+    solve_program,
 )
 
-pytestmark = pytest.mark.timeout(60)  # without the flag they would go on for weeks
+LONG_SOLVE = """
+import json, random, signal
+from gpupack.packing.runtime import warm_up
+from gpupack.packing.items.model.problem import ItemType, PackingProblem
+from gpupack.packing.items.search.packing_solve import solve
 
-FOREVER = 10**15
-BOUNDED = {
-    "invert",  # cubic in the rows, of which there are hundreds
-    "pivot",  # so many pivots as last 50 ms
-    "relaxation_multipliers",  # pivots about as many as there are types
-    "root_prices",  # a few steps
-}
-"""Kernels that are no searches: they end soon by themselves."""
-
-
-def flag(value: int) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
-    return np.full(1, value, dtype=np.int8)
-
-
-def test_every_kernel_that_searches_takes_a_flag_to_stop_it() -> None:
-    without = set()
-    for source in Path(kernels.__path__[0]).glob("*.py"):
-        module = importlib.import_module(f"{kernels.__name__}.{source.stem}")
-        for one in vars(module).values():
-            if isinstance(one, library.Kernel) and library.STOP not in one._types:
-                without.add(one._name)
-    assert without == BOUNDED
+# A parent that ignores interrupts, as a shell does for jobs, hands that down.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+rng = random.Random(0)
+sizes = [tuple(rng.randint(50, 400) for _ in range(5)) for _ in range(200)]
+problem = PackingProblem((1000,) * 5, tuple(ItemType(size) for size in sizes))
+warm_up.kernels_are_ready(wait_s=300)
+print("started", flush=True)
+result = solve(problem, time_limit_s=3600, num_workers=2)
+print(json.dumps([result.num_bins, result.bound, len(result.bins)]), flush=True)
+"""
 
 
-def filling(num_bins: int, num_jobs: int) -> refilling.Filling:
-    return refilling.Filling(
-        option=np.zeros((num_bins, 4), dtype=np.int64),
-        number=np.zeros((num_bins, 4), dtype=np.int64),
-        load=np.zeros((num_bins, 4)),
-        num_slots=np.zeros(num_bins, dtype=np.int64),
-        left=np.ones(num_jobs),
-        copies=np.zeros(num_jobs, dtype=np.int64),
+def test_ctrl_c_ends_a_long_solve_with_what_it_had():
+    child = subprocess.Popen(
+        [sys.executable, "-c", LONG_SOLVE], stdout=subprocess.PIPE, text=True
     )
+    try:
+        assert child.stdout.readline() == "started\n"
+        # Time for heuristics, so that there is a packing, and for a long rung to start.
+        time.sleep(2)
+        child.send_signal(signal.SIGINT)
+        answer, _ = child.communicate(timeout=60)
+    finally:
+        child.kill()
+        child.wait()
+
+    num_bins, bound, num_listed = json.loads(answer)
+    assert child.returncode == 0
+    assert 1 <= bound <= num_bins
+    assert num_listed <= num_bins
 
 
-def test_refilling_stops_within_a_bin_of_tiny_copies() -> None:
-    # One bin, one job whose copies take nothing and serve next to nothing.
-    choices = refilling.Choices(
-        bin_type=np.array([0]),
-        capacity=np.ones((1, 1)),
-        weights=np.ones((1, 1)),
-        options=np.array([0]),
-        starts=np.array([0, 1]),
-        job=np.array([0]),
-        fixed=np.zeros((1, 1)),
-        loaded=np.zeros((1, 1)),
-        gain=np.array([1e-5]),
-        bonus=np.zeros(1),
-        worth=np.ones(1),
-        must=np.zeros(1),
-        least=np.array([0]),
-        most=np.array([1 << 40]),
-        whole=np.array([False]),
-    )
-    found = {}
-    for stop, num_moves in ((0, 0), (1, FOREVER)):
-        bins = filling(1, 1)
-        loss = refilling.refill(
-            choices,
-            bins,
-            filling(1, 1),
-            filling(1, 1),
-            num_moves,
-            1,
-            0.1,
-            0.001,
-            0.0,
-            7,
-            flag(stop),
-        )
-        found[stop] = int(bins.number[0, 0]), loss
-    # As many copies as one filling may put in; told to stop, none is put in.
-    assert found[0] == (2048, pytest.approx(1 - 2048e-5))
-    assert found[1] == (0, 1.0)
+def test_a_deadline_cuts_a_search_that_would_take_years():
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(10, 90, (300, 8))
+    duals = sizes.mean(axis=1) / 1000 * rng.uniform(0.95, 1.05, 300)
+    pricer = Pricer(sizes, np.full(8, 1000), deadline=time.perf_counter() + 0.1)
+
+    result = pricer.price(duals, np.ones(300, dtype=np.int64), node_limit=1 << 60)
+
+    assert result.upper_bound == np.inf
 
 
-def test_annealing_without_a_deadline_makes_all_its_moves() -> None:
-    # Three jobs of half a bin that serve 1, 2 and 3: two bins hold all of them.
-    problem = CapacityProblem(
-        (BinType((10,), count=2),),
-        tuple(Job(demand=demand) for demand in (1, 2, 3)),
-        tuple(Option(job, 0, (5,), (0,), rate) for job, rate in enumerate((1, 2, 3))),
-    )
-    relaxer = Relaxer(problem, Goal.MAX_SERVICE, deadline=math.inf, seed=0)
-    relaxer.run()
-    found = Refiller(problem, Goal.MAX_SERVICE, relaxer.guide(), (2,)).run(
-        num_moves=5_000, deadline=math.inf, seed=0
-    )
-    assert found.loss == 0
-    assert sum(count for _, count in found.uses) == 2
+def test_a_flag_goes_up_at_the_deadline_only():
+    def wait_for(limit_s, flag):
+        ends = time.perf_counter() + limit_s
+        while time.perf_counter() < ends and not flag[0]:
+            time.sleep(0.001)
+        return bool(flag[0])
+
+    assert call_until(time.perf_counter() + 0.01, wait_for, 60.0)
+    assert not call_until(np.inf, wait_for, 0.01)
 
 
-def test_ejection_stops() -> None:
-    # Two items of six in a bin of ten: no number of insertions makes room.
-    pooled = ejection.eject(
-        np.array([[6], [6]]),
-        np.array([0, -1]),
-        np.array([0, 0]),
-        np.array([[0, 0]]),
-        np.array([1]),
-        np.array([[4]]),
-        np.array([1, 0]),
-        1,
-        np.array([1, 1]),
-        np.array([1], dtype=np.uint64),
-        FOREVER,
-        20,
-        flag(1),
-    )
-    assert pooled == 1
+def test_what_the_called_function_raises_reaches_the_caller():
+    def fail(flag):
+        raise LookupError("nothing there")
+
+    with pytest.raises(LookupError, match="nothing there"):
+        call_until(np.inf, fail)
 
 
-def test_bin_completion_stops() -> None:
-    # Odd items never fill bins of even size: every filling would be looked at.
-    sizes = np.arange(201, 321, 2).reshape(-1, 1)
-    assert not bin_completion.complete(
-        sizes,
-        1,
-        np.arange(len(sizes)),
-        sizes[:, 0].astype(float),
-        np.array([2000]),
-        9,
-        0.5,
-        0.0,
-        FOREVER,
-        1000,
-        FOREVER,
-        np.array([1], dtype=np.uint64),
-        np.zeros(len(sizes), dtype=np.int64),
-        flag(1),
-    )
+@contextmanager
+def ctrl_c(after_s):
+    """Press Ctrl-C a while later, as Python sees it by default."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGINT, before)
 
 
-def test_listing_fillings_stops() -> None:
-    sizes = np.arange(1000, 940, -1).reshape(-1, 1)
-    listed = frugal_fillings.list_frugal(
-        sizes,
-        np.arange(len(sizes)),
-        np.array([20_000]),
-        np.array([0]),
-        FOREVER,
-        np.zeros((100, 64), dtype=np.int16),
-        np.zeros(100, dtype=np.int64),
-        flag(1),
-    )
-    assert listed == -1
+def pigeonholes(num_holes):
+    """One pigeon more than holes: CP-SAT knows nothing that makes it short."""
+    model = cp_model.CpModel()
+    inside = [
+        [model.new_bool_var("") for _ in range(num_holes)] for _ in range(num_holes + 1)
+    ]
+    for pigeon in inside:
+        model.add_bool_or(pigeon)
+    for hole in zip(*inside, strict=True):
+        for one, first in enumerate(hole):
+            for second in hole[one + 1 :]:
+                model.add_bool_or(first.negated(), second.negated())
+    return model
 
 
-def test_tables_that_are_not_filled_in_bound_nothing() -> None:
-    tables = np.zeros((1, 3, 11))
-    arguments = (
-        np.array([[0.5, 0.2]]),
-        np.array([1.0, 1.0]),
-        np.array([2, 2]),
-        np.array([10]),
-        tables,
-    )
-    pricing.knapsack_tables(*arguments, flag(1))
-    assert np.isinf(tables[0, :2]).all()
-    pricing.knapsack_tables(*arguments, flag(0))
-    # Two of a fifth and one of a half fit.
-    assert tables[0, 0, 10] == 3.0
-    # Without the halves, two.
-    assert tables[0, 1, 10] == 2.0
+def cp_solver(time_limit_s):
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.cp_model_presolve = False
+    solver.parameters.symmetry_level = 0
+    solver.parameters.max_time_in_seconds = time_limit_s
+    return solver
 
 
-def test_tables_of_a_market_that_are_not_filled_in_bound_nothing() -> None:
-    market = pattern_bounds.Market(
-        job=np.array([0, 1]),
-        first=np.array([0, 1, 2]),
-        sizes=np.array([[5], [2]]),
-        capacity=np.array([10]),
-        fixed=np.array([[0.5], [0.2]]),
-        loaded=np.zeros((2, 1)),
-        most=np.array([1, 1]),
-        share=np.ones(2),
-        per_load=np.zeros(2),
-        per_copy=np.array([3.0, 2.0]),
-        whole=np.array([False, False]),
-        bonus=np.zeros(2),
-        wanted=np.array([1, 1]),
-        limit=np.array([1, 1]),
-    )
-    table = np.zeros((3, 11))
-    pattern_bounds.fill_table(market, np.zeros(1), 0, table, flag(1))
-    assert np.isinf(table[:2]).all()
-    pattern_bounds.fill_table(market, np.zeros(1), 0, table, flag(0))
-    assert table[0, 10] == 5.0
-    assert table[0, 6] == 3.0
+def test_ctrl_c_ends_cp_sat_and_reaches_the_caller():
+    solver = cp_solver(3600)
+
+    with ctrl_c(0.3), pytest.raises(KeyboardInterrupt):
+        solve_cp_model(solver, pigeonholes(14))
+
+    # It has ended, not only been left: there is a response.
+    assert solver.wall_time > 0.2
+
+
+def test_ctrl_c_is_still_pythons_after_cp_sat():
+    assert solve_cp_model(cp_solver(3600), pigeonholes(3)) == cp_model.INFEASIBLE
+
+    # It would end this process otherwise, and with it the tests.
+    with ctrl_c(0.01), pytest.raises(KeyboardInterrupt):
+        time.sleep(60)
+
+
+def test_ctrl_c_ends_scip_and_reaches_the_caller():
+    rng = random.Random(3)
+    solver = pywraplp.Solver.CreateSolver("SCIP")
+    solver.SetSolverSpecificParametersAsString(SCIP_PARAMETERS)
+    uses = [solver.BoolVar("") for _ in range(400)]
+    for _ in range(5):
+        solver.Add(sum(rng.randint(20, 60) * use for use in uses) <= 5000)
+    solver.Maximize(sum(rng.randint(20, 60) * use for use in uses))
+
+    with ctrl_c(0.3), pytest.raises(KeyboardInterrupt):
+        solve_program(solver)

@@ -24,6 +24,7 @@ from gpupack.cli.commands import (
     frontier,
     place,
     profile,
+    read,
     report,
     server,
     verify,
@@ -61,6 +62,7 @@ app = typer.Typer(
 app.command("place")(place.place_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
+app.command("read")(read.read_command)
 app.command("profile")(profile.profile_command)
 app.add_typer(server.app, name="server")
 app.command("verify")(verify.verify_command)

@@ -7,6 +7,10 @@ from .contention import (
     measured_sets,
 )
 from .frontier_search import frontier
+from .modeling import (
+    Readiness,
+    readiness,
+)
 from .placing import place
 from .reasons import explain
 from .request import overlay_headroom
@@ -17,6 +21,7 @@ __all__ = [
     "SHARING_SHAPES",
     "Frontier",
     "MeasuredSet",
+    "Readiness",
     "explain",
     "fit_contention_factor",
     "fit_retention_margin",
@@ -24,4 +29,5 @@ __all__ = [
     "measured_sets",
     "overlay_headroom",
     "place",
+    "readiness",
 ]

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
         PlacementRecord,
         ResourceUse,
     )
-    from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
+    from gpupack.records.profile import (
+        FailedLoadPoint,
+        LoadPoint,
+        ProfileRecord,
+        ServerBaseline,
+    )
 
 RESOURCE_TITLES = {
     Resource.MEMORY: "MiB",
@@ -65,12 +70,17 @@ def load_text(assignment: Assignment, *, with_traffic: bool = True) -> str:
         assignment: Where it has no traffic or no retention, that is left out.
         with_traffic: Whether to say how much traffic it takes.
     """
-    parts = [str(assignment.load_point)]
+    parts = [printable(str(assignment.load_point))]
     if with_traffic and assignment.served_infer_per_sec is not None:
         parts.append(f"{format_rate(assignment.served_infer_per_sec)} infer/sec")
     if assignment.retention is not None:
         parts.append(f"keeps {assignment.retention:.0%}")
     return ", ".join(parts)
+
+
+def variant_name(load_point: LoadPoint) -> str | None:
+    """Return the variant of a load point in words, None if there is none."""
+    return None if load_point.variant is None else str(load_point.variant)
 
 
 def format_placement(placement: PlacementRecord) -> str:
@@ -153,6 +163,8 @@ def placement_rows(placement: PlacementRecord) -> list[dict[str, object]]:
             "model_name": assignment.model_name,
             "batch_size": assignment.load_point.batch_size,
             "concurrency": assignment.load_point.concurrency,
+            "requests_per_sec": assignment.load_point.requests_per_sec,
+            "variant": variant_name(assignment.load_point),
         }
         | assignment.model_dump(exclude={"model_name", "load_point"})
         for gpu in placement.gpus
@@ -236,7 +248,7 @@ def format_profiles(
         [
             printable(record.model_name),
             record.gpu_type.name,
-            str(record.load_point),
+            printable(str(record.load_point)),
             format_number(record.throughput_infer_per_sec),
             _milliseconds(record.latency_p50_us),
             _milliseconds(record.latency_p99_us),
@@ -266,7 +278,7 @@ def format_profiles(
     for failure in failures:
         message = printable(" ".join(failure.message.split()))
         cause = printable(failure.model_name), failure.stage, message
-        by_cause.setdefault(cause, []).append(str(failure.load_point))
+        by_cause.setdefault(cause, []).append(printable(str(failure.load_point)))
     failed = [
         f"failed: {model_name} at {', '.join(points)}, {stage}: {message}"
         for (model_name, stage, message), points in by_cause.items()

@@ -17,6 +17,7 @@ from gpupack.cli.options.asked import (
     read_source,
     takes_wish_options,
 )
+from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import require_apart
 from gpupack.records.placement import Objective, PlacementStatus
 
@@ -32,9 +33,11 @@ FIGURE_KINDS = ("png", "svg", "pdf")
 
 
 @takes_wish_options
+@takes_source_options
 def frontier_command(
     source: SourceArgument,
     *,
+    knowledge: Knowledge,
     by: Annotated[
         str, typer.Option(help="gpus, or price for budgets per hour.")
     ] = "gpus",
@@ -67,7 +70,7 @@ def frontier_command(
     from gpupack.planning import frontier
 
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
-    profiles = read_source(source)
+    profiles = read_source(source, knowledge)
     request, asked = wishes(profiles, Objective.MAX_THROUGHPUT.value)
     found = frontier(
         profiles,

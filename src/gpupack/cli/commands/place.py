@@ -15,6 +15,7 @@ from gpupack.cli.options.asked import (
     read_source,
     takes_wish_options,
 )
+from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import require_apart
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 
 @takes_wish_options
+@takes_source_options
 def place_command(
     source: SourceArgument,
     *,
+    knowledge: Knowledge,
     objective: Annotated[
         str | None,
         typer.Option(help="min_gpus (default), min_cost or max_throughput."),
@@ -54,7 +57,7 @@ def place_command(
     from gpupack.store import write_placement
 
     require_apart({"--json": json_path, "--markdown": markdown_path}, [source])
-    profiles = read_source(source)
+    profiles = read_source(source, knowledge)
     request, asked = wishes(profiles, objective)
     placement = place(profiles, objective, request=request, **asked)
     if json_path is not None:

@@ -17,6 +17,7 @@ from gpupack.cli.options.named_values import (
     parse_named,
     parse_share,
 )
+from gpupack.cli.options.sources import Knowledge
 from gpupack.cli.options.supply import parse_supply
 from gpupack.errors import InvalidInputError
 from gpupack.files import file_mode
@@ -30,8 +31,9 @@ WishReader = Callable[[ProfileSet, str | None], tuple[Request | None, RequestArg
 SourceArgument = Annotated[
     str,
     typer.Argument(
-        help="A file of profiles (gpupack's, CSV, Model Analyzer's or "
-        "perf_analyzer's), or the name of a built-in example such as medical."
+        help="A file of profiles (gpupack's, any CSV table, an export of Model "
+        "Analyzer, perf_analyzer or AIPerf), or the name of a built-in example such as "
+        "medical."
     ),
 ]
 GpuOption = Annotated[
@@ -286,8 +288,12 @@ def takes_wish_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def read_source(source: str) -> ProfileSet:
+def read_source(source: str, knowledge: Knowledge) -> ProfileSet:
     """Return the profiles of a file or, failing that, of a built-in example.
+
+    Args:
+        source: The file, or the example's name.
+        knowledge: What the file does not say itself.
 
     Raises:
         InvalidInputError: If it is neither; names the examples.
@@ -296,7 +302,7 @@ def read_source(source: str) -> ProfileSet:
     from gpupack.importers.reader import read_profiles
 
     if file_mode(source) is not None:
-        return read_profiles(source)
+        return read_profiles(source, **knowledge)
     if source in example_names():
         return load_example(source)
     raise InvalidInputError(

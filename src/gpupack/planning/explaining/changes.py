@@ -362,7 +362,10 @@ def _on_type(what_if: WhatIf, gpu_type: GpuType) -> CapacityQuestion | None:
             optional=question.wishes.optional,
         )
         if what_if.asked.objective is Objective.MAX_THROUGHPUT:
-            supply = replace(supply, records=best_records(supply, question.headroom))
+            records = best_records(
+                supply, question.headroom, by_sizes=not question.min_retention
+            )
+            supply = replace(supply, records=records)
     except GpupackError:
         # A model or a reading was not measured there, or nothing fits.
         return None

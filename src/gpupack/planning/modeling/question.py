@@ -12,8 +12,10 @@ from gpupack.errors import (
 )
 from gpupack.packing import Goal
 from gpupack.planning.contention import RetentionRule, resolve_contention
+from gpupack.planning.modeling.averages import with_averages, without_unmeasured
 from gpupack.planning.modeling.supply import Supply, supplies_of
 from gpupack.planning.modeling.translation import Translation, translate
+from gpupack.planning.modeling.variants import one_variant_each
 from gpupack.planning.request import (
     PRICE_UNITS,
     Wishes,
@@ -122,11 +124,13 @@ class CapacityQuestion:
                 for one, cost in zip(problem.bin_types, costs, strict=True)
             )
             problem = replace(problem, bin_types=bin_types, budget=budget)
-        if self.min_retention:
-            problem = replace(problem, rule=self._rule(translation))
+        rule = self._retention_rule(translation) if self.min_retention else None
+        rule = one_variant_each(translation.records, self.wishes, rule)
+        if rule is not None:
+            problem = replace(problem, rule=rule)
         return replace(translation, problem=problem)
 
-    def _rule(self, translation: Translation) -> Rule:
+    def _retention_rule(self, translation: Translation) -> Rule:
         """Return which load points may share a GPU.
 
         Each with as much traffic as it could be given: all that its model is asked for.
@@ -183,6 +187,12 @@ def ask(
         asked_by_model(request, every_name, lambda one: one.load_point),
         allow_unstable=request.allow_unstable,
     )
+    stand_ins: tuple[str, ...] = ()
+    if wishes.demand and objective is not Objective.MAX_THROUGHPUT:
+        every, stand_ins = with_averages(every)
+        if isinstance(_headroom(request), float):
+            shares, not_binding = without_unmeasured(shares, every)
+            stand_ins += not_binding
     records, doubts = within_latency_limits(
         every, wishes, None if request.carry_memory_over else fleet
     )
@@ -211,7 +221,12 @@ def ask(
         headroom=shares,
         wishes=wishes.of(names),
         sharing=request.sharing,
-        warnings=warnings + doubts + of_supplies + _doubts(supplies),
+        warnings=profiles.notes
+        + warnings
+        + stand_ins
+        + doubts
+        + of_supplies
+        + _doubts(supplies),
         min_retention=asked_by_model(
             request, every_name, lambda one: one.min_retention
         ),

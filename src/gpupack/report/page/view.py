@@ -166,6 +166,11 @@ class ReportView:
         """The profile records that the table shows."""
         return self.profile_records[:_MOST_RECORDS]
 
+    @property
+    def has_variants(self) -> bool:
+        """Whether some listed record is of one of several configurations."""
+        return any(one.load_point.variant is not None for one in self.listed_records)
+
     @cached_property
     def measurement_columns(self) -> list[MeasurementColumn]:
         """The readings that some listed record has."""
@@ -275,7 +280,7 @@ def _chart(curves: ModelCurves, field: str, title: str, unit: str) -> PlotArea |
         if known:
             series.append(
                 Series(
-                    name=f"batch {batch.batch_size}",
+                    name=batch.title.replace("batch size", "batch"),
                     points=tuple((one.concurrency, value) for one, value in known),
                     ringed=frozenset(
                         one.concurrency for one, _ in known if one.is_chosen
