@@ -86,8 +86,12 @@ def alternatives_of(
             continue
         shares: list[float] = []
         counts: list[float] = []
+        others: dict[str, Contention] = {}
         for gpu in gpus:
-            other = resolve_contention(profiles, gpu.measured_on, mode)
+            name = gpu.measured_on.name
+            if name not in others:
+                others[name] = resolve_contention(profiles, gpu.measured_on, mode)
+            other = others[name]
             kept = retentions_or_none(gpu.records, other, gpu.loads) or ()
             shares += kept
             counts += [gpu.num_gpus] * len(kept)
