@@ -45,11 +45,10 @@ from gpupack.packing.capacity.relaxing import (
 )
 from gpupack.packing.capacity.starting import starting_plan
 from gpupack.packing.capacity.task import Task, uses_of
+from gpupack.packing.capacity.under_rule import under_rule
 from gpupack.packing.runtime import kernels_are_ready, weaknesses
 
 if TYPE_CHECKING:
-    from gpupack.packing.capacity.relaxing import ProgramResult
-
     Uses = tuple[tuple[Configuration, int], ...]
 
 PROGRAM = "program over all fillings"
@@ -202,26 +201,7 @@ class _Search:
             # Floating point was not enough for this problem; what is checked stays.
             _logger.debug("a search of plans was given up", exc_info=err)
             plan = self._completion.without_plan(PlanStatus.UNKNOWN, "rounding")
-        return self._better(plan)
-
-    def _better(self, plan: CapacityPlan) -> CapacityPlan:
-        """Return the better of the first plan and another, with the better bound."""
-        best = self._best
-        if best is None or not plan.is_found:
-            # A checked plan refutes whatever says that there is none.
-            return best or plan
-        tighter = max if self._goal.is_in_full else min
-        bound = tighter(plan.bound, best.bound)
-        if not self._task.is_better(best, plan) and bound == plan.bound:
-            return plan
-        better = best if self._task.is_better(best, plan) else plan
-        return self._completion.plan(
-            better.bins,
-            bound,
-            plan.method,
-            found_by=better.found_by,
-            proved_by=plan.proved_by if bound == plan.bound else best.proved_by,
-        )
+        return self._task.better(self._best, plan)
 
     def _searched(self) -> CapacityPlan:
         # Without a rule to be asked, the steps alone are few and quick.
@@ -287,7 +267,9 @@ class _Search:
     def _enumerated(self, configurations: list[Configuration]) -> CapacityPlan:
         result, bins = self._completion.choose(configurations)
         if result.state in {"infeasible", "unknown"}:
-            return self._completion.without_plan(_status_without(result), "enumeration")
+            is_none = result.state == "infeasible"
+            status = PlanStatus.INFEASIBLE if is_none else PlanStatus.UNKNOWN
+            return self._completion.without_plan(status, "enumeration")
         bound = rounded_bound(self._problem, self._goal, result.bound)
         return self._completion.plan(
             bins, bound, "enumeration", found_by=PROGRAM, proved_by=PROGRAM
@@ -307,30 +289,7 @@ class _Search:
             num_workers=self._num_workers,
             target_gap=self._target_gap,
         ).run()
-        if free.status is PlanStatus.INFEASIBLE:
-            return self._completion.without_plan(free.status, free.method)
-        if free.is_found and all(
-            self._problem.is_allowed(one.bin_type, one.counts) for one in free.bins
-        ):
-            return self._completion.plan(
-                free.bins,
-                free.bound,
-                free.method,
-                found_by=free.found_by,
-                proved_by=free.proved_by,
-            )
-        plan = self._generated()
-        if not (free.is_found and plan.is_found):
-            return plan
-        tighter = max if self._goal.is_in_full else min
-        bound = tighter(plan.bound, free.bound)
-        return self._completion.plan(
-            plan.bins,
-            bound,
-            plan.method,
-            found_by=plan.found_by,
-            proved_by=plan.proved_by if bound == plan.bound else free.proved_by,
-        )
+        return under_rule(self._task, free, self._generated)
 
     def _generated(self) -> CapacityPlan:
         problem, goal, clock = self._problem, self._goal, self._clock
@@ -388,7 +347,7 @@ class _Search:
             plan = choose_patterns(
                 self._task, relaxation, bound, hint=hint, known_value=known
             )
-        plan = self._better(plan)
+        plan = self._task.better(self._best, plan)
         if goal.is_in_full and plan.status is PlanStatus.FEASIBLE:
             plan = bin_by_bin(self._task, plan)
         return plan
@@ -436,9 +395,3 @@ class _Search:
             target_gap=0.1,
         ).run()
         return uses_of(plan.bins)
-
-
-def _status_without(result: ProgramResult) -> PlanStatus:
-    if result.state == "infeasible":
-        return PlanStatus.INFEASIBLE
-    return PlanStatus.UNKNOWN

@@ -49,6 +49,24 @@ class Task:
             return plan.value < other.value
         return plan.value > other.value
 
+    def better(self, best: CapacityPlan | None, plan: CapacityPlan) -> CapacityPlan:
+        """Return the better of a plan that is known and another, with both bounds."""
+        if best is None or not plan.is_found:
+            # A checked plan refutes whatever says that there is none.
+            return best or plan
+        tighter = max if self.goal.is_in_full else min
+        bound = tighter(plan.bound, best.bound)
+        if not self.is_better(best, plan) and bound == plan.bound:
+            return plan
+        better = best if self.is_better(best, plan) else plan
+        return self.completion.plan(
+            better.bins,
+            bound,
+            plan.method,
+            found_by=better.found_by,
+            proved_by=plan.proved_by if bound == plan.bound else best.proved_by,
+        )
+
 
 def uses_of(bins: Sequence[FilledBin]) -> Uses:
     """Return the configurations of bins and how many have each."""

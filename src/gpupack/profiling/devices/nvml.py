@@ -1,3 +1,4 @@
+# Long because every call of pynvml, and what its errors mean, is behind one door.
 """GPUs and MIG devices as the NVIDIA driver describes them.
 
 The one door to ``pynvml``: no NVML error leaves this module. Opening a GPU that

@@ -293,3 +293,19 @@ def made_to_fit(
             for (index, _), load in zip(configuration.counts, loads, strict=True)
         ),
     )
+
+
+def weightings(weights: list[float]) -> list[list[float]]:
+    """Return what room is worth, and variations: each dimension more, each less."""
+    total = sum(weights)
+    if len(weights) == 1 or total <= 0:
+        return [[1.0] * len(weights)]
+    floor = 0.02 * total
+    base = [max(weight, floor) for weight in weights]
+    varied = [base]
+    for dimension in range(len(base)):
+        for factor in (0.5, 2.0):
+            other = list(base)
+            other[dimension] *= factor
+            varied.append(other)
+    return varied
