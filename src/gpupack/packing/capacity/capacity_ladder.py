@@ -16,7 +16,6 @@ from gpupack.packing.capacity.improving import (
     cheapest_plan,
     dive,
     is_worth_it,
-    with_faster_options,
 )
 from gpupack.packing.capacity.model import (
     CapacityPlan,
@@ -27,6 +26,7 @@ from gpupack.packing.capacity.model import (
     check_plan,
     enumerate_configurations,
     reduced,
+    with_faster_options,
 )
 from gpupack.packing.capacity.overload import is_overloaded
 from gpupack.packing.capacity.pattern_choice import choose_patterns

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.capacity.improving.first_fit import FirstFit
-from gpupack.packing.capacity.model import Goal
+from gpupack.packing.capacity.model import Goal, raise_rates
 from gpupack.packing.capacity.relaxing import measured_value
 from gpupack.packing.runtime import most_true
 
@@ -219,6 +219,6 @@ def _served(
                 best, low = filling, share
     best.place_optional()
     if rates_count:
-        best.raise_rates()
+        raise_rates(problem, best.bins)
     best.serve_more()
     return best.bins.filled(), steps
