@@ -81,8 +81,8 @@ def counting_compiler(root: Path) -> tuple[str, Path]:
 
 
 IS_READY = (
-    "from gpupack.packing.runtime import warm_up;"
-    "print(warm_up.kernels_are_ready(wait_s=250))"
+    "from gpupack.packing import kernels_are_ready; "
+    "print(kernels_are_ready(wait_s=250))"
 )
 """A failure is no wait: this takes as long only if something hangs."""
 

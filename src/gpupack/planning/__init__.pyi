@@ -13,7 +13,9 @@ from .modeling import (
 )
 from .placing import place
 from .reasons import explain
+from .recommending import recommend
 from .request import overlay_headroom
+from .rightsizing import Rightsizing, rightsize
 from .trade_off import Frontier
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Frontier",
     "MeasuredSet",
     "Readiness",
+    "Rightsizing",
     "explain",
     "fit_contention_factor",
     "fit_retention_margin",
@@ -30,4 +33,6 @@ __all__ = [
     "overlay_headroom",
     "place",
     "readiness",
+    "recommend",
+    "rightsize",
 ]

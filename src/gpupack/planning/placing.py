@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Unpack
 
 from gpupack.planning.modeling import ask
 from gpupack.planning.request import request_of, takes_wishes
-from gpupack.planning.solving import answer, decided_on
+from gpupack.planning.solving import (
+    Clash,
+    answer,
+    build_placement,
+    check_placement,
+)
 from gpupack.records.request import Request, RequestArguments
 
 if TYPE_CHECKING:
@@ -57,6 +62,11 @@ def place(
         replicas: Instances of every model, or by name: exactly so many of a model
             without a demand (default 1), at least so many of one with.
         max_replicas: Instances at most, likewise, of models with a demand.
+        min_traffic: Infer/sec that each replica of a model with a demand serves at
+            least, where it has several; or by name. Plans without that are asked for
+            first, whose bound holds.
+        one_load_point: Whether all replicas of a model run at one load point, or by
+            name; likewise.
         weights: Of one infer/sec of a model in ``max_throughput``; default 1.
         fairness: ``"sum"``, or ``"max_min"``: make the smallest served share of
             demand as large as possible first.
@@ -73,6 +83,16 @@ def place(
             ``"predicted"``: ``max_throughput`` on a counted fleet maximizes the
             predicted throughput of all models; a plain headroom then binds memory
             alone, since the prediction takes the place of the utilizations.
+        demand_met: ``"plain"``: a replica serves what it was measured to alone; of
+            demands that are then predicted to be missed, a warning tells.
+            ``"predicted"``: every replica is given only what it is predicted to reach
+            beside its neighbors, as certainly as ``min_retention`` is kept. Of such
+            plans those are tried in which utilizations sum to less than may be used,
+            and in which replicas serve a share of their throughput; the bound is that
+            of plans without this condition.
+        growth: What every demand is multiplied by.
+        billing: ``"on_demand"`` or ``"reserved"``: which price of a GPU counts.
+        currency: Of all prices, as it is to be told.
         time_limit_s: When it runs out, the best placement so far is returned,
             with ``status`` FEASIBLE. Every search starts from a first placement
             that depends on no clock, so no limit gives a worse one than that; 0 gives
@@ -103,5 +123,8 @@ def place(
     wanted, warnings = request_of(profiles, objective, request, asked)
     question = ask(profiles, wanted, warnings=warnings)
     found = answer(question, time_limit_s=wanted.time_limit_s, seed=wanted.seed)
-    placement = decided_on(found, wanted, question.profiles)
+    if isinstance(found, Clash):
+        raise found.error()
+    placement = build_placement(found, question, wanted)
+    check_placement(placement, question)
     return placement.model_copy(update={"seconds": time.perf_counter() - started})

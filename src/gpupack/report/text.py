@@ -6,6 +6,7 @@ escaped in Markdown, and everything escaped in HTML (by tabulate).
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -13,6 +14,7 @@ from tabulate import tabulate
 from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+from gpupack.report.cautions import cautions_of, other_warnings
 from gpupack.report.markdown import markdown_text
 from gpupack.units import mib_from_bytes
 
@@ -84,23 +86,33 @@ def variant_name(load_point: LoadPoint) -> str | None:
 
 
 def format_placement(placement: PlacementRecord) -> str:
-    """Return headline, table and warnings of a placement as plain text."""
-    lines = [headline(placement), ""]
+    """Return cautions, headline, table and other warnings as plain text."""
+    cautions = cautions_of(placement)
+    lines = [f"warning: {printable(text)}" for text in cautions]
+    lines += [""] if cautions else []
+    lines += [headline(placement), ""]
     if placement.gpus:
         lines.append(_gpu_table(placement, "simple", "\n"))
         lines.append("")
-    lines.extend(f"warning: {printable(text)}" for text in placement.warnings)
+    lines.extend(f"warning: {printable(text)}" for text in other_warnings(placement))
     return "\n".join(lines).rstrip()
 
 
 def placement_markdown(placement: PlacementRecord) -> str:
-    """Return the headline and a Markdown table with one row per GPU."""
-    return f"{headline(placement)}\n\n{_gpu_table(placement, 'pipe', ', ')}\n"
+    """Return cautions, the headline and a Markdown table with one row per GPU."""
+    first = "".join(
+        f"**Warning:** {markdown_text(text)}\n\n" for text in cautions_of(placement)
+    )
+    return f"{first}{headline(placement)}\n\n{_gpu_table(placement, 'pipe', ', ')}\n"
 
 
 def placement_html_table(placement: PlacementRecord) -> str:
-    """Return the headline and an escaped HTML table with one row per GPU."""
-    return f"<p>{headline(placement)}</p>\n{_gpu_table(placement, 'html', ', ')}"
+    """Return cautions, the headline and an escaped HTML table, one row per GPU."""
+    first = "".join(
+        f"<p><strong>Warning:</strong> {escape(printable(text))}</p>\n"
+        for text in cautions_of(placement)
+    )
+    return f"{first}<p>{headline(placement)}</p>\n{_gpu_table(placement, 'html', ', ')}"
 
 
 def headline(placement: PlacementRecord) -> str:
@@ -181,16 +193,16 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
             resource is not Resource.SM_UTILIZATION or placement.headroom.sm_utilization
         )
     ]
-    escape = markdown_text if style == "pipe" else printable
+    told = markdown_text if style == "pipe" else printable
     is_aligned = separator == "\n"  # a line per model, so that traffic has a column
     below = "\n" if is_aligned else " "  # two lines of titles are narrower
     has_traffic_column = is_aligned and bool(placement.served_infer_per_sec)
     rows = [
         [
             str(gpu.gpu_index),
-            escape(gpu.gpu_type.name),
+            told(gpu.gpu_type.name),
             separator.join(
-                f"{escape(one.model_name)} "
+                f"{told(one.model_name)} "
                 f"({load_text(one, with_traffic=not is_aligned)})"
                 for one in gpu.assignments
             ),

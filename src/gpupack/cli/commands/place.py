@@ -53,6 +53,7 @@ def place_command(
     """
     from gpupack.files import write_text
     from gpupack.planning import place
+    from gpupack.report.cautions import cautions_of
     from gpupack.report.terminal import print_placement
     from gpupack.store import write_placement
 
@@ -68,6 +69,9 @@ def place_command(
         print_placement(placement, results)
     if explain:
         results.print(str(placement.explain()), markup=False, soft_wrap=True)
+    for caution in cautions_of(placement):
+        # Below a long table, and where none is printed, it is told as well.
+        print_warning(caution)
     if placement.status is PlacementStatus.FEASIBLE:
         found = _found_and_bound(placement)
         time_limit = placement.request.time_limit_s if placement.request else 0.0

@@ -135,6 +135,20 @@ MaxReplicasOption = Annotated[
         metavar="[MODEL=]N", help="Instances at most, of models with a demand."
     ),
 ]
+MinTrafficOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[MODEL=]RATE",
+        help="Infer/sec that each of several replicas serves at least.",
+    ),
+]
+OneLoadPointOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--one-load-point/--no-one-load-point",
+        help="Let all replicas of a model run at one load point.",
+    ),
+]
 MaxGpusOption = Annotated[
     int | None, typer.Option(help="GPUs of all types together, at most.")
 ]
@@ -176,6 +190,23 @@ ContentionOption = Annotated[
         "together; plain (default): what they reach alone."
     ),
 ]
+DemandMetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="predicted: every demand is met as predicted beside neighbors; plain "
+        "(default): as measured alone, with a warning."
+    ),
+]
+GrowthOption = Annotated[
+    float | None, typer.Option(help="What every demand is multiplied by: 1.5.")
+]
+BillingOption = Annotated[
+    str | None,
+    typer.Option(help="Which price counts: on_demand (default) or reserved."),
+]
+CurrencyOption = Annotated[
+    str | None, typer.Option(help="Of the prices, as it is to be told: EUR.")
+]
 TimeLimitOption = Annotated[
     float | None,
     typer.Option(help="Seconds, for each step of a frontier; 10 if left out."),
@@ -204,6 +235,8 @@ def wish_options(
     latency_percentile: LatencyPercentileOption = None,
     replicas: ReplicasOption = None,
     max_replicas: MaxReplicasOption = None,
+    min_traffic: MinTrafficOption = None,
+    one_load_point: OneLoadPointOption = None,
     weight: WeightOption = None,
     fairness: FairnessOption = None,
     optional: OptionalOption = None,
@@ -211,6 +244,10 @@ def wish_options(
     min_retention: MinRetentionOption = None,
     sharing: SharingOption = None,
     contention: ContentionOption = None,
+    demand_met: DemandMetOption = None,
+    growth: GrowthOption = None,
+    billing: BillingOption = None,
+    currency: CurrencyOption = None,
     time_limit: TimeLimitOption = None,
     seed: SeedOption = None,
     workers: WorkersOption = None,
@@ -239,6 +276,10 @@ def wish_options(
             max_replicas=parse_counts(
                 "--max-replicas", max_replicas, "4 or resnet=4", names
             ),
+            min_traffic=parse_for_models(
+                "--min-traffic", min_traffic, "5 or resnet=5", names
+            ),
+            one_load_point=one_load_point,
             weights=parse_by_model("--weight", weight, "resnet=2"),
             fairness=fairness,
             min_retention=parse_for_models(
@@ -256,6 +297,10 @@ def wish_options(
             "optional": optional,
             "carry_memory_over": carry_memory_over,
             "contention": contention,
+            "demand_met": demand_met,
+            "growth": growth,
+            "billing": billing,
+            "currency": currency,
             "time_limit_s": time_limit,
             "seed": seed,
             "allow_unstable": allow_unstable,

@@ -144,6 +144,8 @@ def _as_argument(path: tuple[str, ...]) -> str:
             return f"the number of {listed([name])} GPUs"
         case ("gpus", name, "price"):
             return f"the price of {listed([name])}"
+        case ("gpus", name, "reserved_price"):
+            return f"the reserved price of {listed([name])}"
     return as_path(path)
 
 

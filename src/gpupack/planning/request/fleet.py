@@ -13,6 +13,7 @@ from gpupack.records.gpu import (
     GpuType,
     find_gpu_type,
 )
+from gpupack.records.request import Billing
 from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:
         FleetEntry(
             gpu_type=_gpu_type(name, supply, measured.get(name)),
             num_gpus=supply.count,
-            price_per_hour=supply.price,
+            price_per_hour=(
+                supply.reserved_price
+                if request.billing is Billing.RESERVED
+                else supply.price
+            ),
         )
         for name, supply in gpus.items()
     ]

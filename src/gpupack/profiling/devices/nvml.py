@@ -1,4 +1,4 @@
-# Long because every call of pynvml, and what its errors mean, is behind one door.
+# Long because it is the one door to NVML: every reading has its fallback here.
 """GPUs and MIG devices as the NVIDIA driver describes them.
 
 The one door to ``pynvml``: no NVML error leaves this module. Opening a GPU that

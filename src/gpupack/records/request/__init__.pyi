@@ -1,4 +1,4 @@
-from .objective import ContentionRule, Fairness, Objective
+from .objective import Billing, ContentionRule, Fairness, Objective
 from .request import (
     ForModels,
     GpusLike,
@@ -15,6 +15,7 @@ from .wish_types import MAX_REPLICAS
 
 __all__ = [
     "MAX_REPLICAS",
+    "Billing",
     "ContentionRule",
     "Fairness",
     "ForModels",

@@ -13,6 +13,7 @@ from gpupack.report.bars import (
     full_scale,
     shown_resources,
 )
+from gpupack.report.cautions import cautions_of
 from gpupack.report.page.circumstances import circumstances
 from gpupack.report.page.comparison import Comparison, compare
 from gpupack.report.page.curves import ModelCurves, model_curves
@@ -238,7 +239,13 @@ class ReportView:
         return [
             (view.label, text)
             for view in self.placements
-            for text in (*view.placement.warnings, *view.notices)
+            for text in dict.fromkeys(
+                (
+                    *cautions_of(view.placement),
+                    *view.placement.warnings,
+                    *view.notices,
+                )
+            )
         ]
 
 
