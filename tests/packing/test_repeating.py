@@ -24,6 +24,7 @@ from gpupack.packing.capacity.model.capacity_problem import (
     Option,
 )
 from gpupack.packing.capacity.model.plan import PlanStatus
+from gpupack.packing.capacity.plain_model import bin_by_bin
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
 from gpupack.packing.items.search.packing_solve import solve
 
@@ -130,7 +131,7 @@ def test_cp_sat_gets_the_workers_of_a_capacity_plan(workers: list[int]) -> None:
             num_workers=num_workers,
             target_gap=0.0,
         )
-        assert search._bin_by_bin(unproved).bound == 3
+        assert bin_by_bin(search._task, unproved).bound == 3
         assert set(workers) == {num_workers}
 
 
