@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpupack.profiling.load.pace import MAX_BEHIND_NS, NUM_FREE_ROUNDS, Pace
+from gpupack.profiling.load.clients.pace import MAX_BEHIND_NS, NUM_FREE_ROUNDS, Pace
 
 MS = 1_000_000
 

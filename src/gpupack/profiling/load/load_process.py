@@ -76,7 +76,7 @@ class LoadProcess:
                 [
                     sys.executable,
                     "-m",
-                    "gpupack.profiling.load.load_worker",
+                    "gpupack.profiling.load.clients.load_worker",
                     str(its.fileno()),
                 ],
                 pass_fds=[its.fileno()],

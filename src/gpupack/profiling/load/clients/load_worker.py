@@ -1,6 +1,6 @@
 """The process that sends requests: a closed loop, paced or not, and nothing else.
 
-Started by ``load_process`` as ``python -m gpupack.profiling.load.load_worker``,
+Started by ``load_process`` as ``python -m gpupack.profiling.load.clients.load_worker``,
 and told over a pipe what to do. It imports little, so that it starts in some 50 ms.
 """
 
@@ -13,10 +13,10 @@ import time
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from gpupack.profiling.load.load_report import LoadError
+from gpupack.profiling.load.clients.load_report import LoadError
 
 if TYPE_CHECKING:
-    from gpupack.profiling.load.pace import Pace
+    from gpupack.profiling.load.clients.pace import Pace
 
 
 def serve(pipe: Connection) -> None:
@@ -24,11 +24,11 @@ def serve(pipe: Connection) -> None:
     _, target = pipe.recv()
     loop: Any
     if target["is_grpc"]:
-        from gpupack.profiling.load.load_grpc import GrpcLoop
+        from gpupack.profiling.load.clients.load_grpc import GrpcLoop
 
         loop = GrpcLoop(target)
     else:
-        from gpupack.profiling.load.load_http import HttpLoop
+        from gpupack.profiling.load.clients.load_http import HttpLoop
 
         loop = HttpLoop(target)
     while True:
@@ -52,7 +52,7 @@ def _pace(command: tuple[Any, ...]) -> Pace | None:
     _, requests, _, rate, _ = command
     if rate is None:
         return None
-    from gpupack.profiling.load.pace import Pace
+    from gpupack.profiling.load.clients.pace import Pace
 
     return Pace(len(requests), 1e9 / rate, time.monotonic_ns())
 

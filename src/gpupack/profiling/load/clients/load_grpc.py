@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from gpupack.profiling.load.load_report import DRAIN_S, TICK_NS, LoadError, Reporter
+from gpupack.profiling.load.clients.load_report import (
+    DRAIN_S,
+    TICK_NS,
+    LoadError,
+    Reporter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
-    from gpupack.profiling.load.pace import Pace
+    from gpupack.profiling.load.clients.pace import Pace
     from gpupack.profiling.load.variation import Variation
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
