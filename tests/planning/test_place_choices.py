@@ -12,8 +12,8 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.placement import Placement
-from gpupack.planning.solving import with_choices as capacity
-from gpupack.planning.solving.gpu_placement import gpu_placement
+from gpupack.planning.solving import building
+from gpupack.planning.solving.building import gpu_placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
@@ -584,7 +584,7 @@ def test_what_equal_gpus_keep_is_predicted_once(
         asked.append(1)
         return gpu_placement(*arguments, **options)
 
-    monkeypatch.setattr(capacity, "gpu_placement", counting)
+    monkeypatch.setattr(building, "gpu_placement", counting)
     placement = gpupack.place(profiles, demand={"a": 100_000.0})
 
     assert [gpu.gpu_index for gpu in placement.gpus] == list(range(1_000))

@@ -9,7 +9,7 @@ from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import whole_number
 from gpupack.planning.modeling import CapacityQuestion, ask
 from gpupack.planning.request import Wishes, request_of, require_prices, takes_wishes
-from gpupack.planning.solving import FrontierSteps, decided_on
+from gpupack.planning.solving import Clash, FrontierSteps
 from gpupack.planning.trade_off import Frontier
 from gpupack.quoting import quoted
 from gpupack.records.request import (
@@ -104,28 +104,21 @@ def frontier(
     wishes = _demand_of_all(question)
     question = replace(question, wishes=replace(wishes, fairness=wanted.fairness))
     wanted = _asked_in_full(plain, question.wishes)
-    steps = FrontierSteps(
-        question, by, time_limit_s=wanted.time_limit_s, seed=wanted.seed
-    )
-    found = list(steps.walk(steps.budgets(budgets, most_points)))
+    steps = FrontierSteps(question, by, wanted)
+    planned = steps.budgets(budgets, most_points)
+    if isinstance(planned, Clash):
+        raise planned.error()
+    found = list(steps.walk(planned))
+    if not found and steps.clash is not None:
+        raise steps.clash.error()
     if budgets is None:
         found = _steps_up(found, steps)
-    budget_field = "max_price_per_hour" if by == "price" else "max_gpus"
     return Frontier(
         points=tuple(
             steps.point(budget, placement, find_headroom=find_headroom)
             for budget, placement in found
         ),
-        placements=tuple(
-            decided_on(
-                placement,
-                wanted.model_copy(
-                    update={budget_field: budget if by == "price" else int(budget)}
-                ),
-                question.profiles,
-            )
-            for budget, placement in found
-        ),
+        placements=tuple(placement for _, placement in found),
         wanted_infer_per_sec=steps.wanted,
         budgets_not_placed=tuple(steps.not_placed),
     )

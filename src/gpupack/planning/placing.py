@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Unpack
 
 from gpupack.planning.modeling import ask
 from gpupack.planning.request import request_of, takes_wishes
-from gpupack.planning.solving import answer, decided_on
+from gpupack.planning.solving import (
+    Clash,
+    answer,
+    build_placement,
+    check_placement,
+)
 from gpupack.records.request import Request, RequestArguments
 
 if TYPE_CHECKING:
@@ -116,5 +121,8 @@ def place(
     wanted, warnings = request_of(profiles, objective, request, asked)
     question = ask(profiles, wanted, warnings=warnings)
     found = answer(question, time_limit_s=wanted.time_limit_s, seed=wanted.seed)
-    placement = decided_on(found, wanted, question.profiles)
+    if isinstance(found, Clash):
+        raise found.error()
+    placement = build_placement(found, question, wanted)
+    check_placement(placement, question)
     return placement.model_copy(update={"seconds": time.perf_counter() - started})

@@ -1,3 +1,4 @@
+# Long because every rung of the ladder is told in the order in which it is climbed.
 """Solve a capacity problem: enumeration where it is small, else column generation."""
 
 from __future__ import annotations

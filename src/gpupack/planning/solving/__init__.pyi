@@ -1,11 +1,13 @@
-from .answering import (
-    answer,
-    decided_on,
-)
+from .answering import answer
+from .building import build_placement
+from .check import check_placement
+from .found import Clash
 from .frontier_steps import FrontierSteps
 
 __all__ = [
+    "Clash",
     "FrontierSteps",
     "answer",
-    "decided_on",
+    "build_placement",
+    "check_placement",
 ]

@@ -8,15 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import several
-from gpupack.errors import (
-    InfeasibleError,
-    InvalidInputError,
-    NotFoundInTimeError,
-)
+from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import real_number
 from gpupack.packing import most_bins, plan_capacity
 from gpupack.planning.request import PRICE_UNITS, price_units
-from gpupack.planning.solving.with_choices import place_with_choices
+from gpupack.planning.solving.building import build_placement
+from gpupack.planning.solving.check import check_placement
+from gpupack.planning.solving.found import Clash
+from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.quoting import quoted
 from gpupack.records.frontier import FrontierPoint
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from gpupack.placement import Placement
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.planning.request import Wishes
+    from gpupack.records.request import Request
 
 HEADROOM_STEP = 0.01
 MAX_HEADROOM = 100.0
@@ -41,47 +41,44 @@ class FrontierSteps:
     Args:
         question: With a demand of every model.
         by: ``"gpus"`` or ``"price"``: what a budget counts.
-        time_limit_s: For each step.
-        seed: For every random choice.
+        request: The same as it was asked, for the placements; its time limit holds
+            for each step.
 
     Attributes:
         wanted: Weighted throughput of all that is asked for.
         not_placed: Budgets for which ``walk()`` found no placement.
+        clash: Why there is none for the last of those; None without any.
     """
 
-    def __init__(
-        self, question: CapacityQuestion, by: str, *, time_limit_s: float, seed: int
-    ) -> None:
+    def __init__(self, question: CapacityQuestion, by: str, request: Request) -> None:
         self._question = question
         self._is_priced = by == "price"
-        self._time_limit_s = time_limit_s
-        self._seed = seed
+        self._request = request
+        self._time_limit_s = request.time_limit_s
+        self._seed = request.seed
         self.not_placed: list[float] = []
+        self.clash: Clash | None = None
         self._in_full = _served_in_full(question.wishes)
         self.wanted = math.fsum(
             demand * question.wishes.weights.get(name, 1.0)
             for name, demand in question.wishes.demand.items()
         )
 
-    def budgets(self, given: Sequence[float] | None, max_points: int) -> list[float]:
-        """Return the budgets to plan for, ascending."""
+    def budgets(
+        self, given: Sequence[float] | None, max_points: int
+    ) -> list[float] | Clash:
+        """Return the budgets to plan for, ascending, or why no budget would do."""
         if given is not None:
             return self._checked(given)
         wishes = self._question.wishes
         idle = replace(wishes, demand=dict.fromkeys(wishes.demand, 0.0))
         lowest = self._least(idle)
-        if lowest is None:
-            # Says which models clash with what.
-            place_with_choices(
-                replace(self._question, objective=Objective.MIN_GPUS, wishes=idle),
-                time_limit_s=self._time_limit_s,
-                seed=self._seed,
-            )
-            raise InfeasibleError("no placement holds the models")
+        if isinstance(lowest, Clash):
+            return lowest
         too_large = _too_large(self._question)
         optional = self._in_full.optional | too_large
         highest = self._least(replace(self._in_full, optional=optional))
-        if highest is None:
+        if isinstance(highest, Clash):
             highest = self._all_of_any_use()
         highest = max(lowest, highest)
         if self._is_priced:
@@ -123,20 +120,17 @@ class FrontierSteps:
             )
         return sorted(found)
 
-    def _least(self, wishes: Wishes) -> float | None:
-        """Return the least budget that serves these demands; None if none is found."""
+    def _least(self, wishes: Wishes) -> float | Clash:
+        """Return the least budget that serves these demands, or why there is none."""
         asked = replace(
             self._question,
             wishes=replace(wishes, weights={}),
             objective=Objective.MIN_COST if self._is_priced else Objective.MIN_GPUS,
         )
-        try:
-            placement = place_with_choices(
-                asked, time_limit_s=self._time_limit_s, seed=self._seed, diagnose=False
-            )
-        except (InfeasibleError, NotFoundInTimeError):
-            return None
-        return placement.objective_value
+        found = plan_with_choices(
+            asked, time_limit_s=self._time_limit_s, seed=self._seed, is_trial=True
+        )
+        return found if isinstance(found, Clash) else found.value
 
     def _all_of_any_use(self) -> float:
         """Return the budget of every GPU there is, or one for each replica."""
@@ -155,18 +149,20 @@ class FrontierSteps:
         """
         previous: Placement | None = None
         for budget in budgets:
-            try:
-                placement = place_with_choices(
-                    self._within(self._question, budget),
-                    time_limit_s=self._time_limit_s,
-                    seed=self._seed,
-                    diagnose=budget == budgets[-1],
-                )
-            except (InfeasibleError, NotFoundInTimeError):
-                if budget == budgets[-1] and previous is None:
-                    raise
+            started = time.perf_counter()
+            question, request = self._within(budget)
+            found = plan_with_choices(
+                question, time_limit_s=self._time_limit_s, seed=self._seed
+            )
+            if isinstance(found, Clash):
                 self.not_placed.append(budget)
+                self.clash = found
                 continue
+            placement = build_placement(found, question, request)
+            check_placement(placement, question)
+            placement = placement.model_copy(
+                update={"seconds": time.perf_counter() - started}
+            )
             if (
                 previous is not None
                 and previous.objective_value > placement.objective_value
@@ -175,6 +171,7 @@ class FrontierSteps:
                 bound = max(placement.bound, previous.objective_value)
                 placement = previous.model_copy(
                     update={
+                        "request": request,
                         "bound": bound,
                         "proved_by": placement.proved_by,
                         "gap": (bound - previous.objective_value)
@@ -203,10 +200,18 @@ class FrontierSteps:
             return placement.bound
         return self.wanted  # the smallest share is bounded, not the sum
 
-    def _within(self, question: CapacityQuestion, budget: float) -> CapacityQuestion:
+    def _within(self, budget: float) -> tuple[CapacityQuestion, Request]:
+        """Return what is asked within a budget: resolved, and as it was asked."""
         if self._is_priced:
-            return replace(question, max_price_per_hour=budget)
-        return replace(question, max_gpus=math.floor(budget))
+            return (
+                replace(self._question, max_price_per_hour=budget),
+                self._request.model_copy(update={"max_price_per_hour": budget}),
+            )
+        most = math.floor(budget)
+        return (
+            replace(self._question, max_gpus=most),
+            self._request.model_copy(update={"max_gpus": most}),
+        )
 
     def point(
         self, budget: float, placement: Placement, *, find_headroom: bool

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import GpupackError, InvalidInputError, NotFoundInTimeError
 from gpupack.packing import Deadline
-from gpupack.planning.solving.check import check_placement
+from gpupack.planning.solving.found import Clash
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
-    from gpupack.placement import Placement
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.planning.request import Wishes
+    from gpupack.planning.solving.found import Found
     from gpupack.planning.solving.kept_demand import Answerer
     from gpupack.records.profile import LoadPoint
 
@@ -29,21 +29,30 @@ _FIRST_SHARE = 0.4
 _TRAFFIC_TOLERANCE = 1e-5
 
 
-def place_runnable(
+def answer_runnable(
     question: CapacityQuestion,
     answer: Answerer,
     *,
     time_limit_s: float,
     seed: int,
     is_trial: bool,
-) -> Placement:
-    """Return the best placement found that keeps ``min_traffic`` and one load point.
+) -> Found | Clash:
+    """Return the best that was found which keeps ``min_traffic`` and one load point.
+
+    Args:
+        question: What is asked.
+        answer: Answers questions without these wishes.
+        time_limit_s: Wall time of all searches together.
+        seed: For every random choice.
+        is_trial: Whether only value and bound are wanted.
+
+    Returns:
+        A clash if there is nothing even without these wishes, or nothing was found
+        that keeps them.
 
     Raises:
         InvalidInputError: If ``min_traffic`` is asked for with ``max_throughput``, or
             more replicas than can have so much.
-        InfeasibleError: If there is none even without these wishes.
-        NotFoundInTimeError: If none was found that keeps them.
     """
     wishes = question.wishes
     _require_sense(question)
@@ -55,9 +64,9 @@ def place_runnable(
     first = answer(
         free, time_limit_s=_FIRST_SHARE * time_limit_s, seed=seed, is_trial=is_trial
     )
-    if is_runnable(first, wishes):
+    if isinstance(first, Clash) or _is_runnable(first, wishes):
         return first
-    best: Placement | None = None
+    best: Found | None = None
     trials = _fixed(first, free, wishes)
     for index, trial in enumerate(trials):
         try:
@@ -68,46 +77,44 @@ def place_runnable(
                 is_trial=is_trial,
             )
         except GpupackError:
+            continue
+        if isinstance(found, Clash):
             continue  # so few replicas, or this load point, do not do
-        if is_runnable(found, wishes) and (best is None or _is_better(found, best)):
+        if _is_runnable(found, wishes) and (best is None or _is_better(found, best)):
             best = found
     if best is None:
-        raise NotFoundInTimeError(
-            "no placement was found that keeps min_traffic and one_load_point, and "
-            "none is proved impossible; lower min_traffic, or leave load points free"
-        )
-    value, bound = best.objective_value, first.bound
-    is_proved = value <= bound
-    if best.objective_unit.is_maximized:
-        is_proved = value >= bound
-    placement = best.model_copy(
-        update={
-            "bound": bound,
-            "gap": abs(value - bound) / value if value else 0.0,
-            "status": PlacementStatus.OPTIMAL
-            if is_proved
-            else PlacementStatus.FEASIBLE,
-            "proved_by": first.proof,
-        }
+        return Clash(_not_found)
+    is_proved = (
+        best.value >= first.bound
+        if best.unit.is_maximized
+        else best.value <= first.bound
     )
-    check_placement(placement, question)
-    return placement
+    return replace(
+        best,
+        bound=first.bound,
+        status=PlacementStatus.OPTIMAL if is_proved else PlacementStatus.FEASIBLE,
+        proved_by=first.proved_by or first.method,
+    )
 
 
-def is_runnable(placement: Placement, wishes: Wishes) -> bool:
-    """Return whether a placement keeps ``min_traffic`` and one load point per model."""
+def _not_found() -> NotFoundInTimeError:
+    return NotFoundInTimeError(
+        "no placement was found that keeps min_traffic and one_load_point, and none is "
+        "proved impossible; lower min_traffic, or leave load points free"
+    )
+
+
+def _is_runnable(found: Found, wishes: Wishes) -> bool:
+    """Return whether GPUs keep ``min_traffic`` and one load point per model."""
     points: dict[str, set[LoadPoint]] = {}
     traffic: dict[str, list[float]] = {}
-    for gpu in placement.gpus:
-        for one in gpu.assignments:
-            points.setdefault(one.model_name, set()).add(one.load_point)
-            traffic.setdefault(one.model_name, []).append(
-                one.served_infer_per_sec or 0.0
-            )
+    for gpu in found.gpus:
+        for one in gpu.instances:
+            name = one.record.model_name
+            points.setdefault(name, set()).add(one.record.load_point)
+            traffic.setdefault(name, []).append(one.served_infer_per_sec or 0.0)
     return all(
-        len(found) == 1
-        for name, found in points.items()
-        if name in wishes.one_load_point
+        len(used) == 1 for name, used in points.items() if name in wishes.one_load_point
     ) and all(
         len(served) == 1 or min(served) >= least * (1 - _TRAFFIC_TOLERANCE)
         for name, least in wishes.min_traffic.items()
@@ -149,7 +156,7 @@ def _most_replicas(wishes: Wishes) -> dict[str, int]:
 
 
 def _fixed(
-    first: Placement, free: CapacityQuestion, wishes: Wishes
+    first: Found, free: CapacityQuestion, wishes: Wishes
 ) -> list[CapacityQuestion]:
     """Return questions with the replicas and load points of some models fixed."""
     trials: list[CapacityQuestion] = []
@@ -158,7 +165,9 @@ def _fixed(
         if not wishes.min_traffic:
             trials.append(pinned)
             continue
-        counts = Counter(name for gpu in first.gpus for name in gpu.models)
+        counts = Counter(
+            one.record.model_name for gpu in first.gpus for one in gpu.instances
+        )
         for more in (None, 0, 1):
             fixed = {}
             for name, most in _most_replicas(wishes).items():
@@ -188,7 +197,7 @@ def _fewest_replicas(question: CapacityQuestion, name: str) -> int:
 
 
 def _at_one_point(
-    first: Placement, free: CapacityQuestion, wishes: Wishes, *, by_traffic: bool
+    first: Found, free: CapacityQuestion, wishes: Wishes, *, by_traffic: bool
 ) -> CapacityQuestion:
     """Return the question with models that shall run alike at one load point each.
 
@@ -201,10 +210,11 @@ def _at_one_point(
     """
     served: dict[str, dict[LoadPoint, float]] = {}
     for gpu in first.gpus:
-        for one in gpu.assignments:
-            rate = one.served_infer_per_sec or one.throughput_infer_per_sec or 0.0
-            here = served.setdefault(one.model_name, {})
-            here[one.load_point] = here.get(one.load_point, 0.0) + rate
+        for one in gpu.instances:
+            point = one.record.load_point
+            rate = one.served_infer_per_sec or one.record.throughput_infer_per_sec
+            here = served.setdefault(one.record.model_name, {})
+            here[point] = here.get(point, 0.0) + (rate or 0.0)
     fastest: dict[str, tuple[float, LoadPoint]] = {}
     for supply in free.supplies:
         for name, records in supply.records.items():
@@ -241,9 +251,9 @@ def _at_one_point(
     )
 
 
-def _is_better(one: Placement, other: Placement) -> bool:
-    sign = -1 if one.objective_unit.is_maximized else 1
-    return sign * one.objective_value < sign * other.objective_value
+def _is_better(one: Found, other: Found) -> bool:
+    sign = -1 if one.unit.is_maximized else 1
+    return sign * one.value < sign * other.value
 
 
 def _most_served(traffic: dict[LoadPoint, float]) -> LoadPoint:

@@ -1,3 +1,4 @@
+# Long because it is the one door to NVML: every reading has its fallback here.
 """GPUs and MIG devices as the NVIDIA driver describes them.
 
 The one door to ``pynvml``: no NVML error leaves this module. Opening a GPU that

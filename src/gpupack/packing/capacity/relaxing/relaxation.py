@@ -1,3 +1,4 @@
+# Long because column generation and its bound share the state of one linear program.
 """The linear relaxation over all patterns, by column generation, and its bound.
 
 References:
