@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from gpupack.profiling.load.pace import Pace
-    from gpupack.profiling.load.variation import Variation
+    from gpupack.profiling.load.tensors import Variation
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
 _OPTIONS = [

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from gpupack.profiling.load.pace import Pace
-    from gpupack.profiling.load.variation import Variation
+    from gpupack.profiling.load.tensors import Variation
 
 _MAX_ERROR_TEXT = 2000
 _MIN_RECEIVE_BYTES = 1 << 12
