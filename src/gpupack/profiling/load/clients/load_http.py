@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from gpupack.profiling.load.clients.pace import Pace
     from gpupack.profiling.load.variation import Variation
+    from gpupack.profiling.load.pace import Pace
+    from gpupack.profiling.load.tensors import Variation
 
 _MAX_ERROR_TEXT = 2000
 _MIN_RECEIVE_BYTES = 1 << 12
