@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from gpupack.profiling import InstallProgress, ServerSession
     from gpupack.records.placement import GpuPlacement, PlacementRecord
-    from gpupack.records.verification import GpuVerification
+    from gpupack.records.running.verification import GpuVerification
 
 DEFAULT_TOLERANCE = 0.1
 """A promise is broken when this share of a throughput is missing."""

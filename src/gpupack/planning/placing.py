@@ -62,6 +62,11 @@ def place(
         replicas: Instances of every model, or by name: exactly so many of a model
             without a demand (default 1), at least so many of one with.
         max_replicas: Instances at most, likewise, of models with a demand.
+        min_traffic: Infer/sec that each replica of a model with a demand serves at
+            least, where it has several; or by name. Plans without that are asked for
+            first, whose bound holds.
+        one_load_point: Whether all replicas of a model run at one load point, or by
+            name; likewise.
         weights: Of one infer/sec of a model in ``max_throughput``; default 1.
         fairness: ``"sum"``, or ``"max_min"``: make the smallest served share of
             demand as large as possible first.

@@ -6,6 +6,7 @@ import functools
 import operator
 import re
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -303,6 +304,15 @@ class ProbeReadings(Record):
     """Of kernels of one warp, now and then."""
 
 
+class RecordOrigin(StrEnum):
+    """How the numbers of a record came about."""
+
+    MEASURED = "measured"
+    """The model was driven at the load point."""
+    ESTIMATED = "estimated"
+    """Derived from what was seen in production, where nobody set the load."""
+
+
 class ProfileRecord(GpuReadings):
     """One model, alone on one GPU type, at one load point."""
 
@@ -310,6 +320,8 @@ class ProfileRecord(GpuReadings):
     schema_version: Literal[1] = 1
     model_name: str = Field(min_length=1)
     load_point: LoadPoint
+    origin: RecordOrigin = RecordOrigin.MEASURED
+    """Estimates say so; files of before hold none."""
     throughput_infer_per_sec: PositiveInferPerSec | None = _reading()
     """Completed requests × batch size ÷ seconds."""
     throughput_ci_ratio: Ratio | None = _reading()

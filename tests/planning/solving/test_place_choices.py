@@ -221,7 +221,7 @@ def test_load_points_without_the_percentile_are_left_out_with_a_warning() -> Non
     placement = gpupack.place(profiles, "max_throughput", latency_limit_ms={"a": 30.0})
 
     assert points(placement) == ["1x1", "4x1"]
-    (warning,) = placement.warnings
+    _, warning = placement.warnings  # first, that the two are slow together
     assert "4x1, 8x1 of 'a' are left out" in warning
     assert "p99" in warning
     assert "profile" in warning
@@ -231,7 +231,7 @@ def test_load_points_without_the_percentile_are_left_out_with_a_warning() -> Non
         profiles, "max_throughput", latency_limit_ms={"a": 30.0}, latency_percentile=50
     )
     assert points(by_median) == ["8x1", "4x1"]
-    assert by_median.warnings == ()
+    assert not any("left out" in text for text in by_median.warnings)
 
 
 def test_an_error_about_a_latency_limit_says_what_could_not_be_judged() -> None:

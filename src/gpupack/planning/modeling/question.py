@@ -32,6 +32,8 @@ from gpupack.planning.request import (
 )
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Headroom
+from gpupack.records.gpu import Headroom
+from gpupack.records.profile import RecordOrigin
 from gpupack.records.request import ContentionRule, Fairness, Objective
 
 if TYPE_CHECKING:
@@ -71,6 +73,9 @@ class CapacityQuestion:
             with a demand.
         max_load_ratio: The share of its throughput that a replica of a model with a
             demand may serve at most.
+        fixed_replicas: By model name: exactly so many, each of which serves what
+            ``least_traffic`` says at least.
+        least_traffic: In infer/sec, of the models in ``fixed_replicas``.
     """
 
     profiles: ProfileSet
@@ -93,6 +98,8 @@ class CapacityQuestion:
     num_workers: int | None = None
     keeps_demand_as_predicted: bool = False
     max_load_ratio: float = 1.0
+    fixed_replicas: Mapping[str, int] = field(default_factory=dict)
+    least_traffic: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def goal(self) -> Goal:
@@ -140,6 +147,8 @@ class CapacityQuestion:
             self.model_names,
             needs_throughput=self.objective is Objective.MAX_THROUGHPUT,
             max_load_ratio=self.max_load_ratio,
+            fixed_replicas=self.fixed_replicas,
+            least_traffic=self.least_traffic,
         )
         problem = translation.problem
         if self.max_gpus is not None:
@@ -400,7 +409,13 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
         f"{', '.join(dict.fromkeys(points))}"
         for model_name, points in unstable.items()
     ]
-    return (*dict.fromkeys(below), *never_settled)
+    guessed = {
+        quoted(record.model_name): None
+        for record in _records(supplies)
+        if record.origin is RecordOrigin.ESTIMATED
+    }
+    told = [f"estimated from what ran, not measured: {', '.join(guessed)}"]
+    return (*dict.fromkeys(below), *never_settled, *(told if guessed else ()))
 
 
 def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:

@@ -109,6 +109,7 @@ def for_memory_alone(request: Request, busy: Wanted) -> Request:
                 "demand": None,
                 "min_retention": None,
                 "max_replicas": None,
+                "min_traffic": None,
                 "replicas": None,
             }
         )

@@ -33,6 +33,8 @@ class Wishes:
         most_replicas: Instances at most, of models with a demand.
         min_retention: The share of its throughput to be kept beside neighbors, (0, 1].
         load_points: The only load point to plan with.
+        min_traffic: Infer/sec of each of several replicas of a model with a demand.
+        one_load_point: Models of which all replicas run at one load point.
     """
 
     demand: Mapping[str, float] = field(default_factory=dict)
@@ -45,6 +47,8 @@ class Wishes:
     most_replicas: Mapping[str, int] = field(default_factory=dict)
     min_retention: Mapping[str, float] = field(default_factory=dict)
     load_points: Mapping[str, LoadPoint] = field(default_factory=dict)
+    min_traffic: Mapping[str, float] = field(default_factory=dict)
+    one_load_point: frozenset[str] = frozenset()
 
     @property
     def is_plain(self) -> bool:
@@ -63,6 +67,8 @@ class Wishes:
             optional=self.optional.intersection(model_names),
             most_replicas=_only(self.most_replicas, model_names),
             load_points=_only(self.load_points, model_names),
+            min_traffic=_only(self.min_traffic, model_names),
+            one_load_point=self.one_load_point.intersection(model_names),
         )
 
 
@@ -92,6 +98,10 @@ def wishes_of(request: Request, model_names: Sequence[str]) -> Wishes:
         most_replicas=_given(asked, "max_replicas"),
         min_retention=_given(asked, "min_retention"),
         load_points=_given(asked, "load_point"),
+        min_traffic=_given(asked, "min_traffic"),
+        one_load_point=frozenset(
+            [name for name, one in asked.items() if one.one_load_point]
+        ),
     )
 
 

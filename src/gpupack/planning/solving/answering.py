@@ -10,6 +10,7 @@ from gpupack.planning.modeling import best_records
 from gpupack.planning.solving.found import Clash
 from gpupack.planning.solving.kept_demand import answer_keeping_demand
 from gpupack.planning.solving.one_type import pack_one_type
+from gpupack.planning.solving.runnable import answer_runnable
 from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.records.placement import Objective
 
@@ -48,6 +49,14 @@ def answer(
     if question.keeps_demand_as_predicted:
         return answer_keeping_demand(
             question, answer, time_limit_s=time_limit_s, seed=seed
+        )
+    if question.wishes.min_traffic or question.wishes.one_load_point:
+        return answer_runnable(
+            question,
+            answer,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            is_trial=is_trial,
         )
     chosen = None if question.has_choices else _without_choice(question)
     if isinstance(chosen, InfeasibleError):
