@@ -32,7 +32,6 @@ from gpupack.planning.request import (
 )
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Headroom
-from gpupack.records.gpu import Headroom
 from gpupack.records.profile import RecordOrigin
 from gpupack.records.request import ContentionRule, Fairness, Objective
 
