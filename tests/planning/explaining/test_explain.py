@@ -17,7 +17,7 @@ from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import Resource
 from tests.factories import make_profiles, make_record
-from tests.planning.test_place_choices import BIG, on_both, record
+from tests.planning.solving.test_place_choices import BIG, on_both, record
 
 MEDICAL = gpupack.load_example("medical")
 

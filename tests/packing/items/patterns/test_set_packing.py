@@ -13,8 +13,8 @@ from gpupack.packing.items.patterns.frugal_fillings import list_short
 from gpupack.packing.items.patterns.set_packing import SetPackingSearch, log_packings
 from gpupack.packing.items.quick import heuristics
 from tests.packing.brute_force import fewest_bins, make_problem
+from tests.packing.items.patterns.test_patterns import make_ladder
 from tests.packing.strategies import problems
-from tests.packing.test_patterns import make_ladder
 
 thorough = settings(max_examples=100, derandomize=True, deadline=None)
 

@@ -11,7 +11,7 @@ from gpupack.errors import InfeasibleError
 from gpupack.profile_set import ProfileSet
 from tests.factories import GPU, MIB, make_profiles
 from tests.planning.set_partitions import set_partitions
-from tests.planning.test_place_choices import BIG, on_both, record
+from tests.planning.solving.test_place_choices import BIG, on_both, record
 
 LIMIT_S = 2.0
 """Of computing, where a sum proves that there is no placement."""

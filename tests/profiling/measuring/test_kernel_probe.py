@@ -27,7 +27,7 @@ from tests.profiling.served_models import SLEEP_S
 if TYPE_CHECKING:
     from gpupack.profiling.embedded.embedded_server import EmbeddedServer
 
-SOURCE = Path(__file__).with_name("cuda_standin.c")
+SOURCE = Path(__file__).parents[1] / "cuda_standin.c"
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from gpupack.planning.placing import place
 from gpupack.records.environment import SharingMode
 from tests.factories import make_profiles
-from tests.planning.test_place_choices import BIG, on_both, record
+from tests.planning.solving.test_place_choices import BIG, on_both, record
 
 # Two load points of a: something is to be chosen, and all models share one GPU.
 PROFILES = make_profiles(

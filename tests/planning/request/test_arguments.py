@@ -15,7 +15,7 @@ from gpupack.placement import Placement
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 from gpupack.records.request import Request
 from tests.factories import GPU, make_profiles
-from tests.planning.test_place_choices import record
+from tests.planning.solving.test_place_choices import record
 
 PROFILES = make_profiles(
     record("a", "1x1", rate=100.0, busy=50.0, latency_p99_us=1e3),

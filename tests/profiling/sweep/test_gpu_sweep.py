@@ -17,9 +17,9 @@ from gpupack.profiling.sweep.exports import INFERENCE_FILE, SERVER_FILE
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 from gpupack.store import read_profile_file, write_placement
+from tests.profiling.embedded.test_mps import stand_in
 from tests.profiling.nvml_standin import MIB, SYSTEM, compile_standin
 from tests.profiling.served_models import write_model
-from tests.profiling.test_mps import stand_in
 
 pytestmark = pytest.mark.triton
 
@@ -85,7 +85,7 @@ def host(
     installed: None, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> StandinHost:
     library = compile_standin(tmp_path_factory.mktemp("driver"))
-    cuda = Path(__file__).with_name("cuda_standin.c")
+    cuda = Path(__file__).parents[1] / "cuda_standin.c"
     compile_standin(library.parent, source=cuda, soname="libcuda.so.1")
     return StandinHost(library.parent, repository)
 

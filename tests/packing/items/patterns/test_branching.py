@@ -15,8 +15,8 @@ from gpupack.packing.items.patterns.pricing import Pricer
 from gpupack.packing.items.quick import heuristics
 from gpupack.packing.runtime import warm_up
 from tests.packing.brute_force import fewest_bins, make_problem
+from tests.packing.items.patterns.test_patterns import make_ladder
 from tests.packing.strategies import problems
-from tests.packing.test_patterns import make_ladder
 
 quick = settings(max_examples=30, derandomize=True, deadline=None)
 
