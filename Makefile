@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml hatch_build.py $(KERNELS)
 		{ echo "gpupack needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[frames,report]' --group dev --group docs --group notebooks
+	$(BIN)/python -m pip install --quiet --editable '.[clusters,frames,report]' --group dev --group docs --group notebooks
 	@touch $@
 
 demo: $(STAMP) ## Both case studies on the built-in example

@@ -15,6 +15,7 @@ from .placing import place
 from .reasons import explain
 from .recommending import recommend
 from .request import overlay_headroom
+from .rightsizing import Rightsizing, rightsize
 from .trade_off import Frontier
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Frontier",
     "MeasuredSet",
     "Readiness",
+    "Rightsizing",
     "explain",
     "fit_contention_factor",
     "fit_retention_margin",
@@ -32,4 +34,5 @@ __all__ = [
     "place",
     "readiness",
     "recommend",
+    "rightsize",
 ]

@@ -32,6 +32,7 @@ from gpupack.planning.request import (
 )
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Headroom
+from gpupack.records.profile import RecordOrigin
 from gpupack.records.request import ContentionRule, Fairness, Objective
 
 if TYPE_CHECKING:
@@ -407,7 +408,13 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
         f"{', '.join(dict.fromkeys(points))}"
         for model_name, points in unstable.items()
     ]
-    return (*dict.fromkeys(below), *never_settled)
+    guessed = {
+        quoted(record.model_name): None
+        for record in _records(supplies)
+        if record.origin is RecordOrigin.ESTIMATED
+    }
+    told = [f"estimated from what ran, not measured: {', '.join(guessed)}"]
+    return (*dict.fromkeys(below), *never_settled, *(told if guessed else ()))
 
 
 def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:

@@ -81,6 +81,12 @@ class Found:
     warnings: tuple[str, ...] = ()
     count_gpus: Callable[[Contention], int | None] = _count_nothing
 
+    def is_better_than(self, other: Found) -> bool:
+        """Return whether this one is worth more, or costs less, than the other."""
+        if self.unit.is_maximized:
+            return self.value > other.value
+        return self.value < other.value
+
 
 @dataclass(frozen=True, slots=True)
 class Clash:

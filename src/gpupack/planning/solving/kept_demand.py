@@ -107,7 +107,7 @@ def answer_keeping_demand(
                 continue
             if isinstance(found, Clash):
                 continue  # too little room in this one; another leaves more
-            is_new = best is None or _is_better(found, best)
+            is_new = best is None or found.is_better_than(best)
             if is_new and _keeps_all(found, question):
                 best = found
             if number == 1 and best is found:
@@ -190,8 +190,3 @@ def _is_as_good(found: Found, bound: float) -> bool:
     if found.unit.is_maximized:
         return value >= bound * (1 - PROVED_TOLERANCE)
     return value <= bound
-
-
-def _is_better(one: Found, other: Found) -> bool:
-    sign = -1 if one.unit.is_maximized else 1
-    return sign * one.value < sign * other.value

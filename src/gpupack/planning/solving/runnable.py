@@ -80,7 +80,7 @@ def answer_runnable(
             continue
         if isinstance(found, Clash):
             continue  # so few replicas, or this load point, do not do
-        if _is_runnable(found, wishes) and (best is None or _is_better(found, best)):
+        if _is_runnable(found, wishes) and (best is None or found.is_better_than(best)):
             best = found
     if best is None:
         return Clash(_not_found)
@@ -255,11 +255,6 @@ def _at_one_point(
             for supply in free.supplies
         ),
     )
-
-
-def _is_better(one: Found, other: Found) -> bool:
-    sign = -1 if one.unit.is_maximized else 1
-    return sign * one.value < sign * other.value
 
 
 def _most_served(traffic: dict[LoadPoint, float]) -> LoadPoint:

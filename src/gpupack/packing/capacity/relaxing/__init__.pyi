@@ -16,8 +16,10 @@ from .goals import (
     rounded_bound,
     rounded_up,
 )
-from .guide import Guide
-from .plan_master import UnsolvedError
+from .plan_master import (
+    Guide,
+    UnsolvedError,
+)
 from .program import (
     CapacityProgram,
     Measure,
@@ -29,6 +31,7 @@ from .relaxation import (
     Relaxation,
     Relaxer,
 )
+from .whole_numbers import is_impossible
 
 __all__ = [
     "CLOSE_ENOUGH",
@@ -46,6 +49,7 @@ __all__ = [
     "all_idle",
     "counted",
     "everything",
+    "is_impossible",
     "made_to_fit",
     "measured_value",
     "most_bins",
