@@ -1,3 +1,4 @@
+# Long because every wish that the commands take is declared here, once, with its help.
 """The options by which ``place`` and ``frontier`` ask for the same things."""
 
 from __future__ import annotations

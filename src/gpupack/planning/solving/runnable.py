@@ -168,10 +168,16 @@ def _fixed(
         counts = Counter(
             one.record.model_name for gpu in first.gpus for one in gpu.instances
         )
+        most_replicas = _most_replicas(wishes)
+        fewest_replicas = {
+            name: _fewest_replicas(pinned, name) for name in most_replicas
+        }
+        if any(fewest_replicas[name] > most for name, most in most_replicas.items()):
+            continue  # so many as the demand needs cannot all have so much
         for more in (None, 0, 1):
             fixed = {}
-            for name, most in _most_replicas(wishes).items():
-                fewest = _fewest_replicas(pinned, name)
+            for name, most in most_replicas.items():
+                fewest = fewest_replicas[name]
                 number = counts[name] if more is None else fewest + more
                 fixed[name] = max(fewest, min(most, number))
             trials.append(
