@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import MissingExtraError
 from gpupack.records.placement import PlacementRecord
 from gpupack.report.page.html import render_report
+from gpupack.report.summary import title_of
 from gpupack.report.text import (
     format_placement,
     placement_html_table,
@@ -44,6 +45,13 @@ class Placement(PlacementRecord):
 
         return explain(self)
 
+    def __repr__(self) -> str:
+        """Return one short line: a placement of thousands of GPUs is one as well."""
+        return (
+            f"<Placement: {title_of(self)}, {self.objective.value}, "
+            f"{self.status.value}>"
+        )
+
     def __str__(self) -> str:
         """Return a readable table, one line per GPU."""
         return format_placement(self)
@@ -71,9 +79,6 @@ class Placement(PlacementRecord):
             before: An earlier placement to set beside this one, with what moved.
             frontier: A trade-off to be drawn as well.
             explanation: What ``explain()`` returned, to be told as well.
-
-        Raises:
-            MissingExtraError: If jinja2 is not installed.
         """
         placements: list[tuple[str, PlacementRecord]] = [("after", self)]
         if before is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import io
-import logging
 import sys
 from contextlib import suppress
 from typing import Annotated, Any
@@ -29,9 +28,10 @@ from gpupack.cli.commands import (
     verify,
     warm_up,
 )
-from gpupack.cli.console import print_error
+from gpupack.cli.console import log_to_stderr, print_error, print_warning
 from gpupack.errors import GpupackError
 from gpupack.quoting import quoted
+from gpupack.spelling import speak_shell
 
 EXIT_BAD_INPUT = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -92,13 +92,12 @@ def _options(
     ] = False,
 ) -> None:
     if verbose:
-        logging.basicConfig(
-            level=logging.DEBUG, format="%(asctime)s %(name)s: %(message)s"
-        )
+        log_to_stderr()
 
 
 def run() -> None:
     """Run the command line; deliberate errors become one message and a code."""
+    speak_shell()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal's encoding lacks is shown escaped.
@@ -108,6 +107,8 @@ def run() -> None:
     except GpupackError as err:
         with suppress(OSError):  # the code says it even where nothing can be printed
             print_error(str(err))
+            for note in getattr(err, "__notes__", ()):
+                print_warning(note)
         sys.exit(err.exit_code)
     except OSError as err:
         if err.filename is not None:

@@ -9,7 +9,7 @@ from .contention import (
 from .frontier_search import frontier
 from .placing import place
 from .reasons import explain
-from .request import overlay_headroom
+from .request import ProfilesLike, overlay_headroom, profiles_of
 from .trade_off import Frontier
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "SHARING_SHAPES",
     "Frontier",
     "MeasuredSet",
+    "ProfilesLike",
     "explain",
     "fit_contention_factor",
     "fit_retention_margin",
@@ -24,4 +25,5 @@ __all__ = [
     "measured_sets",
     "overlay_headroom",
     "place",
+    "profiles_of",
 ]

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Unpack
 from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import whole_number
 from gpupack.planning.modeling import CapacityQuestion, ask
-from gpupack.planning.request import Wishes, request_of, require_prices, takes_wishes
+from gpupack.planning.request import (
+    ProfilesLike,
+    Wishes,
+    profiles_of,
+    request_of,
+    require_prices,
+    takes_wishes,
+)
 from gpupack.planning.solving import FrontierSteps, decided_on
 from gpupack.planning.trade_off import Frontier
 from gpupack.quoting import quoted
@@ -20,17 +27,17 @@ from gpupack.records.request import (
     Request,
     RequestArguments,
 )
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.placement import Placement
-    from gpupack.profile_set import ProfileSet
 
 
 @takes_wishes
 def frontier(
-    profiles: ProfileSet,
+    profiles: ProfilesLike,
     request: Request | None = None,
     *,
     by: str = "gpus",
@@ -78,22 +85,28 @@ def frontier(
             small for that.
     """
     if not isinstance(by, str) or by not in ("gpus", "price"):
-        raise InvalidInputError(f'by is {quoted(by)}; it must be "gpus" or "price"')
+        raise InvalidInputError(
+            f'{setting("by")} is {quoted(by)}; it must be "gpus" or "price"'
+        )
     most_points = whole_number(max_points)
     if most_points is None or most_points < 2:
         raise InvalidInputError(
-            f"max_points is {quoted(max_points)}; it must be a whole number ≥ 2"
+            f"{setting('max_points')} is {quoted(max_points)}; it must be a whole "
+            "number ≥ 2"
         )
+    profiles = profiles_of(profiles)
     wanted, warnings = request_of(profiles, None, request, asked)
     if wanted.contention is ContentionRule.PREDICTED:
         raise InvalidInputError(
-            "frontier() counts what models reach alone, not contention='predicted'; "
-            "min_retention= says what they shall keep beside each other"
+            "a frontier counts what models reach alone, not "
+            f"{setting('contention', 'predicted')}; {setting('min_retention')} says "
+            "what they shall keep beside each other"
         )
     if wanted.max_gpus is not None or wanted.max_price_per_hour is not None:
         raise InvalidInputError(
-            "max_gpus and max_price_per_hour are what the steps of a frontier differ "
-            'in: give budgets=, and by="gpus" or by="price"'
+            f"{setting('max_gpus')} and {setting('max_price_per_hour')} are what the "
+            f"steps of a frontier differ in: give {setting('budgets')}, and "
+            f"{setting('by', 'gpus')} or {setting('by', 'price')}"
         )
     plain = wanted.model_copy(
         update={"objective": Objective.MAX_THROUGHPUT, "fairness": Fairness.SUM}

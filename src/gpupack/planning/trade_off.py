@@ -10,6 +10,7 @@ from gpupack.errors import MissingExtraError
 from gpupack.placement import Placement
 from gpupack.quoting import printable
 from gpupack.records.frontier import FrontierRecord
+from gpupack.report.summary import count_of
 from gpupack.report.text import format_number, format_price
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class Frontier(FrontierRecord):
 
     budgets_not_placed: tuple[float, ...] = ()
     """Those without a point: too small, or nothing was found in time."""
+
+    def __repr__(self) -> str:
+        """Return one short line, however many placements are behind it."""
+        return f"<Frontier: {count_of(len(self.points), 'step')}>"
 
     def __str__(self) -> str:
         """Return a readable table, one line per step, and the budgets without one."""

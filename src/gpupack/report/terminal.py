@@ -22,7 +22,12 @@ from gpupack.report.bars import (
     shown_resources,
 )
 from gpupack.report.palette import SERVER_COLOR, style_by_model
-from gpupack.report.text import format_placement, headline, load_text
+from gpupack.report.text import (
+    format_placement,
+    headline,
+    load_text,
+    placement_legend,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +71,9 @@ def print_placement(placement: PlacementRecord, console: Console) -> None:
         console.print()
         for line in _gpu_lines(placement, gpu, console, width):
             console.print(line, width=width, highlight=False)
+    console.print()
+    for text in placement_legend(placement, has_left=False):
+        console.print(Text(text, style="dim"), width=width, highlight=False)
     for warning in placement.warnings:
         line = Text.assemble(("warning: ", "bold yellow"), printable(warning))
         console.print(line, width=width)

@@ -78,9 +78,39 @@ def format_placement(placement: PlacementRecord) -> str:
     lines = [headline(placement), ""]
     if placement.gpus:
         lines.append(_gpu_table(placement, "simple", "\n"))
-        lines.append("")
+        lines += ["", *placement_legend(placement, has_left=True), ""]
     lines.extend(f"warning: {printable(text)}" for text in placement.warnings)
     return "\n".join(lines).rstrip()
+
+
+def placement_legend(placement: PlacementRecord, *, has_left: bool) -> list[str]:
+    """Return a line on each abbreviation of a placement's table that needs one.
+
+    Args:
+        placement: What the table shows.
+        has_left: Whether it has what is left in parentheses.
+    """
+    assignments = [one for gpu in placement.gpus for one in gpu.assignments]
+    if not assignments:
+        return []
+    point = assignments[0].load_point
+    lines = [
+        f"{point}: batch size {point.batch_size}, {point.concurrency} "
+        f"request{'' if point.concurrency == 1 else 's'} in flight"
+    ]
+    if has_left and tuple(placement.headroom):
+        lines[0] += "; (left): what the headroom still allows"
+    kept = [one for one in assignments if one.retention is not None]
+    if kept:
+        of_what = "the traffic it takes" if _takes(kept) else "its throughput alone"
+        lines.append(
+            f"keeps: predicted share of {of_what} while all models of the GPU are busy"
+        )
+    return lines
+
+
+def _takes(assignments: Sequence[Assignment]) -> bool:
+    return any(one.served_infer_per_sec is not None for one in assignments)
 
 
 def placement_markdown(placement: PlacementRecord) -> str:
@@ -271,7 +301,17 @@ def format_profiles(
         f"failed: {model_name} at {', '.join(points)}, {stage}: {message}"
         for (model_name, stage, message), points in by_cause.items()
     ]
-    return "\n".join([table, *failed])
+    shown = [*records[:1]]
+    legend = [
+        f"load {one.load_point}: batch size {one.load_point.batch_size}, "
+        f"{one.load_point.concurrency} requests in flight"
+        for one in shown
+    ]
+    if baselines:
+        legend.append(
+            "(server only): the server with no model loaded; the other rows include it"
+        )
+    return "\n".join([table, *(["", *legend] if legend else []), *failed])
 
 
 def _readings(record: ProfileRecord | ServerBaseline) -> list[str]:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpupack.cli.console import print_warning, results
+from gpupack.cli.console import log_to_stderr, print_warning, results
 from gpupack.cli.options.asked import (
     QuietOption,
     SourceArgument,
+    VerboseOption,
     WishReader,
+    completed_by,
     read_source,
     takes_wish_options,
 )
-from gpupack.cli.outputs import require_apart
+from gpupack.cli.outputs import is_standard_output, require_apart, write_output
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
@@ -36,7 +38,11 @@ def frontier_command(
     source: SourceArgument,
     *,
     by: Annotated[
-        str, typer.Option(help="gpus, or price for budgets per hour.")
+        str,
+        typer.Option(
+            help="gpus, or price for budgets per hour.",
+            autocompletion=completed_by(["gpus", "price"]),
+        ),
     ] = "gpus",
     budget: Annotated[
         list[float] | None,
@@ -50,22 +56,28 @@ def frontier_command(
     ] = 20,
     wishes: WishReader,
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write steps and placements as JSON.")
+        Path | None,
+        typer.Option(
+            "--json", help="Write steps and placements as JSON; - prints them."
+        ),
     ] = None,
     plot_path: Annotated[
         Path | None,
         typer.Option("--plot", help="Write the figure: .png, .svg or .pdf."),
     ] = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Show what every number of GPUs, or every budget, yields at best.
 
     Exit codes: 0 done (with a warning where a step is not proved), 2 bad input,
     3 infeasible, 5 none found within the time limit, and none proved impossible.
     """
-    from gpupack.files import write_text
     from gpupack.planning import frontier
 
+    if verbose:
+        log_to_stderr()
+    is_piped = is_standard_output(json_path)
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
     profiles = read_source(source)
     request, asked = wishes(profiles, Objective.MAX_THROUGHPUT.value)
@@ -78,11 +90,12 @@ def frontier_command(
         **asked,
     )
     if json_path is not None:
-        write_text(json_path, found.to_json() + "\n")
+        write_output(json_path, found.to_json() + "\n")
     if plot_path is not None:
         _write_figure(found.plot(), plot_path)
-    if not quiet:
+    if not quiet and not is_piped:
         results.print(str(found), markup=False, soft_wrap=True)
+    if not quiet:
         _print_warnings(found.placements)
     unproved = [
         point for point in found.points if point.status is PlacementStatus.FEASIBLE

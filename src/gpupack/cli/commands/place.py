@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpupack.cli.console import print_warning, results
+from gpupack.cli.console import errors, log_to_stderr, print_warning, results
 from gpupack.cli.options.asked import (
     QuietOption,
     SourceArgument,
+    VerboseOption,
     WishReader,
+    completed_by,
     read_source,
     takes_wish_options,
 )
-from gpupack.cli.outputs import require_apart
-from gpupack.records.placement import ObjectiveUnit, PlacementStatus
+from gpupack.cli.outputs import (
+    STANDARD_OUTPUT,
+    is_standard_output,
+    require_apart,
+    write_output,
+)
+from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
     from gpupack.placement import Placement
@@ -28,43 +35,59 @@ def place_command(
     *,
     objective: Annotated[
         str | None,
-        typer.Option(help="min_gpus (default), min_cost or max_throughput."),
+        typer.Option(
+            help="min_gpus (default), min_cost or max_throughput.",
+            autocompletion=completed_by(Objective),
+        ),
     ] = None,
     wishes: WishReader,
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the placement as JSON.")
+        Path | None,
+        typer.Option("--json", help="Write the placement as JSON; - prints it."),
     ] = None,
     markdown_path: Annotated[
-        Path | None, typer.Option("--markdown", help="Write the table as Markdown.")
+        Path | None,
+        typer.Option("--markdown", help="Write the table as Markdown; - prints it."),
     ] = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Say what binds, why, and what would help."),
     ] = False,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Decide which model goes on which GPU, and prove it.
 
     Exit codes: 0 proved (or feasible, with a warning), 2 bad input, 3 infeasible,
     5 none found within the time limit, and none proved impossible.
     """
-    from gpupack.files import write_text
     from gpupack.planning import place
     from gpupack.report.terminal import print_placement
     from gpupack.store import write_placement
 
+    if verbose:
+        log_to_stderr()
+    is_piped = is_standard_output(json_path) or is_standard_output(markdown_path)
     require_apart({"--json": json_path, "--markdown": markdown_path}, [source])
     profiles = read_source(source)
     request, asked = wishes(profiles, objective)
     placement = place(profiles, objective, request=request, **asked)
-    if json_path is not None:
+    if is_standard_output(json_path):
+        write_output(STANDARD_OUTPUT, placement.to_json() + "\n")
+    elif json_path is not None:
         write_placement(placement, json_path)
     if markdown_path is not None:
-        write_text(markdown_path, placement.to_markdown())
-    if not quiet:
+        write_output(markdown_path, placement.to_markdown())
+    if is_piped:
+        # Standard output holds what was asked for and nothing else.
+        for text in placement.warnings:
+            print_warning(text)
+    elif not quiet:
         print_placement(placement, results)
     if explain:
-        results.print(str(placement.explain()), markup=False, soft_wrap=True)
+        (errors if is_piped else results).print(
+            str(placement.explain()), markup=False, soft_wrap=True
+        )
     if placement.status is PlacementStatus.FEASIBLE:
         found = _found_and_bound(placement)
         time_limit = placement.request.time_limit_s if placement.request else 0.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpupack.cli.outputs import require_apart
+from gpupack.cli.outputs import is_standard_output, require_apart, write_output
 
 if TYPE_CHECKING:
     from gpupack.planning import Frontier
@@ -23,7 +23,8 @@ def report_command(
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The HTML file to write.")
+        Path,
+        typer.Option("--output", "-o", help="The HTML file to write; - prints it."),
     ] = Path("report.html"),
     frontier: Annotated[
         Path | None,
@@ -34,7 +35,6 @@ def report_command(
 
     Exit codes: 0 written, 2 bad input.
     """
-    from gpupack.files import write_text
     from gpupack.report.page.html import render_report
     from gpupack.store import read_placement
 
@@ -42,8 +42,9 @@ def report_command(
     labels = _labels(placements)
     found = [(labels[path], read_placement(path)) for path in placements]
     trade_off = None if frontier is None else _read_frontier(frontier)
-    write_text(output, render_report(found, frontier=trade_off))
-    typer.echo(f"Report written to {output}")
+    write_output(output, render_report(found, frontier=trade_off))
+    if not is_standard_output(output):
+        typer.echo(f"Report written to {output}")
 
 
 def _labels(paths: list[Path]) -> dict[Path, str]:

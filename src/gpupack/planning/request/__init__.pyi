@@ -1,6 +1,5 @@
 from .arguments import (
     request_of,
-    require_profiles,
     takes_wishes,
 )
 from .fleet import (
@@ -26,6 +25,7 @@ from .prices import (
     price_units,
     within_budget,
 )
+from .source import ProfilesLike, profiles_of, told_with
 from .wishes import (
     Wishes,
     asked_by_model,
@@ -35,6 +35,7 @@ from .wishes import (
 __all__ = [
     "BUDGET_TOLERANCE",
     "PRICE_UNITS",
+    "ProfilesLike",
     "Wishes",
     "allowed_records",
     "asked_by_model",
@@ -42,12 +43,13 @@ __all__ = [
     "keeps_latency_limit",
     "overlay_headroom",
     "price_units",
+    "profiles_of",
     "request_of",
     "require_prices",
-    "require_profiles",
     "resolve_fleet",
     "resolve_headroom",
     "takes_wishes",
+    "told_with",
     "wishes_of",
     "with_named_type",
     "within_budget",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpupack.catalogue import NAMES_BY_FAMILY
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
@@ -12,7 +13,9 @@ from gpupack.records.gpu import (
     FleetEntry,
     GpuType,
     find_gpu_type,
+    is_same_card,
 )
+from gpupack.spelling import setting
 from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:
@@ -51,6 +54,8 @@ def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:
 def _gpu_type(name: str, supply: GpuSupply, profiles: ProfileSet) -> GpuType:
     """Return the type of that name: as said, as measured, or else as it is known."""
     measured = next((one for one in profiles.gpu_types if one.name == name), None)
+    if measured is None and supply.memory_mib is None:
+        measured = _measured_variant(name, profiles)
     if supply.memory_mib is not None:
         is_host = name.startswith(HOST_NAME_PREFIX)
         return GpuType(
@@ -68,6 +73,19 @@ def _gpu_type(name: str, supply: GpuSupply, profiles: ProfileSet) -> GpuType:
         return measured
 
 
+def _measured_variant(name: str, profiles: ProfileSet) -> GpuType | None:
+    """Return the only measured card of a family: ``A100-80GB`` for ``A100``."""
+    variants = [
+        find_gpu_type(one) for one in NAMES_BY_FAMILY.get(name.strip().upper(), ())
+    ]
+    measured = [
+        one
+        for one in profiles.gpu_types
+        if any(is_same_card(one, variant) for variant in variants)
+    ]
+    return measured[0] if len(measured) == 1 else None
+
+
 def require_prices(fleet: Fleet) -> None:
     """Check that every GPU type has a price.
 
@@ -78,11 +96,11 @@ def require_prices(fleet: Fleet) -> None:
         entry.gpu_type.name for entry in fleet.entries if entry.price_per_hour is None
     ]
     if lacking:
-        example = ", ".join(f'"{name}": ...' for name in lacking)
+        prices = ", ".join(f'"{name}": ...' for name in lacking)
+        way_out = setting("prices", python=f"{{{prices}}}", shell=f"{lacking[0]}=PRICE")
         raise InvalidInputError(
             f"planning by price needs a price per hour of {', '.join(lacking)}; give "
-            f"prices={{{example}}} (--price {lacking[0]}=...; gpupack ships none, they "
-            "differ by provider)"
+            f"{way_out} (gpupack ships none, they differ by provider)"
         )
 
 
@@ -97,6 +115,6 @@ def measured_type(profiles: ProfileSet) -> GpuType:
         found = ", ".join(gpu_type.name for gpu_type in types) or "none"
         raise InvalidInputError(
             f"the profiles were measured on several GPU types ({found}); say which "
-            "to plan for with gpus="
+            f"to plan for with {setting('gpus', types[0].name if types else 'T4')}"
         )
     return types[0]

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.request import Objective
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from gpupack.records.request import Request
 
 BINDING_BY_DEFAULT: dict[Objective, tuple[Resource, ...]] = {
     Objective.MIN_GPUS: (Resource.MEMORY,),
@@ -21,6 +24,10 @@ BINDING_BY_DEFAULT: dict[Objective, tuple[Resource, ...]] = {
 }
 """Models of ``min_gpus`` are loaded but seldom run at once, so memory alone binds;
 ``max_throughput`` lets no model lose throughput, so the utilizations bind too."""
+
+
+LOW_HEADROOM = 0.5
+"""Who lets less than half of a GPU be used may have meant to leave so much free."""
 
 
 def overlay_headroom(
@@ -41,6 +48,23 @@ def overlay_headroom(
         (resource.value for resource in BINDING_BY_DEFAULT[objective]), overall
     )
     return default | dict(named)
+
+
+def headroom_doubts(request: Request) -> list[str]:
+    """Return in words where a share to be used looks like a share to be left free."""
+    asked = request.headroom
+    shares = (
+        [asked]
+        if isinstance(asked, float)
+        else [share for resource, share in asked if resource is Resource.MEMORY]
+    )
+    return [
+        f"headroom {share:g} is the share that may be used, {100 * share:g} %; "
+        f"if {100 * share:g} % are to stay free, give "
+        f"{setting('headroom', round(1 - share, 6))}"
+        for share in shares
+        if share < LOW_HEADROOM
+    ]
 
 
 def resolve_headroom(objective: Objective, headroom: float | Headroom) -> Headroom:

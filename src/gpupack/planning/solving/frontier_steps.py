@@ -22,6 +22,7 @@ from gpupack.quoting import quoted
 from gpupack.records.frontier import FrontierPoint
 from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,13 +114,13 @@ class FrontierSteps:
             if not self._is_priced and budget != math.floor(budget):
                 raise InvalidInputError(
                     f"a budget of {quoted(one)} is no whole number of GPUs; round it, "
-                    'or give by="price" if it is a price per hour'
+                    f"or give {setting('by', 'price')} if it is a price per hour"
                 )
             found.add(budget)
         if not found:
             raise InvalidInputError(
-                "budgets is empty: nothing to plan for; name some, such as "
-                "[1, 2, 4], or leave it out for the whole range"
+                f"{setting('budgets')} is empty: nothing to plan for; name some, such "
+                "as [1, 2, 4], or leave it out for the whole range"
             )
         return sorted(found)
 
