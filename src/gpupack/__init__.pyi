@@ -1,5 +1,6 @@
 """The public names, and where they live; ``__init__.py`` loads them on first use."""
 
+from .comparison import Comparison, compare
 from .deploy.calibrate import calibrate
 from .deploy.verify import Verification, verify
 from .errors import (
@@ -34,6 +35,7 @@ from .profiling import (
     profile,
 )
 from .records.calibration import Calibration
+from .records.comparison import Change, ModelChange, ModelSide, Move
 from .records.environment import Environment, SharingMode
 from .records.explanation import (
     BindingResource,
@@ -71,8 +73,10 @@ __all__ = [
     "Assignment",
     "BindingResource",
     "Calibration",
+    "Change",
     "ChangeKind",
     "CheckError",
+    "Comparison",
     "ContentionRule",
     "DeviceError",
     "DeviceKind",
@@ -100,8 +104,11 @@ __all__ = [
     "MeasureOptions",
     "MissingExtraError",
     "MissingReadingError",
+    "ModelChange",
+    "ModelSide",
     "ModelVerdict",
     "ModelWishes",
+    "Move",
     "MpsDaemon",
     "NotFoundInTimeError",
     "Objective",
@@ -127,6 +134,7 @@ __all__ = [
     "UnknownNameError",
     "Verification",
     "calibrate",
+    "compare",
     "explain",
     "frontier",
     "load_example",

@@ -1,6 +1,7 @@
 """The ``gpupack`` command: its subcommands, and what its exit codes mean.
 
-Exit codes: 0 done (proved, or feasible with a warning), 1 a bug, 2 bad input,
+Exit codes: 0 done (proved, or feasible with a warning), 1 a bug (of ``compare``:
+placements that differ), 2 bad input,
 3 infeasible, 4 a verified placement broke a promise, 5 none found in time,
 130 interrupted.
 """
@@ -61,6 +62,7 @@ app = typer.Typer(
 app.command("place")(place.place_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
+app.command("compare")(report.compare_command)
 app.command("profile")(profile.profile_command)
 app.add_typer(server.app, name="server")
 app.command("verify")(verify.verify_command)

@@ -1,4 +1,4 @@
-"""``gpupack report``: placements as one HTML file."""
+"""``gpupack report`` and ``gpupack compare``: placements set beside each other."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from gpupack.cli.outputs import is_standard_output, require_apart, write_output
 
 if TYPE_CHECKING:
     from gpupack.planning import Frontier
+
+
+EXIT_DIFFERENT = 1
+"""As diff does."""
 
 
 def report_command(
@@ -45,6 +49,49 @@ def report_command(
     write_output(output, render_report(found, frontier=trade_off))
     if not is_standard_output(output):
         typer.echo(f"Report written to {output}")
+
+
+def compare_command(
+    before: Annotated[Path, typer.Argument(help="A placement that gpupack wrote.")],
+    after: Annotated[Path, typer.Argument(help="Another, to compare with it.")],
+    *,
+    json_path: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the comparison as JSON; - prints it."),
+    ] = None,
+    markdown_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--markdown",
+            help="Write it as Markdown, such as for a pull request; - prints it.",
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Print nothing: the exit code says it."),
+    ] = False,
+) -> None:
+    """Say what differs between two placements: GPUs, cost, and model by model.
+
+    GPUs are matched by what is on them, so that renumbering is no change.
+
+    Exit codes: 0 they are equal, 1 they differ, 2 bad input.
+    """
+    from gpupack.cli.console import results
+    from gpupack.comparison import compare
+    from gpupack.store import read_placement
+
+    outputs = {"--json": json_path, "--markdown": markdown_path}
+    require_apart(outputs, [before, after])
+    found = compare(read_placement(before), read_placement(after))
+    if json_path is not None:
+        write_output(json_path, found.to_json() + "\n")
+    if markdown_path is not None:
+        write_output(markdown_path, found.to_markdown())
+    if not quiet and not any(map(is_standard_output, outputs.values())):
+        results.print(str(found), markup=False, soft_wrap=True)
+    if not found.is_equal:
+        raise typer.Exit(EXIT_DIFFERENT)
 
 
 def _labels(paths: list[Path]) -> dict[Path, str]:

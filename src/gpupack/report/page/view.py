@@ -14,7 +14,7 @@ from gpupack.report.bars import (
     shown_resources,
 )
 from gpupack.report.page.circumstances import circumstances
-from gpupack.report.page.comparison import Comparison, compare
+from gpupack.report.page.comparison import compare_placements
 from gpupack.report.page.curves import ModelCurves, model_curves
 from gpupack.report.page.measurements import MeasurementColumn, known_columns
 from gpupack.report.page.model_table import ModelRow, model_rows
@@ -25,6 +25,7 @@ from gpupack.report.summary import Fact, facts_of, title_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpupack.records.comparison import ComparisonRecord
     from gpupack.records.frontier import FrontierRecord
     from gpupack.records.gpu import Resource
     from gpupack.records.placement import GpuPlacement, PlacementRecord
@@ -98,6 +99,9 @@ class ReportView:
         placements: Sequence[tuple[str, PlacementRecord]],
         frontier: FrontierRecord | None = None,
     ) -> None:
+        self.comparisons: list[tuple[str, str, ComparisonRecord]] = []
+        """Each placement against the one before it."""
+        placements = self._renumbered(placements)
         records = [placement for _, placement in placements]
         self.resources = shown_resources(records)
         self.resource_names = [RESOURCE_NAMES[one] for one in self.resources]
@@ -130,14 +134,17 @@ class ReportView:
             return self.placements[0].title
         return "; ".join(f"{one.label}: {one.title}" for one in self.placements)
 
-    @cached_property
-    def comparisons(self) -> list[tuple[str, str, Comparison]]:
-        """Each placement against the one before it."""
-        pairs = zip(self.placements, self.placements[1:], strict=False)
-        return [
-            (old.label, new.label, compare(old.placement, new.placement))
-            for old, new in pairs
-        ]
+    def _renumbered(
+        self, placements: Sequence[tuple[str, PlacementRecord]]
+    ) -> list[tuple[str, PlacementRecord]]:
+        """Compare each with the one before it, and number its GPUs as they match."""
+        found = list(placements[:1])
+        for label, placement in placements[1:]:
+            old_label, old = found[-1]
+            comparison = compare_placements(old, placement)
+            self.comparisons.append((old_label, label, comparison))
+            found.append((label, comparison.renumbered(placement)))
+        return found
 
     @property
     def most_moves(self) -> int:
