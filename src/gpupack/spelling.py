@@ -15,6 +15,7 @@ _FLAG_BY_ARGUMENT = {
     "max_price_per_hour": "--max-price",
     "prices": "--price",
     "time_limit_s": "--time-limit",
+    "total_time_limit_s": "--total-time-limit",
     "weights": "--weight",
 }
 """Flags that are not just the argument's name with dashes."""

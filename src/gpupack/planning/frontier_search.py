@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 from gpupack.errors import InvalidInputError
-from gpupack.given_numbers import whole_number
+from gpupack.given_numbers import real_number, whole_number
 from gpupack.planning.modeling import CapacityQuestion, ask
 from gpupack.planning.request import (
     ProfilesLike,
@@ -16,7 +16,12 @@ from gpupack.planning.request import (
     require_prices,
     takes_wishes,
 )
-from gpupack.planning.solving import FrontierSteps, decided_on
+from gpupack.planning.solving import (
+    FrontierProgress,
+    FrontierSteps,
+    StepClock,
+    decided_on,
+)
 from gpupack.planning.trade_off import Frontier
 from gpupack.quoting import quoted
 from gpupack.records.request import (
@@ -32,8 +37,6 @@ from gpupack.spelling import setting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.placement import Placement
-
 
 @takes_wishes
 def frontier(
@@ -44,6 +47,8 @@ def frontier(
     budgets: Sequence[float] | None = None,
     max_points: int = 20,
     find_headroom: bool = True,
+    total_time_limit_s: float = 60.0,
+    progress: FrontierProgress | None = None,
     **asked: Unpack[RequestArguments],
 ) -> Frontier:
     """Return the most throughput for each number of GPUs, or for each budget.
@@ -57,7 +62,7 @@ def frontier(
         profiles: As for ``place()``.
         request: As for ``place()``, which says what is asked in ``asked``; the
             objective is ``max_throughput`` in any case, and ``time_limit_s`` holds for
-            each step.
+            each step, within ``total_time_limit_s``.
         by: ``"gpus"`` for numbers of GPUs, ``"price"`` for budgets per hour.
         budgets: The numbers of GPUs, or the prices per hour, to plan for; left out,
             at most ``max_points`` of them, evenly spread over the whole range, less
@@ -69,13 +74,21 @@ def frontier(
             as it uses, or as much money as it spends, serve everything: what the step
             takes from the models, in the terms of ``headroom``. None where memory is
             in the way.
+        total_time_limit_s: For the whole frontier: its steps share it, each taking
+            ``time_limit_s`` at most. Steps that it did not suffice for are among
+            ``budgets_not_tried``.
+        progress: Called before every step with how many are done, of how many (0 of 0
+            while that is not known), and what is done next.
         **asked: Everything that ``place()`` takes. Optional models are left out while
             GPUs are few, but wanted all the same, so that the last step serves them.
 
     Returns:
-        The steps, in the order of the budget, each with its placement and bound. A
-        budget for which no placement was found within the time limit has no step, but
-        is among its ``budgets_not_placed``.
+        The steps, in the order of the budget, each with its placement and bound. More
+        money is never worse, and no bound falls with it: what was found for one budget
+        holds for the others, too. A budget that buys nothing more than the one before
+        has no step, so that all fleets differ; one for which no placement was found
+        within the time limit is among its ``budgets_not_placed``. When interrupted,
+        the steps found so far are returned; without any, the interrupt is raised.
 
     Raises:
         InvalidInputError: If an argument cannot be used, prices are missing, or
@@ -94,8 +107,15 @@ def frontier(
             f"{setting('max_points')} is {quoted(max_points)}; it must be a whole "
             "number ≥ 2"
         )
+    most_s = real_number(total_time_limit_s)
+    if most_s is None or not most_s >= 0:
+        raise InvalidInputError(
+            f"{setting('total_time_limit_s')} is {quoted(total_time_limit_s)}; it must "
+            "be seconds ≥ 0"
+        )
     profiles = profiles_of(profiles)
     wanted, warnings = request_of(profiles, None, request, asked)
+    clock = StepClock(most_s, wanted.time_limit_s)
     if wanted.contention is ContentionRule.PREDICTED:
         raise InvalidInputError(
             "a frontier counts what models reach alone, not "
@@ -118,17 +138,16 @@ def frontier(
     question = replace(question, wishes=replace(wishes, fairness=wanted.fairness))
     wanted = _asked_in_full(plain, question.wishes)
     steps = FrontierSteps(
-        question, by, time_limit_s=wanted.time_limit_s, seed=wanted.seed
+        question,
+        by,
+        clock=clock,
+        seed=wanted.seed,
+        progress=progress or (lambda done, total, text: None),
     )
-    found = list(steps.walk(steps.budgets(budgets, most_points)))
-    if budgets is None:
-        found = _steps_up(found, steps)
+    found, not_placed = steps.walk(steps.budgets(budgets, most_points))
     budget_field = "max_price_per_hour" if by == "price" else "max_gpus"
     return Frontier(
-        points=tuple(
-            steps.point(budget, placement, find_headroom=find_headroom)
-            for budget, placement in found
-        ),
+        points=tuple(steps.points(found, find_headroom=find_headroom)),
         placements=tuple(
             decided_on(
                 placement,
@@ -140,7 +159,8 @@ def frontier(
             for budget, placement in found
         ),
         wanted_infer_per_sec=steps.wanted,
-        budgets_not_placed=tuple(steps.not_placed),
+        budgets_not_placed=tuple(not_placed),
+        budgets_not_tried=tuple(steps.not_tried),
     )
 
 
@@ -152,20 +172,6 @@ def _asked_in_full(request: Request, wishes: Wishes) -> Request:
             update={"demand": demand, "max_replicas": wishes.most_replicas.get(name)}
         )
     return request.model_copy(update={"models": models, "fairness": wishes.fairness})
-
-
-def _steps_up(
-    found: Sequence[tuple[float, Placement]], steps: FrontierSteps
-) -> list[tuple[float, Placement]]:
-    """Leave out budgets for which more money buys nothing more."""
-    kept: list[tuple[float, Placement]] = []
-    best: tuple[float, float] | None = None
-    for budget, placement in found:
-        yielded = placement.objective_value, steps.served(placement)
-        if best is None or yielded > best:
-            best = yielded
-            kept.append((budget, placement))
-    return kept
 
 
 def _demand_of_all(question: CapacityQuestion) -> Wishes:

@@ -20,6 +20,7 @@ from gpupack.cli.options.asked import (
     takes_wish_options,
 )
 from gpupack.cli.outputs import is_standard_output, require_apart, write_output
+from gpupack.cli.progress import frontier_bar
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def frontier_command(
     max_points: Annotated[
         int, typer.Option(help="Steps at most where no --budget is given.")
     ] = 20,
+    total_time_limit: Annotated[
+        float, typer.Option(help="Seconds for the whole frontier.")
+    ] = 60.0,
     wishes: WishReader,
     json_path: Annotated[
         Path | None,
@@ -81,14 +85,17 @@ def frontier_command(
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
     profiles = read_source(source)
     request, asked = wishes(profiles, Objective.MAX_THROUGHPUT.value)
-    found = frontier(
-        profiles,
-        request,
-        by=by,
-        budgets=budget or None,
-        max_points=max_points,
-        **asked,
-    )
+    with frontier_bar(quiet=quiet) as progress:
+        found = frontier(
+            profiles,
+            request,
+            by=by,
+            budgets=budget or None,
+            max_points=max_points,
+            total_time_limit_s=total_time_limit,
+            progress=progress,
+            **asked,
+        )
     if json_path is not None:
         write_output(json_path, found.to_json() + "\n")
     if plot_path is not None:
@@ -105,7 +112,7 @@ def frontier_command(
         within = f" within {step.time_limit_s:g} s each" if step else ""
         print_warning(
             f"{len(unproved)} of {len(found.points)} steps not proved{within}; raise "
-            "--time-limit"
+            "--time-limit and --total-time-limit"
         )
 
 

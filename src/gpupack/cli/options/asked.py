@@ -213,7 +213,7 @@ ContentionOption = Annotated[
 ]
 TimeLimitOption = Annotated[
     float | None,
-    typer.Option(help="Seconds, for each step of a frontier; 10 if left out."),
+    typer.Option(help="Seconds, at most for each step of a frontier; 10 if left out."),
 ]
 WorkersOption = Annotated[
     int | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,21 +15,27 @@ from gpupack.errors import (
 )
 from gpupack.given_numbers import real_number
 from gpupack.packing import most_bins, plan_capacity
-from gpupack.planning.request import PRICE_UNITS, price_units
+from gpupack.planning.request import PRICE_UNITS, price_units, within_budget
+from gpupack.planning.solving.carried_plans import Step, carried
+from gpupack.planning.solving.step_clock import StepClock
 from gpupack.planning.solving.with_choices import place_with_choices
 from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.quoting import quoted
 from gpupack.records.frontier import FrontierPoint
 from gpupack.records.gpu import Headroom, Resource
-from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+from gpupack.records.placement import Objective, ObjectiveUnit
+from gpupack.records.request import Fairness
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from gpupack.placement import Placement
-    from gpupack.planning.modeling import CapacityQuestion
+    from gpupack.planning.modeling import CapacityQuestion, Supply
     from gpupack.planning.request import Wishes
+
+FrontierProgress = Callable[[int, int, str], None]
+"""Told how many steps of how many are done (0 of 0: not known yet) and what is next."""
 
 HEADROOM_STEP = 0.01
 MAX_HEADROOM = 100.0
@@ -42,22 +48,31 @@ class FrontierSteps:
     Args:
         question: With a demand of every model.
         by: ``"gpus"`` or ``"price"``: what a budget counts.
-        time_limit_s: For each step.
+        clock: Says how long each step may take.
         seed: For every random choice.
+        progress: Told how many steps of how many are done, and what is done now.
 
     Attributes:
         wanted: Weighted throughput of all that is asked for.
-        not_placed: Budgets for which ``walk()`` found no placement.
+        not_tried: Budgets that ``walk()`` did not come to: time was up, or it was
+            interrupted.
     """
 
     def __init__(
-        self, question: CapacityQuestion, by: str, *, time_limit_s: float, seed: int
+        self,
+        question: CapacityQuestion,
+        by: str,
+        *,
+        clock: StepClock,
+        seed: int,
+        progress: FrontierProgress,
     ) -> None:
         self._question = question
         self._is_priced = by == "price"
-        self._time_limit_s = time_limit_s
+        self._clock = clock
         self._seed = seed
-        self.not_placed: list[float] = []
+        self._progress = progress
+        self.not_tried: list[float] = []
         self._in_full = _served_in_full(question.wishes)
         self.wanted = math.fsum(
             demand * question.wishes.weights.get(name, 1.0)
@@ -68,17 +83,18 @@ class FrontierSteps:
         """Return the budgets to plan for, ascending."""
         if given is not None:
             return self._checked(given)
+        self._progress(0, 0, "looking for the range")
         wishes = self._question.wishes
         idle = replace(wishes, demand=dict.fromkeys(wishes.demand, 0.0))
         lowest = self._least(idle)
         if lowest is None:
-            # Says which models clash with what.
-            place_with_choices(
+            # Says which models clash with what, unless it finds what that did not.
+            placement = place_with_choices(
                 replace(self._question, objective=Objective.MIN_GPUS, wishes=idle),
-                time_limit_s=self._time_limit_s,
+                time_limit_s=self._clock.for_end_of_range(),
                 seed=self._seed,
             )
-            raise InfeasibleError("no placement holds the models")
+            lowest = self._spent(placement)
         too_large = _too_large(self._question)
         optional = self._in_full.optional | too_large
         highest = self._least(replace(self._in_full, optional=optional))
@@ -133,7 +149,10 @@ class FrontierSteps:
         )
         try:
             placement = place_with_choices(
-                asked, time_limit_s=self._time_limit_s, seed=self._seed, diagnose=False
+                asked,
+                time_limit_s=self._clock.for_end_of_range(),
+                seed=self._seed,
+                diagnose=False,
             )
         except (InfeasibleError, NotFoundInTimeError):
             return None
@@ -149,44 +168,110 @@ class FrontierSteps:
         ]
         return sum(count * one for count, one in zip(counts, each, strict=True))
 
-    def walk(self, budgets: Sequence[float]) -> Iterator[tuple[float, Placement]]:
-        """Yield the best placement of each budget, up to the one that serves all.
+    def walk(
+        self, budgets: Sequence[float]
+    ) -> tuple[list[tuple[float, Placement]], list[float]]:
+        """Return the best placement of each budget, up to the one that serves all.
 
-        A budget for which none was found in time is left out.
+        Budgets that buy nothing more than the one before are left out. When
+        interrupted, what was found so far is returned, if anything was.
+
+        Returns:
+            The placements by budget, ascending, and the budgets for which none was
+            found.
         """
-        previous: Placement | None = None
-        for budget in budgets:
-            try:
-                placement = place_with_choices(
-                    self._within(self._question, budget),
-                    time_limit_s=self._time_limit_s,
-                    seed=self._seed,
-                    diagnose=budget == budgets[-1],
-                )
-            except (InfeasibleError, NotFoundInTimeError):
-                if budget == budgets[-1] and previous is None:
-                    raise
-                self.not_placed.append(budget)
-                continue
-            if (
-                previous is not None
-                and previous.objective_value > placement.objective_value
-            ):
-                # Cut short by the time limit: what did for less does for more.
-                bound = max(placement.bound, previous.objective_value)
-                placement = previous.model_copy(
-                    update={
-                        "bound": bound,
-                        "proved_by": placement.proved_by,
-                        "gap": (bound - previous.objective_value)
-                        / previous.objective_value,
-                        "status": PlacementStatus.FEASIBLE,
-                    }
-                )
-            yield budget, placement
-            previous = placement
-            if self.served(placement) >= self.wanted * (1 - SERVED_TOLERANCE):
-                return
+        steps: list[Step] = []
+        try:
+            for index, budget in enumerate(budgets):
+                time_limit_s = self._clock.for_step(len(budgets) - index)
+                is_any = any(one.placement is not None for one in steps)
+                if not time_limit_s and is_any:
+                    break
+                self._progress(index, len(budgets), self._in_words(budget))
+                is_last = index == len(budgets) - 1 and not is_any
+                steps.append(self._step(budget, time_limit_s, must_be=is_last))
+                placed = steps[-1].placement
+                if placed is not None and self._serves_all_of(placed):
+                    budgets = budgets[: index + 1]
+                    break
+        except KeyboardInterrupt:
+            if not any(one.placement is not None for one in steps):
+                raise
+        self.not_tried = list(budgets[len(steps) :])
+        return carried(
+            steps,
+            is_within=self._is_within,
+            rank=lambda one: (
+                one.objective_value,
+                self.served(one),
+                -self._spent(one),
+            ),
+        )
+
+    def _step(self, budget: float, time_limit_s: float, *, must_be: bool) -> Step:
+        """Return what the search for one budget came to.
+
+        Raises:
+            InfeasibleError: If nothing was found, and something must be; says why.
+            NotFoundInTimeError: Likewise.
+        """
+        try:
+            placement = place_with_choices(
+                self._within(self._question, budget),
+                time_limit_s=time_limit_s,
+                seed=self._seed,
+                diagnose=must_be,
+            )
+        except (InfeasibleError, NotFoundInTimeError):
+            if must_be:
+                raise
+            return Step(budget, None, self._most, "everything being served")
+        return Step(budget, placement, placement.bound, placement.proof)
+
+    @property
+    def _most(self) -> float:
+        """The objective's value where everything is served."""
+        is_share = self._question.wishes.fairness is Fairness.MAX_MIN
+        return 1.0 if is_share else self.wanted
+
+    def _serves_all_of(self, placement: Placement) -> bool:
+        return self.served(placement) >= self.wanted * (1 - SERVED_TOLERANCE)
+
+    def _is_within(self, placement: Placement, budget: float) -> bool:
+        """Return whether the engine would take a placement for within a budget."""
+        if not self._is_priced:
+            return placement.num_gpus <= budget
+        prices = [supply.entry.price_per_hour or 0.0 for supply in self._supplies]
+        costs, most = within_budget(prices, budget)
+        cost_of = {
+            supply.entry.gpu_type.name: cost
+            for supply, cost in zip(self._supplies, costs, strict=True)
+        }
+        return sum(cost_of[gpu.gpu_type.name] for gpu in placement.gpus) <= most
+
+    @property
+    def _supplies(self) -> Sequence[Supply]:
+        return self._question.supplies
+
+    def _in_words(self, budget: float) -> str:
+        return f"{budget:g} per hour" if self._is_priced else f"{budget:g} GPUs"
+
+    def points(
+        self, found: Sequence[tuple[float, Placement]], *, find_headroom: bool
+    ) -> list[FrontierPoint]:
+        """Return the record of each step, with its headroom while there is time."""
+        points = []
+        for index, (budget, placement) in enumerate(found):
+            headroom = None
+            if find_headroom:
+                self._progress(index, len(found), "headroom")
+                time_limit_s = self._clock.for_headroom(len(found) - index)
+                try:
+                    headroom = self._headroom(self._spent(placement), time_limit_s)
+                except KeyboardInterrupt:
+                    find_headroom = False  # the steps themselves are there
+            points.append(self._point(budget, placement, headroom))
+        return points
 
     def served(self, placement: Placement) -> float:
         """Return the weighted throughput that a placement serves."""
@@ -209,8 +294,18 @@ class FrontierSteps:
             return replace(question, max_price_per_hour=budget)
         return replace(question, max_gpus=math.floor(budget))
 
-    def point(
-        self, budget: float, placement: Placement, *, find_headroom: bool
+    def served_share(self, placement: Placement) -> dict[str, float]:
+        """Return the share of its demand that each model gets, the worst first."""
+        served = placement.served_infer_per_sec
+        shares = {
+            name: min(1.0, served.get(name, 0.0) / demand)
+            for name, demand in self._question.wishes.demand.items()
+            if demand > 0
+        }
+        return dict(sorted(shares.items(), key=lambda one: (one[1], one[0])))
+
+    def _point(
+        self, budget: float, placement: Placement, headroom: Headroom | None
     ) -> FrontierPoint:
         """Return the record of one step."""
         counts: dict[str, int] = {}
@@ -224,6 +319,7 @@ class FrontierSteps:
         each = [prices[gpu.gpu_type.name] for gpu in placement.gpus]
         known = [price for price in each if price is not None]
         is_priced = len(known) == len(each) and any(prices.values())
+        shares = self.served_share(placement)
         return FrontierPoint(
             num_gpus=placement.num_gpus,
             price_per_hour=math.fsum(known) if is_priced else None,
@@ -231,7 +327,9 @@ class FrontierSteps:
             throughput_infer_per_sec=self.served(placement),
             bound_infer_per_sec=self._bound(placement),
             status=placement.status,
-            headroom=self._headroom(self._spent(placement)) if find_headroom else None,
+            served_share=shares,
+            worst_served_share=min(shares.values(), default=None),
+            headroom=headroom,
             label=" + ".join(f"{count} × {name}" for name, count in counts.items())
             if len(self._question.supplies) > 1
             else None,
@@ -247,20 +345,20 @@ class FrontierSteps:
         }
         return sum(costs[gpu.gpu_type.name] for gpu in placement.gpus) / PRICE_UNITS
 
-    def _headroom(self, budget: float) -> Headroom | None:
+    def _headroom(self, budget: float, time_limit_s: float) -> Headroom | None:
         """Return the lowest utilization headroom at which a budget serves all."""
-        if not self._scaled(1.0):
+        deadline = self._clock.now() + time_limit_s
+        if not time_limit_s or not self._scaled(1.0):
             return None
-        deadline = time.perf_counter() + self._time_limit_s
         low, high = 0, round(MAX_HEADROOM / HEADROOM_STEP)
         trial = round(1.0 / HEADROOM_STEP)
-        if not self._serves_all(budget, MAX_HEADROOM):
+        if not self._serves_all(budget, MAX_HEADROOM, deadline):
             return None
         while high - low > 1:
-            if time.perf_counter() > deadline:
+            if self._clock.now() > deadline:
                 # What is not known to be lowest is no answer.
                 return None
-            if self._serves_all(budget, trial * HEADROOM_STEP):
+            if self._serves_all(budget, trial * HEADROOM_STEP, deadline):
                 high = trial
             else:
                 low = trial
@@ -278,7 +376,7 @@ class FrontierSteps:
         is_memory_only = set(shares) <= {Resource.MEMORY.value}
         return None if is_memory_only else Headroom(**shares)
 
-    def _serves_all(self, budget: float, share: float) -> bool:
+    def _serves_all(self, budget: float, share: float, deadline: float) -> bool:
         headroom = self._scaled(share)
         if headroom is None:
             return False
@@ -292,7 +390,7 @@ class FrontierSteps:
         plan = plan_capacity(
             translation.problem,
             asked.goal,
-            time_limit_s=min(2.0, self._time_limit_s),
+            time_limit_s=min(2.0, max(0.0, deadline - self._clock.now())),
             seed=self._seed,
             num_workers=asked.num_workers,
         )
