@@ -36,6 +36,7 @@ from .profiling import (
 )
 from .records.calibration import Calibration
 from .records.comparison import Change, ModelChange, ModelSide, Move
+from .records.cost import Cost, ModelCost
 from .records.environment import Environment, SharingMode
 from .records.explanation import (
     BindingResource,
@@ -78,6 +79,7 @@ __all__ = [
     "CheckError",
     "Comparison",
     "ContentionRule",
+    "Cost",
     "DeviceError",
     "DeviceKind",
     "EmbeddedServer",
@@ -105,6 +107,7 @@ __all__ = [
     "MissingExtraError",
     "MissingReadingError",
     "ModelChange",
+    "ModelCost",
     "ModelSide",
     "ModelVerdict",
     "ModelWishes",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingExtraError
+from gpupack.records.cost import Cost, cost_of
 from gpupack.records.placement import PlacementRecord
 from gpupack.report.page.html import render_report
 from gpupack.report.summary import title_of
@@ -44,6 +45,11 @@ class Placement(PlacementRecord):
         from gpupack.planning import explain
 
         return explain(self)
+
+    @property
+    def cost(self) -> Cost | None:
+        """What it costs: per hour, month and year, by model; None without prices."""
+        return cost_of(self)
 
     def __repr__(self) -> str:
         """Return one short line: a placement of thousands of GPUs is one as well."""

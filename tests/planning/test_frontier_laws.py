@@ -125,11 +125,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
 
     def slow_place(question: Any, *, time_limit_s: float, **options: Any) -> Any:
         fake.take(time_limit_s)
-        return place(question, time_limit_s=2.0, **options)
+        return place(question, time_limit_s=0.0, **options)
 
     def slow_plan(*arguments: Any, time_limit_s: float, **options: Any) -> Any:
         fake.take(time_limit_s)
-        found = plan(*arguments, time_limit_s=2.0, **options)
+        found = plan(*arguments, time_limit_s=0.0, **options)
         return replace(found, status=PlanStatus.FEASIBLE)
 
     monkeypatch.setattr(StepClock, "now", staticmethod(fake))
@@ -138,7 +138,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
     return fake
 
 
-@pytest.mark.parametrize("total_s", [5.0, 20.0, 60.0])
+@pytest.mark.parametrize("total_s", [5.0, 60.0])
 def test_the_whole_frontier_keeps_to_its_time(clock: FakeClock, total_s: float) -> None:
     profiles = make_profiles(*(record(name, busy=100.0) for name in "abcd"))
 
@@ -146,6 +146,7 @@ def test_the_whole_frontier_keeps_to_its_time(clock: FakeClock, total_s: float) 
         profiles,
         demand=dict.fromkeys("abcd", 500.0),
         total_time_limit_s=total_s,
+        max_points=4,
         workers=1,
     )
 

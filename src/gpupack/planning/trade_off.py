@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -81,6 +82,15 @@ class Frontier(FrontierRecord):
             return f"{format_price(point.budget_per_hour)} per hour"
         return count_of(point.num_gpus, "GPU")
 
+    @property
+    def gains(self) -> tuple[float | None, ...]:
+        """What each step serves more than the one before; None for the first.
+
+        Weighted infer/sec: what the next GPUs, or the next money, would serve.
+        """
+        yields = [point.throughput_infer_per_sec for point in self.points]
+        return (None, *(b - a for a, b in pairwise(yields)))[: len(yields)]
+
     def plot(self) -> Figure:
         """Return throughput over GPUs, or over price, as a matplotlib figure.
 
@@ -146,6 +156,7 @@ def _columns(frontier: Frontier) -> list[list[str]]:
         ["bound", *(format_number(one.bound_infer_per_sec) for one in points)],
         ["served", *(_served(one.throughput_infer_per_sec, wanted) for one in points)],
         ["worst", *(_worst(one) for one in points)],
+        ["gain", *(map(_gain, frontier.gains))],
         ["headroom", *(_percent(_utilization_headroom(one)) for one in points)],
         ["status", *(one.status.value for one in points)],
     ]
@@ -183,6 +194,10 @@ def _short_served(point: FrontierPoint) -> str:
     ]
     more = len(short) - MOST_NAMED
     return ", ".join(short[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _gain(gain: float | None) -> str:
+    return "–" if gain is None else f"{gain:+,.1f}"
 
 
 def _percent(share: float | None) -> str:

@@ -23,6 +23,7 @@ from gpupack.report.bars import (
 )
 from gpupack.report.palette import SERVER_COLOR, style_by_model
 from gpupack.report.text import (
+    cost_lines,
     format_placement,
     headline,
     load_text,
@@ -72,7 +73,10 @@ def print_placement(placement: PlacementRecord, console: Console) -> None:
         for line in _gpu_lines(placement, gpu, console, width):
             console.print(line, width=width, highlight=False)
     console.print()
-    for text in placement_legend(placement, has_left=False):
+    for text in [
+        *placement_legend(placement, has_left=False),
+        *cost_lines(placement),
+    ]:
         console.print(Text(text, style="dim"), width=width, highlight=False)
     for warning in placement.warnings:
         line = Text.assemble(("warning: ", "bold yellow"), printable(warning))

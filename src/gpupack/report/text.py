@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from gpupack.quoting import printable
+from gpupack.records.cost import HOURS_PER_MONTH, cost_of
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.markdown import markdown_text
@@ -19,6 +20,7 @@ from gpupack.units import mib_from_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpupack.records.cost import Cost
     from gpupack.records.placement import (
         Assignment,
         GpuPlacement,
@@ -34,6 +36,10 @@ RESOURCE_TITLES = {
     Resource.SM_UTILIZATION: "SM %",
 }
 """Short titles, as nvidia-smi abbreviates."""
+
+
+_MOST_COSTS = 8
+"""Models whose cost is written out; those that cost most."""
 
 
 def format_number(value: float | None, digits: int = 1) -> str:
@@ -78,9 +84,47 @@ def format_placement(placement: PlacementRecord) -> str:
     lines = [headline(placement), ""]
     if placement.gpus:
         lines.append(_gpu_table(placement, "simple", "\n"))
-        lines += ["", *placement_legend(placement, has_left=True), ""]
+        lines += ["", *placement_legend(placement, has_left=True)]
+        lines += [*cost_lines(placement), ""]
     lines.extend(f"warning: {printable(text)}" for text in placement.warnings)
     return "\n".join(lines).rstrip()
+
+
+def cost_details(cost: Cost) -> str:
+    """Return what a year and a million inferences cost, and for how much idle time."""
+    parts = [f"{format_price(cost.price_per_year)} per year"]
+    if cost.price_per_million_inferences is not None:
+        price = format_price(cost.price_per_million_inferences)
+        parts.append(f"{price} per million inferences")
+    if cost.idle_share is not None:
+        parts.append(f"{cost.idle_share:.0%} of it for idle GPU time")
+    return ", ".join(parts)
+
+
+def cost_lines(placement: PlacementRecord) -> list[str]:
+    """Return what a placement costs, in all and by model; nothing without prices."""
+    cost = cost_of(placement)
+    if cost is None:
+        return []
+    dearest = sorted(
+        cost.by_model.items(), key=lambda one: (-one[1].price_per_hour, one[0])
+    )
+    told = [
+        f"{printable(name)} {format_price(one.price_per_hour * HOURS_PER_MONTH)}"
+        + (
+            f" ({format_price(one.price_per_million_inferences)} per million)"
+            if one.price_per_million_inferences is not None
+            else ""
+        )
+        for name, one in dearest[:_MOST_COSTS]
+    ]
+    more = len(dearest) - _MOST_COSTS
+    return [
+        f"cost: {format_price(cost.price_per_hour)} per hour, "
+        f"{format_price(cost.price_per_month)} per month, {cost_details(cost)}",
+        f"per month by model: {', '.join(told)}"
+        + (f" and {more:,} more" if more > 0 else ""),
+    ]
 
 
 def placement_legend(placement: PlacementRecord, *, has_left: bool) -> list[str]:

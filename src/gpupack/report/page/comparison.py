@@ -19,8 +19,8 @@ from gpupack.records.comparison import (
     ModelSide,
     Move,
 )
+from gpupack.records.cost import price_per_hour
 from gpupack.report.page.model_table import model_rows
-from gpupack.report.summary import price_per_hour
 
 if TYPE_CHECKING:
     from gpupack.records.placement import GpuPlacement, PlacementRecord
