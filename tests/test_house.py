@@ -79,6 +79,22 @@ def test_no_two_modules_or_classes_of_a_package_have_one_name(package: str) -> N
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
+def test_no_exported_name_is_that_of_a_module_beside_it() -> None:
+    """``from package import name`` would give the one or the other."""
+    clashes = {}
+    for stub in sorted(SOURCES.rglob("__init__.pyi")):
+        beside = {path.stem for path in stub.parent.iterdir()}
+        exported = {
+            alias.name
+            for node in ast.parse(stub.read_text()).body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        if beside & exported:
+            clashes[str(stub)] = beside & exported
+    assert clashes == {}
+
+
 def test_a_long_file_says_first_why() -> None:
     unexplained = []
     for path in modules():
@@ -102,6 +118,4 @@ def test_tests_lie_where_what_they_test_lies() -> None:
 
 def test_the_drawing_is_that_of_the_sources() -> None:
     page = PAGE.read_text()
-    assert page == page_with_drawing(page), (
-        f"run {PAGE.with_name('make_architecture.py')}"
-    )
+    assert page == page_with_drawing(page), "run docs/explanation/make_architecture.py"

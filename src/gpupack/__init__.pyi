@@ -23,7 +23,7 @@ from .errors import (
 from .examples import load_example
 from .importers.reader import read_profiles
 from .placement import Placement
-from .planning import Frontier, explain, frontier, place
+from .planning import Frontier, explain, frontier, place, recommend
 from .profile_set import ProfileSet
 from .profiling import (
     EmbeddedServer,
@@ -34,6 +34,7 @@ from .profiling import (
     TlsOptions,
     profile,
 )
+from .recommendation import Assumption, BuyOption, ModelEvidence, Recommendation
 from .records.calibration import Calibration
 from .records.comparison import Change, ModelChange, ModelSide, Move
 from .records.cost import Cost, ModelCost
@@ -57,6 +58,7 @@ from .records.placement import (
 )
 from .records.profile import FailedLoadPoint, LoadPoint, ProfileRecord, ServerBaseline
 from .records.request import (
+    Billing,
     ContentionRule,
     Fairness,
     GpuSupply,
@@ -72,7 +74,10 @@ __version__: str
 
 __all__ = [
     "Assignment",
+    "Assumption",
+    "Billing",
     "BindingResource",
+    "BuyOption",
     "Calibration",
     "Change",
     "ChangeKind",
@@ -108,6 +113,7 @@ __all__ = [
     "MissingReadingError",
     "ModelChange",
     "ModelCost",
+    "ModelEvidence",
     "ModelSide",
     "ModelVerdict",
     "ModelWishes",
@@ -121,6 +127,7 @@ __all__ = [
     "ProfileDataError",
     "ProfileRecord",
     "ProfileSet",
+    "Recommendation",
     "Request",
     "Resource",
     "ResourceNeed",
@@ -146,6 +153,7 @@ __all__ = [
     "read_placement",
     "read_profiles",
     "read_request",
+    "recommend",
     "verify",
     "write_placement",
     "write_profiles",

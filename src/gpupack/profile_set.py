@@ -20,7 +20,7 @@ from gpupack.records.profile import (
 )
 from gpupack.records.record import Record
 from gpupack.report.summary import count_of
-from gpupack.report.text import format_profiles
+from gpupack.report.text import format_profiles, variant_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,12 +44,14 @@ class ProfileSet(Record):
     failures: tuple[FailedLoadPoint, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     """What sharing a GPU costs; of several for one GPU type and way, the last holds."""
+    notes: tuple[str, ...] = ()
+    """What was left out or assumed when the profiles were read; not kept in files."""
 
     @model_validator(mode="after")
     def _nothing_is_measured_twice(self) -> Self:
-        for (name, load_point, gpu_name), count in Counter(
-            record.key for record in self.records
-        ).items():
+        keys = [record.key for record in self.records]
+        counts = Counter(keys) if len(set(keys)) < len(keys) else Counter()
+        for (name, load_point, gpu_name), count in counts.items():
             if count > 1:
                 raise ProfileDataError(
                     f"model {quoted(name)} has {count} records at load point "
@@ -72,8 +74,8 @@ class ProfileSet(Record):
         point was measured: a file that a sweep appends to holds them all.
         """
         measured = tuple(one for one in records if isinstance(one, ProfileRecord))
-        mended = {record.key for record in measured}
         failures = {one.key: one for one in records if isinstance(one, FailedLoadPoint)}
+        mended = {record.key for record in measured} if failures else set()
         return cls(
             records=measured,
             baselines=tuple(one for one in records if isinstance(one, ServerBaseline)),
@@ -117,7 +119,8 @@ class ProfileSet(Record):
     ) -> ProfileSet:
         """Return the records of these models, load point and GPU type.
 
-        Baselines stay, those of other GPU types apart when ``gpu_type`` is given.
+        Baselines stay, those of other GPU types apart when ``gpu_type`` is given. A
+        load point that names no variant selects every variant with it.
 
         Raises:
             UnknownNameError: If a named model has no record at all.
@@ -140,7 +143,7 @@ class ProfileSet(Record):
         def wanted(record: ProfileRecord | FailedLoadPoint) -> bool:
             return (
                 (chosen is None or record.model_name in chosen)
-                and (point is None or record.load_point == point)
+                and (point is None or record.load_point.is_one_of(point))
                 and (gpu_type is None or record.gpu_type.name == gpu_type)
             )
 
@@ -153,6 +156,7 @@ class ProfileSet(Record):
             ),
             failures=tuple(failure for failure in self.failures if wanted(failure)),
             calibrations=self.calibrations,
+            notes=self.notes,
         )
 
     def baseline(self, gpu_type: str) -> ServerBaseline | None:
@@ -178,8 +182,9 @@ class ProfileSet(Record):
     def to_frame(self) -> pd.DataFrame:
         """Return one row per record; needs pandas.
 
-        Columns are the record's field names, with ``batch_size``, ``concurrency``
-        and ``gpu_type`` (a name) in place of the nested ones.
+        Columns are the record's field names, with ``batch_size``, ``concurrency``,
+        ``requests_per_sec``, ``variant`` and ``gpu_type`` (names) in place of the
+        nested ones.
 
         Raises:
             MissingExtraError: If pandas is not installed.
@@ -196,6 +201,8 @@ class ProfileSet(Record):
                 "model_name": record.model_name,
                 "batch_size": record.load_point.batch_size,
                 "concurrency": record.load_point.concurrency,
+                "requests_per_sec": record.load_point.requests_per_sec,
+                "variant": variant_name(record.load_point),
                 "gpu_type": record.gpu_type.name,
             }
             | record.model_dump(exclude=nested | {"kind", "schema_version", "warnings"})

@@ -8,6 +8,8 @@ import gpupack
 from gpupack.records.verification import GpuVerification
 from gpupack.store import append_verification
 from tests.cli.test_place_command import run
+from tests.importers.test_colocations import ALONE, GPU_ALONE, TOGETHER
+from tests.importers.test_model_analyzer import SERVER, write_export
 
 HOW_TO_MAKE_ONE = "gpupack verify placement.json --model-repository models/ --store"
 MEDICAL = gpupack.load_example("medical")
@@ -84,3 +86,24 @@ def test_a_file_that_no_calibration_can_be_added_to_is_named(
     assert "--profiles" in told
     assert "write_profiles" in told
     assert path.read_bytes() == before
+
+
+def test_an_export_of_models_measured_together_is_taken(tmp_path: Path) -> None:
+    for name, rows in (("together", TOGETHER), ("alone", ALONE)):
+        (tmp_path / name).mkdir()
+        gpu = GPU_ALONE if name == "alone" else ""
+        write_export(tmp_path / name, inference=rows, gpu=gpu, server=SERVER)
+    profiles = tmp_path / "profiles.jsonl"
+    alone = gpupack.read_profiles(tmp_path / "alone", gpu="T4")
+    gpupack.write_profiles(alone, profiles)
+    command = ["calibrate", str(tmp_path / "together"), "--profiles", str(profiles)]
+
+    refused = run(*command)
+    done = run(*command, "--sharing", "streams")
+
+    assert refused.returncode == 2
+    assert "does not say how models shared" in " ".join(refused.stderr.split())
+    assert done.returncode == 0
+    assert "from 1 sets" in done.stdout
+    (calibration,) = gpupack.read_profiles(profiles).calibrations
+    assert calibration.gpu_type_name == "T4"

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
         "docs/explanation/utilization.md",
         "docs/howto/choose_headroom.md",
         "docs/howto/look_at_results.md",
+        "docs/howto/read_profiles.md",
     ],
 )
 def test_every_code_block_runs_and_prints_what_is_shown(

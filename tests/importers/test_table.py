@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import gpupack
-from gpupack.errors import ProfileDataError, StoreError
+from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
 from gpupack.importers.table import parse_table
 from tests.factories import MIB
 
@@ -96,7 +96,7 @@ def test_an_empty_cell_is_a_missing_reading_and_not_zero() -> None:
         ("m,two,1,5,1,1,1", r"row 2: batch_size is 'two'"),
         (
             "m,1" + 5000 * "0" + ",1,5,1,1,1",
-            r"row 2: batch_size is '1\d+…\d+'; .* digits",
+            r"row 2: batch_size is '10+…0+'; .* digits",
         ),
         ("m,1,1,5,1,1,1e308", r"row 2: gpu_memory_used_mib is 1e308; .* finite"),
         ("m,,1,5,1,1,1", r"row 2: batch_size is ''"),
@@ -123,9 +123,7 @@ def test_a_value_that_cannot_be_is_named_by_row_and_column(
         (OWN_TITLES, "no rows"),
         ("model_name,batch_size\nm,1\n", "missing columns concurrency"),
         ("batch_size,concurrency,gpu\n1,1,T4\n", "missing columns model_name"),
-        ("model_name;batch_size;concurrency\nm;1;1\n", "separated by semicolons: save"),
-        ("model_name\tbatch_size\nm\t1\n", "separated by tabs: save it with commas"),
-        (f"{OWN_TITLES},speed\nm,1,1,1,1,1,1,1\n", "unknown columns 'speed'"),
+        ("model_name\tbatch_size\nm\t1\n", "missing columns concurrency"),
         (f"{OWN_TITLES},gpu,gpu\nm,1,1,1,1,1,1,T4,T4\n", "named twice: gpu"),
         (f"{OWN_TITLES},gpu\nm,1,1,1,1,1,1,Z80\n", "row 2: unknown GPU 'Z80'"),
     ],
@@ -194,6 +192,222 @@ def test_profiles_of_an_unknown_gpu_survive_a_round_trip(tmp_path: Path) -> None
 
     assert gpupack.read_profiles(tmp_path / "profiles.jsonl") == profiles
     assert gpupack.read_placement(tmp_path / "placement.json") == placement
+
+
+SPREADSHEET = """Model;Batch;Concurrency;tput;GPU-Util;VRAM (MB);p99 (ms);team
+triton-server;;;;9 %;309;-;
+one;1;4;1.234,5;61 %;1.461;12,5;red
+two;2;4;120,25;[Not Supported];5.035;N/A;blue
+Total;;;1.354,75;;;;
+"""
+
+
+def test_a_spreadsheets_habits_are_understood(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + SPREADSHEET.encode())
+
+    profiles = gpupack.read_profiles(path)
+
+    assert profiles.baselines[0].gpu_memory_used_bytes == 309 * MIB
+    assert profiles.baselines[0].gpu_utilization_percent == 9
+    one, two = profiles.records
+    assert one.throughput_infer_per_sec == 1234.5
+    assert one.gpu_memory_used_bytes == 1461 * MIB
+    assert one.gpu_utilization_percent == 61
+    assert one.latency_p99_us == 12_500
+    assert two.throughput_infer_per_sec == 120.25
+    assert two.gpu_utilization_percent is None
+    assert two.latency_p99_us is None
+    assert any("row 5 was left out" in note for note in profiles.notes)
+    assert any("kept aside: 'team'" in note for note in profiles.notes)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_what_separates_cells_is_seen(separator: str) -> None:
+    text = f"{OWN_TITLES}\nresnet,1,2,10.5,30,20,2000\n".replace(",", separator)
+
+    (record,) = parse_table(text, "t.csv").records
+
+    assert record.throughput_infer_per_sec == 10.5
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("1234.5", 1234.5),
+        ('"1,234.5"', 1234.5),
+        ("1 234.5", 1234.5),
+        ("1'234.5", 1234.5),
+        ("1\u202f234.5", 1234.5),
+        ("1.2345e3", 1234.5),
+        ("1234.5 infer/sec", 1234.5),
+        ('"1,234"', 1234.0),
+        ("0,5", None),
+        ("1,2,3", None),
+        ("1 2", None),
+        ("--5", None),
+        ("12 furlongs", None),
+    ],
+)
+def test_numbers_are_read_as_written_or_refused(cell: str, value: float | None) -> None:
+    text = f"model,batch,concurrency,throughput\nm,1,1,{cell}\n"
+    if value is None:
+        with pytest.raises(ProfileDataError):
+            parse_table(text, "t.csv")
+        return
+    assert parse_table(text, "t.csv").records[0].throughput_infer_per_sec == value
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ("12,5;7.25", "has a decimal point and .* a decimal comma"),
+        ("1,234;5", "may be 1234 or 1.234"),
+        ("1.234;5", "may be 1234 or 1.234"),
+    ],
+)
+def test_numbers_that_may_be_read_in_two_ways_are_refused(
+    cells: str, told: str
+) -> None:
+    text = f"model;batch;concurrency;throughput;p99 (ms)\nm;1;1;{cells}\n"
+
+    with pytest.raises(ProfileDataError, match=told):
+        parse_table(text, "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("title", "cell", "mib"),
+    [
+        ("memory (GB)", "2", 2048),
+        ("memory [GiB]", "2", 2048),
+        ("gpu_memory_used_bytes", "1048576", 1),
+        ("VRAM", "2000 MiB", 2000),
+        ("peak memory", "2.5 GB", 2560),
+        ("Memory usage", "1461", 1461),
+    ],
+)
+def test_memory_is_read_in_its_unit(title: str, cell: str, mib: int) -> None:
+    text = f"model,batch,concurrency,{title}\nm,1,1,{cell}\n"
+
+    (record,) = parse_table(text, "t.csv").records
+
+    assert record.gpu_memory_used_bytes == mib * MIB
+
+
+@pytest.mark.parametrize(
+    ("title", "cell", "told"),
+    [
+        ("memory", "6.9", "of a unit that its title does not name; give it"),
+        ("memory", "7000000000", "of a unit that its title does not name"),
+        ("gpu_utilization_percent", "0.61", "read in whole percents; say what it is"),
+        ("memory (MiB)", "50 %", "'%' is no unit of it"),
+    ],
+)
+def test_a_unit_that_cannot_be_known_is_asked_for(
+    title: str, cell: str, told: str
+) -> None:
+    text = f"model,batch,concurrency,{title}\nm,1,1,{cell}\n"
+
+    with pytest.raises(ProfileDataError, match=told):
+        parse_table(text, "t.csv")
+
+
+def test_shares_of_one_are_noticed() -> None:
+    text = "model,batch,concurrency,gpu_util\na,1,1,0.61\nb,1,1,1\n"
+
+    profiles = parse_table(text, "t.csv")
+
+    assert [one.gpu_utilization_percent for one in profiles.records] == [61, 100]
+    assert any("taken as shares" in note for note in profiles.notes)
+
+
+def test_a_latency_without_a_unit_is_kept_aside_until_one_is_given(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("model,batch,concurrency,p99 latency\nm,1,1,12\n")
+
+    (unread,) = gpupack.read_profiles(path).records
+    (read,) = gpupack.read_profiles(path, units={"latency": "ms"}).records
+
+    assert unread.latency_p99_us is None
+    assert any("--unit latency=ms" in one for one in gpupack.read_profiles(path).notes)
+    assert read.latency_p99_us == 12_000
+
+
+def test_columns_and_units_can_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("net,bsize,par,speed,mem\nm,2,4,10,6.5\n")
+
+    (record,) = gpupack.read_profiles(
+        path,
+        columns={
+            "net": "model_name",
+            "bsize": "batch_size",
+            "par": "concurrency",
+            "speed": "throughput_requests_per_sec",
+        },
+        units={"memory": "GB"},
+    ).records
+
+    assert str(record.load_point) == "2x4"
+    # 10 requests of 2 inputs.
+    assert record.throughput_infer_per_sec == 20
+    assert record.gpu_memory_used_bytes == 6656 * MIB
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"columns": {"speed": "velocity"}}, "cannot mean 'velocity'"),
+        ({"columns": {"absent": "batch_size"}}, "there is no column 'absent'"),
+        ({"units": {"memory": "furlongs"}}, "it may be bytes, MiB"),
+        ({"units": {"energy": "J"}}, "a unit is given for 'energy', but no column"),
+        ({"units": "GB"}, "units is 'GB'; give a value by name"),
+    ],
+)
+def test_what_is_said_of_a_table_must_hold(
+    arguments: dict[str, object], told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("model,batch,concurrency,speed,memory (MB)\nm,1,1,5,500\n")
+
+    with pytest.raises(InvalidInputError, match=told):
+        gpupack.read_profiles(path, **arguments)  # type: ignore[arg-type]
+
+
+def test_two_columns_of_one_meaning_are_refused() -> None:
+    text = "model,batch,concurrency,throughput,tput\nm,1,1,5,6\n"
+
+    with pytest.raises(ProfileDataError, match="'throughput' and 'tput' are both"):
+        parse_table(text, "t.csv")
+
+
+def test_requests_a_second_count_every_input_of_a_request() -> None:
+    text = "model,batch,concurrency,qps\nm,8,1,10\n"
+
+    assert parse_table(text, "t.csv").records[0].throughput_infer_per_sec == 80
+
+
+def test_a_request_rate_may_take_the_place_of_a_concurrency() -> None:
+    text = "model,batch,request_rate,throughput\nm,2,8,16\n"
+
+    assert str(parse_table(text, "t.csv").records[0].load_point) == "2@8/s"
+
+
+def test_a_file_that_ends_within_a_row_is_refused() -> None:
+    text = f"{OWN_TITLES}\nm,1,1,5,1,1,1\nm,1,2,5,1"
+
+    with pytest.raises(ProfileDataError, match="row 3.*ends within a row.*stopped"):
+        parse_table(text, "t.csv")
+
+
+def test_a_variant_column_makes_alternatives_of_a_model() -> None:
+    text = "model,variant,batch,concurrency,throughput\nm,fp16,1,1,9\nm,int8,1,1,12\n"
+
+    profiles = parse_table(text, "t.csv")
+
+    assert [str(one.load_point) for one in profiles.records] == ["fp16:1x1", "int8:1x1"]
 
 
 def test_a_table_of_very_many_titles_is_refused_at_once(tmp_path: Path) -> None:

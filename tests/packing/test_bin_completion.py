@@ -1,6 +1,7 @@
 """Bin completion against brute force, and where column generation's dives end."""
 
 import itertools
+import math
 import random
 
 import numpy as np
@@ -13,7 +14,7 @@ from gpupack.packing.items.patterns.bin_completion import CompletionSearch
 from gpupack.packing.items.patterns.frugal_fillings import list_frugal
 from gpupack.packing.items.patterns.pattern_pool import drop_surplus
 from gpupack.packing.items.quick import heuristics
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing.items.search.packing_solve import solve
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 
@@ -143,7 +144,7 @@ def test_the_frugal_fillings_are_those_of_plain_enumeration(problem):
         if any(counts) and (free >= 0).all() and (free <= waste).all():
             expected.add(tuple((i, c) for i, c in enumerate(counts) if c))
 
-    found = list_frugal(problem, num_bins, max_patterns=10_000)
+    found = list_frugal(problem, num_bins, max_patterns=10_000, deadline=math.inf)
 
     assert len(found) == len(set(found))
     assert set(found) == expected
@@ -152,13 +153,13 @@ def test_the_frugal_fillings_are_those_of_plain_enumeration(problem):
 def test_too_many_frugal_fillings_are_not_listed():
     problem = make_problem([[1]], [10], [20])
 
-    assert list_frugal(problem, 3, max_patterns=5) is None
+    assert list_frugal(problem, 3, max_patterns=5, deadline=math.inf) is None
 
 
 def test_fewer_bins_than_the_items_fill_have_no_fillings():
     problem = make_problem([[6]], [10], [3])
 
-    assert list_frugal(problem, 1, max_patterns=5) == []
+    assert list_frugal(problem, 1, max_patterns=5, deadline=math.inf) == []
 
 
 def test_triplets_that_fill_every_bin_are_found_by_listing():

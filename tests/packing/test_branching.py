@@ -1,6 +1,7 @@
 """Branching over listed patterns against brute force."""
 
 import itertools
+import math
 
 from hypothesis import given, settings
 
@@ -124,7 +125,7 @@ def test_a_limit_of_no_time_leaves_it_undecided_or_right():
     ladder = make_ladder(problem, time_limit_s=0.001)
     ladder.offer(next(heuristics.constructive_packings(problem)))
     generation = ColumnGeneration(ladder)
-    patterns = list_frugal(problem, 4, max_patterns=100)
+    patterns = list_frugal(problem, 4, max_patterns=100, deadline=math.inf)
 
     branch(generation, patterns, 4, node_limit=1)
 

@@ -81,7 +81,8 @@ def counting_compiler(root: Path) -> tuple[str, Path]:
 
 
 IS_READY = (
-    "from gpupack.packing import warm_up; print(warm_up.kernels_are_ready(wait_s=250))"
+    "from gpupack.packing import kernels_are_ready; "
+    "print(kernels_are_ready(wait_s=250))"
 )
 """A failure is no wait: this takes as long only if something hangs."""
 
@@ -130,7 +131,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 FORKED = """
 import multiprocessing, random, sys
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing.items.search.packing_solve import solve
 
 def answer(seed):
     draw = random.Random(seed)
@@ -158,7 +159,7 @@ WITHOUT = """
 import random
 from gpupack.packing.runtime import warm_up
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing.items.search.packing_solve import solve
 assert not warm_up.kernels_are_ready(wait_s=250)
 assert not warm_up.kernels_are_coming()
 draw = random.Random(0)
@@ -250,9 +251,10 @@ def test_arrays_of_another_type_are_refused() -> None:
     ones = np.ones(1, dtype=np.int64)
     grid = np.ones((1, 1), dtype=np.int64)
     state = np.ones(1, dtype=np.uint64)
+    stop = np.zeros(1, dtype=np.int8)
     with pytest.raises(ctypes.ArgumentError):
         ejection.eject(
-            grid, ones * 1.0, ones, grid, ones, grid, ones, 0, ones, state, 1, 1
+            grid, ones * 1.0, ones, grid, ones, grid, ones, 0, ones, state, 1, 1, stop
         )
 
 

@@ -21,6 +21,7 @@ from gpupack.packing.items.patterns.pattern_pool import drop_surplus
 from gpupack.packing.items.patterns.pricing import Pricer, farley_bound, round_to_grid
 from gpupack.packing.items.patterns.simplex import PatternMaster
 from gpupack.packing.items.quick import heuristics
+from gpupack.packing.runtime import new_flag
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 
@@ -214,7 +215,7 @@ def test_every_bin_saved_by_local_search_leaves_a_packing(problem):
         return
     search = EjectionSearch(problem, bins, seed=1)
 
-    if search.run(rounds=500):
+    if search.run(500, new_flag()):
         check_packing(problem, search.packing())
         assert search.num_bins == num_bins - 1
 

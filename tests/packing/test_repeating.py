@@ -13,7 +13,7 @@ import pytest
 from ortools.sat.python import cp_model
 
 from gpupack.errors import InvalidInputError
-from gpupack.packing.capacity import plan_capacity as capacity_solve
+from gpupack.packing.capacity import capacity_ladder as capacity_solve
 from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.completion import Clock
 from gpupack.packing.capacity.model.capacity_problem import (
@@ -25,14 +25,14 @@ from gpupack.packing.capacity.model.capacity_problem import (
 )
 from gpupack.packing.capacity.model.plan import PlanStatus
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing.items.search.packing_solve import solve
 
 ANSWERS = """
 import random
 from gpupack.packing.capacity.model.capacity_problem import *
 from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing.items.search.packing_solve import solve
 
 draw = random.Random(0)
 items = tuple(
@@ -92,16 +92,16 @@ def test_cp_sat_gets_the_workers_of_a_packing(
     # Three items of 0.4 do not fit a bin of 1, so ten need 5 bins; the bounds are
     # silenced for CP-SAT to be asked.
     monkeypatch.setattr(
-        "gpupack.packing.items.search.solve.kernels_are_ready",
+        "gpupack.packing.items.search.packing_solve.kernels_are_ready",
         lambda *, wait_s: False,
     )
     monkeypatch.setattr(
-        "gpupack.packing.items.search.solve.kernels_are_coming", lambda: False
+        "gpupack.packing.items.search.packing_solve.kernels_are_coming", lambda: False
     )
     monkeypatch.setattr(
-        "gpupack.packing.items.search.solve.named_bounds", lambda _: [("", 1)]
+        "gpupack.packing.items.search.packing_solve.named_bounds", lambda _: [("", 1)]
     )
-    monkeypatch.setattr("gpupack.packing.items.search.solve.MAX_SMALL_ITEMS", 0)
+    monkeypatch.setattr("gpupack.packing.items.search.packing_solve.MAX_SMALL_ITEMS", 0)
     problem = PackingProblem((10,), (ItemType((4,), 10),))
     for num_workers in (1, 2):
         workers.clear()

@@ -9,7 +9,7 @@ from gpupack.packing.items.model.check import check_packing, check_result
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
 from gpupack.packing.items.model.solution import Bin, PackingResult, SolveStatus
 from gpupack.packing.items.quick import bounds, heuristics, small_search
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing.items.search.packing_solve import solve
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.strategies import problems
 
@@ -172,7 +172,7 @@ def test_an_interrupt_returns_the_best_packing_so_far(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        "gpupack.packing.items.search.solve.kernels_are_ready", interrupted
+        "gpupack.packing.items.search.packing_solve.kernels_are_ready", interrupted
     )
     problem = hard_problem()
 

@@ -27,7 +27,7 @@ LONG_SOLVE = """
 import json, random, signal
 from gpupack.packing.runtime import warm_up
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.search.solve import solve
+from gpupack.packing.items.search.packing_solve import solve
 
 # A parent that ignores interrupts, as a shell does for jobs, hands that down.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -167,8 +167,8 @@ def test_a_plan_is_wrong_by_the_name_of_its_job() -> None:
     one = FilledBin(0, (Copies(0, 1, 1.0),))
     both = FilledBin(0, (Copies(0, 2, 2.0),))
 
-    with pytest.raises(CheckError, match="'resnet' has 1 of 2 copies"):
+    with pytest.raises(CheckError, match="resnet has 1 of 2 copies"):
         check_plan(problem, [one], in_full=True)
     # Two units more than there are, less than one part in a million.
-    with pytest.raises(CheckError, match="a bin of 'resnet' holds 1000000002"):
+    with pytest.raises(CheckError, match="a bin of resnet holds 1000000002"):
         check_plan(problem, [both], in_full=True)

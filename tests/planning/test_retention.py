@@ -185,7 +185,7 @@ def test_a_calibration_of_this_gpu_and_way_of_sharing_is_used() -> None:
     sliced = place(profiles)
     assert (sliced.contention_factor, sliced.num_calibration_sets) == (2.0, 12)
     assert place(profiles, sharing="mps").contention_factor == 0.5
-    assert not sliced.warnings
+    assert not any("calibrat" in one for one in sliced.warnings)
 
 
 def test_a_calibration_of_another_gpu_is_named_and_not_used() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import gpupack
-from gpupack.packing.capacity import plan_capacity as capacity_solve
-from gpupack.packing.items.search import solve as packing_solve
+from gpupack.packing.capacity import capacity_ladder as capacity_solve
+from gpupack.packing.items.search import packing_solve
 
 LACKING = "planned without the compiled searches (nobody built them)"
 

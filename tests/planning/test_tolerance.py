@@ -102,6 +102,24 @@ def test_equal_shares_of_partial_traffic_add_up(n: int) -> None:
     assert placement.num_gpus == placement.bound == 1
 
 
+@pytest.mark.parametrize("n", [41, 83, 128, 199])
+@pytest.mark.parametrize("part", [1.0, 0.5])
+def test_many_demands_that_fill_a_gpu_exactly_are_proved_to(
+    n: int, part: float
+) -> None:
+    # Half of its traffic takes half of an nth: half a GPU in all. At once, too.
+    profiles = shares(n)
+
+    placement = gpupack.place(
+        profiles,
+        demand=dict.fromkeys(profiles.model_names, 30.0 * part),
+        headroom={"gpu_utilization": part},
+        time_limit_s=0,
+    )
+
+    assert placement.num_gpus == placement.bound == 1
+
+
 @pytest.mark.parametrize("n", [3, 7, 13, 49, 97])
 def test_throughputs_of_an_nth_of_a_demand_add_up_to_it(n: int) -> None:
     profiles = shares(1, rate=100 / n).select("m000")

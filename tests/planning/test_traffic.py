@@ -1,11 +1,13 @@
 """Models with part of their traffic, against networks of their own."""
 
+from math import prod
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gpupack.planning.contention.delays import SharingShape
-from gpupack.planning.contention.mean_value_analysis import rates
+from gpupack.planning.contention.mean_value_analysis import MAX_EXACT_POPULATIONS, rates
 from gpupack.planning.contention.prediction import SHARING_SHAPES, class_from_solo
 from gpupack.planning.contention.traffic import (
     class_at_load,
@@ -68,6 +70,9 @@ def test_every_models_limit_beside_the_traffic_of_the_others_is_that_of_its_own_
 def test_copies_of_a_model_have_the_limit_of_models_given_one_by_one(
     models: list[tuple[tuple[float, float, int], float, int]], shape: SharingShape
 ) -> None:
+    # Beyond, models given one by one are predicted by an approximation.
+    num_populations = prod((1 + solo[2]) ** count for solo, _, count in models)
+    assume(num_populations <= MAX_EXACT_POPULATIONS)
     network = {"contention_factor": 0.8, "shape": shape}
     driven = [class_from_solo(*solo, **network) for solo, _, _ in models]
     at_traffic = [

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from gpupack.records.placement import Assignment, GpuPlacement
     from tests.questions.question import Question
 
-MILLIONTH = 1.5e-6
-"""Infer/sec: traffic is counted in millionths, and a demand is rounded up to one."""
 CLOSE = 3e-6
 """Relative: what is served is told to one part in a million, sums to another."""
 
@@ -187,7 +185,7 @@ def _judge_value(
         strict = best(facts, Reading.STRICT, counts_gpus=as_gpus)
     is_more = placement.objective_unit.is_maximized
     sign = 1 if is_more else -1
-    close = CLOSE * max(abs(value), abs(bound), 1e-9) + _resolution(facts)
+    close = CLOSE * max(abs(value), abs(bound), 1e-9)
     if sign * (value - bound) > (close if is_more else 1e-9 * abs(value)):
         yield Finding(Fault.WRONG, "value beats bound", told)
     gap = abs(value - bound) / value if value else 0.0
@@ -228,16 +226,6 @@ def _judge_value(
                 "not the cheapest of equally many",
                 f"{float(price):g} where {float(strict.price):g} would do",
             )
-
-
-def _resolution(facts: Facts) -> float:
-    """Return what a value may be off because traffic is counted in millionths."""
-    demands = [demand for demand in facts.demand.values() if demand]
-    if not demands or facts.is_in_full:
-        return 0.0
-    if facts.is_max_min:
-        return MILLIONTH / float(min(demands))
-    return MILLIONTH * float(sum(facts.weights[name] for name in facts.demand))
 
 
 def _prices(facts: Facts) -> Iterator[tuple[str, float]]:
@@ -313,7 +301,7 @@ def broken_promises(placement: Placement, facts: Facts) -> Iterator[tuple[str, s
             if one.model_name in facts.demand:
                 traffic = exact(one.served_infer_per_sec or 0.0)
                 served[one.model_name] += traffic
-                if traffic > option.rate * (1 + _part()) + Fraction(MILLIONTH):
+                if traffic > option.rate * (1 + _part()):
                     yield (
                         "load",
                         f"{one.model_name} serves {float(traffic)} of {option.rate}",
@@ -417,7 +405,7 @@ def _broken_by_models(
             continue
         if copies[name] < asked:
             yield "replicas", f"{copies[name]} of {name}, not at least {asked}"
-        slack = demand * _part() + Fraction(MILLIONTH)
+        slack = demand * _part()
         if served[name] > demand + slack:
             yield "demand", f"{name} serves {float(served[name])} of {float(demand)}"
         if (
@@ -467,7 +455,7 @@ def _broken_value(
             (facts.weights[name] * traffic for name, traffic in served.items()),
             Fraction(0),
         )
-    slack = CLOSE * max(1e-9, float(right)) + _resolution(facts)
+    slack = CLOSE * max(1e-9, float(right))
     if unit == "price_per_hour":
         # Prices are counted in millionths.
         slack = 1e-6 * len(placement.gpus) + 1e-9 * float(right)

@@ -24,6 +24,8 @@ from gpupack.cli.commands import (
     frontier,
     place,
     profile,
+    read,
+    recommend,
     report,
     server,
     verify,
@@ -60,9 +62,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("place")(place.place_command)
+app.command("recommend")(recommend.recommend_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
 app.command("compare")(report.compare_command)
+app.command("read")(read.read_command)
 app.command("profile")(profile.profile_command)
 app.add_typer(server.app, name="server")
 app.command("verify")(verify.verify_command)

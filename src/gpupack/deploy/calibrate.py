@@ -15,6 +15,7 @@ from gpupack.planning import (
     measured_sets,
 )
 from gpupack.records.calibration import Calibration
+from gpupack.records.colocation import CoLocation
 from gpupack.records.environment import Environment
 from gpupack.records.verification import GpuVerification
 
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def calibrate(verifications: Sequence[GpuVerification]) -> Calibration:
-    """Return the contention factor that fits these verified GPUs best.
+def calibrate(
+    verifications: Sequence[GpuVerification], colocations: Sequence[CoLocation] = ()
+) -> Calibration:
+    """Return the contention factor that fits these measurements best.
+
+    Args:
+        verifications: What ``verify()`` measured.
+        colocations: What others measured, together and alone: of an export, as
+            ``read_colocations`` of the importers returns it.
 
     Raises:
         InvalidInputError: If they are of several GPU types or ways of sharing, were
@@ -33,10 +41,15 @@ def calibrate(verifications: Sequence[GpuVerification]) -> Calibration:
     verifications = several("verifications", verifications, "those of a file")
     for one in verifications:
         require_kind("a verification", one, GpuVerification, "a GpuVerification")
+    colocations = several("colocations", colocations, "those of an export")
+    for measured in colocations:
+        require_kind("a co-location", measured, CoLocation, "a CoLocation")
     kinds = {
         (measurement.gpu_type.name, measurement.environment.sharing_mode)
-        for one in verifications
-        for measurement in one.measurements
+        for measurement in (
+            *(of_gpu for one in verifications for of_gpu in one.measurements),
+            *colocations,
+        )
     }
     if not kinds:
         raise InvalidInputError(
@@ -56,6 +69,7 @@ def calibrate(verifications: Sequence[GpuVerification]) -> Calibration:
         )
     # A model's own solo reading, taken beside its set, is the one to compare with.
     sets = [found for one in verifications for found in measured_sets(one.measurements)]
+    sets += measured_sets(colocations)
     shape = SHARING_SHAPES[mode]
     factor, error = fit_contention_factor(sets, shape)
     return Calibration(

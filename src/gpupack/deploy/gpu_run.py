@@ -41,7 +41,13 @@ class Member(NamedTuple):
 def gpu_members(gpu: GpuPlacement) -> tuple[Member, ...]:
     """Return the instances of a GPU that are sent requests."""
     return tuple(
-        Member(one.model_name, one.load_point, one.served_infer_per_sec)
+        Member(
+            one.model_name,
+            one.load_point,
+            one.load_point.offered_infer_per_sec
+            if one.served_infer_per_sec is None
+            else one.served_infer_per_sec,
+        )
         for one in driven_assignments(gpu)
     )
 

@@ -205,14 +205,14 @@ class _Reading:
     high: float
 
     @classmethod
-    def of(cls, model: CoLocatedModel, duration_s: float) -> _Reading:
+    def of(cls, model: CoLocatedModel, duration_s: float | None) -> _Reading:
         rate = model.throughput_infer_per_sec or 0.0
         half = 0.0
         if not model.is_stable:
             ratio = model.throughput_ci_ratio
             # Without an interval: the two requests that may have ended just outside.
             half = (
-                2 * model.load_point.batch_size / duration_s
+                2 * model.load_point.batch_size / (duration_s or math.inf)
                 if ratio is None
                 else ratio * rate
             )

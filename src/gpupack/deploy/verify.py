@@ -215,7 +215,7 @@ def verify(
                     run.measurements,
                     digest=digests[one.gpu_index],
                     tolerance=tolerance,
-                    warnings=notes,
+                    warnings=(*notes, *_variant_notes(one)),
                     failures=run.failures,
                 )
                 results[one.gpu_index] = result
@@ -260,6 +260,20 @@ def _require_models(wanted: set[str], known: set[str], where: Path | str) -> Non
             f"the placement has models that are not in {where}: {listed(missing)}; it "
             f"has {listed(sorted(known)) or 'none'}"
         )
+
+
+def _variant_notes(gpu: GpuPlacement) -> tuple[str, ...]:
+    """Say which models' configurations decide whether the right thing is measured."""
+    variants = {
+        one.model_name: str(one.load_point.variant)
+        for one in gpu.assignments
+        if one.load_point.variant is not None
+    }
+    return tuple(
+        f"{name} was placed as its variant {variant}, but is served as its "
+        "configuration says: see that the two are the same"
+        for name, variant in variants.items()
+    )
 
 
 def _check_device(

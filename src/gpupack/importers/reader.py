@@ -2,30 +2,68 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import stat
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gpupack.arguments import require_kind
+from gpupack.arguments import by_name, require_kind
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
 from gpupack.files import AnyPath, as_path, decode, file_mode, read_bytes, read_text
 from gpupack.given_numbers import whole_number
-from gpupack.importers.model_analyzer import (
+from gpupack.importers.folders import checkpoints_in, summaries_in, tables_in
+from gpupack.importers.model_analyzer.model_analyzer_search import (
     GPU_FILE,
     INFERENCE_FILE,
     SERVER_FILE,
+)
+from gpupack.importers.model_analyzer.model_analyzer_tables import (
     is_model_analyzer_table,
     parse_model_analyzer,
 )
-from gpupack.importers.perf_analyzer import (
+from gpupack.importers.model_analyzer_checkpoint import (
+    is_checkpoint,
+    is_checkpoint_text,
+    parse_checkpoint,
+)
+from gpupack.importers.perf_analyzer.genai_perf import (
+    SUMMARY_PATTERNS,
+    is_summary,
+    is_summary_table,
+    load_json,
+    parse_summary,
+    refuse_other_artifacts,
+    refuse_summary_table,
+)
+from gpupack.importers.perf_analyzer.perf_analyzer_json import parse_perf_analyzer_json
+from gpupack.importers.perf_analyzer.perf_analyzer_tables import (
     is_perf_analyzer_table,
     parse_perf_analyzer_csv,
-    parse_perf_analyzer_json,
 )
-from gpupack.importers.table import parse_rows, parse_table
+from gpupack.importers.table import read_table
+from gpupack.importers.tables.csv_text import first_titles
+from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.profile_set import ProfileSet
-from gpupack.quoting import quoted
+from gpupack.quoting import listed, quoted
 from gpupack.records.gpu import GpuType, find_gpu_type
-from gpupack.store import PROFILE_FILE, parse_profile_file, read_profile_file
+from gpupack.store import PROFILE_FILE, parse_profile_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the caller knows of a source."""
+
+    gpu_type: GpuType | None = None
+    model_name: str | None = None
+    batch_size: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_profiles(
@@ -34,24 +72,59 @@ def read_profiles(
     gpu: str | GpuType | None = None,
     model_name: str | None = None,
     batch_size: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> ProfileSet:
-    """Return the profiles in a file.
+    """Return the profiles in a file or folder.
+
+    What was left out or assumed stands in the set's ``notes`` and the records'
+    ``warnings``; ``gpupack read`` shows how each column was understood.
 
     Args:
-        path: gpupack's own JSON Lines; a plain CSV (columns in
+        path: gpupack's own JSON Lines; any CSV table (columns in
             ``gpupack.importers.table``); an export of Model Analyzer, or the folder
             with its three ``metrics-*.csv``; gpupack's own such folder, of which
-            ``profiles.jsonl`` is taken; an export of perf_analyzer (CSV, JSON).
+            ``profiles.jsonl`` is taken; Model Analyzer's checkpoint, or the folder
+            that holds it; an export of perf_analyzer (CSV, JSON); a summary of
+            GenAI-Perf or AIPerf (JSON), or the folder of its artifacts.
         gpu: What was measured on, for files that do not say: a catalogue name,
             ``"NAME:MIB"`` or a GPU type.
-        model_name: For perf_analyzer's exports, which do not name the model; left
-            out, the file's name without its suffix.
-        batch_size: For perf_analyzer's exports; left out, perf_analyzer's default
+        model_name: For exports that do not name the model, such as perf_analyzer's;
+            left out, the file's name without its suffix.
+        batch_size: For exports that do not say it; left out, perf_analyzer's default
             of 1 is taken, and the records say so in ``warnings``.
+        columns: What columns mean whose titles are not understood, by title:
+            ``{"tput": "throughput_infer_per_sec"}``; ``"ignore"`` leaves one out.
+        units: Units that titles do not name, by title or quantity:
+            ``{"memory": "GB", "latency": "ms"}``.
 
     Raises:
         StoreError: If the file cannot be read or is of another schema version.
         ProfileDataError: Naming row, column and value of what cannot be used.
+        InvalidInputError: If an argument cannot be used.
+    """
+    return examine(
+        path,
+        gpu=gpu,
+        model_name=model_name,
+        batch_size=batch_size,
+        columns=columns,
+        units=units,
+    ).profiles
+
+
+def examine(
+    path: AnyPath,
+    *,
+    gpu: str | GpuType | None = None,
+    model_name: str | None = None,
+    batch_size: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Reading:
+    """Return the profiles in a file or folder, and how it was understood.
+
+    Arguments and errors are those of ``read_profiles``.
     """
     source = as_path(path)
     if batch_size is not None:
@@ -65,9 +138,21 @@ def read_profiles(
         require_kind("model_name", model_name, str, "text")
     if gpu is not None:
         require_kind("gpu", gpu, (str, GpuType), "a name or a GpuType")
-    gpu_type = find_gpu_type(gpu) if isinstance(gpu, str) else gpu
+    given = _Given(
+        gpu_type=find_gpu_type(gpu) if isinstance(gpu, str) else gpu,
+        model_name=model_name,
+        batch_size=batch_size,
+        columns=_texts("columns", columns, '{"tput": "throughput_infer_per_sec"}'),
+        units=_texts("units", units, '{"memory": "GB"}'),
+    )
+    mode = file_mode(source)
     try:
-        return _read(source, gpu_type, model_name, batch_size)
+        with _without_collecting():
+            return (
+                _read_folder(source, given)
+                if mode is not None and stat.S_ISDIR(mode)
+                else _read(source, given)
+            )
     except ProfileDataError as err:
         if str(source) in str(err):
             raise
@@ -75,68 +160,203 @@ def read_profiles(
         raise ProfileDataError(f"{quoted(str(source))}: {err}") from err
 
 
-def _read(
-    source: Path,
-    gpu_type: GpuType | None,
-    model_name: str | None,
-    batch_size: int | None,
-) -> ProfileSet:
-    mode = file_mode(source)
-    if mode is not None and stat.S_ISDIR(mode):
-        return _read_folder(source, gpu_type)
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Let no garbage be looked for: a hundred thousand records are none.
+
+    Looking through all of them again and again takes a third of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            if not gc.get_freeze_count():
+                gc.freeze()  # all there is becomes old at once,
+                gc.unfreeze()  # rather than being looked through for that
+            gc.enable()
+
+
+def _texts(
+    argument: str, given: Mapping[str, str] | None, example: str
+) -> dict[str, str]:
+    texts = by_name(argument, given or {}, example)
+    for name, text in texts.items():
+        require_kind(f"{argument}[{quoted(name)}]", text, str, f"text, as in {example}")
+    return texts
+
+
+def _read(source: Path, given: _Given) -> Reading:
     content = read_bytes(source)
     beginning = content[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if beginning.startswith(b"{") and b'"experiments"' not in beginning:
-        return parse_profile_file(content, source)
+    if beginning.startswith(b"{") and _is_own(content):
+        return _own(source, content)
     text = decode(content, source)
-    where = repr(str(source))
-    name = model_name if model_name is not None else source.stem
+    where = quoted(str(source))
     if not text.strip():
         raise ProfileDataError(f"{where}: the file is empty")
+    text = text.lstrip("\ufeff")
     if text.lstrip().startswith("{"):
+        return _read_json(source, text, given)
+    return _read_csv(text, where, given, default_name=source.stem)
+
+
+def _read_json(source: Path, text: str, given: _Given) -> Reading:
+    where = quoted(str(source))
+    found = _json(text)
+    if found is None:
+        refuse_other_artifacts(_json(text.lstrip().partition("\n")[0]), where)
+        if '"experiments"' in text[:1000] or is_checkpoint_text(text):
+            load_json(text, where)  # says what is wrong
+        return _own(source, text.encode())
+    _require_unicode(text, found, where)
+    if isinstance(found, dict) and "experiments" in found:
         return parse_perf_analyzer_json(
-            text, where, model_name=name, batch_size=batch_size, gpu_type=gpu_type
+            found,
+            where,
+            model_name=given.model_name or source.stem,
+            batch_size=given.batch_size,
+            gpu_type=given.gpu_type,
         )
-    titles, _ = parse_rows(text, where)
-    if is_perf_analyzer_table(titles):
+    if isinstance(found, dict) and is_checkpoint(found):
+        return parse_checkpoint(found, where, gpu_type=given.gpu_type)
+    if isinstance(found, dict) and is_summary(found):
+        return parse_summary(
+            found,
+            where,
+            model_name=given.model_name,
+            batch_size=given.batch_size,
+            gpu_type=given.gpu_type,
+        )
+    refuse_other_artifacts(found, where)
+    if isinstance(found, dict) and "kind" not in found:
+        raise ProfileDataError(
+            f"{where}: a JSON object with {listed(list(found)) or 'nothing'}: none of "
+            "gpupack's own, perf_analyzer's request times, a checkpoint of Model "
+            "Analyzer, or a summary of GenAI-Perf or AIPerf"
+        )
+    return _own(source, text.encode())
+
+
+def _require_unicode(text: str, found: object, where: str) -> None:
+    """Check that what was read can be written again.
+
+    Raises:
+        ProfileDataError: If half of a surrogate pair is escaped in it.
+    """
+    if "\\ud" not in text and "\\uD" not in text:
+        return
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as err:
+        raise ProfileDataError(
+            f"{where}: it has text that is no Unicode, half of a surrogate pair; write "
+            "it again"
+        ) from err
+
+
+def _json(text: str) -> object:
+    """Return what a text holds, None if it is no JSON."""
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found
+
+
+def _is_own(content: bytes) -> bool:
+    """Return whether the first line is a record of gpupack's own."""
+    first = _json(content.partition(b"\n")[0].decode(errors="replace").lstrip("\ufeff"))
+    return isinstance(first, dict) and "kind" in first
+
+
+def _own(source: Path, content: bytes) -> Reading:
+    profiles = parse_profile_file(content, source)
+    num_rows = len(profiles.records) + len(profiles.baselines)
+    what = "gpupack's own file"
+    return Reading(profiles, (SourceReading(quoted(str(source)), what, num_rows),))
+
+
+def _read_csv(text: str, where: str, given: _Given, *, default_name: str) -> Reading:
+    if is_summary_table(text):
+        refuse_summary_table(where)
+    if is_perf_analyzer_table(text):
         return parse_perf_analyzer_csv(
-            text, where, model_name=name, batch_size=batch_size, gpu_type=gpu_type
+            text,
+            where,
+            model_name=given.model_name,
+            default_name=default_name,
+            batch_size=given.batch_size,
+            gpu_type=given.gpu_type,
+            columns=given.columns,
+            units=given.units,
         )
-    if is_model_analyzer_table(titles):
-        return parse_model_analyzer({where: text}, gpu_type=gpu_type)
-    return parse_table(text, where, gpu_type=gpu_type)
+    if is_model_analyzer_table(text):
+        return parse_model_analyzer(
+            {where: text},
+            gpu_type=given.gpu_type,
+            columns=given.columns,
+            units=given.units,
+        )
+    return read_table(
+        text,
+        where,
+        gpu_type=given.gpu_type,
+        model_name=given.model_name,
+        batch_size=given.batch_size,
+        columns=given.columns,
+        units=given.units,
+    )
 
 
-def _read_folder(folder: Path, gpu_type: GpuType | None) -> ProfileSet:
+def _read_folder(folder: Path, given: _Given) -> Reading:
     own = folder / PROFILE_FILE
     if own.is_file():
         # The tables beside it do not say what never settled, nor which readings lack.
-        return read_profile_file(own)
-    present = [
-        folder / name
-        for name in (INFERENCE_FILE, GPU_FILE, SERVER_FILE)
-        if (folder / name).is_file()
-    ]
-    if not present:
-        raise StoreError(
-            f"{quoted(str(folder))} is a folder without Model Analyzer's tables "
-            f"({INFERENCE_FILE}, {GPU_FILE}, {SERVER_FILE}); name a file"
+        return _own(own, read_bytes(own))
+    tables = tables_in(folder)
+    if tables:
+        return _read_tables(folder, tables, given)
+    found = checkpoints_in(folder) or summaries_in(folder)
+    if found:
+        return _merged([_read(path, given) for path in found])
+    names = sorted(path.name for path in folder.iterdir())
+    raise StoreError(
+        f"{quoted(str(folder))} is a folder without Model Analyzer's tables "
+        f"({INFERENCE_FILE}, {GPU_FILE}, {SERVER_FILE}) or checkpoints, summaries of "
+        f"GenAI-Perf or AIPerf ({', '.join(SUMMARY_PATTERNS)}) or {PROFILE_FILE}; it "
+        f"has {listed(names) or 'nothing'}; name a file"
+    )
+
+
+def _read_tables(folder: Path, present: Sequence[Path], given: _Given) -> Reading:
+    texts = {quoted(str(path)): read_text(path) for path in present}
+    texts = {where: text for where, text in texts.items() if text.strip()}
+    if not texts:
+        raise ProfileDataError(f"{quoted(str(folder))}: its tables are empty")
+    if any(is_model_analyzer_table(text) for text in texts.values()):
+        return parse_model_analyzer(
+            texts, gpu_type=given.gpu_type, columns=given.columns, units=given.units
         )
-    texts = {repr(str(path)): read_text(path) for path in present}
-    if any(
-        is_model_analyzer_table(parse_rows(text, where)[0])
-        for where, text in texts.items()
-    ):
-        return parse_model_analyzer(texts, gpu_type=gpu_type)
     if present[0].name == INFERENCE_FILE:
         # In the article's tables this one repeats the readings of the GPU table.
-        texts.pop(repr(str(folder / GPU_FILE)), None)
-    parts = [
-        parse_table(text, where, gpu_type=gpu_type)
-        for where, text in texts.items()
-        if parse_rows(text, where)[1]
-    ]
-    return ProfileSet(
-        records=tuple(record for part in parts for record in part.records),
-        baselines=tuple(one for part in parts for one in part.baselines),
+        texts.pop(quoted(str(folder / GPU_FILE)), None)
+    return _merged(
+        [
+            _read_csv(text, where, given, default_name=folder.name)
+            for where, text in texts.items()
+            if first_titles(text) and text.strip().count("\n")
+        ]
+    )
+
+
+def _merged(parts: Sequence[Reading]) -> Reading:
+    return Reading(
+        ProfileSet(
+            records=tuple(one for part in parts for one in part.profiles.records),
+            baselines=tuple(one for part in parts for one in part.profiles.baselines),
+            notes=tuple(one for part in parts for one in part.profiles.notes),
+        ),
+        tuple(source for part in parts for source in part.sources),
     )

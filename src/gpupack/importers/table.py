@@ -1,300 +1,349 @@
-"""Profiles from a plain CSV table.
+"""Profiles from any table: one row per model and load point.
 
-Columns (units in the names), in any order; only the first three are required:
+gpupack's own column titles (units in the names), in any order:
 
 ================================  =============================================
 column                            meaning
 ================================  =============================================
 ``model_name``                    empty: the row is the server-only baseline
 ``batch_size``, ``concurrency``   the load point; empty in a baseline row
+``request_rate``                  requests sent a second, instead of concurrency
 ``throughput_infer_per_sec``      completed requests × batch size ÷ seconds
-``latency_p50_ms`` … ``_p99_ms``  also p90 and p95
+``latency_p50_ms`` … ``_p99_ms``  also p90, p95 and mean
 ``gpu_utilization_percent``       highest NVML ``utilization.gpu``
 ``memory_utilization_percent``    highest NVML ``utilization.memory``
 ``gpu_memory_used_mib``           highest used memory, the server included
 ``gpu``                           GPU type: a catalogue name or ``NAME:MIB``
 ================================  =============================================
 
-The column titles of the published tables are understood too; their "MB" are MiB. An
-apostrophe before a name that begins with ``=``, ``+``, ``-`` or ``@`` says that it is
-no formula, and is not part of the name.
+Other titles are understood as ``gpupack.importers.tables.columns`` says, the published
+tables' among them; their "MB" are MiB. Columns that are not understood are kept aside
+and named. An apostrophe before a name that begins with ``=``, ``+``, ``-`` or ``@``
+says that it is no formula, and is not part of the name.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from gpupack.errors import GpupackError, ProfileDataError
+from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.columns import (
+    AS_GIVEN,
+    MEANINGS,
+    ColumnUse,
+    Dialect,
+    understand_columns,
+)
+from gpupack.importers.tables.csv_text import CsvTable, read_csv
+from gpupack.importers.tables.guesses import guess_unit
+from gpupack.importers.tables.loads import read_load
+from gpupack.importers.tables.reading import Reading, SourceReading
+from gpupack.importers.tables.record_maker import RecordMaker
+from gpupack.importers.tables.table_content import TableContent
+from gpupack.importers.tables.values import count, style_of
+from gpupack.importers.tables.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
-from gpupack.quoting import listed, printable, quoted, quoted_all, shortened
+from gpupack.quoting import printable, quoted, shortened
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
-    UNKNOWN_GPU_TYPE,
     DeviceKind,
     GpuType,
     find_gpu_type,
 )
-from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
+from gpupack.records.profile import (
+    LoadPoint,
+    ModelVariant,
+    ProfileRecord,
+    ServerBaseline,
+)
 from gpupack.spreadsheet_cells import cell_text
 from gpupack.store import describe_validation_error
-from gpupack.units import BYTES_PER_MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-_FIELD_BY_TITLE = {
-    "model": "model_name",
-    "batch": "batch_size",
-    "concurrency": "concurrency",
-    "throughput": "throughput_infer_per_sec",
-    "throughput (infer/sec)": "throughput_infer_per_sec",
-    "max memory utilization (%)": "memory_utilization_percent",
-    "max gpu utilization (%)": "gpu_utilization_percent",
-    "max gpu memory (mb)": "gpu_memory_used_mib",
-    "max gpu memory usage (mb)": "gpu_memory_used_mib",
-    "p50 latency (ms)": "latency_p50_ms",
-    "p90 latency (ms)": "latency_p90_ms",
-    "p95 latency (ms)": "latency_p95_ms",
-    "p99 latency (ms)": "latency_p99_ms",
-    "gpu": "gpu",
-}
-_REQUIRED = ("model_name", "batch_size", "concurrency")
-_NUMBERS = (
-    "throughput_infer_per_sec",
-    "latency_p50_ms",
-    "latency_p90_ms",
-    "latency_p95_ms",
-    "latency_p99_ms",
-    "gpu_utilization_percent",
-    "memory_utilization_percent",
-    "gpu_memory_used_mib",
-)
-_MAX_DIGITS = 9
-"""Of a batch size or a concurrency."""
+
+PLAIN = Dialect()
 _MAX_SHOWN = 200
 """Letters of a table's titles that a message repeats."""
-_KNOWN = (*_REQUIRED, *_NUMBERS, "gpu")
-
-
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """One data row, its cells by column title, and where it stands."""
-
-    where: str
-    cells: Mapping[str, str]
-
-    def text(self, column: str) -> str:
-        """Return the cell without surrounding blanks; empty if there is no such."""
-        return self.cells.get(column, "").strip()
-
-    def number(self, column: str, *, scale: float = 1.0) -> float | None:
-        """Return the cell × ``scale``, None if it is empty.
-
-        Raises:
-            ProfileDataError: If it is no finite number ≥ 0.
-        """
-        text = self.text(column)
-        if not text:
-            return None
-        try:
-            value = float(text)
-        except ValueError as err:
-            raise ProfileDataError(
-                f"{self.where}: {column} is {quoted(text)}, not a number"
-            ) from err
-        if not math.isfinite(value * scale) or value < 0:
-            raise ProfileDataError(
-                f"{self.where}: {column} is {shortened(text, 40)}; it must be a finite "
-                "number ≥ 0"
-            )
-        return value * scale
-
-    def whole_number(self, column: str) -> int:
-        """Return the cell as a whole number ≥ 1.
-
-        Raises:
-            ProfileDataError: If it is anything else.
-        """
-        text = self.text(column)
-        is_short = len(text) <= _MAX_DIGITS
-        if not text.isdecimal() or not is_short or int(text) < 1:
-            raise ProfileDataError(
-                f"{self.where}: {column} is {quoted(text)}; it must be a whole number "
-                f"≥ 1 of at most {_MAX_DIGITS} digits"
-            )
-        return int(text)
-
-
-def parse_rows(text: str, where: str) -> tuple[tuple[str, ...], list[TableRow]]:
-    """Return the column titles and the data rows of a CSV text.
-
-    Raises:
-        ProfileDataError: If the table is empty, not CSV, names a column twice, or
-            a row has more or fewer cells than there are titles.
-    """
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as err:
-        raise ProfileDataError(f"{where}: not a CSV table: {err}") from err
-    if not lines or not any(lines[0]):
-        raise ProfileDataError(f"{where}: the table is empty")
-    titles = tuple(title.strip() for title in lines[0])
-    repeated = sorted(title for title, n in Counter(titles).items() if n > 1)
-    if repeated:
-        raise ProfileDataError(f"{where}: columns named twice: {listed(repeated)}")
-    return titles, list(_rows(titles, lines[1:], where))
-
-
-def _rows(
-    titles: Sequence[str], lines: Sequence[Sequence[str]], where: str
-) -> Iterator[TableRow]:
-    for number, line in enumerate(lines, start=2):
-        if not any(cell.strip() for cell in line):
-            continue
-        if len(line) != len(titles):
-            raise ProfileDataError(
-                f"{where}, row {number}: {len(line)} cells under {len(titles)} titles; "
-                "quote cells that hold commas"
-            )
-        yield TableRow(f"{where}, row {number}", dict(zip(titles, line, strict=True)))
+_GPU_FIELDS = (
+    "gpu_utilization_percent",
+    "memory_utilization_percent",
+    "gpu_memory_used_bytes",
+)
+_LOAD_FIELDS = (
+    *("batch_size", "concurrency", "requests_per_sec", "variant", "instance_group"),
+    *("max_batch_size", "dynamic_batching", "preferred_batch_sizes"),
+    "num_model_instances",
+)
+_COLUMN_OF = {
+    "throughput_infer_per_sec": "throughput_infer_per_sec",
+    "gpu_memory_used_bytes": "gpu_memory_used_mib",
+    **{
+        f"latency_{one}_us": f"latency_{one}_ms"
+        for one in ("mean", "p50", "p90", "p95", "p99")
+    },
+}
+"""gpupack's title for a reading, where it is not the record's name of it."""
 
 
 def parse_table(
     text: str, where: str, *, gpu_type: GpuType | None = None
 ) -> ProfileSet:
-    """Return the profiles in a CSV text.
+    """Return the profiles in a CSV text, as ``read_table`` does."""
+    return read_table(text, where, gpu_type=gpu_type).profiles
+
+
+def read_table(
+    text: str,
+    where: str,
+    *,
+    gpu_type: GpuType | None = None,
+    model_name: str | None = None,
+    batch_size: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Reading:
+    """Return the profiles in a CSV text, and how its columns were understood.
 
     Args:
         text: The table, titles first.
         where: Name of the file for messages.
-        gpu_type: What the profiles were measured on, for tables without ``gpu``.
+        gpu_type: What the profiles were measured on, for rows that do not say.
+        model_name: Of all rows, for a table without such a column.
+        batch_size: Of all rows, for a table without such a column.
+        columns: What titles mean that are not understood.
+        units: By title or quantity, the unit.
 
     Raises:
         ProfileDataError: Naming row, column and value of what cannot be used.
+        InvalidInputError: If ``columns`` or ``units`` cannot be.
     """
-    titles, rows = parse_rows(text, where)
-    fields = [_FIELD_BY_TITLE.get(title.casefold(), title) for title in titles]
-    if "model_name" not in fields or not {"batch_size", "concurrency"} <= {*fields}:
-        missing = [column for column in _REQUIRED if column not in fields]
-        raise ProfileDataError(
-            f"{where}: missing columns {', '.join(missing)}; a table of profiles has "
-            f"{', '.join(_KNOWN)} (see 'Read profiles' in the documentation), this one "
-            f"has {_shown(titles)}"
-        )
-    unknown = [
-        title
-        for title, field in zip(titles, fields, strict=True)
-        if field not in _KNOWN
-    ]
-    if unknown:
-        raise ProfileDataError(
-            f"{where}: unknown columns {quoted_all(unknown)}; known are "
-            f"{', '.join(_KNOWN)}"
-        )
-    if not rows:
-        raise ProfileDataError(f"{where}: the table has no rows")
-    title_of = dict(zip(fields, titles, strict=True))
-    renamed = [
-        TableRow(
-            row.where,
-            {field: row.cells[title_of[field]] for field in fields},
-        )
-        for row in rows
-    ]
-    absent = tuple(column for column in _NUMBERS if column not in fields)
-    environment = Environment(source=f"table {where}")
-    records: list[ServerBaseline | ProfileRecord] = []
-    for row in renamed:
-        try:
-            records.append(_record(row, environment, absent, gpu_type))
-        except ValidationError as err:
-            raise ProfileDataError(
-                f"{row.where}: {describe_validation_error(err)}"
-            ) from err
-    return ProfileSet.of(records)
-
-
-def _shown(titles: Sequence[str]) -> str:
-    """Return a table's titles, and what separates them if it is no comma."""
-    text = ", ".join(titles)
-    shown = shortened(printable(text, keep="\t"), _MAX_SHOWN)
-    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
-        if separator in text:
-            return (
-                f"{shown.replace(separator, ' ')}, separated by {name}: save it with "
-                "commas between cells, and points in numbers"
-            )
-    return shown
-
-
-def _record(
-    row: TableRow,
-    environment: Environment,
-    absent: Sequence[str],
-    default_gpu_type: GpuType | None,
-) -> ServerBaseline | ProfileRecord:
-    memory = row.number("gpu_memory_used_mib", scale=BYTES_PER_MIB)
-    missing = {
-        _field_name(column): f"the table has no column {column}" for column in absent
-    }
-    readings = {
-        "gpu_utilization_percent": row.number("gpu_utilization_percent"),
-        "memory_utilization_percent": row.number("memory_utilization_percent"),
-        "gpu_memory_used_bytes": None if memory is None else math.ceil(memory),
-    }
-    gpu_type = _gpu_type(row, default_gpu_type)
-    model_name = cell_text(row.cells["model_name"])
-    if not model_name.strip():
-        return ServerBaseline.with_reason(
-            "the table's cell is empty",
-            gpu_type=gpu_type,
-            environment=environment,
-            missing={key: why for key, why in missing.items() if key in readings},
-            **readings,
-        )
-    return ProfileRecord.with_reason(
-        "the table does not give it",
-        model_name=model_name,
-        load_point=LoadPoint(
-            batch_size=row.whole_number("batch_size"),
-            concurrency=row.whole_number("concurrency"),
-        ),
-        gpu_type=gpu_type,
-        environment=environment,
-        missing=missing,
-        throughput_infer_per_sec=row.number("throughput_infer_per_sec"),
-        **{
-            f"latency_{percentile}_us": row.number(
-                f"latency_{percentile}_ms", scale=1000
-            )
-            for percentile in ("p50", "p90", "p95", "p99")
-        },
-        **readings,
+    table = read_csv(text, where)
+    uses = understand_columns(
+        table.titles, where=where, dialect=PLAIN, columns=columns, units=units
     )
+    _require_columns(table, uses, model_name, batch_size)
+    if not table.rows:
+        raise ProfileDataError(f"{where}: the table has no rows")
+    num_rows = len(table.rows)
+    style = style_of(table, uses)
+    uses = [guess_unit(table, use, style) for use in uses]
+    content = TableContent.of(table, uses, style, model_name, batch_size, gpu_type)
+    content = content.without_totals()
+    records = _baselines(content) + _records(content)
+    notes = [style.note] if style.note else []
+    notes += [
+        f"{quoted(use.title)}: {use.note}"
+        for use in uses
+        if use.field and use.note and not use.note.endswith(AS_GIVEN)
+    ]
+    aside = [use for use in uses if use.field is None]
+    if aside:
+        notes.append(f"columns kept aside: {', '.join(map(_aside, aside))}")
+    notes += content.notes
+    profiles = ProfileSet.of(records).model_copy(
+        update={"notes": tuple(f"{where}: {note}" for note in notes)}
+    )
+    return Reading(profiles, (SourceReading(where, "a table", num_rows, tuple(uses)),))
 
 
-def _field_name(column: str) -> str:
-    if column == "gpu_memory_used_mib":
-        return "gpu_memory_used_bytes"
-    return column.replace("_ms", "_us") if column.endswith("_ms") else column
+def _aside(use: ColumnUse) -> str:
+    title = quoted(use.title) if use.title else "one without a title"
+    return f"{title} ({use.note})" if use.note else title
 
 
-def _gpu_type(row: TableRow, default: GpuType | None) -> GpuType:
-    name = cell_text(row.text("gpu"))
-    if not name:
-        return default or UNKNOWN_GPU_TYPE
+def _require_columns(
+    table: CsvTable,
+    uses: Sequence[ColumnUse],
+    model_name: str | None,
+    batch_size: int | None,
+) -> None:
+    fields = {use.field for use in uses}
+    missing = []
+    if "model_name" not in fields and model_name is None:
+        missing.append("model_name")
+    if "batch_size" not in fields and batch_size is None:
+        missing.append("batch_size")
+    if not fields & {"concurrency", "requests_per_sec"}:
+        missing.append("concurrency")
+    if missing:
+        raise ProfileDataError(
+            f"{table.where}: missing columns {', '.join(missing)}; a table of profiles "
+            f"has {', '.join(MEANINGS)} (see 'Read profiles' in the documentation), "
+            f"this one has {_titles(table.titles)}; say which of them is meant with "
+            f'columns={{"TITLE": "{missing[0]}"}}, or --column TITLE={missing[0]}'
+        )
+
+
+def _titles(titles: Sequence[str]) -> str:
+    return shortened(printable(", ".join(titles)), _MAX_SHOWN)
+
+
+def _baselines(content: TableContent) -> list[ServerBaseline]:
+    found = []
+    environment = Environment(source=f"table {content.table.where}")
+    for index in range(len(content.names)):
+        if not content.is_server(index):
+            continue
+        if content.has_load_point(index):
+            raise ProfileDataError(
+                f"{content.table.row_name(index)}: there is a load point, but "
+                f"{content.uses['model_name'].title} is empty; name the model"
+            )
+        readings = {name: content.value(name, index) for name in _GPU_FIELDS}
+        memory = readings["gpu_memory_used_bytes"]
+        try:
+            found.append(
+                ServerBaseline.with_reason(
+                    "the table's cell is empty",
+                    gpu_type=_gpu_type(content, index, {}),
+                    environment=environment,
+                    missing={
+                        name: _no_column(name)
+                        for name in _GPU_FIELDS
+                        if name not in content.numbers
+                    },
+                    **readings
+                    | {
+                        "gpu_memory_used_bytes": (
+                            None if memory is None else math.ceil(memory)
+                        )
+                    },
+                )
+            )
+        except ValidationError as err:
+            raise _cannot_be(content, index, err) from err
+    return found
+
+
+def _no_column(name: str) -> str:
+    return f"the table has no column {_COLUMN_OF.get(name, name)}"
+
+
+def _records(content: TableContent) -> list[ProfileRecord]:
+    environment = Environment(source=f"table {content.table.where}")
+    missing = {
+        name: _no_column(name)
+        for name in ProfileRecord.readings()
+        if name in (*_COLUMN_OF, *_GPU_FIELDS) and name not in content.numbers
+    }
+    fields = [
+        (name, of.values, of.are_requests) for name, of in content.numbers.items()
+    ]
+    maker = RecordMaker("the table does not give it")
+    positions = [
+        content.position[name] for name in _LOAD_FIELDS if name in content.position
+    ]
+    points: dict[tuple[str, ...], LoadPoint] = {}
+    instances: dict[tuple[str, ...], dict[str, int]] = {}
+    gpu_types: dict[str, GpuType] = {}
+    records = []
+    for index, model_name in enumerate(content.names):
+        if content.is_server(index):
+            continue
+        row = content.table.rows[index]
+        cells = tuple([row[position] for position in positions])
+        if cells not in points:
+            points[cells] = _load_point(content, index, maker)
+            instances[cells] = _instances(content, index)
+        point = points[cells]
+        values: dict[str, float | int] = {}
+        for name, of_row, are_requests in fields:
+            value = of_row[index]
+            if value is not None:
+                values[name] = value * point.batch_size if are_requests else value
+        memory = values.get("gpu_memory_used_bytes")
+        if memory is not None:
+            values["gpu_memory_used_bytes"] = math.ceil(memory)
+        values |= instances[cells]
+        try:
+            records.append(
+                maker.record(
+                    model_name=model_name,
+                    load_point=point,
+                    gpu_type=_gpu_type(content, index, gpu_types),
+                    environment=environment,
+                    values=values,
+                    missing=missing,
+                )
+            )
+        except ValidationError as err:
+            raise _cannot_be(content, index, err) from err
+    return records
+
+
+def _instances(content: TableContent, index: int) -> dict[str, int]:
+    cell = content.cell("num_model_instances", index)
+    if not is_missing(cell):
+        where = content.cell_name("num_model_instances", index)
+        return {"num_model_instances": count(cell, where)}
+    num_gpu, num_cpu = num_instances(content.cell("instance_group", index))
+    num = num_gpu or num_cpu
+    return {} if not num else {"num_model_instances": num}
+
+
+def _load_point(content: TableContent, index: int, maker: RecordMaker) -> LoadPoint:
+    def where(name: str) -> str:
+        return content.cell_name(name, index)
+
+    def cell(name: str) -> str:
+        return content.cell(name, index)
+
+    if not content.has_load_point(index):
+        raise ProfileDataError(
+            f"{where('batch_size')} is {quoted(cell('batch_size'))}, and no other cell "
+            f"says how {quoted(content.names[index])} was driven; the row of the "
+            "server alone has no model name"
+        )
+    variant: ModelVariant | None = None
+    if not is_missing(cell("variant")):
+        variant = variant_of(
+            cell("variant"),
+            instance_group=cell("instance_group"),
+            max_batch_size=cell("max_batch_size"),
+            dynamic_batching=cell("dynamic_batching"),
+            preferred_batch_sizes=cell("preferred_batch_sizes"),
+        )
+    load = read_load(
+        batch_size=(
+            cell("batch_size") if content.batch_size is None else content.batch_size
+        ),
+        concurrency=cell("concurrency") if "concurrency" in content.uses else None,
+        requests_per_sec=(
+            cell("requests_per_sec") if "requests_per_sec" in content.uses else None
+        ),
+        style=content.style,
+        where=where,
+    )
+    return maker.load_point(load, variant)
+
+
+def _gpu_type(content: TableContent, index: int, known: dict[str, GpuType]) -> GpuType:
+    cell = content.cell("gpu", index)
+    if cell in known:
+        return known[cell]
+    name = cell_text(cell)
+    if is_missing(name):
+        return content.gpu_type
     try:
         gpu_type = find_gpu_type(name)
     except GpupackError as err:
-        raise ProfileDataError(f"{row.where}: {err}") from err
+        raise ProfileDataError(f"{content.table.row_name(index)}: {err}") from err
     if name.startswith(HOST_NAME_PREFIX):
-        return gpu_type.model_copy(update={"kind": DeviceKind.HOST})
+        gpu_type = gpu_type.model_copy(update={"kind": DeviceKind.HOST})
+    known[cell] = gpu_type
     return gpu_type
+
+
+def _cannot_be(
+    content: TableContent, index: int, err: ValidationError
+) -> ProfileDataError:
+    return ProfileDataError(
+        f"{content.table.row_name(index)}: {describe_validation_error(err)}"
+    )

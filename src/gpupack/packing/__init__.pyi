@@ -20,6 +20,7 @@ from .capacity import (
     most_service,
     plan_capacity,
     useful_options,
+    with_fewer_copies,
 )
 from .items import (
     ALONE,
@@ -90,4 +91,5 @@ __all__ = [
     "solve_allowed",
     "useful_options",
     "volume_bound",
+    "with_fewer_copies",
 ]

@@ -7,8 +7,13 @@ from .contention import (
     measured_sets,
 )
 from .frontier_search import frontier
+from .modeling import (
+    Readiness,
+    readiness,
+)
 from .placing import place
 from .reasons import explain
+from .recommending import recommend
 from .request import ProfilesLike, overlay_headroom, profiles_of
 from .trade_off import Frontier
 
@@ -18,6 +23,7 @@ __all__ = [
     "Frontier",
     "MeasuredSet",
     "ProfilesLike",
+    "Readiness",
     "explain",
     "fit_contention_factor",
     "fit_retention_margin",
@@ -26,4 +32,6 @@ __all__ = [
     "overlay_headroom",
     "place",
     "profiles_of",
+    "readiness",
+    "recommend",
 ]

@@ -83,6 +83,16 @@ def place(
             ``"predicted"``: ``max_throughput`` on a counted fleet maximizes the
             predicted throughput of all models; a plain headroom then binds memory
             alone, since the prediction takes the place of the utilizations.
+        demand_met: ``"plain"``: a replica serves what it was measured to alone; of
+            demands that are then predicted to be missed, a warning tells.
+            ``"predicted"``: every replica is given only what it is predicted to reach
+            beside its neighbors, as certainly as ``min_retention`` is kept. Of such
+            plans those are tried in which utilizations sum to less than may be used,
+            and in which replicas serve a share of their throughput; the bound is that
+            of plans without this condition.
+        growth: What every demand is multiplied by.
+        billing: ``"on_demand"`` or ``"reserved"``: which price of a GPU counts.
+        currency: Of all prices, as it is to be told.
         time_limit_s: When it runs out, the best placement so far is returned,
             with ``status`` FEASIBLE. 0 gives the best heuristic answer, and no
             other limit a worse one. To read the question, check the placement and

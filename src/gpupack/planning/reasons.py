@@ -23,6 +23,7 @@ from gpupack.records.placement import PlacementRecord, PlacementStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gpupack.packing import Deadline
     from gpupack.placement import Placement
     from gpupack.records.request import Request
 
@@ -96,10 +97,19 @@ def _profiles(placement: Placement, given: ProfilesLike | None) -> ProfileSet:
 
 
 def explain_question(
-    placement: PlacementRecord, question: CapacityQuestion
+    placement: PlacementRecord,
+    question: CapacityQuestion,
+    *,
+    deadline: Deadline | None = None,
 ) -> Explanation:
-    """Return why the answer to a question is as it is."""
-    what_if = WhatIf(placement, question)
+    """Return why the answer to a question is as it is.
+
+    Args:
+        placement: The answer.
+        question: What was asked.
+        deadline: For trying changes; ``EXPLANATION_LIMIT_S`` from now if left out.
+    """
+    what_if = WhatIf(placement, question, deadline=deadline)
     is_serving = placement.objective_unit.is_maximized
     needs, proof = needs_and_proof(what_if)
     changes = tuple((serving_changes if is_serving else saving_changes)(what_if))

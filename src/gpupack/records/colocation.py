@@ -46,7 +46,8 @@ class CoLocation(GpuReadings):
     label: str = ""
     """What the measurement was for, such as ``alone`` or ``together``."""
     models: tuple[CoLocatedModel, ...] = Field(min_length=1)
-    duration_s: Seconds
+    duration_s: Seconds | None = None
+    """None where the source does not say."""
     gpu_utilization_mean_percent: Percent | None = Field(
         default=None, json_schema_extra=_READING
     )

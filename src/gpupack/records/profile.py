@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
+from collections.abc import Callable
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -22,18 +25,84 @@ from gpupack.units import (
     Seconds,
 )
 
-_LOAD_POINT = re.compile(r"\s*0*([1-9]\d{0,8})x0*([1-9]\d{0,8})\s*", re.IGNORECASE)
+RATE_IN_FLIGHT = 64
+"""Requests in flight at most while they are sent at a rate: slower ones are late."""
+_LOAD_POINT = re.compile(
+    r"\s*(?:(?P<variant>.*\S)\s*:)?\s*0*(?P<batch>[1-9]\d{0,8})"
+    r"(?:x0*(?P<concurrency>[1-9]\d{0,8})|@(?P<rate>\d{1,12}(?:\.\d{1,20})?)/s)\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class ModelVariant(Record):
+    """One of several configurations of a model; a placement picks one of them."""
+
+    name: str = Field(min_length=1)
+    """What the measuring tool called it, such as ``seg_config_2``."""
+    num_gpu_instances: int | None = Field(default=None, ge=0)
+    """Copies that the server runs on each GPU (Triton's ``instance_group``)."""
+    num_cpu_instances: int | None = Field(default=None, ge=0)
+    """Copies that the server runs on the host's CPUs."""
+    max_batch_size: int | None = Field(default=None, ge=0)
+    """0: the model takes no batches, or has them in its tensors' shapes."""
+    has_dynamic_batching: bool | None = None
+    preferred_batch_sizes: tuple[int, ...] = ()
+    """Of the dynamic batcher; empty if none were set, or the source does not say."""
+    composing: tuple[ModelVariant, ...] = ()
+    """The variants of the models that an ensemble or BLS model calls."""
+
+    def __hash__(self) -> int:
+        """Return a hash of what nearly always tells variants apart."""
+        return hash((self.name, self.composing))
+
+    def __str__(self) -> str:
+        """Return the name, those of what it calls in brackets behind it."""
+        if not self.composing:
+            return self.name
+        return f"{self.name}[{'+'.join(map(str, self.composing))}]"
 
 
 class LoadPoint(Record):
-    """How a model is driven: inputs per request, and requests kept in flight."""
+    """How a model is set up and driven.
+
+    Inputs per request, and either how many requests are kept in flight or how many
+    are sent a second; with several configurations of the model measured, which one.
+    """
 
     batch_size: int = Field(ge=1)
-    concurrency: int = Field(ge=1)
+    concurrency: int | None = Field(default=None, ge=1)
+    """Requests kept in flight; None where they are sent at a rate."""
+    requests_per_sec: float | None = Field(default=None, gt=0)
+    """Requests sent a second, answered or not; None where they are kept in flight."""
+    variant: ModelVariant | None = None
+    """The model's configuration; None where the source tells of one only."""
+
+    @model_validator(mode="after")
+    def _is_driven_in_one_way(self) -> Self:
+        if (self.concurrency is None) == (self.requests_per_sec is None):
+            raise ValueError(
+                "a load point has either a concurrency or requests_per_sec"
+            )
+        return self
+
+    def __hash__(self) -> int:
+        """Return a hash; records are looked up by load point all the time."""
+        return hash(
+            (self.batch_size, self.concurrency, self.requests_per_sec, self.variant)
+        )
 
     def __str__(self) -> str:
-        """Return ``"2x4"`` for batch size 2 at concurrency 4."""
-        return f"{self.batch_size}x{self.concurrency}"
+        """Return how a model is driven, its variant first.
+
+        ``"2x4"`` is batch size 2 at concurrency 4, ``"2@16/s"`` 16 requests of batch
+        size 2 a second, ``"seg_config_2:2x4"`` the same of one variant.
+        """
+        load = (
+            f"{self.batch_size}x{self.concurrency}"
+            if self.requests_per_sec is None
+            else f"{self.batch_size}@{self.requests_per_sec!r}/s".replace(".0/s", "/s")
+        )
+        return load if self.variant is None else f"{self.variant}:{load}"
 
     @classmethod
     def parse(cls, text: str) -> LoadPoint:
@@ -41,20 +110,65 @@ class LoadPoint(Record):
 
         Raises:
             InvalidInputError: If ``text`` is not two whole numbers from 1, of at most
-                nine digits, around an ``x``.
+                nine digits, around an ``x``, or one of them before ``@`` and a rate.
         """
-        sizes = _LOAD_POINT.fullmatch(text) if isinstance(text, str) else None
-        if sizes is None:
+        found = _LOAD_POINT.fullmatch(text) if isinstance(text, str) else None
+        if found is None or (found["rate"] and not float(found["rate"])):
             raise InvalidInputError(
-                f"a load point is BATCHxCONCURRENCY with whole numbers ≥ 1, such as "
-                f"2x4, got {quoted(text)}"
+                "a load point is BATCHxCONCURRENCY with whole numbers ≥ 1, such as 2x4 "
+                "(VARIANT:2x4 for one variant of a model, 2@16/s for 16 requests a "
+                f"second), got {quoted(text)}"
             )
-        return cls(batch_size=int(sizes[1]), concurrency=int(sizes[2]))
+        concurrency, rate, variant = (
+            found["concurrency"],
+            found["rate"],
+            found["variant"],
+        )
+        return cls(
+            batch_size=int(found["batch"]),
+            concurrency=int(concurrency) if concurrency else None,
+            requests_per_sec=float(rate) if rate else None,
+            variant=ModelVariant(name=variant) if variant else None,
+        )
+
+    def is_one_of(self, wanted: LoadPoint) -> bool:
+        """Return whether ``wanted``, which may leave the variant open, names this."""
+        if (self.batch_size, self.concurrency, self.requests_per_sec) != (
+            wanted.batch_size,
+            wanted.concurrency,
+            wanted.requests_per_sec,
+        ):
+            return False
+        if wanted.variant is None or wanted.variant == self.variant:
+            return True
+        # A variant in words, as ``parse`` returns it, has a name and no more.
+        return (
+            self.variant is not None
+            and wanted.variant == ModelVariant(name=wanted.variant.name)
+            and wanted.variant.name in (self.variant.name, str(self.variant))
+        )
 
     @property
-    def sort_key(self) -> tuple[int, int]:
-        """Order by batch size, then concurrency."""
-        return self.batch_size, self.concurrency
+    def in_flight(self) -> int:
+        """Requests in flight at the same time, at most."""
+        return RATE_IN_FLIGHT if self.concurrency is None else self.concurrency
+
+    @property
+    def offered_infer_per_sec(self) -> float | None:
+        """Inferences sent a second; None where requests are kept in flight."""
+        if self.requests_per_sec is None:
+            return None
+        return self.requests_per_sec * self.batch_size
+
+    @property
+    def sort_key(self) -> tuple[int, bool, float, str]:
+        """Order by batch size, then concurrency, rates last, then variant."""
+        return (
+            self.batch_size,
+            self.concurrency is None,
+            self.concurrency or self.requests_per_sec or 0.0,
+            "" if self.variant is None else str(self.variant),
+        )
 
 
 class MeasurementWindow(Record):
@@ -74,12 +188,7 @@ class MissingReasons(Record):
     @classmethod
     def readings(cls) -> tuple[str, ...]:
         """Return the names of the fields that hold a reading."""
-        return tuple(
-            name
-            for name, field in cls.model_fields.items()
-            if isinstance(field.json_schema_extra, dict)
-            and field.json_schema_extra.get("reading") is True
-        )
+        return _reading_names(cls)
 
     @classmethod
     def with_reason(cls, reason: str, /, **values: Any) -> Self:
@@ -93,26 +202,53 @@ class MissingReasons(Record):
 
     @model_validator(mode="after")
     def _every_missing_reading_has_a_reason(self) -> Self:
-        readings = self.readings()
-        unexplained = [
-            name
-            for name in readings
-            if getattr(self, name) is None and not self.missing.get(name)
-        ]
+        values, missing = self.__dict__, self.missing
+        of_missing, of_others = _readings_apart(type(self), tuple(missing))
+        if (
+            of_missing is not None
+            and of_others is not None
+            and of_missing(values).count(None) == len(missing)
+            and None not in of_others(values)
+            and all(missing.values())
+        ):
+            return self  # as nearly all are; a hundred thousand take their time
+        absent = [name for name in self.readings() if values[name] is None]
+        unexplained = [name for name in absent if not missing.get(name)]
         if unexplained:
             raise ValueError(
                 f"readings without a value need a reason in 'missing': {unexplained}"
             )
-        wrong = [
-            name
-            for name in self.missing
-            if name not in readings or getattr(self, name) is not None
-        ]
+        wrong = [name for name in missing if name not in absent]
         if wrong:
             raise ValueError(
                 f"'missing' names fields that are no readings or have a value: {wrong}"
             )
         return self
+
+
+@functools.lru_cache(maxsize=1000)
+def _readings_apart(
+    record_class: type[MissingReasons], missing: tuple[str, ...]
+) -> tuple[Callable[[Any], Any] | None, Callable[[Any], Any] | None]:
+    """Return what gets the readings of these names, and all others, as tuples.
+
+    None for fewer than two names, and for names that are no readings.
+    """
+    readings = record_class.readings()
+    others = [name for name in readings if name not in missing]
+    if len(missing) < 2 or len(others) < 2 or not set(missing) <= set(readings):
+        return None, None
+    return operator.itemgetter(*missing), operator.itemgetter(*others)
+
+
+@functools.cache
+def _reading_names(record_class: type[MissingReasons]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, field in record_class.model_fields.items()
+        if isinstance(field.json_schema_extra, dict)
+        and field.json_schema_extra.get("reading") is True
+    )
 
 
 def _reading(**limits: Any) -> Any:

@@ -325,7 +325,7 @@ def _draw_curves(axes: Axes, curves: ModelCurves, field: str) -> None:
             color=color,
             marker=marker,
             capsize=2,
-            label=f"batch size {batch.batch_size}",
+            label=_literal(batch.title),
         )
         for point, value in points:
             if point.is_stable is False:

@@ -21,6 +21,7 @@ from gpupack.report.bars import (
     full_scale,
     shown_resources,
 )
+from gpupack.report.cautions import cautions_of, other_warnings
 from gpupack.report.palette import SERVER_COLOR, style_by_model
 from gpupack.report.text import (
     cost_lines,
@@ -67,6 +68,8 @@ def print_placement(placement: PlacementRecord, console: Console) -> None:
         )
         return
     width = min(console.width, _WIDTH)
+    for caution in cautions_of(placement):
+        _print_warning(caution, console, width)
     console.print(Text(headline(placement), style="bold"), width=width)
     for gpu in placement.gpus:
         console.print()
@@ -78,9 +81,13 @@ def print_placement(placement: PlacementRecord, console: Console) -> None:
         *cost_lines(placement),
     ]:
         console.print(Text(text, style="dim"), width=width, highlight=False)
-    for warning in placement.warnings:
-        line = Text.assemble(("warning: ", "bold yellow"), printable(warning))
-        console.print(line, width=width)
+    for warning in other_warnings(placement):
+        _print_warning(warning, console, width)
+
+
+def _print_warning(text: str, console: Console, width: int) -> None:
+    line = Text.assemble(("warning: ", "bold yellow"), printable(text))
+    console.print(line, width=width)
 
 
 def _gpu_lines(

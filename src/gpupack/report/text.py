@@ -6,6 +6,7 @@ escaped in Markdown, and everything escaped in HTML (by tabulate).
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -14,6 +15,7 @@ from gpupack.quoting import printable
 from gpupack.records.cost import HOURS_PER_MONTH, cost_of
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+from gpupack.report.cautions import cautions_of, other_warnings
 from gpupack.report.markdown import markdown_text
 from gpupack.units import mib_from_bytes
 
@@ -27,7 +29,12 @@ if TYPE_CHECKING:
         PlacementRecord,
         ResourceUse,
     )
-    from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
+    from gpupack.records.profile import (
+        FailedLoadPoint,
+        LoadPoint,
+        ProfileRecord,
+        ServerBaseline,
+    )
 
 RESOURCE_TITLES = {
     Resource.MEMORY: "MiB",
@@ -71,7 +78,7 @@ def load_text(assignment: Assignment, *, with_traffic: bool = True) -> str:
         assignment: Where it has no traffic or no retention, that is left out.
         with_traffic: Whether to say how much traffic it takes.
     """
-    parts = [str(assignment.load_point)]
+    parts = [printable(str(assignment.load_point))]
     if with_traffic and assignment.served_infer_per_sec is not None:
         parts.append(f"{format_rate(assignment.served_infer_per_sec)} infer/sec")
     if assignment.retention is not None:
@@ -79,14 +86,22 @@ def load_text(assignment: Assignment, *, with_traffic: bool = True) -> str:
     return ", ".join(parts)
 
 
+def variant_name(load_point: LoadPoint) -> str | None:
+    """Return the variant of a load point in words, None if there is none."""
+    return None if load_point.variant is None else str(load_point.variant)
+
+
 def format_placement(placement: PlacementRecord) -> str:
-    """Return headline, table and warnings of a placement as plain text."""
-    lines = [headline(placement), ""]
+    """Return cautions, headline, table and other warnings as plain text."""
+    cautions = cautions_of(placement)
+    lines = [f"warning: {printable(text)}" for text in cautions]
+    lines += [""] if cautions else []
+    lines += [headline(placement), ""]
     if placement.gpus:
         lines.append(_gpu_table(placement, "simple", "\n"))
         lines += ["", *placement_legend(placement, has_left=True)]
         lines += [*cost_lines(placement), ""]
-    lines.extend(f"warning: {printable(text)}" for text in placement.warnings)
+    lines.extend(f"warning: {printable(text)}" for text in other_warnings(placement))
     return "\n".join(lines).rstrip()
 
 
@@ -158,13 +173,20 @@ def _takes(assignments: Sequence[Assignment]) -> bool:
 
 
 def placement_markdown(placement: PlacementRecord) -> str:
-    """Return the headline and a Markdown table with one row per GPU."""
-    return f"{headline(placement)}\n\n{_gpu_table(placement, 'pipe', ', ')}\n"
+    """Return cautions, the headline and a Markdown table with one row per GPU."""
+    first = "".join(
+        f"**Warning:** {markdown_text(text)}\n\n" for text in cautions_of(placement)
+    )
+    return f"{first}{headline(placement)}\n\n{_gpu_table(placement, 'pipe', ', ')}\n"
 
 
 def placement_html_table(placement: PlacementRecord) -> str:
-    """Return the headline and an escaped HTML table with one row per GPU."""
-    return f"<p>{headline(placement)}</p>\n{_gpu_table(placement, 'html', ', ')}"
+    """Return cautions, the headline and an escaped HTML table, one row per GPU."""
+    first = "".join(
+        f"<p><strong>Warning:</strong> {escape(printable(text))}</p>\n"
+        for text in cautions_of(placement)
+    )
+    return f"{first}<p>{headline(placement)}</p>\n{_gpu_table(placement, 'html', ', ')}"
 
 
 def headline(placement: PlacementRecord) -> str:
@@ -227,6 +249,8 @@ def placement_rows(placement: PlacementRecord) -> list[dict[str, object]]:
             "model_name": assignment.model_name,
             "batch_size": assignment.load_point.batch_size,
             "concurrency": assignment.load_point.concurrency,
+            "requests_per_sec": assignment.load_point.requests_per_sec,
+            "variant": variant_name(assignment.load_point),
         }
         | assignment.model_dump(exclude={"model_name", "load_point"})
         for gpu in placement.gpus
@@ -243,16 +267,16 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
             resource is not Resource.SM_UTILIZATION or placement.headroom.sm_utilization
         )
     ]
-    escape = markdown_text if style == "pipe" else printable
+    told = markdown_text if style == "pipe" else printable
     is_aligned = separator == "\n"  # a line per model, so that traffic has a column
     below = "\n" if is_aligned else " "  # two lines of titles are narrower
     has_traffic_column = is_aligned and bool(placement.served_infer_per_sec)
     rows = [
         [
             str(gpu.gpu_index),
-            escape(gpu.gpu_type.name),
+            told(gpu.gpu_type.name),
             separator.join(
-                f"{escape(one.model_name)} "
+                f"{told(one.model_name)} "
                 f"({load_text(one, with_traffic=not is_aligned)})"
                 for one in gpu.assignments
             ),
@@ -310,7 +334,7 @@ def format_profiles(
         [
             printable(record.model_name),
             record.gpu_type.name,
-            str(record.load_point),
+            printable(str(record.load_point)),
             format_number(record.throughput_infer_per_sec),
             _milliseconds(record.latency_p50_us),
             _milliseconds(record.latency_p99_us),
@@ -340,7 +364,7 @@ def format_profiles(
     for failure in failures:
         message = printable(" ".join(failure.message.split()))
         cause = printable(failure.model_name), failure.stage, message
-        by_cause.setdefault(cause, []).append(str(failure.load_point))
+        by_cause.setdefault(cause, []).append(printable(str(failure.load_point)))
     failed = [
         f"failed: {model_name} at {', '.join(points)}, {stage}: {message}"
         for (model_name, stage, message), points in by_cause.items()

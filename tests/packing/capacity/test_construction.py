@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpupack.errors import CheckError
-from gpupack.packing.capacity import plan_capacity as solve
+from gpupack.packing.capacity import capacity_ladder as solve
 from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.construction import first_plan
 from gpupack.packing.capacity.model.capacity_problem import (

@@ -38,12 +38,25 @@ def demo_command(
     )
     typer.echo(str(medical))
     written = []
-    for title, objective, file_name in (
-        ("Case study 1: the least hardware", "min_gpus", "four_gpus.json"),
-        ("Case study 2: no lost throughput", "max_throughput", "six_gpus.json"),
+    for title, rule, objective, file_name in (
+        (
+            "Case study 1: the least hardware",
+            "The article's rule: memory alone binds, the models are seldom busy at "
+            "once.",
+            "min_gpus",
+            "four_gpus.json",
+        ),
+        (
+            "Case study 2: utilizations of at most 100 %",
+            "The article's rule: on no GPU do utilizations sum to more than 100 %.\n"
+            'gpupack\'s prediction beside it: what each model "keeps" of its '
+            "throughput alone\nwhen all run at once.",
+            "max_throughput",
+            "six_gpus.json",
+        ),
     ):
         placement = place(medical, objective)
-        typer.echo(f"\n{title}\n{'=' * len(title)}\n{placement}")
+        typer.echo(f"\n{title}\n{'=' * len(title)}\n{rule}\n\n{placement}")
         path = output / file_name
         write_placement(placement, path)
         written.append(path)

@@ -19,6 +19,7 @@ from gpupack.cli.options.asked import (
     read_source,
     takes_wish_options,
 )
+from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import is_standard_output, require_apart, write_output
 from gpupack.cli.progress import frontier_bar
 from gpupack.records.placement import Objective, PlacementStatus
@@ -35,9 +36,11 @@ FIGURE_KINDS = ("png", "svg", "pdf")
 
 
 @takes_wish_options
+@takes_source_options
 def frontier_command(
     source: SourceArgument,
     *,
+    knowledge: Knowledge,
     by: Annotated[
         str,
         typer.Option(
@@ -83,7 +86,7 @@ def frontier_command(
         log_to_stderr()
     is_piped = is_standard_output(json_path)
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
-    profiles = read_source(source)
+    profiles = read_source(source, knowledge)
     request, asked = wishes(profiles, Objective.MAX_THROUGHPUT.value)
     with frontier_bar(quiet=quiet) as progress:
         found = frontier(

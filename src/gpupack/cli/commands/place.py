@@ -17,6 +17,7 @@ from gpupack.cli.options.asked import (
     read_source,
     takes_wish_options,
 )
+from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import (
     STANDARD_OUTPUT,
     is_standard_output,
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
 
 
 @takes_wish_options
+@takes_source_options
 def place_command(
     source: SourceArgument,
     *,
+    knowledge: Knowledge,
     objective: Annotated[
         str | None,
         typer.Option(
@@ -62,6 +65,7 @@ def place_command(
     5 none found within the time limit, and none proved impossible.
     """
     from gpupack.planning import place
+    from gpupack.report.cautions import cautions_of
     from gpupack.report.terminal import print_placement
     from gpupack.store import write_placement
 
@@ -69,7 +73,7 @@ def place_command(
         log_to_stderr()
     is_piped = is_standard_output(json_path) or is_standard_output(markdown_path)
     require_apart({"--json": json_path, "--markdown": markdown_path}, [source])
-    profiles = read_source(source)
+    profiles = read_source(source, knowledge)
     request, asked = wishes(profiles, objective)
     placement = place(profiles, objective, request=request, **asked)
     if is_standard_output(json_path):
@@ -88,6 +92,9 @@ def place_command(
         (errors if is_piped else results).print(
             str(placement.explain()), markup=False, soft_wrap=True
         )
+    for caution in cautions_of(placement):
+        # Below a long table, and where none is printed, it is told as well.
+        print_warning(caution)
     if placement.status is PlacementStatus.FEASIBLE:
         found = _found_and_bound(placement)
         time_limit = placement.request.time_limit_s if placement.request else 0.0

@@ -35,6 +35,7 @@ from gpupack.cli.options.measuring import (
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.quoting import quoted
+from gpupack.records.environment import SharingMode
 
 EXIT_BROKEN = 4
 """A promise of the placement was broken."""
@@ -161,15 +162,27 @@ def verify_command(
 
 def calibrate_command(
     verifications: Annotated[
-        Path, typer.Argument(help="What verify --store wrote, with shared GPUs in it.")
+        Path,
+        typer.Argument(
+            help="What verify --store wrote, with shared GPUs in it; or Model "
+            "Analyzer's export of models that were profiled concurrently."
+        ),
     ],
     *,
     profiles: Annotated[
         Path, typer.Option(help="The profile file that place() reads; appended to.")
     ],
+    sharing: Annotated[
+        str | None,
+        typer.Option(
+            help="How models shared the GPU, for an export, which does not say: "
+            "streams (several in one Triton), time_slicing or mps."
+        ),
+    ] = None,
 ) -> None:
     """Fit how strongly models slow each other down, for place() to use."""
     from gpupack.deploy.calibrate import calibrate
+    from gpupack.importers.model_analyzer.colocations import is_export, read_colocations
     from gpupack.store import (
         open_profile_file,
         read_profile_file,
@@ -178,14 +191,18 @@ def calibrate_command(
     )
 
     try:
-        read_profile_file(profiles)  # complain before anything is written
+        alone = read_profile_file(profiles)  # complain before anything is written
     except StoreError as err:
         raise StoreError(
             f"--profiles: {err}. The calibration is appended to a profile file that "
             "gpupack wrote; make one of a table with gpupack.write_profiles("
             'gpupack.read_profiles("table.csv"), "profiles.jsonl")'
         ) from err
-    found = calibrate(read_verifications(verifications))
+    if is_export(verifications):
+        mode = _sharing_mode(sharing)
+        found = calibrate((), read_colocations(verifications, alone, mode))
+    else:
+        found = calibrate(read_verifications(verifications))
     with open_profile_file(profiles, option="--profiles") as file:
         read_profile_file(profiles)
         file.append(record_line(found))
@@ -194,6 +211,15 @@ def calibrate_command(
         f"{found.contention_factor:g} from {found.num_sets} sets, mean error "
         f"{100 * (found.mean_absolute_error_ratio or 0):.1f} points"
     )
+
+
+def _sharing_mode(text: str | None) -> SharingMode:
+    if text is None:
+        raise InvalidInputError(
+            "an export does not say how models shared the GPU; say it: --sharing "
+            "streams for several in one Triton, time_slicing or mps for processes"
+        )
+    return SharingMode.parse(text)
 
 
 def _indices(text: str | None) -> list[int] | None:

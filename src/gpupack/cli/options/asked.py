@@ -19,6 +19,7 @@ from gpupack.cli.options.named_values import (
     parse_named,
     parse_share,
 )
+from gpupack.cli.options.sources import Knowledge
 from gpupack.cli.options.supply import parse_supply
 from gpupack.errors import InvalidInputError
 from gpupack.profile_set import ProfileSet
@@ -51,8 +52,9 @@ def completed_by(choices: type[StrEnum] | Iterable[str]) -> Callable[[str], list
 SourceArgument = Annotated[
     str,
     typer.Argument(
-        help="A file of profiles (gpupack's, CSV, Model Analyzer's or "
-        "perf_analyzer's), or the name of a built-in example such as medical."
+        help="A file of profiles (gpupack's, any CSV table, an export of Model "
+        "Analyzer, perf_analyzer or AIPerf), or the name of a built-in example such as "
+        "medical."
     ),
 ]
 GpuOption = Annotated[
@@ -211,6 +213,23 @@ ContentionOption = Annotated[
         autocompletion=completed_by(ContentionRule),
     ),
 ]
+DemandMetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="predicted: every demand is met as predicted beside neighbors; plain "
+        "(default): as measured alone, with a warning."
+    ),
+]
+GrowthOption = Annotated[
+    float | None, typer.Option(help="What every demand is multiplied by: 1.5.")
+]
+BillingOption = Annotated[
+    str | None,
+    typer.Option(help="Which price counts: on_demand (default) or reserved."),
+]
+CurrencyOption = Annotated[
+    str | None, typer.Option(help="Of the prices, as it is to be told: EUR.")
+]
 TimeLimitOption = Annotated[
     float | None,
     typer.Option(help="Seconds, at most for each step of a frontier; 10 if left out."),
@@ -246,6 +265,10 @@ def wish_options(
     min_retention: MinRetentionOption = None,
     sharing: SharingOption = None,
     contention: ContentionOption = None,
+    demand_met: DemandMetOption = None,
+    growth: GrowthOption = None,
+    billing: BillingOption = None,
+    currency: CurrencyOption = None,
     time_limit: TimeLimitOption = None,
     seed: SeedOption = None,
     workers: WorkersOption = None,
@@ -291,6 +314,10 @@ def wish_options(
             "optional": optional,
             "carry_memory_over": carry_memory_over,
             "contention": contention,
+            "demand_met": demand_met,
+            "growth": growth,
+            "billing": billing,
+            "currency": currency,
             "time_limit_s": time_limit,
             "seed": seed,
             "allow_unstable": allow_unstable,
@@ -323,15 +350,20 @@ def takes_wish_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def read_source(source: str) -> ProfileSet:
+def read_source(source: str, knowledge: Knowledge) -> ProfileSet:
     """Return the profiles of a file or, failing that, of a built-in example.
+
+    Args:
+        source: The file, or the example's name.
+        knowledge: What the file does not say itself.
 
     Raises:
         InvalidInputError: If it is neither; names the examples.
     """
+    from gpupack.importers.reader import read_profiles
     from gpupack.planning import profiles_of
 
-    return profiles_of(source)
+    return profiles_of(source, read=lambda path: read_profiles(path, **knowledge))
 
 
 def _parse_headroom(

@@ -1,5 +1,6 @@
 from .capacity_ladder import plan_capacity
 from .existence import has_plan
+from .fewer_copies import with_fewer_copies
 from .improving import AssignmentModel
 from .model import (
     BinType,
@@ -48,4 +49,5 @@ __all__ = [
     "most_service",
     "plan_capacity",
     "useful_options",
+    "with_fewer_copies",
 ]

@@ -31,6 +31,7 @@ typedef struct {
     const int64_t *capacities;
     int64_t *budget; /* what may still be wasted, by column */
     double *weights; /* of waste, by column */
+    const volatile int8_t *stop;
 } filling_problem;
 
 static const int64_t *size_of(const filling_problem *p, int64_t item)
@@ -75,7 +76,7 @@ static int64_t fill(const filling_problem *p, const int64_t *order, int64_t num_
             length = depth;
             memcpy(best, chosen, (size_t)depth * sizeof *best);
         }
-        if (lowest <= accept || nodes > node_limit || depth == 1)
+        if (lowest <= accept || nodes > node_limit || depth == 1 || *p->stop)
             return length;
         at = chosen[--depth];
         add(free, size_of(p, order[at]), p->num_columns, 1);
@@ -142,7 +143,7 @@ static int64_t cover_tail(scratch *room, const filling_problem *p,
                 found = depth;
                 break;
             }
-            if (nodes > node_limit) {
+            if (nodes > node_limit || *p->stop) {
                 found = -1;
                 break;
             }
@@ -213,18 +214,21 @@ static void order_items(const filling_problem *p, const double *scores,
 
    Bins are filled one by one, the largest item left first, each with a cost of at most
    `thrift` times its share of the waste that is left to spend. Once the fillings of
-   the items left can be listed, they are searched exactly. */
+   the items left can be listed, they are searched exactly. Given up once the entry of
+   `stop` is not 0. */
 EXPORTED int64_t complete(int64_t num_items, int64_t num_columns, const int64_t *sizes,
                  int64_t num_hard, const int64_t *type_of, const double *scores,
                  const int64_t *capacities, int64_t num_bins, double noise,
                  double thrift, int64_t fill_nodes, int64_t max_fillings,
-                 int64_t cover_nodes, uint64_t *state, int64_t *bin_of)
+                 int64_t cover_nodes, uint64_t *state, int64_t *bin_of,
+                 const volatile int8_t *stop)
 {
     ROOM_OR_RETURN(room)
     filling_problem p = {
         num_columns, num_hard,   sizes,
         type_of,     capacities, take_integers(room, num_columns),
-        take_reals(room, num_columns)};
+        take_reals(room, num_columns),
+        stop};
     int64_t num_types = type_of[num_items - 1] + 1, num_left = num_items;
     int64_t num_cells = CELLS_PER_FILLING * max_fillings;
     double *noises = take_reals(room, num_types);
@@ -246,14 +250,14 @@ EXPORTED int64_t complete(int64_t num_items, int64_t num_columns, const int64_t 
     }
     int64_t filled = 0, next_listing = MAX_TAIL;
     bool is_possible = true;
-    while (is_possible && num_left > 0 && filled < num_bins) {
+    while (is_possible && num_left > 0 && filled < num_bins && !*stop) {
         int64_t bins_left = num_bins - filled;
         if (num_left <= next_listing) {
             /* If there are too many now, one bin fewer will hardly change that. */
             next_listing = num_left - num_left / 8 - 1;
             int64_t found =
                 list_masks(room, num_columns, sizes, num_hard, left, num_left,
-                           capacities, p.budget, max_fillings, masks, wastes);
+                           capacities, p.budget, max_fillings, masks, wastes, stop);
             if (found >= 0) {
                 int64_t used =
                     cover_tail(room, &p, masks, wastes, found, num_left, cover_nodes,

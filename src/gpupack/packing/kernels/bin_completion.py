@@ -10,6 +10,7 @@ from gpupack.packing.kernels.library import (
     REAL,
     REALS,
     STATE,
+    STOP,
     Kernel,
     integers,
     reals,
@@ -34,6 +35,7 @@ _complete = Kernel(
     *3 * (INTEGER,),
     STATE,
     INTEGERS,
+    STOP,
 )
 
 
@@ -51,6 +53,7 @@ def complete(
     cover_nodes: int,
     state: NDArray[np.uint64],
     bin_of: Integers,
+    stop: NDArray[np.int8],
 ) -> bool:
     """Try once to pack all items into ``num_bins``.
 
@@ -69,6 +72,7 @@ def complete(
         cover_nodes: Nodes of the search among those.
         state: Of the random numbers, one that is not 0; written to.
         bin_of: Takes the bin of each item.
+        stop: Ends the search once its entry is not 0.
 
     Returns:
         Whether ``bin_of`` is a packing.
@@ -89,5 +93,6 @@ def complete(
             cover_nodes,
             state,
             bin_of,
+            stop,
         )
     )

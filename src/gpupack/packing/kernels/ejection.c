@@ -156,18 +156,19 @@ static ejected least_penalized(const packing *p, int64_t item,
 
 /* Insert pooled items, ejecting the least penalized, until none is left.
 
-   Returns how many are in the pool after so many rounds. */
+   Returns how many are in the pool after so many rounds, or once the entry of `stop`
+   is not 0. */
 EXPORTED int64_t eject(int64_t num_items, int64_t num_bins, int64_t num_dimensions,
               int64_t most_members, const int64_t *sizes, int64_t *bin_of,
               int64_t *slot_of, int64_t *members, int64_t *num_members, int64_t *free,
               int64_t *pool, int64_t num_pooled, int64_t *penalties, uint64_t *state,
-              int64_t rounds, int64_t moves)
+              int64_t rounds, int64_t moves, const volatile int8_t *stop)
 {
     ROOM_OR_RETURN(room)
     int64_t *excess = take_integers(room, num_dimensions);
     packing p = {num_items, num_bins, num_dimensions, most_members, sizes,
                  bin_of,    slot_of,  members,        num_members,  free};
-    for (int64_t round = 0; round < rounds && num_pooled > 0; round++) {
+    for (int64_t round = 0; round < rounds && num_pooled > 0 && !*stop; round++) {
         int64_t item = pool[num_pooled - 1];
         int64_t bin = bin_with_room(&p, item, state);
         if (bin >= 0) {

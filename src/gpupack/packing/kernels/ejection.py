@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.packing.kernels.library import INTEGER, INTEGERS, STATE, Kernel, integers
+from gpupack.packing.kernels.library import (
+    INTEGER,
+    INTEGERS,
+    STATE,
+    STOP,
+    Kernel,
+    integers,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +28,7 @@ _eject = Kernel(
     STATE,
     INTEGER,
     INTEGER,
+    STOP,
 )
 
 
@@ -37,6 +45,7 @@ def eject(
     state: NDArray[np.uint64],
     rounds: int,
     moves: int,
+    stop: NDArray[np.int8],
 ) -> int:
     """Insert pooled items, ejecting the least penalized, until none is left.
 
@@ -55,6 +64,7 @@ def eject(
         state: Of the random numbers, one that is not 0.
         rounds: Insertions to try.
         moves: Random moves after each ejection.
+        stop: Ends the search once its entry is not 0.
 
     Returns:
         The number of items still in the pool.
@@ -76,4 +86,5 @@ def eject(
         state,
         rounds,
         moves,
+        stop,
     )

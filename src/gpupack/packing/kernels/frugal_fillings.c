@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { NODES_PER_FILLING = 20, NODES_PER_LOOK = 1000 };
+enum { NODES_PER_FILLING = 20 };
 
 static bool is_within(const int64_t *wastes, const int64_t *budget, int64_t num_columns)
 {
@@ -13,11 +13,12 @@ static bool is_within(const int64_t *wastes, const int64_t *budget, int64_t num_
 
 /* List all fillings of up to 64 items that waste at most the budget, as bits.
 
-   Returns how many; -1 if there are too many. */
+   Returns how many; -1 if there are too many, or the search is to stop. */
 int64_t list_masks(scratch *room, int64_t num_columns, const int64_t *sizes,
                    int64_t num_hard, const int64_t *items, int64_t num_items,
                    const int64_t *capacities, const int64_t *budget,
-                   int64_t max_fillings, uint64_t *masks, int64_t *wastes)
+                   int64_t max_fillings, uint64_t *masks, int64_t *wastes,
+                   const volatile int8_t *stop)
 {
     int mark = room->used;
     int64_t *rest = take_integers(room, (num_items + 1) * num_columns);
@@ -31,7 +32,7 @@ int64_t list_masks(scratch *room, int64_t num_columns, const int64_t *sizes,
     uint64_t mask = 0;
     int64_t depth = 0, at = 0, found = 0, nodes = 0;
     while (true) {
-        if (++nodes > NODES_PER_FILLING * max_fillings) {
+        if (++nodes > NODES_PER_FILLING * max_fillings || *stop) {
             found = -1;
             break;
         }
@@ -104,11 +105,13 @@ static bool can_fill(int64_t num_items, int64_t num_columns, const int64_t *size
 
 /* List all fillings that waste at most the budget; the first column must fall.
 
-   Returns how many; -1 if there are too many to list. */
+   Returns how many; -1 if there are too many to list, or the entry of `stop` is not
+   0. */
 EXPORTED int64_t list_frugal(int64_t num_items, int64_t num_columns, const int64_t *sizes,
                     const int64_t *type_of, const int64_t *capacities,
                     const int64_t *budget, int64_t node_limit, int64_t max_fillings,
-                    int64_t longest, int16_t *members, int64_t *lengths)
+                    int64_t longest, int16_t *members, int64_t *lengths,
+                    const volatile int8_t *stop)
 {
     ROOM_OR_RETURN(room)
     int64_t *rest = take_integers(room, (num_items + 1) * num_columns);
@@ -126,7 +129,7 @@ EXPORTED int64_t list_frugal(int64_t num_items, int64_t num_columns, const int64
     }
     int64_t depth = 0, at = 0, found = 0, nodes = 0;
     while (true) {
-        if (++nodes > node_limit) {
+        if (++nodes > node_limit || *stop) {
             found = -1;
             break;
         }
@@ -198,7 +201,7 @@ EXPORTED int64_t list_short(int64_t num_items, int64_t num_columns, const int64_
             continue;
         }
         nodes++;
-        if (nodes > node_limit || (nodes % NODES_PER_LOOK == 0 && *stop)) {
+        if (nodes > node_limit || *stop) {
             is_cut = true;
             break;
         }

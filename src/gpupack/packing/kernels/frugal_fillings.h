@@ -23,6 +23,7 @@ static inline void add(int64_t *totals, const int64_t *size, int64_t num_columns
 int64_t list_masks(scratch *room, int64_t num_columns, const int64_t *sizes,
                    int64_t num_hard, const int64_t *items, int64_t num_items,
                    const int64_t *capacities, const int64_t *budget,
-                   int64_t max_fillings, uint64_t *masks, int64_t *wastes);
+                   int64_t max_fillings, uint64_t *masks, int64_t *wastes,
+                   const volatile int8_t *stop);
 
 #endif

@@ -26,6 +26,7 @@ _list_frugal = Kernel(
     *3 * (INTEGER,),
     SHORT_INTEGERS,
     INTEGERS,
+    STOP,
 )
 _list_short = Kernel(
     "list_short",
@@ -45,6 +46,7 @@ def list_frugal(
     node_limit: int,
     members: NDArray[np.int16],
     lengths: Integers,
+    stop: NDArray[np.int8],
 ) -> int:
     """List all fillings that waste at most ``budget``.
 
@@ -56,9 +58,10 @@ def list_frugal(
         node_limit: Nodes before the search is cut.
         members: Takes the items of fillings, shape (most fillings, longest).
         lengths: Takes how many they are.
+        stop: Cuts the search once its entry is not 0.
 
     Returns:
-        How many fillings; -1 if too many to list.
+        How many fillings; -1 if too many to list, or cut.
     """
     return _list_frugal(
         *sizes.shape,
@@ -70,6 +73,7 @@ def list_frugal(
         *members.shape,
         members,
         lengths,
+        stop,
     )
 
 
@@ -85,8 +89,7 @@ def list_short(
 ) -> int:
     """List fillings of 2 to ``longest`` items that waste at most ``limit``.
 
-    The arguments are those of ``list_frugal``, all items different; ``stop`` cuts the
-    search once its entry is not 0.
+    The arguments are those of ``list_frugal``, all items different.
 
     Returns:
         How many; -1 if the search was cut.

@@ -312,9 +312,10 @@ static void earnings(const market *m, int64_t index, const double *prices, doubl
 
    Entry [k, r] is the most that options from k on can be worth, at these prices of
    room, within r of the parts into which the dimension's capacity is divided. Sizes
-   are rounded down to parts. */
+   are rounded down to parts. Entries not yet filled in once the entry of `stop` is not
+   0 are infinite. */
 EXPORTED int64_t fill_table(const market *m, const double *prices, int64_t dimension,
-                   int64_t grid, double *table)
+                   int64_t grid, double *table, const volatile int8_t *stop)
 {
     int64_t width = grid + 1;
     for (int64_t part = 0; part < width; part++)
@@ -339,7 +340,7 @@ EXPORTED int64_t fill_table(const market *m, const double *prices, int64_t dimen
             int64_t most_here = parts > 0 ? m->most[index] : 1;
             for (int64_t copies = 1; copies <= most_here; copies++) {
                 int64_t taken = copies * parts;
-                if (taken > grid)
+                if (taken > grid || *stop)
                     break;
                 double met = lesser(1.0, copies * share);
                 int64_t credited = smaller(copies, wanted);
@@ -361,6 +362,9 @@ EXPORTED int64_t fill_table(const market *m, const double *prices, int64_t dimen
                         row[part] = best;
                 }
             }
+            if (*stop)
+                for (int64_t part = 0; part < width; part++)
+                    row[part] = INFINITY;
             if (m->whole[index])
                 each = greater(0.0, gain) / share;
             later = greater(later, each);

@@ -12,6 +12,7 @@ from gpupack.packing.kernels.library import (
     REAL,
     REALS,
     REALS_FIELD,
+    STOP,
     Arrays,
     Kernel,
 )
@@ -75,7 +76,7 @@ class MarketArrays(Arrays):
 
 _MARKET = ctypes.POINTER(MarketArrays)
 _root_prices = Kernel("root_prices", _MARKET, REALS, REAL, ctypes.POINTER(REAL))
-_fill_table = Kernel("fill_table", _MARKET, REALS, INTEGER, INTEGER, REALS)
+_fill_table = Kernel("fill_table", _MARKET, REALS, INTEGER, INTEGER, REALS, STOP)
 
 
 def arrays_of(market: Market) -> MarketArrays:
@@ -108,11 +109,13 @@ def fill_table(
     prices: NDArray[np.float64],
     dimension: int,
     table: NDArray[np.float64],
+    stop: NDArray[np.int8],
 ) -> None:
     """Fill ``table`` with bounds by the sizes in full of one dimension.
 
     Entry [k, r] is the most that options from k on can be worth, at these prices of
     room, within r of the parts into which the dimension's capacity is divided. Sizes
-    are rounded down to parts.
+    are rounded down to parts. Entries not yet filled in once the entry of ``stop`` is
+    not 0 are infinite.
     """
-    _fill_table(arrays_of(market), prices, dimension, table.shape[1] - 1, table)
+    _fill_table(arrays_of(market), prices, dimension, table.shape[1] - 1, table, stop)

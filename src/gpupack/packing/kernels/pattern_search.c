@@ -8,7 +8,6 @@
 enum {
     OPEN_STEPS = 5,    /* subgradient steps at a node */
     CLOSING_STEPS = 8, /* and where all copies are decided */
-    NODES_PER_LOOK = 256,
     MAX_PIVOTS = 400,
 };
 
@@ -176,7 +175,7 @@ EXPORTED int64_t search_patterns(const market *m, const double *root, int64_t nu
     while (true) {
         double *here = prices + depth * num_dimensions;
         nodes++;
-        if (nodes > node_limit || (nodes % NODES_PER_LOOK == 0 && *stop)) {
+        if (nodes > node_limit || *stop) {
             *bound = INFINITY;
             break;
         }

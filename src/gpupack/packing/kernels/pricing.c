@@ -6,8 +6,6 @@
 #include "bin_relaxation.h"
 #include "frugal_fillings.h"
 
-enum { NODES_PER_LOOK = 1024 };
-
 typedef struct {
     int64_t num_items, num_dimensions;
     const int64_t *sizes;      /* of the types with a value, the big ones first */
@@ -72,10 +70,12 @@ static bool exceeds(const bin_market *m, const double *weights, const int64_t *l
 
    Entry [c, k, r] is the most that items from k on can be worth within r of the
    `grids[c]` parts of constraint c. Shares are rounded down to the grid, so the entries
-   are upper bounds. */
+   are upper bounds; those not yet filled in once the entry of `stop` is not 0 are
+   infinite. */
 EXPORTED int64_t knapsack_tables(int64_t num_constraints, int64_t num_items, int64_t width,
                         const double *shares, const double *duals,
-                        const int64_t *supply, const int64_t *grids, double *tables)
+                        const int64_t *supply, const int64_t *grids, double *tables,
+                        const volatile int8_t *stop)
 {
     for (int64_t constraint = 0; constraint < num_constraints; constraint++) {
         double *table = tables + constraint * (num_items + 1) * width;
@@ -91,6 +91,10 @@ EXPORTED int64_t knapsack_tables(int64_t num_constraints, int64_t num_items, int
             const double *after = table + (item + 1) * width;
             double *row = table + item * width;
             for (int64_t cell = 0; cell <= grid; cell++) {
+                if (*stop) {
+                    row[cell] = INFINITY;
+                    continue;
+                }
                 if (weight <= 0) {
                     row[cell] = after[cell] + supply[item] * duals[item];
                     continue;
@@ -202,7 +206,7 @@ static found search_fillings(scratch *scratch_room, const bin_market *m,
         nodes++;
         if (nodes > w->node_limit ||
             (result.recorded > 0 && nodes > w->patience && !w->lists_all) ||
-            (nodes % NODES_PER_LOOK == 0 && *w->stop))
+            *w->stop)
             break;
         if (at < num_items) {
             double needed = result.value - value + (w->lists_all ? -1e-9 : 1e-9);

@@ -33,7 +33,7 @@ _MARKET = (
 )
 _TABLES = (*2 * (INTEGER,), INTEGERS, REALS)
 _knapsack_tables = Kernel(
-    "knapsack_tables", *3 * (INTEGER,), *2 * (REALS,), *2 * (INTEGERS,), REALS
+    "knapsack_tables", *3 * (INTEGER,), *2 * (REALS,), *2 * (INTEGERS,), REALS, STOP
 )
 _search = Kernel(
     "search",
@@ -53,13 +53,19 @@ _search_disjoint = Kernel(
 
 
 def knapsack_tables(
-    shares: Reals, duals: Reals, supply: Integers, grids: Integers, tables: Reals
+    shares: Reals,
+    duals: Reals,
+    supply: Integers,
+    grids: Integers,
+    tables: Reals,
+    stop: NDArray[np.int8],
 ) -> None:
     """Fill ``tables`` with single-constraint bounds.
 
     Entry [c, k, r] is the most that items from k on can be worth within r of the
     ``grids[c]`` parts of constraint c. Shares are rounded down to the grid, so the
-    entries are upper bounds.
+    entries are upper bounds; those not yet filled in once the entry of ``stop`` is not
+    0 are infinite.
     """
     _knapsack_tables(
         *shares.shape,
@@ -69,6 +75,7 @@ def knapsack_tables(
         integers(supply),
         integers(grids),
         tables,
+        stop,
     )
 
 

@@ -35,6 +35,7 @@ typedef struct {
     int64_t *candidates;
     double *factors, *free;
     uint64_t state;
+    const volatile int8_t *stop;
 } work;
 
 static double uniform(uint64_t *state)
@@ -115,7 +116,10 @@ static bool put(const filling *f, int64_t bin, int64_t option, double load)
     return true;
 }
 
-/* Fill an empty bin by value per weighted room; return how much loss that saves. */
+/* Fill an empty bin by value per weighted room; return how much loss that saves.
+
+   A bin is left as full as it is once the search is to stop: one of many tiny copies
+   takes long. */
 static double fill_bin(const choices *c, const filling *f, int64_t bin, double noise,
                        work *w)
 {
@@ -131,7 +135,7 @@ static double fill_bin(const choices *c, const filling *f, int64_t bin, double n
         w->factors[at] = noise > 0 ? exp(noise * normal(&w->state)) : 1.0;
     double saved = 0.0;
     f->num_slots[bin] = 0;
-    for (int64_t num_copies = 0; num_copies < MAX_COPIES; num_copies++) {
+    for (int64_t num_copies = 0; num_copies < MAX_COPIES && !*w->stop; num_copies++) {
         int64_t best = -1;
         double best_density = 0.0, best_load = 0.0;
         for (int64_t at = 0; at < num_candidates;) {
@@ -247,16 +251,18 @@ static void choose_bins(int64_t num_bins, int64_t num_chosen, int64_t *chosen,
 
    A move empties up to `most_emptied` bins and fills them again with whatever is open
    by then. Bins that are empty at the start are filled first. `best` and `kept` are
-   room to work in: a filling of all bins, and of `most_emptied`. */
+   room to work in: a filling of all bins, and of `most_emptied`. Ends once the entry of
+   `stop` is not 0. */
 EXPORTED int64_t refill(const choices *c, const filling *f, const filling *best,
                const filling *kept, int64_t num_moves, int64_t most_emptied, double hot,
-               double cold, double target, uint64_t seed, double *lowest_loss)
+               double cold, double target, uint64_t seed, double *lowest_loss,
+               const volatile int8_t *stop)
 {
     ROOM_OR_RETURN(room)
     int64_t num_bins = c->num_bins;
     work w = {take_integers(room, c->num_options), take_reals(room, c->num_options),
               take_reals(room, c->num_dimensions),
-              UINT64_C(0x9E3779B97F4A7C15) + seed * UINT64_C(0xBF58476D1CE4E5B9)};
+              UINT64_C(0x9E3779B97F4A7C15) + seed * UINT64_C(0xBF58476D1CE4E5B9), stop};
     int64_t *chosen = take_integers(room, most_emptied);
     w.state += w.state == 0;
     double loss = loss_of_all(c, f);
@@ -266,7 +272,7 @@ EXPORTED int64_t refill(const choices *c, const filling *f, const filling *best,
     double lowest = loss;
     copy_all(c, f, best);
     for (int64_t move = 0; move < num_moves; move++) {
-        if (lowest <= target || num_bins == 0)
+        if (lowest <= target || num_bins == 0 || *stop)
             break;
         double temperature = hot * pow(cold / hot, (double)move / num_moves);
         int64_t num_emptied =

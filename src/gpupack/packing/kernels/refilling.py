@@ -11,6 +11,7 @@ from gpupack.packing.kernels.library import (
     INTEGERS_FIELD,
     REAL,
     REALS_FIELD,
+    STOP,
     Arrays,
     Kernel,
 )
@@ -106,6 +107,7 @@ _refill = Kernel(
     *3 * (REAL,),
     ctypes.c_uint64,
     ctypes.POINTER(REAL),
+    STOP,
 )
 
 
@@ -120,6 +122,7 @@ def refill(
     cold: float,
     target: float,
     seed: int,
+    stop: NDArray[np.int8],
 ) -> float:
     """Anneal; ``filling`` then is the best found. Return its loss.
 
@@ -134,6 +137,7 @@ def refill(
         cold: Last temperature.
         target: Loss that is low enough.
         seed: For every random choice, ≥ 0.
+        stop: Ends the search once its entry is not 0.
     """
     structure = _ChoicesArrays()
     structure.fill(
@@ -158,6 +162,7 @@ def refill(
         target,
         seed,
         loss,
+        stop,
     )
     return loss.value
 

@@ -229,7 +229,7 @@ def _solo(key: tuple[str, str], readings: Sequence[CoLocation]) -> SoloBehavior:
             f"the solo measurement of {'/'.join(key)} cannot be used: {reason}"
         )
     gpu_share = min(1.0, max(share / 100, 1e-9))
-    num_customers = min(model.load_point.concurrency, model.num_model_instances)
+    num_customers = min(model.load_point.in_flight, model.num_model_instances)
     probed = [
         probe_times(
             one.probe,

@@ -218,7 +218,7 @@ def customer_class(
     # One in-flight request per model instance: an instance executes one at a time,
     # and Triton runs one instance per GPU unless the model asks for more.
     num_customers = min(
-        record.load_point.concurrency, max(record.num_model_instances or 1, 1)
+        record.load_point.in_flight, max(record.num_model_instances or 1, 1)
     )
     share = max(busy_percent / 100, _MIN_GPU_SHARE)
     return class_from_solo(

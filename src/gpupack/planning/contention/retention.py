@@ -206,6 +206,13 @@ class RetentionRule:
             for share, (item, _) in zip(self._solo_shares(counts), counts, strict=True)
         )
 
+    def reachable_shares(self, counts: Counts) -> tuple[float, ...]:
+        """Return what share of its throughput alone an instance of each could reach.
+
+        Driven to its limit, beside the others at their traffic.
+        """
+        return self._solo_shares(counts)
+
     def is_allowed(self, counts: Counts) -> bool:
         """Return whether every model of a set keeps what was asked, with the margin.
 

@@ -125,7 +125,7 @@ def _raised_headroom(
 def _retention_changes(what_if: WhatIf) -> Iterator[SavingChange]:
     """Try what every model keeps at least, lowered to the same share for all."""
     floors = what_if.question.min_retention
-    if not floors:
+    if not floors or what_if.question.keeps_demand_as_predicted:
         return
     highest = max(floors.values())
 
@@ -363,7 +363,10 @@ def _on_type(what_if: WhatIf, gpu_type: GpuType) -> CapacityQuestion | None:
             optional=question.wishes.optional,
         )
         if what_if.asked.objective is Objective.MAX_THROUGHPUT:
-            supply = replace(supply, records=best_records(supply, question.headroom))
+            records = best_records(
+                supply, question.headroom, by_sizes=not question.min_retention
+            )
+            supply = replace(supply, records=records)
     except GpupackError:
         # A model or a reading was not measured there, or nothing fits.
         return None

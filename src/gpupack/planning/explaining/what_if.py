@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import GpupackError
 from gpupack.packing import Deadline, most_service, plan_capacity
-from gpupack.planning.modeling import SERVICE_UNITS, best_records
+from gpupack.planning.modeling import best_records
 from gpupack.planning.request import PRICE_UNITS
 from gpupack.planning.solving import answer
 from gpupack.planning.trade_off import SERVED_TOLERANCE
@@ -88,7 +88,9 @@ class WhatIf:
             return False
         if self.question.maximizes_predicted:
             return False
-        wanted = most_service(self.question.translated().problem) / SERVICE_UNITS
+        translation = self.question.translated()
+        most = most_service(translation.problem)
+        wanted = translation.weighted_infer_per_sec(most)
         return value >= wanted * (1 - SERVED_TOLERANCE)
 
     def counting_gpus(self) -> WhatIf:
@@ -129,7 +131,12 @@ class WhatIf:
         if not self.takes_best_records:
             return changed
         best = (
-            replace(one, records=best_records(one, headroom))
+            replace(
+                one,
+                records=best_records(
+                    one, headroom, by_sizes=not self.asked.min_retention
+                ),
+            )
             for one in self.asked.supplies
         )
         return replace(changed, supplies=tuple(best))
@@ -155,8 +162,9 @@ class WhatIf:
         """Return what a changed question yields, None if no plan is found for it."""
         if question.min_retention or question.maximizes_predicted:
             return self._answered(question)
+        translation = question.translated()
         plan = plan_capacity(
-            question.translated().problem,
+            translation.problem,
             question.goal,
             time_limit_s=min(STEP_LIMIT_S, self._deadline.remaining_s),
             seed=self.placement.seed,
@@ -164,11 +172,13 @@ class WhatIf:
         )
         if not plan.is_found:
             return None
-        units = {
-            ObjectiveUnit.PRICE_PER_HOUR: PRICE_UNITS,
-            ObjectiveUnit.INFER_PER_SEC: SERVICE_UNITS,
-        }.get(self.unit, 1)
-        return Outcome(plan.value / units, plan.bound / units, plan.proved_by)
+        value, bound = plan.value, plan.bound
+        if self.unit is ObjectiveUnit.PRICE_PER_HOUR:
+            value, bound = value / PRICE_UNITS, bound / PRICE_UNITS
+        elif self.unit is ObjectiveUnit.INFER_PER_SEC:
+            value = translation.weighted_infer_per_sec(value)
+            bound = translation.weighted_infer_per_sec(bound)
+        return Outcome(value, bound, plan.proved_by)
 
     def better_value(self, question: CapacityQuestion) -> float | None:
         """Return the value of the plan found, None if it is no better than now.

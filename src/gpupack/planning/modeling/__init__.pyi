@@ -4,6 +4,10 @@ from .amounts import (
 )
 from .best_load_points import best_records
 from .diagnosis import require_each_fits_alone
+from .missing_for import (
+    Readiness,
+    readiness,
+)
 from .question import (
     CapacityQuestion,
     ask,
@@ -21,15 +25,12 @@ from .supply import (
     Supply,
     supplies_of,
 )
-from .translation import (
-    SERVICE_UNITS,
-    Translation,
-)
+from .translation import Translation
 
 __all__ = [
     "READING_TOLERANCE",
-    "SERVICE_UNITS",
     "CapacityQuestion",
+    "Readiness",
     "Supply",
     "Translation",
     "ask",
@@ -38,6 +39,7 @@ __all__ = [
     "evening_loads",
     "item_size",
     "model_memory_bytes",
+    "readiness",
     "reading",
     "require_each_fits_alone",
     "require_readings",

@@ -1,4 +1,4 @@
-"""The load point at which a model yields most."""
+"""The load points at which a model yields most."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from gpupack.planning.modeling.sizes import item_size, limit_of, require_reading
 from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpupack.planning.modeling.supply import Supply
     from gpupack.records.gpu import Headroom
     from gpupack.records.profile import ProfileRecord
 
 
 def best_records(
-    supply: Supply, headroom: Headroom
+    supply: Supply, headroom: Headroom, *, by_sizes: bool = True
 ) -> dict[str, tuple[ProfileRecord, ...]]:
-    """Return, by model name, the one record with the most throughput that fits a GPU.
+    """Return, by model name, the records with the most throughput that fit a GPU.
 
-    Among equal ones the first by what it takes of each binding resource, then by load
-    point. It is the load point of ``max_throughput`` on an unlimited fleet.
+    They are the load points of ``max_throughput`` on an unlimited fleet. Which of
+    equally fast ones leads to the fewest GPUs depends on the other models.
+
+    Args:
+        supply: GPUs of one type with their records.
+        headroom: What binds.
+        by_sizes: Whether what records take of the binding resources is all that
+            matters: one that takes no less than another of them is then left out, and
+            of those that take the same only the first load point stays.
+
+    Returns:
+        By load point; at least one of each model.
 
     Raises:
         InfeasibleError: If none of a model's records fits on a GPU of its own.
@@ -35,17 +47,36 @@ def best_records(
             require_each_fits_alone(
                 records, supply.gpu_type, headroom, supply.baseline_bytes
             )
-        chosen[name] = (
-            min(
-                fitting,
-                key=lambda record: (
-                    -(record.throughput_infer_per_sec or 0.0),
-                    _sizes(record, supply, headroom),
-                    record.load_point.sort_key,
-                ),
-            ),
+        most = max(one.throughput_infer_per_sec or 0.0 for one in fitting)
+        fastest = sorted(
+            (one for one in fitting if (one.throughput_infer_per_sec or 0.0) == most),
+            key=lambda record: record.load_point.sort_key,
+        )
+        chosen[name] = tuple(
+            _undominated(fastest, supply, headroom) if by_sizes else fastest
         )
     return chosen
+
+
+def _undominated(
+    records: Sequence[ProfileRecord], supply: Supply, headroom: Headroom
+) -> list[ProfileRecord]:
+    """Return records without those that take no less than another of everything."""
+    sizes = [_sizes(record, supply, headroom) for record in records]
+
+    def is_beaten_by(index: int, other: int) -> bool:
+        return (
+            all(a <= b for a, b in zip(sizes[other], sizes[index], strict=True))
+            and other != index
+            and (sizes[other] != sizes[index] or other < index)
+        )
+
+    every = range(len(records))
+    return [
+        record
+        for index, record in enumerate(records)
+        if not any(is_beaten_by(index, other) for other in every)
+    ]
 
 
 def _sizes(

@@ -12,8 +12,10 @@ from gpupack.errors import (
 )
 from gpupack.packing import Goal
 from gpupack.planning.contention import RetentionRule, resolve_contention
+from gpupack.planning.modeling.averages import with_averages, without_unmeasured
 from gpupack.planning.modeling.supply import Supply, supplies_of
 from gpupack.planning.modeling.translation import Translation, translate
+from gpupack.planning.modeling.variants import one_variant_each
 from gpupack.planning.request import (
     PRICE_UNITS,
     Wishes,
@@ -64,6 +66,11 @@ class CapacityQuestion:
         max_gpus: How many GPUs may be used in all; None for no limit.
         max_price_per_hour: What they may cost in all; None for no limit.
         num_workers: Threads of the search; None for what the machine offers.
+        keeps_demand_as_predicted: Whether replicas serve what they are predicted to
+            reach beside their neighbors; ``min_retention`` then says so of all models
+            with a demand.
+        max_load_ratio: The share of its throughput that a replica of a model with a
+            demand may serve at most.
     """
 
     profiles: ProfileSet
@@ -84,6 +91,8 @@ class CapacityQuestion:
     max_gpus: int | None = None
     max_price_per_hour: float | None = None
     num_workers: int | None = None
+    keeps_demand_as_predicted: bool = False
+    max_load_ratio: float = 1.0
 
     @property
     def goal(self) -> Goal:
@@ -108,6 +117,7 @@ class CapacityQuestion:
             self.wishes,
             self.model_names,
             needs_throughput=self.objective is Objective.MAX_THROUGHPUT,
+            max_load_ratio=self.max_load_ratio,
         )
         problem = translation.problem
         if self.max_gpus is not None:
@@ -123,17 +133,19 @@ class CapacityQuestion:
                 for one, cost in zip(problem.bin_types, costs, strict=True)
             )
             problem = replace(problem, bin_types=bin_types, budget=budget)
-        if self.min_retention:
-            problem = replace(problem, rule=self._rule(translation))
+        rule = self._retention_rule(translation) if self.min_retention else None
+        rule = one_variant_each(translation.records, self.wishes, rule)
+        if rule is not None:
+            problem = replace(problem, rule=rule)
         return replace(translation, problem=problem)
 
-    def _rule(self, translation: Translation) -> Rule:
+    def _retention_rule(self, translation: Translation) -> Rule:
         """Return which load points may share a GPU.
 
         Each with as much traffic as it could be given: all that its model is asked for.
         """
         loads = [
-            min(1.0, self.wishes.demand[record.model_name] / throughput)
+            min(self.max_load_ratio, self.wishes.demand[record.model_name] / throughput)
             if record.model_name in self.wishes.demand
             and (throughput := record.throughput_infer_per_sec)
             else 1.0
@@ -184,6 +196,12 @@ def ask(
         asked_by_model(request, every_name, lambda one: one.load_point),
         allow_unstable=request.allow_unstable,
     )
+    stand_ins: tuple[str, ...] = ()
+    if wishes.demand and objective is not Objective.MAX_THROUGHPUT:
+        every, stand_ins = with_averages(every)
+        if isinstance(_headroom(request), float):
+            shares, not_binding = without_unmeasured(shares, every)
+            stand_ins += not_binding
     records, doubts = within_latency_limits(
         every, wishes, None if request.carry_memory_over else fleet
     )
@@ -212,17 +230,38 @@ def ask(
         headroom=shares,
         wishes=wishes.of(names),
         sharing=request.sharing,
-        warnings=warnings + doubts + of_supplies + _doubts(supplies),
-        min_retention=asked_by_model(
-            request, every_name, lambda one: one.min_retention
-        ),
+        warnings=profiles.notes
+        + warnings
+        + stand_ins
+        + doubts
+        + of_supplies
+        + _doubts(supplies),
+        min_retention=_kept_shares(request, wishes, every_name),
         maximizes_predicted=request.contention is ContentionRule.PREDICTED,
         records_in_any_time=every,
         allow_unstable=request.allow_unstable,
         max_gpus=request.max_gpus,
         max_price_per_hour=request.max_price_per_hour,
         num_workers=request.workers,
+        keeps_demand_as_predicted=_keeps_demand_as_predicted(request, wishes),
     )
+
+
+def _keeps_demand_as_predicted(request: Request, wishes: Wishes) -> bool:
+    return request.demand_met is ContentionRule.PREDICTED and bool(wishes.demand)
+
+
+def _kept_shares(
+    request: Request, wishes: Wishes, model_names: Sequence[str]
+) -> dict[str, float]:
+    """Return what models keep at least: of a demand all, where the prediction counts.
+
+    Its traffic is what a model with a demand keeps a share of.
+    """
+    kept = asked_by_model(request, model_names, lambda one: one.min_retention)
+    if _keeps_demand_as_predicted(request, wishes):
+        kept |= {name: 1.0 for name, demand in wishes.demand.items() if demand > 0}
+    return kept
 
 
 def _require_profiles(request: Request, model_names: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -22,15 +21,20 @@ from gpupack.records.gpu import Resource
 from gpupack.records.request import MAX_REPLICAS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from gpupack.planning.modeling.supply import Supply
     from gpupack.planning.request import Wishes
     from gpupack.records.gpu import Headroom
     from gpupack.records.profile import ProfileRecord
 
-SERVICE_UNITS = 1_000_000
-"""Traffic is counted in millionths of an inference per second."""
+FINEST_PART = 10**9
+"""The smallest throughput or demand of a model is counted in at least so many units,
+so that rounding takes a billionth of it at most."""
+LEAST_UNITS = 10**6
+"""Units of an infer/sec where nothing asks for finer or coarser ones."""
+MOST_UNITS = 2**60
+"""Beyond it sums of whole numbers overflow; what is too wide for both is rounded."""
 SERVICE_TOLERANCE = Fraction(1, 10**6)
 """What counting in units may take from a demand; traffic is shared out to it."""
 UNKNOWN_RATE = 1
@@ -47,12 +51,23 @@ class Translation:
         model_names: Sorted.
         supplies: One per GPU type.
         records: Of each option.
+        service_units: Per job, in how many units an infer/sec is counted. Weights make
+            up for the differences: weighted service is counted in the finest.
     """
 
     problem: CapacityProblem
     model_names: tuple[str, ...]
     supplies: tuple[Supply, ...]
     records: tuple[ProfileRecord, ...]
+    service_units: tuple[int, ...]
+
+    def infer_per_sec(self, option: int, service: float) -> float:
+        """Return what an option serves, in infer/sec."""
+        return service / self.service_units[self.problem.options[option].job]
+
+    def weighted_infer_per_sec(self, value: float) -> float:
+        """Return the weighted service of a plan, in infer/sec."""
+        return value / max(self.service_units)
 
 
 def translate(
@@ -62,6 +77,7 @@ def translate(
     model_names: Sequence[str],
     *,
     needs_throughput: bool,
+    max_load_ratio: float = 1.0,
 ) -> Translation:
     """Return the capacity problem.
 
@@ -74,6 +90,8 @@ def translate(
         wishes: What is asked of the models.
         model_names: To plan for.
         needs_throughput: Whether a model without a demand needs one, too.
+        max_load_ratio: The share of its throughput that a replica of a model with a
+            demand serves at most; it then takes that share of its utilizations.
 
     Raises:
         MissingReadingError: If a binding resource or a throughput is missing.
@@ -92,6 +110,11 @@ def translate(
     require_readings(every, binding)
     _require_throughput(every, wishes, needs_throughput=needs_throughput)
     is_rated = all(record.throughput_infer_per_sec is not None for record in every)
+    throughputs = _throughputs(every)
+    units = tuple(
+        service_units(throughputs.get(name, ()), wishes.demand.get(name))
+        for name in names
+    )
     _require_own_throughput(supplies, wishes, needs_throughput=needs_throughput)
     for bin_type, supply in enumerate(supplies):
         for job, name in enumerate(names):
@@ -101,6 +124,13 @@ def translate(
                     item_size(record, resource, supply.baseline_bytes)
                     for resource in binding
                 ]
+                if not is_whole:
+                    sizes = [
+                        size
+                        if resource is Resource.MEMORY
+                        else math.ceil(size * max_load_ratio)
+                        for size, resource in zip(sizes, binding, strict=True)
+                    ]
                 is_fixed = [is_whole or one is Resource.MEMORY for one in binding]
                 rated = not is_whole or (is_rated and not supply.is_carried_over)
                 options.append(
@@ -109,7 +139,11 @@ def translate(
                         bin_type=bin_type,
                         fixed=_where(sizes, is_fixed, wanted=True),
                         proportional=_where(sizes, is_fixed, wanted=False),
-                        rate=_units_down(record.throughput_infer_per_sec)
+                        rate=_units_down(
+                            record.throughput_infer_per_sec,
+                            units[job],
+                            1.0 if is_whole else max_load_ratio,
+                        )
                         if rated
                         else UNKNOWN_RATE,
                     )
@@ -119,37 +153,91 @@ def translate(
         Job(
             demand=_demand_units(
                 wishes.demand[name],
-                [one for one in records if one.model_name == name],
+                throughputs.get(name, ()),
+                units[job],
+                max_load_ratio,
             )
             if name in wishes.demand
             else None,
             copies=wishes.replicas.get(name, 1),
             max_copies=wishes.most_replicas.get(name),
-            weight=wishes.weights.get(name, 1.0),
+            weight=wishes.weights.get(name, 1.0) * (max(units) // units[job]),
             is_optional=name in wishes.optional,
             name=f"model {name!r}",
         )
-        for name in names
+        for job, name in enumerate(names)
     )
     problem = CapacityProblem(
         tuple(
             _bin_type(
-                supply, headroom, [one for one in options if one.bin_type == bin_type]
+                supply,
+                headroom,
+                [one for one in options if one.bin_type == bin_type],
+                jobs,
             )
             for bin_type, supply in enumerate(supplies)
         ),
         jobs,
         tuple(options),
     )
-    _require_sane_demand(problem, names, wishes)
-    return Translation(problem, names, tuple(supplies), tuple(records))
+    _require_sane_demand(problem, names, wishes, units)
+    return Translation(problem, names, tuple(supplies), tuple(records), units)
 
 
-def _bin_type(supply: Supply, headroom: Headroom, options: Sequence[Option]) -> BinType:
+def service_units(throughputs: Collection[float], demand: float | None) -> int:
+    """Return in how many units to count an infer/sec of one model.
+
+    Models differ by many orders of magnitude: what serves one inference in minutes
+    needs finer units than what serves a million a second.
+
+    Args:
+        throughputs: Of the model's records, in infer/sec.
+        demand: In infer/sec; None for none.
+
+    Returns:
+        A power of ten: the smallest, from ``LEAST_UNITS`` on, at which every number is
+        at least ``FINEST_PART``; a smaller one where the largest would be beyond
+        ``MOST_UNITS``.
+    """
+    rates = [Fraction(repr(one)) for one in throughputs if one > 0]
+    if not rates:
+        return LEAST_UNITS
+    # A demand beyond that is refused.
+    wanted = min(Fraction(repr(demand or 0.0)), MAX_REPLICAS * max(rates))
+    numbers = [*rates, wanted] if wanted else rates
+    least, most = min(numbers), max(numbers)
+    units = LEAST_UNITS
+    while least * units < FINEST_PART:
+        units *= 10
+    while most * units > MOST_UNITS and units > 1:
+        units //= 10
+    return units
+
+
+def _throughputs(records: Iterable[ProfileRecord]) -> dict[str, set[float]]:
+    """Return the different throughputs of each model, in infer/sec."""
+    found: dict[str, set[float]] = {}
+    for record in records:
+        found.setdefault(record.model_name, set()).add(
+            record.throughput_infer_per_sec or 0.0
+        )
+    return found
+
+
+def _bin_type(
+    supply: Supply,
+    headroom: Headroom,
+    options: Sequence[Option],
+    jobs: Sequence[Job],
+) -> BinType:
     return BinType(
         capacity=tuple(
             capacity_for(
-                (one.fixed[index] + one.proportional[index] for one in options),
+                (
+                    size
+                    for one in options
+                    for size in _sizes_to_sum(one, jobs[one.job], index)
+                ),
                 supply.gpu_type,
                 headroom,
                 resource,
@@ -162,6 +250,17 @@ def _bin_type(supply: Supply, headroom: Headroom, options: Sequence[Option]) -> 
     )
 
 
+def _sizes_to_sum(option: Option, job: Job, index: int) -> Iterator[int]:
+    """Yield what copies take of a resource: at their full rate, and with the rest.
+
+    A demand is served by copies at their full rate and one that serves what is left.
+    """
+    fixed, loaded = option.fixed[index], option.proportional[index]
+    yield fixed + loaded
+    if job.demand and loaded:
+        yield fixed - (-loaded * (job.demand % option.rate) // option.rate)
+
+
 def _where(
     sizes: Sequence[int], is_fixed: Sequence[bool], *, wanted: bool
 ) -> tuple[int, ...]:
@@ -171,30 +270,38 @@ def _where(
     )
 
 
-def _demand_units(infer_per_sec: float, records: Sequence[ProfileRecord]) -> int:
+def _demand_units(
+    infer_per_sec: float,
+    throughputs: Collection[float],
+    units: int,
+    max_load_ratio: float,
+) -> int:
     """Return a demand in units, as little less as rounding takes from its replicas.
 
     Replicas whose throughputs add up to the demand, to the tolerance of readings, serve
     it: three of 33.333333 infer/sec are enough for 100.
     """
-    units = _units_up(infer_per_sec)
+    demand = _units_up(infer_per_sec, units)
     wanted = Fraction(repr(infer_per_sec))
-    for throughput in {one.throughput_infer_per_sec for one in records}:
-        each = Fraction(repr(throughput or 0.0)) * (1 + READING_TOLERANCE)
+    for throughput in throughputs:
+        each = Fraction(repr(throughput)) * (1 + READING_TOLERANCE)
+        each *= Fraction(repr(max_load_ratio))
         if each:
-            served = math.ceil(wanted / each) * _units_down(throughput)
-            if served >= units * (1 - SERVICE_TOLERANCE):
-                units = min(units, served)
-    return units
+            copies = math.ceil(wanted / each)
+            served = copies * _units_down(throughput, units, max_load_ratio)
+            if served >= demand * (1 - SERVICE_TOLERANCE):
+                demand = min(demand, served)
+    return demand
 
 
-def _units_up(infer_per_sec: float) -> int:
-    return math.ceil(Decimal(repr(infer_per_sec)) * SERVICE_UNITS)
+def _units_up(infer_per_sec: float, units: int) -> int:
+    return math.ceil(Fraction(repr(infer_per_sec)) * units)
 
 
-def _units_down(infer_per_sec: float | None) -> int:
-    """Return a throughput in units; at least one, below which nothing is measured."""
-    return max(1, math.floor(Decimal(repr(infer_per_sec or 0.0)) * SERVICE_UNITS))
+def _units_down(infer_per_sec: float | None, units: int, share: float = 1.0) -> int:
+    """Return a share of a throughput in units; at least one, the least measured."""
+    rate = Fraction(repr(infer_per_sec or 0.0)) * Fraction(repr(share))
+    return max(1, math.floor(rate * units))
 
 
 def _require_throughput(
@@ -232,13 +339,16 @@ def _require_own_throughput(
 
 
 def _require_sane_demand(
-    problem: CapacityProblem, names: Sequence[str], wishes: Wishes
+    problem: CapacityProblem,
+    names: Sequence[str],
+    wishes: Wishes,
+    units: Sequence[int],
 ) -> None:
     for index, name in enumerate(names):
         demand = problem.jobs[index].demand
         rates = [problem.rate_alone(i) for i in problem.options_by_job[index]]
         if demand and rates and demand > MAX_REPLICAS * max(rates):
-            best = max(rates) / SERVICE_UNITS
+            best = max(rates) / units[index]
             raise InvalidInputError(
                 f"a demand of {wishes.demand[name]:g} infer/sec of {quoted(name)} is "
                 f"beyond any replica count: one replica serves {best:g} infer/sec at "

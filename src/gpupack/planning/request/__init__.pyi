@@ -7,6 +7,7 @@ from .fleet import (
     resolve_fleet,
 )
 from .headroom import (
+    BINDING_BY_DEFAULT,
     overlay_headroom,
     resolve_headroom,
 )
@@ -33,6 +34,7 @@ from .wishes import (
 )
 
 __all__ = [
+    "BINDING_BY_DEFAULT",
     "BUDGET_TOLERANCE",
     "PRICE_UNITS",
     "ProfilesLike",

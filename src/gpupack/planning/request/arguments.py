@@ -137,6 +137,8 @@ def _as_argument(path: tuple[str, ...]) -> str:
             return f"the price of {listed([name])}"
         case (argument,) if argument in RequestArguments.__annotations__:
             return setting(argument)
+        case ("gpus", name, "reserved_price"):
+            return f"the reserved price of {listed([name])}"
     return as_path(path)
 
 

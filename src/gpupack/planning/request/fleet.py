@@ -15,6 +15,7 @@ from gpupack.records.gpu import (
     find_gpu_type,
     is_same_card,
 )
+from gpupack.records.request import Billing
 from gpupack.spelling import setting
 from gpupack.units import bytes_from_mib
 
@@ -41,7 +42,11 @@ def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:
         FleetEntry(
             gpu_type=_gpu_type(name, supply, profiles),
             num_gpus=supply.count,
-            price_per_hour=supply.price,
+            price_per_hour=(
+                supply.reserved_price
+                if request.billing is Billing.RESERVED
+                else supply.price
+            ),
         )
         for name, supply in gpus.items()
     ]

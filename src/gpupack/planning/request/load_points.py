@@ -25,7 +25,8 @@ def allowed_records(
 
     Args:
         profiles: Of one or several GPU types.
-        pinned: The only load point allowed, by model name.
+        pinned: The only load point allowed, by model name; one that names no variant
+            allows every variant with it.
         allow_unstable: Whether a record that never settled may be used.
 
     Raises:
@@ -46,7 +47,7 @@ def allowed_records(
             measured = ", ".join(
                 dict.fromkeys(str(record.load_point) for record in records)
             )
-            records = [record for record in records if record.load_point == point]
+            records = [one for one in records if one.load_point.is_one_of(point)]
             if not records:
                 raise MissingReadingError(
                     f"model {quoted(model_name)} was not measured at load point "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from gpupack.errors import GpupackError, InvalidInputError
@@ -17,8 +17,14 @@ ProfilesLike = ProfileSet | AnyPath
 """Profiles, the path of a file that holds some, or the name of a built-in example."""
 
 
-def profiles_of(source: ProfilesLike) -> ProfileSet:
+def profiles_of(
+    source: ProfilesLike, *, read: Callable[[AnyPath], ProfileSet] = read_profiles
+) -> ProfileSet:
     """Return profiles as they are, or those that a path or a name stands for.
+
+    Args:
+        source: What was given.
+        read: Reads a file.
 
     Raises:
         InvalidInputError: If it is none of these; names the examples.
@@ -32,7 +38,7 @@ def profiles_of(source: ProfilesLike) -> ProfileSet:
             "returns, or the path itself"
         )
     if file_mode(source) is not None:
-        return read_profiles(source)
+        return read(source)
     name = os.fspath(source)
     if name in example_names():
         return load_example(name)

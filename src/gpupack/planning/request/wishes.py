@@ -58,6 +58,11 @@ class Wishes:
         )
 
 
+def _grown(demand: float, growth: float) -> float:
+    """Return demand × growth to twelve digits: 20 × 1.1 is 22, as people multiply."""
+    return demand if growth == 1 else float(f"{demand * growth:.12g}")
+
+
 def _only(values: Mapping[str, V], names: Collection[str]) -> dict[str, V]:
     return {name: value for name, value in values.items() if name in names}
 
@@ -69,7 +74,10 @@ def wishes_of(request: Request, model_names: Sequence[str]) -> Wishes:
         return asked_by_model(request, model_names, wish)
 
     return Wishes(
-        demand=by_model(lambda one: one.demand),
+        demand={
+            name: _grown(demand, request.growth)
+            for name, demand in by_model(lambda one: one.demand).items()
+        },
         latency_limit_ms=by_model(lambda one: one.latency_limit_ms),
         latency_percentile=request.latency_percentile,
         replicas=by_model(lambda one: one.replicas),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
 from gpupack.planning.modeling import best_records
+from gpupack.planning.solving.kept_demand import place_keeping_demand
 from gpupack.planning.solving.one_type import place_on_one_type
 from gpupack.planning.solving.with_choices import place_with_choices
 from gpupack.records.placement import Objective
 from gpupack.records.request import Fairness
+from gpupack.report.cautions import cautions_of
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gpupack.placement import Placement
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.profile_set import ProfileSet
@@ -44,6 +49,14 @@ def answer(
         NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
     _require_own_readings(question)
+    if question.keeps_demand_as_predicted:
+        return place_keeping_demand(
+            question,
+            answer,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            is_trial=is_trial,
+        )
     chosen = _without_choice(question)
     if question.maximizes_predicted and (
         chosen is None or question.supplies[0].entry.num_gpus is None
@@ -55,13 +68,30 @@ def answer(
             f"{setting('load_point', '2x4')}, without demand, replicas or optional "
             "models"
         )
-    if chosen is not None:
-        return place_on_one_type(
-            question, chosen, time_limit_s=time_limit_s, seed=seed, is_trial=is_trial
+    if chosen is None:
+        return place_with_choices(
+            question, time_limit_s=time_limit_s, seed=seed, diagnose=not is_trial
         )
-    return place_with_choices(
-        question, time_limit_s=time_limit_s, seed=seed, diagnose=not is_trial
+    if all(len(records) == 1 for records in chosen.values()):
+        return place_on_one_type(
+            question,
+            tuple(chosen[name][0] for name in sorted(chosen)),
+            time_limit_s=time_limit_s,
+            seed=seed,
+            is_trial=is_trial,
+        )
+    # Each model yields the same at any of its load points: the fewest GPUs are best.
+    placement = place_with_choices(
+        replace(
+            question,
+            objective=Objective.MIN_GPUS,
+            supplies=(replace(question.supplies[0], records=chosen),),
+        ),
+        time_limit_s=time_limit_s,
+        seed=seed,
+        diagnose=not is_trial,
     )
+    return placement.model_copy(update={"objective": question.objective})
 
 
 def _require_own_readings(question: CapacityQuestion) -> None:
@@ -82,9 +112,14 @@ def _require_own_readings(question: CapacityQuestion) -> None:
 def decided_on(
     placement: Placement, request: Request, profiles: ProfileSet
 ) -> Placement:
-    """Return the placement with what was asked, and what it was decided on."""
+    """Return the placement with what was asked, and what it was decided on.
+
+    What must be known before all else is the first of its warnings.
+    """
+    cautions = cautions_of(placement)
     return placement.model_copy(
         update={
+            "warnings": tuple(dict.fromkeys((*cautions, *placement.warnings))),
             "request": request,
             "profiles": profiles.records,
             "baselines": profiles.baselines,
@@ -93,8 +128,13 @@ def decided_on(
     )
 
 
-def _without_choice(question: CapacityQuestion) -> tuple[ProfileRecord, ...] | None:
-    """Return the one record of each model if nothing is to be chosen, or else None."""
+def _without_choice(
+    question: CapacityQuestion,
+) -> Mapping[str, tuple[ProfileRecord, ...]] | None:
+    """Return the records of each model if none yields more than another, or else None.
+
+    Most often it is one of each, and nothing is to be chosen.
+    """
     wishes = question.wishes
     if (
         len(question.supplies) > 1
@@ -110,5 +150,8 @@ def _without_choice(question: CapacityQuestion) -> tuple[ProfileRecord, ...] | N
         is_limited = supply.entry.num_gpus is not None
         if question.objective is not Objective.MAX_THROUGHPUT or is_limited:
             return None
-        by_name = best_records(supply, question.headroom)
-    return tuple(by_name[name][0] for name in sorted(by_name))
+        # What neighbors cost depends on more than what binds.
+        return best_records(
+            supply, question.headroom, by_sizes=not question.min_retention
+        )
+    return by_name

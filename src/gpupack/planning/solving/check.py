@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 TRAFFIC_TOLERANCE = Fraction(5, 10**6)
 """Traffic is shared out to one part in a million, and read from there."""
-TRAFFIC_UNIT = Fraction(2, 10**6)
-"""Infer/sec; a demand is rounded up, and a throughput down, to millionths."""
 PRICE_UNIT = Fraction(1, 10**6)
 """Prices are rounded up to millionths."""
 PROVED_TOLERANCE = 1.1e-6
@@ -88,8 +86,7 @@ class _Check:
         self._at_full_rate = Fraction(0)
         self._predicted = 0.0
         self._records: dict[tuple[str, str], list[ProfileRecord]] = {}
-        # A placement is given its profiles last of all.
-        for record in placement.profiles or question.profiles.records:
+        for record in placement.profiles:
             key = record.model_name, str(record.load_point)
             self._records.setdefault(key, []).append(record)
         self._allowed = {
@@ -150,6 +147,7 @@ class _Check:
         instances = [self._instance(gpu, one) for one in gpu.assignments]
         if not instances:
             raise CheckError(f"GPU {gpu.gpu_index} holds no model")
+        _require_one_variant_each(gpu)
         for one in instances:
             self._instances[one.name] += multiplicity
             served = one.assignment.served_infer_per_sec
@@ -209,7 +207,7 @@ class _Check:
         if one.served_infer_per_sec is not None:
             served = Fraction(repr(one.served_infer_per_sec))
             rate = Fraction(repr(record.throughput_infer_per_sec or 0.0))
-            if served > rate * (1 + TRAFFIC_TOLERANCE) + TRAFFIC_UNIT:
+            if served > rate * (1 + TRAFFIC_TOLERANCE):
                 raise CheckError(
                     f"{where} serves {float(served)} infer/sec, more than {float(rate)}"
                 )
@@ -299,7 +297,7 @@ class _Check:
             if demand is None:
                 continue
             wanted, served = Fraction(repr(demand)), self._served[name]
-            slack = wanted * TRAFFIC_TOLERANCE + TRAFFIC_UNIT
+            slack = wanted * TRAFFIC_TOLERANCE
             if served > wanted + slack:
                 raise CheckError(f"{name!r} serves {float(served)}, more than {demand}")
             if in_full and not is_optional and served < wanted - slack:
@@ -346,8 +344,7 @@ class _Check:
                 if demand > 0 and name not in wishes.optional
             }
             share = min(self._served[name] / demands[name] for name in demands)
-            slack = TRAFFIC_TOLERANCE * share + TRAFFIC_UNIT / min(demands.values())
-            return float(share), float(slack)
+            return float(share), float(TRAFFIC_TOLERANCE * share)
         if self._question.maximizes_predicted:
             return self._predicted, RETENTION_TOLERANCE * self._predicted
         weights = {
@@ -357,10 +354,7 @@ class _Check:
         total = self._at_full_rate + _sum(
             weights[name] * served for name, served in self._served.items()
         )
-        unit_each = TRAFFIC_UNIT * (
-            _sum(weights.values()) + sum(self._instances.values())
-        )
-        return float(total), float(TRAFFIC_TOLERANCE * total + unit_each)
+        return float(total), float(TRAFFIC_TOLERANCE * total)
 
 
 def _utilization(instances: Sequence[_Instance], resource: Resource) -> Fraction:
@@ -372,12 +366,36 @@ def _utilization(instances: Sequence[_Instance], resource: Resource) -> Fraction
 
     def parts() -> Iterator[Fraction]:
         for one in instances:
-            value: float | None = getattr(one.record, READINGS[resource])
+            value = _reading(one.record, resource)
             if value is None or one.is_carried_over:
                 raise CheckError(f"{one.name!r}: {resource.value} is not known there")
             yield Fraction(repr(value)) * one.load
 
     return _sum(parts())
+
+
+def _reading(record: ProfileRecord, resource: Resource) -> float | None:
+    """Return a utilization: the highest, or the average where that is all there is."""
+    value: float | None = getattr(record, READINGS[resource])
+    if value is None and resource is Resource.GPU_UTILIZATION:
+        return record.gpu_utilization_mean_percent
+    return value
+
+
+def _require_one_variant_each(gpu: GpuPlacement) -> None:
+    """Check that a GPU's server has one configuration of each model.
+
+    Raises:
+        CheckError: Naming the GPU and the model.
+    """
+    variants: dict[str, object] = {}
+    for one in gpu.assignments:
+        variant = one.load_point.variant
+        if variants.setdefault(one.model_name, variant) != variant:
+            raise CheckError(
+                f"GPU {gpu.gpu_index}: {one.model_name!r} is there as "
+                f"{variants[one.model_name]} and as {variant}"
+            )
 
 
 def _capacity(gpu_type: GpuType, resource: Resource) -> Fraction:

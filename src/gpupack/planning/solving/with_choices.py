@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError
-from gpupack.packing import Goal, PlanStatus, even_out, plan_capacity
+from gpupack.packing import Goal, PlanStatus, even_out, plan_capacity, with_fewer_copies
 from gpupack.placement import Placement
 from gpupack.planning.contention import (
     SharedGpu,
@@ -16,7 +16,7 @@ from gpupack.planning.contention import (
     resolve_contention,
 )
 from gpupack.planning.infeasible import infeasible, not_found
-from gpupack.planning.modeling import SERVICE_UNITS, evening_loads
+from gpupack.planning.modeling import evening_loads
 from gpupack.planning.request import PRICE_UNITS
 from gpupack.planning.solving.check import check_placement
 from gpupack.planning.solving.gpu_placement import ModelInstance, gpu_placement
@@ -66,6 +66,17 @@ def place_with_choices(
         if not diagnose:
             raise InfeasibleError("no placement exists")
         raise infeasible(question)
+    if diagnose or translation.problem.rule is not None:
+        # A trial is judged by its value; or by what its copies keep, of which those
+        # that a rule let share a GPU keep as much without one of them.
+        plan = with_fewer_copies(
+            translation.problem,
+            question.goal,
+            plan,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            num_workers=question.num_workers,
+        )
     contentions = [
         resolve_contention(question.profiles, one.measured_on, question.sharing)
         for one in question.supplies
@@ -111,6 +122,7 @@ def place_with_choices(
         min_retention=dict(question.min_retention),
         gpus=gpus,
         warnings=warnings,
+        profiles=tuple({one.key: one for one in translation.records}.values()),
     )
     check_placement(placement, question)
     return placement
@@ -134,8 +146,8 @@ def _value(
     if question.goal is Goal.MAX_MIN_SHARE:
         return plan.value, plan.bound, ObjectiveUnit.SERVED_SHARE
     return (
-        plan.value / SERVICE_UNITS,
-        plan.bound / SERVICE_UNITS,
+        translation.weighted_infer_per_sec(plan.value),
+        translation.weighted_infer_per_sec(plan.bound),
         ObjectiveUnit.INFER_PER_SEC,
     )
 
@@ -250,7 +262,9 @@ def _gpu(
 def _served(translation: Translation, option: int, service: float) -> float | None:
     job = translation.problem.jobs[translation.problem.options[option].job]
     # Nine digits: many replicas of little traffic must still sum up to the demand.
-    return None if job.is_whole else float(f"{service / SERVICE_UNITS:.9g}")
+    if job.is_whole:
+        return None
+    return float(f"{translation.infer_per_sec(option, service):.9g}")
 
 
 def _instances(

@@ -133,7 +133,7 @@ class DrivenModel:
         self.outputs = check_response(
             url, load.signature, load.load_point.batch_size, body, header_length
         )
-        requests = [request] * load.load_point.concurrency
+        requests = [request] * load.load_point.in_flight
         shared_outputs = self._share_outputs()
         if shared_outputs:
             requests = [
@@ -171,7 +171,7 @@ class DrivenModel:
             num_bytes < SHARED_MEMORY_THRESHOLD_BYTES
         ):
             return []
-        concurrency = self.load.load_point.concurrency
+        concurrency = self.load.load_point.in_flight
         try:
             region = SharedRegion(num_bytes * concurrency)
         except OSError as err:

@@ -145,8 +145,7 @@ def measure_together(
     chosen = options or MeasureOptions()
     kind = device.gpu_type.kind
     rules = [
-        chosen.rule(concurrency=load.load_point.concurrency, kind=kind)
-        for load in loads
+        chosen.rule(concurrency=load.load_point.in_flight, kind=kind) for load in loads
     ]
     with ExitStack() as stack:
         driven = [
@@ -204,7 +203,7 @@ def _warm_up(driven: Sequence[DrivenModel], duration_s: float) -> None:
         _collect(driven, "warmup")
         is_warm = all(
             len(model.process.trace.completions()[0])
-            >= rounds * model.load.load_point.concurrency
+            >= rounds * model.load.load_point.in_flight
             for model in driven
         )
         if is_warm and time.monotonic() - begin >= duration_s:
@@ -273,7 +272,7 @@ def _summarize(
     ends, latencies = ends[verdict.begin :], latencies[verdict.begin :]
     load_point = model.load.load_point
     rate = throughput_requests_per_s(ends)
-    ci_ratio = confidence_ratio(ends, concurrency=load_point.concurrency)
+    ci_ratio = confidence_ratio(ends, concurrency=load_point.in_flight)
     shares = model.process.trace.cpu_shares(begin_ns, end_ns)
     return MeasuredLoad(
         load=model.load,

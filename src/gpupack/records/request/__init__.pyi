@@ -1,4 +1,4 @@
-from .objective import ContentionRule, Fairness, Objective
+from .objective import Billing, ContentionRule, Fairness, Objective
 from .request import (
     ForModels,
     GpusLike,
@@ -16,6 +16,7 @@ from .wish_types import MAX_REPLICAS, PERCENTILES
 __all__ = [
     "MAX_REPLICAS",
     "PERCENTILES",
+    "Billing",
     "ContentionRule",
     "Fairness",
     "ForModels",

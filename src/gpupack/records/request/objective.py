@@ -32,3 +32,12 @@ class ContentionRule(StrEnum):
     """By the headroom: plain sums of utilizations say whether models lose anything."""
     PREDICTED = "predicted"
     """As predicted: ``max_throughput`` maximizes what models reach together."""
+
+
+class Billing(StrEnum):
+    """Which of a GPU's prices per hour counts."""
+
+    ON_DEMAND = "on_demand"
+    """``price``."""
+    RESERVED = "reserved"
+    """``reserved_price``."""

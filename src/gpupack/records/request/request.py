@@ -19,7 +19,12 @@ from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import Fleet, GpuType, Headroom
 from gpupack.records.profile import LoadPoint
 from gpupack.records.record import Record
-from gpupack.records.request.objective import ContentionRule, Fairness, Objective
+from gpupack.records.request.objective import (
+    Billing,
+    ContentionRule,
+    Fairness,
+    Objective,
+)
 from gpupack.records.request.request_fault import as_path, fault_in_words
 from gpupack.records.request.wish_types import (
     COUNT_BRANCH,
@@ -84,7 +89,9 @@ class GpuSupply(Record):
     ] = None
     """None: as many as needed."""
     price: Price | None = None
-    """Per GPU and hour, in the caller's currency."""
+    """Per GPU and hour on demand, in the caller's currency."""
+    reserved_price: Price | None = None
+    """Per GPU and hour where GPUs are reserved; counts with ``billing: reserved``."""
     memory_mib: Annotated[PositiveNumber | None, Must("MiB, > 0")] = None
     """Of a card that neither the profiles nor the catalogue know."""
 
@@ -156,6 +163,16 @@ class Request(Record):
     """How models share a GPU; None: time slicing."""
     contention: ContentionRule = ContentionRule.PLAIN
     """Whether throughput counts as measured alone or as predicted together."""
+    demand_met: ContentionRule = ContentionRule.PLAIN
+    """Whether replicas serve as much as measured alone, or as predicted together."""
+    growth: Annotated[PositiveNumber, Must("finite and > 0, such as 1.5")] = 1.0
+    """What every demand is multiplied by."""
+    billing: Billing = Billing.ON_DEMAND
+    """Which of a GPU's prices counts."""
+    currency: Annotated[str | None, Field(strict=True, min_length=1, max_length=20)] = (
+        None
+    )
+    """Of all prices, as it is to be told: ``EUR``."""
     carry_memory_over: Annotated[YesOrNo, Must("true or false")] = False
     """Let models go on a GPU type without records, by memory alone."""
     allow_unstable: Annotated[YesOrNo, Must("true or false")] = False
@@ -237,6 +254,10 @@ class RequestArguments(TypedDict, total=False):
     min_retention: ForModels | None
     sharing: SharingMode | str | None
     contention: ContentionRule | str
+    demand_met: ContentionRule | str
+    growth: float
+    billing: Billing | str
+    currency: str | None
     time_limit_s: float
     seed: int
     workers: int | None

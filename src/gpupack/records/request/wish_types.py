@@ -55,9 +55,12 @@ def fault(words: str, *, is_unknown_name: bool = False) -> PydanticCustomError:
 
 
 def _real(value: object) -> object:
-    """Return any kind of number as a float, and anything else as it is."""
+    """Return any kind of number as a float, and anything else as it is.
+
+    Whole numbers stay as they are given, for the error that may name them.
+    """
     number = real_number(value)
-    return value if number is None else number
+    return value if number is None or type(value) is int else number
 
 
 def _whole(value: object) -> object:
@@ -91,8 +94,8 @@ YesOrNo = Annotated[bool, Field(strict=True)]
 
 
 def _price(value: object) -> object:
-    price = _real(value)
-    if not isinstance(price, float) or not math.isfinite(price) or price <= 0:
+    price = real_number(value)
+    if price is None or not math.isfinite(price) or price <= 0:
         raise fault(
             "; it must be a finite number > 0, per GPU and hour. Give GPUs that cost "
             "nothing a small one, such as 0.01"

@@ -36,10 +36,18 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class BatchCurve:
-    """All load points of one batch size, by concurrency."""
+    """All load points of one batch size and variant, by concurrency."""
 
     batch_size: int
+    variant_name: str | None
+    """None where the model was measured in one configuration only."""
     points: tuple[CurvePoint, ...]
+
+    @property
+    def title(self) -> str:
+        """Batch size and, where there are several, the variant."""
+        title = f"batch size {self.batch_size}"
+        return title if self.variant_name is None else f"{self.variant_name}, {title}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +100,13 @@ def _curves(
         ),
         (None, None),
     )
-    batches: dict[int, list[ProfileRecord]] = defaultdict(list)
+    batches: dict[tuple[int, str], list[ProfileRecord]] = defaultdict(list)
     for record in records:
-        batches[record.load_point.batch_size].append(record)
+        point = record.load_point
+        variant = "" if point.variant is None else str(point.variant)
+        if point.concurrency is not None:  # at a rate it has no place on the axis
+            batches[point.batch_size, variant].append(record)
+    has_one_variant = len({variant for _, variant in batches}) <= 1
     return ModelCurves(
         model_name=records[0].model_name,
         gpu_type_name=records[0].gpu_type.name,
@@ -102,9 +114,10 @@ def _curves(
         batches=tuple(
             BatchCurve(
                 batch_size=batch_size,
+                variant_name=None if has_one_variant else variant,
                 points=tuple(
                     CurvePoint(
-                        concurrency=record.load_point.concurrency,
+                        concurrency=record.load_point.in_flight,
                         throughput_infer_per_sec=record.throughput_infer_per_sec,
                         throughput_ci_ratio=record.throughput_ci_ratio,
                         latency_ms=(
@@ -114,10 +127,11 @@ def _curves(
                         is_chosen=(record.model_name, record.load_point) in marked,
                     )
                     for record in sorted(
-                        batches[batch_size], key=lambda one: one.load_point.sort_key
+                        batches[batch_size, variant],
+                        key=lambda one: one.load_point.sort_key,
                     )
                 ),
             )
-            for batch_size in sorted(batches)
+            for batch_size, variant in sorted(batches)
         ),
     )

@@ -43,7 +43,7 @@ class ModelRow:
 
 def model_rows(placement: PlacementRecord) -> tuple[ModelRow, ...]:
     """Return one row per model and load point, by name."""
-    groups: dict[tuple[str, tuple[int, int]], list[tuple[int, Assignment]]]
+    groups: dict[tuple[str, object], list[tuple[int, Assignment]]]
     groups = defaultdict(list)
     for gpu in placement.gpus:
         for one in gpu.assignments:

@@ -13,6 +13,7 @@ from gpupack.report.bars import (
     full_scale,
     shown_resources,
 )
+from gpupack.report.cautions import cautions_of
 from gpupack.report.page.circumstances import circumstances
 from gpupack.report.page.comparison import compare_placements
 from gpupack.report.page.curves import ModelCurves, model_curves
@@ -173,6 +174,11 @@ class ReportView:
         """The profile records that the table shows."""
         return self.profile_records[:_MOST_RECORDS]
 
+    @property
+    def has_variants(self) -> bool:
+        """Whether some listed record is of one of several configurations."""
+        return any(one.load_point.variant is not None for one in self.listed_records)
+
     @cached_property
     def measurement_columns(self) -> list[MeasurementColumn]:
         """The readings that some listed record has."""
@@ -240,7 +246,13 @@ class ReportView:
         return [
             (view.label, text)
             for view in self.placements
-            for text in (*view.placement.warnings, *view.notices)
+            for text in dict.fromkeys(
+                (
+                    *cautions_of(view.placement),
+                    *view.placement.warnings,
+                    *view.notices,
+                )
+            )
         ]
 
 
@@ -282,7 +294,7 @@ def _chart(curves: ModelCurves, field: str, title: str, unit: str) -> PlotArea |
         if known:
             series.append(
                 Series(
-                    name=f"batch {batch.batch_size}",
+                    name=batch.title.replace("batch size", "batch"),
                     points=tuple((one.concurrency, value) for one, value in known),
                     ringed=frozenset(
                         one.concurrency for one, _ in known if one.is_chosen

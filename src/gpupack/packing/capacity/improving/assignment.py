@@ -15,9 +15,11 @@ from gpupack.packing.capacity.model import Configuration, useful_options
 from gpupack.packing.runtime import solve_cp_model
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ortools.sat.python import cp_model
 
-    from gpupack.packing.capacity.model import CapacityProblem, Goal
+    from gpupack.packing.capacity.model import CapacityProblem, FilledBin, Goal
 
 STEPS = 1000
 """Of a copy's load."""
@@ -85,7 +87,55 @@ class AssignmentModel:
                 for bin_type, used, _ in self._bins
             )
             self._model.add(cost <= problem.budget)
+        self._copies = copies
         self._model.minimize(value)
+
+    def ask_for_fewest_copies(self, bins: Sequence[FilledBin]) -> None:
+        """Ask for the fewest copies of jobs with a demand, in place of the goal.
+
+        Args:
+            bins: A plan that what is found must not be worse than: in the number of
+                bins, their cost, or what jobs of whole copies yield.
+        """
+        problem, model = self._problem, self._model
+        model.add(
+            sum(used for _, used, _ in self._bins)
+            <= sum(one.multiplicity for one in bins)
+        )
+        model.add(
+            sum(problem.bin_types[kind].cost * used for kind, used, _ in self._bins)
+            <= sum(
+                problem.bin_types[one.bin_type].cost * one.multiplicity for one in bins
+            )
+        )
+        is_whole = [problem.jobs[one.job].is_whole for one in problem.options]
+        model.add(
+            sum(
+                problem.options[index].rate * count
+                for _, _, counts in self._bins
+                for index, count in counts.items()
+                if is_whole[index]
+            )
+            >= sum(
+                problem.options[group.option].rate * group.num_copies * one.multiplicity
+                for one in bins
+                for group in one.copies
+                if is_whole[group.option]
+            )
+        )
+        there = {
+            problem.options[group.option].job for one in bins for group in one.copies
+        }
+        for index, of_job in enumerate(self._copies):
+            if problem.jobs[index].is_optional:
+                model.add(sum(of_job) >= (1 if index in there else 0))
+        model.minimize(
+            sum(
+                sum(of_job)
+                for job, of_job in zip(problem.jobs, self._copies, strict=True)
+                if not job.is_whole
+            )
+        )
 
     def _add_bin(
         self,

@@ -18,6 +18,7 @@ import numpy as np
 
 from gpupack.packing.capacity.model import Configuration, Goal, useful_options
 from gpupack.packing.kernels import refilling as kernels
+from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -275,7 +276,7 @@ class Refiller:
 
         Args:
             num_moves: Fewer if the deadline is near.
-            deadline: On the clock of ``time.perf_counter``.
+            deadline: On the clock of ``time.perf_counter``; the search stops there.
             seed: For every random choice.
             hot: First temperature, as a share of what a bin is worth on average.
         """
@@ -292,14 +293,17 @@ class Refiller:
             moves = min(batch, num_moves - done)
             if moves <= 0 or loss <= target:
                 break
-            spent = time.perf_counter() - started
-            if done and spent > 0:
-                left = max(0.0, deadline - time.perf_counter())
-                moves = min(moves, int(done / spent * left))
+            now = time.perf_counter()
+            left_s, spent_s = max(0.0, deadline - now), now - started
+            if done and spent_s > 0 and math.isfinite(left_s):
+                # So that it has cooled down by then; later moves may take longer.
+                moves = min(moves, int(done / spent_s * left_s))
                 if not moves:
                     break
             done += moves
-            loss = kernels.refill(
+            loss = call_until(
+                deadline,
+                kernels.refill,
                 self._choices,
                 self._filling,
                 best,

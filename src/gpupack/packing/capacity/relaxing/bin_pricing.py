@@ -136,7 +136,7 @@ class CompiledPricer:
         order = _order(market, room)
         options = [by_job[place] for place in order]
         market = self._market(options, prices, top)
-        dimension, table_prices, tables = self._tables(market, room)
+        dimension, table_prices, tables = self._tables(market, room, deadline)
         for scaled, table in zip(table_prices, tables, strict=True):
             bound = min(bound, float(scaled.sum() + table[0, -1]))
         found: list[Pattern] = []
@@ -221,7 +221,10 @@ class CompiledPricer:
         )
 
     def _tables(
-        self, market: pattern_bounds.Market, room: NDArray[np.float64]
+        self,
+        market: pattern_bounds.Market,
+        room: NDArray[np.float64],
+        deadline: float,
     ) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
         """Return the dimension of the knapsack, and tables with their prices."""
         capacity = market.capacity
@@ -238,8 +241,12 @@ class CompiledPricer:
         grid = int(min(MAX_GRID, max(1, finest), capacity[dimension]))
         prices = np.array([own * scale for scale in TABLE_SCALES])
         tables = np.empty((len(prices), len(market.share) + 1, grid + 1))
-        for one, table in zip(prices, tables, strict=True):
-            pattern_bounds.fill_table(market, one, dimension, table)
+
+        def fill(stop: NDArray[np.int8]) -> None:
+            for one, table in zip(prices, tables, strict=True):
+                pattern_bounds.fill_table(market, one, dimension, table, stop)
+
+        call_until(deadline, fill)
         return dimension, prices, tables
 
     def _pattern(

@@ -357,15 +357,15 @@ def cost_unit(problem: CapacityProblem) -> float:
 
 
 def service_scale(problem: CapacityProblem) -> float:
-    """Return the largest weighted service of any job, ≥ 1, to scale programs by."""
-    scale = 1.0
+    """Return the largest weighted service of any job, or 1, to scale programs by."""
+    scale = 0.0
     for index, job in enumerate(problem.jobs):
         if job.demand is not None:
             scale = max(scale, job.weight * job.demand)
             continue
         for option in problem.options_by_job[index]:
             scale = max(scale, job.weight * job.copies * problem.options[option].rate)
-    return scale
+    return scale or 1.0
 
 
 def most_service(problem: CapacityProblem) -> float:

@@ -17,11 +17,13 @@ References:
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gpupack.packing.kernels import bin_completion as kernels
+from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,10 +50,14 @@ class CompletionSearch:
     Args:
         problem: The canonical problem.
         seed: For every random choice.
+        deadline: When every attempt is to stop, on ``time.perf_counter``.
     """
 
-    def __init__(self, problem: PackingProblem, *, seed: int) -> None:
+    def __init__(
+        self, problem: PackingProblem, *, seed: int, deadline: float = math.inf
+    ) -> None:
         self._problem = problem
+        self._deadline = deadline
         self._state = np.array([0x9E3779B97F4A7C15 + seed], dtype=np.uint64)
 
     def attempt(
@@ -89,7 +95,9 @@ class CompletionSearch:
         fill_ratio = sizes.sum(axis=0) / (num_bins * capacities)
         scores = (sizes / capacities) @ (1.0 / (1.02 - fill_ratio))
         bin_of = np.zeros(len(sizes), dtype=np.int64)
-        if not kernels.complete(
+        if not call_until(
+            self._deadline,
+            kernels.complete,
             sizes,
             problem.num_dimensions,
             type_of,

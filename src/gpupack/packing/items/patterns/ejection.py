@@ -21,6 +21,7 @@ import numpy as np
 
 from gpupack.packing.items.model import Bin, merge_bins
 from gpupack.packing.kernels import ejection as kernels
+from gpupack.packing.runtime import new_flag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,8 +69,14 @@ class EjectionSearch:
         self._penalties[:] = 1
         self._drop_a_bin()
 
-    def run(self, *, rounds: int, moves: int = 20) -> bool:
-        """Search for ``rounds`` insertions; True once a bin was saved."""
+    def run(self, rounds: int, stop: NDArray[np.int8], *, moves: int = 20) -> bool:
+        """Search for ``rounds`` insertions; True once a bin was saved.
+
+        Args:
+            rounds: Fewer if a bin is saved before.
+            stop: Ends the search once its entry is not 0.
+            moves: Random moves after each ejection.
+        """
         self._num_pooled = int(
             kernels.eject(
                 self._sizes,
@@ -84,6 +91,7 @@ class EjectionSearch:
                 self._state,
                 rounds,
                 moves,
+                stop,
             )
         )
         return self._num_pooled == 0
@@ -153,7 +161,7 @@ class BackgroundSearch:
         self._lock = threading.Lock()
         self._found: tuple[Bin, ...] | None = None
         self._better: tuple[Bin, ...] | None = None
-        self._stop = threading.Event()
+        self._stop = new_flag()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> BackgroundSearch:
@@ -161,7 +169,7 @@ class BackgroundSearch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._stop[0] = 1
         self._thread.join()
 
     def take(self) -> tuple[Bin, ...] | None:
@@ -177,12 +185,12 @@ class BackgroundSearch:
 
     def _run(self) -> None:
         search = self._search
-        while not self._stop.is_set() and search.num_bins > 0:
+        while not self._stop[0] and search.num_bins > 0:
             with self._lock:
                 better, self._better = self._better, None
             if better is not None and _number(better) <= search.num_bins:
                 search.restart(better)
-            if search.run(rounds=search.slice_rounds):
+            if search.run(search.slice_rounds, self._stop):
                 bins = search.packing()
                 with self._lock:
                     self._found = bins

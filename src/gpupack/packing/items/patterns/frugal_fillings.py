@@ -24,7 +24,7 @@ MAX_SHORT_NODES = 5_000_000
 
 
 def list_frugal(
-    problem: PackingProblem, num_bins: int, *, max_patterns: int
+    problem: PackingProblem, num_bins: int, *, max_patterns: int, deadline: float
 ) -> list[Pattern] | None:
     """Return every filling that a packing into ``num_bins`` can contain, if few.
 
@@ -44,6 +44,7 @@ def list_frugal(
         budget,
         type_of=type_of,
         max_fillings=max_patterns,
+        deadline=deadline,
     )
     if listed is None:
         return None
@@ -61,6 +62,7 @@ def list_frugal_members(
     *,
     type_of: NDArray[np.int64] | None = None,
     max_fillings: int,
+    deadline: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Return the items of every filling that wastes at most the budget, if few.
 
@@ -71,6 +73,7 @@ def list_frugal_members(
         type_of: Items of one type are alike: one of such fillings is enough. All
             are different if None.
         max_fillings: That are few.
+        deadline: On the clock of ``time.perf_counter``; then the search is cut.
 
     Returns:
         The items (shape (fillings, longest)) and how many each filling has; None
@@ -83,7 +86,9 @@ def list_frugal_members(
     order = np.lexsort((type_of, -sizes[:, tightest[0]]))
     members = np.empty((max_fillings, MAX_LENGTH), dtype=np.int16)
     lengths = np.empty(max_fillings, dtype=np.int64)
-    found = kernels.list_frugal(
+    found = call_until(
+        deadline,
+        kernels.list_frugal,
         np.ascontiguousarray(sizes[order][:, tightest]),
         type_of[order],
         capacities[tightest],

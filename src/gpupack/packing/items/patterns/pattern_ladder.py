@@ -19,6 +19,7 @@ from gpupack.packing.items.patterns.ejection import (
 )
 from gpupack.packing.items.patterns.pattern_pool import drop_surplus
 from gpupack.packing.items.patterns.set_packing import SetPackingSearch
+from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +56,7 @@ def climb_patterns(ladder: Ladder) -> None:
     more than one worker, local search goes on in a thread of its own meanwhile.
     """
     problem = ladder.problem
-    completing = CompletionSearch(problem, seed=ladder.seed)
+    completing = CompletionSearch(problem, seed=ladder.seed, deadline=ladder.deadline)
     search = None
     if problem.num_items <= MAX_ITEMS:
         search = EjectionSearch(problem, ladder.bins, seed=ladder.seed)
@@ -176,7 +177,7 @@ def eject(ladder: Ladder, search: EjectionSearch, slices: int) -> None:
             return
         if search.num_bins >= ladder.num_bins:
             search.restart(ladder.bins)
-        if search.run(rounds=search.slice_rounds):
+        if call_until(ladder.deadline, search.run, search.slice_rounds):
             ladder.offer(search.packing())
             if ladder.num_bins > 1:
                 search.restart(ladder.bins)

@@ -76,7 +76,9 @@ def close_frugally(generation: ColumnGeneration) -> list[Pattern] | None:
     budget = target * problem.capacities - problem.counts @ problem.sizes
     if ladder.has_many_copies or (budget > MAX_WASTE * problem.capacities).any():
         return None
-    patterns = list_frugal(problem, target, max_patterns=MAX_FRUGAL)
+    patterns = list_frugal(
+        problem, target, max_patterns=MAX_FRUGAL, deadline=ladder.deadline
+    )
     if patterns is None:
         return None
     status = solve_patterns(generation, patterns, target, effort=FRUGAL_EFFORT)

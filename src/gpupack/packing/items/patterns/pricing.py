@@ -282,8 +282,14 @@ class Pricer:
         finest = max(16, min(MAX_GRID, finest))
         grids = np.minimum(np.append(self.capacities, finest), finest)
         tables = np.empty((num_constraints, num_items + 1, int(grids.max()) + 1))
-        kernels.knapsack_tables(
-            setting.shares, setting.duals, setting.supply, grids, tables
+        call_until(
+            self._deadline,
+            kernels.knapsack_tables,
+            setting.shares,
+            setting.duals,
+            setting.supply,
+            grids,
+            tables,
         )
         self._tables_of, self._tables_of_it = setting, (grids, tables)
         return grids, tables

@@ -214,7 +214,11 @@ def _cover(
 ) -> list[NDArray[np.int64]] | None:
     """Return the items of ``num_bins`` bins that hold all, if a cover is found."""
     listed = list_frugal_members(
-        sizes, capacities, budget, max_fillings=MAX_LAST_FILLINGS
+        sizes,
+        capacities,
+        budget,
+        max_fillings=MAX_LAST_FILLINGS,
+        deadline=deadline,
     )
     if listed is None:
         return None

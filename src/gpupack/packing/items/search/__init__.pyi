@@ -7,7 +7,7 @@ from .best_partition import (
     BestPartition,
     maximize_value,
 )
-from .solve import solve
+from .packing_solve import solve
 
 __all__ = [
     "ALONE",

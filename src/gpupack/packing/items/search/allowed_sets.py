@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.items.model import Bin, PackingResult, check_result, merge_bins
+from gpupack.packing.items.search.packing_solve import solve
 from gpupack.packing.items.search.set_cover import cover_by_program, search_cover
-from gpupack.packing.items.search.solve import solve
 from gpupack.packing.runtime import Clock, Deadline, OutOfTimeError, most_true
 
 if TYPE_CHECKING:

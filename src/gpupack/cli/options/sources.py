@@ -1,0 +1,96 @@
+"""The options that say of a source of profiles what it does not say itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Annotated, Any, TypedDict
+
+import typer
+
+from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
+
+ModelNameOption = Annotated[
+    str | None,
+    typer.Option(help="Model that an export is of, where it does not name one."),
+]
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option(help="Batch size that an export is of, where it does not say."),
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TITLE=MEANING",
+        help="What a column means: tput=throughput_infer_per_sec, or TITLE=ignore; "
+        "repeat for several. gpupack read shows what is understood.",
+    ),
+]
+UnitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WHAT=UNIT",
+        help="The unit of a column or quantity: memory=GB, latency=ms; repeat.",
+    ),
+]
+
+
+class Knowledge(TypedDict):
+    """Keyword arguments of ``read_profiles()`` that these options give."""
+
+    model_name: str | None
+    batch_size: int | None
+    columns: dict[str, str]
+    units: dict[str, str]
+
+
+def source_options(
+    *,
+    model_name: ModelNameOption = None,
+    batch_size: BatchSizeOption = None,
+    column: ColumnOption = None,
+    unit: UnitOption = None,
+) -> Knowledge:
+    """Return what the options say of a source.
+
+    Raises:
+        InvalidInputError: If one cannot be read, or is given twice.
+    """
+    return Knowledge(
+        model_name=model_name,
+        batch_size=batch_size,
+        columns=_pairs("--column", column or (), "tput=throughput_infer_per_sec"),
+        units=_pairs("--unit", unit or (), "memory=GB"),
+    )
+
+
+def takes_source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of ``source_options``, read into its ``knowledge``."""
+    own = inspect.signature(command, eval_str=True).parameters
+    options = inspect.signature(source_options, eval_str=True).parameters
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in own.items():
+        parameters += options.values() if name == "knowledge" else [parameter]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        told = {name: given.pop(name) for name in options}
+        command(**given, knowledge=source_options(**told))
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def _pairs(option: str, texts: Sequence[str], example: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        if not equals or not name or not value:
+            raise InvalidInputError(f"{option} {quoted(text)}: give {example}")
+        if name in pairs:
+            raise InvalidInputError(f"{option} {quoted(text)}: given twice")
+        pairs[name] = value
+    return pairs

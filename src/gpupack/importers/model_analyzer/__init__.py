@@ -1,0 +1,1 @@
+"""Exports of Model Analyzer: tables, configurations, several GPUs, models together."""

@@ -1,0 +1,58 @@
+"""A model's configuration, as the rows of Model Analyzer's tables describe it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gpupack.errors import ProfileDataError
+from gpupack.importers.tables.variants import num_instances, variant_of
+from gpupack.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
+    from gpupack.records.profile import ModelVariant
+
+_COUNTS = re.compile(r"\d+")
+
+
+def require_agreement(rows: Sequence[MeasuredRow]) -> None:
+    """Check that rows of one variant, load and model are of one configuration.
+
+    Raises:
+        ProfileDataError: Naming both rows.
+    """
+    for name in ("instance_group", "max_batch_size"):
+        told = [(row.attributes[name], row) for row in rows if name in row.attributes]
+        for text, row in told[1:]:
+            # The numbers: releases write "2:GPU" and "2/GPU".
+            if _COUNTS.findall(text) != _COUNTS.findall(told[0][0]):
+                raise ProfileDataError(
+                    f"{row.where}: {name} of {quoted(row.variant or row.model)} is "
+                    f"{quoted(text)}, but {quoted(told[0][0])} in {told[0][1].where}; "
+                    "give the tables of one run"
+                )
+
+
+def described_variant(rows: Sequence[MeasuredRow]) -> ModelVariant | None:
+    """Return the variant, from whatever row says most of it."""
+    name = next((row.variant for row in rows if row.variant), "")
+    if not name:
+        return None
+    attributes: dict[str, str] = {}
+    for row in rows:
+        attributes = dict(row.attributes) | attributes
+    return variant_of(name, **attributes)
+
+
+def described_instances(rows: Sequence[MeasuredRow]) -> dict[str, int]:
+    """Return how many copies of a model of its own run; a caller's are its parts'."""
+    groups = [row.attributes.get("instance_group", "") for row in rows]
+    group = next((one for one in groups if one), "")
+    if not group or "," in group:
+        return {}
+    num_gpu, num_cpu = num_instances(group)
+    num = num_gpu or num_cpu
+    return {"num_model_instances": num} if num else {}

@@ -1,0 +1,363 @@
+"""The rows of Model Analyzer's tables: what was measured, before they are joined."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gpupack.errors import ProfileDataError
+from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.columns import ColumnUse, Dialect, understand_columns
+from gpupack.importers.tables.csv_text import read_csv
+from gpupack.importers.tables.loads import Load, read_load
+from gpupack.importers.tables.values import column_numbers, style_of
+from gpupack.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gpupack.importers.tables.csv_text import CsvTable
+
+MODEL_ANALYZER = Dialect(
+    memory_unit="mb",
+    is_decimal=True,
+    time_unit="ms",
+    share_unit="percent",
+    bare_utilization="mean",
+)
+"""Its "MB" are 10⁶ bytes, its memory the highest seen, its utilization the average."""
+SERVER_NAME = "triton-server"
+_LOAD_FIELDS = ("batch_size", "concurrency", "requests_per_sec")
+_GPU_FIELDS = frozenset(
+    [
+        *("gpu_memory_used_bytes", "gpu_utilization_percent"),
+        *("gpu_utilization_mean_percent", "memory_utilization_percent"),
+        *("memory_utilization_mean_percent", "power_mean_watts", "gpu_uuid"),
+    ]
+)
+_INFERENCE_FIELDS = frozenset(
+    [
+        *("throughput_infer_per_sec", "latency_mean_us", "latency_p50_us"),
+        *("latency_p90_us", "latency_p95_us", "latency_p99_us", "server_queue_us"),
+        *("server_compute_input_us", "server_compute_infer_us"),
+        "server_compute_output_us",
+    ]
+)
+_ATTRIBUTES = (
+    *("instance_group", "max_batch_size", "dynamic_batching"),
+    "preferred_batch_sizes",
+)
+_SHARES = re.compile(r"\[([^\[\]]*)\]")
+
+
+class TableKind(Enum):
+    """Which of the three tables it is."""
+
+    INFERENCE = "throughput and latency"
+    GPU = "GPU readings"
+    SERVER = "the server alone"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRow:
+    """One row of a table.
+
+    Args:
+        source: Where it stands: the file, or the place in it.
+        model: The model's name; of the server alone, empty.
+        variant: Its configuration as the table says it; empty if it does not.
+        load: How it was driven; None for the server alone.
+        gpu_uuid: Empty if the table does not say.
+        values: By the record's field.
+        attributes: What is said of the configuration, by field.
+        row_number: As a spreadsheet counts; None if the source is no table.
+    """
+
+    source: str
+    model: str
+    variant: str = ""
+    load: Load | None = None
+    gpu_uuid: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    row_number: int | None = None
+
+    @property
+    def where(self) -> str:
+        """Where it stands, for messages."""
+        if self.row_number is None:
+            return self.source
+        return f"{self.source}, row {self.row_number}"
+
+
+@dataclass(frozen=True, slots=True)
+class TogetherRow:
+    """Models that were measured at the same time, one entry each."""
+
+    where: str
+    models: tuple[str, ...]
+    variants: tuple[str, ...]
+    loads: tuple[Load, ...]
+    throughputs: tuple[float, ...]
+    """Infer/sec of each; empty if the table does not say."""
+    groups: tuple[str, ...] = ()
+    """Instance groups of each; empty if the table does not say."""
+    sizes: tuple[str, ...] = ()
+    """Largest batch sizes of each; empty if the table does not say."""
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """One table, understood.
+
+    Args:
+        where: Name of its file.
+        kind: Which table it is.
+        uses: How its columns were understood.
+        rows: Of one model each, those that satisfy their constraints.
+        together: Of several models each.
+        num_failing: Rows by model that do not satisfy their constraints.
+        num_rows: In all.
+    """
+
+    where: str
+    kind: TableKind
+    uses: tuple[ColumnUse, ...]
+    rows: tuple[MeasuredRow, ...]
+    together: tuple[TogetherRow, ...] = ()
+    num_failing: Mapping[str, int] = field(default_factory=dict)
+    num_rows: int = 0
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """What its columns are understood as."""
+        return frozenset(use.field for use in self.uses if use.field is not None)
+
+
+def read_table_rows(
+    text: str,
+    where: str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> TableRows:
+    """Return the rows of one of Model Analyzer's tables.
+
+    Raises:
+        ProfileDataError: Naming file, row, column and value of what cannot be used.
+        InvalidInputError: If ``columns`` or ``units`` cannot be.
+    """
+    table = read_csv(text, where)
+    uses = tuple(
+        understand_columns(
+            table.titles,
+            where=where,
+            dialect=MODEL_ANALYZER,
+            columns=columns,
+            units=units,
+            is_one_of_several=True,
+        )
+    )
+    title_of = {use.field: use.title for use in uses if use.field is not None}
+    cells = {name: table.column(title) for name, title in title_of.items()}
+    kind = _kind(title_of, cells)
+    if kind is not TableKind.SERVER:
+        _require_load(table, title_of)
+    num_failing: dict[str, int] = {}
+    failing = set()
+    models = _models(table, cells)
+    for index, told in enumerate(cells.get("satisfies_constraints", ())):
+        if told.casefold() in ("no", "false"):
+            failing.add(index)
+            num_failing[models[index]] = num_failing.get(models[index], 0) + 1
+    several = {
+        index
+        for index in range(len(table.rows))
+        if kind is not TableKind.SERVER
+        and index not in failing
+        and _is_of_several(cells, index)
+    }
+    solo = table.only(lambda index: index not in failing and index not in several)
+    return TableRows(
+        where=where,
+        kind=kind,
+        uses=uses,
+        rows=tuple(_rows(solo, uses, kind)),
+        together=tuple(_together(table, cells, index) for index in sorted(several)),
+        num_failing=num_failing,
+        num_rows=len(table.rows),
+    )
+
+
+def _kind(title_of: Mapping[str, str], cells: Mapping[str, Sequence[str]]) -> TableKind:
+    names = {one.casefold() for one in cells.get("model_name", ())}
+    has_load = any(name in title_of for name in (*_LOAD_FIELDS, "variant"))
+    if names == {SERVER_NAME} or not has_load:
+        return TableKind.SERVER
+    if not title_of.keys() & _INFERENCE_FIELDS and title_of.keys() & _GPU_FIELDS:
+        return TableKind.GPU
+    return TableKind.INFERENCE
+
+
+def _require_load(table: CsvTable, title_of: Mapping[str, str]) -> None:
+    missing = []
+    if "batch_size" not in title_of:
+        missing.append(("Batch", "batch_size"))
+    if not {"concurrency", "requests_per_sec"} & title_of.keys():
+        missing.append(("Concurrency", "concurrency, or request_rate"))
+    if missing:
+        raise ProfileDataError(
+            f"{table.where}: missing columns {', '.join(one for one, _ in missing)}; "
+            "let Model Analyzer write them (its output fields "
+            f"{' and '.join(tag for _, tag in missing)}), or say which column is meant "
+            "(columns= in Python, --column in the shell)"
+        )
+
+
+def _models(table: CsvTable, cells: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    names = cells.get("model_name") or cells.get("variant")
+    return names or [""] * len(table.rows)
+
+
+def _is_of_several(cells: Mapping[str, Sequence[str]], index: int) -> bool:
+    """Return whether a row is of several models that ran at the same time."""
+    if any("," in cells[name][index] for name in _LOAD_FIELDS if name in cells):
+        return True
+    if "model_name" not in cells or "variant" not in cells:
+        return False
+    model, variant = cells["model_name"][index], cells["variant"][index]
+    # The variants of an ensemble's models stand behind a colon.
+    return (
+        "," in model and ":" not in variant and variant.count(",") == model.count(",")
+    )
+
+
+def _rows(
+    table: CsvTable, uses: Sequence[ColumnUse], kind: TableKind
+) -> Iterable[MeasuredRow]:
+    style = style_of(table, uses)
+    numbers = {
+        use.field: column_numbers(
+            table, use, style, is_decimal=MODEL_ANALYZER.is_decimal
+        ).values
+        for use in uses
+        if use.field is not None and use.kind is not None
+    }
+    position = {use.field: index for index, use in enumerate(uses) if use.field}
+    title_of = {use.field: use.title for use in uses if use.field}
+
+    def cell(row: Sequence[str], name: str) -> str:
+        index = position.get(name)
+        text = "" if index is None else row[index]
+        return "" if is_missing(text) else text
+
+    def optional_cell(row: Sequence[str], name: str) -> str | None:
+        return row[position[name]] if name in position else None
+
+    described = [position[name] for name in _ATTRIBUTES if name in position]
+    driven = [position[name] for name in _LOAD_FIELDS if name in position]
+    attributes: dict[tuple[str, ...], dict[str, str]] = {}
+    loads: dict[tuple[str, ...], Load] = {}
+    for index, row in enumerate(table.rows):
+        load: Load | None = None
+        if kind is not TableKind.SERVER:
+            cells = tuple([row[place] for place in driven])
+            if cells not in loads:
+                loads[cells] = read_load(
+                    batch_size=cell(row, "batch_size"),
+                    concurrency=optional_cell(row, "concurrency"),
+                    requests_per_sec=optional_cell(row, "requests_per_sec"),
+                    style=style,
+                    where=partial(_cell_name, table, index, title_of),
+                )
+            load = loads[cells]
+        variant = cell(row, "variant")
+        model = cell(row, "model_name") or ("" if "model_name" in position else variant)
+        if not model and kind is not TableKind.SERVER:
+            raise ProfileDataError(f"{table.row_name(index)}: Model is empty")
+        told = tuple([row[place] for place in described])
+        if told not in attributes:
+            attributes[told] = {
+                name: text for name in _ATTRIBUTES if (text := cell(row, name))
+            }
+        yield MeasuredRow(
+            source=table.where,
+            row_number=table.numbers[index],
+            model=model,
+            variant=variant,
+            load=load,
+            gpu_uuid=cell(row, "gpu_uuid"),
+            values={
+                name: value
+                for name, column in numbers.items()
+                if (value := column[index]) is not None
+            },
+            attributes=attributes[told],
+        )
+
+
+def _cell_name(
+    table: CsvTable, index: int, title_of: Mapping[str, str], name: str
+) -> str:
+    return f"{table.row_name(index)}: {title_of.get(name, name)}"
+
+
+def _together(
+    table: CsvTable, cells: Mapping[str, Sequence[str]], index: int
+) -> TogetherRow:
+    where = table.row_name(index)
+
+    def parts(name: str) -> list[str]:
+        if name not in cells:
+            return []
+        return [one.strip() for one in cells[name][index].split(",")]
+
+    models = parts("model_name") or parts("variant")
+    sizes, concurrencies, rates = (parts(name) for name in _LOAD_FIELDS)
+    loads: list[Load] = []
+    for number in range(len(models)):
+        size = _nth(sizes, number)
+        concurrency, requests = _nth(concurrencies, number), _nth(rates, number)
+        try:
+            loads.append(
+                (
+                    int(size),
+                    int(concurrency) if concurrency else None,
+                    None if concurrency else float(requests),
+                )
+            )
+        except ValueError as err:
+            raise ProfileDataError(
+                f"{where}: models that were measured together, but their batch sizes "
+                f"and loads are {quoted(', '.join(sizes))} and "
+                f"{quoted(', '.join(concurrencies or rates))}: one number for each of "
+                f"{', '.join(models)} is wanted"
+            ) from err
+    throughputs: tuple[float, ...] = ()
+    found = _SHARES.search(
+        cells.get("throughput_infer_per_sec", [""] * (index + 1))[index]
+    )
+    if found is not None:
+        try:
+            throughputs = tuple(float(one) for one in found[1].split(","))
+        except ValueError:
+            throughputs = ()
+    return TogetherRow(
+        where=where,
+        models=tuple(models),
+        variants=tuple(parts("variant")),
+        loads=tuple(loads),
+        throughputs=throughputs if len(throughputs) == len(models) else (),
+        groups=tuple(parts("instance_group")),
+        sizes=tuple(parts("max_batch_size")),
+    )
+
+
+def _nth(parts: Sequence[str], index: int) -> str:
+    """Return the part of one model; a single one holds for all of them."""
+    if len(parts) == 1:
+        return parts[0]
+    return parts[index] if index < len(parts) else ""

@@ -1,0 +1,387 @@
+"""A search of Model Analyzer: its tables' rows joined into records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from gpupack.errors import ProfileDataError
+from gpupack.importers.model_analyzer.model_analyzer_configs import (
+    described_instances,
+    described_variant,
+    require_agreement,
+)
+from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
+from gpupack.importers.model_analyzer.model_analyzer_rows import (
+    MeasuredRow,
+    TableKind,
+    TableRows,
+)
+from gpupack.importers.tables.record_maker import RecordMaker
+from gpupack.quoting import quoted, quoted_all
+from gpupack.records.environment import Environment
+from gpupack.records.profile import (
+    LoadPoint,
+    ProfileRecord,
+    ServerBaseline,
+)
+from gpupack.store import describe_validation_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gpupack.importers.tables.loads import Load
+    from gpupack.records.gpu import GpuType
+
+INFERENCE_FILE = "metrics-model-inference.csv"
+GPU_FILE = "metrics-model-gpu.csv"
+SERVER_FILE = "metrics-server-only.csv"
+
+_AVERAGE_ONLY = (
+    "Model Analyzer reports the average GPU utilization, not the highest; measure the "
+    "model with gpupack profile"
+)
+_NO_MEMORY_UTILIZATION = (
+    "Model Analyzer does not report memory utilization; measure the model with gpupack "
+    "profile"
+)
+_NOT_GIVEN = "Model Analyzer's export does not give it"
+_NO_GPU_TABLE = f"{INFERENCE_FILE} has no GPU readings; give {GPU_FILE} beside it"
+_NO_INFERENCE_TABLE = f"{GPU_FILE} has no throughput; give {INFERENCE_FILE} beside it"
+_RATES = (
+    *("throughput_infer_per_sec", "latency_mean_us", "latency_p50_us"),
+    *("latency_p90_us", "latency_p95_us", "latency_p99_us", "server_queue_us"),
+    *("server_compute_input_us", "server_compute_infer_us"),
+    *("server_compute_output_us", "gpu_utilization_mean_percent"),
+    *("gpu_utilization_percent", "power_mean_watts"),
+)
+"""Readings that hold for all GPUs of a model together."""
+
+Key = tuple[str, str, "Load"]
+"""Model, variant as the table says it, and load."""
+
+
+@dataclass
+class Search:
+    """The rows of one search, by what they are of.
+
+    Args:
+        inference: Throughput and latency.
+        gpu_rows: GPU readings, by the GPU's UUID within a key.
+        server: The server alone.
+        baselines: What it takes.
+        gpu_type: What was measured on.
+        has_inference_table: Whether there is a table of throughput.
+        gpu_tables: Tables of GPU readings.
+        is_in_step: Whether both tables have the same rows in the same order.
+        notes: What was noticed.
+    """
+
+    inference: Mapping[Key, Sequence[MeasuredRow]]
+    gpu_rows: Mapping[Key, Mapping[str, Sequence[MeasuredRow]]]
+    server: Sequence[MeasuredRow]
+    baselines: Baselines
+    gpu_type: GpuType
+    has_inference_table: bool
+    gpu_tables: Sequence[TableRows]
+    is_in_step: bool
+    notes: list[str] = field(default_factory=list)
+    _missing: dict[object, dict[str, str]] = field(default_factory=dict)
+    _maker: RecordMaker = field(default_factory=lambda: RecordMaker(_NOT_GIVEN))
+
+    @classmethod
+    def of(
+        cls, by_kind: Mapping[TableKind, Sequence[TableRows]], gpu_type: GpuType
+    ) -> Search:
+        """Return the search of these tables."""
+        inference: dict[Key, list[MeasuredRow]] = defaultdict(list)
+        gpu_rows: dict[Key, dict[str, list[MeasuredRow]]] = {}
+        orders: dict[str, list[Key]] = defaultdict(list)
+        order: list[Key] = []
+        for table in by_kind[TableKind.INFERENCE]:
+            for row in table.rows:
+                inference[_key(row)].append(row)
+                order.append(_key(row))
+        for table in by_kind[TableKind.GPU]:
+            for row in table.rows:
+                of_key = gpu_rows.setdefault(_key(row), {})
+                of_key.setdefault(row.gpu_uuid, []).append(row)
+                orders[row.gpu_uuid].append(_key(row))
+        server = [row for one in by_kind[TableKind.SERVER] for row in one.rows]
+        return cls(
+            inference=inference,
+            gpu_rows=gpu_rows,
+            server=server,
+            baselines=Baselines.of(server),
+            gpu_type=gpu_type,
+            has_inference_table=bool(by_kind[TableKind.INFERENCE]),
+            gpu_tables=by_kind[TableKind.GPU],
+            is_in_step=all(one == order for one in orders.values()),
+        )
+
+    def baseline(self) -> ServerBaseline | None:
+        """Return the server alone, on the GPU where it takes most."""
+        if not self.server:
+            return None
+        values = _highest(self.server)
+        memory = self.baselines.reference_bytes
+        missing = {"memory_utilization_percent": _NO_MEMORY_UTILIZATION}
+        highest = values.get("gpu_utilization_percent")
+        if highest is None:
+            missing["gpu_utilization_percent"] = _AVERAGE_ONLY
+        try:
+            return ServerBaseline.with_reason(
+                f"{SERVER_FILE} does not give it",
+                gpu_type=self.gpu_type,
+                environment=_environment(None),
+                missing=missing,
+                gpu_memory_used_bytes=None if memory is None else round(memory),
+                gpu_utilization_percent=highest,
+            )
+        except ValidationError as err:
+            raise ProfileDataError(
+                f"{self.server[0].where}: {describe_validation_error(err)}"
+            ) from err
+
+    def records(self) -> list[ProfileRecord]:
+        """Return a record for each model, variant and load, by name and load."""
+        found: dict[tuple[str, LoadPoint], ProfileRecord] = {}
+        repeated: dict[str, int] = {}
+        for key in {**self.inference, **self._lone_gpu_keys()}:
+            rows = self.inference.get(key, [])
+            if len(rows) > 1 and any(row.values != rows[0].values for row in rows):
+                repeated[key[0]] = repeated.get(key[0], 0) + 1
+            record = self._record(key, rows)
+            found[record.model_name, record.load_point] = record
+        for model, number in repeated.items():
+            self.notes.append(
+                f"{quoted(model)}: {number} load points have several rows, as those of "
+                "a BLS or ensemble model whose called models were varied; the export "
+                "does not say how (the checkpoint may), so the row with the most "
+                "throughput was taken"
+            )
+        self._say_what_does_not_match()
+        return sorted(
+            found.values(), key=lambda one: (one.model_name, one.load_point.sort_key)
+        )
+
+    def _lone_gpu_keys(self) -> dict[Key, None]:
+        """Return keys of GPU readings that no row of the inference table has."""
+        known = {(model, load) for model, _, load in self.inference}
+        keys = {(model, variant) for model, variant, _ in self.inference}
+        return {
+            key: None
+            for key in self.gpu_rows
+            if key not in self.inference
+            and not (
+                (key[0], key[2]) in known
+                # One of the tables does not tell variants apart.
+                and (not key[1] or (key[0], "") in keys)
+            )
+        }
+
+    def _record(self, key: Key, rows: Sequence[MeasuredRow]) -> ProfileRecord:
+        load = key[2]
+        best = 0
+        if len(rows) > 1:
+            rates = [row.values.get("throughput_infer_per_sec", 0.0) for row in rows]
+            best = rates.index(max(rates))
+        chosen = rows[best] if rows else None
+        by_uuid = self._gpu_rows_of(key)
+        taken = [
+            of_gpu[best]
+            if self.is_in_step and len(of_gpu) == len(rows)
+            else replace(of_gpu[0], values=_highest(of_gpu))
+            for of_gpu in by_uuid.values()
+        ]
+        use = gpu_use(taken, self.baselines)
+        values = dict(chosen.values if chosen else {})
+        missing: dict[str, str] = {}
+        warnings: list[str] = []
+        values |= use.values
+        if len(use.gpu_uuids) > 1:
+            reason = (
+                f"it was served by {len(use.gpu_uuids)} GPUs together "
+                f"({', '.join(use.gpu_uuids)}); what one of them gives is not known: "
+                "search with one GPU (Model Analyzer's --gpus UUID)"
+            )
+            missing = {name: reason for name in _RATES if name in values}
+            values = {name: one for name, one in values.items() if name not in _RATES}
+        if use.is_adjusted:
+            warnings.append(
+                "the server alone takes different amounts on the GPUs of this machine: "
+                "the memory is the model's own need on its GPU, and the most that the "
+                "server takes on any"
+            )
+        if load[2] is not None:
+            warnings.append(
+                f"requests were sent at {load[2]:g} a second: the throughput is what "
+                "was asked for, the model may reach more"
+            )
+        return self._validated(
+            key, chosen, taken, values, missing, warnings, use.gpu_uuids
+        )
+
+    def _validated(
+        self,
+        key: Key,
+        chosen: MeasuredRow | None,
+        gpu_rows: Sequence[MeasuredRow],
+        values: Mapping[str, float],
+        missing: dict[str, str],
+        warnings: Sequence[str],
+        gpu_uuids: Sequence[str],
+    ) -> ProfileRecord:
+        model, _, load = key
+        described = [row for row in (chosen, *gpu_rows) if row is not None]
+        if key in self.gpu_rows:
+            require_agreement(described)
+        readings: dict[str, float | int] = dict(values)
+        if "gpu_memory_used_bytes" in readings:
+            readings["gpu_memory_used_bytes"] = round(readings["gpu_memory_used_bytes"])
+        try:
+            return self._maker.record(
+                model_name=model,
+                load_point=self._maker.load_point(load, described_variant(described)),
+                gpu_type=self.gpu_type,
+                environment=_environment(gpu_uuids[0] if len(gpu_uuids) == 1 else None),
+                values=readings | described_instances(described),
+                missing=self._missing_of(key[0], values, bool(gpu_rows), missing),
+                warnings=tuple(warnings),
+            )
+        except ValidationError as err:
+            raise ProfileDataError(
+                f"{described[0].where}: {describe_validation_error(err)}"
+            ) from err
+
+    def _gpu_rows_of(self, key: Key) -> Mapping[str, Sequence[MeasuredRow]]:
+        if key in self.gpu_rows:
+            return self.gpu_rows[key]
+        model, variant, load = key
+        if variant and (model, "", load) in self.gpu_rows:
+            return self.gpu_rows[model, "", load]
+        if variant:
+            return {}
+        # The inference table does not tell variants apart: take what any of them takes.
+        return self._gpu_rows_by_load.get((model, load), {})
+
+    @cached_property
+    def _gpu_rows_by_load(
+        self,
+    ) -> Mapping[tuple[str, Load], Mapping[str, Sequence[MeasuredRow]]]:
+        found: dict[tuple[str, Load], dict[str, list[MeasuredRow]]] = {}
+        for (model, _, load), by_uuid in self.gpu_rows.items():
+            of_load = found.setdefault((model, load), {})
+            for uuid, rows in by_uuid.items():
+                of_load.setdefault(uuid, []).extend(rows)
+        return found
+
+    def _missing_of(
+        self,
+        model: str,
+        values: Mapping[str, float],
+        has_gpu_row: bool,
+        further: dict[str, str],
+    ) -> Mapping[str, str]:
+        """Return why readings are missing; the same for all records that lack them."""
+        key = (model, tuple(values), has_gpu_row)
+        if key not in self._missing:
+            self._missing[key] = self._reasons(model, values, has_gpu_row)
+        reasons = self._missing[key]
+        return reasons | further if further else reasons
+
+    def _reasons(
+        self, model: str, values: Mapping[str, float], has_gpu_row: bool
+    ) -> dict[str, str]:
+        missing = {}
+        no_gpu = self._no_gpu_row(model) if not has_gpu_row else None
+        if "throughput_infer_per_sec" not in values:
+            missing["throughput_infer_per_sec"] = (
+                f"{INFERENCE_FILE} has no row of it, or no such column"
+                if self.has_inference_table
+                else _NO_INFERENCE_TABLE
+            )
+        if "gpu_utilization_percent" not in values:
+            missing["gpu_utilization_percent"] = no_gpu or _AVERAGE_ONLY
+        if "memory_utilization_percent" not in values:
+            missing["memory_utilization_percent"] = _NO_MEMORY_UTILIZATION
+        if "gpu_memory_used_bytes" not in values:
+            missing["gpu_memory_used_bytes"] = no_gpu or self._no_memory_column()
+        return missing
+
+    def _no_gpu_row(self, model: str) -> str:
+        if not self.gpu_tables:
+            return _NO_GPU_TABLE
+        where = ", ".join(one.where for one in self.gpu_tables)
+        models = self._models_with_gpu_rows
+        if model in models:
+            return f"{where} has no row of this variant and load point"
+        return (
+            f"{where} has no row of {quoted(model)}, only of "
+            f"{quoted_all(models) or 'nothing'}; give the tables of one run"
+        )
+
+    @cached_property
+    def _models_with_gpu_rows(self) -> list[str]:
+        return sorted({model for model, _, _ in self.gpu_rows})
+
+    def _no_memory_column(self) -> str:
+        where = ", ".join(one.where for one in self.gpu_tables) or "the table"
+        unknown = [
+            use
+            for table in self.gpu_tables
+            for use in table.uses
+            if use.looks_like_reading
+        ]
+        if not unknown:
+            return (
+                f"{where} has no column of it, or the cell is empty; let Model "
+                "Analyzer write it (its output field gpu_used_memory)"
+            )
+        return (
+            f"no column of {where} is understood as it; not understood: "
+            f"{', '.join(quoted(use.title) for use in unknown)}; say which one it is "
+            "(columns= in Python, --column in the shell)"
+        )
+
+    def _say_what_does_not_match(self) -> None:
+        of_inference = {model for model, _, _ in self.inference}
+        of_gpu = {model for model, _, _ in self.gpu_rows}
+        if not of_inference or not of_gpu:
+            return
+        for models, told in (
+            (of_inference - of_gpu, "throughput, but no GPU readings"),
+            (of_gpu - of_inference, "GPU readings, but no throughput"),
+        ):
+            if models:
+                self.notes.append(
+                    f"there is {told} of {quoted_all(sorted(models))}: are "
+                    "the tables of one run?"
+                )
+
+
+def _key(row: MeasuredRow) -> Key:
+    assert row.load is not None
+    return row.model, row.variant, row.load
+
+
+def _highest(rows: Sequence[MeasuredRow]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for row in rows:
+        for name, value in row.values.items():
+            values[name] = max(value, values.get(name, value))
+    return values
+
+
+@lru_cache(maxsize=1000)
+def _environment(gpu_uuid: str | None) -> Environment:
+    return Environment(
+        source="Model Analyzer export",
+        server_name="triton",
+        client_name="perf_analyzer",
+        gpu_uuid=gpu_uuid or None,
+    )

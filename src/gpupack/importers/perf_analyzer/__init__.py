@@ -1,0 +1,1 @@
+"""Exports of perf_analyzer, GenAI-Perf and AIPerf."""

@@ -1,0 +1,344 @@
+"""Profiles from the tables of perf_analyzer (its option ``-f``), merged ones too.
+
+It names neither the model nor the batch size: they are columns where somebody merged
+several tables under them, and are given by the caller or assumed otherwise. Throughput
+is in inferences per second, so that the batch size is only a label; times are in
+microseconds, memory in bytes and utilization a share of 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from gpupack.errors import ProfileDataError
+from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
+from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
+from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.columns import Dialect, understand_columns
+from gpupack.importers.tables.csv_text import CsvTable, first_titles, read_csv
+from gpupack.importers.tables.loads import read_load
+from gpupack.importers.tables.reading import Reading, SourceReading
+from gpupack.importers.tables.record_maker import RecordMaker
+from gpupack.importers.tables.values import column_numbers, style_of
+from gpupack.importers.tables.variants import variant_of
+from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted, quoted_all
+from gpupack.records.environment import Environment
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
+from gpupack.records.profile import ProfileRecord
+from gpupack.store import describe_validation_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gpupack.importers.tables.columns import ColumnUse
+
+DEFAULT_BATCH_SIZE = 1
+"""perf_analyzer's own default (its option ``-b``)."""
+
+PERF_ANALYZER = Dialect(
+    memory_unit="bytes",
+    is_decimal=True,
+    time_unit="us",
+    share_unit="ratio",
+    bare_utilization="mean",
+)
+_THROUGHPUT = "inferences/second"
+_NO_GPU = (
+    "perf_analyzer's export has no GPU readings; measure the model with gpupack profile"
+)
+_AVERAGE_ONLY = (
+    "perf_analyzer reports the average GPU utilization, not the highest; measure the "
+    "model with gpupack profile"
+)
+_NO_MEMORY_UTILIZATION = (
+    "perf_analyzer does not report memory utilization; measure the model with gpupack "
+    "profile"
+)
+_OF_ALL_GPUS = frozenset(
+    [
+        *("throughput_infer_per_sec", "gpu_utilization_mean_percent"),
+        *("latency_mean_us", "latency_p50_us", "latency_p90_us", "latency_p95_us"),
+        *("latency_p99_us", "power_mean_watts", "server_queue_us"),
+        *("server_compute_input_us", "server_compute_infer_us"),
+        "server_compute_output_us",
+    ]
+)
+"""Readings that hold for all GPUs of a model together."""
+
+
+def is_perf_analyzer_table(text: str) -> bool:
+    """Say whether a table is perf_analyzer's, by its titles."""
+    return _THROUGHPUT in {title.casefold() for title in first_titles(text)}
+
+
+def assumptions(batch_size: int | None, unknown: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what is assumed where nobody says the batch size.
+
+    Args:
+        batch_size: As it was given.
+        unknown: Columns that are not understood: one of them may say it.
+    """
+    if batch_size is not None:
+        return ()
+    told = (
+        "perf_analyzer's export does not give the batch size; its default of "
+        f"{DEFAULT_BATCH_SIZE} was assumed (batch_size= says otherwise)"
+    )
+    if unknown:
+        told += (
+            f"; not understood were the columns {quoted_all(unknown)}: if "
+            "one of them is the batch size, say so (columns= in Python, --column in "
+            "the shell)"
+        )
+    return (told,)
+
+
+def parse_perf_analyzer_csv(
+    text: str,
+    where: str,
+    *,
+    model_name: str | None,
+    default_name: str,
+    batch_size: int | None = None,
+    gpu_type: GpuType | None = None,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Reading:
+    """Return the profiles in a CSV that perf_analyzer wrote.
+
+    Args:
+        text: The table.
+        where: Name of the file for messages.
+        model_name: Of all rows; None takes the column, or else ``default_name``.
+        default_name: Of the model where nothing names it.
+        batch_size: Of all rows; None takes the column, or else the default.
+        gpu_type: What was measured on.
+        columns: What titles mean that are not understood.
+        units: By title or quantity, the unit.
+
+    Raises:
+        ProfileDataError: Naming row, column and value of what cannot be used.
+    """
+    table = read_csv(text, where)
+    uses = understand_columns(
+        table.titles, where=where, dialect=PERF_ANALYZER, columns=columns, units=units
+    )
+    title_of = {use.field: use.title for use in uses if use.field is not None}
+    if not {"concurrency", "requests_per_sec"} & title_of.keys():
+        raise ProfileDataError(
+            f"{where}: missing column Concurrency, or Request Rate; perf_analyzer "
+            "writes one of them (--concurrency-range, --request-rate-range)"
+        )
+    if not table.rows:
+        raise ProfileDataError(f"{where}: the table has no rows")
+    unknown = [use.title for use in uses if use.field is None and not use.note]
+    rows = _Rows(table, uses, model_name, default_name, batch_size)
+    notes = []
+    if unknown:
+        notes.append(f"columns kept aside: {quoted_all(unknown)}")
+    records = [
+        rows.record(index, gpu_type or UNKNOWN_GPU_TYPE, unknown)
+        for index in range(len(table.rows))
+    ]
+    return Reading(
+        ProfileSet(
+            records=tuple(records), notes=tuple(f"{where}: {one}" for one in notes)
+        ),
+        (SourceReading(where, "perf_analyzer's table", len(table.rows), tuple(uses)),),
+    )
+
+
+class _Rows:
+    """The rows of a table, read one at a time."""
+
+    def __init__(
+        self,
+        table: CsvTable,
+        uses: Sequence[ColumnUse],
+        model_name: str | None,
+        default_name: str,
+        batch_size: int | None,
+    ) -> None:
+        self.table = table
+        self.uses = {use.field: use for use in uses if use.field is not None}
+        self.position = {use.field: index for index, use in enumerate(uses)}
+        self.model_name = model_name
+        self.default_name = default_name
+        self.batch_size = batch_size
+        self.maker = RecordMaker("perf_analyzer's export does not give it")
+        self.style = style_of(table, uses)
+        per_gpu = {
+            use.field
+            for use in uses
+            if use.field is not None
+            and use.kind is not None
+            and any(";" in cell or ":" in cell for cell in table.column(use.title))
+        }
+        self.per_gpu = sorted(per_gpu)
+        self.numbers = {
+            use.field: column_numbers(
+                table, use, self.style, is_decimal=PERF_ANALYZER.is_decimal
+            ).values
+            for use in uses
+            if use.field is not None
+            and use.kind is not None
+            and use.field not in per_gpu
+        }
+
+    def cell(self, name: str, index: int) -> str | None:
+        if name not in self.position:
+            return None
+        cell = self.table.rows[index][self.position[name]]
+        return "" if is_missing(cell) else cell
+
+    def where(self, name: str, index: int) -> str:
+        use = self.uses.get(name)
+        return f"{self.table.row_name(index)}: {use.title if use else name}"
+
+    def record(
+        self, index: int, gpu_type: GpuType, unknown: Sequence[str]
+    ) -> ProfileRecord:
+        of_column = self.cell("batch_size", index)
+        size: str | int = of_column or DEFAULT_BATCH_SIZE
+        if self.batch_size is not None:
+            size = self.batch_size
+        load = read_load(
+            batch_size=size,
+            concurrency=self.cell("concurrency", index),
+            requests_per_sec=self.cell("requests_per_sec", index),
+            style=self.style,
+            where=lambda name: self.where(name, index),
+        )
+        if of_column and self.batch_size not in (None, _whole(of_column)):
+            raise ProfileDataError(
+                f"{self.where('batch_size', index)} is {quoted(of_column)}, but the "
+                f"batch size is given as {self.batch_size}; leave it out"
+            )
+        variant = self.cell("variant", index)
+        readings, missing, gpu_uuid = self._readings(index)
+        if "gpu_memory_used_bytes" in readings:
+            readings["gpu_memory_used_bytes"] = round(readings["gpu_memory_used_bytes"])
+        try:
+            return self.maker.record(
+                model_name=(
+                    self.model_name
+                    or self.cell("model_name", index)
+                    or self.default_name
+                ),
+                load_point=self.maker.load_point(
+                    load, variant_of(variant) if variant else None
+                ),
+                gpu_type=gpu_type,
+                environment=environment(gpu_uuid=gpu_uuid),
+                warnings=(
+                    *assumptions(
+                        _whole(of_column) if of_column else self.batch_size, unknown
+                    ),
+                    *rate_warnings(load[2]),
+                ),
+                missing=missing,
+                values=readings,
+            )
+        except ValidationError as err:
+            raise ProfileDataError(
+                f"{self.table.row_name(index)}: {describe_validation_error(err)}"
+            ) from err
+
+    def _readings(
+        self, index: int
+    ) -> tuple[dict[str, float], dict[str, str], str | None]:
+        """Return a row's readings, why some lack, and the GPU that they are of."""
+        values = {
+            name: value
+            for name, column in self.numbers.items()
+            if (value := column[index]) is not None
+        }
+        of_gpus: dict[str, dict[str, float]] = {}
+        for name in self.per_gpu:
+            for uuid, value in self._per_gpu(name, index).items():
+                of_gpus.setdefault(uuid, {})[name] = value
+        if not of_gpus:
+            return values, missing_gpu_readings(values), None
+        use = gpu_use(
+            [
+                MeasuredRow("", "", gpu_uuid=uuid, values=one)
+                for uuid, one in of_gpus.items()
+            ],
+            Baselines({}, None),
+        )
+        values |= use.values
+        missing = missing_gpu_readings(values)
+        if len(use.gpu_uuids) > 1:
+            reason = (
+                f"it was served by {len(use.gpu_uuids)} GPUs together "
+                f"({', '.join(use.gpu_uuids)}); what one of them gives is not known"
+            )
+            missing |= {name: reason for name in _OF_ALL_GPUS if name in values}
+            values = {
+                name: one for name, one in values.items() if name not in _OF_ALL_GPUS
+            }
+        return values, missing, use.gpu_uuids[0] if len(use.gpu_uuids) == 1 else None
+
+    def _per_gpu(self, name: str, index: int) -> dict[str, float]:
+        """Return the values of ``uuid:value;uuid:value;``."""
+        use = self.uses[name]
+        values = {}
+        for entry in (self.cell(name, index) or "").split(";"):
+            uuid, _, text = entry.rpartition(":")
+            if not text.strip() or is_missing(text):
+                continue
+            one = replace(
+                self.table,
+                titles=(use.title,),
+                rows=[[text.strip()]],
+                numbers=[self.table.numbers[index]],
+            )
+            (value,) = column_numbers(one, use, self.style, is_decimal=True).values
+            if value is not None:
+                values[uuid.strip()] = value
+        return values
+
+
+def _whole(cell: str) -> int | None:
+    text = cell.removesuffix(".0")
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+def rate_warnings(requests_per_sec: float | None) -> tuple[str, ...]:
+    """Return what a record at a request rate says of its throughput."""
+    if requests_per_sec is None:
+        return ()
+    return (
+        f"requests were sent at {requests_per_sec:g} a second: the throughput is what "
+        "was asked for, the model may reach more",
+    )
+
+
+@lru_cache(maxsize=1000)
+def environment(
+    version: str | None = None, *, gpu_uuid: str | None = None
+) -> Environment:
+    """Return what is known of a measurement of perf_analyzer."""
+    return Environment(
+        source="perf_analyzer export",
+        client_name="perf_analyzer",
+        client_version=version,
+        gpu_uuid=gpu_uuid or None,
+    )
+
+
+def missing_gpu_readings(values: Mapping[str, float]) -> dict[str, str]:
+    """Return why perf_analyzer has no reading of the GPU, by field."""
+    reasons = {
+        "memory_utilization_percent": _NO_MEMORY_UTILIZATION,
+        "gpu_utilization_percent": (
+            _AVERAGE_ONLY if "gpu_utilization_mean_percent" in values else _NO_GPU
+        ),
+        "gpu_memory_used_bytes": _NO_GPU,
+    }
+    return {name: reason for name, reason in reasons.items() if name not in values}

@@ -1,0 +1,1 @@
+"""Text of a table into columns, readings, loads and variants."""

@@ -1,0 +1,137 @@
+"""A table in a text file: its titles, rows and where each stands."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpupack.errors import ProfileDataError
+from gpupack.quoting import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_SEPARATORS = (",", ";", "\t", "|")
+_MAX_CELL = 10_000_000
+_CUT_OFF = (
+    "the file ends within a row, as that of a run that was stopped does: measure "
+    "again, or remove the row; "
+)
+_JSON = re.compile(r'[{}]|"\s*:|:\s*[\["]')
+"""What JSON has and titles have not."""
+_HEAD = 100_000
+"""Letters that the titles are looked for in."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvTable:
+    """A table of text cells.
+
+    Args:
+        where: Name of the file for messages.
+        separator: What stands between cells.
+        titles: Of the columns, without surrounding blanks; empty for one without.
+        rows: Cells without surrounding blanks, as many per row as titles.
+        numbers: Of the rows, as a spreadsheet numbers them; titles are row 1.
+    """
+
+    where: str
+    separator: str
+    titles: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+    numbers: Sequence[int]
+
+    def column(self, title: str) -> list[str]:
+        """Return the cells of a column."""
+        index = self.titles.index(title)
+        return [row[index] for row in self.rows]
+
+    def row_name(self, index: int) -> str:
+        """Return where a row stands, for messages."""
+        return f"{self.where}, row {self.numbers[index]}"
+
+    def only(self, is_kept: Callable[[int], bool]) -> CsvTable:
+        """Return the table with the rows of these indices."""
+        kept = [index for index in range(len(self.rows)) if is_kept(index)]
+        if len(kept) == len(self.rows):
+            return self
+        return replace(
+            self,
+            rows=[self.rows[index] for index in kept],
+            numbers=[self.numbers[index] for index in kept],
+        )
+
+
+def read_csv(text: str, where: str) -> CsvTable:
+    """Return the table in a text; what separates cells, its first line says.
+
+    Raises:
+        ProfileDataError: If the table is empty, not CSV, names a column twice, or
+            a row has more or fewer cells than there are titles.
+    """
+    head = text.lstrip("\ufeff\r\n")
+    num_blank = text[: len(text) - len(head)].count("\n")
+    separator = _separator(head[:_HEAD])
+    csv.field_size_limit(_MAX_CELL)
+    reader = csv.reader(io.StringIO(head, newline=""), delimiter=separator, strict=True)
+    try:
+        lines = list(reader)
+    except csv.Error as err:
+        raise ProfileDataError(f"{where}: not a CSV table: {err}") from err
+    if not lines or not any(cell.strip() for cell in lines[0]):
+        raise ProfileDataError(f"{where}: the table is empty")
+    titles = [title.strip() for title in lines[0]]
+    if any(_JSON.search(title) for title in titles):
+        # Nothing of it is repeated: it may hold tokens.
+        raise ProfileDataError(
+            f"{where}: neither a table nor whole JSON; give the file as it was written"
+        )
+    while titles and not titles[-1]:
+        titles.pop()
+    repeated = sorted(title for title, n in Counter(titles).items() if n > 1 and title)
+    if repeated:
+        raise ProfileDataError(f"{where}: columns named twice: {listed(repeated)}")
+    rows, numbers = [], []
+    width = len(titles)
+    for number, line in enumerate(lines[1:], start=2 + num_blank):
+        cells = [cell.strip() for cell in line]
+        if len(cells) > width and not any(cells[width:]):
+            del cells[width:]  # spreadsheets pad rows
+        if not any(cells):
+            continue
+        if len(cells) != width:
+            is_last = number == len(lines) + num_blank
+            raise ProfileDataError(
+                f"{where}, row {number}: {len(cells)} cells under {width} titles; "
+                + (_CUT_OFF if is_last and len(cells) < width else "")
+                + "quote cells that hold commas"
+            )
+        rows.append(cells)
+        numbers.append(number)
+    return CsvTable(where, separator, tuple(titles), rows, numbers)
+
+
+def first_titles(text: str) -> tuple[str, ...]:
+    """Return the titles of the table that a text may be; none if it is not."""
+    head = text.lstrip("\ufeff\r\n")[:_HEAD]
+    try:
+        line = next(csv.reader(io.StringIO(head), delimiter=_separator(head)), [])
+    except csv.Error:
+        return ()
+    return tuple(title.strip() for title in line)
+
+
+def _separator(head: str) -> str:
+    """Return what splits the first line into most cells."""
+
+    def num_cells(separator: str) -> int:
+        try:
+            return len(next(csv.reader(io.StringIO(head), delimiter=separator), []))
+        except csv.Error:
+            return 0
+
+    return max(_SEPARATORS, key=num_cells)

@@ -1,0 +1,184 @@
+"""The numbers in a table's columns, in the units that records have."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.errors import ProfileDataError
+from gpupack.importers.tables.cells import NumberStyle, is_missing, number_style
+from gpupack.importers.tables.units import Kind, is_requests, spelled, worth
+from gpupack.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.importers.tables.columns import ColumnUse
+    from gpupack.importers.tables.csv_text import CsvTable
+
+_MAX_DIGITS = 9
+"""Of a batch size or a concurrency."""
+_MOST_COUNT = 10**_MAX_DIGITS - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The numbers of one column.
+
+    Args:
+        values: By row, in the record's unit; None where the cell has no value.
+        are_requests: Whether a rate counts requests rather than their inputs.
+    """
+
+    values: Sequence[float | None]
+    are_requests: bool = False
+
+
+def style_of(table: CsvTable, uses: Sequence[ColumnUse]) -> NumberStyle:
+    """Return how a table writes numbers.
+
+    Raises:
+        ProfileDataError: If that cannot be said.
+    """
+    columns = [
+        index
+        for index, use in enumerate(uses)
+        if use.kind is not None or use.field == "requests_per_sec"
+    ]
+    cells = [row[index] for index in columns for row in table.rows]
+    return number_style(cells, where=table.where, separator=table.separator)
+
+
+def has_units(cells: Sequence[str], kind: Kind, style: NumberStyle) -> bool:
+    """Return whether every cell that has a number has its unit, too."""
+    num_units = 0
+    for cell in cells:
+        if is_missing(cell):
+            continue
+        try:
+            _, unit = style.parse(cell)
+        except ValueError:
+            return False
+        if not unit or worth(kind, unit) is None:
+            return False
+        num_units += 1
+    return num_units > 0
+
+
+def column_numbers(
+    table: CsvTable, use: ColumnUse, style: NumberStyle, *, is_decimal: bool
+) -> Numbers:
+    """Return the numbers of a column.
+
+    Args:
+        table: Has the column.
+        use: What it means; its kind is known.
+        style: How numbers are written.
+        is_decimal: Whether a MB is 10⁶ bytes.
+
+    Raises:
+        ProfileDataError: Naming row, column and value of what is no finite number ≥ 0,
+            or is in another unit.
+    """
+    assert use.kind is not None
+    factor = 1.0
+    if use.unit is not None:
+        factor = worth(use.kind, use.unit, is_decimal=is_decimal) or 1.0
+    index = table.titles.index(use.title)
+    values: list[float | None] = []
+    requests = {is_requests(use.unit)} if use.unit is not None else set[bool]()
+    is_plain = style.decimal == "." and use.unit is not None
+    for number, row in enumerate(table.rows):
+        cell = row[index]
+        if is_plain:
+            try:
+                value = float(cell) * factor
+            except ValueError:
+                pass
+            else:
+                if 0 <= value < math.inf:
+                    values.append(value)
+                    continue
+        if is_missing(cell):
+            values.append(None)
+            continue
+        where = f"{table.row_name(number)}: {use.title}"
+        value, unit = _parse(cell, style, where)
+        if unit:
+            worth_of_cell = worth(use.kind, unit, is_decimal=is_decimal)
+            if worth_of_cell is None:
+                raise ProfileDataError(
+                    f"{where} is {quoted(cell)}: {quoted(unit)} is no unit of it; it "
+                    f"may be in {spelled(use.kind)}"
+                )
+            if use.kind is Kind.RATE:
+                requests.add(is_requests(unit))
+            value *= worth_of_cell
+        elif use.unit is None:
+            raise ProfileDataError(f"{where} is {quoted(cell)}, without a unit")
+        else:
+            value *= factor
+        if not 0 <= value < math.inf:
+            raise ProfileDataError(
+                f"{where} is {cell[:40]}; it must be a finite number ≥ 0"
+            )
+        values.append(value)
+    if len(requests) > 1:
+        raise ProfileDataError(
+            f"{table.where}: {use.title} has rates of requests and of their inputs; "
+            "write all in one unit"
+        )
+    return Numbers(values, are_requests=True in requests)
+
+
+def _parse(cell: str, style: NumberStyle, where: str) -> tuple[float, str]:
+    try:
+        return style.parse(cell)
+    except ValueError as err:
+        try:
+            is_finite = math.isfinite(float(cell))
+        except ValueError:
+            is_finite = True
+        if not is_finite:
+            raise ProfileDataError(
+                f"{where} is {cell[:40]}; it must be a finite number ≥ 0"
+            ) from err
+        raise ProfileDataError(f"{where} is {quoted(cell)}, not a number") from err
+
+
+def count(cell: str, where: str, *, least: int = 1) -> int:
+    """Return a cell as a whole number; ``4.0`` is one, too.
+
+    Args:
+        cell: Its text.
+        where: Row and column for messages.
+        least: The smallest that makes sense.
+
+    Raises:
+        ProfileDataError: If it is anything else.
+    """
+    text = cell.strip()
+    whole = text.removesuffix(".0")
+    if whole.isascii() and whole.isdecimal() and len(whole) <= _MAX_DIGITS:
+        value = int(whole)
+        if value >= least:
+            return value
+    raise ProfileDataError(
+        f"{where} is {quoted(text)}; it must be a whole number ≥ {least} "
+        f"of at most {_MAX_DIGITS} digits"
+    )
+
+
+def rate(cell: str, style: NumberStyle, where: str) -> float:
+    """Return a cell as a number of requests a second.
+
+    Raises:
+        ProfileDataError: If it is no number > 0.
+    """
+    value, unit = _parse(cell, style, where)
+    if value <= 0 or (unit and not is_requests(unit)):
+        raise ProfileDataError(
+            f"{where} is {quoted(cell)}; it must be a number of requests a second > 0"
+        )
+    return value

@@ -1,0 +1,203 @@
+"""The same bins with fewer copies: of equally good plans, one that is easier to run.
+
+A plan may share out a demand over many copies, some of which serve next to nothing.
+Without a rule of who may share a bin, and for few bins, the plain model asks for the
+fewest copies; in any case copies are then taken out one by one, those that serve least
+first, as long as the others can serve what they did.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpupack.cpus import count_usable_cpus
+from gpupack.errors import CheckError
+from gpupack.packing.capacity.improving import (
+    AssignmentModel,
+    Clock,
+    Completion,
+    is_worth_it,
+)
+from gpupack.packing.capacity.model import Configuration, Goal, check_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gpupack.packing.capacity.model import (
+        CapacityPlan,
+        CapacityProblem,
+        FilledBin,
+    )
+
+    Uses = tuple[tuple[Configuration, int], ...]
+
+LEAST_LIMIT_S = 0.1
+"""Beyond the time limit, where that is used up."""
+LIMIT_SHARE = 0.2
+"""Of the time limit."""
+MODEL_SHARE = 0.6
+"""Of that, for the plain model."""
+
+
+def with_fewer_copies(
+    problem: CapacityProblem,
+    goal: Goal,
+    plan: CapacityPlan,
+    *,
+    time_limit_s: float,
+    seed: int = 0,
+    num_workers: int | None = None,
+) -> CapacityPlan:
+    """Return a plan of the same value with no more copies, and fewer where found.
+
+    Neither the number of bins nor their cost nor what jobs of whole copies yield gets
+    worse. Plans whose goal is service stay as they are.
+
+    Args:
+        problem: What was planned.
+        goal: What is best.
+        plan: The plan.
+        time_limit_s: Of the plan; a fifth of it is spent here, 0.1 s at least.
+        seed: For every random choice.
+        num_workers: Threads; as many as cores may be used if None.
+    """
+    if not plan.is_found or not goal.is_in_full:
+        return plan
+    least = _least_copies(problem, plan.bins)
+    if _num_copies(problem, plan.bins) <= least:
+        return plan
+    limit_s = max(LEAST_LIMIT_S, LIMIT_SHARE * time_limit_s)
+    clock = Clock(time.perf_counter(), limit_s)
+    completion = Completion(problem, goal, clock, seed=seed, target_gap=0.0)
+    bins = plan.bins
+    if is_worth_it(problem, goal, round(plan.value)):
+        model = AssignmentModel(
+            problem, goal, max_value=round(plan.value), lower_bound=0
+        )
+        model.ask_for_fewest_copies(bins)
+        found = model.solve(
+            time_limit_s=MODEL_SHARE * limit_s,
+            seed=seed,
+            num_workers=num_workers or count_usable_cpus(),
+        )
+        if found.uses is not None:
+            fewer = _filled(problem, completion, found.uses)
+            if fewer and _num_copies(problem, fewer) < _num_copies(problem, bins):
+                bins = fewer
+    bins = _thinned_out(problem, completion, bins, least, clock)
+    return plan if bins is plan.bins else replace(plan, bins=bins)
+
+
+def _num_copies(problem: CapacityProblem, bins: Sequence[FilledBin]) -> int:
+    """Return the number of copies of jobs with a demand."""
+    return sum(
+        group.num_copies * one.multiplicity
+        for one in bins
+        for group in one.copies
+        if not problem.jobs[problem.options[group.option].job].is_whole
+    )
+
+
+def _least_copies(problem: CapacityProblem, bins: Sequence[FilledBin]) -> int:
+    """Return a number of copies below which no plan of these jobs is."""
+    there = {problem.options[group.option].job for one in bins for group in one.copies}
+    total = 0
+    for index in there:
+        job = problem.jobs[index]
+        if job.demand is None:
+            continue
+        fastest = max(problem.options[i].rate for i in problem.options_by_job[index])
+        total += max(job.copies, -(-job.demand // fastest))
+    return total
+
+
+def _thinned_out(
+    problem: CapacityProblem,
+    completion: Completion,
+    bins: tuple[FilledBin, ...],
+    least: int,
+    clock: Clock,
+) -> tuple[FilledBin, ...]:
+    """Return the bins without copies that the others can do without."""
+    in_vain: set[tuple[Configuration, int]] = set()
+    while _num_copies(problem, bins) > least:
+        for one, option in _by_service(problem, bins):
+            if clock.is_over:
+                return bins
+            configuration = Configuration(one.bin_type, one.counts)
+            if (configuration, option) in in_vain:
+                continue
+            fewer = _filled(problem, completion, _without(bins, configuration, option))
+            if fewer:
+                bins = fewer
+                break
+            # With less elsewhere there will be no more room for it either.
+            in_vain.add((configuration, option))
+        else:
+            return bins
+    return bins
+
+
+def _by_service(
+    problem: CapacityProblem, bins: Sequence[FilledBin]
+) -> Iterator[tuple[FilledBin, int]]:
+    """Yield bins and options of which a copy could go, the least service first."""
+    copies = [0] * len(problem.jobs)
+    for one in bins:
+        for group in one.copies:
+            job = problem.options[group.option].job
+            copies[job] += group.num_copies * one.multiplicity
+    candidates = [
+        (group.service / group.num_copies / problem.options[group.option].rate, n, one)
+        for n, one in enumerate(bins)
+        for group in one.copies
+        if _may_go(problem, group.option, copies)
+    ]
+    for _, _, one in sorted(candidates, key=lambda entry: entry[:2]):
+        for option, _ in one.counts:
+            if _may_go(problem, option, copies):
+                yield one, option
+
+
+def _may_go(problem: CapacityProblem, option: int, copies: Sequence[int]) -> bool:
+    index = problem.options[option].job
+    job = problem.jobs[index]
+    return not job.is_whole and copies[index] > job.copies
+
+
+def _without(
+    bins: Sequence[FilledBin], configuration: Configuration, option: int
+) -> Uses:
+    """Return the configurations of bins, one of them with a copy less."""
+    uses: dict[Configuration, int] = {}
+    for one in bins:
+        key = Configuration(one.bin_type, one.counts)
+        uses[key] = uses.get(key, 0) + one.multiplicity
+    uses[configuration] -= 1
+    counts = tuple(
+        (index, number - (index == option))
+        for index, number in configuration.counts
+        if number > (index == option)
+    )
+    if counts:
+        thinner = Configuration(configuration.bin_type, counts)
+        uses[thinner] = uses.get(thinner, 0) + 1
+    return tuple(sorted((one, number) for one, number in uses.items() if number))
+
+
+def _filled(
+    problem: CapacityProblem, completion: Completion, uses: Uses
+) -> tuple[FilledBin, ...]:
+    """Return the checked plan of exactly these configurations, empty if none."""
+    if not all(problem.is_allowed(one.bin_type, one.counts) for one, _ in uses):
+        return ()
+    bins = completion.fill(uses)
+    if not bins:
+        return ()
+    try:
+        check_plan(problem, bins, in_full=True)
+    except CheckError:
+        return ()  # a linear program in floating point may serve a hair too little
+    return bins

@@ -1,0 +1,103 @@
+"""What profiles lack for each objective, before anything is planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.planning.modeling.sizes import reading
+from gpupack.planning.request import BINDING_BY_DEFAULT
+from gpupack.quoting import quoted_all
+from gpupack.records.gpu import Resource
+
+if TYPE_CHECKING:
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.profile import ProfileRecord
+
+_FIELDS = {
+    Resource.MEMORY: "gpu_memory_used_bytes",
+    Resource.GPU_UTILIZATION: "gpu_utilization_percent",
+    Resource.MEMORY_UTILIZATION: "memory_utilization_percent",
+}
+_PERCENTILES = (50, 90, 95, 99)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """One thing to plan for, and what stands in its way.
+
+    Args:
+        goal: In words: an objective, a demand, a latency limit.
+        lacking: What is missing, of which models and why; empty if nothing is.
+    """
+
+    goal: str
+    lacking: tuple[str, ...]
+
+
+def readiness(profiles: ProfileSet) -> tuple[Readiness, ...]:
+    """Return what the profiles can be planned for, and what they lack."""
+    records = profiles.records
+    throughput = _without(records, "throughput_infer_per_sec")
+    goals = []
+    for objective, binding in BINDING_BY_DEFAULT.items():
+        lacking = _baseline(profiles) + _lacking(records, binding)
+        if Resource.GPU_UTILIZATION in binding:
+            lacking += throughput
+        goals.append(Readiness(objective.value, lacking))
+    never_busy = tuple(
+        one
+        for one in records
+        if one.gpu_utilization_percent is None
+        and one.gpu_utilization_mean_percent is None
+    )
+    demand = _baseline(profiles) + _lacking(records, (Resource.MEMORY,)) + throughput
+    demand += _told(never_busy, "gpu_utilization_percent")
+    return (
+        *goals,
+        Readiness("a demand", demand),
+        Readiness("a latency limit", _latencies(records)),
+    )
+
+
+def _baseline(profiles: ProfileSet) -> tuple[str, ...]:
+    if any(one.gpu_memory_used_bytes is not None for one in profiles.baselines):
+        return ()
+    return ("the memory that the server alone takes (a server-only baseline)",)
+
+
+def _lacking(
+    records: tuple[ProfileRecord, ...], resources: tuple[Resource, ...]
+) -> tuple[str, ...]:
+    return tuple(
+        text
+        for resource in resources
+        for text in _told(
+            tuple(one for one in records if reading(one, resource) is None),
+            _FIELDS[resource],
+        )
+    )
+
+
+def _without(records: tuple[ProfileRecord, ...], field: str) -> tuple[str, ...]:
+    return _told(tuple(one for one in records if getattr(one, field) is None), field)
+
+
+def _told(records: tuple[ProfileRecord, ...], field: str) -> tuple[str, ...]:
+    """Return a field with the models that lack it and the first reason; or nothing."""
+    if not records:
+        return ()
+    names = quoted_all(list(dict.fromkeys(one.model_name for one in records)))
+    reason = records[0].missing.get(field, "not measured")
+    return (f"{field} of {names}: {reason}",)
+
+
+def _latencies(records: tuple[ProfileRecord, ...]) -> tuple[str, ...]:
+    known = [
+        percentile
+        for percentile in _PERCENTILES
+        if all(getattr(one, f"latency_p{percentile}_us") is not None for one in records)
+    ]
+    if known:
+        return ()
+    return _without(records, "latency_p99_us")

@@ -1,0 +1,3 @@
+from .purchase import recommend
+
+__all__ = ["recommend"]

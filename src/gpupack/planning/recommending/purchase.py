@@ -1,0 +1,248 @@
+"""Which GPUs to buy: ``recommend()``."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Unpack
+
+from gpupack.errors import GpupackError, InvalidInputError
+from gpupack.packing import Deadline
+from gpupack.planning.modeling import ask
+from gpupack.planning.placing import place
+from gpupack.planning.reasons import explain_question
+from gpupack.planning.recommending.evidence import evidence_of
+from gpupack.planning.recommending.questions import (
+    Wanted,
+    for_memory_alone,
+    for_what_is_busy,
+    with_slow_downs,
+)
+from gpupack.planning.recommending.reserve import KEPT_BASE, Reserve, reserve_for
+from gpupack.planning.recommending.server_memory import with_server_memory
+from gpupack.planning.request import (
+    ProfilesLike,
+    profiles_of,
+    request_of,
+    takes_wishes,
+)
+from gpupack.quoting import quoted_all
+from gpupack.recommendation import Assumption, BuyOption, Recommendation
+from gpupack.records.placement import (
+    ObjectiveUnit,
+    PlacementRecord,
+    PlacementStatus,
+)
+from gpupack.records.request import GpuSupply, Request, RequestArguments
+from gpupack.report.cautions import lowest_kept
+
+if TYPE_CHECKING:
+    from gpupack.placement import Placement
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.explanation import SavingChange
+
+CHANGES_LIMIT_S = 10.0
+"""For trying what would save one more."""
+
+
+@takes_wishes
+def recommend(
+    profiles: ProfilesLike,
+    request: Request | None = None,
+    *,
+    reserve: float | None = None,
+    **asked: Unpack[RequestArguments],
+) -> Recommendation:
+    """Return what to buy: one number, what it rests on, and the numbers beside it.
+
+    With demands, every one of them is met as predicted, and a reserve above it.
+    Without, all models may be busy at once: each is at the load point at which it
+    yields most, and keeps a share of its throughput beside its neighbors. The cheapest
+    GPUs where all have prices, else the fewest. Beside it stand the number that would
+    do if slow-downs are fine, and the one that holds the models in memory alone.
+
+    Takes up to four times the time limit, which is 10 s if left out.
+
+    Args:
+        profiles: As for ``place()``. Where the server's own memory was not, every
+            model's memory counts in full.
+        request: What is asked, or arguments as those of ``place()`` beside it.
+        reserve: Planned for above every demand: 0.2 is a fifth. Left out, 5 % and as
+            much again for every reason to doubt the data: nothing was measured
+            together on the GPU, measurements never settled or are not known to have.
+
+    Raises:
+        InvalidInputError: If a wish cannot be used, or the reserve is below 0.
+        MissingReadingError: If the prediction lacks a reading.
+        InfeasibleError: If the GPUs that there are do not do.
+        NotFoundInTimeError: If no plan was found within the time limit.
+    """
+    profiles = profiles_of(profiles)
+    if reserve is not None and not 0 <= reserve < math.inf:
+        raise InvalidInputError(
+            f"the reserve is {reserve}; it must be finite and ≥ 0, such as 0.2 for a "
+            "fifth above every demand"
+        )
+    wanted, notes = request_of(profiles, None, request, asked)
+    counted_in_full = with_server_memory(profiles, wanted)
+    profiles = counted_in_full or profiles
+    question = ask(profiles, wanted)
+    found_reserve = reserve_for(question)
+    if reserve is not None:
+        found_reserve = Reserve(reserve, ("as asked",))
+    busy = for_what_is_busy(wanted, question, found_reserve)
+    plan = place(profiles, request=busy.request)
+    if notes:
+        plan = plan.model_copy(update={"warnings": (*plan.warnings, *notes)})
+    bought = _option(plan)
+    slower = _plan_or_none(profiles, with_slow_downs(wanted, busy))
+    memory_only = _plan_or_none(profiles, for_memory_alone(wanted, busy))
+    return Recommendation(
+        buy=bought,
+        slower=_if_less(slower, bought),
+        memory_only=None if memory_only is None else _option(memory_only),
+        has_demands=busy.has_demands,
+        reserve_ratio=found_reserve.ratio,
+        min_kept_ratio=busy.min_kept_ratio,
+        changes=_changes(plan, profiles),
+        assumptions=(
+            *_assumptions(busy, found_reserve, plan),
+            *([_SERVER_MEMORY] if counted_in_full else []),
+        ),
+        models=evidence_of(plan, profiles, wanted),
+        currency=wanted.currency,
+        placement=PlacementRecord.model_validate(plan.model_dump()),
+    )
+
+
+_SERVER_MEMORY = Assumption(
+    text="the server's own memory was not measured, so every model's memory counts in "
+    "full, which is safe and may take a GPU more",
+    argument="a row without a model name in the table, or profile()",
+    flag="a row without a model name in the table, or gpupack profile",
+)
+
+
+def _plan_or_none(profiles: ProfileSet, request: Request | None) -> Placement | None:
+    """Return the plan for a request, None if there is none or nothing is asked."""
+    if request is None:
+        return None
+    try:
+        return place(profiles, request=request)
+    except GpupackError:
+        return None  # The number to buy stands without the one beside it.
+
+
+def _if_less(plan: Placement | None, bought: BuyOption) -> BuyOption | None:
+    """Return a plan's numbers if it costs less, or takes fewer GPUs, than another's."""
+    if plan is None:
+        return None
+    option = _option(plan)
+    if option.price_per_hour is not None and bought.price_per_hour is not None:
+        return option if option.price_per_hour < bought.price_per_hour - 1e-9 else None
+    return option if option.num_gpus < bought.num_gpus else None
+
+
+def _option(plan: Placement) -> BuyOption:
+    if plan.request is None:
+        raise ValueError("a plan that place() made holds its request")
+    counts = Counter(gpu.gpu_type.name for gpu in plan.gpus)
+    least = lowest_kept(plan)
+    return BuyOption(
+        num_gpus=plan.num_gpus,
+        num_gpus_by_type=dict(counts),
+        price_per_hour=_price(plan.request, counts, "price"),
+        reserved_price_per_hour=_price(plan.request, counts, "reserved_price"),
+        is_proved=plan.status is PlacementStatus.OPTIMAL,
+        bound=plan.bound,
+        lowest_kept_ratio=None if least is None else least[1].retention,
+        request=plan.request,
+    )
+
+
+def _price(request: Request, counts: Counter[str], which: str) -> float | None:
+    """Return what GPUs cost per hour, None if one of them has no such price."""
+    supplies = request.gpus if isinstance(request.gpus, dict) else {}
+    folded = {name.partition(":")[0].casefold(): one for name, one in supplies.items()}
+    prices = [
+        getattr(folded.get(name.casefold(), GpuSupply()), which) for name in counts
+    ]
+    if not prices or any(price is None for price in prices):
+        return None
+    return math.fsum(
+        price * count for price, count in zip(prices, counts.values(), strict=True)
+    )
+
+
+def _changes(plan: Placement, profiles: ProfileSet) -> tuple[SavingChange, ...]:
+    if plan.request is None or plan.objective_unit is ObjectiveUnit.INFER_PER_SEC:
+        return ()
+    question = ask(profiles, plan.request)
+    deadline = Deadline.after(min(CHANGES_LIMIT_S, plan.request.time_limit_s))
+    changes = explain_question(plan, question, deadline=deadline).changes
+    unit = plan.objective_unit
+    return tuple(one.model_copy(update={"unit": one.unit or unit}) for one in changes)
+
+
+def _assumptions(
+    busy: Wanted, reserve: Reserve, plan: Placement
+) -> tuple[Assumption, ...]:
+    reasons = "; ".join(reserve.reasons)
+    sharing = (plan.sharing_mode or "host").replace("_", " ")
+    found: list[Assumption] = []
+    if busy.has_demands:
+        found.append(
+            Assumption(
+                text=f"a reserve of {reserve.ratio:.0%} above every demand: {reasons}",
+                argument="reserve=0.2",
+                flag="--reserve 0.2",
+            )
+        )
+        if busy.without_demand:
+            found.append(
+                Assumption(
+                    text=f"no demand is known of {quoted_all(busy.without_demand)}: "
+                    "each runs once, at full rate",
+                    argument='demand={"resnet": 20}',
+                    flag="--demand resnet=20",
+                )
+            )
+    else:
+        found += [
+            Assumption(
+                text="no demand is known: all models are busy at once, each at the "
+                "load point at which it yields most",
+                argument='demand={"resnet": 20}',
+                flag="--demand resnet=20",
+            ),
+            Assumption(
+                text=f"every model shall keep {busy.min_kept_ratio:.0%} of its "
+                "throughput alone"
+                + ("" if busy.is_kept_share_asked else _kept_because(busy, reasons)),
+                argument="min_retention=0.7",
+                flag="--min-retention 0.7",
+            ),
+        ]
+    if plan.sharing_mode is not None:
+        found.append(
+            Assumption(
+                text=f"models share a GPU through {sharing}",
+                argument='sharing="mps"',
+                flag="--sharing mps",
+            )
+        )
+    if plan.objective_unit is not ObjectiveUnit.PRICE_PER_HOUR:
+        name = plan.gpus[0].gpu_type.name if plan.gpus else "T4"
+        found.append(
+            Assumption(
+                text="no price of every GPU type is known, so the fewest GPUs count",
+                argument=f'prices={{"{name}": 0.35}}',
+                flag=f"--price '{name}=0.35'",
+            )
+        )
+    return tuple(found)
+
+
+def _kept_because(busy: Wanted, reasons: str) -> str:
+    in_reserve = (busy.min_kept_ratio or KEPT_BASE) - KEPT_BASE
+    return f", {KEPT_BASE:.0%} and a reserve of {in_reserve:.0%}: {reasons}"

@@ -1,0 +1,171 @@
+"""The questions behind a recommendation, each as a request to ``place()``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.planning.modeling import best_records
+from gpupack.planning.recommending.reserve import KEPT_BASE
+from gpupack.records.gpu import Headroom, Resource
+from gpupack.records.request import ContentionRule, ModelWishes, Objective
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpupack.planning.modeling import CapacityQuestion
+    from gpupack.planning.recommending.reserve import Reserve
+    from gpupack.records.profile import LoadPoint
+    from gpupack.records.request import Request
+
+MOST_KEPT = 0.9
+"""Above it the prediction's margin would put most models on a GPU of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the plan to buy is asked.
+
+    Args:
+        request: To ``place()``.
+        has_demands: Whether demands were given.
+        without_demand: Models that have none where others do.
+        min_kept_ratio: What every model shall keep, where there are no demands.
+        is_kept_share_asked: Whether somebody asked for that.
+    """
+
+    request: Request
+    has_demands: bool
+    without_demand: tuple[str, ...] = ()
+    min_kept_ratio: float | None = None
+    is_kept_share_asked: bool = False
+
+
+def for_what_is_busy(
+    request: Request, question: CapacityQuestion, reserve: Reserve
+) -> Wanted:
+    """Return the question of which the answer is to be bought."""
+    demands = question.wishes.demand
+    goal = {"objective": _objective(question)}
+    if any(demands.values()):
+        asked = request.model_copy(
+            update=goal
+            | {
+                "demand_met": ContentionRule.PREDICTED,
+                "growth": float(f"{request.growth * (1 + reserve.ratio):.12g}"),
+            }
+        )
+        return Wanted(
+            asked,
+            has_demands=True,
+            without_demand=tuple(
+                name for name in question.model_names if name not in demands
+            ),
+        )
+    asked_to_keep = dict(question.min_retention)
+    kept = min(MOST_KEPT, round(KEPT_BASE + reserve.ratio, 6))
+    points = _best_load_points(question)
+
+    def busy(name: str, wishes: ModelWishes) -> ModelWishes:
+        return wishes.model_copy(
+            update={
+                "min_retention": asked_to_keep.get(name, kept),
+                "load_point": points.get(name, wishes.load_point),
+            }
+        )
+
+    return Wanted(
+        _with_models(request, question, busy).model_copy(update=goal),
+        has_demands=False,
+        min_kept_ratio=min(asked_to_keep.values(), default=kept),
+        is_kept_share_asked=len(asked_to_keep) == len(question.model_names),
+    )
+
+
+def with_slow_downs(request: Request, busy: Wanted) -> Request:
+    """Return what is asked where slow-downs are fine: plain sums decide."""
+    if busy.has_demands:
+        return busy.request.model_copy(
+            update={"growth": request.growth, "demand_met": ContentionRule.PLAIN}
+        )
+    models = {
+        name: wishes.model_copy(update={"min_retention": None})
+        for name, wishes in busy.request.models.items()
+    }
+    shares = {one.value: 1.0 for one in _UTILIZATIONS}
+    shares["memory"] = _memory_share(request)
+    return busy.request.model_copy(
+        update={"models": models, "headroom": Headroom(**shares)}
+    )
+
+
+def for_memory_alone(request: Request, busy: Wanted) -> Request:
+    """Return what is asked where models are busy one at a time: room in memory."""
+
+    def loaded(wishes: ModelWishes) -> ModelWishes:
+        return wishes.model_copy(
+            update={
+                "demand": None,
+                "min_retention": None,
+                "max_replicas": None,
+                "replicas": None,
+            }
+        )
+
+    return busy.request.model_copy(
+        update={
+            "models": {
+                name: loaded(wishes) for name, wishes in busy.request.models.items()
+            },
+            "defaults": loaded(busy.request.defaults),
+            "headroom": Headroom(memory=_memory_share(request)),
+            "demand_met": ContentionRule.PLAIN,
+            "growth": 1.0,
+        }
+    )
+
+
+_UTILIZATIONS = (Resource.GPU_UTILIZATION, Resource.MEMORY_UTILIZATION)
+
+
+def _objective(question: CapacityQuestion) -> Objective:
+    """Return the lowest price where prices are known, else the fewest GPUs."""
+    if all(one.price_per_hour is not None for one in question.fleet.entries):
+        return Objective.MIN_COST
+    return Objective.MIN_GPUS
+
+
+def _memory_share(request: Request) -> float:
+    if isinstance(request.headroom, Headroom):
+        return request.headroom.memory or 1.0
+    return request.headroom
+
+
+def _best_load_points(question: CapacityQuestion) -> dict[str, LoadPoint]:
+    """Return the load point with the most throughput of models with several."""
+    best: dict[str, tuple[float, LoadPoint]] = {}
+    for supply in question.supplies:
+        memory = question.headroom.memory or 1.0
+        for name, (record,) in best_records(supply, Headroom(memory=memory)).items():
+            rate = record.throughput_infer_per_sec or 0.0
+            if name not in best or rate > best[name][0]:
+                best[name] = rate, record.load_point
+    several = {
+        name
+        for supply in question.supplies
+        for name, records in supply.records.items()
+        if len(records) > 1
+    }
+    return {name: point for name, (_, point) in best.items() if name in several}
+
+
+def _with_models(
+    request: Request,
+    question: CapacityQuestion,
+    changed: Callable[[str, ModelWishes], ModelWishes],
+) -> Request:
+    """Return the request with the wishes about every model changed."""
+    models = dict(request.models) | {
+        name: changed(name, request.of_model(name)) for name in question.model_names
+    }
+    return request.model_copy(update={"models": models})

@@ -1,0 +1,63 @@
+"""How much to plan for above what is asked, from how good the data are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpupack.planning.contention import resolve_contention
+from gpupack.records.gpu import DeviceKind
+
+if TYPE_CHECKING:
+    from gpupack.planning.modeling import CapacityQuestion
+
+STEP = 0.05
+"""For each reason to doubt: what the prediction missed by on an H200, rounded."""
+KEPT_BASE = 0.7
+"""Of its throughput alone, what every model shall keep where nothing is asked, the
+reserve not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """A share of what is asked, to be planned for in addition.
+
+    Args:
+        ratio: Of every demand.
+        reasons: In words, one for each step of it.
+    """
+
+    ratio: float
+    reasons: tuple[str, ...]
+
+
+def reserve_for(question: CapacityQuestion) -> Reserve:
+    """Return the reserve that the measurements call for."""
+    records = [
+        record
+        for supply in question.supplies
+        for of_model in supply.records.values()
+        for record in of_model
+    ]
+    reasons = ["traffic and measurements vary"]
+    uncalibrated = [
+        supply.gpu_type.name
+        for supply in question.supplies
+        if supply.gpu_type.kind is not DeviceKind.HOST
+        and not resolve_contention(
+            question.profiles, supply.measured_on, question.sharing
+        ).num_sets
+    ]
+    if uncalibrated:
+        reasons.append(
+            f"nothing was measured together on {', '.join(sorted(uncalibrated))}"
+        )
+    never_settled = {one.model_name for one in records if one.is_stable is False}
+    unknown = {one.model_name for one in records if one.is_stable is None}
+    if never_settled:
+        reasons.append(f"measurements of {len(never_settled)} models never settled")
+    elif unknown:
+        reasons.append(
+            f"whether measurements settled is not known of {len(unknown)} models"
+        )
+    return Reserve(round(STEP * len(reasons), 6), tuple(reasons))

@@ -1,0 +1,251 @@
+"""What to buy: one number, what it rests on, and the numbers beside it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from tabulate import tabulate
+
+from gpupack.quoting import printable
+from gpupack.records.explanation import SavingChange
+from gpupack.records.placement import PlacementRecord
+from gpupack.records.record import Record
+from gpupack.records.request import Request
+from gpupack.report.text import format_number, format_price, format_rate
+from gpupack.units import InferPerSec, Ratio
+
+HOURS_PER_MONTH = 730
+"""365 × 24 ÷ 12."""
+_NO_LOSS = 0.9995
+"""What is kept above this is told as no slow-down."""
+
+
+class BuyOption(Record):
+    """A plan in the numbers that somebody decides by, and what it was asked."""
+
+    num_gpus: int = Field(ge=0)
+    num_gpus_by_type: dict[str, int]
+    price_per_hour: float | None = Field(default=None, ge=0)
+    """On demand; None where a GPU has no such price."""
+    reserved_price_per_hour: float | None = Field(default=None, ge=0)
+    is_proved: bool
+    """Whether no plan with fewer GPUs, or of a lower price, does what this does."""
+    bound: float
+    """Proven, in GPUs or the price per hour that was counted: none is better."""
+    lowest_kept_ratio: Ratio | None = None
+    """Of what it serves, or of its throughput alone: what the model that is predicted
+    to keep least keeps; None where nothing was predicted."""
+    request: Request
+    """``place(profiles, request=...)`` answers with this plan again."""
+
+
+class ModelEvidence(Record):
+    """One model in the plan to buy."""
+
+    model_name: str
+    num_replicas: int = Field(ge=1)
+    demand_infer_per_sec: InferPerSec | None = None
+    """As asked, growth included; None without a demand."""
+    served_infer_per_sec: InferPerSec | None = None
+    """The traffic that was planned for: the demand and its reserve; without a demand,
+    the throughput alone."""
+    predicted_infer_per_sec: InferPerSec | None = None
+    """Of that traffic, what the model reaches beside its neighbors."""
+    latency_p99_ms: float | None = Field(default=None, ge=0)
+    """Measured alone, at the slowest of its load points in use; None if unknown."""
+    spare_ratio: float | None = None
+    """What its replicas could reach beside their neighbors at planned traffic, above
+    its demand, ÷ demand; None without a demand."""
+
+
+class Assumption(Record):
+    """What was taken for granted, and how to say otherwise."""
+
+    text: str
+    argument: str
+    """Of ``recommend()``."""
+    flag: str
+    """Of ``gpupack recommend``."""
+
+
+class Recommendation(Record):
+    """What to buy for these models, and why.
+
+    ``print(recommendation)`` is five lines, the assumptions and a table.
+    """
+
+    kind: Literal["recommendation"] = "recommendation"
+    schema_version: Literal[1] = 1
+    buy: BuyOption
+    slower: BuyOption | None = None
+    """Less, for models that may be slowed down; None if that takes no less."""
+    memory_only: BuyOption | None = None
+    """Holds the models in memory, for models that are busy one at a time."""
+    has_demands: bool
+    """Whether demands are met as predicted; else all models are busy at once."""
+    reserve_ratio: float = Field(ge=0)
+    """Planned for above every demand; above what models shall keep without one."""
+    min_kept_ratio: Ratio | None = None
+    """Without demands: what every model keeps of its throughput at least."""
+    changes: tuple[SavingChange, ...] = ()
+    """Single changes that would save a GPU, or money."""
+    assumptions: tuple[Assumption, ...] = ()
+    models: tuple[ModelEvidence, ...]
+    currency: str | None = None
+    placement: PlacementRecord
+    """The plan to buy, GPU by GPU."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The five lines: what to buy, what it gives, less, least, and what saves."""
+        return (
+            self._buy(),
+            self._gives(),
+            self._slower(),
+            self._memory_only(),
+            self._saves(),
+        )
+
+    def __str__(self) -> str:
+        """Return the lines, the assumptions by argument, and the table."""
+        return self.to_text()
+
+    def to_text(self, *, for_shell: bool = False) -> str:
+        """Return the lines, the assumptions and the table as text.
+
+        Args:
+            for_shell: Whether flags are told in place of arguments.
+        """
+        assumed = [
+            f"- {printable(one.text)} "
+            f"({printable(one.flag if for_shell else one.argument)})"
+            for one in self.assumptions
+        ]
+        return "\n".join(
+            [*self.lines, "", "Assumed, and how to say otherwise:", *assumed, ""]
+            + [self._table()]
+            + [f"warning: {printable(one)}" for one in self.placement.warnings]
+        )
+
+    def to_json(self) -> str:
+        """Return the whole recommendation as indented JSON."""
+        return self.model_dump_json(indent=2, exclude_none=True)
+
+    def _money(self, price: float) -> str:
+        unit = "" if self.currency is None else f" {printable(self.currency)}"
+        return f"{price:,.2f}{unit}" if price >= 0.1 else f"{format_price(price)}{unit}"
+
+    def _cost(self, one: BuyOption) -> str:
+        """Return "2.80 per hour, 2,044 a month", reserved too; empty without prices."""
+        costs = []
+        for price, way in (
+            (one.price_per_hour, ""),
+            (one.reserved_price_per_hour, "reserved "),
+        ):
+            if price is not None:
+                month = format_number(round(price * HOURS_PER_MONTH), 0)
+                costs.append(f"{way}{self._money(price)} per hour, {month} a month")
+        return "; ".join(costs)
+
+    def _buy(self) -> str:
+        cost = self._cost(self.buy)
+        line = f"Buy {_fleet(self.buy)}" + (f" ({cost})." if cost else ".")
+        if not self.buy.is_proved:
+            least = (
+                f"{self._money(self.buy.bound)} per hour"
+                if self.placement.objective_unit.value == "price_per_hour"
+                else f"{self.buy.bound:g}"
+            )
+            line += f" Not proved to be the least: at least {least} is needed."
+        return line
+
+    def _gives(self) -> str:
+        if self.has_demands:
+            return (
+                "Every model keeps its demand as predicted, with "
+                f"{self.reserve_ratio:.0%} to spare on all at once."
+            )
+        kept = self.buy.lowest_kept_ratio
+        told = "" if kept is None else f"; none is predicted below {kept:.0%}"
+        return (
+            "All models may be busy at once, each keeping at least "
+            f"{self.min_kept_ratio or 0:.0%} of its throughput alone{told}."
+        )
+
+    def _slower(self) -> str:
+        one = self.slower
+        if one is None:
+            return "Less would not do, even where slow-downs are fine."
+        kept = one.lowest_kept_ratio
+        if kept is None:
+            why = "if what sharing costs does not matter"
+        elif kept >= _NO_LOSS:
+            why = "without any reserve"
+        else:
+            why = f"if slow-downs of up to {1 - kept:.0%} are fine"
+        return f"{_fleet(one)} would do {why}{self._in_brackets(one)}."
+
+    def _memory_only(self) -> str:
+        one = self.memory_only
+        if one is None:
+            return "No number for memory alone: it was not measured for every model."
+        holds = "hold" if one.num_gpus > 1 else "holds"
+        busy = one.lowest_kept_ratio
+        if busy is not None and busy >= _NO_LOSS:
+            return f"{_fleet(one)} {holds} the models in memory."
+        return (
+            f"{_fleet(one)} {holds} the models in memory, for models that are busy one "
+            f"at a time: they must not run at the same time{self._in_brackets(one)}."
+        )
+
+    def _in_brackets(self, one: BuyOption) -> str:
+        cost = self._cost(one)
+        return f" ({cost})" if cost else ""
+
+    def _saves(self) -> str:
+        if not self.changes:
+            return "What would save one more: no single change of those tried."
+        first, *more = self.changes
+        others = f"; {len(more)} more in what explain() tells" if more else ""
+        return f"What would save one more: {printable(str(first))}{others}."
+
+    def _table(self) -> str:
+        rows = [
+            [
+                printable(one.model_name),
+                f"{one.num_replicas:,}",
+                *([format_rate(one.demand_infer_per_sec)] if self.has_demands else []),
+                format_rate(one.served_infer_per_sec),
+                format_rate(one.predicted_infer_per_sec),
+                format_number(one.latency_p99_ms),
+                *(
+                    ["–" if one.spare_ratio is None else f"{one.spare_ratio:.0%}"]
+                    if self.has_demands
+                    else []
+                ),
+            ]
+            for one in self.models
+        ]
+        titles = ["model", "copies"]
+        titles += (
+            ["demand\ninfer/sec", "planned\nfor"]
+            if self.has_demands
+            else ["alone\ninfer/sec"]
+        )
+        titles += ["predicted\ntogether", "p99 ms\nalone"]
+        titles += ["spare"] if self.has_demands else []
+        return tabulate(
+            rows,
+            headers=titles,
+            tablefmt="simple",
+            disable_numparse=True,
+            colalign=["left"] + ["right"] * (len(titles) - 1),
+        )
+
+
+def _fleet(one: BuyOption) -> str:
+    """Return "8 T4", or "3 T4 and 2 L4"."""
+    return " and ".join(
+        f"{count:,} {printable(name)}" for name, count in one.num_gpus_by_type.items()
+    )

@@ -1,0 +1,147 @@
+"""What somebody must know of a placement before all else.
+
+That its models cannot run at the same time, slow each other down far, or do not keep
+the demand that was planned for. Judged from the placement alone, so that one that was
+written long ago is told the same way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpupack.quoting import quoted
+from gpupack.records.gpu import Resource
+from gpupack.spelling import setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpupack.records.placement import Assignment, GpuPlacement, PlacementRecord
+
+FAR_BELOW = 0.9
+"""A model that keeps less than this of its throughput is told of."""
+KEPT_TOLERANCE = 1e-5
+"""What a prediction may lack of a demand, as a share of it, and still keep it."""
+FULL_PERCENT = 100.0
+SUM_TOLERANCE = 1e-6
+"""By which a sum of readings may exceed what there is, as a share of it."""
+_UTILIZATIONS = {
+    Resource.GPU_UTILIZATION: "GPU utilizations",
+    Resource.MEMORY_UTILIZATION: "memory utilizations",
+    Resource.SM_UTILIZATION: "SM utilizations",
+}
+
+
+def cautions_of(placement: PlacementRecord) -> tuple[str, ...]:
+    """Return what to know first, the gravest first; empty if there is nothing."""
+    return (
+        *_overfull(placement),
+        *_broken_demands(placement),
+        *_slowed_down(placement),
+    )
+
+
+def other_warnings(placement: PlacementRecord) -> tuple[str, ...]:
+    """Return the placement's warnings without those that are told first."""
+    first = set(cautions_of(placement))
+    return tuple(text for text in placement.warnings if text not in first)
+
+
+def lowest_kept(placement: PlacementRecord) -> tuple[GpuPlacement, Assignment] | None:
+    """Return who is predicted to keep least, and where; None if nothing was."""
+    predicted = [
+        (one.retention, gpu, one)
+        for gpu in placement.gpus
+        for one in gpu.assignments
+        if one.retention is not None
+    ]
+    if not predicted:
+        return None
+    _, gpu, one = min(predicted, key=lambda entry: entry[0])
+    return gpu, one
+
+
+def _overfull(placement: PlacementRecord) -> Iterator[str]:
+    """Say that models cannot all be busy at once, where utilizations sum too high."""
+    sums = [
+        (use.used, use.resource, gpu)
+        for gpu in placement.gpus
+        for use in gpu.resources
+        if use.resource in _UTILIZATIONS
+        and use.used > FULL_PERCENT * (1 + SUM_TOLERANCE)
+    ]
+    if not sums:
+        return
+    used, resource, gpu = max(sums, key=lambda entry: entry[0])
+    num_gpus = len({one.gpu_index for _, _, one in sums})
+    kept = ""
+    least = lowest_kept(placement)
+    if least is not None and least[1].retention is not None:
+        where, model = least
+        kept = (
+            f"; {quoted(model.model_name)} on GPU {where.gpu_index} is predicted to "
+            f"keep {model.retention:.0%} of its throughput"
+        )
+    yield (
+        f"the models on {num_gpus} of {placement.num_gpus} GPUs cannot all run at the "
+        f"same time: {_UTILIZATIONS[resource]} sum to {used:.0f} % on GPU "
+        f"{gpu.gpu_index}{kept}. This plan is for models that are seldom busy "
+        "together; for others ask for demands or for max_throughput"
+    )
+
+
+def _broken_demands(placement: PlacementRecord) -> Iterator[str]:
+    """Say which demand the prediction does not keep, the worst of them first."""
+    served: dict[str, float] = {}
+    predicted: dict[str, float] = {}
+    for gpu in placement.gpus:
+        for one in gpu.assignments:
+            if one.served_infer_per_sec and one.predicted_infer_per_sec is not None:
+                name = one.model_name
+                served[name] = served.get(name, 0.0) + one.served_infer_per_sec
+                predicted[name] = predicted.get(name, 0.0) + one.predicted_infer_per_sec
+    broken = [
+        name for name in served if predicted[name] < served[name] * (1 - KEPT_TOLERANCE)
+    ]
+    if not broken:
+        return
+    worst = min(broken, key=lambda name: predicted[name] / served[name])
+    yield (
+        f"{len(broken)} of {len(served)} demands are not kept as predicted: "
+        f"{quoted(worst)} is predicted to reach {predicted[worst]:,.4g} of "
+        f"{served[worst]:,.4g} infer/sec beside its neighbors; "
+        f"{setting('demand_met', 'predicted')} makes it a condition"
+    )
+
+
+def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
+    """Say that models are slow together, where the sums do not show it.
+
+    What somebody asked to be kept is no surprise: of those models nothing is said.
+    """
+    if any(_overfull(placement)):
+        return
+    slow = [
+        (one.retention, gpu, one)
+        for gpu in placement.gpus
+        for one in gpu.assignments
+        if one.served_infer_per_sec is None
+        and one.retention is not None
+        and one.retention < FAR_BELOW
+        and one.retention
+        < placement.min_retention.get(one.model_name, FAR_BELOW) - KEPT_TOLERANCE
+    ]
+    if not slow:
+        return
+    share, gpu, one = min(slow, key=lambda entry: entry[0])
+    yield (
+        f"no utilizations sum to more than 100 %, yet {_models_are(len(slow))} "
+        f"predicted to keep less than {FAR_BELOW:.0%} of their throughput when all run "
+        "at once: "
+        f"{quoted(one.model_name)} on GPU {gpu.gpu_index} keeps {share:.0%}; "
+        "min_retention says what to keep"
+    )
+
+
+def _models_are(number: int) -> str:
+    return "1 model is" if number == 1 else f"{number} models are"

@@ -1,0 +1,39 @@
+"""Broken files are refused in our words, rewritten ones read as the same."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fuzz_readers import PLAIN, facts, read, rewritten, run, seeds
+
+NUM_FILES = 150
+"""Of each seed; ``python -m benchmarks.fuzz_readers`` reads as many as one likes."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_file_makes_a_traceback_or_another_number(seed: int) -> None:
+    outcomes = run(NUM_FILES, seed)
+
+    assert sum(outcomes.values()) == NUM_FILES
+    assert outcomes["broken, refused"] > 0
+    assert outcomes["rewritten, read"] > 0
+
+
+def test_what_is_broken_was_good_before(tmp_path: Path) -> None:
+    for files in seeds():
+        profiles = read(files, tmp_path)
+        assert profiles is not None
+        assert profiles.records
+
+
+def test_a_rewriting_is_another_text_of_the_same_content(tmp_path: Path) -> None:
+    plain = read({"table.csv": PLAIN.encode()}, tmp_path)
+    texts = {rewritten(random.Random(seed)) for seed in range(20)}
+
+    assert plain is not None
+    assert len(texts) == 20
+    for text in texts:
+        profiles = read({"table.csv": text}, tmp_path)
+        assert profiles is not None
+        assert facts(profiles) == facts(plain)

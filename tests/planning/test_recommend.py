@@ -1,0 +1,227 @@
+"""What to buy: every number of a recommendation is asked for again."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+import gpupack
+from gpupack.planning.contention import predict_retentions, resolve_contention
+
+TABLE = """\
+model_name,batch_size,concurrency,throughput_infer_per_sec,gpu_utilization_percent,\
+memory_utilization_percent,gpu_memory_used_mib,latency_p99_ms,gpu
+,1,1,,0,0,420,,T4
+ranker,1,1,240,9,4,920,6,T4
+spam,1,1,300,12,6,1100,5,T4
+ner,1,1,180,18,9,1650,8,T4
+intent,1,1,150,22,11,1400,9,T4
+ocr,1,1,60,35,20,2900,24,T4
+embed,1,1,210,41,25,2300,7,T4
+detect,1,1,45,48,30,3600,31,T4
+pose,1,1,38,55,28,3100,35,T4
+speech,1,1,22,61,40,5200,60,T4
+segment,1,1,14,72,52,6100,95,T4
+caption,1,1,9,80,58,7160,140,T4
+upscale,1,1,6,88,66,6600,210,T4
+"""
+"""Twelve models as somebody would write them down: 9–88 %, 0.9–7 GiB."""
+DEMANDS = {
+    "ranker": 400.0, "spam": 200.0, "ner": 100.0, "intent": 90.0, "ocr": 50.0,
+    "embed": 300.0, "detect": 30.0, "pose": 20.0, "speech": 20.0, "segment": 9.0,
+    "caption": 12.0, "upscale": 5.0,
+}  # fmt: skip
+QUICK = {"time_limit_s": 3.0, "workers": 1}
+
+
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory: pytest.TempPathFactory) -> gpupack.ProfileSet:
+    path = tmp_path_factory.mktemp("table") / "twelve.csv"
+    path.write_text(TABLE)
+    return gpupack.read_profiles(path)
+
+
+@pytest.fixture(scope="module")
+def busy(twelve: gpupack.ProfileSet) -> gpupack.Recommendation:
+    return gpupack.recommend(twelve, gpus={"T4": None}, prices={"T4": 0.35}, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def met(twelve: gpupack.ProfileSet) -> gpupack.Recommendation:
+    return gpupack.recommend(
+        twelve, gpus={"T4": None}, prices={"T4": 0.35}, demand=DEMANDS, growth=1.2,
+        currency="EUR", **QUICK,
+    )  # fmt: skip
+
+
+def numbers(line: str) -> list[float]:
+    return [float(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\.?\d*", line)]
+
+
+@pytest.mark.parametrize("which", ["busy", "met"])
+def test_every_number_is_what_place_answers_to_the_request_beside_it(
+    which: str, twelve: gpupack.ProfileSet, request: pytest.FixtureRequest
+) -> None:
+    found: gpupack.Recommendation = request.getfixturevalue(which)
+
+    for option in (found.buy, found.slower, found.memory_only):
+        assert option is not None
+        again = gpupack.place(twelve, request=option.request)
+        kept = [
+            one.retention
+            for gpu in again.gpus
+            for one in gpu.assignments
+            if one.retention is not None
+        ]
+        if option.is_proved:
+            assert again.num_gpus == option.num_gpus
+        assert option.num_gpus_by_type == {"T4": option.num_gpus}
+        # The unit price times the count; a month has 365 × 24 ÷ 12 hours.
+        assert option.price_per_hour == pytest.approx(0.35 * option.num_gpus)
+        assert option.lowest_kept_ratio is not None
+        if again.num_gpus == option.num_gpus and option.is_proved:
+            assert min(kept) == pytest.approx(option.lowest_kept_ratio, abs=0.05)
+
+
+def test_without_demands_all_models_keep_what_the_text_says(
+    busy: gpupack.Recommendation, twelve: gpupack.ProfileSet
+) -> None:
+    first, gives, slower, memory, _ = busy.lines
+    assert busy.min_kept_ratio is not None
+    records = {one.model_name: one for one in twelve.records}
+    contention = resolve_contention(twelve, twelve.gpu_types[0], None)
+    lowest = 1.0
+    for gpu in busy.placement.gpus:
+        lowest = min(
+            lowest,
+            *predict_retentions(
+                [records[name] for name in gpu.models],
+                contention_factor=contention.factor,
+                shape=contention.shape,
+            ),
+        )
+
+    assert first.startswith(f"Buy {busy.placement.num_gpus} T4 (")
+    assert lowest >= busy.min_kept_ratio
+    assert f"at least {busy.min_kept_ratio:.0%}" in gives
+    assert f"{lowest:.0%}" in gives
+    # Memory alone: the sum of what the models take, server counted once per GPU.
+    own = sum((one.gpu_memory_used_bytes or 0) / 2**20 - 420 for one in twelve.records)
+    assert busy.memory_only is not None
+    assert numbers(memory)[0] >= math.ceil(own / (15360 - 420))
+    assert "must not run at the same time" in memory
+    assert busy.slower is not None
+    # At most 100 % of a GPU each: no fewer than the utilizations' sum.
+    assert numbers(slower)[0] >= math.ceil(
+        sum(one.gpu_utilization_percent or 0 for one in twelve.records) / 100
+    )
+
+
+def test_demands_are_met_as_predicted_with_the_reserve_on_all_at_once(
+    met: gpupack.Recommendation,
+) -> None:
+    grown = {name: 1.2 * demand for name, demand in DEMANDS.items()}
+
+    assert met.has_demands
+    assert met.reserve_ratio == pytest.approx(0.15)  # variation, uncalibrated, unknown
+    assert met.placement.served_infer_per_sec == pytest.approx(
+        {name: 1.15 * demand for name, demand in grown.items()}, rel=1e-5
+    )
+    for gpu in met.placement.gpus:
+        for one in gpu.assignments:
+            assert one.predicted_infer_per_sec == pytest.approx(
+                one.served_infer_per_sec, rel=1e-5
+            )
+    for model in met.models:
+        assert model.demand_infer_per_sec == pytest.approx(grown[model.model_name])
+        assert model.spare_ratio is not None
+        assert model.spare_ratio >= met.reserve_ratio - 1e-5
+    assert "15% to spare" in met.lines[1]
+    assert "EUR per hour" in met.lines[0]
+    assert f"{met.buy.num_gpus * 0.35 * 730:,.0f} a month" in met.lines[0]
+
+
+@pytest.mark.parametrize("which", ["busy", "met"])
+def test_what_would_save_one_more_does(
+    which: str, twelve: gpupack.ProfileSet, request: pytest.FixtureRequest
+) -> None:
+    found: gpupack.Recommendation = request.getfixturevalue(which)
+    for change in found.changes:
+        match = re.fullmatch(r"min_retention from [\d.]+ to ([\d.]+)", change.change)
+        if match is None:
+            continue
+        wishes = {
+            name: one.model_copy(update={"min_retention": float(match[1])})
+            for name, one in found.buy.request.models.items()
+        }
+        changed = found.buy.request.model_copy(update={"models": wishes})
+        again = gpupack.place(twelve, request=changed)
+        assert again.objective_value <= change.value + 1e-9
+        assert change.value < found.placement.objective_value
+    if not found.changes:
+        assert found.lines[4].endswith("no single change of those tried.")
+
+
+def test_a_table_without_the_server_counts_every_models_memory_in_full(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bare.csv"
+    path.write_text("".join(
+        line for line in TABLE.splitlines(keepends=True) if not line.startswith(",1")
+    ))  # fmt: skip
+    bare = gpupack.read_profiles(path)
+
+    found = gpupack.recommend(bare, **QUICK)
+
+    assert any("server's own memory" in one.text for one in found.assumptions)
+    full = sum(one.gpu_memory_used_bytes or 0 for one in bare.records)
+    assert found.memory_only is not None
+    assert found.memory_only.num_gpus >= full / (15360 * 2**20)
+
+
+def test_good_data_take_a_smaller_reserve(twelve: gpupack.ProfileSet) -> None:
+    settled = gpupack.ProfileSet(
+        records=tuple(
+            one.model_copy(
+                update={
+                    "is_stable": True,
+                    "missing": {
+                        name: why
+                        for name, why in one.missing.items()
+                        if name != "is_stable"
+                    },
+                }
+            )
+            for one in twelve.records
+        ),
+        baselines=twelve.baselines,
+    )
+    one = settled.select(["ranker"])
+
+    known = gpupack.recommend(one, demand={"ranker": 50.0}, **QUICK)
+    asked = gpupack.recommend(one, demand={"ranker": 50.0}, reserve=0.5, **QUICK)
+
+    assert known.reserve_ratio == pytest.approx(0.10)  # variation, uncalibrated
+    assert asked.placement.served_infer_per_sec["ranker"] == pytest.approx(75.0)
+
+
+@pytest.mark.parametrize("reserve", [-0.1, math.nan, math.inf])
+def test_a_reserve_that_is_none_is_refused(
+    reserve: float, twelve: gpupack.ProfileSet
+) -> None:
+    with pytest.raises(gpupack.InvalidInputError, match="reserve"):
+        gpupack.recommend(twelve, reserve=reserve)
+
+
+def test_shells_are_told_flags_and_python_arguments(
+    met: gpupack.Recommendation,
+) -> None:
+    shell, python = met.to_text(for_shell=True), str(met)
+
+    assert "--reserve 0.2" in shell
+    assert "reserve=0.2" not in shell
+    assert "(reserve=0.2)" in python
+    assert "--reserve" not in python

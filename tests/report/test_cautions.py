@@ -1,0 +1,86 @@
+"""What is told of a placement before all else."""
+
+from gpupack.report.cautions import cautions_of
+from gpupack.report.text import (
+    format_placement,
+    placement_html_table,
+    placement_markdown,
+)
+from tests.report.placements import make_assignment, make_placement
+
+
+def test_utilizations_above_all_there_is_are_told_first_with_the_worst_gpu() -> None:
+    placement = make_placement(
+        (make_assignment("calm", gpu_utilization_percent=60.0),),
+        (
+            make_assignment(
+                "busy", gpu_utilization_percent=90.0, predicted_infer_per_sec=52.0
+            ),
+            make_assignment("loud", gpu_utilization_percent=95.0),
+        ),
+    )
+
+    (caution,) = cautions_of(placement)
+
+    assert caution.startswith("the models on 1 of 2 GPUs cannot all run at the same")
+    assert "sum to 185 % on GPU 1" in caution  # 90 + 95
+    assert "'busy' on GPU 1 is predicted to keep 52%" in caution
+    for text in (
+        format_placement(placement),
+        placement_markdown(placement),
+        placement_html_table(placement),
+    ):
+        assert text.index("cannot all run") < text.index("min_gpus: 2 GPUs")
+
+
+def test_sums_of_exactly_all_there_is_are_no_reason_to_warn() -> None:
+    full = make_placement(
+        (
+            make_assignment("one", gpu_utilization_percent=60.0),
+            make_assignment("other", gpu_utilization_percent=40.0),
+        )
+    )
+
+    assert cautions_of(full) == ()
+    assert "warning" not in format_placement(full)
+
+
+def test_a_demand_that_the_prediction_does_not_keep_is_told_with_the_shortfall() -> (
+    None
+):
+    placement = make_placement(
+        (
+            make_assignment(
+                "short", served_infer_per_sec=30.0, predicted_infer_per_sec=24.0
+            ),
+            make_assignment(
+                "kept", served_infer_per_sec=30.0, predicted_infer_per_sec=30.0
+            ),
+        ),
+        (
+            make_assignment(
+                "short", served_infer_per_sec=20.0, predicted_infer_per_sec=20.0
+            ),
+        ),
+    )
+
+    (caution,) = cautions_of(placement)
+
+    assert caution.startswith("1 of 2 demands are not kept as predicted")
+    assert "'short' is predicted to reach 44 of 50 infer/sec" in caution
+
+
+def test_slow_downs_that_no_sum_shows_are_told_unless_they_were_asked_for() -> None:
+    slow = make_placement(
+        (
+            make_assignment("slow", predicted_infer_per_sec=64.0),
+            make_assignment("fast", predicted_infer_per_sec=95.0),
+        )
+    )
+    asked = slow.model_copy(update={"min_retention": {"slow": 0.6}})
+
+    (caution,) = cautions_of(slow)
+
+    assert "1 model is predicted to keep less than 90%" in caution
+    assert "'slow' on GPU 0 keeps 64%" in caution
+    assert cautions_of(asked) == ()
