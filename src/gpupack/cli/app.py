@@ -63,6 +63,7 @@ app = typer.Typer(
 )
 app.command("place")(place.place_command)
 app.command("recommend")(recommend.recommend_command)
+app.command("init")(place.init_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
 app.command("compare")(report.compare_command)

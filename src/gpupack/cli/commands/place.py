@@ -1,7 +1,8 @@
-"""``gpupack place``: decide, print, write."""
+"""``gpupack place`` and ``gpupack init``: decide, and what to ask for in a file."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,3 +122,44 @@ def _found_and_bound(placement: Placement) -> str:
     if unit is ObjectiveUnit.SERVED_SHARE:
         return f"{value:.1%} of every demand found, at most {bound:.1%} possible"
     return f"{value:,.1f} infer/sec found, at most {bound:,.1f} possible"
+
+
+@takes_source_options
+def init_command(
+    path: Annotated[
+        Path, typer.Argument(help="The request to write, .yaml or .yml; - prints it.")
+    ],
+    *,
+    source: Annotated[
+        str, typer.Option("--from", help="What to plan for, as gpupack place takes it.")
+    ],
+    knowledge: Knowledge,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over a file that is there.")
+    ] = False,
+) -> None:
+    """Write a commented request with every model, to be filled in.
+
+    Exit codes: 0 written, 2 bad input.
+    """
+    from gpupack.errors import InvalidInputError
+    from gpupack.quoting import quoted
+    from gpupack.request_template import request_template
+
+    if not is_standard_output(path):
+        if path.suffix.lower() not in (".yaml", ".yml"):
+            raise InvalidInputError(
+                f"{quoted(str(path))}: comments need YAML; end the name in .yaml"
+            )
+        if path.exists() and not force:
+            raise InvalidInputError(
+                f"{quoted(str(path))} is there already; name another file, or write "
+                "over it with --force"
+            )
+    require_apart({"PATH": path}, [source])
+    write_output(path, request_template(read_source(source, knowledge)))
+    if not is_standard_output(path):
+        typer.echo(
+            f"Written to {path}; fill it in, then: "
+            f"{shlex.join(['gpupack', 'place', source, '--request', str(path)])}"
+        )
