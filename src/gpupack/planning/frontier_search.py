@@ -171,7 +171,10 @@ def _asked_in_full(request: Request, wishes: Wishes) -> Request:
         models[name] = models.get(name, ModelWishes()).model_copy(
             update={"demand": demand, "max_replicas": wishes.most_replicas.get(name)}
         )
-    return request.model_copy(update={"models": models, "fairness": wishes.fairness})
+    return request.model_copy(
+        # The demands are those after all growth.
+        update={"models": models, "fairness": wishes.fairness, "growth": 1.0}
+    )
 
 
 def _demand_of_all(question: CapacityQuestion) -> Wishes:

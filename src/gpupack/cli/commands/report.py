@@ -34,6 +34,14 @@ def report_command(
         Path | None,
         typer.Option(help="What gpupack frontier --json wrote, to be drawn as well."),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Say of the last placement what binds, why, and what would help; "
+            "takes up to 25 s.",
+        ),
+    ] = False,
 ) -> None:
     """Write placements as one HTML file that needs no network.
 
@@ -46,7 +54,9 @@ def report_command(
     labels = _labels(placements)
     found = [(labels[path], read_placement(path)) for path in placements]
     trade_off = None if frontier is None else _read_frontier(frontier)
-    write_output(output, render_report(found, frontier=trade_off))
+    explanation = found[-1][1].explain() if explain else None
+    page = render_report(found, frontier=trade_off, explanation=explanation)
+    write_output(output, page)
     if not is_standard_output(output):
         typer.echo(f"Report written to {output}")
 

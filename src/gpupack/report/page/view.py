@@ -14,6 +14,7 @@ from gpupack.report.bars import (
     shown_resources,
 )
 from gpupack.report.cautions import cautions_of
+from gpupack.report.demand import demand_verdict
 from gpupack.report.page.circumstances import circumstances
 from gpupack.report.page.comparison import compare_placements
 from gpupack.report.page.curves import ModelCurves, model_curves
@@ -67,7 +68,11 @@ class PlacementView:
     ) -> None:
         self.label = label
         self.placement = placement
+        verdict = demand_verdict(placement)
+        told = "" if verdict is None else str(verdict)
         self.title = title_of(placement)
+        if told:
+            self.title = f"{told[:1].upper()}{told[1:]} – {self.title}"
         self.facts: tuple[Fact, ...] = facts_of(placement)
         self.gpu_rows = tuple(
             GpuRow(gpu, tuple(bar_of(gpu, resource) for resource in resources))
