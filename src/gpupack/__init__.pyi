@@ -1,6 +1,7 @@
 """The public names, and where they live; ``__init__.py`` loads them on first use."""
 
 from .comparison import Comparison, compare
+from .cost import Cost, ModelCost
 from .deploy.calibrate import calibrate
 from .deploy.verify import Verification, verify
 from .errors import (
@@ -36,8 +37,6 @@ from .profiling import (
 )
 from .recommendation import Assumption, BuyOption, ModelEvidence, Recommendation
 from .records.calibration import Calibration
-from .records.comparison import Change, ModelChange, ModelSide, Move
-from .records.cost import Cost, ModelCost
 from .records.environment import Environment, SharingMode
 from .records.explanation import (
     BindingResource,
@@ -67,6 +66,7 @@ from .records.request import (
     Request,
 )
 from .records.verification import GpuVerification, ModelVerdict
+from .report.page.moves import Change, ModelChange, ModelSide, Move
 from .request_file import read_request
 from .store import read_placement, write_placement, write_profiles
 

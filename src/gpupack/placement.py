@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpupack.cost import Cost, cost_of
 from gpupack.errors import MissingExtraError
-from gpupack.records.cost import Cost, cost_of
 from gpupack.records.placement import PlacementRecord
 from gpupack.report.page.html import render_report
 from gpupack.report.summary import title_of

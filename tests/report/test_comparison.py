@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import gpupack
 from gpupack.comparison import compare
-from gpupack.records.comparison import Change
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 from gpupack.records.placement import PlacementRecord
+from gpupack.report.page.moves import Change
 from gpupack.report.page.view import ReportView
 from tests.report.placements import make_assignment, make_placement
 

@@ -2,7 +2,7 @@
 
 import gpupack
 from gpupack.records.placement import PlacementRecord
-from gpupack.report.demand import demand_verdict
+from gpupack.report.page.demand import demand_verdict
 from gpupack.report.page.html import render_report
 from tests.report.placements import make_assignment, make_placement
 

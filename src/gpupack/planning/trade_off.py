@@ -121,7 +121,8 @@ class Frontier(FrontierRecord):
             [
                 point.model_dump(exclude={"headroom"})
                 | {"utilization_headroom": _utilization_headroom(point)}
-                for point in self.points
+                | {"gain_infer_per_sec": gain}
+                for point, gain in zip(self.points, self.gains, strict=True)
             ]
         )
 
@@ -155,8 +156,6 @@ def _columns(frontier: Frontier) -> list[list[str]]:
         ["infer/s", *(format_number(one.throughput_infer_per_sec) for one in points)],
         ["bound", *(format_number(one.bound_infer_per_sec) for one in points)],
         ["served", *(_served(one.throughput_infer_per_sec, wanted) for one in points)],
-        ["worst", *(_worst(one) for one in points)],
-        ["gain", *(map(_gain, frontier.gains))],
         ["headroom", *(_percent(_utilization_headroom(one)) for one in points)],
         ["status", *(one.status.value for one in points)],
     ]
@@ -178,13 +177,6 @@ def _served(throughput: float, wanted: float) -> str:
     return text
 
 
-def _worst(point: FrontierPoint) -> str:
-    """Return the share of the model that gets least; all of it only if it is all."""
-    if point.worst_served_share is None:
-        return "–"
-    return _served(point.worst_served_share, 1.0)
-
-
 def _short_served(point: FrontierPoint) -> str:
     """Return the models that get less than all, the worst first; empty if none do."""
     short = [
@@ -194,10 +186,6 @@ def _short_served(point: FrontierPoint) -> str:
     ]
     more = len(short) - MOST_NAMED
     return ", ".join(short[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _gain(gain: float | None) -> str:
-    return "–" if gain is None else f"{gain:+,.1f}"
 
 
 def _percent(share: float | None) -> str:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from gpupack.quoting import printable
-from gpupack.records.comparison import Change
 from gpupack.report.markdown import markdown_text
+from gpupack.report.page.moves import Change
 from gpupack.report.summary import count_of
 from gpupack.report.text import format_number, format_price, format_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gpupack.records.comparison import ComparisonRecord, ModelChange, ModelSide
     from gpupack.records.profile import LoadPoint
+    from gpupack.report.page.moves import ComparisonRecord, ModelChange, ModelSide
 
 _NOTHING = "–"
 _MOST_PLACES = 8

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from gpupack.cost import HOURS_PER_MONTH, cost_of
 from gpupack.quoting import printable
-from gpupack.records.cost import HOURS_PER_MONTH, cost_of
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.cautions import cautions_of, other_warnings
@@ -22,7 +22,7 @@ from gpupack.units import mib_from_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.records.cost import Cost
+    from gpupack.cost import Cost
     from gpupack.records.placement import (
         Assignment,
         GpuPlacement,

@@ -12,15 +12,15 @@ from collections import Counter, defaultdict
 from itertools import count
 from typing import TYPE_CHECKING
 
-from gpupack.records.comparison import (
+from gpupack.cost import price_per_hour
+from gpupack.report.page.model_table import model_rows
+from gpupack.report.page.moves import (
     Change,
     ComparisonRecord,
     ModelChange,
     ModelSide,
     Move,
 )
-from gpupack.records.cost import price_per_hour
-from gpupack.report.page.model_table import model_rows
 
 if TYPE_CHECKING:
     from gpupack.records.placement import GpuPlacement, PlacementRecord

@@ -14,10 +14,10 @@ from gpupack.report.bars import (
     shown_resources,
 )
 from gpupack.report.cautions import cautions_of
-from gpupack.report.demand import demand_verdict
 from gpupack.report.page.circumstances import circumstances
 from gpupack.report.page.comparison import compare_placements
 from gpupack.report.page.curves import ModelCurves, model_curves
+from gpupack.report.page.demand import demand_verdict
 from gpupack.report.page.measurements import MeasurementColumn, known_columns
 from gpupack.report.page.model_table import ModelRow, model_rows
 from gpupack.report.page.plot_area import PlotArea, Series, draw
@@ -27,11 +27,11 @@ from gpupack.report.summary import Fact, facts_of, title_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.records.comparison import ComparisonRecord
     from gpupack.records.frontier import FrontierRecord
     from gpupack.records.gpu import Resource
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.profile import ProfileRecord
+    from gpupack.report.page.moves import ComparisonRecord
 
 _MOST_CURVES = 60
 """Models whose curves are drawn; more would only make the file heavy."""

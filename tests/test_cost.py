@@ -3,7 +3,7 @@
 import pytest
 
 import gpupack
-from gpupack.records.cost import cost_of
+from gpupack.cost import cost_of
 from gpupack.records.gpu import Fleet, FleetEntry
 from gpupack.records.placement import PlacementRecord
 from gpupack.report.text import format_placement
