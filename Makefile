@@ -25,7 +25,7 @@ $(DEMO_STAMP): pyproject.toml hatch_build.py $(KERNELS)
 
 $(STAMP): $(DEMO_STAMP)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[frames,report]' --group dev --group docs --group notebooks
+	$(BIN)/python -m pip install --quiet --editable '.[clusters,frames,report]' --group dev --group docs --group notebooks
 	@touch $@
 
 demo: $(DEMO_STAMP) ## Both case studies on the built-in example

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from gpupack.records.verification import GpuVerification
+    from gpupack.records.running.verification import GpuVerification
 
     SetKeys = tuple[tuple[str, str], ...]
 

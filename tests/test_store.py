@@ -14,7 +14,7 @@ from gpupack.files import write_text
 from gpupack.planning.placing import place
 from gpupack.profile_set import ProfileSet
 from gpupack.records.profile import FailedLoadPoint, LoadPoint, MeasurementWindow
-from gpupack.records.verification import GpuVerification
+from gpupack.records.running.verification import GpuVerification
 from gpupack.store import (
     append_record,
     append_verification,

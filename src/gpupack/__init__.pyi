@@ -22,9 +22,18 @@ from .errors import (
     UnknownNameError,
 )
 from .examples import load_example
+from .importers.prometheus import read_prometheus
 from .importers.reader import read_profiles
 from .placement import Placement
-from .planning import Frontier, explain, frontier, place, recommend
+from .planning import (
+    Frontier,
+    Rightsizing,
+    explain,
+    frontier,
+    place,
+    recommend,
+    rightsize,
+)
 from .profile_set import ProfileSet
 from .profiling import (
     EmbeddedServer,
@@ -55,7 +64,13 @@ from .records.placement import (
     ResourceUse,
     SharingAlternative,
 )
-from .records.profile import FailedLoadPoint, LoadPoint, ProfileRecord, ServerBaseline
+from .records.profile import (
+    FailedLoadPoint,
+    LoadPoint,
+    ProfileRecord,
+    RecordOrigin,
+    ServerBaseline,
+)
 from .records.request import (
     Billing,
     ContentionRule,
@@ -65,10 +80,22 @@ from .records.request import (
     Objective,
     Request,
 )
-from .records.verification import GpuVerification, ModelVerdict
+from .records.running.observed_cluster import (
+    ObservationWindow,
+    ObservedCluster,
+    ObservedDemand,
+    ObservedGpu,
+)
+from .records.running.verification import GpuVerification, ModelVerdict
 from .report.page.moves import Change, ModelChange, ModelSide, Move
 from .request_file import read_request
-from .store import read_placement, write_placement, write_profiles
+from .store import (
+    read_observed_cluster,
+    read_placement,
+    write_observed_cluster,
+    write_placement,
+    write_profiles,
+)
 
 __version__: str
 
@@ -122,16 +149,22 @@ __all__ = [
     "NotFoundInTimeError",
     "Objective",
     "ObjectiveUnit",
+    "ObservationWindow",
+    "ObservedCluster",
+    "ObservedDemand",
+    "ObservedGpu",
     "Placement",
     "PlacementStatus",
     "ProfileDataError",
     "ProfileRecord",
     "ProfileSet",
     "Recommendation",
+    "RecordOrigin",
     "Request",
     "Resource",
     "ResourceNeed",
     "ResourceUse",
+    "Rightsizing",
     "SavingChange",
     "ServerBaseline",
     "ServerError",
@@ -150,11 +183,15 @@ __all__ = [
     "load_example",
     "place",
     "profile",
+    "read_observed_cluster",
     "read_placement",
     "read_profiles",
+    "read_prometheus",
     "read_request",
     "recommend",
+    "rightsize",
     "verify",
+    "write_observed_cluster",
     "write_placement",
     "write_profiles",
 ]

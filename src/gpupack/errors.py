@@ -11,7 +11,7 @@ The tree::
     │   └── MissingExtraError    an optional dependency is not installed
     ├── StoreError               a file that cannot be read or written (exit code 2)
     ├── DeviceError              a GPU or driver that cannot be used (exit code 2)
-    ├── ServerError              a Triton that cannot do what was asked (exit code 2)
+    ├── ServerError              a server that cannot do what was asked (exit code 2)
     │   ├── ServerUnavailableError   the embedded server cannot be had here
     │   └── LoadPointError           a load point could not be measured
     ├── InfeasibleError          no placement exists under the limits (exit code 3)
@@ -76,7 +76,7 @@ class StoreError(GpupackError):
 
 
 class ServerError(GpupackError):
-    """A Triton server that cannot be reached, or refuses or fails a request."""
+    """A Triton or Prometheus that cannot be reached, or refuses or fails a request."""
 
     exit_code = 2
 

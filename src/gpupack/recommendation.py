@@ -205,7 +205,12 @@ class Recommendation(Record):
 
     def _saves(self) -> str:
         if not self.changes:
-            return "What would save one more: no single change of those tried."
+            if self.buy.is_proved:
+                return "What would save one more: no single change of those tried."
+            return (
+                "What would save one more: a longer search may, and no single change "
+                "of those tried surely would."
+            )
         first, *more = self.changes
         others = f"; {len(more)} more in what explain() tells" if more else ""
         return f"What would save one more: {printable(str(first))}{others}."

@@ -22,7 +22,8 @@ from gpupack.quoting import printable, quoted, shortened
 from gpupack.records.calibration import Calibration
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import SCHEMA_VERSION, Record
-from gpupack.records.verification import GpuVerification
+from gpupack.records.running.observed_cluster import ObservedCluster
+from gpupack.records.running.verification import GpuVerification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,6 +228,32 @@ def read_placement(path: AnyPath) -> Placement:
     """
     return read_one(
         path, "placement", Placement, way_out="gpupack place --json writes one"
+    )
+
+
+def write_observed_cluster(cluster: ObservedCluster, path: AnyPath) -> None:
+    """Write what a cluster did as JSON, whole or not at all.
+
+    Raises:
+        StoreError: If the file cannot be written.
+        InvalidInputError: If it is no such record, or ``path`` no path.
+    """
+    require_kind("cluster", cluster, ObservedCluster, "what read_prometheus() returns")
+    write_text(path, cluster.to_json() + "\n")
+
+
+def read_observed_cluster(path: AnyPath) -> ObservedCluster:
+    """Read what a cluster did, as gpupack wrote it.
+
+    Raises:
+        StoreError: If the file cannot be read, is no such record, or is of another
+            schema version.
+    """
+    return read_one(
+        path,
+        "observed_cluster",
+        ObservedCluster,
+        way_out="gpupack read-prometheus --json writes one",
     )
 
 

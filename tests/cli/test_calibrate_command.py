@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import gpupack
-from gpupack.records.verification import GpuVerification
+from gpupack.records.running.verification import GpuVerification
 from gpupack.store import append_verification
 from tests.cli.test_place_command import run
 from tests.importers.test_colocations import ALONE, GPU_ALONE, TOGETHER

@@ -10,7 +10,7 @@ from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import LoadPoint
-from gpupack.records.verification import GpuVerification
+from gpupack.records.running.verification import GpuVerification
 from gpupack.report.verification import format_verification
 from tests.factories import make_profiles, make_record
 

@@ -38,7 +38,7 @@ from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import DeviceKind, GpuType
 from gpupack.records.profile import LoadPoint
-from gpupack.records.verification import GpuVerification
+from gpupack.records.running.verification import GpuVerification
 from gpupack.store import (
     read_profile_file,
     read_verifications,

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
         "docs/explanation/utilization.md",
         "docs/howto/choose_headroom.md",
         "docs/howto/look_at_results.md",
+        "docs/howto/plan_what_runs.md",
         "docs/howto/read_profiles.md",
     ],
 )

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.packing.items.model.canonical import canonicalize
-from gpupack.packing.items.model.check import check_packing, check_result
-from gpupack.packing.items.model.conflicts import max_copies
 from gpupack.packing.items.model.ladder import Ladder
-from gpupack.packing.items.model.solution import PackingResult
+from gpupack.packing.items.model.problem import max_copies
+from gpupack.packing.items.model.solution import (
+    PackingResult,
+    canonicalize,
+    check_packing,
+    check_result,
+)
 from gpupack.packing.items.patterns import diving, pattern_program
 from gpupack.packing.items.patterns.column_generation import ColumnGeneration
 from gpupack.packing.items.patterns.ejection import EjectionSearch

@@ -4,10 +4,15 @@ import pytest
 from hypothesis import given, settings
 
 from gpupack.errors import CheckError, InvalidInputError, ItemTooLargeError
-from gpupack.packing.items.model.canonical import canonicalize
-from gpupack.packing.items.model.check import check_packing, check_result
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.model.solution import Bin, PackingResult, SolveStatus
+from gpupack.packing.items.model.solution import (
+    Bin,
+    PackingResult,
+    SolveStatus,
+    canonicalize,
+    check_packing,
+    check_result,
+)
 from gpupack.packing.items.quick import bounds, heuristics, small_search
 from gpupack.packing.items.search.packing_solve import solve
 from tests.packing.brute_force import fewest_bins, make_problem

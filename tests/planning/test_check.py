@@ -18,8 +18,7 @@ from gpupack.packing.capacity.model.capacity_problem import (
 from gpupack.packing.capacity.model.plan import Copies, FilledBin
 from gpupack.packing.capacity.model.plan_check import check_plan
 from gpupack.placement import Placement
-from gpupack.planning.solving import one_type
-from gpupack.planning.solving import with_choices as capacity
+from gpupack.planning import placing
 from gpupack.planning.solving.check import check_placement
 from tests.factories import GPU, MIB, make_profiles, make_record
 
@@ -35,8 +34,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
         check_placement(placement, question)
         checked.append((placement, question))
 
-    monkeypatch.setattr(capacity, "check_placement", spy)
-    monkeypatch.setattr(one_type, "check_placement", spy)
+    monkeypatch.setattr(placing, "check_placement", spy)
 
     def asked(*arguments: Any, **options: Any) -> tuple[Placement, Any]:
         gpupack.place(*arguments, **options)

@@ -10,7 +10,7 @@ from gpupack.planning.contention.delays import (
     ProbeTimes,
     SharingShape,
 )
-from gpupack.planning.contention.mean_value_analysis import (
+from gpupack.planning.contention.network import (
     exact_rates,
 )
 from gpupack.planning.contention.prediction import SHARING_SHAPES

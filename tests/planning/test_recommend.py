@@ -14,7 +14,7 @@ from gpupack.planning.contention import predict_retentions, resolve_contention
 TABLE = """\
 model_name,batch_size,concurrency,throughput_infer_per_sec,gpu_utilization_percent,\
 memory_utilization_percent,gpu_memory_used_mib,latency_p99_ms,gpu
-,1,1,,0,0,420,,T4
+,,,,0,0,420,,T4
 ranker,1,1,240,9,4,920,6,T4
 spam,1,1,300,12,6,1100,5,T4
 ner,1,1,180,18,9,1650,8,T4
@@ -161,8 +161,9 @@ def test_what_would_save_one_more_does(
         again = gpupack.place(twelve, request=changed)
         assert again.objective_value <= change.value + 1e-9
         assert change.value < found.placement.objective_value
+        assert again.objective_value < found.placement.bound  # impossible without it
     if not found.changes:
-        assert found.lines[4].endswith("no single change of those tried.")
+        assert "no single change of those tried" in found.lines[4]
 
 
 def test_a_table_without_the_server_counts_every_models_memory_in_full(
@@ -170,7 +171,7 @@ def test_a_table_without_the_server_counts_every_models_memory_in_full(
 ) -> None:
     path = tmp_path / "bare.csv"
     path.write_text("".join(
-        line for line in TABLE.splitlines(keepends=True) if not line.startswith(",1")
+        line for line in TABLE.splitlines(keepends=True) if not line.startswith(",")
     ))  # fmt: skip
     bare = gpupack.read_profiles(path)
 

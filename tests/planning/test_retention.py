@@ -16,7 +16,7 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.planning.contention.delays import CustomerClass
-from gpupack.planning.contention.mean_value_analysis import rates
+from gpupack.planning.contention.network import rates
 from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
     DEFAULT_RETENTION_MARGINS,
@@ -25,9 +25,10 @@ from gpupack.planning.contention.prediction import (
     predict_retentions,
 )
 from gpupack.planning.contention.retention import (
+    SharedGpu,
     cautious_retention,
     resolve_contention,
-    retentions_or_none,
+    retentions_of,
 )
 from gpupack.planning.placing import place
 from gpupack.profile_set import ProfileSet
@@ -571,8 +572,10 @@ def test_a_crowd_of_replicas_is_predicted_as_one_class() -> None:
         asked.append(len(classes))
         return rates(classes, **network)
 
-    with mock.patch("gpupack.planning.contention.traffic.rates", counting):
-        kept = retentions_or_none([record] * 1600, contention)
+    with mock.patch("gpupack.planning.contention.network.rates", counting):
+        (kept,) = retentions_of(
+            [SharedGpu(GPU, (record,) * 1600, (1.0,) * 1600)], contention
+        )
 
     assert asked == [1]
     assert kept is not None

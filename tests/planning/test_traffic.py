@@ -7,13 +7,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gpupack.planning.contention.delays import SharingShape
-from gpupack.planning.contention.mean_value_analysis import MAX_EXACT_POPULATIONS, rates
-from gpupack.planning.contention.prediction import SHARING_SHAPES, class_from_solo
-from gpupack.planning.contention.traffic import (
+from gpupack.planning.contention.network import (
+    MAX_EXACT_POPULATIONS,
     class_at_load,
     limits_beside,
+    rates,
     slowed_down,
 )
+from gpupack.planning.contention.prediction import SHARING_SHAPES, class_from_solo
 from gpupack.records.environment import SharingMode
 
 SOLO = st.tuples(

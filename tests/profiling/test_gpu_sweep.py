@@ -116,6 +116,64 @@ def test_a_sweep_on_a_gpu_gives_gpu_records_and_tables_that_read_back(
     assert (tmp_path / "tables" / INFERENCE_FILE).is_file()
 
 
+MEMORY = ("gpu_memory_used_bytes",)
+UTILIZATION = (
+    "gpu_utilization_percent",
+    "gpu_utilization_mean_percent",
+    "memory_utilization_percent",
+    "memory_utilization_mean_percent",
+)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "missing", "reason"),
+    [
+        ({"gpu_utilization": 37, "memory_utilization": 5}, MEMORY, "unified memory"),
+        (
+            {
+                "gpu_utilization": 37,
+                "memory_utilization": 5,
+                "memory_total": 0,
+                "memory_used": 0,
+            },
+            MEMORY,
+            "unified memory",
+        ),
+        (
+            {"memory_total": 16 * 1024 * MIB, "memory_used": 1024 * MIB},
+            UTILIZATION,
+            "does not support this",
+        ),
+    ],
+    ids=["no memory", "memory of 0 bytes", "no utilization"],
+)
+def test_a_reading_that_the_gpu_lacks_is_missing_with_its_reason_and_no_other(
+    host: StandinHost,
+    tmp_path: Path,
+    numbers: dict[str, int],
+    missing: tuple[str, ...],
+    reason: str,
+) -> None:
+    store = tmp_path / "store.jsonl"
+
+    done = host.run(
+        tmp_path,
+        *("profile", "-q", "--models", "sleeper", "--store", str(store)),
+        *("--model-repository", str(host.repository), "--batch", "1"),
+        *("--concurrency", "1", "--min-seconds", "0.3", "--max-seconds", "0.3"),
+        **{"power_mw": 11_000, "num_processes": 0, "mig": 0, **numbers},
+    )
+
+    assert done.returncode == 0, done.stderr
+    (record,) = read_profile_file(store).records
+    assert record.throughput_infer_per_sec > 0
+    assert record.power_mean_watts == 11
+    for name in (*MEMORY, *UTILIZATION):
+        assert (getattr(record, name) is None) == (name in missing)
+    for name in missing:
+        assert reason in record.missing[name]
+
+
 def test_a_stranger_on_the_gpu_is_named_and_under_strict_refused(
     host: StandinHost, tmp_path: Path
 ) -> None:

@@ -345,3 +345,20 @@ def test_a_broken_driver_is_an_error_and_not_a_host(nvml: Standin) -> None:
 
     with pytest.raises(DeviceError, match=r"version mismatch.*reboot"):
         open_device()
+
+
+def test_memory_that_answers_with_an_unknown_error_is_missing_with_that_reason(
+    nvml: Standin,
+) -> None:
+    nvml.add_gpu(0, gpu_utilization=37)
+    nvml.fail(0, "memory_total", pynvml.NVML_ERROR_UNKNOWN)
+
+    device = open_device(0)
+    with device.sampler() as sampler:
+        readings = sampler.readings()
+
+    assert device.gpu_type.memory_bytes is None
+    assert device.memory_used_bytes() is None
+    assert readings.memory_used_bytes is None
+    assert "NVML: " in readings.missing["memory_used_bytes"]
+    assert readings.gpu_utilization_percent == 37

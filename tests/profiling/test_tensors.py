@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +76,7 @@ def test_optional_inputs_are_left_out_unless_given() -> None:
 
     assert make_inputs(optional, 1) == {}
     assert make_inputs(optional, 1, shapes={"X": [4]})["X"].shape == (1, 4)
+    assert make_inputs(optional, 1, fills_optional=True)["X"].shape == (1, 4)
 
 
 @pytest.mark.parametrize("shape", [[3], [3, 5], [0, 4], [3, 4, 1], [-1, 4]])
@@ -90,6 +93,46 @@ def test_a_shape_for_an_input_that_is_not_there_is_refused() -> None:
 def test_an_unsupported_datatype_is_named() -> None:
     with pytest.raises(InvalidInputError, match="FP8"):
         make_inputs(signature("FP8"), 1)
+
+
+def test_perf_analyzers_json_and_json_lines_are_stacks_of_inputs(
+    tmp_path: Path,
+) -> None:
+    flat = {"X": [1, 2, 3, 4]}
+    shaped = {"X": {"content": [5, 6, 7, 8], "shape": [2, 2]}}
+    encoded = base64.b64encode(np.arange(4, dtype=np.float32).tobytes()).decode()
+    perf, lines = tmp_path / "data.json", tmp_path / "data.jsonl"
+    perf.write_text(json.dumps({"data": [flat, [shaped, {"X": {"b64": encoded}}]]}))
+    lines.write_text("".join(json.dumps(one) + "\n" for one in (flat, shaped)))
+    model = signature(dims=(2, 2))
+
+    three = make_inputs(model, 4, data_path=perf)["X"]
+    two = make_inputs(model, 2, data_path=lines)["X"]
+
+    first, second, third = ([[1, 2], [3, 4]], [[5, 6], [7, 8]], [[0, 1], [2, 3]])
+    assert three.tolist() == [first, second, third, first]
+    assert two.tolist() == [first, second]
+    assert three.dtype == np.float32
+
+
+def test_texts_and_files_reach_a_model_that_takes_strings(tmp_path: Path) -> None:
+    lines, folder = tmp_path / "prompts.jsonl", tmp_path / "images"
+    folder.mkdir()
+    lines.write_text('{"X": "grüß"}\n{"X": "hello"}\n')
+    (folder / "a.png").write_bytes(b"\x89PNG\0")
+    (folder / "b.png").write_bytes(b"other\0")
+    texts = signature("BYTES", (1,))
+
+    prompts = make_inputs(texts, 2, data_path=lines)["X"]
+    images = make_inputs(texts, 2, data_path=folder)["X"]
+
+    assert prompts.tolist() == [["grüß".encode()], [b"hello"]]
+    assert images.tolist() == [[b"\x89PNG\0"], [b"other\0"]]
+    with pytest.raises(InvalidInputError, match=r"save a \.npz"):
+        make_inputs(signature(), 1, data_path=folder)
+    lines.write_text("{")
+    with pytest.raises(InvalidInputError, match="cannot read input data"):
+        make_inputs(texts, 1, data_path=lines)
 
 
 def test_one_real_input_is_repeated_and_a_stack_is_taken_from_its_start(

@@ -16,8 +16,8 @@ from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import LoadPoint
 from tests.factories import MIB, make_baseline, make_record
+from tests.questions.fillings import TooLargeError
 from tests.questions.judge import Expected, expect
-from tests.questions.oracle import TooLargeError
 from tests.questions.question import Question
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gpupack.records.profile import ProfileRecord
     from tests.questions.question import Question
 
+MAX_REPLICAS = 10**6
 UTILIZATIONS = ("gpu_utilization", "memory_utilization", "sm_utilization")
 
 
@@ -139,6 +140,19 @@ class Facts:
             for load, limit in zip(option.loads, self.limits, strict=True)
         )
 
+    def rate_alone(self, option: Option, slack: Fraction) -> Fraction:
+        """Return what one instance serves at most on a GPU of its own.
+
+        Args:
+            option: How it runs.
+            slack: Relative, of what utilizations may sum to.
+        """
+        share = Fraction(1)
+        for load, limit in zip(option.loads, self.limits, strict=True):
+            if load > limit * (1 + slack):
+                share = min(share, limit * (1 + slack) / load)
+        return option.rate * share
+
 
 def exact(number: float) -> Fraction:
     """Return a number as it is written in decimals."""
@@ -216,7 +230,7 @@ def read(question: Question) -> Facts:
     models = tuple(name for name in sorted(records) if name in placed)
     if not models:
         raise RefusedError("invalid", "no model is left")
-    return Facts(
+    facts = Facts(
         objective=objective,
         kinds=tuple(kinds),
         options=tuple(options),
@@ -242,6 +256,21 @@ def read(question: Question) -> Facts:
         sharing=asked.get("sharing") or "time_slicing",
         has_replicas=bool(asked.get("replicas")),
     )
+    _require_sane_demand(facts)
+    return facts
+
+
+def _require_sane_demand(facts: Facts) -> None:
+    """Check that no demand would take more than a million replicas: a wrong unit."""
+    for name, demand in facts.demand.items():
+        rates = [
+            facts.rate_alone(one, Fraction(0))
+            for one in facts.of_model(name)
+            if (room := facts.kinds[one.type_index].memory_room) is None
+            or one.memory_bytes <= room
+        ]
+        if rates and demand > MAX_REPLICAS * max(rates):
+            raise RefusedError("invalid", f"{name}: {float(demand)} infer/sec")
 
 
 def _shares(

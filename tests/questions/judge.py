@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from gpupack.errors import CheckError, GpupackError, InfeasibleError, InvalidInputError
 from tests.questions import sharing
 from tests.questions.facts import Facts, Option, RefusedError, exact, read
-from tests.questions.oracle import Best, Reading, best
+from tests.questions.fillings import Reading
+from tests.questions.oracle import Best, best
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,53 +14,24 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ortools.linear_solver import pywraplp
-
 from tests.questions import sharing
+from tests.questions.fillings import Filling, Fillings, Reading, TooLargeError
+from tests.questions.traffic import served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from tests.questions.facts import Facts, Option
 
-MAX_FILLINGS = 400
 MAX_STEPS = 60_000
 MAX_PROGRAMS = 250
 MAX_BINS = 8
 """Beyond these a question is too large to be judged exhaustively."""
 ENOUGH = 2e-8
 """Shortfall of a linear program's share that is rounding."""
-NEAR = 1e-6
-"""Retentions this near to what was asked count either way."""
-
-
-class TooLargeError(Exception):
-    """The question cannot be judged exhaustively."""
-
-
-class Reading(Enum):
-    """How ties between a sum and its limit, and unclear words, are read."""
-
-    STRICT = Fraction(1, 10**9)
-    GENEROUS = Fraction(2, 10**6)
-
-    @property
-    def slack(self) -> Fraction:
-        """Relative, of what utilizations may sum to."""
-        value: Fraction = self.value
-        return value
-
-
-@dataclass(frozen=True)
-class Filling:
-    """What one GPU holds: pairs (index of the option, copies)."""
-
-    kind: int
-    counts: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -111,153 +82,16 @@ class _Search:
     def __post_init__(self) -> None:
         facts = self.facts
         self.in_full = self.as_gpus or facts.is_in_full
-        limits = [limit * (1 + self.reading.slack) for limit in facts.limits]
-        self.limits = limits
-        self.options = list(facts.options)
         self.needed = {
             name: 0 if name in facts.optional else facts.replicas[name]
             for name in facts.models
         }
-        self.most_copies = {name: self._useful_copies(name) for name in facts.models}
-        if self.in_full:
-            for name in facts.optional:
-                self.most_copies[name] = 0  # never needed, and only in the way
+        self.gpus = Fillings(facts, self.reading, in_full=self.in_full)
         self.ceiling = {
             name: facts.replicas[name]
             * max((one.rate for one in facts.of_model(name)), default=Fraction(0))
             for name in facts.models
         }
-        self.rates: dict[tuple[Filling, str], Fraction] = {}
-        self.fillings = [self._fillings(index) for index in range(len(facts.kinds))]
-        self.held = {
-            one: Counter(
-                self._name(index) for index, number in one.counts for _ in range(number)
-            )
-            for fillings in self.fillings
-            for one in fillings
-        }
-        self.best_rate = {
-            (kind, name): max(
-                (self._rate_in(one, name) for one in fillings), default=Fraction(0)
-            )
-            for kind, fillings in enumerate(self.fillings)
-            for name in facts.models
-        }
-
-    def _name(self, index: int) -> str:
-        return self.options[index].model_name
-
-    def _useful_copies(self, name: str) -> int:
-        facts = self.facts
-        most = facts.replicas[name]
-        demand = facts.demand.get(name)
-        if demand:
-            rates = [
-                rate for one in facts.of_model(name) if (rate := self._alone(one)) > 0
-            ]
-            if rates:
-                copies = -(-demand // min(rates))
-                most = max(most, int(copies))
-        return most
-
-    def _alone(self, option: Option) -> Fraction:
-        """Return what one instance serves at most on a GPU of its own."""
-        share = Fraction(1)
-        for load, limit in zip(option.loads, self.limits, strict=True):
-            if load > limit:
-                share = min(share, limit / load)
-        return option.rate * share
-
-    def _fillings(self, kind: int) -> list[Filling]:
-        room = self.facts.kinds[kind].memory_room
-        here = [i for i, one in enumerate(self.options) if one.type_index == kind]
-        found: list[Filling] = []
-
-        def extend(
-            start: int,
-            counts: tuple[tuple[int, int], ...],
-            memory: int,
-            loads: tuple[Fraction, ...],
-            copies: Counter[str],
-        ) -> None:
-            for position in range(start, len(here)):
-                index = here[position]
-                option = self.options[index]
-                name = option.model_name
-                is_whole = name not in self.facts.demand
-                grown, used, taken, held = counts, memory, loads, Counter(copies)
-                for number in itertools.count(1):
-                    used += option.memory_bytes
-                    held[name] += 1
-                    if is_whole:
-                        taken = tuple(
-                            a + b for a, b in zip(taken, option.loads, strict=True)
-                        )
-                    grown = (*counts, (index, number))
-                    if (
-                        held[name] > self.most_copies[name]
-                        or (room is not None and used > room)
-                        or any(a > b for a, b in zip(taken, self.limits, strict=True))
-                        or not self._may_share(grown)
-                    ):
-                        break
-                    found.append(Filling(kind, grown))
-                    if len(found) > MAX_FILLINGS:
-                        raise TooLargeError(f"{len(found)} fillings")
-                    extend(position + 1, grown, used, taken, held)
-
-        if room is not None and room < 0:
-            return []
-        extend(0, (), 0, (Fraction(0),) * len(self.limits), Counter())
-        return self._undominated(found)
-
-    def _undominated(self, found: list[Filling]) -> list[Filling]:
-        """Drop fillings that another one only adds idle copies of a demand to."""
-        known = {one.counts for one in found}
-        kept = []
-        for one in found:
-            counts = dict(one.counts)
-            for index, option in enumerate(self.options):
-                if option.type_index != one.kind:
-                    continue
-                if option.model_name not in self.facts.demand:
-                    continue
-                grown = counts | {index: counts.get(index, 0) + 1}
-                if tuple(sorted(grown.items())) in known:
-                    break
-            else:
-                kept.append(one)
-        return kept
-
-    def _may_share(self, counts: tuple[tuple[int, int], ...]) -> bool:
-        facts = self.facts
-        if not facts.floors:
-            return True
-        options = [self.options[i] for i, number in counts for _ in range(number)]
-        loads = [self._planned_load(one) for one in options]
-        try:
-            shares = sharing.solo_shares(
-                [one.record for one in options], loads, facts.sharing
-            )
-        except sharing.TooManyCustomersError as err:
-            raise TooLargeError("customers") from err
-        slack = -NEAR if self.reading is Reading.GENEROUS else NEAR
-        return len(options) == 1 or all(
-            sharing.kept(sharing.promised(share, facts.sharing), load)
-            >= facts.floors.get(one.model_name, -1.0) + slack
-            for one, share, load in zip(options, shares, loads, strict=True)
-        )
-
-    def _planned_load(self, option: Option) -> float:
-        """Return the traffic a replica counts with: all it can take, or asked for.
-
-        The docstring says "busy at its load point"; the guide, "busy with all that its
-        model is asked for". The latter is the generous reading.
-        """
-        demand = self.facts.demand.get(option.model_name)
-        if demand is None or self.reading is Reading.STRICT or not option.rate:
-            return 1.0
-        return float(min(Fraction(1), demand / option.rate))
 
     # What costs least.
 
@@ -282,7 +116,7 @@ class _Search:
         most = []
         for index, kind in enumerate(kinds):
             useful = sum(
-                self.most_copies[name]
+                self.gpus.most_copies[name]
                 for name in self.needed
                 if any(
                     one.type_index == index and one.model_name == name
@@ -317,8 +151,8 @@ class _Search:
 
     def _fitting(self) -> list[Option]:
         return [
-            self.options[index]
-            for fillings in self.fillings
+            self.gpus.options[index]
+            for fillings in self.gpus.of_kind
             for one in fillings
             for index, _ in one.counts
         ]
@@ -343,9 +177,9 @@ class _Search:
     def most(self) -> Best | None:
         facts = self.facts
         numbers = tuple(
-            sum(self.most_copies.values())
+            sum(self.gpus.most_copies.values())
             if kind.count is None
-            else min(kind.count, sum(self.most_copies.values()))
+            else min(kind.count, sum(self.gpus.most_copies.values()))
             for kind in facts.kinds
         )
         found: Best | None = None
@@ -372,12 +206,12 @@ class _Search:
         total = Fraction(0)
         smallest = Fraction(1)
         for name in facts.models:
-            rate = sum((self._rate_in(one, name) for one in chosen), Fraction(0))
+            rate = sum((self.gpus.rate_in(one, name) for one in chosen), Fraction(0))
             wanted = facts.demand.get(name)
             ceiling = self.ceiling[name] if wanted is None else wanted
             for kind, number in enumerate(left):
                 if number and rate < ceiling:
-                    rate += number * self.best_rate[kind, name]
+                    rate += number * self.gpus.best_rate[kind, name]
             rate = min(rate, ceiling)
             total += facts.weights[name] * rate
             if wanted and name not in facts.optional:
@@ -395,7 +229,7 @@ class _Search:
         value = Fraction(0)
         for filling in chosen:
             for index, number in filling.counts:
-                option = self.options[index]
+                option = self.gpus.options[index]
                 if option.model_name not in facts.demand:
                     value += facts.weights[option.model_name] * option.rate * number
         if not facts.demand:
@@ -409,7 +243,7 @@ class _Search:
         The docstring says "exactly so many" and "may be left out", not whether a part
         of them may be; the generous reading lets it.
         """
-        copies = sum((self.held[one] for one in chosen), Counter[str]())
+        copies = sum((self.gpus.held[one] for one in chosen), Counter[str]())
         return all(
             copies[name] in (0, self.facts.replicas[name])
             for name in self.facts.optional
@@ -418,7 +252,9 @@ class _Search:
 
     def _predicted(self, filling: Filling) -> float:
         if filling not in self.predicted:
-            options = [self.options[i] for i, n in filling.counts for _ in range(n)]
+            options = [
+                self.gpus.options[i] for i, n in filling.counts for _ in range(n)
+            ]
             try:
                 shares = sharing.solo_shares(
                     [one.record for one in options],
@@ -451,12 +287,12 @@ class _Search:
         )
         rank = {
             one: (kind, place)
-            for kind, fillings in enumerate(self.fillings)
+            for kind, fillings in enumerate(self.gpus.of_kind)
             for place, one in enumerate(fillings)
         }
         every = list(rank)
         holding = {
-            name: [one for one in every if self.held[one][name]]
+            name: [one for one in every if self.gpus.held[one][name]]
             for name in self.facts.models
         }
         is_whole = [one for one in self.facts.models if one not in self.facts.demand]
@@ -484,8 +320,8 @@ class _Search:
                     raise TooLargeError("steps")
                 if not left[one.kind] or (lacking is None and rank[one] < least):
                     continue
-                held = copies + self.held[one]
-                if any(held[name] > self.most_copies[name] for name in is_whole):
+                held = copies + self.gpus.held[one]
+                if any(held[name] > self.gpus.most_copies[name] for name in is_whole):
                     continue
                 yield from extend(
                     (*chosen, one),
@@ -503,26 +339,13 @@ class _Search:
         for name, demand in self.facts.demand.items():
             if name in self.facts.optional or not demand:
                 continue
-            reach = sum((self._rate_in(one, name) for one in chosen), Fraction(0))
+            reach = sum((self.gpus.rate_in(one, name) for one in chosen), Fraction(0))
             for kind, number in enumerate(left):
                 if number and reach < demand:
-                    reach += number * self.best_rate[kind, name]
+                    reach += number * self.gpus.best_rate[kind, name]
             if reach < demand * (1 - Fraction(4, 10**6)):
                 return False
         return True
-
-    def _rate_in(self, filling: Filling, name: str) -> Fraction:
-        key = filling, name
-        if key not in self.rates:
-            self.rates[key] = sum(
-                (
-                    self._alone(self.options[index]) * number
-                    for index, number in filling.counts
-                    if self._name(index) == name
-                ),
-                Fraction(0),
-            )
-        return self.rates[key]
 
     # How traffic is shared out.
 
@@ -532,75 +355,6 @@ class _Search:
             if self.programs > MAX_PROGRAMS:
                 raise TooLargeError("programs")
             self.known[chosen] = served(
-                self.facts, self.options, self.limits, chosen, what
+                self.facts, self.gpus.options, self.gpus.limits, chosen, what
             )
         return self.known[chosen]
-
-
-def served(
-    facts: Facts,
-    options: Sequence[Option],
-    limits: Sequence[Fraction],
-    chosen: tuple[Filling, ...],
-    what: str,
-) -> float | None:
-    """Return the most weighted service, or the largest smallest share, of fillings.
-
-    Every variable and coefficient is around 1: a load is counted in parts of the most
-    that is of use, what a model gets in parts of its demand.
-    """
-    present = Counter(dict.fromkeys(facts.models, 0))
-    for filling in chosen:
-        for index, number in filling.counts:
-            present[options[index].model_name] += number
-    lp = pywraplp.Solver.CreateSolver("GLOP")
-    shares: dict[str, list[pywraplp.LinearExpr]] = {
-        name: [] for name, demand in facts.demand.items() if demand
-    }
-    for filling, multiplicity in Counter(chosen).items():
-        rows: list[list[pywraplp.LinearExpr]] = [[] for _ in limits]
-        left = list(limits)
-        for index, number in filling.counts:
-            option = options[index]
-            name = option.model_name
-            if name not in facts.demand:
-                for d, load in enumerate(option.loads):
-                    left[d] -= load * number
-                continue
-            if name not in shares or not option.rate:
-                continue
-            if present[name] < facts.replicas[name]:
-                continue  # An optional one that lacks replicas counts as left out.
-            most = min(
-                Fraction(number * multiplicity), facts.demand[name] / option.rate
-            )
-            part = lp.NumVar(0.0, 1.0, "")
-            shares[name].append(float(most * option.rate / facts.demand[name]) * part)
-            for d, load in enumerate(option.loads):
-                if load:
-                    rows[d].append(
-                        float(load * most / (limits[d] * multiplicity)) * part
-                    )
-        for d, row in enumerate(rows):
-            if row:
-                lp.Add(lp.Sum(row) <= max(0.0, float(left[d] / limits[d])))
-    smallest = lp.NumVar(0.0, 1.0, "")
-    scale = max(
-        (facts.weights[name] * facts.demand[name] for name in shares),
-        default=Fraction(1),
-    )
-    total = []
-    for name, terms in shares.items():
-        of_model = lp.NumVar(0.0, 1.0, "")
-        lp.Add(of_model <= (lp.Sum(terms) if terms else 0.0))
-        total.append(float(facts.weights[name] * facts.demand[name] / scale) * of_model)
-        if name not in facts.optional:
-            lp.Add(smallest <= of_model)
-    if what == "share":
-        lp.Maximize(smallest + 0.0)
-    else:
-        lp.Maximize(lp.Sum(total) if total else smallest * 0.0)
-    if lp.Solve() != pywraplp.Solver.OPTIMAL:
-        raise TooLargeError("the linear program was not solved")
-    value = lp.Objective().Value()
-    return float(value) if what == "share" else float(value) * float(scale)

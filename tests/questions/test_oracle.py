@@ -17,8 +17,8 @@ from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE
 from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record
 from tests.questions.draw import brim, choices
+from tests.questions.fillings import TooLargeError
 from tests.questions.judge import Fault, expect, judge
-from tests.questions.oracle import TooLargeError
 from tests.questions.question import Question
 
 PLANTED_SEEDS = range(80)

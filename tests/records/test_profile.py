@@ -2,7 +2,12 @@ import pytest
 from pydantic import ValidationError
 
 from gpupack.errors import InvalidInputError
-from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
+from gpupack.records.profile import (
+    LoadPoint,
+    ProfileRecord,
+    RecordOrigin,
+    ServerBaseline,
+)
 from tests.factories import ENVIRONMENT, GPU, make_record
 
 
@@ -20,6 +25,12 @@ def test_a_load_point_reads_what_it_writes() -> None:
 def test_a_load_point_that_is_not_two_positive_numbers_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="BATCHxCONCURRENCY"):
         LoadPoint.parse(text)
+
+
+def test_a_record_of_before_estimates_is_measured() -> None:
+    line = make_record().model_dump(mode="json", exclude={"origin"})
+
+    assert ProfileRecord.model_validate(line).origin is RecordOrigin.MEASURED
 
 
 def test_a_reading_without_value_needs_a_reason() -> None:

@@ -31,6 +31,7 @@ from gpupack.cli.commands import (
     verify,
     warm_up,
 )
+from gpupack.cli.commands.clusters import read_prometheus, rightsize
 from gpupack.cli.console import log_to_stderr, print_error, print_warning
 from gpupack.errors import GpupackError
 from gpupack.quoting import quoted
@@ -43,6 +44,12 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 class _Commands(TyperGroup):
     """The commands; Ctrl-C in one that has nothing more to say about it is told."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Take ``read prometheus`` for ``read-prometheus``, whose options differ."""
+        if args[:2] == ["read", "prometheus"]:
+            args = ["read-prometheus", *args[2:]]
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -67,6 +74,8 @@ app.command("init")(place.init_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
 app.command("compare")(report.compare_command)
+app.command("read-prometheus")(read_prometheus.read_prometheus_command)
+app.command("rightsize")(rightsize.rightsize_command)
 app.command("read")(read.read_command)
 app.command("profile")(profile.profile_command)
 app.add_typer(server.app, name="server")

@@ -22,7 +22,7 @@ from gpupack.records.profile import FailedLoadPoint, ProfileRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gpupack.records.verification import GpuVerification
+    from gpupack.records.running.verification import GpuVerification
 
 _SPEED_PERIOD_S = 120.0
 """The time left is estimated from the load points of the last two minutes."""

@@ -17,7 +17,7 @@ from gpupack.planning import (
 from gpupack.records.calibration import Calibration
 from gpupack.records.colocation import CoLocation
 from gpupack.records.environment import Environment
-from gpupack.records.verification import GpuVerification
+from gpupack.records.running.verification import GpuVerification
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gpupack.profiling import Device, InputOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
-    from gpupack.records.verification import GpuVerification
+    from gpupack.records.running.verification import GpuVerification
 
 
 @dataclass(frozen=True)

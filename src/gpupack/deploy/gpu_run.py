@@ -13,7 +13,7 @@ from gpupack.errors import LoadPointError, ServerError
 from gpupack.profiling import LOAD_TIMEOUT_S, wait_until_settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from gpupack.profiling import (
         InputOptions,
@@ -74,13 +74,15 @@ def run_gpu(
     inputs: InputOptions | None = None,
     options: MeasureOptions | None = None,
     load_timeout_s: float = LOAD_TIMEOUT_S,
+    helpers: Collection[str] = (),
     probe: KernelProbe | None = None,
     say: Callable[[str], None],
 ) -> GpuRun:
     """Load exactly one GPU's models, and measure each alone and all together.
 
     Replicas of one model on one GPU are instances of it, each with its own client. A
-    ``probe`` runs beside each model that is measured alone.
+    ``probe`` runs beside each model that is measured alone. ``helpers`` are models
+    that are loaded first, because others call them.
     """
     members = gpu_members(gpu)
 
@@ -100,9 +102,10 @@ def run_gpu(
         )
 
     say(f"GPU {gpu.gpu_index}: loading {', '.join(sorted(set(gpu.models)))}")
-    failures = _load(session, sorted(set(gpu.models)), load_timeout_s)
-    if failures:
-        return GpuRun(failures=failures)
+    for some in (sorted(helpers), sorted(set(gpu.models).difference(helpers))):
+        failures = _load(session, some, load_timeout_s)
+        if failures:
+            return GpuRun(failures=failures)
     try:
         alone = [measure("alone", [member]) for member in dict.fromkeys(members)]
         for name, num_replicas in Counter(gpu.models).items():
@@ -119,8 +122,16 @@ def run_gpu(
     return GpuRun((*alone, *together))
 
 
-def clear_gpu(session: ServerSession, gpu: GpuPlacement, *, has_failed: bool) -> None:
+def clear_gpu(
+    session: ServerSession,
+    gpu: GpuPlacement,
+    *,
+    has_failed: bool,
+    helpers: Collection[str] = (),
+) -> None:
     """Leave the server without models, for the next GPU or its owner.
+
+    What an ensemble consists of goes with it.
 
     Raises:
         ServerError: A model stays loaded, or the server is gone.
@@ -128,8 +139,9 @@ def clear_gpu(session: ServerSession, gpu: GpuPlacement, *, has_failed: bool) ->
     if session.embedded is not None and (has_failed or not session.embedded.is_running):
         session.recover()
         return
-    loaded = {one.name for one in session.server.repository() if one.is_ready}
-    for name in sorted(loaded.intersection(gpu.models)):
+    for name in sorted(session.server.ready_models().intersection(gpu.models)):
+        session.server.unload(name)
+    for name in sorted(session.server.ready_models().intersection(helpers)):
         session.server.unload(name)
     wait_until_settled(session.device.memory_used_bytes)
 

@@ -74,7 +74,7 @@ def measure_set(
     loads = []
     rates = offered_infer_per_sec or [None] * len(models)
     for (name, load_point), rate in zip(models, rates, strict=True):
-        signature = server.signature(name)
+        signature = given.with_batch_dim(server.signature(name))
         tensors = make_inputs(
             signature,
             load_point.batch_size,

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.records.verification import GpuVerification, ModelVerdict
+from gpupack.records.running.verification import GpuVerification, ModelVerdict
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:

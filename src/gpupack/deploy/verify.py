@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from gpupack.profiling import InstallProgress, ServerSession
     from gpupack.records.placement import GpuPlacement, PlacementRecord
-    from gpupack.records.verification import GpuVerification
+    from gpupack.records.running.verification import GpuVerification
 
 DEFAULT_TOLERANCE = 0.1
 """A promise is broken when this share of a throughput is missing."""
@@ -198,6 +198,7 @@ def verify(
             notes += _check_device(session, placement, chosen, strict=strict)
         for one in to_do:
             run = None
+            helpers = _helpers(placement, one)
             try:
                 run = run_gpu(
                     session,
@@ -206,6 +207,7 @@ def verify(
                     inputs=given,
                     options=options,
                     load_timeout_s=where.load_timeout_s,
+                    helpers=helpers,
                     probe=probe,
                     say=progress or (lambda text: None),
                 )
@@ -225,7 +227,12 @@ def verify(
             finally:
                 # A server that is about to be stopped need not be left clean.
                 if not session.is_owned or (run and one is not to_do[-1]):
-                    clear_gpu(session, one, has_failed=bool(run and run.failures))
+                    clear_gpu(
+                        session,
+                        one,
+                        has_failed=bool(run and run.failures),
+                        helpers=helpers,
+                    )
         return Verification(tuple(results[one.gpu_index] for one in chosen))
 
 
@@ -248,9 +255,21 @@ def _chosen_gpus(
     )
 
 
+def _helpers(placement: PlacementRecord, gpu: GpuPlacement) -> set[str]:
+    """Return the models that those of a GPU were measured with, and call."""
+    return {
+        helper
+        for record in placement.placed_profiles
+        if record.model_name in gpu.models
+        for helper in record.helpers
+    }
+
+
 def _folder_models(repository: AnyPath) -> set[str]:
-    configurations = find_repository(repository).glob("*/config.pbtxt")
-    return {path.parent.name for path in configurations}
+    """Return the folders with a configuration, or a version that Triton completes."""
+    folder = find_repository(repository)
+    versions = (path for path in folder.glob("*/*") if path.name.isdecimal())
+    return {path.parent.name for path in (*folder.glob("*/config.pbtxt"), *versions)}
 
 
 def _require_models(wanted: set[str], known: set[str], where: Path | str) -> None:

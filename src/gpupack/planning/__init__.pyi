@@ -15,6 +15,7 @@ from .placing import place
 from .reasons import explain
 from .recommending import recommend
 from .request import ProfilesLike, overlay_headroom, profiles_of
+from .rightsizing import Rightsizing, rightsize
 from .trade_off import Frontier
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "MeasuredSet",
     "ProfilesLike",
     "Readiness",
+    "Rightsizing",
     "explain",
     "fit_contention_factor",
     "fit_retention_margin",
@@ -34,4 +36,5 @@ __all__ = [
     "profiles_of",
     "readiness",
     "recommend",
+    "rightsize",
 ]

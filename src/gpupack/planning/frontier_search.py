@@ -17,10 +17,10 @@ from gpupack.planning.request import (
     takes_wishes,
 )
 from gpupack.planning.solving import (
+    Clash,
     FrontierProgress,
     FrontierSteps,
     StepClock,
-    decided_on,
 )
 from gpupack.planning.trade_off import Frontier
 from gpupack.quoting import quoted
@@ -140,24 +140,19 @@ def frontier(
     steps = FrontierSteps(
         question,
         by,
+        wanted,
         clock=clock,
-        seed=wanted.seed,
         progress=progress or (lambda done, total, text: None),
     )
-    found, not_placed = steps.walk(steps.budgets(budgets, most_points))
-    budget_field = "max_price_per_hour" if by == "price" else "max_gpus"
+    planned = steps.budgets(budgets, most_points)
+    if isinstance(planned, Clash):
+        raise planned.error()
+    found, not_placed = steps.walk(planned)
+    if not found and steps.clash is not None:
+        raise steps.clash.error()
     return Frontier(
         points=tuple(steps.points(found, find_headroom=find_headroom)),
-        placements=tuple(
-            decided_on(
-                placement,
-                wanted.model_copy(
-                    update={budget_field: budget if by == "price" else int(budget)}
-                ),
-                question.profiles,
-            )
-            for budget, placement in found
-        ),
+        placements=tuple(placement for _, placement in found),
         wanted_infer_per_sec=steps.wanted,
         budgets_not_placed=tuple(not_placed),
         budgets_not_tried=tuple(steps.not_tried),

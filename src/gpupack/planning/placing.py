@@ -14,7 +14,12 @@ from gpupack.planning.request import (
     takes_wishes,
     told_with,
 )
-from gpupack.planning.solving import answer, decided_on
+from gpupack.planning.solving import (
+    Clash,
+    answer,
+    build_placement,
+    check_placement,
+)
 from gpupack.records.request import Request, RequestArguments
 
 if TYPE_CHECKING:
@@ -67,6 +72,11 @@ def place(
         replicas: Instances of every model, or by name: exactly so many of a model
             without a demand (default 1), at least so many of one with.
         max_replicas: Instances at most, likewise, of models with a demand.
+        min_traffic: Infer/sec that each replica of a model with a demand serves at
+            least, where it has several; or by name. Plans without that are asked for
+            first, whose bound holds.
+        one_load_point: Whether all replicas of a model run at one load point, or by
+            name; likewise.
         weights: Of one infer/sec of a model in ``max_throughput``; default 1.
         fairness: ``"sum"``, or ``"max_min"``: make the smallest served share of
             demand as large as possible first.
@@ -130,5 +140,8 @@ def place(
             wanted.time_limit_s,
         )
         found = answer(question, time_limit_s=wanted.time_limit_s, seed=wanted.seed)
-    placement = decided_on(found, wanted, question.profiles)
+        if isinstance(found, Clash):
+            raise found.error()
+    placement = build_placement(found, question, wanted)
+    check_placement(placement, question)
     return placement.model_copy(update={"seconds": time.perf_counter() - started})

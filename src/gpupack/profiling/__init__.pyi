@@ -48,6 +48,7 @@ from .session import (
 )
 from .sweep import (
     RETRIED_STAGES,
+    SERVER_STAGE,
     profile,
 )
 
@@ -57,6 +58,7 @@ __all__ = [
     "PACKAGE_NAME",
     "PACKAGE_VERSION",
     "RETRIED_STAGES",
+    "SERVER_STAGE",
     "TRITON_VERSION",
     "Device",
     "DrivenModel",

@@ -1,3 +1,4 @@
+# Long because every reading of a record says what it is.
 """What was measured: load points, profile records, baselines and failures."""
 
 from __future__ import annotations
@@ -6,6 +7,7 @@ import functools
 import operator
 import re
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -303,6 +305,20 @@ class ProbeReadings(Record):
     """Of kernels of one warp, now and then."""
 
 
+class RecordOrigin(StrEnum):
+    """How the numbers of a record came about."""
+
+    MEASURED = "measured"
+    """The model was driven at the load point."""
+    ESTIMATED = "estimated"
+    """Derived from what was seen in production, where nobody set the load."""
+
+
+_LATER_READINGS = ("host_cpu_cores", "host_memory_bytes")
+"""Readings that files of this schema version may lack: they came to it later."""
+_NOT_READ_THEN = "the source does not say"
+
+
 class ProfileRecord(GpuReadings):
     """One model, alone on one GPU type, at one load point."""
 
@@ -310,6 +326,8 @@ class ProfileRecord(GpuReadings):
     schema_version: Literal[1] = 1
     model_name: str = Field(min_length=1)
     load_point: LoadPoint
+    origin: RecordOrigin = RecordOrigin.MEASURED
+    """Estimates say so; files of before hold none."""
     throughput_infer_per_sec: PositiveInferPerSec | None = _reading()
     """Completed requests × batch size ÷ seconds."""
     throughput_ci_ratio: Ratio | None = _reading()
@@ -344,11 +362,36 @@ class ProfileRecord(GpuReadings):
     """Whether the load generator, not the server, set the throughput."""
     num_model_instances: int | None = _reading(ge=1)
     """Copies of the model that the server ran."""
+    host_cpu_cores: float | None = _reading(ge=0)
+    """Mean CPU time of the server's process tree ÷ wall time: cores of the host."""
+    host_memory_bytes: NumBytes | None = _reading()
+    """Highest resident memory of the server's process tree, the server included."""
+    model_version: int | None = Field(default=None, ge=1)
+    """The version that was asked for; None where the server chose."""
+    helpers: tuple[str, ...] = ()
+    """Models that were loaded with it because it needs them: an ensemble's steps, what
+    a model calls in its code. The readings include theirs; it runs only beside them."""
+    batch_dim: int | None = Field(default=None, ge=0)
+    """Which dimension of the tensors was taken for the batch, where the model declares
+    none (``max_batch_size: 0``); None if it declares one, or has none."""
     probe: ProbeReadings | None = None
     """What a probe beside the model saw, where the GPU is shared through MPS."""
     windows: tuple[MeasurementWindow, ...] = ()
     """Raw counts of the measurement windows; empty if the source gives none."""
     warnings: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _readings_of_older_files_are_missing(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        missing = data.get("missing") or {}
+        added = {
+            name: _NOT_READ_THEN
+            for name in _LATER_READINGS
+            if data.get(name) is None and isinstance(missing, dict)
+        }
+        return data | {"missing": added | missing} if added else data
 
     @property
     def key(self) -> tuple[str, LoadPoint, str]:

@@ -12,15 +12,19 @@ from gpupack.records.placement import PlacementRecord
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
 from gpupack.records.request import Request
-from gpupack.records.verification import GpuVerification
+from gpupack.records.running.observed_cluster import ObservedCluster
+from gpupack.records.running.rightsizing import RightsizingRecord
+from gpupack.records.running.verification import GpuVerification
 
 CLASS_BY_FILE: dict[str, type[Record]] = {
     "calibration.schema.json": Calibration,
     "colocation.schema.json": CoLocation,
     "failed_load_point.schema.json": FailedLoadPoint,
+    "observed_cluster.schema.json": ObservedCluster,
     "placement.schema.json": PlacementRecord,
     "profile_record.schema.json": ProfileRecord,
     "request.schema.json": Request,
+    "rightsizing.schema.json": RightsizingRecord,
     "server_baseline.schema.json": ServerBaseline,
     "verification.schema.json": GpuVerification,
 }

@@ -13,7 +13,7 @@ from gpupack.units import mib_from_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.records.verification import GpuVerification, ModelVerdict
+    from gpupack.records.running.verification import GpuVerification, ModelVerdict
 
 
 def format_verification(gpus: Sequence[GpuVerification]) -> str:

@@ -12,7 +12,9 @@ import typer
 from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import errors, print_error, print_warning
 from gpupack.cli.options.measuring import (
+    BatchDimOption,
     DataOption,
+    FillOptionalOption,
     LoadTimeoutOption,
     MaxSecondsOption,
     MinSecondsOption,
@@ -107,8 +109,25 @@ def profile_command(
             "default with --sharing mps and the embedded server.",
         ),
     ] = None,
+    helpers: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL=NAME,…",
+            help="Models that MODEL calls in its own code, loaded with it; repeat. An "
+            "ensemble's steps, and what a failed call names, need not be given.",
+        ),
+    ] = None,
+    version: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[MODEL=]NUMBER",
+            help="Version to measure, of every model or of one; repeat.",
+        ),
+    ] = None,
     strict: StrictOption = False,
     shape: ShapeOption = None,
+    batch_dim: BatchDimOption = None,
+    fill_optional: FillOptionalOption = False,
     data: DataOption = None,
     seed: SeedOption = 0,
     stability: Annotated[
@@ -153,11 +172,10 @@ def profile_command(
 ) -> None:
     """Measure each model alone, at every batch size × concurrency.
 
-    Exit codes: 0 done (failed load points are listed), 2 bad input, server lost or
-    nothing measured, 130 interrupted.
+    Exit codes: 0 done (failed load points are listed), 2 server lost, nothing measured,
+    or a model that was asked for wrongly at every load point, 130 interrupted.
     """
     from gpupack.profiling import (
-        RETRIED_STAGES,
         MeasureOptions,
         ServerOptions,
         profile,
@@ -217,7 +235,11 @@ def profile_command(
                     warm_up_s=warm_up,
                     request_timeout_s=request_timeout,
                 ),
-                inputs=input_options(shape, data, seed),
+                inputs=input_options(
+                    shape, data, seed, batch_dim=batch_dim, fills_optional=fill_optional
+                ),
+                helpers=_helpers(helpers),
+                versions=_versions(version),
                 retry_failed=retry_failed,
                 retry_unstable=retry_unstable,
                 command=shlex.join(["gpupack", *sys.argv[1:]]),
@@ -231,10 +253,23 @@ def profile_command(
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _show(profiles, store=store, export_path=export_path, quiet=quiet)
-    if not profiles.records or any(
-        failure.stage in RETRIED_STAGES for failure in profiles.failures
-    ):
+    if _lacks_what_was_asked(profiles):
         raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _lacks_what_was_asked(profiles: ProfileSet) -> bool:
+    """Whether the server was lost, or a model asked for wrongly at every load point.
+
+    A batch size that a model does not take is no error where it takes others.
+    """
+    from gpupack.profiling import RETRIED_STAGES, SERVER_STAGE
+
+    measured = {record.model_name for record in profiles.records}
+    return not measured or any(
+        failure.stage in RETRIED_STAGES
+        and (failure.stage == SERVER_STAGE or failure.model_name not in measured)
+        for failure in profiles.failures
+    )
 
 
 def _show(
@@ -297,6 +332,33 @@ def _names(text: str | None) -> list[str] | None:
     if not names:
         raise InvalidInputError("--models: name at least one, such as a,b")
     return names
+
+
+def _helpers(options: list[str] | None) -> dict[str, list[str]]:
+    needed: dict[str, list[str]] = {}
+    for option in options or ():
+        model_name, equals, names = option.partition("=")
+        found = [name.strip() for name in names.split(",") if name.strip()]
+        if not equals or not model_name or not found:
+            raise InvalidInputError(
+                f"--helpers {quoted(option)}: give MODEL=NAME, such as "
+                "pipeline=tokenizer,encoder"
+            )
+        needed.setdefault(model_name, []).extend(found)
+    return needed
+
+
+def _versions(options: list[str] | None) -> dict[str, int]:
+    versions = {}
+    for option in options or ():
+        model_name, _, number = option.rpartition("=")
+        if not number.isdecimal() or int(number) < 1:
+            raise InvalidInputError(
+                f"--version {quoted(option)}: give a whole number from 1, or "
+                "MODEL=NUMBER"
+            )
+        versions[model_name] = int(number)
+    return versions
 
 
 def _counts(option: str, text: str) -> list[int]:

@@ -169,6 +169,20 @@ MaxReplicasOption = Annotated[
         metavar="[MODEL=]N", help="Instances at most, of models with a demand."
     ),
 ]
+MinTrafficOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[MODEL=]RATE",
+        help="Infer/sec that each of several replicas serves at least.",
+    ),
+]
+OneLoadPointOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--one-load-point/--no-one-load-point",
+        help="Let all replicas of a model run at one load point.",
+    ),
+]
 MaxGpusOption = Annotated[
     int | None, typer.Option(help="GPUs of all types together, at most.")
 ]
@@ -258,6 +272,8 @@ def wish_options(
     latency_percentile: LatencyPercentileOption = None,
     replicas: ReplicasOption = None,
     max_replicas: MaxReplicasOption = None,
+    min_traffic: MinTrafficOption = None,
+    one_load_point: OneLoadPointOption = None,
     weight: WeightOption = None,
     fairness: FairnessOption = None,
     optional: OptionalOption = None,
@@ -297,6 +313,10 @@ def wish_options(
             max_replicas=parse_counts(
                 "--max-replicas", max_replicas, "4 or resnet=4", names
             ),
+            min_traffic=parse_for_models(
+                "--min-traffic", min_traffic, "5 or resnet=5", names
+            ),
+            one_load_point=one_load_point,
             weights=parse_by_model("--weight", weight, "resnet=2"),
             fairness=fairness,
             min_retention=parse_for_models(

@@ -34,7 +34,24 @@ DataOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[MODEL=]FILE",
-        help="Real inputs: FILE.npz for every model, or MODEL=FILE.npz; repeat.",
+        help="Real inputs, for every model or for one; repeat. FILE is a .npz, "
+        "perf_analyzer's --input-data (.json), one JSON object a line (.jsonl), or a "
+        "folder of encoded images.",
+    ),
+]
+BatchDimOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[MODEL=]NUMBER",
+        help="Which dimension of the inputs is the batch, counted from 0, where a "
+        "model has max_batch_size: 0; none for no batch; repeat. By default the first, "
+        "where it is dynamic in all of them.",
+    ),
+]
+FillOptionalOption = Annotated[
+    bool,
+    typer.Option(
+        "--fill-optional", help="Also send optional inputs that were not given."
     ),
 ]
 SeedOption = Annotated[int, typer.Option(help="For random inputs.")]
@@ -82,9 +99,14 @@ TlsInsecureOption = Annotated[
 
 
 def input_options(
-    shape: Sequence[str] | None, data: Sequence[str] | None, seed: int
+    shape: Sequence[str] | None,
+    data: Sequence[str] | None,
+    seed: int,
+    *,
+    batch_dim: Sequence[str] | None = None,
+    fills_optional: bool = False,
 ) -> InputOptions:
-    """Return what ``--shape``, ``--data`` and ``--seed`` mean together.
+    """Return what the options about requests' inputs mean together.
 
     Raises:
         InvalidInputError: If an option cannot be read, or is given twice.
@@ -94,7 +116,13 @@ def input_options(
     if seed < 0:
         raise InvalidInputError(f"--seed {seed}: give a whole number from 0")
 
-    return InputOptions(shapes=_parse_shapes(shape), data=_parse_data(data), seed=seed)
+    return InputOptions(
+        shapes=_parse_shapes(shape),
+        data=_parse_data(data),
+        seed=seed,
+        batch_dims=_parse_batch_dims(batch_dim),
+        fills_optional=fills_optional,
+    )
 
 
 def tls_options(
@@ -163,6 +191,24 @@ def _parse_shapes(options: Sequence[str] | None) -> dict[str, list[int]]:
     return shapes
 
 
+def _parse_batch_dims(options: Sequence[str] | None) -> dict[str, int | None]:
+    """Return batch dimensions by model name; ``""`` is for every model.
+
+    Raises:
+        InvalidInputError: If one is no whole number from 0, and not ``none``.
+    """
+    dims: dict[str, int | None] = {}
+    for option in options or ():
+        model_name, _, text = option.rpartition("=")
+        if text != "none" and not text.isdecimal():
+            raise InvalidInputError(
+                f"--batch-dim {quoted(option)}: give a whole number from 0, or none; "
+                "MODEL=0 for one model"
+            )
+        dims[model_name] = None if text == "none" else int(text)
+    return dims
+
+
 def _parse_data(options: Sequence[str] | None) -> dict[str, Path]:
     """Return data files by model name; ``""`` is for every model.
 
@@ -172,7 +218,7 @@ def _parse_data(options: Sequence[str] | None) -> dict[str, Path]:
     files = {}
     for option in options or ():
         model_name, _, path = option.rpartition("=")
-        if not Path(path).is_file():
+        if not path or not Path(path).exists():
             raise InvalidInputError(
                 f"--data {quoted(option)}: there is no file {quoted(path)}"
             )

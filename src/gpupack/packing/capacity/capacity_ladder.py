@@ -1,3 +1,4 @@
+# Long because every rung of the ladder is told in the order in which it is climbed.
 """Solve a capacity problem: enumeration where it is small, else column generation."""
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from gpupack.packing.capacity.relaxing import (
     all_idle,
     counted,
     everything,
+    is_impossible,
     most_bins,
     most_service,
     rounded_bound,
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.packing.capacity.model import FilledBin
-    from gpupack.packing.capacity.relaxing import ProgramResult, Relaxation
+    from gpupack.packing.capacity.relaxing import Relaxation
 
     Uses = tuple[tuple[Configuration, int], ...]
 
@@ -322,7 +324,16 @@ class _Search:
     def _enumerated(self, configurations: list[Configuration]) -> CapacityPlan:
         result, bins = self._completion.choose(configurations)
         if result.state in {"infeasible", "unknown"}:
-            return self._completion.without_plan(_status_without(result), "enumeration")
+            is_proved = result.state == "infeasible" and is_impossible(
+                self._problem,
+                configurations,
+                in_full=self._goal.is_in_full,
+                time_limit_s=self._clock.remaining_s,
+            )
+            return self._completion.without_plan(
+                PlanStatus.INFEASIBLE if is_proved else PlanStatus.UNKNOWN,
+                "enumeration",
+            )
         bound = rounded_bound(self._problem, self._goal, result.bound)
         return self._completion.plan(
             bins, bound, "enumeration", found_by=PROGRAM, proved_by=PROGRAM
@@ -549,9 +560,3 @@ def _uses_of(bins: Sequence[FilledBin]) -> Uses:
         key = Configuration(one.bin_type, one.counts)
         uses[key] = uses.get(key, 0) + one.multiplicity
     return tuple(sorted(uses.items()))
-
-
-def _status_without(result: ProgramResult) -> PlanStatus:
-    if result.state == "infeasible":
-        return PlanStatus.INFEASIBLE
-    return PlanStatus.UNKNOWN

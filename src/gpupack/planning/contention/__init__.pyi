@@ -7,21 +7,20 @@ from .calibration import (
 from .delays import PROCESSOR_SHARING
 from .prediction import (
     SHARING_SHAPES,
-    has_readings,
+    has_all_readings,
     predict_retentions,
 )
 from .retention import (
     Contention,
     RetentionRule,
+    SharedGpu,
     resolve_contention,
     resolve_sharing,
-    retentions_or_none,
+    retentions_of,
 )
 from .sharing import (
     COMPARED,
-    SharedGpu,
     alternatives_of,
-    sharing_alternatives,
     sharing_notes,
 )
 
@@ -36,12 +35,11 @@ __all__ = [
     "alternatives_of",
     "fit_contention_factor",
     "fit_retention_margin",
-    "has_readings",
+    "has_all_readings",
     "measured_sets",
     "predict_retentions",
     "resolve_contention",
     "resolve_sharing",
-    "retentions_or_none",
-    "sharing_alternatives",
+    "retentions_of",
     "sharing_notes",
 ]

@@ -13,7 +13,7 @@ from gpupack.planning.contention.delays import (
     ProbeTimes,
     SharingShape,
 )
-from gpupack.planning.contention.mean_value_analysis import rates
+from gpupack.planning.contention.network import rates
 from gpupack.planning.contention.prediction import (
     class_from_solo,
     probe_times,

@@ -1,6 +1,6 @@
 """Customers of the GPU, and who waits how long for whom under each way of sharing.
 
-The formulas, their symbols and sources are at the top of ``contention``.
+The formulas, their symbols and sources are at the top of ``prediction``.
 """
 
 from __future__ import annotations

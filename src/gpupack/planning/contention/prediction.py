@@ -57,9 +57,9 @@ replaced by the fixed point that takes a class's queue without one of its custom
 ``(N_i − 1) / N_i`` of that with it: more pessimistic, by a point or two as a rule,
 never more optimistic.
 
-The customers and their ``W`` are in ``delays``, the recursion and the fixed point in
-``mean_value_analysis``, models with part of their traffic in ``traffic``; here is what
-profiles say of a customer.
+The customers and their ``W`` are in ``delays``; the recursion, the fixed point and
+models with part of their traffic in ``network``; here is what profiles say of a
+customer.
 
 Limits: the CPU and the PCIe bus are not stations, so a host short of cores loses more
 than is predicted here.
@@ -78,6 +78,7 @@ References:
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -91,14 +92,13 @@ from gpupack.planning.contention.delays import (
     ProbeTimes,
     SharingShape,
 )
-from gpupack.planning.contention.traffic import (
-    class_at_load,
+from gpupack.planning.contention.network import (
+    classes_at_load,
     limits_beside,
-    share_of_traffic,
+    shares_of_traffic,
     slowed_down,
 )
 from gpupack.records.environment import SharingMode
-from gpupack.records.gpu import DeviceKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,6 +181,20 @@ def has_readings(record: ProfileRecord) -> bool:
     )
 
 
+def has_all_readings(records: Sequence[ProfileRecord]) -> bool:
+    """Return whether every record has what the prediction needs."""
+    return all(has_readings(record) for record in records)
+
+
+def customer_classes(
+    records: Sequence[ProfileRecord],
+    contention_factor: float,
+    shape: SharingShape = PROCESSOR_SHARING,
+) -> list[CustomerClass]:
+    """Return how the network sees each model; see ``customer_class``."""
+    return [customer_class(record, contention_factor, shape) for record in records]
+
+
 def customer_class(
     record: ProfileRecord,
     contention_factor: float,
@@ -197,6 +211,7 @@ def customer_class(
         MissingReadingError: If the record has no throughput or no GPU utilization.
     """
     requests_per_sec = record.requests_per_sec
+    in_flight = record.load_point.in_flight
     busy_percent = record.gpu_utilization_mean_percent
     if busy_percent is None:
         busy_percent = record.gpu_utilization_percent
@@ -217,9 +232,7 @@ def customer_class(
         )
     # One in-flight request per model instance: an instance executes one at a time,
     # and Triton runs one instance per GPU unless the model asks for more.
-    num_customers = min(
-        record.load_point.in_flight, max(record.num_model_instances or 1, 1)
-    )
+    num_customers = min(in_flight, max(record.num_model_instances or 1, 1))
     share = max(busy_percent / 100, _MIN_GPU_SHARE)
     return class_from_solo(
         requests_per_sec,
@@ -284,41 +297,41 @@ def class_from_solo(
 
 
 class EqualInstances:
-    """Instances on one GPU, with those told apart that differ in record or traffic.
+    """Instances, with those told apart that differ in record or traffic.
 
     Equal ones keep the same, and are one class of customers: so a prediction takes
     time by how many differ, not by how many there are.
 
-    Args:
-        records: Of every instance.
-        loads: Traffic ÷ throughput alone of every instance, 0–1; 1 if left out.
-
     Attributes:
         records: Of each kind.
-        loads: Likewise.
-        copies: How many instances are of each kind.
-        kind_of_each: The kind of every instance given.
+        loads: Traffic ÷ throughput alone of each kind, 0–1.
     """
 
-    def __init__(
-        self, records: Sequence[ProfileRecord], loads: Sequence[float] | None = None
-    ) -> None:
+    def __init__(self) -> None:
         self.records: list[ProfileRecord] = []
         self.loads: list[float] = []
-        self.copies: list[int] = []
-        self.kind_of_each: list[int] = []
-        known: dict[tuple[int, float], int] = {}
+        self._known: dict[tuple[int, float], int] = {}
+
+    def add(
+        self, records: Sequence[ProfileRecord], loads: Sequence[float] | None = None
+    ) -> list[int]:
+        """Return the kind of each instance; a kind is an index into the attributes.
+
+        Args:
+            records: Of every instance.
+            loads: Of every instance; 1 if left out.
+        """
+        kinds = []
         for record, load in zip(records, loads or [1.0] * len(records), strict=True):
             # By identity: to compare the contents of records takes longer than this
             # saves, and the instances of a placement share theirs.
             key = id(record), load
-            if key not in known:
-                known[key] = len(self.records)
+            if key not in self._known:
+                self._known[key] = len(self.records)
                 self.records.append(record)
                 self.loads.append(load)
-                self.copies.append(0)
-            self.copies[known[key]] += 1
-            self.kind_of_each.append(known[key])
+            kinds.append(self._known[key])
+        return kinds
 
 
 def predict_retentions(
@@ -360,36 +373,24 @@ def predict_retentions(
     if len(records) == 1:
         customer_class(records[0], contention_factor)  # complain if readings miss
         return (1.0,)
-    kinds = EqualInstances(records, loads)
-    classes = [
-        customer_class(record, contention_factor, shape) for record in kinds.records
-    ]
-    at_traffic = [
-        class_at_load(
-            one,
-            record.requests_per_sec or 0.0,
-            load,
-            contention_factor=contention_factor,
-            shape=shape,
-        )
-        for one, record, load in zip(classes, kinds.records, kinds.loads, strict=True)
-    ]
+    kinds = EqualInstances()
+    kind_of_each = kinds.add(records, loads)
+    classes = customer_classes(kinds.records, contention_factor, shape)
+    alone = [record.requests_per_sec or 0.0 for record in kinds.records]
     limits = limits_beside(
         classes,
-        at_traffic,
+        classes_at_load(
+            classes,
+            alone,
+            kinds.loads,
+            contention_factor=contention_factor,
+            shape=shape,
+        ),
         contention_factor=contention_factor,
         shape=shape,
-        copies=kinds.copies,
+        copies=list(Counter(kind_of_each).values()),
     )
-    kept = [
-        share_of_traffic(limit / (record.requests_per_sec or 0.0), load)
-        for limit, record, load in zip(limits, kinds.records, kinds.loads, strict=True)
-    ]
-    return tuple(kept[kind] for kind in kinds.kind_of_each)
-
-
-def default_contention_factor(kind: DeviceKind, sharing_mode: SharingMode) -> float:
-    """Return the factor to use where nothing was calibrated."""
-    if kind is DeviceKind.HOST:
-        return HOST_CONTENTION_FACTOR
-    return DEFAULT_CONTENTION_FACTORS[sharing_mode]
+    kept = shares_of_traffic(
+        [limit / rate for limit, rate in zip(limits, alone, strict=True)], kinds.loads
+    )
+    return tuple([kept[kind] for kind in kind_of_each])

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.planning.contention.delays import PROCESSOR_SHARING, SharingShape
+from gpupack.planning.contention.network import (
+    classes_at_load,
+    limits_beside,
+    shares_of_traffic,
+)
 from gpupack.planning.contention.prediction import (
+    DEFAULT_CONTENTION_FACTORS,
     DEFAULT_RETENTION_MARGINS,
+    HOST_CONTENTION_FACTOR,
     SHARING_SHAPES,
     UNPROBED_MPS_MARGIN,
     EqualInstances,
-    customer_class,
-    default_contention_factor,
-    has_readings,
-)
-from gpupack.planning.contention.traffic import (
-    class_at_load,
-    limits_beside,
-    share_of_traffic,
+    customer_classes,
+    has_all_readings,
 )
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
@@ -81,9 +83,7 @@ def resolve_contention(
         UnknownNameError: If there is no such way of sharing.
     """
     if gpu_type.kind is DeviceKind.HOST:
-        return Contention(
-            None, default_contention_factor(gpu_type.kind, SharingMode.TIME_SLICING)
-        )
+        return Contention(None, HOST_CONTENTION_FACTOR)
     mode = resolve_sharing(sharing)
     default_margin = DEFAULT_RETENTION_MARGINS[mode]
     warnings: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ def resolve_contention(
             num_sets=fitted[-1].num_sets,
             warnings=warnings,
         )
-    factor = default_contention_factor(gpu_type.kind, mode)
+    factor = DEFAULT_CONTENTION_FACTORS[mode]
     others = sorted(
         {f"{one.gpu_type_name} ({one.sharing_mode})" for one in profiles.calibrations}
     )
@@ -137,6 +137,8 @@ def resolve_sharing(sharing: SharingMode | str | None) -> SharingMode:
     """
     if sharing is None:
         return SharingMode.TIME_SLICING
+    if isinstance(sharing, SharingMode):
+        return sharing
     return SharingMode.parse(sharing)
 
 
@@ -147,6 +149,23 @@ def cautious_retention(predicted: float, margin: float) -> float:
     predicted one: models that hardly meet have nothing to lose.
     """
     return max(predicted - margin, 1 - MAX_LOSS_FACTOR * (1 - predicted), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedGpu:
+    """What shares one GPU, or each of several that hold the same.
+
+    Args:
+        measured_on: The GPU type that the records are of.
+        records: Of each instance.
+        loads: Traffic ÷ throughput of each, 0–1.
+        num_gpus: How many hold the same.
+    """
+
+    measured_on: GpuType
+    records: tuple[ProfileRecord, ...]
+    loads: tuple[float, ...]
+    num_gpus: int = 1
 
 
 class RetentionRule:
@@ -173,24 +192,16 @@ class RetentionRule:
         loads: Sequence[float] | None = None,
     ) -> None:
         self._contention = contention
-        self._classes = [
-            customer_class(record, contention.factor, contention.shape)
-            for record in records
-        ]
+        self._classes = customer_classes(records, contention.factor, contention.shape)
         self._alone = [record.requests_per_sec or 0.0 for record in records]
         self._loads = list(loads or [1.0] * len(records))
-        self._at_traffic = [
-            class_at_load(
-                one,
-                alone,
-                load,
-                contention_factor=contention.factor,
-                shape=contention.shape,
-            )
-            for one, alone, load in zip(
-                self._classes, self._alone, self._loads, strict=True
-            )
-        ]
+        self._at_traffic = classes_at_load(
+            self._classes,
+            self._alone,
+            self._loads,
+            contention_factor=contention.factor,
+            shape=contention.shape,
+        )
         self._floors = [min_retention.get(record.model_name, 0.0) for record in records]
         self._throughputs = [
             (record.throughput_infer_per_sec or 0.0)
@@ -201,9 +212,8 @@ class RetentionRule:
 
     def retentions(self, counts: Counts) -> tuple[float, ...]:
         """Return what an instance of each of these items keeps beside the others."""
-        return tuple(
-            share_of_traffic(share, self._loads[item])
-            for share, (item, _) in zip(self._solo_shares(counts), counts, strict=True)
+        return shares_of_traffic(
+            self._solo_shares(counts), [self._loads[item] for item, _ in counts]
         )
 
     def reachable_shares(self, counts: Counts) -> tuple[float, ...]:
@@ -225,10 +235,13 @@ class RetentionRule:
         if not any(self._floors[item] for item, _ in counts):
             return True
         margin = self._contention.margin
+        cautious = [
+            cautious_retention(share, margin) for share in self._solo_shares(counts)
+        ]
+        kept = shares_of_traffic(cautious, [self._loads[item] for item, _ in counts])
         return all(
-            share_of_traffic(cautious_retention(share, margin), self._loads[item])
-            >= self._floors[item]
-            for share, (item, _) in zip(self._solo_shares(counts), counts, strict=True)
+            share >= self._floors[item]
+            for share, (item, _) in zip(kept, counts, strict=True)
         )
 
     def throughput(self, counts: Counts) -> float:
@@ -264,28 +277,33 @@ class RetentionRule:
         return known
 
 
-def retentions_or_none(
-    records: Sequence[ProfileRecord],
-    contention: Contention,
-    loads: Sequence[float] | None = None,
-) -> tuple[float, ...] | None:
-    """Return what each record keeps beside the others, None if that is unknown.
+def retentions_of(
+    gpus: Sequence[SharedGpu], contention: Contention
+) -> list[tuple[float, ...] | None]:
+    """Return what each instance on each GPU keeps beside the others there.
 
-    It is not predicted of more than ``MAX_PREDICTED_KINDS`` different instances.
+    None of a GPU of which that is unknown: a record lacks a reading, or more than
+    ``MAX_PREDICTED_KINDS`` different instances share it.
 
     Args:
-        records: Of the instances on one GPU.
-        contention: How they share it.
-        loads: Traffic ÷ throughput of each, 0–1; 1 if left out.
+        gpus: Of one GPU type.
+        contention: How they are shared.
     """
-    if not all(has_readings(record) for record in records):
-        return None
-    kinds = EqualInstances(records, loads)
-    if len(kinds.records) > MAX_PREDICTED_KINDS:
-        return None
+    kinds = EqualInstances()
+    kinds_by_gpu = [
+        kinds.add(gpu.records, gpu.loads) if has_all_readings(gpu.records) else []
+        for gpu in gpus
+    ]
     rule = RetentionRule(kinds.records, contention, {}, loads=kinds.loads)
-    kept = rule.retentions(tuple(enumerate(kinds.copies)))
-    return tuple(kept[kind] for kind in kinds.kind_of_each)
+    found: list[tuple[float, ...] | None] = []
+    for of_each in kinds_by_gpu:
+        counts = Counter(of_each)
+        if not 0 < len(counts) <= MAX_PREDICTED_KINDS:
+            found.append(None)
+            continue
+        kept = dict(zip(counts, rule.retentions(tuple(counts.items())), strict=True))
+        found.append(tuple([kept[kind] for kind in of_each]))
+    return found
 
 
 def _is_alone(counts: Counts) -> bool:

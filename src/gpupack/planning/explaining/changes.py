@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
-from gpupack.errors import GpupackError, MissingReadingError
+from gpupack.errors import GpupackError, InfeasibleError, MissingReadingError
 from gpupack.planning.contention import COMPARED, resolve_sharing
 from gpupack.planning.modeling import (
     Supply,
@@ -363,12 +363,14 @@ def _on_type(what_if: WhatIf, gpu_type: GpuType) -> CapacityQuestion | None:
             optional=question.wishes.optional,
         )
         if what_if.asked.objective is Objective.MAX_THROUGHPUT:
-            records = best_records(
+            best = best_records(
                 supply, question.headroom, by_sizes=not question.min_retention
             )
-            supply = replace(supply, records=records)
+            if isinstance(best, InfeasibleError):
+                return None
+            supply = replace(supply, records=best)
     except GpupackError:
-        # A model or a reading was not measured there, or nothing fits.
+        # A model or a reading was not measured there.
         return None
     if question.min_retention and supply.is_carried_over:
         return None

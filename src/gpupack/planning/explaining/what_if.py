@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gpupack.errors import GpupackError
+from gpupack.errors import GpupackError, InfeasibleError
 from gpupack.packing import Deadline, most_service, plan_capacity
 from gpupack.planning.modeling import best_records
 from gpupack.planning.request import PRICE_UNITS
-from gpupack.planning.solving import answer
+from gpupack.planning.solving import Clash, answer
 from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.records.placement import Objective, ObjectiveUnit
 
@@ -130,16 +130,13 @@ class WhatIf:
         changed = replace(self.question, headroom=headroom)
         if not self.takes_best_records:
             return changed
-        best = (
-            replace(
-                one,
-                records=best_records(
-                    one, headroom, by_sizes=not self.asked.min_retention
-                ),
-            )
-            for one in self.asked.supplies
-        )
-        return replace(changed, supplies=tuple(best))
+        supplies = []
+        for one in self.asked.supplies:
+            best = best_records(one, headroom, by_sizes=not self.asked.min_retention)
+            if isinstance(best, InfeasibleError):
+                raise best
+            supplies.append(replace(one, records=best))
+        return replace(changed, supplies=tuple(supplies))
 
     def serves_as_much(self, question: CapacityQuestion) -> bool:
         """Return whether a question in full serves all that must be served."""
@@ -204,9 +201,11 @@ class WhatIf:
                 is_trial=True,
             )
         except GpupackError:
-            # Infeasible, or a change for which the prediction lacks a reading.
+            # A change for which the prediction lacks a reading.
             return None
-        return Outcome(found.objective_value, found.bound, found.proof)
+        if isinstance(found, Clash):
+            return None
+        return Outcome(found.value, found.bound, found.proved_by or found.method)
 
 
 def _least_throughput(question: CapacityQuestion, name: str) -> float:

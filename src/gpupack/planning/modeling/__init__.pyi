@@ -3,7 +3,7 @@ from .amounts import (
     told_to_divide,
 )
 from .best_load_points import best_records
-from .diagnosis import require_each_fits_alone
+from .diagnosis import too_large_alone
 from .missing_for import (
     Readiness,
     readiness,
@@ -13,12 +13,13 @@ from .question import (
     ask,
 )
 from .sizes import (
+    READING_FIELDS,
     READING_TOLERANCE,
     capacity_for,
     evening_loads,
     item_size,
-    model_memory_bytes,
-    reading,
+    item_sizes,
+    model_memories,
     require_readings,
 )
 from .supply import (
@@ -28,6 +29,7 @@ from .supply import (
 from .translation import Translation
 
 __all__ = [
+    "READING_FIELDS",
     "READING_TOLERANCE",
     "CapacityQuestion",
     "Readiness",
@@ -38,12 +40,12 @@ __all__ = [
     "capacity_for",
     "evening_loads",
     "item_size",
-    "model_memory_bytes",
+    "item_sizes",
+    "model_memories",
     "readiness",
-    "reading",
-    "require_each_fits_alone",
     "require_readings",
     "supplies_of",
     "told_apart",
     "told_to_divide",
+    "too_large_alone",
 ]

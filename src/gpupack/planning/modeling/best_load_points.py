@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.planning.modeling.diagnosis import require_each_fits_alone
-from gpupack.planning.modeling.sizes import item_size, limit_of, require_readings
+from gpupack.planning.modeling.diagnosis import too_large_alone
+from gpupack.planning.modeling.sizes import item_size, limit_of
 from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpupack.errors import InfeasibleError
     from gpupack.planning.modeling.supply import Supply
     from gpupack.records.gpu import Headroom
     from gpupack.records.profile import ProfileRecord
@@ -18,35 +19,32 @@ if TYPE_CHECKING:
 
 def best_records(
     supply: Supply, headroom: Headroom, *, by_sizes: bool = True
-) -> dict[str, tuple[ProfileRecord, ...]]:
+) -> dict[str, tuple[ProfileRecord, ...]] | InfeasibleError:
     """Return, by model name, the records with the most throughput that fit a GPU.
 
     They are the load points of ``max_throughput`` on an unlimited fleet. Which of
     equally fast ones leads to the fewest GPUs depends on the other models.
 
     Args:
-        supply: GPUs of one type with their records.
+        supply: GPUs of one type, with records that have every binding resource.
         headroom: What binds.
         by_sizes: Whether what records take of the binding resources is all that
             matters: one that takes no less than another of them is then left out, and
             of those that take the same only the first load point stays.
 
     Returns:
-        By load point; at least one of each model.
-
-    Raises:
-        InfeasibleError: If none of a model's records fits on a GPU of its own.
-        MissingReadingError: If a binding resource was not measured.
+        By load point, at least one of each model; or the error that says which model
+        has no record that fits.
     """
     chosen: dict[str, tuple[ProfileRecord, ...]] = {}
-    binding = [resource for resource, _ in headroom]
     for name, records in supply.records.items():
-        require_readings(records, binding)
         fitting = [record for record in records if _fits(record, supply, headroom)]
         if not fitting:
-            require_each_fits_alone(
+            error = too_large_alone(
                 records, supply.gpu_type, headroom, supply.baseline_bytes
             )
+            if error is not None:
+                return error
         most = max(one.throughput_infer_per_sec or 0.0 for one in fitting)
         fastest = sorted(
             (one for one in fitting if (one.throughput_infer_per_sec or 0.0) == most),

@@ -22,17 +22,16 @@ MAX_FAULTS_SHOWN = 3
 """Faults spelled out in one message."""
 
 
-def require_each_fits_alone(
+def too_large_alone(
     records: Sequence[ProfileRecord],
     gpu_type: GpuType,
     headroom: Headroom,
     baseline_bytes: int,
-) -> None:
-    """Check that every model fits on a GPU of its own.
+) -> InfeasibleError | None:
+    """Return the error for models that fit on no GPU, None if every one does.
 
-    Raises:
-        InfeasibleError: Naming every model that does not, the resource, what it
-            needs, what there is, and the headroom or GPU that would do.
+    It names every such model, the resource, what the model needs, what there is, and
+    the headroom or GPU that would do.
     """
     faults = []
     too_large = []
@@ -53,15 +52,16 @@ def require_each_fits_alone(
                 f"{', server included' if taken else ''}), but {gpu_type.name} offers "
                 f"{limit_told} (headroom {share:g})"
             )
-    if faults:
-        first, need = next(iter(largest_need.items()))
-        suggestion = _way_out(first, need, gpu_type)
-        raise InfeasibleError(
-            f"models that fit on no GPU: {_shorten(faults)}. {suggestion}",
-            model_names=sorted(set(too_large)),
-            resource=first.value,
-            suggestion=suggestion,
-        )
+    if not faults:
+        return None
+    first, need = next(iter(largest_need.items()))
+    suggestion = _way_out(first, need, gpu_type)
+    return InfeasibleError(
+        f"models that fit on no GPU: {_shorten(faults)}. {suggestion}",
+        model_names=sorted(set(too_large)),
+        resource=first.value,
+        suggestion=suggestion,
+    )
 
 
 def _shorten(faults: Sequence[str]) -> str:

@@ -1,8 +1,10 @@
+# Long because a request is resolved, and its contradictions refused, in one place.
 """What is asked of ``place()`` and ``frontier()``, resolved and checked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpupack.errors import (
@@ -11,7 +13,7 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.packing import Goal
-from gpupack.planning.contention import RetentionRule, resolve_contention
+from gpupack.planning.contention import Contention, RetentionRule, resolve_contention
 from gpupack.planning.modeling.averages import with_averages, without_unmeasured
 from gpupack.planning.modeling.supply import Supply, supplies_of
 from gpupack.planning.modeling.translation import Translation, translate
@@ -20,7 +22,6 @@ from gpupack.planning.request import (
     PRICE_UNITS,
     Wishes,
     allowed_records,
-    asked_by_model,
     require_prices,
     resolve_fleet,
     resolve_headroom,
@@ -30,7 +31,8 @@ from gpupack.planning.request import (
     within_latency_limits,
 )
 from gpupack.quoting import listed, quoted, quoted_all
-from gpupack.records.gpu import Headroom
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Headroom
+from gpupack.records.profile import RecordOrigin
 from gpupack.records.request import ContentionRule, Fairness, Objective
 from gpupack.spelling import setting
 
@@ -71,6 +73,9 @@ class CapacityQuestion:
             with a demand.
         max_load_ratio: The share of its throughput that a replica of a model with a
             demand may serve at most.
+        fixed_replicas: By model name: exactly so many, each of which serves what
+            ``least_traffic`` says at least.
+        least_traffic: In infer/sec, of the models in ``fixed_replicas``.
     """
 
     profiles: ProfileSet
@@ -93,6 +98,8 @@ class CapacityQuestion:
     num_workers: int | None = None
     keeps_demand_as_predicted: bool = False
     max_load_ratio: float = 1.0
+    fixed_replicas: Mapping[str, int] = field(default_factory=dict)
+    least_traffic: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def goal(self) -> Goal:
@@ -104,6 +111,28 @@ class CapacityQuestion:
         if self.wishes.fairness is Fairness.MAX_MIN:
             return Goal.MAX_MIN_SHARE
         return Goal.MAX_SERVICE
+
+    @property
+    def has_choices(self) -> bool:
+        """Whether more is to be decided than which model goes on which GPU."""
+        wishes = self.wishes
+        return (
+            len(self.supplies) > 1
+            or self.max_gpus is not None
+            or self.max_price_per_hour is not None
+            or not wishes.is_plain
+            or wishes.fairness is not Fairness.SUM
+        )
+
+    @cached_property
+    def contentions(self) -> tuple[Contention, ...]:
+        """How models slow each other down on the GPUs of each supply."""
+        return tuple(
+            [
+                resolve_contention(self.profiles, one.measured_on, self.sharing)
+                for one in self.supplies
+            ]
+        )
 
     def in_units(self, budget: float) -> float:
         """Return a number of GPUs, or a price, in what the engine's goal counts."""
@@ -118,6 +147,8 @@ class CapacityQuestion:
             self.model_names,
             needs_throughput=self.objective is Objective.MAX_THROUGHPUT,
             max_load_ratio=self.max_load_ratio,
+            fixed_replicas=self.fixed_replicas,
+            least_traffic=self.least_traffic,
         )
         problem = translation.problem
         if self.max_gpus is not None:
@@ -153,12 +184,9 @@ class CapacityQuestion:
         ]
         rules = [
             RetentionRule(
-                translation.records,
-                resolve_contention(self.profiles, supply.measured_on, self.sharing),
-                self.min_retention,
-                loads=loads,
+                translation.records, contention, self.min_retention, loads=loads
             )
-            for supply in translation.supplies
+            for contention in self.contentions
         ]
         return lambda bin_type, counts: rules[bin_type].is_allowed(counts)
 
@@ -190,10 +218,11 @@ def ask(
     fleet = resolve_fleet(request, profiles)
     if objective is Objective.MIN_COST or request.max_price_per_hour is not None:
         require_prices(fleet)
-    profiles = with_named_type(profiles, fleet)
+    if any(one.name == UNKNOWN_GPU_TYPE.name for one in profiles.gpu_types):
+        profiles = with_named_type(profiles, fleet)
     every = allowed_records(
         profiles,
-        asked_by_model(request, every_name, lambda one: one.load_point),
+        wishes.load_points,
         allow_unstable=request.allow_unstable,
     )
     stand_ins: tuple[str, ...] = ()
@@ -202,9 +231,12 @@ def ask(
         if isinstance(_headroom(request), float):
             shares, not_binding = without_unmeasured(shares, every)
             stand_ins += not_binding
-    records, doubts = within_latency_limits(
-        every, wishes, None if request.carry_memory_over else fleet
-    )
+    records: Mapping[str, tuple[ProfileRecord, ...]] = every
+    doubts: tuple[str, ...] = ()
+    if wishes.latency_limit_ms:
+        records, doubts = within_latency_limits(
+            every, wishes, None if request.carry_memory_over else fleet
+        )
     supplies, of_supplies = supplies_of(
         fleet,
         profiles,
@@ -236,7 +268,7 @@ def ask(
         + doubts
         + of_supplies
         + _doubts(supplies),
-        min_retention=_kept_shares(request, wishes, every_name),
+        min_retention=_kept_shares(request, wishes),
         maximizes_predicted=request.contention is ContentionRule.PREDICTED,
         records_in_any_time=every,
         allow_unstable=request.allow_unstable,
@@ -251,14 +283,12 @@ def _keeps_demand_as_predicted(request: Request, wishes: Wishes) -> bool:
     return request.demand_met is ContentionRule.PREDICTED and bool(wishes.demand)
 
 
-def _kept_shares(
-    request: Request, wishes: Wishes, model_names: Sequence[str]
-) -> dict[str, float]:
+def _kept_shares(request: Request, wishes: Wishes) -> dict[str, float]:
     """Return what models keep at least: of a demand all, where the prediction counts.
 
     Its traffic is what a model with a demand keeps a share of.
     """
-    kept = asked_by_model(request, model_names, lambda one: one.min_retention)
+    kept = dict(wishes.min_retention)
     if _keeps_demand_as_predicted(request, wishes):
         kept |= {name: 1.0 for name, demand in wishes.demand.items() if demand > 0}
     return kept
@@ -386,7 +416,13 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
         f"{', '.join(dict.fromkeys(points))}"
         for model_name, points in unstable.items()
     ]
-    return (*dict.fromkeys(below), *never_settled)
+    guessed = {
+        quoted(record.model_name): None
+        for record in _records(supplies)
+        if record.origin is RecordOrigin.ESTIMATED
+    }
+    told = [f"estimated from what ran, not measured: {', '.join(guessed)}"]
+    return (*dict.fromkeys(below), *never_settled, *(told if guessed else ()))
 
 
 def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:

@@ -33,17 +33,18 @@ and it is a tenth of the one in a million to which traffic is shared out, so tha
 is served does not show it."""
 _UNITS_PER_PERCENT = 10**9
 """So fine that thousands of sizes rounded up stay within the tolerance."""
-_FIELD_BY_RESOURCE = {
+READING_FIELDS = {
     Resource.MEMORY: "gpu_memory_used_bytes",
     Resource.GPU_UTILIZATION: "gpu_utilization_percent",
     Resource.MEMORY_UTILIZATION: "memory_utilization_percent",
     Resource.SM_UTILIZATION: "sm_utilization_percent",
 }
+"""What a record calls its reading of a resource, in bytes or percent."""
 
 
 def reading(record: ProfileRecord, resource: Resource) -> float | None:
     """Return what a record measured of a resource: bytes or percent."""
-    value: float | None = getattr(record, _FIELD_BY_RESOURCE[resource])
+    value: float | None = getattr(record, READING_FIELDS[resource])
     return value
 
 
@@ -56,7 +57,7 @@ def require_readings(
         MissingReadingError: Naming models, field and the reason the records give.
     """
     for resource in resources:
-        field = _FIELD_BY_RESOURCE[resource]
+        field = READING_FIELDS[resource]
         lacking = [record for record in records if getattr(record, field) is None]
         if lacking:
             names = ", ".join(dict.fromkeys(repr(one.model_name) for one in lacking))
@@ -95,6 +96,23 @@ def baseline_memory_bytes(
 def model_memory_bytes(record: ProfileRecord, baseline_bytes: int) -> int:
     """Return a model's own memory: what was measured less the server's, ≥ 0."""
     return max(0, (record.gpu_memory_used_bytes or 0) - baseline_bytes)
+
+
+def model_memories(records: Sequence[ProfileRecord], baseline_bytes: int) -> list[int]:
+    """Return the own memory of each model."""
+    return [model_memory_bytes(one, baseline_bytes) for one in records]
+
+
+def item_sizes(
+    records: Sequence[ProfileRecord],
+    resources: Sequence[Resource],
+    baseline_bytes: int,
+) -> list[tuple[int, ...]]:
+    """Return each record's size in every binding resource, in their integers."""
+    return [
+        tuple([item_size(record, resource, baseline_bytes) for resource in resources])
+        for record in records
+    ]
 
 
 def item_size(record: ProfileRecord, resource: Resource, baseline_bytes: int) -> int:

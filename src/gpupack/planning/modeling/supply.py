@@ -30,22 +30,19 @@ class Supply:
             memory was carried over, which then is all that holds of them.
         baseline_bytes: What the server alone takes.
         records: By model name; a model without a record may not go here.
+        is_carried_over: Whether the records were measured on another type.
     """
 
     entry: FleetEntry
     measured_on: GpuType
     baseline_bytes: int
     records: Mapping[str, tuple[ProfileRecord, ...]]
+    is_carried_over: bool = False
 
     @property
     def gpu_type(self) -> GpuType:
         """The type of the GPUs."""
         return self.entry.gpu_type
-
-    @property
-    def is_carried_over(self) -> bool:
-        """Whether the records were measured on another type."""
-        return not is_same_card(self.measured_on, self.gpu_type)
 
 
 def supplies_of(
@@ -91,6 +88,7 @@ def supplies_of(
         measured_on = types.get(name) or next(
             (one for one in types.values() if is_same_card(one, entry.gpu_type)), None
         )
+        is_carried_over = measured_on is None
         if measured_on is None:
             measured_on = _donor(types, name, carry_memory_over, is_memory_only)
             warnings.append(_carried_over(measured_on, name))
@@ -100,7 +98,7 @@ def supplies_of(
             [record for of_model in here.values() for record in of_model], binding
         )
         baseline = baseline_memory_bytes(profiles, measured_on, needed=is_memory_needed)
-        supplies.append(Supply(entry, measured_on, baseline, here))
+        supplies.append(Supply(entry, measured_on, baseline, here, is_carried_over))
     warnings += _never_profiled(supplies, records, optional)
     return tuple(supplies), tuple(warnings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from gpupack.records.gpu import Resource
 from gpupack.records.request import MAX_REPLICAS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from gpupack.planning.modeling.supply import Supply
     from gpupack.planning.request import Wishes
@@ -53,6 +53,8 @@ class Translation:
         records: Of each option.
         service_units: Per job, in how many units an infer/sec is counted. Weights make
             up for the differences: weighted service is counted in the finest.
+        least_service: Per option, in units, what every copy serves before the engine
+            shares out the rest.
     """
 
     problem: CapacityProblem
@@ -60,9 +62,11 @@ class Translation:
     supplies: tuple[Supply, ...]
     records: tuple[ProfileRecord, ...]
     service_units: tuple[int, ...]
+    least_service: tuple[int, ...]
 
     def infer_per_sec(self, option: int, service: float) -> float:
-        """Return what an option serves, in infer/sec."""
+        """Return what a copy of an option serves, in infer/sec."""
+        service += self.least_service[option]
         return service / self.service_units[self.problem.options[option].job]
 
     def weighted_infer_per_sec(self, value: float) -> float:
@@ -78,6 +82,8 @@ def translate(
     *,
     needs_throughput: bool,
     max_load_ratio: float = 1.0,
+    fixed_replicas: Mapping[str, int] | None = None,
+    least_traffic: Mapping[str, float] | None = None,
 ) -> Translation:
     """Return the capacity problem.
 
@@ -92,6 +98,8 @@ def translate(
         needs_throughput: Whether a model without a demand needs one, too.
         max_load_ratio: The share of its throughput that a replica of a model with a
             demand serves at most; it then takes that share of its utilizations.
+        fixed_replicas: By model name: exactly so many replicas.
+        least_traffic: Of each of them, if they are several, in infer/sec.
 
     Raises:
         MissingReadingError: If a binding resource or a throughput is missing.
@@ -101,6 +109,8 @@ def translate(
     names = tuple(sorted(model_names))
     options: list[Option] = []
     records: list[ProfileRecord] = []
+    least_service: list[int] = []
+    fixed = fixed_replicas or {}
     every = [
         record
         for supply in supplies
@@ -116,6 +126,12 @@ def translate(
         for name in names
     )
     _require_own_throughput(supplies, wishes, needs_throughput=needs_throughput)
+    least = [
+        math.ceil(Fraction(repr((least_traffic or {}).get(name, 0.0))) * units[job])
+        if fixed.get(name, 1) > 1
+        else 0
+        for job, name in enumerate(names)
+    ]
     for bin_type, supply in enumerate(supplies):
         for job, name in enumerate(names):
             is_whole = name not in wishes.demand
@@ -133,34 +149,40 @@ def translate(
                     ]
                 is_fixed = [is_whole or one is Resource.MEMORY for one in binding]
                 rated = not is_whole or (is_rated and not supply.is_carried_over)
-                options.append(
-                    Option(
-                        job=job,
-                        bin_type=bin_type,
-                        fixed=_where(sizes, is_fixed, wanted=True),
-                        proportional=_where(sizes, is_fixed, wanted=False),
-                        rate=_units_down(
-                            record.throughput_infer_per_sec,
-                            units[job],
-                            1.0 if is_whole else max_load_ratio,
-                        )
-                        if rated
-                        else UNKNOWN_RATE,
+                option = Option(
+                    job=job,
+                    bin_type=bin_type,
+                    fixed=_where(sizes, is_fixed, wanted=True),
+                    proportional=_where(sizes, is_fixed, wanted=False),
+                    rate=_units_down(
+                        record.throughput_infer_per_sec,
+                        units[job],
+                        1.0 if is_whole else max_load_ratio,
                     )
+                    if rated
+                    else UNKNOWN_RATE,
                 )
+                if option.rate <= least[job]:
+                    continue  # it cannot serve as much as every replica must
+                options.append(_serving_at_least(option, least[job]))
                 records.append(record)
+                least_service.append(least[job])
     jobs = tuple(
         Job(
-            demand=_demand_units(
-                wishes.demand[name],
-                throughputs.get(name, ()),
-                units[job],
-                max_load_ratio,
+            demand=max(
+                0,
+                _demand_units(
+                    wishes.demand[name],
+                    throughputs.get(name, ()),
+                    units[job],
+                    max_load_ratio,
+                )
+                - least[job] * fixed.get(name, 1),
             )
             if name in wishes.demand
             else None,
-            copies=wishes.replicas.get(name, 1),
-            max_copies=wishes.most_replicas.get(name),
+            copies=fixed.get(name, wishes.replicas.get(name, 1)),
+            max_copies=fixed.get(name, wishes.most_replicas.get(name)),
             weight=wishes.weights.get(name, 1.0) * (max(units) // units[job]),
             is_optional=name in wishes.optional,
             name=f"model {name!r}",
@@ -181,7 +203,26 @@ def translate(
         tuple(options),
     )
     _require_sane_demand(problem, names, wishes, units)
-    return Translation(problem, names, tuple(supplies), tuple(records), units)
+    return Translation(
+        problem, names, tuple(supplies), tuple(records), units, tuple(least_service)
+    )
+
+
+def _serving_at_least(option: Option, least: int) -> Option:
+    """Return the option of which every copy serves so much before all else."""
+    if not least:
+        return option
+    taken = [-(-size * least // option.rate) for size in option.proportional]
+    return replace(
+        option,
+        fixed=tuple(
+            size + part for size, part in zip(option.fixed, taken, strict=True)
+        ),
+        proportional=tuple(
+            size - part for size, part in zip(option.proportional, taken, strict=True)
+        ),
+        rate=option.rate - least,
+    )
 
 
 def service_units(throughputs: Collection[float], demand: float | None) -> int:

@@ -6,7 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpupack.planning.contention import RetentionRule, has_readings, resolve_contention
+from gpupack.planning.contention import (
+    RetentionRule,
+    has_all_readings,
+    resolve_contention,
+)
 from gpupack.planning.request import wishes_of
 from gpupack.recommendation import ModelEvidence
 
@@ -109,7 +113,7 @@ def _reachable(
     asked: Request,
 ) -> list[float | None]:
     """Return what each instance could reach while its neighbors take their traffic."""
-    if not all(map(has_readings, records)):
+    if not has_all_readings(records):
         return [None] * len(records)
     rule = RetentionRule(
         records,

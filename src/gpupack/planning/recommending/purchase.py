@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.records.explanation import SavingChange
 
+_PRICE_TOLERANCE = 1e-9
 CHANGES_LIMIT_S = 10.0
 """For trying what would save one more."""
 
@@ -175,13 +176,22 @@ def _price(request: Request, counts: Counter[str], which: str) -> float | None:
 
 
 def _changes(plan: Placement, profiles: ProfileSet) -> tuple[SavingChange, ...]:
+    """Return the changes that give what is proved impossible without them.
+
+    Of a plan that is not proved to be the least, a search that goes another way may
+    find a cheaper one by chance; no change is to be credited with that.
+    """
     if plan.request is None or plan.objective_unit is ObjectiveUnit.INFER_PER_SEC:
         return ()
     question = ask(profiles, plan.request)
     deadline = Deadline.after(min(CHANGES_LIMIT_S, plan.request.time_limit_s))
     changes = explain_question(plan, question, deadline=deadline).changes
     unit = plan.objective_unit
-    return tuple(one.model_copy(update={"unit": one.unit or unit}) for one in changes)
+    return tuple(
+        one.model_copy(update={"unit": one.unit or unit})
+        for one in changes
+        if one.value < plan.bound * (1 - _PRICE_TOLERANCE)
+    )
 
 
 def _assumptions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.errors import InfeasibleError
 from gpupack.planning.modeling import best_records
 from gpupack.planning.recommending.reserve import KEPT_BASE
 from gpupack.records.gpu import Headroom, Resource
@@ -108,6 +109,7 @@ def for_memory_alone(request: Request, busy: Wanted) -> Request:
                 "demand": None,
                 "min_retention": None,
                 "max_replicas": None,
+                "min_traffic": None,
                 "replicas": None,
             }
         )
@@ -146,7 +148,10 @@ def _best_load_points(question: CapacityQuestion) -> dict[str, LoadPoint]:
     best: dict[str, tuple[float, LoadPoint]] = {}
     for supply in question.supplies:
         memory = question.headroom.memory or 1.0
-        for name, (record,) in best_records(supply, Headroom(memory=memory)).items():
+        fastest = best_records(supply, Headroom(memory=memory))
+        if isinstance(fastest, InfeasibleError):
+            raise fastest
+        for name, (record, *_) in fastest.items():
             rate = record.throughput_infer_per_sec or 0.0
             if name not in best or rate > best[name][0]:
                 best[name] = rate, record.load_point

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.planning.request import resolve_fleet
-from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, is_same_card
 from gpupack.records.profile import ServerBaseline
 
 if TYPE_CHECKING:
+    from gpupack.profile_set import ProfileSet
     from gpupack.records.request import Request
 
 _WHY = "not measured: every model's memory counts in full instead"
@@ -43,9 +43,4 @@ def with_server_memory(profiles: ProfileSet, request: Request) -> ProfileSet | N
         )
         for one in lacking
     )
-    return ProfileSet(
-        records=profiles.records,
-        baselines=(*profiles.baselines, *assumed),
-        failures=profiles.failures,
-        calibrations=profiles.calibrations,
-    )
+    return profiles.model_copy(update={"baselines": (*profiles.baselines, *assumed)})

@@ -6,11 +6,6 @@ from .fleet import (
     require_prices,
     resolve_fleet,
 )
-from .headroom import (
-    BINDING_BY_DEFAULT,
-    overlay_headroom,
-    resolve_headroom,
-)
 from .latency import (
     keeps_latency_limit,
     within_latency_limits,
@@ -28,8 +23,10 @@ from .prices import (
 )
 from .source import ProfilesLike, profiles_of, told_with
 from .wishes import (
+    BINDING_BY_DEFAULT,
     Wishes,
-    asked_by_model,
+    overlay_headroom,
+    resolve_headroom,
     wishes_of,
 )
 
@@ -40,7 +37,6 @@ __all__ = [
     "ProfilesLike",
     "Wishes",
     "allowed_records",
-    "asked_by_model",
     "is_unknown",
     "keeps_latency_limit",
     "overlay_headroom",

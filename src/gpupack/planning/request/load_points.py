@@ -63,9 +63,9 @@ def allowed_records(
                     f"{setting('allow_unstable', True)}"
                 )
             records = settled
-        allowed[model_name] = tuple(
-            sorted(
+        if len(records) > 1:
+            records = sorted(
                 records, key=lambda one: (one.gpu_type.name, one.load_point.sort_key)
             )
-        )
+        allowed[model_name] = tuple(records)
     return allowed

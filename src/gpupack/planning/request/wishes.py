@@ -1,15 +1,18 @@
-"""What is asked of the models: demand, latency, replicas, weights."""
+"""What is asked of the models, and which resources bind: wishes and headroom."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.request import MAX_REPLICAS as MAX_REPLICAS
 from gpupack.records.request import Fairness as Fairness
+from gpupack.records.request import Objective
 
 if TYPE_CHECKING:
+    from gpupack.records.profile import LoadPoint
     from gpupack.records.request import ModelWishes, Request
 
 V = TypeVar("V")
@@ -28,6 +31,10 @@ class Wishes:
         fairness: What ``max_throughput`` makes large.
         optional: Models that may be left out.
         most_replicas: Instances at most, of models with a demand.
+        min_retention: The share of its throughput to be kept beside neighbors, (0, 1].
+        load_points: The only load point to plan with.
+        min_traffic: Infer/sec of each of several replicas of a model with a demand.
+        one_load_point: Models of which all replicas run at one load point.
     """
 
     demand: Mapping[str, float] = field(default_factory=dict)
@@ -38,6 +45,10 @@ class Wishes:
     fairness: Fairness = Fairness.SUM
     optional: frozenset[str] = frozenset()
     most_replicas: Mapping[str, int] = field(default_factory=dict)
+    min_retention: Mapping[str, float] = field(default_factory=dict)
+    load_points: Mapping[str, LoadPoint] = field(default_factory=dict)
+    min_traffic: Mapping[str, float] = field(default_factory=dict)
+    one_load_point: frozenset[str] = frozenset()
 
     @property
     def is_plain(self) -> bool:
@@ -55,6 +66,9 @@ class Wishes:
             weights=_only(self.weights, model_names),
             optional=self.optional.intersection(model_names),
             most_replicas=_only(self.most_replicas, model_names),
+            load_points=_only(self.load_points, model_names),
+            min_traffic=_only(self.min_traffic, model_names),
+            one_load_point=self.one_load_point.intersection(model_names),
         )
 
 
@@ -69,33 +83,78 @@ def _only(values: Mapping[str, V], names: Collection[str]) -> dict[str, V]:
 
 def wishes_of(request: Request, model_names: Sequence[str]) -> Wishes:
     """Return what a request asks of these models."""
-
-    def by_model(wish: Callable[[ModelWishes], V | None]) -> dict[str, V]:
-        return asked_by_model(request, model_names, wish)
-
+    asked = {name: request.of_model(name) for name in sorted(model_names)}
     return Wishes(
         demand={
             name: _grown(demand, request.growth)
-            for name, demand in by_model(lambda one: one.demand).items()
+            for name, demand in _given(asked, "demand").items()
         },
-        latency_limit_ms=by_model(lambda one: one.latency_limit_ms),
+        latency_limit_ms=_given(asked, "latency_limit_ms"),
         latency_percentile=request.latency_percentile,
-        replicas=by_model(lambda one: one.replicas),
-        weights=by_model(lambda one: one.weight),
+        replicas=_given(asked, "replicas"),
+        weights=_given(asked, "weight"),
         fairness=request.fairness,
-        optional=frozenset(by_model(lambda one: one.optional or None)),
-        most_replicas=by_model(lambda one: one.max_replicas),
+        optional=frozenset([name for name, one in asked.items() if one.optional]),
+        most_replicas=_given(asked, "max_replicas"),
+        min_retention=_given(asked, "min_retention"),
+        load_points=_given(asked, "load_point"),
+        min_traffic=_given(asked, "min_traffic"),
+        one_load_point=frozenset(
+            [name for name, one in asked.items() if one.one_load_point]
+        ),
     )
 
 
-def asked_by_model(
-    request: Request,
-    model_names: Sequence[str],
-    wish: Callable[[ModelWishes], V | None],
-) -> dict[str, V]:
-    """Return one wish of a request by sorted model name, absent where not asked."""
+def _given(asked: Mapping[str, ModelWishes], wish: str) -> dict[str, Any]:
+    """Return one wish by model name, absent where not asked."""
     return {
         name: value
-        for name in sorted(model_names)
-        if (value := wish(request.of_model(name))) is not None
+        for name, one in asked.items()
+        if (value := getattr(one, wish)) is not None
     }
+
+
+BINDING_BY_DEFAULT: dict[Objective, tuple[Resource, ...]] = {
+    Objective.MIN_GPUS: (Resource.MEMORY,),
+    Objective.MIN_COST: (Resource.MEMORY,),
+    Objective.MAX_THROUGHPUT: (
+        Resource.MEMORY,
+        Resource.GPU_UTILIZATION,
+        Resource.MEMORY_UTILIZATION,
+    ),
+}
+"""Models of ``min_gpus`` are loaded but seldom run at once, so memory alone binds;
+``max_throughput`` lets no model lose throughput, so the utilizations bind too."""
+
+
+def overlay_headroom(
+    objective: Objective, overall: float | None, named: Mapping[str, float]
+) -> float | dict[str, float]:
+    """Return the headroom of a share for whatever binds, and shares by name.
+
+    Args:
+        objective: Says what binds by default.
+        overall: The share of whatever binds; None if there is only ``named``.
+        named: Shares by resource name, taking precedence; they bind in any case.
+    """
+    if overall is None:
+        return dict(named) if named else 1.0
+    if not named:
+        return overall
+    default = dict.fromkeys(
+        (resource.value for resource in BINDING_BY_DEFAULT[objective]), overall
+    )
+    return default | dict(named)
+
+
+def resolve_headroom(objective: Objective, headroom: float | Headroom) -> Headroom:
+    """Return the share of each binding resource.
+
+    Args:
+        objective: Says what binds when ``headroom`` is a number.
+        headroom: A number scales whatever binds by default; a record names exactly
+            what binds.
+    """
+    if isinstance(headroom, Headroom):
+        return headroom
+    return Headroom(**{one.value: headroom for one in BINDING_BY_DEFAULT[objective]})

@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError
+from gpupack.errors import InfeasibleError, InvalidInputError
 from gpupack.planning.modeling import best_records
-from gpupack.planning.solving.kept_demand import place_keeping_demand
-from gpupack.planning.solving.one_type import place_on_one_type
-from gpupack.planning.solving.with_choices import place_with_choices
+from gpupack.planning.solving.found import Clash
+from gpupack.planning.solving.kept_demand import answer_keeping_demand
+from gpupack.planning.solving.one_type import pack_one_type
+from gpupack.planning.solving.runnable import answer_runnable
+from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.records.placement import Objective
-from gpupack.records.request import Fairness
-from gpupack.report.cautions import cautions_of
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpupack.placement import Placement
     from gpupack.planning.modeling import CapacityQuestion
-    from gpupack.profile_set import ProfileSet
+    from gpupack.planning.solving.found import Found
     from gpupack.records.profile import ProfileRecord
-    from gpupack.records.request import Request
+
+    Chosen = Mapping[str, tuple[ProfileRecord, ...]]
 
 
 def answer(
@@ -31,33 +31,38 @@ def answer(
     time_limit_s: float,
     seed: int,
     is_trial: bool = False,
-) -> Placement:
-    """Return the best placement.
+) -> Found | Clash:
+    """Return what is best, or why there is nothing.
 
     Args:
         question: What is asked.
         time_limit_s: Wall time of the search.
         seed: For every random choice.
-        is_trial: Whether only value and bound are wanted: no time is then spent on what
-            else a placement, or an error, could tell.
+        is_trial: Whether only value and bound are wanted, so that no time is spent on
+            running as few copies as would do.
 
     Raises:
         InvalidInputError: If the prediction cannot be followed through choices, or
             rests on what was measured on another GPU type.
         MissingReadingError: If a reading that is needed is missing.
-        InfeasibleError: If there is none.
-        NotFoundInTimeError: If none was found in time, and none is proved impossible.
     """
     _require_own_readings(question)
     if question.keeps_demand_as_predicted:
-        return place_keeping_demand(
+        return answer_keeping_demand(
+            question, answer, time_limit_s=time_limit_s, seed=seed
+        )
+    if question.wishes.min_traffic or question.wishes.one_load_point:
+        return answer_runnable(
             question,
             answer,
             time_limit_s=time_limit_s,
             seed=seed,
             is_trial=is_trial,
         )
-    chosen = _without_choice(question)
+    chosen = None if question.has_choices else _without_choice(question)
+    if isinstance(chosen, InfeasibleError):
+        error = chosen
+        return Clash(lambda: error)
     if question.maximizes_predicted and (
         chosen is None or question.supplies[0].entry.num_gpus is None
     ):
@@ -69,19 +74,14 @@ def answer(
             "models"
         )
     if chosen is None:
-        return place_with_choices(
-            question, time_limit_s=time_limit_s, seed=seed, diagnose=not is_trial
+        return plan_with_choices(
+            question, time_limit_s=time_limit_s, seed=seed, is_trial=is_trial
         )
     if all(len(records) == 1 for records in chosen.values()):
-        return place_on_one_type(
-            question,
-            tuple(chosen[name][0] for name in sorted(chosen)),
-            time_limit_s=time_limit_s,
-            seed=seed,
-            is_trial=is_trial,
-        )
+        records = [chosen[name][0] for name in sorted(chosen)]
+        return pack_one_type(question, records, time_limit_s=time_limit_s, seed=seed)
     # Each model yields the same at any of its load points: the fewest GPUs are best.
-    placement = place_with_choices(
+    return plan_with_choices(
         replace(
             question,
             objective=Objective.MIN_GPUS,
@@ -89,9 +89,8 @@ def answer(
         ),
         time_limit_s=time_limit_s,
         seed=seed,
-        diagnose=not is_trial,
+        is_trial=is_trial,
     )
-    return placement.model_copy(update={"objective": question.objective})
 
 
 def _require_own_readings(question: CapacityQuestion) -> None:
@@ -109,49 +108,16 @@ def _require_own_readings(question: CapacityQuestion) -> None:
         )
 
 
-def decided_on(
-    placement: Placement, request: Request, profiles: ProfileSet
-) -> Placement:
-    """Return the placement with what was asked, and what it was decided on.
-
-    What must be known before all else is the first of its warnings.
-    """
-    cautions = cautions_of(placement)
-    return placement.model_copy(
-        update={
-            "warnings": tuple(dict.fromkeys((*cautions, *placement.warnings))),
-            "request": request,
-            "profiles": profiles.records,
-            "baselines": profiles.baselines,
-            "calibrations": profiles.calibrations,
-        }
-    )
-
-
-def _without_choice(
-    question: CapacityQuestion,
-) -> Mapping[str, tuple[ProfileRecord, ...]] | None:
+def _without_choice(question: CapacityQuestion) -> Chosen | InfeasibleError | None:
     """Return the records of each model if none yields more than another, or else None.
 
     Most often it is one of each, and nothing is to be chosen.
     """
-    wishes = question.wishes
-    if (
-        len(question.supplies) > 1
-        or question.max_gpus is not None
-        or question.max_price_per_hour is not None
-        or not wishes.is_plain
-        or wishes.fairness is not Fairness.SUM
-    ):
-        return None
     (supply,) = question.supplies
-    by_name = supply.records
-    if any(len(records) > 1 for records in by_name.values()):
-        is_limited = supply.entry.num_gpus is not None
-        if question.objective is not Objective.MAX_THROUGHPUT or is_limited:
-            return None
-        # What neighbors cost depends on more than what binds.
-        return best_records(
-            supply, question.headroom, by_sizes=not question.min_retention
-        )
-    return by_name
+    if all(len(records) == 1 for records in supply.records.values()):
+        return supply.records
+    is_limited = supply.entry.num_gpus is not None
+    if question.objective is not Objective.MAX_THROUGHPUT or is_limited:
+        return None
+    # What neighbors cost depends on more than what binds.
+    return best_records(supply, question.headroom, by_sizes=not question.min_retention)

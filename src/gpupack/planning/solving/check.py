@@ -1,8 +1,8 @@
+# Long because everything that a placement promises is checked in one place.
 """An independent check of every placement, from what it says itself.
 
-Written apart from the planner. It starts from the records that the placement holds and
-from what was asked, in exact fractions of the decimals as they are written; it knows
-nothing of the integers that were packed.
+Written apart from the planner: from the records that the placement holds and what was
+asked, in exact fractions of decimals as written, without the integers that were packed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ PRICE_UNIT = Fraction(1, 10**6)
 PROVED_TOLERANCE = 1.1e-6
 """Gap up to which what is served counts as proved."""
 RETENTION_TOLERANCE = 1e-5
-
 READINGS = {
     Resource.GPU_UTILIZATION: "gpu_utilization_percent",
     Resource.MEMORY_UTILIZATION: "memory_utilization_percent",
@@ -58,6 +57,10 @@ def check_placement(placement: PlacementRecord, question: CapacityQuestion) -> N
         CheckError: Naming the model or GPU that is wrong.
     """
     _Check(placement, question).run()
+
+
+def _where(gpu: GpuPlacement, one: Assignment) -> str:
+    return f"GPU {gpu.gpu_index}: {one.model_name!r} at {one.load_point}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,9 @@ class _Check:
         )
         self._at_full_rate = Fraction(0)
         self._predicted = 0.0
-        self._records: dict[tuple[str, str], list[ProfileRecord]] = {}
+        self._records: dict[str, list[ProfileRecord]] = {}
         for record in placement.profiles:
-            key = record.model_name, str(record.load_point)
-            self._records.setdefault(key, []).append(record)
-        self._allowed = {
-            (name, str(one.load_point), one.gpu_type.name)
-            for name, of_model in question.records_in_any_time.items()
-            for one in of_model
-        }
+            self._records.setdefault(record.model_name, []).append(record)
         self._baselines = {
             one.gpu_type.name: one.gpu_memory_used_bytes
             for one in question.profiles.baselines
@@ -102,9 +99,9 @@ class _Check:
     def run(self) -> None:
         self._check_fleet()
         # Of thousands of GPUs most hold the same, which is checked once.
-        alike: dict[tuple[str, tuple[Assignment, ...]], list[GpuPlacement]] = {}
+        alike: dict[tuple[str, int], list[GpuPlacement]] = {}
         for gpu in self._placement.gpus:
-            alike.setdefault((gpu.gpu_type.name, gpu.assignments), []).append(gpu)
+            alike.setdefault((gpu.gpu_type.name, id(gpu.assignments)), []).append(gpu)
         for gpus in alike.values():
             self._check_gpu(gpus[0], len(gpus))
         self._check_models()
@@ -185,10 +182,14 @@ class _Check:
             CheckError: If the model may not run there so, or not serve so much.
         """
         record, is_carried_over = self._record_of(gpu, one)
-        where = f"GPU {gpu.gpu_index}: {one.model_name!r} at {one.load_point}"
-        key = one.model_name, str(one.load_point), record.gpu_type.name
-        if key not in self._allowed:
-            raise CheckError(f"{where} was not to run so on {record.gpu_type.name}")
+        if not any(
+            allowed.load_point == one.load_point
+            and allowed.gpu_type.name == record.gpu_type.name
+            for allowed in self._question.records_in_any_time.get(one.model_name, ())
+        ):
+            raise CheckError(
+                f"{_where(gpu, one)} was not to run so on {record.gpu_type.name}"
+            )
         limit_ms = self._wishes.latency_limit_ms.get(one.model_name)
         if limit_ms is not None:
             percentile = self._wishes.latency_percentile
@@ -197,19 +198,22 @@ class _Check:
                 repr(limit_ms)
             ):
                 raise CheckError(
-                    f"{where} has a p{percentile} of {latency_us} µs, not within "
-                    f"{limit_ms} ms"
+                    f"{_where(gpu, one)} has a p{percentile} of {latency_us} µs, "
+                    f"not within {limit_ms} ms"
                 )
         has_demand = one.model_name in self._wishes.demand
         if has_demand is not (one.served_infer_per_sec is not None):
-            raise CheckError(f"{where} serves {one.served_infer_per_sec} infer/sec")
+            raise CheckError(
+                f"{_where(gpu, one)} serves {one.served_infer_per_sec} infer/sec"
+            )
         load = Fraction(1)
         if one.served_infer_per_sec is not None:
             served = Fraction(repr(one.served_infer_per_sec))
             rate = Fraction(repr(record.throughput_infer_per_sec or 0.0))
             if served > rate * (1 + TRAFFIC_TOLERANCE):
                 raise CheckError(
-                    f"{where} serves {float(served)} infer/sec, more than {float(rate)}"
+                    f"{_where(gpu, one)} serves {float(served)} infer/sec, more than "
+                    f"{float(rate)}"
                 )
             load = served / rate if rate else Fraction(0)
         return _Instance(one, record, is_carried_over, load)
@@ -218,7 +222,11 @@ class _Check:
         self, gpu: GpuPlacement, one: Assignment
     ) -> tuple[ProfileRecord, bool]:
         """Return the record of an assignment, and whether it is of another type."""
-        known = self._records.get((one.model_name, str(one.load_point)), [])
+        known = [
+            record
+            for record in self._records.get(one.model_name, [])
+            if record.load_point == one.load_point
+        ]
         here = [record for record in known if record.gpu_type.name == gpu.gpu_type.name]
         here = here or [
             record for record in known if is_same_card(record.gpu_type, gpu.gpu_type)
@@ -232,10 +240,7 @@ class _Check:
             for record in known:
                 if self._own_memory(gpu, record) == one.memory_bytes:
                     return record, True
-        raise CheckError(
-            f"GPU {gpu.gpu_index}: {one.model_name!r} at {one.load_point} was not "
-            f"measured on {gpu.gpu_type.name}"
-        )
+        raise CheckError(f"{_where(gpu, one)} was not measured on {gpu.gpu_type.name}")
 
     def _own_memory(self, gpu: GpuPlacement, record: ProfileRecord) -> int:
         """Return what a model takes beside the server, which has to be there."""

@@ -1,3 +1,4 @@
+# Long because the steps, their budgets and their headrooms share one question.
 """The steps of a frontier: its budgets, and the placement for each."""
 
 from __future__ import annotations
@@ -8,17 +9,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import several
-from gpupack.errors import (
-    InfeasibleError,
-    InvalidInputError,
-    NotFoundInTimeError,
-)
+from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import real_number
 from gpupack.packing import most_bins, plan_capacity
 from gpupack.planning.request import PRICE_UNITS, price_units, within_budget
+from gpupack.planning.solving.building import build_placement
 from gpupack.planning.solving.carried_plans import Step, carried
+from gpupack.planning.solving.check import check_placement
+from gpupack.planning.solving.found import Clash
 from gpupack.planning.solving.step_clock import StepClock
-from gpupack.planning.solving.with_choices import place_with_choices
+from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.quoting import quoted
 from gpupack.records.frontier import FrontierPoint
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gpupack.placement import Placement
     from gpupack.planning.modeling import CapacityQuestion, Supply
     from gpupack.planning.request import Wishes
+    from gpupack.records.request import Request
 
 FrontierProgress = Callable[[int, int, str], None]
 """Told how many steps of how many are done (0 of 0: not known yet) and what is next."""
@@ -48,29 +49,32 @@ class FrontierSteps:
     Args:
         question: With a demand of every model.
         by: ``"gpus"`` or ``"price"``: what a budget counts.
+        request: The same as it was asked, for the placements.
         clock: Says how long each step may take.
-        seed: For every random choice.
         progress: Told how many steps of how many are done, and what is done now.
 
     Attributes:
         wanted: Weighted throughput of all that is asked for.
         not_tried: Budgets that ``walk()`` did not come to: time was up, or it was
             interrupted.
+        clash: Why there is no placement for the last budget without one.
     """
 
     def __init__(
         self,
         question: CapacityQuestion,
         by: str,
+        request: Request,
         *,
         clock: StepClock,
-        seed: int,
         progress: FrontierProgress,
     ) -> None:
         self._question = question
         self._is_priced = by == "price"
         self._clock = clock
-        self._seed = seed
+        self._request = request
+        self._seed = request.seed
+        self.clash: Clash | None = None
         self._progress = progress
         self.not_tried: list[float] = []
         self._in_full = _served_in_full(question.wishes)
@@ -79,26 +83,22 @@ class FrontierSteps:
             for name, demand in question.wishes.demand.items()
         )
 
-    def budgets(self, given: Sequence[float] | None, max_points: int) -> list[float]:
-        """Return the budgets to plan for, ascending."""
+    def budgets(
+        self, given: Sequence[float] | None, max_points: int
+    ) -> list[float] | Clash:
+        """Return the budgets to plan for, ascending, or why no budget would do."""
         if given is not None:
             return self._checked(given)
         self._progress(0, 0, "looking for the range")
         wishes = self._question.wishes
         idle = replace(wishes, demand=dict.fromkeys(wishes.demand, 0.0))
         lowest = self._least(idle)
-        if lowest is None:
-            # Says which models clash with what, unless it finds what that did not.
-            placement = place_with_choices(
-                replace(self._question, objective=Objective.MIN_GPUS, wishes=idle),
-                time_limit_s=self._clock.for_end_of_range(),
-                seed=self._seed,
-            )
-            lowest = self._spent(placement)
+        if isinstance(lowest, Clash):
+            return lowest
         too_large = _too_large(self._question)
         optional = self._in_full.optional | too_large
         highest = self._least(replace(self._in_full, optional=optional))
-        if highest is None:
+        if isinstance(highest, Clash):
             highest = self._all_of_any_use()
         highest = max(lowest, highest)
         if self._is_priced:
@@ -140,23 +140,20 @@ class FrontierSteps:
             )
         return sorted(found)
 
-    def _least(self, wishes: Wishes) -> float | None:
-        """Return the least budget that serves these demands; None if none is found."""
+    def _least(self, wishes: Wishes) -> float | Clash:
+        """Return the least budget that serves these demands, or why there is none."""
         asked = replace(
             self._question,
             wishes=replace(wishes, weights={}),
             objective=Objective.MIN_COST if self._is_priced else Objective.MIN_GPUS,
         )
-        try:
-            placement = place_with_choices(
-                asked,
-                time_limit_s=self._clock.for_end_of_range(),
-                seed=self._seed,
-                diagnose=False,
-            )
-        except (InfeasibleError, NotFoundInTimeError):
-            return None
-        return placement.objective_value
+        found = plan_with_choices(
+            asked,
+            time_limit_s=self._clock.for_end_of_range(),
+            seed=self._seed,
+            is_trial=True,
+        )
+        return found if isinstance(found, Clash) else found.value
 
     def _all_of_any_use(self) -> float:
         """Return the budget of every GPU there is, or one for each replica."""
@@ -188,8 +185,7 @@ class FrontierSteps:
                 if not time_limit_s and is_any:
                     break
                 self._progress(index, len(budgets), self._in_words(budget))
-                is_last = index == len(budgets) - 1 and not is_any
-                steps.append(self._step(budget, time_limit_s, must_be=is_last))
+                steps.append(self._step(budget, time_limit_s))
                 placed = steps[-1].placement
                 if placed is not None and self._serves_all_of(placed):
                     budgets = budgets[: index + 1]
@@ -198,7 +194,7 @@ class FrontierSteps:
             if not any(one.placement is not None for one in steps):
                 raise
         self.not_tried = list(budgets[len(steps) :])
-        return carried(
+        rows, without = carried(
             steps,
             is_within=self._is_within,
             rank=lambda one: (
@@ -207,25 +203,24 @@ class FrontierSteps:
                 -self._spent(one),
             ),
         )
+        return [
+            (budget, one.model_copy(update={"request": self._within(budget)[1]}))
+            for budget, one in rows
+        ], without
 
-    def _step(self, budget: float, time_limit_s: float, *, must_be: bool) -> Step:
-        """Return what the search for one budget came to.
-
-        Raises:
-            InfeasibleError: If nothing was found, and something must be; says why.
-            NotFoundInTimeError: Likewise.
-        """
-        try:
-            placement = place_with_choices(
-                self._within(self._question, budget),
-                time_limit_s=time_limit_s,
-                seed=self._seed,
-                diagnose=must_be,
-            )
-        except (InfeasibleError, NotFoundInTimeError):
-            if must_be:
-                raise
+    def _step(self, budget: float, time_limit_s: float) -> Step:
+        """Return what the search for one budget came to."""
+        started = self._clock.now()
+        question, request = self._within(budget)
+        found = plan_with_choices(question, time_limit_s=time_limit_s, seed=self._seed)
+        if isinstance(found, Clash):
+            self.clash = found
             return Step(budget, None, self._most, "everything being served")
+        placement = build_placement(found, question, request)
+        check_placement(placement, question)
+        placement = placement.model_copy(
+            update={"seconds": self._clock.now() - started}
+        )
         return Step(budget, placement, placement.bound, placement.proof)
 
     @property
@@ -289,10 +284,18 @@ class FrontierSteps:
             return placement.bound
         return self.wanted  # the smallest share is bounded, not the sum
 
-    def _within(self, question: CapacityQuestion, budget: float) -> CapacityQuestion:
+    def _within(self, budget: float) -> tuple[CapacityQuestion, Request]:
+        """Return what is asked within a budget: resolved, and as it was asked."""
         if self._is_priced:
-            return replace(question, max_price_per_hour=budget)
-        return replace(question, max_gpus=math.floor(budget))
+            return (
+                replace(self._question, max_price_per_hour=budget),
+                self._request.model_copy(update={"max_price_per_hour": budget}),
+            )
+        most = math.floor(budget)
+        return (
+            replace(self._question, max_gpus=most),
+            self._request.model_copy(update={"max_gpus": most}),
+        )
 
     def served_share(self, placement: Placement) -> dict[str, float]:
         """Return the share of its demand that each model gets, the worst first."""

@@ -13,18 +13,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from gpupack.errors import GpupackError, InfeasibleError, NotFoundInTimeError
+from gpupack.errors import GpupackError, NotFoundInTimeError
 from gpupack.packing import Deadline
-from gpupack.planning.contention import RetentionRule, has_readings, resolve_contention
-from gpupack.planning.solving.check import PROVED_TOLERANCE, check_placement
+from gpupack.planning.contention import RetentionRule, has_all_readings
+from gpupack.planning.solving.check import PROVED_TOLERANCE
+from gpupack.planning.solving.found import Clash
 from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.placement import PlacementStatus
 
 if TYPE_CHECKING:
-    from gpupack.placement import Placement
-    from gpupack.planning.modeling import CapacityQuestion, Supply
-    from gpupack.records.placement import Assignment, GpuPlacement
-    from gpupack.records.profile import ProfileRecord
+    from gpupack.planning.modeling import CapacityQuestion
+    from gpupack.planning.solving.found import FilledGpu, Found
 
 _FIRST_SHARE = 0.2
 """Of the time: for the plan without the condition, whose bound is the bound."""
@@ -46,31 +45,31 @@ class Answerer(Protocol):
         time_limit_s: float,
         seed: int,
         is_trial: bool = False,
-    ) -> Placement:
-        """Return the best placement."""
+    ) -> Found | Clash:
+        """Return what is best, or why there is nothing."""
         ...
 
 
-def place_keeping_demand(
+def answer_keeping_demand(
     question: CapacityQuestion,
     answer: Answerer,
     *,
     time_limit_s: float,
     seed: int,
-    is_trial: bool,
-) -> Placement:
-    """Return the best placement found that keeps every demand as predicted.
+) -> Found | Clash:
+    """Return the best that was found which keeps every demand as predicted.
 
     Args:
         question: Its ``min_retention`` asks for all of every demand.
         answer: Answers questions without this condition.
         time_limit_s: Wall time of all searches together.
         seed: For every random choice.
-        is_trial: Whether only value and bound are wanted.
+
+    Returns:
+        A clash if there is nothing even without the condition, or nothing was found
+        that keeps every demand.
 
     Raises:
-        InfeasibleError: If there is none even without the condition.
-        NotFoundInTimeError: If none was found that keeps every demand.
         MissingReadingError: If a reading that the prediction needs is missing.
     """
     deadline = Deadline.after(time_limit_s)
@@ -84,13 +83,10 @@ def place_keeping_demand(
         },
     )
     first_s = _FIRST_SHARE * time_limit_s
-    try:
-        # As a trial: with copies to spare each has less to serve, and keeps it sooner.
-        first = answer(free, time_limit_s=first_s, seed=seed, is_trial=True)
-    except InfeasibleError:
-        if not is_trial:
-            answer(free, time_limit_s=first_s, seed=seed)  # says what clashes
-        raise
+    # As a trial: with copies to spare each has less to serve, and keeps it sooner.
+    first = answer(free, time_limit_s=first_s, seed=seed, is_trial=True)
+    if isinstance(first, Clash):
+        return first
     best = first if _keeps_all(first, question) else None
     families = [_less_loaded(question), _less_filled(question, free)]
     for number, family in enumerate(families):
@@ -108,20 +104,33 @@ def place_keeping_demand(
                     is_trial=True,
                 )
             except GpupackError:
+                continue
+            if isinstance(found, Clash):
                 continue  # too little room in this one; another leaves more
-            is_new = best is None or _is_better(found, best)
+            is_new = best is None or found.is_better_than(best)
             if is_new and _keeps_all(found, question):
                 best = found
             if number == 1 and best is found:
                 break  # the emptier GPUs are, the more of them it takes
     if best is None:
-        raise NotFoundInTimeError(
-            "no placement was found that meets every demand as predicted, and none is "
-            "proved impossible; add GPUs or lower the demands, or let demands be met "
-            "as measured alone (demand_met plain), which warns of those that are then "
-            "predicted to be missed"
-        )
-    return _concluded(best, first, question)
+        return Clash(_not_found)
+    return replace(
+        best,
+        bound=first.bound,
+        status=PlacementStatus.OPTIMAL
+        if _is_as_good(best, first.bound)
+        else PlacementStatus.FEASIBLE,
+        proved_by=first.proved_by or first.method,
+    )
+
+
+def _not_found() -> NotFoundInTimeError:
+    return NotFoundInTimeError(
+        "no placement was found that meets every demand as predicted, and none is "
+        "proved impossible; add GPUs or lower the demands, or let demands be met "
+        "as measured alone (demand_met plain), which warns of those that are then "
+        "predicted to be missed"
+    )
 
 
 def _less_filled(
@@ -157,97 +166,27 @@ def _less_loaded(question: CapacityQuestion) -> list[CapacityQuestion]:
     ]
 
 
-def _keeps_all(placement: Placement, question: CapacityQuestion) -> bool:
+def _keeps_all(found: Found, question: CapacityQuestion) -> bool:
     """Return whether every model keeps, with the margin, what the question asks."""
-    known: dict[tuple[str, tuple[Assignment, ...]], bool] = {}
-    for gpu in placement.gpus:
-        key = gpu.gpu_type.name, gpu.assignments
-        if key not in known:
-            known[key] = _keeps(gpu, question)
-        if not known[key]:
-            return False
-    return True
+    distinct = {id(one): one for one in found.gpus}
+    return all(_keeps(one, question) for one in distinct.values())
 
 
-def _keeps(gpu: GpuPlacement, question: CapacityQuestion) -> bool:
-    supply = next(
-        one for one in question.supplies if one.gpu_type.name == gpu.gpu_type.name
-    )
-    records = [_record_of(supply, one) for one in gpu.assignments]
-    if len(records) > 1 and not all(map(has_readings, records)):
+def _keeps(gpu: FilledGpu, question: CapacityQuestion) -> bool:
+    records = [one.record for one in gpu.instances]
+    if len(records) > 1 and not has_all_readings(records):
         return False
     rule = RetentionRule(
         records,
-        resolve_contention(question.profiles, supply.measured_on, question.sharing),
+        question.contentions[gpu.supply],
         question.min_retention,
-        loads=[
-            1.0
-            if one.served_infer_per_sec is None
-            else min(
-                1.0, one.served_infer_per_sec / (record.throughput_infer_per_sec or 1.0)
-            )
-            for one, record in zip(gpu.assignments, records, strict=True)
-        ],
+        loads=[one.load_ratio for one in gpu.instances],
     )
     return rule.is_allowed(tuple((item, 1) for item in range(len(records))))
 
 
-def _record_of(supply: Supply, one: Assignment) -> ProfileRecord:
-    return next(
-        record
-        for record in supply.records[one.model_name]
-        if record.load_point == one.load_point
-    )
-
-
-def _is_as_good(placement: Placement, bound: float) -> bool:
-    value = placement.objective_value
-    if placement.objective_unit.is_maximized:
+def _is_as_good(found: Found, bound: float) -> bool:
+    value = found.value
+    if found.unit.is_maximized:
         return value >= bound * (1 - PROVED_TOLERANCE)
     return value <= bound
-
-
-def _is_better(one: Placement, other: Placement) -> bool:
-    sign = -1 if one.objective_unit.is_maximized else 1
-    return sign * one.objective_value < sign * other.objective_value
-
-
-def _concluded(
-    best: Placement, first: Placement, question: CapacityQuestion
-) -> Placement:
-    """Return the best placement with the bound of those without the condition."""
-    value, bound = best.objective_value, first.bound
-    is_proved = _is_as_good(best, bound)
-    placement = best.model_copy(
-        update={
-            "status": PlacementStatus.OPTIMAL
-            if is_proved
-            else PlacementStatus.FEASIBLE,
-            "bound": bound,
-            "gap": abs(value - bound) / value if value else 0.0,
-            "proved_by": first.proof,
-            "headroom": question.headroom,
-            "min_retention": dict(question.min_retention),
-            "gpus": tuple(_limited_by(gpu, question.headroom) for gpu in best.gpus),
-        }
-    )
-    check_placement(placement, question)
-    return placement
-
-
-def _limited_by(gpu: GpuPlacement, headroom: Headroom) -> GpuPlacement:
-    """Return a GPU with the limits of a headroom, in place of those of a trial."""
-    return gpu.model_copy(
-        update={
-            "resources": tuple(
-                use.model_copy(
-                    update={
-                        "limit": None
-                        if (share := headroom.share(use.resource)) is None
-                        else round(share * use.capacity, 6)
-                    }
-                )
-                for use in gpu.resources
-            )
-        }
-    )

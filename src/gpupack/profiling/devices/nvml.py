@@ -1,3 +1,4 @@
+# Long because it is the one door to NVML: every reading has its fallback here.
 """GPUs and MIG devices as the NVIDIA driver describes them.
 
 The one door to ``pynvml``: no NVML error leaves this module. Opening a GPU that
@@ -35,7 +36,13 @@ _GPM_METRICS: dict[str, int] = {
 Reading = TypeVar("Reading")
 
 _MPS_SERVER = "nvidia-cuda-mps-server"
+_NO_MEMORY = (
+    "NVML knows of no memory of this GPU's own: it shares the host's (unified memory), "
+    "or is virtual"
+)
 
+_UNUSABLE = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_NO_PERMISSION)
+"""What a GPU answers that cannot be used at all."""
 _WAY_OUT: dict[int, str] = {
     pynvml.NVML_ERROR_NO_PERMISSION: "run as a user who may read this GPU",
     pynvml.NVML_ERROR_GPU_IS_LOST: "reset the GPU or reboot the host",
@@ -134,9 +141,10 @@ class NvmlDevice:
         with suppress(pynvml.NVMLError):
             current, _pending = pynvml.nvmlDeviceGetMigMode(self._gpm_handle)
             self.mig_mode = "enabled" if current else "disabled"
+        total_bytes, self.why_no_memory = _read_total_memory(handle)
+        """Why there is no reading of memory, '' where there is one."""
         self._gpu_type = GpuType(
-            name=pynvml.nvmlDeviceGetName(handle),
-            memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+            name=pynvml.nvmlDeviceGetName(handle), memory_bytes=total_bytes
         )
 
     @property
@@ -186,6 +194,8 @@ class NvmlDevice:
 
     def memory_used_bytes(self) -> int | None:
         """Return used device memory: all that cannot be allocated, reserve included."""
+        if self.why_no_memory:
+            return None
         try:
             return self.used_bytes()
         except pynvml.NVMLError:
@@ -298,6 +308,7 @@ class NvmlSource:
     def poll(self) -> Poll:
         """Read utilizations, used memory and power."""
         errors: dict[str, str] = {}
+        used_bytes = None
 
         def attempt(read: Callable[[], Reading], *names: str) -> Reading | None:
             try:
@@ -312,11 +323,15 @@ class NvmlSource:
             "memory_utilization_percent",
         )
         gpu_percent, memory_percent = utilization_percent or (None, None)
+        if self._device.why_no_memory:
+            errors["memory_used_bytes"] = self._device.why_no_memory
+        else:
+            used_bytes = attempt(self._device.used_bytes, "memory_used_bytes")
         return Poll(
             at_s=time.monotonic(),
             gpu_utilization_percent=gpu_percent,
             memory_utilization_percent=memory_percent,
-            memory_used_bytes=attempt(self._device.used_bytes, "memory_used_bytes"),
+            memory_used_bytes=used_bytes,
             power_mean_watts=attempt(self._device.power_watts, "power_mean_watts"),
             errors=errors,
         )
@@ -375,6 +390,22 @@ class NvmlSpan:
         else:
             reason = self._device.explain(err)
         return dict.fromkeys(_GPM_METRICS, reason)
+
+
+def _read_total_memory(handle: object) -> tuple[int | None, str]:
+    """Return the total device memory, or None and why the driver has no such number.
+
+    A GPU that shares the host's memory (GB10, Jetson) gives no reading, or one of 0
+    bytes; the largest number stands for "not available" (``NVML_VALUE_NOT_AVAILABLE``).
+    """
+    try:
+        total = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+    except pynvml.NVMLError as err:
+        if err.value in _UNUSABLE:
+            raise
+        unsupported = err.value == pynvml.NVML_ERROR_NOT_SUPPORTED
+        return None, _NO_MEMORY if unsupported else _reason(err)
+    return (total, "") if 0 < total < 2**63 else (None, _NO_MEMORY)
 
 
 def _reason(err: pynvml.NVMLError) -> str:

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Self
 from gpupack.errors import InvalidInputError, ServerError, ServerUnavailableError
 from gpupack.files import AnyPath, as_path, file_mode
 from gpupack.profiling.embedded import server_guard
+from gpupack.profiling.embedded.completion import completes_configurations
 from gpupack.profiling.embedded.guarded_process import GuardedProcess
 from gpupack.profiling.embedded.installation import (
     ServerInstallation,
@@ -31,7 +32,7 @@ from gpupack.profiling.embedded.model_python import ModelPython, inspect_python
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from gpupack.profiling.embedded.installation import InstallProgress
@@ -59,6 +60,7 @@ class EmbeddedServer:
         environment: Variables set for the server on top of gpupack's own, such as
             those that make it a client of a private MPS daemon.
         log_path: Where its output goes; by default a new file in the user's cache.
+        arguments: Further arguments for ``tritonserver``.
         install: Install the server if it is not there.
         progress: Told about the steps of that installation.
         start_timeout_s: How long the server may take until it is ready.
@@ -76,6 +78,7 @@ class EmbeddedServer:
         root: AnyPath | None = None,
         environment: Mapping[str, str] | None = None,
         log_path: Path | str | None = None,
+        arguments: Sequence[str] = (),
         install: bool = True,
         progress: InstallProgress | None = None,
         start_timeout_s: float = _START_TIMEOUT_S,
@@ -86,6 +89,7 @@ class EmbeddedServer:
         self.python = inspect_python(Path(python or self.installation.python))
         self.log_path = Path(log_path) if log_path else _new_log_path()
         self._environment = dict(environment or {})
+        self._arguments = tuple(arguments)
         self._start_timeout_s = start_timeout_s
         self._folder: Path | None = None
         self._process: GuardedProcess | None = None
@@ -214,7 +218,6 @@ class EmbeddedServer:
             f"--model-repository={self.model_repository}",
             f"--backend-directory={backends}",
             "--model-control-mode=explicit",
-            "--disable-auto-complete-config",
             "--exit-timeout-secs=1",
             # A killed server leaves its shared memory behind: named so that stop() can
             # tell it from others'.
@@ -225,7 +228,11 @@ class EmbeddedServer:
             f"--grpc-port={grpc_port}",
             f"--metrics-address={_LOOPBACK}",
             f"--metrics-port={metrics_port}",
+            *self._arguments,
         ]
+        if not completes_configurations(self.model_repository):
+            # Completing takes 2 s per load, also where there is nothing to complete.
+            command.append("--disable-auto-complete-config")
         with _open_log(self.log_path) as log:
             self._process = GuardedProcess(
                 command, folder=self._folder, output=log, environment=environment

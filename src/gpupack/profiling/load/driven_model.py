@@ -17,11 +17,13 @@ from gpupack.profiling.load.request import (
     share_inputs,
 )
 from gpupack.profiling.load.shared_region import SharedRegion
+from gpupack.profiling.load.tensors import find_variation
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from gpupack.profiling.load.tensors import Tensors
+    from gpupack.profiling.load.variation import Variation
     from gpupack.profiling.server import ModelSignature, TritonServer
     from gpupack.records.profile import LoadPoint
 
@@ -73,6 +75,7 @@ class DrivenModel:
         self._timeout_s = request_timeout_s
         self._given_process = process
         self._requests: list[bytes] = []
+        self._variation: Variation | None = None
         self._uses_shared_memory = False
         self._stack = ExitStack()
 
@@ -121,13 +124,18 @@ class DrivenModel:
             requests_per_s=(
                 None if offered is None else offered / self.load.load_point.batch_size
             ),
+            variation=self._variation,
         )
 
     def _prepare(self) -> None:
         load, url = self.load, self._server.url
-        shared_inputs = self._share_inputs()
+        last = None
+        if load.signature.has_response_cache:
+            # What is measured is the model, not what a server remembers of it.
+            last, self._variation = find_variation(load.inputs)
+        shared_inputs = {} if self._variation else self._share_inputs()
         request = build_request(
-            url, load.signature, load.inputs, shared_inputs=shared_inputs
+            url, load.signature, load.inputs, shared_inputs=shared_inputs, last=last
         )
         body, header_length = self.process.once(request, timeout_s=self._timeout_s)
         self.outputs = check_response(
@@ -143,6 +151,7 @@ class DrivenModel:
                     load.inputs,
                     shared_inputs=shared_inputs,
                     shared_outputs=of_one,
+                    last=last,
                 )
                 for of_one in shared_outputs
             ]

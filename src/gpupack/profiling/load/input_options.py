@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, StoreError
@@ -27,13 +27,53 @@ class InputOptions:
 
     Attributes:
         shapes: Sizes of dynamic inputs, by input name; ``model/input`` for one model.
-        data: A ``.npz`` for a model, by model name; ``""`` for all.
+        data: A file or folder of inputs (see ``data_files``) for a model, by model
+            name; ``""`` for all.
         seed: For random data.
+        batch_dims: For models that do not declare their batch (``max_batch_size: 0``):
+            which dimension of their tensors it is, None for none, by model name;
+            ``""`` for all such models. One that looks like it is found by itself.
+        fills_optional: Also fill optional inputs for which nothing is given here.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     data: Mapping[str, AnyPath] = field(default_factory=dict)
     seed: int = 0
+    batch_dims: Mapping[str, int | None] = field(default_factory=dict)
+    fills_optional: bool = False
+
+    def with_batch_dim(self, signature: ModelSignature) -> ModelSignature:
+        """Return a model's signature with its batch dimension, said or found.
+
+        Raises:
+            InvalidInputError: The one that was said for this model cannot be.
+        """
+        if signature.name in self.batch_dims:
+            return signature.with_batch_dim(self.batch_dims[signature.name])
+        if signature.max_batch_size > 0:
+            return signature
+        if "" in self.batch_dims:
+            return signature.with_batch_dim(self.batch_dims[""])
+        found = signature.find_batch_dim()
+        if found is None:
+            return signature
+        return replace(signature.with_batch_dim(found), is_batch_dim_found=True)
+
+    def given_batch_size(self, signature: ModelSignature) -> int | None:
+        """Return the batch size that a shape, given with its batch, or the model fixes.
+
+        None for a model that declares its batch, and where nothing fixes it.
+        """
+        if signature.fixed_batch_size is not None:
+            return signature.fixed_batch_size
+        shapes = self.shapes_of(signature)
+        for spec in signature.inputs:
+            shape, axis = shapes.get(spec.name), signature.batch_axis(spec)
+            if signature.batch_dim is None or axis is None or shape is None:
+                continue
+            if len(shape) == len(spec.dims):
+                return int(shape[axis])
+        return None
 
     def shapes_of(self, signature: ModelSignature) -> dict[str, Sequence[int]]:
         """Return the shapes that concern one model."""
@@ -62,6 +102,8 @@ class InputOptions:
         if path is None:
             return None
         try:
+            if path.is_dir():
+                return _folder_sha256(path)
             with require_file(path, max_bytes=MAX_DATA_BYTES).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except StoreError as err:
@@ -92,9 +134,37 @@ class InputOptions:
             return f"random inputs of seed {known.seed}, not {self.seed}"
         for input_name, shape in known.input_shapes.items():
             asked = self.shapes.get(f"{name}/{input_name}", self.shapes.get(input_name))
-            if asked is not None and tuple(asked) != shape:
+            if asked is not None and not _is_shape_of(asked, shape, record.batch_dim):
                 return f"input {input_name} of shape {_text(shape)}, not {_text(asked)}"
         return ""
+
+
+def data_files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder of input data, sorted by name, hidden ones not."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.startswith(".")
+    )
+
+
+def _folder_sha256(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in data_files_in(folder):
+        with require_file(path, max_bytes=MAX_DATA_BYTES).open("rb") as file:
+            total.update(path.name.encode() + b"\0")
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def _is_shape_of(
+    asked: Sequence[int], measured: Sequence[int], batch_dim: int | None
+) -> bool:
+    """Whether a shape that was asked for, perhaps with its batch, was measured."""
+    dims = tuple(asked)
+    if batch_dim is not None and len(dims) == len(measured) + 1:
+        dims = dims[:batch_dim] + dims[batch_dim + 1 :]
+    return dims == tuple(measured)
 
 
 def _text(shape: Sequence[int]) -> str:

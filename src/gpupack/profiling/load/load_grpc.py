@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from gpupack.profiling.load.pace import Pace
+    from gpupack.profiling.load.variation import Variation
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
 _OPTIONS = [
@@ -54,14 +55,18 @@ class GrpcLoop:
         timeout_s: float,
         pipe: Connection,
         pace: Pace | None = None,
+        variation: Variation | None = None,
     ) -> None:
         """Drive the server until the pipe says stop; report every tick."""
         ended: queue.SimpleQueue[tuple[int, int, int, Any]] = queue.SimpleQueue()
         clock = time.monotonic_ns
 
         def begin(index: int) -> None:
+            request = requests[index]
+            if variation is not None:
+                request = variation.vary(request)
             started = clock()
-            call = self._call.future(requests[index], timeout=timeout_s)
+            call = self._call.future(request, timeout=timeout_s)
             call.add_done_callback(
                 lambda done: ended.put((index, started, clock(), done))
             )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from gpupack.profiling.load.pace import Pace
+    from gpupack.profiling.load.variation import Variation
 
 _MAX_ERROR_TEXT = 2000
 _MIN_RECEIVE_BYTES = 1 << 12
@@ -141,6 +142,23 @@ class Exchange:
         )
 
 
+class VaryingExchange(Exchange):
+    """A connection whose requests all differ."""
+
+    __slots__ = ("_variation",)
+
+    def __init__(
+        self, sock: socket.socket, request: bytes, variation: Variation
+    ) -> None:
+        super().__init__(sock, request)
+        self._variation = variation
+
+    def send(self, now_ns: int) -> bool:
+        """Begin another request than the last."""
+        self.request = self._variation.vary(self.request)
+        return super().send(now_ns)
+
+
 def response_length(data: bytes | bytearray) -> int:
     """Return the bytes of head and body together, -1 while the head is incomplete."""
     end = data.find(b"\r\n\r\n")
@@ -205,6 +223,7 @@ class HttpLoop:
         timeout_s: float,
         pipe: Connection,
         pace: Pace | None = None,
+        variation: Variation | None = None,
     ) -> None:
         """Drive the server until the pipe says stop; report every tick."""
         exchanges: dict[int, Exchange] = {}
@@ -216,7 +235,11 @@ class HttpLoop:
                 if not self._is_tls:  # else its handshake was a greeting
                     self._greet(sock, timeout_s)
                 sock.setblocking(False)
-                exchanges[sock.fileno()] = Exchange(sock, request)
+                exchanges[sock.fileno()] = (
+                    Exchange(sock, request)
+                    if variation is None
+                    else VaryingExchange(sock, request, variation)
+                )
                 poller.register(sock.fileno(), select.EPOLLIN)
             pipe_fd = pipe.fileno()
             poller.register(pipe_fd, select.EPOLLIN)

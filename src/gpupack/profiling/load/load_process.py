@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from gpupack.profiling.load.variation import Variation
+
     Nanoseconds = npt.NDArray[np.int64]
 
 CLIENT_NAME = "gpupack"
@@ -157,14 +159,16 @@ class LoadProcess:
         *,
         timeout_s: float,
         requests_per_s: float | None = None,
+        variation: Variation | None = None,
     ) -> None:
         """Begin the closed loop, one request in flight for each of ``requests``.
 
         With ``requests_per_s`` they are sent at that rate, evenly spaced, by all
-        clients together; at most one is in flight for each all the same.
+        clients together; at most one is in flight for each all the same. With a
+        ``variation`` no request is like another.
         """
         self.trace = LoadTrace()
-        self._send(("run", list(requests), timeout_s, requests_per_s))
+        self._send(("run", list(requests), timeout_s, requests_per_s, variation))
         self._is_running = True
 
     def collect(self) -> None:

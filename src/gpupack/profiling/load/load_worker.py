@@ -40,7 +40,7 @@ def serve(pipe: Connection) -> None:
             if command[0] == "once":
                 pipe.send(("response", loop.once(command[1], command[2])))
             elif command[0] == "run":
-                loop.run(command[1], command[2], pipe, _pace(command))
+                loop.run(command[1], command[2], pipe, _pace(command), command[4])
                 pipe.send(("stopped",))
         except LoadError as err:
             pipe.send(("failed", str(err)))
@@ -49,7 +49,7 @@ def serve(pipe: Connection) -> None:
 
 
 def _pace(command: tuple[Any, ...]) -> Pace | None:
-    _, requests, _, rate = command
+    _, requests, _, rate, _ = command
     if rate is None:
         return None
     from gpupack.profiling.load.pace import Pace

@@ -93,14 +93,18 @@ def build_request(
     *,
     shared_inputs: Mapping[str, SharedTensor] | None = None,
     shared_outputs: Mapping[str, SharedTensor] | None = None,
+    last: str | None = None,
 ) -> bytes:
-    """Return all bytes of one request: an HTTP message, or a gRPC message's body."""
+    """Return all bytes of one request: an HTTP message, or a gRPC message's body.
+
+    The data of the input named ``last`` end it, if they are not shared.
+    """
     if url.is_grpc:
         from tritonclient import grpc as protocol
     else:
         from tritonclient import http as protocol
     tensors = []
-    for spec in signature.inputs:
+    for spec in sorted(signature.inputs, key=lambda one: one.name == last):
         if spec.name not in inputs:
             continue
         array = inputs[spec.name]
@@ -119,12 +123,15 @@ def build_request(
             wanted.set_shared_memory(where.region_name, where.num_bytes, where.offset)
             outputs.append(wanted)
     if url.is_grpc:
-        return _grpc_body(signature.name, tensors, outputs)
-    return _http_message(url, signature.name, tensors, outputs)
+        return _grpc_body(signature, tensors, outputs)
+    return _http_message(url, signature, tensors, outputs)
 
 
 def _http_message(
-    url: ServerUrl, model_name: str, tensors: list[Any], outputs: list[Any] | None
+    url: ServerUrl,
+    signature: ModelSignature,
+    tensors: list[Any],
+    outputs: list[Any] | None,
 ) -> bytes:
     from tritonclient.http import InferenceServerClient
 
@@ -132,8 +139,9 @@ def _http_message(
         tensors, outputs=outputs
     )
     body = bytes(body) if isinstance(body, bytes | bytearray) else body.encode()
+    version = "" if signature.version is None else f"/versions/{signature.version}"
     headers = [
-        f"POST {url.path}/v2/models/{model_name}/infer HTTP/1.1",
+        f"POST {url.path}/v2/models/{signature.name}{version}/infer HTTP/1.1",
         f"Host: {url.address}",
         "Content-Type: application/octet-stream",
         f"Content-Length: {len(body)}",
@@ -143,10 +151,15 @@ def _http_message(
     return "\r\n".join([*headers, "", ""]).encode("ascii") + body
 
 
-def _grpc_body(model_name: str, tensors: list[Any], outputs: list[Any] | None) -> bytes:
+def _grpc_body(
+    signature: ModelSignature, tensors: list[Any], outputs: list[Any] | None
+) -> bytes:
     from tritonclient.grpc import service_pb2
 
-    request = service_pb2.ModelInferRequest(model_name=model_name)
+    version = "" if signature.version is None else str(signature.version)
+    request = service_pb2.ModelInferRequest(
+        model_name=signature.name, model_version=version
+    )
     for tensor in tensors:
         request.inputs.append(tensor._get_tensor())
         content = tensor._get_content()
@@ -155,6 +168,15 @@ def _grpc_body(model_name: str, tensors: list[Any], outputs: list[Any] | None) -
     for output in outputs or []:
         request.outputs.append(output._get_tensor())
     return bytes(request.SerializeToString())
+
+
+def _batch_hint(signature: ModelSignature) -> str:
+    if not signature.is_batch_dim_found:
+        return ""
+    return (
+        f", with dimension {signature.batch_dim} for the batch: say with --batch-dim "
+        "which it is, or none"
+    )
 
 
 def check_response(
@@ -209,8 +231,9 @@ def check_response(
         if name not in declared or array is None:
             raise ServerError(f"{where}: its response has an undeclared output {name}")
         spec = declared[name]
-        batch = (batch_size,) if signature.max_batch_size > 0 else ()
-        expected = (*batch, *spec.dims)
+        expected = spec.dims
+        if signature.max_batch_size > 0 or signature.is_batch_dim_found:
+            expected = signature.request_dims(spec, batch_size)
         fits = len(shape) == len(expected) and all(
             own < 0 or own == size for size, own in zip(shape, expected, strict=True)
         )
@@ -218,7 +241,7 @@ def check_response(
         if datatype != spec.datatype or not fits or array.shape != shape:
             raise ServerError(
                 f"{where}: output {name} came as {datatype} {list(shape)}, the model "
-                f"declares {spec.datatype} {list(expected)}"
+                f"declares {spec.datatype} {list(expected)}{_batch_hint(signature)}"
             )
         if dtype is not None and array.dtype != dtype:
             raise ServerError(

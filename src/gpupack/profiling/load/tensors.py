@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from importlib import import_module
 from math import prod
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.errors import InvalidInputError
-from gpupack.files import AnyPath, require_file
-from gpupack.profiling.load.input_options import MAX_DATA_BYTES
+from gpupack.profiling.load.data_files import read_data_file
+from gpupack.profiling.load.variation import Variation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
+    from gpupack.files import AnyPath
     from gpupack.profiling.server import ModelSignature, TensorSpec
 
     Tensors = dict[str, npt.NDArray[np.generic]]
@@ -27,6 +29,9 @@ _FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
 _INTEGER_LIMIT = 100
 """Random integers stay below this: they often index a table, such as a vocabulary."""
 _STRING_LENGTH = 16
+_RANDOM_STRING = re.compile(rb"[a-z]{%d}" % _STRING_LENGTH)
+_NUM_VALUES = 256
+"""So many values an element takes where requests must differ."""
 _MAX_REQUEST_BYTES = 2**31
 """What a message of gRPC can hold; more would fill this host's memory, too."""
 
@@ -55,18 +60,21 @@ def make_inputs(
     shapes: Mapping[str, Sequence[int]] | None = None,
     data_path: AnyPath | None = None,
     seed: int = 0,
+    fills_optional: bool = False,
 ) -> Tensors:
-    """Return one request's inputs, by name, the batch dimension first if there is one.
+    """Return one request's inputs, by name, each with its batch if it has one.
 
     Args:
         signature: The model's own description of its inputs.
         batch_size: Inputs per request.
         shapes: Sizes for inputs with dynamic dimensions, by input name, without the
-            batch dimension.
-        data_path: A ``.npz`` with one array per input: either one input's shape, which
-            is repeated, or a stack of them, the first of which are taken.
+            batch dimension; where the model does not declare it, also with it.
+        data_path: A file that ``read_data_file`` reads, one array per input: either
+            one input's shape, which is repeated, or a stack, whose first are taken.
         seed: For the random data: floats in [0, 1), integers in [0, 100), strings of
             16 letters.
+        fills_optional: Also fill optional inputs for which nothing was given, if the
+            data are random; by default they are left out.
 
     Raises:
         InvalidInputError: A dynamic dimension nobody gave, a shape or array that does
@@ -84,13 +92,18 @@ def make_inputs(
             f"model {signature.name} has no input {', '.join(unknown)}, for which a "
             f"shape was given; its inputs are {names}"
         )
-    arrays = _read_arrays(data_path) if data_path else {}
+    dtypes = {
+        spec.name: numpy_type(spec.datatype) or np.dtype(np.object_)
+        for spec in signature.inputs
+    }
+    arrays = read_data_file(data_path, signature, dtypes) if data_path else {}
     rng = np.random.default_rng(seed)
-    batch = (batch_size,) if signature.max_batch_size > 0 else ()
+    fills = fills_optional and data_path is None
     tensors: Tensors = {}
     num_bytes = 0
     for spec in signature.inputs:
-        if spec.is_optional and spec.name not in arrays and spec.name not in given:
+        is_given = spec.name in arrays or spec.name in given
+        if spec.is_optional and not is_given and not fills:
             continue
         dtype = numpy_type(spec.datatype)
         if dtype is None:
@@ -104,15 +117,52 @@ def make_inputs(
                 f"of type {spec.datatype}{way_out}"
             )
         if data_path is not None:
-            array = _from_file(signature, spec, arrays, data_path, batch, dtype)
+            array = _from_file(signature, spec, arrays, data_path, batch_size, dtype)
         else:
-            dims = _resolve_dims(signature, spec, given)
+            item_dims = _resolve_dims(signature, spec, given)
+            dims = signature.with_batch(spec, item_dims, batch_size)
             item = _STRING_LENGTH if spec.datatype == "BYTES" else dtype.itemsize
-            num_bytes += prod((*batch, *dims)) * item
+            num_bytes += prod(dims) * item
             _check_size(signature, batch_size, num_bytes)
-            array = _random(rng, (*batch, *dims), spec.datatype, dtype)
+            array = _random(rng, dims, spec.datatype, dtype)
         tensors[spec.name] = array
     return tensors
+
+
+def find_variation(inputs: Tensors) -> tuple[str | None, Variation | None]:
+    """Return how to make requests differ, and in which input; None where none can.
+
+    Numbers vary within the range that the input has, and strings only if they are
+    random ones: others, such as JSON, may not bear it.
+    """
+    found: list[tuple[int, str, Variation]] = []
+    for name, array in inputs.items():
+        alphabet, num_elements = _alphabet(array)
+        if len(alphabet) > 1:
+            variation = Variation.of(alphabet, num_elements)
+            found.append((variation.num_different, name, variation))
+    if not found:
+        return None, None
+    _, name, variation = max(found, key=lambda one: one[0])
+    return name, variation
+
+
+def _alphabet(array: npt.NDArray[np.generic]) -> tuple[tuple[bytes, ...], int]:
+    """Return values for the last elements of an array, and how many it has."""
+    if array.size == 0:
+        return (), 0
+    if array.dtype == object:
+        text = array.reshape(-1)[-1]
+        if not isinstance(text, bytes) or not _RANDOM_STRING.fullmatch(text):
+            return (), 0
+        return tuple(bytes([code]) for code in range(97, 123)), len(text)
+    if array.dtype == np.bool_:
+        values = np.array([False, True])
+    else:
+        numbers = array.astype(np.float64)
+        values = np.linspace(numbers.min(), numbers.max(), _NUM_VALUES)
+        values = values.astype(array.dtype)
+    return tuple(dict.fromkeys(value.tobytes() for value in values)), array.size
 
 
 def _check_size(signature: ModelSignature, batch_size: int, num_bytes: int) -> None:
@@ -124,28 +174,39 @@ def _check_size(signature: ModelSignature, batch_size: int, num_bytes: int) -> N
         )
 
 
+def without_batch(
+    signature: ModelSignature, spec: TensorSpec, shape: Sequence[int]
+) -> tuple[int, ...]:
+    """Return a given shape, without the batch if a ``batch_dim`` is among its sizes."""
+    dims, axis = tuple(int(size) for size in shape), signature.batch_axis(spec)
+    if signature.batch_dim is None or axis is None or len(dims) != len(spec.dims):
+        return dims
+    return dims[:axis] + dims[axis + 1 :]
+
+
 def _resolve_dims(
     signature: ModelSignature, spec: TensorSpec, shapes: Mapping[str, Sequence[int]]
 ) -> tuple[int, ...]:
     where = f"model {signature.name}, input {spec.name}"
-    example = ",".join("64" if size < 0 else str(size) for size in spec.dims)
+    own_dims = signature.item_dims(spec)
+    example = ",".join("64" if size < 0 else str(size) for size in own_dims)
     if spec.name not in shapes:
-        if any(size < 0 for size in spec.dims):
+        if any(size < 0 for size in own_dims):
             raise InvalidInputError(
-                f"{where}: shape {list(spec.dims)} has dynamic dimensions (-1) and "
+                f"{where}: shape {list(own_dims)} has dynamic dimensions (-1) and "
                 f"nobody gave their sizes; give them, such as --shape {spec.name}:"
                 f"{example}, or real data as .npz"
             )
-        return spec.dims
-    dims = tuple(int(size) for size in shapes[spec.name])
-    fits = len(dims) == len(spec.dims) and all(
+        return own_dims
+    dims = without_batch(signature, spec, shapes[spec.name])
+    fits = len(dims) == len(own_dims) and all(
         size > 0 and (own < 0 or own == size)
-        for size, own in zip(dims, spec.dims, strict=True)
+        for size, own in zip(dims, own_dims, strict=True)
     )
     if not fits:
         raise InvalidInputError(
             f"{where}: the given shape {list(dims)} does not fit the model's "
-            f"{list(spec.dims)} (-1 takes any size above 0; no batch dimension)"
+            f"{list(own_dims)} (-1 takes any size above 0; no batch dimension)"
         )
     return dims
 
@@ -169,24 +230,12 @@ def _random(
     return rng.random(shape, dtype=np.float32).astype(dtype)
 
 
-def _read_arrays(path: AnyPath) -> Tensors:
-    try:
-        found = require_file(path, max_bytes=MAX_DATA_BYTES)
-        with np.load(found, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as err:  # a damaged file: from zipfile, zlib, numpy, tokenize
-        raise InvalidInputError(
-            f"cannot read input data from {path}: {err}; it must be a .npz with one "
-            "array per input, without pickled objects (strings as a `S` or `U` array)"
-        ) from err
-
-
 def _from_file(
     signature: ModelSignature,
     spec: TensorSpec,
     arrays: Tensors,
     path: AnyPath,
-    batch: tuple[int, ...],
+    batch_size: int,
     dtype: np.dtype[np.generic],
 ) -> npt.NDArray[np.generic]:
     where = f"model {signature.name}, input {spec.name}"
@@ -199,7 +248,9 @@ def _from_file(
     if spec.datatype == "BYTES":
         if array.dtype.kind == "U":
             array = np.char.encode(array.astype(np.str_), "utf-8")
-        if array.dtype.kind != "S":
+        if array.dtype.kind != "S" and not all(
+            isinstance(one, bytes) for one in array.reshape(-1)
+        ):
             raise InvalidInputError(
                 f"{where}: {path} has {array.dtype}, the model takes strings (BYTES): "
                 "save a numpy array of type `S` or `U`"
@@ -210,19 +261,24 @@ def _from_file(
             f"{where}: {path} has {array.dtype}, the model takes {spec.datatype} "
             f"({dtype}); convert it when saving"
         )
-    if _matches(array.shape, spec.dims):
-        stacked = np.broadcast_to(array, (*batch, *array.shape))
-    elif batch and array.shape and _matches(array.shape[1:], spec.dims):
-        indices = np.arange(batch[0]) % len(array) if len(array) else np.arange(0)
-        stacked = array[indices]
+    item_dims, axis = signature.item_dims(spec), signature.batch_axis(spec)
+    if _matches(array.shape, item_dims):
+        items = array[np.newaxis]
+    elif axis is not None and _matches(array.shape, signature.request_dims(spec, -1)):
+        items = np.moveaxis(array, axis, 0)
+    elif axis is not None and array.shape and _matches(array.shape[1:], item_dims):
+        items = array
     else:
-        stacked = array[:0]
-    if stacked.size == 0:
+        items = array[:0].reshape(0)
+    if items.size == 0:
         raise InvalidInputError(
             f"{where}: {path} has an array of shape {list(array.shape)}, the model "
-            f"takes {list(spec.dims)}, or a stack of those"
+            f"takes {list(item_dims)}, or a stack of those"
         )
-    return np.ascontiguousarray(stacked)
+    if axis is None:
+        return np.ascontiguousarray(items[0])
+    chosen = items[np.arange(batch_size) % len(items)]
+    return np.ascontiguousarray(np.moveaxis(chosen, 0, axis))
 
 
 def _matches(shape: tuple[int, ...], dims: tuple[int, ...]) -> bool:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 NUM_RECORDED_WINDOWS = 20
 _WARM_UP_ROUNDS = 2
+_MEMORY_PERIOD_S = 0.5
+"""Between two looks at the server's resident memory."""
 _LOOK_GROWTH = 1.03
 """The rule is asked again once the measurement is longer by this: few looks bias a
 sequential interval little, and cost little beside what is measured."""
@@ -84,6 +86,8 @@ class Measurement:
     duration_s: float
     readings: DeviceReadings
     server_cpu_percent: float | None = None
+    server_memory_bytes: int | None = None
+    """Highest resident memory of the server's process tree."""
     probe: ProbeReadings | None = None
     notes: tuple[str, ...] = field(default=())
 
@@ -221,7 +225,9 @@ def _measure_window(
 ) -> Measurement:
     family = ProcessFamily(server_pid) if server_pid is not None else None
     before = _statistics(server, driven)
-    cpu_before_s = family.read().cpu_s if family else 0.0
+    host_before = family.read() if family else None
+    memory_bytes = host_before.resident_bytes if host_before else 0
+    next_memory_s = _MEMORY_PERIOD_S
     sampler.reset()
     begin_ns = time.monotonic_ns()
     next_look_s = 0.0
@@ -233,6 +239,9 @@ def _measure_window(
         if elapsed_s < next_look_s:
             continue
         next_look_s = elapsed_s * _LOOK_GROWTH
+        if family and elapsed_s >= next_memory_s:
+            memory_bytes = max(memory_bytes, family.read().resident_bytes)
+            next_memory_s = elapsed_s + _MEMORY_PERIOD_S
         if elapsed_s < cap_s:
             next_look_s = min(next_look_s, cap_s)
         verdicts = []
@@ -242,7 +251,7 @@ def _measure_window(
         if all(verdict.is_done for verdict in verdicts):
             break
     readings = sampler.readings()
-    cpu_after_s = family.read().cpu_s if family else 0.0
+    host_after = family.read() if family else None
     duration_s = (time.monotonic_ns() - begin_ns) / 1e9
     after = _statistics(server, driven)
     measured = tuple(
@@ -256,7 +265,12 @@ def _measure_window(
         duration_s=duration_s,
         readings=readings,
         server_cpu_percent=(
-            100 * max(0.0, cpu_after_s - cpu_before_s) / duration_s if family else None
+            100 * max(0.0, host_after.cpu_s - host_before.cpu_s) / duration_s
+            if host_before and host_after
+            else None
+        ),
+        server_memory_bytes=(
+            max(memory_bytes, host_after.resident_bytes) or None if host_after else None
         ),
     )
 

@@ -89,9 +89,12 @@ def profile_record(
     device: Device,
     circumstances: Circumstances,
     input_data_sha256: str | None = None,
+    helpers: tuple[str, ...] = (),
     warnings: tuple[str, ...] = (),
 ) -> ProfileRecord:
     """Return the record of one of the models that were measured.
+
+    ``helpers`` are the models that were loaded beside it because it needs them.
 
     A latency percentile is given only if enough requests ended for it
     (``requests_for_percentile``); otherwise it is missing, with the counts.
@@ -104,7 +107,7 @@ def profile_record(
             device,
             backend=signature.backend,
             protocol=measured.protocol,
-            notes=measured.notes,
+            notes=(*measured.notes, *_input_notes(measured.load)),
             measure_options=dict(circumstances.measure_options),
             input_shapes=_input_shapes(measured.load),
             input_data_sha256=input_data_sha256,
@@ -116,6 +119,12 @@ def profile_record(
             None if measured.ci_ratio is None else min(measured.ci_ratio, 1.0)
         ),
         "server_cpu_percent": measurement.server_cpu_percent,
+        "host_cpu_cores": (
+            None
+            if measurement.server_cpu_percent is None
+            else measurement.server_cpu_percent / 100
+        ),
+        "host_memory_bytes": measurement.server_memory_bytes,
         "client_cpu_percent": measured.client_cpu_percent,
         "is_stable": measured.verdict.is_stable,
         "is_client_limited": measured.is_client_limited,
@@ -127,14 +136,18 @@ def profile_record(
             for window in measured.windows
         ),
         "probe": measurement.probe,
+        "model_version": signature.version,
+        "batch_dim": signature.batch_dim,
+        "helpers": helpers,
         "warnings": (*_warnings(measured), *measurement.notes, *warnings),
         "missing": {},
     }
     _add_latencies(values, measured)
     _add_server_times(values, measured)
     _add_readings(values, measurement.readings, ProfileRecord.readings())
-    if values["server_cpu_percent"] is None:
-        values["missing"]["server_cpu_percent"] = "the server's process is not known"
+    for name in ("server_cpu_percent", "host_cpu_cores", "host_memory_bytes"):
+        if values[name] is None:
+            values["missing"][name] = "the server's process is not known"
     return ProfileRecord.with_reason("too few requests ended", **values)
 
 
@@ -180,9 +193,16 @@ def _warnings(measured: MeasuredLoad) -> tuple[str, ...]:
             "the client was the limit: its process was busy, or waiting for a CPU, all "
             "the time; the server can do more"
         )
-    if measured.load.signature.has_response_cache:
+    if measured.load.signature.is_batch_dim_found:
         warnings.append(
-            "the model has a response cache: identical requests are answered from it"
+            "its inputs' first dimension was taken for the batch, which the model does "
+            "not declare: --batch-dim says another, or none"
+        )
+    num_hits = measured.statistics.num_cache_hits
+    if num_hits > 0:
+        warnings.append(
+            f"the server answered {num_hits} requests from its response cache, though "
+            "their inputs differ as far as they can: the model itself does less"
         )
     return tuple(warnings)
 
@@ -242,8 +262,29 @@ def _add_readings(
 
 def _input_shapes(load: ModelLoad) -> dict[str, tuple[int, ...]]:
     """Return the sizes of the inputs, the batch dimension left out."""
-    first = 1 if load.signature.max_batch_size > 0 else 0
-    return {name: array.shape[first:] for name, array in load.inputs.items()}
+    signature = load.signature
+    shapes = {}
+    for spec in signature.inputs:
+        if spec.name in load.inputs:
+            sizes = list(load.inputs[spec.name].shape)
+            axis = signature.batch_axis(spec)
+            if axis is not None:
+                del sizes[axis]
+            shapes[spec.name] = tuple(sizes)
+    return shapes
+
+
+def _input_notes(load: ModelLoad) -> tuple[str, ...]:
+    """Return what was done about optional inputs."""
+    optional = [spec.name for spec in load.signature.inputs if spec.is_optional]
+    left_out = [name for name in optional if name not in load.inputs]
+    filled = [name for name in optional if name in load.inputs]
+    notes = []
+    if left_out:
+        notes.append(f"optional inputs left out: {', '.join(left_out)}")
+    if filled:
+        notes.append(f"optional inputs filled: {', '.join(filled)}")
+    return tuple(notes)
 
 
 @cache

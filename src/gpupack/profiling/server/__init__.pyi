@@ -1,3 +1,4 @@
+from .model_state import ModelStatistics
 from .server_url import (
     ServerUrl,
     TlsOptions,
@@ -9,7 +10,6 @@ from .signature import (
 from .triton import (
     LOAD_TIMEOUT_S,
     UNLOAD_TIMEOUT_S,
-    ModelStatistics,
     TritonServer,
 )
 

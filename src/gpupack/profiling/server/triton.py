@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from gpupack.errors import ServerError, UnknownNameError
 from gpupack.profiling.server.interrupts import interrupts_deferred, quiet_interrupts
+from gpupack.profiling.server.model_state import (
+    LOADING,
+    READY,
+    UNLOADING,
+    ModelStatistics,
+    RepositoryModel,
+)
 from gpupack.profiling.server.server_url import ServerUrl, TlsOptions
 from gpupack.profiling.server.signature import ModelSignature
 from gpupack.quoting import quoted
@@ -25,46 +32,6 @@ READY_TIMEOUT_S = 5.0
 LOAD_TIMEOUT_S = 120.0
 UNLOAD_TIMEOUT_S = 30.0
 _UNKNOWN = "failed to poll from model repository"
-_READY = "READY"
-_LOADING = "LOADING"
-_UNLOADING = "UNLOADING"
-
-
-@dataclass(frozen=True)
-class RepositoryModel:
-    """One model that the server's repository holds."""
-
-    name: str
-    state: str = ""
-    """``READY``, ``LOADING``, ``UNLOADING``, ``UNAVAILABLE``; empty before a load."""
-    reason: str = ""
-    """Why it is not ready, in the server's words."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it answers requests."""
-        return self.state == _READY
-
-
-@dataclass(frozen=True)
-class ModelStatistics:
-    """The server's own counters of one model, since it was started."""
-
-    num_requests: int = 0
-    queue_ns: int = 0
-    compute_input_ns: int = 0
-    compute_infer_ns: int = 0
-    compute_output_ns: int = 0
-
-    def since(self, earlier: ModelStatistics) -> ModelStatistics:
-        """Return what was counted after ``earlier``."""
-        return ModelStatistics(
-            num_requests=self.num_requests - earlier.num_requests,
-            queue_ns=self.queue_ns - earlier.queue_ns,
-            compute_input_ns=self.compute_input_ns - earlier.compute_input_ns,
-            compute_infer_ns=self.compute_infer_ns - earlier.compute_infer_ns,
-            compute_output_ns=self.compute_output_ns - earlier.compute_output_ns,
-        )
 
 
 class TritonServer:
@@ -121,7 +88,7 @@ class TritonServer:
                 busy = [
                     f"{model.name} ({model.state})"
                     for model in self.repository()
-                    if model.state in (_LOADING, _UNLOADING)
+                    if model.state in (LOADING, UNLOADING)
                 ]
                 if not busy:
                     return
@@ -149,9 +116,13 @@ class TritonServer:
             name, state = str(entry["name"]), str(entry.get("state", ""))
             reason = str(entry.get("reason", ""))
             # One entry per version: the liveliest counts.
-            if name not in models or state in (_READY, _UNLOADING):
+            if name not in models or state in (READY, UNLOADING):
                 models[name] = RepositoryModel(name, state, reason)
         return tuple(models[name] for name in sorted(models))
+
+    def ready_models(self) -> frozenset[str]:
+        """Return the names of the models that answer requests."""
+        return frozenset(model.name for model in self.repository() if model.is_ready)
 
     def load(
         self,
@@ -216,6 +187,24 @@ class TritonServer:
         ]
         self.load(model_name, timeout_s=timeout_s, config=config)
 
+    def load_version(
+        self, model_name: str, version: int, *, timeout_s: float = LOAD_TIMEOUT_S
+    ) -> None:
+        """Load one version of a model, and no other.
+
+        The repository's own choice of versions is back once the model was unloaded.
+
+        Raises:
+            UnknownNameError: The repository has no such model.
+            ServerError: It has no such version, it did not load, or not in time.
+        """
+        # Triton takes a whole configuration or none, so it is asked for its own first.
+        self.load(model_name, timeout_s=timeout_s)
+        config = self._config(model_name) | {
+            "version_policy": {"specific": {"versions": [version]}}
+        }
+        self.load(model_name, timeout_s=timeout_s, config=config)
+
     def unload(
         self,
         model_name: str,
@@ -225,8 +214,9 @@ class TritonServer:
     ) -> None:
         """Unload a model and wait until the server says that it is gone.
 
-        The server answers at once, but takes a second to end the model's processes;
-        ``wait=False`` leaves it to that.
+        What an ensemble consists of goes with it (Triton's unload with dependents),
+        but not what a model calls in its own code. The server answers at once, but
+        takes a second to end the model's processes; ``wait=False`` leaves it to that.
 
         Raises:
             ServerError: It did not unload in time.
@@ -234,13 +224,15 @@ class TritonServer:
         self._call(
             f"unload model {model_name}",
             timeout_s,
-            lambda client, options: client.unload_model(model_name, **options),
+            lambda client, options: client.unload_model(
+                model_name, unload_dependents=True, **options
+            ),
         )
         deadline = time.monotonic() + timeout_s
         while wait and any(
-            model.state in (_READY, _UNLOADING)
+            model.state == UNLOADING
+            or (model.name == model_name and model.state == READY)
             for model in self.repository()
-            if model.name == model_name
         ):
             if time.monotonic() > deadline:
                 raise ServerError(
@@ -250,31 +242,21 @@ class TritonServer:
                 )
             time.sleep(0.02)
 
-    def signature(self, model_name: str) -> ModelSignature:
-        """Return what a loaded model takes and gives."""
-        return ModelSignature.parse(self._config(model_name))
+    def signature(
+        self, model_name: str, *, version: int | None = None
+    ) -> ModelSignature:
+        """Return what a loaded model takes and gives.
+
+        ``version`` is the one that requests shall name, None if they name none.
+        """
+        return replace(ModelSignature.parse(self._config(model_name)), version=version)
 
     def statistics(self, model_name: str) -> ModelStatistics:
         """Return the server's counters of a model, over all its versions."""
         answer = self._json(
             f"count for model {model_name}", "get_inference_statistics", model_name
         )
-        total = dict.fromkeys(
-            ("queue", "compute_input", "compute_infer", "compute_output"), 0
-        )
-        num_requests = 0
-        for version in answer.get("model_stats", []):
-            counters = version.get("inference_stats", {})
-            num_requests += int(counters.get("success", {}).get("count", 0))
-            for name in total:
-                total[name] += int(counters.get(name, {}).get("ns", 0))
-        return ModelStatistics(
-            num_requests=num_requests,
-            queue_ns=total["queue"],
-            compute_input_ns=total["compute_input"],
-            compute_infer_ns=total["compute_infer"],
-            compute_output_ns=total["compute_output"],
-        )
+        return ModelStatistics.parse(answer)
 
     def register_shared_memory(self, name: str, key: str, num_bytes: int) -> None:
         """Let the server read and write a system shared memory region.

@@ -43,7 +43,8 @@ class ServerSession:
         tls: For a URL.
 
     Raises:
-        ServerError: It cannot be started or reached, or has models loaded.
+        ServerError: It cannot be started or reached, or it is not ours and has models
+            loaded.
         DeviceError: The GPU cannot be used.
         InvalidInputError: The URL, the GPU or the TLS files are none.
     """
@@ -182,8 +183,12 @@ class ServerSession:
         assert url is not None
         self._server = TritonServer(url, tls=self._tls)
         self._server.check_ready()
-        loaded = [model.name for model in self._server.repository() if model.is_ready]
-        if loaded:
+        loaded = sorted(self._server.ready_models())
+        if loaded and self.embedded is not None:
+            logger.info("unloading %s: each model is measured alone", ", ".join(loaded))
+            for name in loaded:
+                self._server.unload(name)
+        elif loaded:
             raise ServerError(
                 f"the server at {url} has models loaded: {', '.join(loaded)}; each "
                 "model is measured alone, so unload them first, or start the server "

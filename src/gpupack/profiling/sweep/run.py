@@ -16,6 +16,7 @@ from gpupack.profiling.sweep.exports import (
     prepare_folder,
     write_article_tables,
 )
+from gpupack.profiling.sweep.model_unit import ModelUnits
 from gpupack.profiling.sweep.sweep_progress import SilentProgress
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SweepStore
 from gpupack.profiling.sweep.sweep_work import Sweep
@@ -25,7 +26,7 @@ from gpupack.records.profile import LoadPoint
 from gpupack.store import PROFILE_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from gpupack.files import AnyPath
@@ -49,6 +50,8 @@ def profile(
     inputs: InputOptions | None = None,
     retry_failed: bool = False,
     retry_unstable: bool = False,
+    helpers: Mapping[str, str | Sequence[str]] | None = None,
+    versions: Mapping[str, int] | int | None = None,
     sharing: SharingMode | str | None = None,
     probe: bool | None = None,
     command: str | None = None,
@@ -82,6 +85,11 @@ def profile(
         retry_failed: Measure again what failed in an earlier run of this store.
         retry_unstable: Measure again what did not settle then; a record is replaced
             once its new measurement is there.
+        helpers: Models to load with a model because its code calls them, by its name.
+            An ensemble's steps are loaded by Triton, and what the error of a call names
+            is found, so that few need to be given.
+        versions: The version to measure, of every model or by a model's name; by
+            default what the server chooses.
         sharing: How the server's processes share the GPU. ``"mps"`` puts a private MPS
             daemon under the embedded server that is started here; for another server
             it says what is so, if the device cannot tell.
@@ -115,6 +123,11 @@ def profile(
         folder = prepare_folder(export_path)
         store = folder / PROFILE_FILE if store is None else store
     mode = None if sharing is None else SharingMode.parse(sharing)
+    needed = {
+        name: names_of(f"helpers of {name}", some)
+        for name, some in (helpers or {}).items()
+    }
+    wanted = _versions(versions)
     with ExitStack() as stack:
         session = where.session(stack, sharing=mode, install_progress=install_progress)
         sweep_store = stack.enter_context(SweepStore(store))
@@ -122,6 +135,7 @@ def profile(
         sweep_store.check_fits(names, gpu_name)
         asked = inputs or InputOptions()
         sweep_store.check_inputs(asked)
+        sweep_store.check_versions(wanted)
         sweep_store.check_sharing(mode)
         sweep = Sweep(
             session,
@@ -130,7 +144,12 @@ def profile(
             options=chosen,
             inputs=asked,
             strict=strict,
-            load_timeout_s=where.load_timeout_s,
+            units=ModelUnits(
+                session,
+                helpers=needed,
+                versions=wanted,
+                load_timeout_s=where.load_timeout_s,
+            ),
             retry_failed=retry_failed,
             retry_unstable=retry_unstable,
             sharing_mode=mode,
@@ -172,6 +191,19 @@ def _load_points(
         for batch_size in sizes[0]
         for in_flight in sizes[1]
     )
+
+
+def _versions(versions: Mapping[str, int] | int | None) -> dict[str, int]:
+    given = {"": versions} if isinstance(versions, int) else dict(versions or {})
+    for name, value in given.items():
+        number = whole_number(value)
+        if number is None or number < 1:
+            raise InvalidInputError(
+                f"a version is a whole number of at least 1, got {quoted(value)}"
+                + (f" for {name}" if name else "")
+            )
+        given[name] = number
+    return given
 
 
 def _model_names(models: str | Sequence[str] | None) -> tuple[str, ...] | None:

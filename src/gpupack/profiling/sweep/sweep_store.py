@@ -120,6 +120,24 @@ class SweepStore:
                     "--store, or the same inputs"
                 )
 
+    def check_versions(self, versions: Mapping[str, int]) -> None:
+        """Refuse a file whose records were measured of other versions.
+
+        Raises:
+            StoreError: One says so.
+        """
+        for record in self._records.values():
+            wanted = versions.get(record.model_name, versions.get(""))
+            if record.environment.measure_options and record.model_version != wanted:
+                there, here = (
+                    f"version {one}" if one else "the version that the server chose"
+                    for one in (record.model_version, wanted)
+                )
+                raise StoreError(
+                    f"{quoted(str(self.path))} holds {record.model_name}, measured of "
+                    f"{there}, this sweep is of {here}: give another --store"
+                )
+
     def check_sharing(self, sharing: SharingMode | None) -> None:
         """Refuse a file whose records were measured with the GPU shared another way.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from gpupack.profiling.measuring import (
     wait_until_settled,
 )
 from gpupack.profiling.server import UNLOAD_TIMEOUT_S
+from gpupack.profiling.sweep.model_unit import ModelUnits, NotAloneError
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SERVER_STAGE, SweepStore
 from gpupack.records.gpu import DeviceKind
 
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BASELINE_S = {DeviceKind.HOST: 0.3, DeviceKind.GPU: 2.0}
+_REJECTIONS = ("Failed to process the request", "unexpected shape", "INVALID_ARG")
+"""What Triton says where a model's own code, or its backend, rejects a request."""
 _QUIET_S = {DeviceKind.HOST: 0.1, DeviceKind.GPU: 0.5}
 """Memory has settled after so long without change, where the server has said that no
 model is loaded and none is being unloaded."""
@@ -57,7 +61,7 @@ class Sweep:
     options: MeasureOptions
     inputs: InputOptions
     strict: bool
-    load_timeout_s: float
+    units: ModelUnits
     retry_failed: bool
     retry_unstable: bool
     sharing_mode: SharingMode | None
@@ -100,6 +104,7 @@ class Sweep:
                 f"the repository of {place} is empty: it has no folder with a "
                 "config.pbtxt or a numbered version"
             )
+        self.units.check_names(known)
         server_name, server_version = server.version()
         self._circumstances = Circumstances(
             server_name=server_name,
@@ -121,6 +126,10 @@ class Sweep:
                 self._measure_model(name, to_do[name], is_last=name == with_work[-1])
         finally:
             self._end_process()
+
+    @property
+    def _batch_sizes(self) -> set[int]:
+        return {point.batch_size for point in self.points}
 
     def _to_do(self, name: str) -> list[LoadPoint]:
         return [point for point in self.points if not self._is_finished(name, point)]
@@ -202,7 +211,9 @@ class Sweep:
     ) -> None:
         signature: ModelSignature | None = None
         is_warm = False
-        for number, point in enumerate(points):
+        left = deque(points)
+        while left:
+            point = left.popleft()
             if self._lost is not None:
                 self._fail(name, point, SERVER_STAGE, self._lost)
                 continue
@@ -210,13 +221,21 @@ class Sweep:
             if signature is None:
                 try:
                     signature = self._load(name)
+                except NotAloneError as err:
+                    for one in (point, *left):
+                        self._fail(name, one, SERVER_STAGE, str(err))
+                    return
                 except (ServerError, UnknownNameError) as err:
                     if self._is_lost():
                         self._fail(name, point, SERVER_STAGE, str(self._lost))
                         continue
+                    if self.units.learn(name, str(err)):
+                        self._recover()
+                        left.appendleft(point)
+                        continue
                     message = self.session.explain(str(err))
-                    for left in points[number:]:
-                        self._fail(name, left, "load", message)
+                    for one in (point, *left):
+                        self._fail(name, one, "load", message)
                     if not self._is_unloaded(name):
                         self._recover()
                     return
@@ -227,15 +246,37 @@ class Sweep:
                 is_warm = True
             except InvalidInputError as err:
                 self._fail(name, point, INPUTS_STAGE, str(err))
+            except NotAloneError as err:
+                self._fail(name, point, SERVER_STAGE, str(err))
             except LoadPointError as err:
                 message = self.session.explain(str(err))
-                self._fail(name, point, err.stage, message)
+                if err.stage == "warmup" and self.units.learn(name, message):
+                    left.appendleft(point)  # again, with what it needs
+                else:
+                    hint = self._rejection_hint(name, err)
+                    self._fail(name, point, err.stage, message + hint)
                 if not self._is_lost():
                     self._recover(name)
                 signature, is_warm = None, False
         if signature is None or (is_last and self.session.is_owned):
             return  # a server that is about to be stopped need not unload first
         self._unload(name, wait=not is_last)
+
+    def _rejection_hint(self, name: str, error: LoadPointError) -> str:
+        """Return what may be wrong if a model's own code rejected random inputs."""
+        told = str(error)
+        if (
+            error.stage != "warmup"
+            or self.inputs.data_of(name) is not None
+            or not any(sign in told for sign in _REJECTIONS)
+            or "memory" in told.lower()
+        ):
+            return ""
+        return (
+            "\nIts inputs were random. If it needs real ones, such as JSON text, "
+            "images or token ids, give them with --data (a .npz, perf_analyzer's "
+            "--input-data as .json, .jsonl, or a folder of images), and --retry-failed"
+        )
 
     def _is_lost(self) -> bool:
         """Whether a running server, which is not ours to restart, has gone."""
@@ -256,8 +297,7 @@ class Sweep:
             self._process = LoadProcess(
                 self.session.server.url, self.session.server.tls
             )
-        self.session.server.load(name, timeout_s=self.load_timeout_s)
-        return self.session.server.signature(name)
+        return self.units.load(name)
 
     def _measure_point(
         self,
@@ -267,13 +307,23 @@ class Sweep:
         *,
         is_warm: bool,
     ) -> None:
+        signature = self.inputs.with_batch_dim(signature)
+        given = self.inputs.given_batch_size(signature)
+        if given is not None and given not in self._batch_sizes:
+            # A shape with its batch, or the model, says how many items a request has.
+            point = point.model_copy(update={"batch_size": given})
+            if self._is_finished(signature.name, point):
+                return
+            self._tried.add((signature.name, point))
         tensors = make_inputs(
             signature,
             point.batch_size,
             shapes=self.inputs.shapes_of(signature),
             data_path=self.inputs.data_of(signature.name),
             seed=self.inputs.seed,
+            fills_optional=self.inputs.fills_optional,
         )
+        self._helpers_of(signature.name)
         measurement = measure(
             self.session.server,
             ModelLoad(signature, point, tensors),
@@ -284,21 +334,32 @@ class Sweep:
             is_warm=is_warm,
             probe=self.probe,
         )
+        helpers = self._helpers_of(signature.name)
         record = profile_record(
             measurement,
             0,
             device=self.session.device,
             circumstances=self._circumstances,
             input_data_sha256=self.inputs.data_sha256_of(signature.name),
+            helpers=helpers,
             warnings=warnings,
         )
         self.store.add(record)
         self.progress.finished(record)
 
+    def _helpers_of(self, name: str) -> tuple[str, ...]:
+        """Return what is loaded beside a model; raises if that is not all its own."""
+        try:
+            return self.units.helpers_of(name)
+        except NotAloneError:
+            raise
+        except ServerError as err:
+            raise LoadPointError(str(err), stage="measure", model_name=name) from err
+
     def _unload(self, name: str, *, wait: bool = True) -> None:
         self.progress.working(f"unloading {name}")
         try:
-            self.session.server.unload(name, timeout_s=UNLOAD_TIMEOUT_S, wait=wait)
+            self.units.unload(name, timeout_s=UNLOAD_TIMEOUT_S, wait=wait)
         except ServerError as err:
             logger.warning("%s", err)
             self._recover()

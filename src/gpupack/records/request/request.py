@@ -68,6 +68,10 @@ class ModelWishes(Record):
         Replicas | None, Must("a whole number from 1 to 1,000,000")
     ] = None
     """At most so many, of a model with a demand."""
+    min_traffic: Annotated[PositiveNumber | None, Must("finite, infer/sec, > 0")] = None
+    """Infer/sec that each of several replicas serves at least, with a demand."""
+    one_load_point: Annotated[YesOrNo | None, Must("true or false")] = None
+    """Whether all replicas run at one load point."""
     weight: Annotated[PositiveNumber | None, Must("finite, a number > 0")] = None
     """Of one infer/sec in ``max_throughput``; default 1."""
     optional: Annotated[YesOrNo | None, Must("true or false")] = None
@@ -247,6 +251,8 @@ class RequestArguments(TypedDict, total=False):
     latency_percentile: int
     replicas: int | Mapping[str, int] | None
     max_replicas: int | Mapping[str, int] | None
+    min_traffic: ForModels | None
+    one_load_point: bool | Mapping[str, bool] | None
     weights: ForModels | None
     fairness: Fairness | str | None
     optional: str | Sequence[str]

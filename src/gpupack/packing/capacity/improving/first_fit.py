@@ -1,3 +1,4 @@
+# Long because first fit with loads, rules and several bin types is one algorithm.
 """First fit decreasing for jobs with options, demands and several types of bins."""
 
 from __future__ import annotations

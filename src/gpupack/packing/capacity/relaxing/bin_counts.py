@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ortools.linear_solver import pywraplp
+    from ortools.sat.python import cp_model
 
     from gpupack.packing.capacity.model import CapacityProblem, Goal
 
@@ -68,7 +69,8 @@ class BinCounts:
 
     def add(self, cut: CountCut) -> None:
         """Take another inequality into account."""
-        if cut.needed > 0 and cut not in self._cuts:
+        is_finite = all(map(math.isfinite, (*cut.values, cut.needed)))
+        if is_finite and cut.needed > 0 and cut not in self._cuts:
             self._cuts.append(cut)
 
     def headroom(self, counts: Sequence[int]) -> float:
@@ -76,15 +78,27 @@ class BinCounts:
         return min((one.headroom(counts) for one in self._cuts), default=MAX_HEADROOM)
 
     def lowest_value(self) -> float:
-        """Return a value that no plan can go below, infinite if there is no plan."""
-        mip, bins = self._program()
-        for cut in self._cuts:
-            mip.Add(_worth(mip, cut, bins) >= 1.0 - SAFETY)
-        mip.Minimize(self._value(mip, bins))
-        lowest = _solved(mip, infeasible=math.inf)[0]
-        if math.isinf(lowest) and not self.is_impossible():
+        """Return a value that no plan can go below, infinite if there is no plan.
+
+        Proved in whole numbers, as ``is_impossible`` says; 0 if time was too short.
+        """
+        from ortools.sat.python import cp_model
+
+        most = most_bins(self._problem)
+        if sum(p * n for p, n in zip(self._prices, most, strict=True)) >= MAX_SUM:
             return 0.0
-        return lowest
+        model, bins = self._exact_model()
+        model.minimize(sum(p * n for p, n in zip(self._prices, bins, strict=True)))
+        solver = _exact_solver()
+        status = solve_cp_model(solver, model)
+        if status == cp_model.INFEASIBLE:
+            return math.inf
+        if status == cp_model.MODEL_INVALID:
+            return 0.0
+        # A double holds so many digits; what it may have been rounded up by is taken
+        # off again.
+        bound = Fraction(solver.best_objective_bound) * (1 - Fraction(1, 2**52))
+        return float(max(0, math.ceil(bound)))
 
     def roomiest(
         self, value: int, near: Sequence[float]
@@ -121,9 +135,17 @@ class BinCounts:
         if not is_found:
             return None, most
         counts = tuple(round(one.solution_value()) for one in bins)
-        if self.headroom(counts) < -SAFETY:
+        if self.headroom(counts) < -SAFETY or not self._is_affordable(counts):
             return None, most
         return counts, most
+
+    def _is_affordable(self, counts: Sequence[int]) -> bool:
+        """Return whether the budget allows them, which SCIP may exceed by a little."""
+        budget = self._problem.budget
+        costs = [one.cost for one in self._problem.bin_types]
+        return budget is None or budget >= sum(
+            c * n for c, n in zip(costs, counts, strict=True)
+        )
 
     def is_impossible(self, value: int | None = None) -> bool:
         """Return whether whole numbers prove that no bins for a value are enough.
@@ -135,12 +157,19 @@ class BinCounts:
         """
         from ortools.sat.python import cp_model
 
-        model = cp_model.CpModel()
-        most = most_bins(self._problem)
-        bins = [model.new_int_var(0, number, "") for number in most]
+        model, bins = self._exact_model()
         if value is not None:
             total = sum(p * n for p, n in zip(self._prices, bins, strict=True))
             model.add(total <= value)
+        return bool(solve_cp_model(_exact_solver(), model) == cp_model.INFEASIBLE)
+
+    def _exact_model(self) -> tuple[cp_model.CpModel, list[cp_model.IntVar]]:
+        """Return numbers of bins that satisfy all inequalities, in whole numbers."""
+        from ortools.sat.python import cp_model
+
+        model = cp_model.CpModel()
+        most = most_bins(self._problem)
+        bins = [model.new_int_var(0, number, "") for number in most]
         if self._problem.budget is not None:
             costs = [one.cost for one in self._problem.bin_types]
             model.add(
@@ -157,11 +186,7 @@ class BinCounts:
                 for share, number in zip(shares, bins, strict=True)
             )
             model.add(worth >= math.floor(parts * (1 - Fraction(SAFETY))))
-        solver = cp_model.CpSolver()
-        solver.parameters.max_deterministic_time = MAX_EXACT_EFFORT
-        solver.parameters.max_time_in_seconds = MAX_SOLVE_MS / 1000
-        solver.parameters.num_workers = 1
-        return bool(solve_cp_model(solver, model) == cp_model.INFEASIBLE)
+        return model, bins
 
     def _program(self) -> tuple[pywraplp.Solver, list[pywraplp.Variable]]:
         from ortools.linear_solver import pywraplp
@@ -180,6 +205,16 @@ class BinCounts:
         self, mip: pywraplp.Solver, bins: Sequence[pywraplp.Variable]
     ) -> pywraplp.LinearExpr:
         return mip.Sum(p * n for p, n in zip(self._prices, bins, strict=True)) + 0.0
+
+
+def _exact_solver() -> cp_model.CpSolver:
+    from ortools.sat.python import cp_model
+
+    solver = cp_model.CpSolver()
+    solver.parameters.max_deterministic_time = MAX_EXACT_EFFORT
+    solver.parameters.max_time_in_seconds = MAX_SOLVE_MS / 1000
+    solver.parameters.num_workers = 1
+    return solver
 
 
 def _worth(

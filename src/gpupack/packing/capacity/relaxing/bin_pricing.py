@@ -55,7 +55,10 @@ TABLE_SCALES = (1.0, 0.98, 0.95, 1.03, 0.9, 0.8)
 MAX_PATTERNS = 16
 NOTHING = 1e-12
 ROUNDING = 1e-9
-"""Of sums of floats, relative to the largest value of an option."""
+"""Of sums of floats: for each option, relative to the largest value of any, and of the
+whole sum. A sum of n terms is off by n · 2^-53 of their sizes at most, which millions
+of options do not exceed; terms that prices of room would make negative are left out,
+so that sizes are no larger than what a bin may be worth."""
 MANY = 1 << 40
 
 
@@ -169,7 +172,8 @@ class CompiledPricer:
             is_cut = not np.isfinite(proved)
             if is_cut:
                 break
-        bound = (max(best, bound) + ROUNDING * len(options)) * top
+        bound = max(best, bound)
+        bound = (bound + ROUNDING * (len(options) + abs(bound))) * top
         return PricedPatterns(tuple(found), bound, is_cut=is_cut)
 
     def _market(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.relaxing.plan_master import Duals
 
 ROUNDING = 2.0**-40
-"""Relative to the sizes of all terms: a few roundings each, and one a term in sums of
-up to a thousand, are less."""
+"""Relative to the sizes of all terms: each is the result of a few operations, which
+round by 2^-53, and their sums are rounded once, however many there are."""
 
 
 class Lagrangian:
@@ -81,13 +81,13 @@ class Lagrangian:
         for factor in factors:
             if factor > most:
                 continue
-            total = self._of_jobs(duals, factor) - paid
-            for bin_type, cost, value in zip(
-                problem.bin_types, costs, values, strict=True
-            ):
-                if bin_type.count is not None:
-                    total += bin_type.count * min(0.0, cost - factor * value)
-            best = max(best, total)
+            terms = self._of_jobs(duals, factor)
+            terms.append(-paid)
+            terms += [
+                count * min(0.0, cost - factor * value)
+                for count, cost, value in zip(counted, costs, values, strict=True)
+            ]
+            best = max(best, math.fsum(terms))
         return best - error
 
     def of_jobs(self, duals: Duals, factor: float) -> float:
@@ -98,14 +98,15 @@ class Lagrangian:
             factor: Of these prices, 0–1.
         """
         size = self._size_of_jobs(duals)
-        return self._of_jobs(duals, factor) - ROUNDING * size
+        return math.fsum(self._of_jobs(duals, factor)) - ROUNDING * size
 
-    def _of_jobs(self, duals: Duals, factor: float) -> float:
-        total = 0.0
-        shares = 0.0
+    def _of_jobs(self, duals: Duals, factor: float) -> list[float]:
+        """Return the terms whose sum is what jobs cost at least."""
+        terms: list[float] = []
+        shares: list[float] = []
         for index, job in enumerate(self._problem.jobs):
-            total += factor * duals.copies[index] * job.copies
-            total += factor * duals.most[index] * (job.max_copies or 0)
+            terms.append(factor * duals.copies[index] * job.copies)
+            terms.append(factor * duals.most[index] * (job.max_copies or 0))
             price = factor * duals.service[index]
             if job.is_whole:
                 costs = []
@@ -118,18 +119,19 @@ class Lagrangian:
                 cheapest = min(costs, default=0.0)
                 if job.is_optional:
                     cheapest = min(0.0, cheapest)
-                total += job.copies * cheapest
+                terms.append(job.copies * cheapest)
             elif not job.demand:
                 continue
             elif self._goal.is_in_full:
-                total += 0.0 if job.is_optional else price
+                terms.append(0.0 if job.is_optional else price)
             elif self._goal is Goal.MAX_SERVICE:
-                total += min(0.0, price - job.weight * job.demand / self._scale)
+                earned = job.weight * job.demand / self._scale
+                terms.append(min(0.0, price - earned))
             elif not job.is_optional:
-                shares += price
+                shares.append(price)
         if self._goal is Goal.MAX_MIN_SHARE:
-            total += min(0.0, shares - 1.0)
-        return total
+            terms.append(min(0.0, math.fsum([*shares, -1.0])))
+        return terms
 
     def _size_of_jobs(self, duals: Duals) -> float:
         """Return the sum of the sizes of all that ``_of_jobs`` adds up."""

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import fixed_room_left
+from gpupack.packing.capacity.relaxing.cost_rows import CostRows, cost_unit
 from gpupack.packing.runtime import SCIP_PARAMETERS, solve_program
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ class ProgramResult:
     Args:
         state: "optimal", "feasible", "infeasible" or "unknown".
         value: Of the measure; 0 without a plan.
-        bound: No plan over these configurations has a better value.
+        bound: No plan over these configurations has a better value, as far as SCIP's
+            floating point can tell, about a billionth: whoever needs whole numbers
+            rounds it by ``rounded_up``, which claims no more. That it is infeasible is
+            no proof either; ``whole_numbers`` looks for one.
         uses: Pairs (configuration index, number of bins ≥ 1).
         shares: Share of its demand that each job gets, None for whole jobs.
     """
@@ -118,10 +122,13 @@ class CapacityProgram:
                     )
                     <= bin_type.count
                 )
+        self._cost_rows = CostRows(
+            mip,
+            self._x,
+            [problem.bin_types[one.bin_type].cost for one in self._configurations],
+        )
         if problem.budget is not None:
-            mip.Add(
-                self.expression(Measure.COST) <= problem.budget / cost_unit(problem)
-            )
+            self._cost_rows.limit(problem.budget)
 
     def _add_jobs(self) -> None:
         problem, mip = self._problem, self._mip
@@ -241,13 +248,19 @@ class CapacityProgram:
             self._mip.Add(expression >= value * (1 - SLACK))
         else:
             if measure is Measure.COST:
-                value /= cost_unit(self._problem)
+                self._cost_rows.limit(round(value))
+                return
             self._mip.Add(expression <= value * (1 + SLACK))
 
     def hint(self, uses: Sequence[tuple[int, int]]) -> None:
         """Start from numbers of bins per configuration."""
         counts = dict(uses)
-        self._mip.SetHint(self._x, [counts.get(k, 0) for k in range(len(self._x))])
+        variables = list(self._x)
+        values = [float(counts.get(k, 0)) for k in range(len(self._x))]
+        for carry, carried in self._cost_rows.carried(counts):
+            variables.append(carry)
+            values.append(float(carried))
+        self._mip.SetHint(variables, values)
 
     def fix(self, uses: Sequence[tuple[int, int]]) -> None:
         """Decide how many bins each configuration has; what remains is linear."""
@@ -267,6 +280,9 @@ class CapacityProgram:
         served = [0.0] * len(self._problem.jobs)
         variables = list(self._x)
         values = [float(counts.get(k, 0)) for k in range(len(self._x))]
+        for carry, carried in self._cost_rows.carried(counts):
+            variables.append(carry)
+            values.append(float(carried))
         of_plan = dict(zip(counts, given, strict=True))
         for k, here in enumerate(self._served):
             for option, (y, unit) in here.items():
@@ -313,20 +329,28 @@ class CapacityProgram:
         if state not in {"optimal", "feasible"}:
             return ProgramResult(state, 0.0, 0.0, (), ())
         objective = mip.Objective()
+        uses = tuple(
+            (k, round(x.solution_value()))
+            for k, x in enumerate(self._x)
+            if x.solution_value() > 0.5
+        )
+        value = objective.Value() * scale
+        if measure is Measure.COST:
+            # Bins are whole, so that their cost is known to the last unit.
+            types, configurations = self._problem.bin_types, self._configurations
+            value = float(
+                sum(types[configurations[k].bin_type].cost * n for k, n in uses)
+            )
         return ProgramResult(
             state,
-            objective.Value() * scale,
+            value,
             (
                 objective.Value()
                 if state == "optimal" and gap == 0
                 else objective.BestBound()
             )
             * scale,
-            tuple(
-                (k, round(x.solution_value()))
-                for k, x in enumerate(self._x)
-                if x.solution_value() > 0.5
-            ),
+            uses,
             tuple(
                 None if share is None else share.solution_value()
                 for share in self._share
@@ -349,11 +373,6 @@ class CapacityProgram:
             {option: y.solution_value() * unit for option, (y, unit) in here.items()}
             for here in self._served
         )
-
-
-def cost_unit(problem: CapacityProblem) -> float:
-    """Return the cost of the dearest bin, or 1, to scale programs by."""
-    return float(max(one.cost for one in problem.bin_types)) or 1.0
 
 
 def service_scale(problem: CapacityProblem) -> float:

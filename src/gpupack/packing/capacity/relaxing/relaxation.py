@@ -1,3 +1,4 @@
+# Long because column generation and its bound share the state of one linear program.
 """The linear relaxation over all patterns, by column generation, and its bound.
 
 References:
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import Goal
@@ -53,6 +55,9 @@ SMOOTHING = 0.5
 """Share of the way towards the prices of the best bound, at which to price."""
 ENOUGH_SPARE = 1e-3
 """Spare share of every need at which bins count as enough for the relaxation."""
+PRICE_ROUNDING = Fraction(1, 2**52)
+SMALLEST_EXCESS = Fraction(1, 10**6)
+"""In bins of the dearest type, by which a bound must be above what all bins cost."""
 MAX_PROMISING = 300
 MANY_TYPES = 20
 MAX_STARTS = 8
@@ -401,7 +406,9 @@ class Relaxer:
         bought_off = self.master.missing() > 1e-6
         patterns = self.master.patterns
         # A bound above what any feasible plan can cost proves there is none.
-        is_infeasible = bought_off and bound > self._worst_value()
+        is_infeasible = (
+            bought_off and math.isfinite(bound) and self._is_beyond_all(bound)
+        )
         ranked = sorted(
             patterns.items(),
             key=lambda pair: (
@@ -437,15 +444,19 @@ class Relaxer:
             is_infeasible,
         )
 
-    def _worst_value(self) -> float:
-        worst = 1e-6
+    def _is_beyond_all(self, bound: float) -> bool:
+        """Return whether a bound on the cost is above that of all bins there are.
+
+        In fractions; prices in the units of the master were rounded once each.
+        """
+        worst = Fraction(0)
         for price, one in zip(
             self.master.bin_prices, self._problem.bin_types, strict=True
         ):
             if price and one.count is None:
-                return math.inf
-            worst += price * (one.count or 0)
-        return worst
+                return False
+            worst += Fraction(price) * (one.count or 0)
+        return Fraction(bound) > worst * (1 + PRICE_ROUNDING) + SMALLEST_EXCESS
 
 
 def _weightings(weights: list[float]) -> list[list[float]]:

@@ -1,25 +1,19 @@
-from .canonical import (
-    canonicalize,
-    merge_bins,
-)
-from .check import (
-    check_packing,
-    check_result,
-)
-from .conflicts import (
-    conflict_matrix,
-    max_copies,
-)
 from .ladder import Ladder
 from .problem import (
     MAX_TOTAL,
     ItemType,
     PackingProblem,
+    conflict_matrix,
+    max_copies,
 )
 from .solution import (
     Bin,
     PackingResult,
     SolveStatus,
+    canonicalize,
+    check_packing,
+    check_result,
+    merge_bins,
 )
 from .vbp import (
     format_vbp,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from gpupack.packing.items.model.check import check_packing
-from gpupack.packing.items.model.solution import Bin, RungReport
+from gpupack.cpus import count_usable_cpus
+from gpupack.packing.items.model.solution import Bin, RungReport, check_packing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ class Ladder:
         time_limit_s: The whole time given.
         max_bins: Stop as soon as it is known whether this many bins do.
         seed: For every random choice.
-        num_workers: Threads a rung may use.
+        num_workers: Threads a rung may use; None for as many as cores may be used.
     """
 
     def __init__(
@@ -53,14 +54,14 @@ class Ladder:
         time_limit_s: float,
         max_bins: int | None,
         seed: int,
-        num_workers: int,
+        num_workers: int | None,
     ) -> None:
         self.problem = problem
         self.deadline = deadline
         self.time_limit_s = time_limit_s
         self.max_bins = max_bins
         self.seed = seed
-        self.num_workers = num_workers
+        self._num_workers = num_workers
         self.bins: tuple[Bin, ...] = ()
         self.num_bins = problem.num_items + 1
         self.bound = 0
@@ -80,6 +81,11 @@ class Ladder:
         if self.max_bins is None:
             return False
         return self.num_bins <= self.max_bins or self.bound > self.max_bins
+
+    @cached_property
+    def num_workers(self) -> int:
+        """Threads a rung may use; small problems never ask."""
+        return self._num_workers or count_usable_cpus()
 
     @property
     def has_many_copies(self) -> bool:

@@ -1,4 +1,8 @@
-"""The packing problem: item types with counts, into bins of one kind, in integers."""
+"""The packing problem: item types with counts, into bins of one kind, in integers.
+
+And what follows from sizes alone: which types may not share a bin, and how many copies
+of one fit.
+"""
 
 from __future__ import annotations
 
@@ -109,3 +113,27 @@ class PackingProblem:
     def capacities(self) -> NDArray[np.int64]:
         """Capacity of shape (d,)."""
         return np.array(self.capacity, dtype=np.int64)
+
+
+def max_copies(problem: PackingProblem) -> NDArray[np.int64]:
+    """Return, per item type, how many copies fit into one bin, at most its count."""
+    sizes, capacities = problem.sizes, problem.capacities
+    fits = np.where(
+        sizes > 0, capacities // np.maximum(sizes, 1), np.iinfo(np.int64).max
+    )
+    copies: NDArray[np.int64] = np.minimum(fits.min(axis=1), problem.counts)
+    return copies
+
+
+def conflict_matrix(problem: PackingProblem) -> NDArray[np.bool_]:
+    """Return shape (types, types): True where one copy of each does not fit.
+
+    The diagonal is False.
+    """
+    sizes, capacities = problem.sizes, problem.capacities
+    conflicts = np.zeros((problem.num_types, problem.num_types), dtype=bool)
+    for dimension in range(problem.num_dimensions):
+        column = sizes[:, dimension]
+        conflicts |= column[:, None] > capacities[dimension] - column[None, :]
+    np.fill_diagonal(conflicts, val=False)
+    return conflicts

@@ -29,7 +29,7 @@ from gpupack.packing.items.search.allowed_sets import (
     list_allowed,
     solve_allowed,
 )
-from gpupack.packing.items.search.set_cover import SetProgram
+from gpupack.packing.items.search.set_cover import SetProgram, has_no_partition
 from gpupack.packing.runtime import Clock, Deadline, OutOfTimeError
 
 if TYPE_CHECKING:
@@ -150,7 +150,12 @@ def maximize_value(
         found = _by_program(problem, listed, value, max_bins, deadline, seed)
         if found is not None:
             status, bins, bound = found
-            if status == "INFEASIBLE":
+            if status == "INFEASIBLE" and has_no_partition(
+                problem,
+                listed,
+                most_bins=max_bins,
+                time_limit_s=max(LEAST_PROGRAM_S, deadline.remaining_s),
+            ):
                 return best(None, 0.0, ALL_SETS, ALL_SETS, is_proved=True)
             if status == "OPTIMAL":
                 return best(bins, bound, ALL_SETS, ALL_SETS, is_proved=True)
@@ -247,7 +252,7 @@ def _by_program(
     status = program.solve(max(LEAST_PROGRAM_S, deadline.remaining_s), seed)
     has_bins = status in {"OPTIMAL", "FEASIBLE"}
     bins = program.bins() if has_bins else None
-    bound = math.inf if status == "UNKNOWN" else program.bound
+    bound = program.bound if has_bins else math.inf
     return status, bins, bound
 
 

@@ -6,7 +6,6 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from gpupack.cpus import count_usable_cpus
 from gpupack.errors import CheckError, InvalidInputError
 from gpupack.packing.items.model import (
     Ladder,
@@ -85,7 +84,7 @@ def solve(
         time_limit_s=time_limit_s,
         max_bins=max_bins,
         seed=seed,
-        num_workers=num_workers or count_usable_cpus(),
+        num_workers=num_workers,
     )
     if problem.num_types == 0:
         ladder.offer(())

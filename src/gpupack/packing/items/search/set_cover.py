@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from gpupack.packing.items.model import Bin, merge_bins
 from gpupack.packing.items.patterns import drop_surplus
-from gpupack.packing.runtime import SCIP_PARAMETERS, solve_program
+from gpupack.packing.runtime import SCIP_PARAMETERS, solve_cp_model, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ortools.sat.python import cp_model
 
     from gpupack.packing.items.model import PackingProblem
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 SCIP_ERROR = 1e-5
 """Relative, of bounds that SCIP reports; its tolerance is 1e-6 of a number."""
+MAX_EXACT_EFFORT = 1.0
+"""CP-SAT's deterministic time for an exact proof, about seconds."""
 _MAX_SEARCHED_ITEMS = 24
 _MAX_SEARCH_STEPS = 20_000
 
@@ -106,6 +110,35 @@ def cover_by_program(
     return Cover(drop_surplus(used, problem.counts), _safe_ceil(program.bound))
 
 
+def has_no_partition(
+    problem: PackingProblem,
+    sets: Sequence[Counts],
+    *,
+    most_bins: int,
+    time_limit_s: float,
+) -> bool:
+    """Return whether whole numbers prove that so many sets cannot hold every item once.
+
+    SCIP says so in floating point. False says nothing: time may have been too short.
+    """
+    from ortools.sat.python import cp_model
+
+    model = cp_model.CpModel()
+    uses = [model.new_int_var(0, most_bins, "") for _ in sets]
+    model.add(sum(uses) <= most_bins)
+    held: list[list[cp_model.LinearExprT]] = [[] for _ in problem.item_types]
+    for use, counts in zip(uses, sets, strict=True):
+        for index, copies in counts:
+            held[index].append(copies * use)
+    for terms, item_type in zip(held, problem.item_types, strict=True):
+        model.add(sum(terms) == item_type.count)
+    solver = cp_model.CpSolver()
+    solver.parameters.max_deterministic_time = MAX_EXACT_EFFORT
+    solver.parameters.max_time_in_seconds = max(0.01, time_limit_s)
+    solver.parameters.num_workers = 1
+    return bool(solve_cp_model(solver, model) == cp_model.INFEASIBLE)
+
+
 def _safe_ceil(bound: float) -> int:
     """Round a bound up that SCIP's tolerance, 1e-6 of it, may have made too high."""
     return math.ceil(bound - SCIP_ERROR * max(1.0, bound))
@@ -184,7 +217,12 @@ class SetProgram:
 
     @property
     def bound(self) -> float:
-        """What the last solve proved: no solution is better."""
+        """What the last solve proved: no solution is better.
+
+        In floating point: ``SCIP_ERROR`` is what it may be off by. Of numbers of bins
+        ``cover_by_program`` takes that off; of worth it is told as it is, and counts as
+        proved to one part in a million.
+        """
         return float(self._solver.Objective().BestBound())
 
     def bins(self) -> tuple[Bin, ...]:

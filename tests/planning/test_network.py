@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.planning.contention import mean_value_analysis
+from gpupack.planning.contention import network as closed_network
 from gpupack.planning.contention.delays import (
     CustomerClass,
     ProbeTimes,
     SharingShape,
 )
-from gpupack.planning.contention.mean_value_analysis import (
+from gpupack.planning.contention.network import (
     MAX_EXACT_POPULATIONS,
     approximate_rates,
     exact_rates,
@@ -254,9 +254,9 @@ def test_the_recursion_gives_the_same_one_by_one_and_by_size(
 ) -> None:
     network = {"contention_factor": contention_factor, "shape": shape}
     classes = [class_from_solo(*solo, **network, probe=one) for solo, one in profiled]
-    with mock.patch.object(mean_value_analysis, "LOOP_STEPS_PER_SIZE", 10**6):
+    with mock.patch.object(closed_network, "LOOP_STEPS_PER_SIZE", 10**6):
         one_by_one = exact_rates(classes, **network)
-    with mock.patch.object(mean_value_analysis, "LOOP_STEPS_PER_SIZE", 0):
+    with mock.patch.object(closed_network, "LOOP_STEPS_PER_SIZE", 0):
         by_size = exact_rates(classes, **network)
     assert by_size == pytest.approx(one_by_one, rel=1e-12)
 
@@ -298,7 +298,7 @@ def test_a_thousand_replicas_of_one_model_are_the_machine_repairman() -> None:
 def test_newton_takes_few_steps_however_many_customers_there_are() -> None:
     # Saturated to the edge, where an iteration of the fixed point itself is slowest.
     classes = [CustomerClass(0.001, 1.0, 1_000), CustomerClass(0.002, 0.5, 3_000)]
-    with mock.patch.object(mean_value_analysis, "_MAX_NEWTON_STEPS", 10):
+    with mock.patch.object(closed_network, "_MAX_NEWTON_STEPS", 10):
         in_ten = approximate_rates(classes, contention_factor=0.8)
     assert in_ten == approximate_rates(classes, contention_factor=0.8)
     for rate, one in zip(in_ten, classes, strict=True):

@@ -1,0 +1,80 @@
+"""``gpupack read-prometheus``: what a running cluster does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpupack.cli.console import print_warning, results
+from gpupack.cli.options.clusters import (
+    FromOption,
+    MetricsOption,
+    StepOption,
+    TimeoutOption,
+    TlsCaOption,
+    TokenFileOption,
+    ToOption,
+    UrlOption,
+    WindowOption,
+    read_cluster,
+)
+from gpupack.cli.outputs import require_apart
+
+
+def read_prometheus_command(
+    *,
+    url: UrlOption = None,
+    metrics: MetricsOption = None,
+    window: WindowOption = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    step: StepOption = None,
+    token_file: TokenFileOption = None,
+    tls_ca: TlsCaOption = None,
+    timeout: TimeoutOption = 60.0,
+    json_path: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write it as JSON, for gpupack rightsize."),
+    ] = None,
+    profiles_path: Annotated[
+        Path | None,
+        typer.Option("--profiles", help="Write the estimates as a file of profiles."),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print warnings alone.")
+    ] = False,
+) -> None:
+    """Read what runs now: demand over time, which model is on which GPU, estimates.
+
+    Exit codes: 0 read, 2 it cannot be.
+    """
+    from gpupack.profile_set import ProfileSet
+    from gpupack.report.rightsizing import format_cluster
+    from gpupack.store import write_observed_cluster, write_profiles
+
+    require_apart(
+        {"--json": json_path, "--profiles": profiles_path},
+        [token_file, *(text.partition("=")[2] or text for text in metrics or ())],
+    )
+    cluster = read_cluster(
+        url,
+        metrics,
+        window=window,
+        start=start,
+        end=end,
+        step=step,
+        token_file=token_file,
+        tls_ca=tls_ca,
+        timeout=timeout,
+    )
+    if json_path is not None:
+        write_observed_cluster(cluster, json_path)
+    if profiles_path is not None:
+        estimates = ProfileSet(records=cluster.estimates, baselines=cluster.baselines)
+        write_profiles(estimates, profiles_path)
+    if not quiet:
+        results.print(format_cluster(cluster), markup=False, soft_wrap=True)
+    for text in cluster.warnings:
+        print_warning(text)

@@ -1,0 +1,5 @@
+from .observing import read_prometheus
+
+__all__ = [
+    "read_prometheus",
+]

@@ -1,0 +1,6 @@
+from .fewer_gpus import Rightsizing, rightsize
+
+__all__ = [
+    "Rightsizing",
+    "rightsize",
+]

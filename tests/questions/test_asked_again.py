@@ -1,0 +1,215 @@
+"""What ``explain()`` says would help is asked again, as a person would ask it."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gpupack.errors import GpupackError, NotFoundInTimeError
+from gpupack.placement import Placement
+from gpupack.records.explanation import ChangeKind, SavingChange
+from gpupack.records.gpu import find_gpu_type
+from gpupack.records.profile import LoadPoint, ProfileRecord
+from tests.factories import GPU, MIB, make_profiles, make_record
+from tests.questions import draw
+from tests.questions.question import Question
+
+CLOSE = 5e-6
+NUM_SEEDS = 12
+MAKERS: list[Callable[..., Question]] = [
+    draw.plain,
+    draw.choices,
+    draw.retention,
+]
+
+
+def cases(make: Callable[..., Question]) -> Iterator[tuple[Question, Placement]]:
+    """Yield a few questions that have an answer, with it."""
+    for seed in range(NUM_SEEDS):
+        question = make(random.Random(12_000 + seed), make.__name__)
+        question = replace(question, time_limit_s=2.0)
+        try:
+            placement = question.ask()
+        except GpupackError:
+            continue
+        yield question, placement
+
+
+def changed(question: Question, placement: Placement, one: SavingChange) -> Question:
+    """Return the question with a change made as its words say it."""
+    arguments = dict(question.arguments)
+    memory = dict(question.gpu_memory_bytes)
+    words = one.change
+    if one.kind is ChangeKind.HEADROOM:
+        # "headroom of memory, gpu_utilization from 0.8 to 0.85"
+        names, share = _said(r"headroom of (.+) from \S+ to (\S+)", words)
+        shares = {resource.value: now for resource, now in placement.headroom}
+        raised = {name: max(shares[name], float(share)) for name in names.split(", ")}
+        arguments["headroom"] = shares | raised
+    elif one.kind is ChangeKind.MIN_RETENTION:
+        _, share = _said(r"min_retention from (\S+) to (\S+)", words)
+        arguments["min_retention"] = {
+            name: min(now, float(share))
+            for name, now in placement.min_retention.items()
+        }
+    elif one.kind is ChangeKind.SHARING:
+        (arguments["sharing"],) = _said(r"GPUs shared through (\S+)", words)
+    elif one.kind is ChangeKind.LOAD_POINT:
+        name, point = _said(r"'(.+?)' at (\d+x\d+)", words)
+        pins = arguments.get("load_point") or {}
+        arguments["load_point"] = {**pins, name: point}
+    elif one.kind is ChangeKind.NUM_GPUS:
+        number, name = _said(r"(\d+) (\S+) GPUs instead of \d+", words)
+        arguments["gpus"] = {**arguments["gpus"], name: int(number)}
+    else:
+        (name,) = _said(r"(.+) GPUs instead", words)
+        measured = {
+            record.gpu_type.name: record.gpu_type
+            for record in question.profiles.records
+        }
+        gpu_type = measured.get(name) or find_gpu_type(name)
+        arguments["gpus"] = {name: None}
+        arguments.pop("prices", None)
+        arguments["carry_memory_over"] = name not in measured
+        memory[name] = gpu_type.known_memory_bytes()
+    if one.unit is not None:
+        # So many GPUs would serve as much.
+        arguments["max_gpus"] = int(one.value)
+    return replace(question, arguments=arguments, gpu_memory_bytes=memory)
+
+
+def _said(pattern: str, words: str) -> tuple[str, ...]:
+    match = re.match(pattern, words)
+    assert match, words
+    return match.groups()
+
+
+def assert_holds(question: Question, placement: Placement, one: SavingChange) -> None:
+    """What the change is said to lead to is not beyond what is proved of it."""
+    try:
+        again = changed(question, placement, one).ask()
+    except NotFoundInTimeError:
+        return
+    assert again.objective_unit == placement.objective_unit
+    value = placement.objective_value if one.unit is not None else one.value
+    sign = 1 if placement.objective_unit.is_maximized else -1
+    slack = CLOSE * max(abs(value), abs(again.bound))
+    assert sign * (value - again.bound) <= slack, f"{one}; then {again.bound}"
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=lambda one: one.__name__)
+def test_what_would_help_helps_when_asked(make: Callable[..., Question]) -> None:
+    num_changes = 0
+    for question, placement in cases(make):
+        for one in placement.explain().changes:
+            num_changes += 1
+            assert_holds(question, placement, one)
+
+    assert num_changes >= 3
+
+
+def asked(*records: ProfileRecord, objective: str, **arguments: Any) -> Question:
+    count = arguments.pop("count", None)
+    return Question(
+        make_profiles(*records),
+        objective,
+        {"gpus": {GPU.name: count}, **arguments},
+        {GPU.name: GPU.known_memory_bytes()},
+    )
+
+
+def at(name: str, point: str, mib: int, **values: Any) -> ProfileRecord:
+    batch_size, concurrency = map(int, point.split("x"))
+    return make_record(
+        name,
+        load_point=LoadPoint(batch_size=batch_size, concurrency=concurrency),
+        gpu_memory_used_bytes=mib * MIB,
+        **values,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "question"),
+    [
+        # 600 + 600 of 1,000 MiB; 300 + 600 would do.
+        (
+            ChangeKind.LOAD_POINT,
+            asked(
+                at("a", "1x1", 300),
+                at("a", "8x1", 600),
+                at("b", "1x1", 600),
+                objective="min_gpus",
+                load_point={"a": "8x1"},
+            ),
+        ),
+        # Two of 600 MiB: a larger type holds both.
+        (
+            ChangeKind.GPU_TYPE,
+            asked(at("a", "1x1", 600), at("b", "1x1", 600), objective="min_gpus"),
+        ),
+        # 150/s are asked for, and one GPU, full, serves 100/s.
+        (
+            ChangeKind.NUM_GPUS,
+            asked(
+                at("a", "1x1", 600, gpu_utilization_percent=100.0),
+                objective="max_throughput",
+                count=1,
+                demand={"a": 150.0},
+            ),
+        ),
+        # Two that are busy for 60 % of the time keep less than nine tenths of it.
+        (
+            ChangeKind.MIN_RETENTION,
+            asked(
+                at("a", "1x1", 100, gpu_utilization_percent=60.0),
+                at("b", "1x1", 100, gpu_utilization_percent=60.0),
+                objective="min_gpus",
+                min_retention=0.9,
+            ),
+        ),
+        (
+            ChangeKind.HEADROOM,
+            asked(
+                at("a", "1x1", 450),
+                at("b", "1x1", 450),
+                objective="min_gpus",
+                headroom=0.8,
+            ),
+        ),
+    ],
+    ids=lambda one: str(one) if isinstance(one, ChangeKind) else "",
+)
+def test_every_kind_of_change_is_asked_again(
+    kind: ChangeKind, question: Question
+) -> None:
+    placement = question.ask()
+
+    changes = [one for one in placement.explain().changes if one.kind is kind]
+
+    assert changes
+    for one in changes:
+        assert_holds(question, placement, one)
+
+
+@pytest.mark.parametrize("percent", [20.0, 40.0, 60.0])
+@pytest.mark.parametrize("least", [0.6, 0.75, 0.9])
+def test_another_way_of_sharing_is_asked_again(percent: float, least: float) -> None:
+    question = asked(
+        *(
+            at(name, "1x4", 100, gpu_utilization_percent=percent)
+            for name in ("a", "b", "c")
+        ),
+        objective="min_gpus",
+        min_retention=least,
+        sharing="time_slicing",
+    )
+    placement = question.ask()
+
+    for one in placement.explain().changes:
+        if one.kind is ChangeKind.SHARING:
+            assert_holds(question, placement, one)
