@@ -1,6 +1,7 @@
 """A request is data: checked, compared, hashed, written and read again."""
 
 import copy
+import json
 import pickle
 from typing import Any
 
@@ -63,6 +64,15 @@ def test_requests_are_compared_hashed_pickled_copied_and_read_again() -> None:
     assert copy.deepcopy(request) == request
     assert Request.model_validate_json(request.to_json()) == request
     assert request != Request.model_validate(EVERYTHING | {"seed": 1})
+
+
+def test_printing_shows_what_was_asked_and_no_more() -> None:
+    request = Request.model_validate(
+        {"headroom": "80%", "models": {"a": {"demand": 2}}}
+    )
+
+    assert json.loads(str(request)) == {"headroom": 0.8, "models": {"a": {"demand": 2}}}
+    assert str(Request()) == "{}"
 
 
 def test_what_holds_for_all_models_gives_way_to_what_is_asked_of_one() -> None:

@@ -205,8 +205,12 @@ class Request(Record):
             return self.defaults
         return self.defaults.model_copy(update=dict(asked_of(own)))
 
+    def __str__(self) -> str:
+        """Return what was asked as JSON, less what was left as it is by default."""
+        return self.model_dump_json(indent=2, exclude_none=True, exclude_defaults=True)
+
     def to_json(self) -> str:
-        """Return the request as indented JSON, without what was not asked."""
+        """Return the whole request as indented JSON; ``read_request`` reads it."""
         return self.model_dump_json(indent=2, exclude_none=True)
 
 

@@ -54,13 +54,16 @@ def fault(words: str, *, is_unknown_name: bool = False) -> PydanticCustomError:
     return PydanticCustomError(kind, "{words}", {"words": words})
 
 
-def _real(value: object) -> object:
-    """Return any kind of number as a float, and anything else as it is.
+_EXACT = 2**53
+"""Whole numbers below this are floats as well."""
 
-    Whole numbers stay as they are given, for the error that may name them.
-    """
+
+def _real(value: object) -> object:
+    """Return any kind of number as Python's, and anything else as it is."""
+    if type(value) is int and abs(value) < _EXACT:
+        return value  # told as it was written if it cannot be
     number = real_number(value)
-    return value if number is None or type(value) is int else number
+    return value if number is None else number
 
 
 def _whole(value: object) -> object:
@@ -167,17 +170,18 @@ def _resource(name: object) -> str:
 def _finite(value: object, name: object = None) -> float:
     share = _share(value)
     of_name = "" if name is None else f": the share of {name} is {quoted(share)}"
-    if not isinstance(share, float):
+    number = real_number(share)
+    if number is None:
         raise fault(
             f"{of_name}; the share that may be used is a number such as 0.8, or "
             'a text such as "80%"'
         )
-    if not math.isfinite(share) or share <= 0:
+    if not math.isfinite(number) or number <= 0:
         raise fault(
             f"{of_name}; the share that may be used must be finite and > 0 (0.8 is "
             "80 %)"
         )
-    return share
+    return number
 
 
 def _too_much_memory(share: float) -> PydanticCustomError:
