@@ -1,15 +1,20 @@
+# Long because it is one list: the option of every wish, with its help.
+# Long because every wish that the commands take is declared here, once, with its help.
 """The options by which ``place`` and ``frontier`` ask for the same things."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
+from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.cli.options.named_values import (
     parse_by_model,
     parse_counts,
@@ -20,13 +25,35 @@ from gpupack.cli.options.named_values import (
 from gpupack.cli.options.sources import Knowledge
 from gpupack.cli.options.supply import parse_supply
 from gpupack.errors import InvalidInputError
-from gpupack.files import file_mode
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
-from gpupack.records.request import HeadroomLike, Objective, Request, RequestArguments
+from gpupack.records.environment import SharingMode
+from gpupack.records.gpu import Resource
+from gpupack.records.request import (
+    PERCENTILES,
+    ContentionRule,
+    Fairness,
+    HeadroomLike,
+    Objective,
+    Request,
+    RequestArguments,
+)
 
 WishReader = Callable[[ProfileSet, str | None], tuple[Request | None, RequestArguments]]
 """Reads a request and the arguments beside it; the objective says what binds."""
+
+_TABLES = (".csv", ".tsv")
+"""Endings of files that hold profiles, and may hold wishes beside them."""
+
+
+def completed_by(choices: type[StrEnum] | Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what completes an option's value by TAB: one of these."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [one for one in map(str, choices) if one.startswith(incomplete)]
+
+    return complete
+
 
 SourceArgument = Annotated[
     str,
@@ -38,7 +65,10 @@ SourceArgument = Annotated[
 ]
 GpuOption = Annotated[
     str | None,
-    typer.Option(help="GPU type: 16GB, T4, A100-80GB, or NAME:MIB for any other."),
+    typer.Option(
+        help="GPU type: 16GB, T4, A100-80GB, or NAME:MIB for any other.",
+        autocompletion=completed_by(MEMORY_MIB_BY_NAME),
+    ),
 ]
 GpusOption = Annotated[
     list[str] | None,
@@ -46,6 +76,7 @@ GpusOption = Annotated[
         metavar="N|TYPE[=N]",
         help="How many there are, as many as needed if left out; or a mixed fleet: "
         "L4=8 for eight, A100-80GB for as many as needed, repeated.",
+        autocompletion=completed_by(MEMORY_MIB_BY_NAME),
     ),
 ]
 PriceOption = Annotated[
@@ -62,6 +93,7 @@ HeadroomOption = Annotated[
         help="The share that may be used: 0.8 for whatever binds by default, "
         "memory=0.9 for one resource; repeat for several. Resources alone, "
         "without a plain number, name exactly what binds.",
+        autocompletion=completed_by([f"{one.value}=" for one in Resource]),
     ),
 ]
 LoadPointOption = Annotated[
@@ -87,7 +119,10 @@ LatencyLimitOption = Annotated[
 ]
 LatencyPercentileOption = Annotated[
     int | None,
-    typer.Option(help="Of the latency limit: 50, 90, 95 or 99 (default)."),
+    typer.Option(
+        help="Of the latency limit: 50, 90, 95 or 99 (default).",
+        autocompletion=completed_by([str(one) for one in PERCENTILES]),
+    ),
 ]
 ReplicasOption = Annotated[
     list[str] | None,
@@ -120,6 +155,11 @@ AllowUnstableOption = Annotated[
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")]
+
+
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Tell on standard error what is done.")
+]
 
 
 RequestOption = Annotated[
@@ -159,7 +199,8 @@ MaxPriceOption = Annotated[
 FairnessOption = Annotated[
     str | None,
     typer.Option(
-        help="sum (default), or max_min: the share of demand each model gets."
+        help="sum (default), or max_min: the share of demand each model gets.",
+        autocompletion=completed_by(Fairness),
     ),
 ]
 CarryMemoryOverOption = Annotated[
@@ -180,14 +221,16 @@ MinRetentionOption = Annotated[
 SharingOption = Annotated[
     str | None,
     typer.Option(
-        help="How models share a GPU: time_slicing (default), mps or streams."
+        help="How models share a GPU: time_slicing (default), mps or streams.",
+        autocompletion=completed_by(SharingMode),
     ),
 ]
 ContentionOption = Annotated[
     str | None,
     typer.Option(
         help="predicted: max_throughput counts what models are predicted to reach "
-        "together; plain (default): what they reach alone."
+        "together; plain (default): what they reach alone.",
+        autocompletion=completed_by(ContentionRule),
     ),
 ]
 DemandMetOption = Annotated[
@@ -209,7 +252,7 @@ CurrencyOption = Annotated[
 ]
 TimeLimitOption = Annotated[
     float | None,
-    typer.Option(help="Seconds, for each step of a frontier; 10 if left out."),
+    typer.Option(help="Seconds, at most for each step of a frontier; 10 if left out."),
 ]
 WorkersOption = Annotated[
     int | None,
@@ -258,9 +301,7 @@ def wish_options(
     def read(
         profiles: ProfileSet, objective: str | None
     ) -> tuple[Request | None, RequestArguments]:
-        from gpupack.request_file import read_request
-
-        asked = None if request is None else read_request(request)
+        asked = None if request is None else _read_request(request)
         names = profiles.model_names
         given = RequestArguments(
             gpus=parse_supply(gpu, gpus),
@@ -326,11 +367,32 @@ def takes_wish_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**given: Any) -> None:
         wishes = {name: given.pop(name) for name in options}
+        if wishes["request"] is None and _is_table(given.get("source")):
+            wishes["request"] = Path(given["source"])
         command(**given, wishes=wish_options(**wishes))
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
+
+
+def _is_table(source: str | None) -> bool:
+    """Return whether the profiles come from a table on disk, which may hold wishes."""
+    if source is None or Path(source).suffix.lower() not in _TABLES:
+        return False
+    mode = file_mode(source)
+    return mode is not None and stat.S_ISREG(mode)
+
+
+def _read_request(path: Path) -> Request | None:
+    """Return the request in a file, or that of the columns of a table, if any."""
+    if path.suffix.lower() in _TABLES:
+        from gpupack.importers.table_wishes import read_table_wishes
+
+        return read_table_wishes(path)
+    from gpupack.request_file import read_request
+
+    return read_request(path)
 
 
 def read_source(source: str, knowledge: Knowledge) -> ProfileSet:
@@ -343,17 +405,10 @@ def read_source(source: str, knowledge: Knowledge) -> ProfileSet:
     Raises:
         InvalidInputError: If it is neither; names the examples.
     """
-    from gpupack.examples import example_names, load_example
     from gpupack.importers.reader import read_profiles
+    from gpupack.planning import profiles_of
 
-    if file_mode(source) is not None:
-        return read_profiles(source, **knowledge)
-    if source in example_names():
-        return load_example(source)
-    raise InvalidInputError(
-        f"{quoted(source)} is neither a file nor a built-in example; the examples are "
-        f"{', '.join(example_names())}"
-    )
+    return profiles_of(source, read=lambda path: read_profiles(path, **knowledge))
 
 
 def _parse_headroom(

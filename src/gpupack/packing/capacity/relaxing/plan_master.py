@@ -297,3 +297,18 @@ class PlanMaster:
         if self._budget_row is not None:
             duals.budget = min(0.0, self._budget_row.dual_value()) / self._cost_unit
         return duals
+
+
+@dataclass(frozen=True)
+class Guide:
+    """Where a search for a plan in whole bins starts, and what it goes by.
+
+    Args:
+        used: Patterns of the relaxation and how many bins have each.
+        duals: What jobs need is worth.
+        weights: Per bin type and dimension, what room is worth.
+    """
+
+    used: dict[Pattern, float]
+    duals: Duals
+    weights: tuple[tuple[float, ...], ...]

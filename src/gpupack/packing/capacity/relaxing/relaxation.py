@@ -23,9 +23,8 @@ from gpupack.packing.capacity.relaxing.bin_patterns import (
     Prices,
     weightings,
 )
-from gpupack.packing.capacity.relaxing.guide import Guide
 from gpupack.packing.capacity.relaxing.lagrangian import Lagrangian
-from gpupack.packing.capacity.relaxing.plan_master import PlanMaster
+from gpupack.packing.capacity.relaxing.plan_master import Guide, PlanMaster
 from gpupack.packing.capacity.relaxing.pricing_rounds import PricingRounds
 from gpupack.packing.capacity.relaxing.program import service_scale
 
