@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.cpus import count_usable_cpus
 from gpupack.errors import CheckError, InvalidInputError
+from gpupack.packing.capacity.existence import is_impossible
 from gpupack.packing.capacity.improving import (
     Clock,
     Completion,
@@ -40,7 +41,6 @@ from gpupack.packing.capacity.relaxing import (
     all_idle,
     counted,
     everything,
-    is_impossible,
     most_bins,
     most_service,
     rounded_bound,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gpupack.packing.capacity.capacity_ladder import plan_capacity
+from gpupack.packing.capacity.existence import is_impossible
 from gpupack.packing.capacity.improving.completion import Clock, Completion
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
@@ -24,7 +25,6 @@ from gpupack.packing.capacity.relaxing.bin_counts import BinCounts, CountCut
 from gpupack.packing.capacity.relaxing.goals import rounded_bound
 from gpupack.packing.capacity.relaxing.lagrangian import Lagrangian
 from gpupack.packing.capacity.relaxing.plan_master import Duals
-from gpupack.packing.capacity.relaxing.whole_numbers import is_impossible
 from gpupack.packing.items.model import ItemType, PackingProblem
 from gpupack.packing.items.patterns.pricing import GRID, farley_bound
 from gpupack.packing.items.search.set_cover import has_no_partition

@@ -31,7 +31,6 @@ from .relaxation import (
     Relaxation,
     Relaxer,
 )
-from .whole_numbers import is_impossible
 
 __all__ = [
     "CLOSE_ENOUGH",
@@ -49,7 +48,6 @@ __all__ = [
     "all_idle",
     "counted",
     "everything",
-    "is_impossible",
     "made_to_fit",
     "measured_value",
     "most_bins",

@@ -60,7 +60,7 @@ class ProgramResult:
         bound: No plan over these configurations has a better value, as far as SCIP's
             floating point can tell, about a billionth: whoever needs whole numbers
             rounds it by ``rounded_up``, which claims no more. That it is infeasible is
-            no proof either; ``whole_numbers`` looks for one.
+            no proof either; ``capacity.existence`` looks for one.
         uses: Pairs (configuration index, number of bins ≥ 1).
         shares: Share of its demand that each job gets, None for whole jobs.
     """
