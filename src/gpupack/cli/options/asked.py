@@ -1,3 +1,4 @@
+# Long because every wish that several commands take has its option here, once.
 """The options by which ``place`` and ``frontier`` ask for the same things."""
 
 from __future__ import annotations
