@@ -147,7 +147,8 @@ class ProfileSet(Record):
                 and (gpu_type is None or record.gpu_type.name == gpu_type)
             )
 
-        return ProfileSet(
+        # What is in this set was checked, and none of it is twice in a part of it.
+        return ProfileSet.model_construct(
             records=tuple(record for record in self.records if wanted(record)),
             baselines=tuple(
                 baseline

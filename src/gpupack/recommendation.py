@@ -208,8 +208,8 @@ class Recommendation(Record):
             if self.buy.is_proved:
                 return "What would save one more: no single change of those tried."
             return (
-                "What would save one more: a longer search may, and no single change "
-                "of those tried surely would."
+                "What would save one more: a longer search may; no single change of "
+                "those tried surely would."
             )
         first, *more = self.changes
         others = f"; {len(more)} more in what explain() tells" if more else ""

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.cli.test_place_command import run
-from tests.planning.test_recommend import DEMANDS, TABLE
+from tests.planning.recommending.test_recommend import DEMANDS, TABLE
 
 
 def test_a_table_alone_is_enough(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from gpupack.errors import InfeasibleError, InvalidInputError
 from gpupack.records.gpu import GpuType
 from gpupack.records.placement import PlacementStatus
 from tests.factories import GPU, make_profiles
-from tests.planning.test_place_choices import BIG, on_both, record
+from tests.planning.solving.test_place_choices import BIG, on_both, record
 
 MEDICAL = gpupack.load_example("medical")
 

@@ -12,7 +12,7 @@ from gpupack.profile_set import ProfileSet
 from gpupack.records.placement import PlacementStatus
 from gpupack.records.profile import ProfileRecord
 from tests.factories import make_profiles
-from tests.planning.test_place_choices import record
+from tests.planning.solving.test_place_choices import record
 
 laws = settings(max_examples=25, derandomize=True, deadline=None)
 

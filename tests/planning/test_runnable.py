@@ -54,6 +54,14 @@ def test_more_replicas_than_can_have_so_much_are_refused_by_name() -> None:
         gpupack.place(profiles, min_traffic={"a": 40.0})
 
 
+def test_more_replicas_than_can_have_so_much_are_none() -> None:
+    # 110 takes two replicas of 100, which cannot both serve 60.
+    profiles = make_profiles(make_record("a"))
+
+    with pytest.raises(gpupack.NotFoundInTimeError, match="min_traffic"):
+        gpupack.place(profiles, demand={"a": 110.0}, min_traffic=60.0)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_no_replica_is_below_its_least_and_all_run_alike(seed: int) -> None:
     rng = random.Random(seed)
@@ -72,7 +80,7 @@ def test_no_replica_is_below_its_least_and_all_run_alike(seed: int) -> None:
             )
         demand[f"m{index}"] = round(rate * rng.uniform(0.3, 2.5), 1)
     profiles = make_profiles(*records)
-    least = {name: round(wanted / 3, 1) for name, wanted in demand.items()}
+    least = {name: int(wanted / 3) for name, wanted in demand.items()}
 
     free = gpupack.place(profiles, demand=demand, time_limit_s=2, workers=1)
     found = gpupack.place(

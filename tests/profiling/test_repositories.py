@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.profiling.test_sweep import QUICK, Watcher, points
 
 pytestmark = [pytest.mark.triton, pytest.mark.usefixtures("installed")]
 
+PATIENT = dataclasses.replace(QUICK, request_timeout_s=10.0)
 MIB = 2**20
 BALLAST_MIB = 200
 
@@ -110,7 +112,7 @@ def sweep(repository: Path, models: list[str], **options: object) -> object:
         "model_repository": repository,
         "batch_sizes": [1],
         "concurrency": [1],
-        "options": QUICK,
+        "options": PATIENT,
     }
     return profile(models, **(given | options))
 
@@ -190,7 +192,7 @@ def test_a_placement_of_a_caller_is_verified_with_what_it_calls(tmp_path: Path) 
 
     with EmbeddedServer(tmp_path) as server:
         verification = verify(
-            place(profiles, allow_unstable=True), server=server.url, options=QUICK
+            place(profiles, allow_unstable=True), server=server.url, options=PATIENT
         )
         assert TritonServer(server.url).ready_models() == frozenset()
 
@@ -339,8 +341,9 @@ def cached(installation: Path, repository: Path) -> EmbeddedServer:
     )
 
 
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-@pytest.mark.parametrize("datatype", ["TYPE_FP32", "TYPE_STRING"])
+@pytest.mark.parametrize(
+    ("protocol", "datatype"), [("http", "TYPE_FP32"), ("grpc", "TYPE_STRING")]
+)
 def test_a_model_with_a_response_cache_is_measured_with_distinct_inputs(
     tmp_path: Path, protocol: str, datatype: str
 ) -> None:

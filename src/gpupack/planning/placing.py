@@ -104,8 +104,10 @@ def place(
         billing: ``"on_demand"`` or ``"reserved"``: which price of a GPU counts.
         currency: Of all prices, as it is to be told.
         time_limit_s: When it runs out, the best placement so far is returned,
-            with ``status`` FEASIBLE. 0 gives the best heuristic answer, and no
-            other limit a worse one. To read the question, check the placement and
+            with ``status`` FEASIBLE. Every search starts from a first placement
+            that depends on no clock, so no limit gives a worse one than that; 0 gives
+            it, or what a moment's search finds. Two limits that both run out can still
+            differ by luck. To read the question, check the placement and
             predict what its models keep takes half a second more, or with thousands of
             models about a millisecond for each; to find out what clashes where there
             is no placement, up to 6 s.

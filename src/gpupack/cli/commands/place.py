@@ -93,9 +93,10 @@ def place_command(
         (errors if is_piped else results).print(
             str(placement.explain()), markup=False, soft_wrap=True
         )
-    for caution in cautions_of(placement):
-        # Below a long table, and where none is printed, it is told as well.
-        print_warning(caution)
+    if quiet or is_piped or not results.is_terminal:
+        # In a terminal it stands above the table already.
+        for caution in cautions_of(placement):
+            print_warning(caution)
     if placement.status is PlacementStatus.FEASIBLE:
         found = _found_and_bound(placement)
         time_limit = placement.request.time_limit_s if placement.request else 0.0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import wraps
@@ -39,6 +40,9 @@ from gpupack.records.request import (
 
 WishReader = Callable[[ProfileSet, str | None], tuple[Request | None, RequestArguments]]
 """Reads a request and the arguments beside it; the objective says what binds."""
+
+_TABLES = (".csv", ".tsv")
+"""Endings of files that hold profiles, and may hold wishes beside them."""
 
 
 def completed_by(choices: type[StrEnum] | Iterable[str]) -> Callable[[str], list[str]]:
@@ -296,9 +300,7 @@ def wish_options(
     def read(
         profiles: ProfileSet, objective: str | None
     ) -> tuple[Request | None, RequestArguments]:
-        from gpupack.request_file import read_request
-
-        asked = None if request is None else read_request(request)
+        asked = None if request is None else _read_request(request)
         names = profiles.model_names
         given = RequestArguments(
             gpus=parse_supply(gpu, gpus),
@@ -364,11 +366,32 @@ def takes_wish_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**given: Any) -> None:
         wishes = {name: given.pop(name) for name in options}
+        if wishes["request"] is None and _is_table(given.get("source")):
+            wishes["request"] = Path(given["source"])
         command(**given, wishes=wish_options(**wishes))
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
+
+
+def _is_table(source: str | None) -> bool:
+    """Return whether the profiles come from a table on disk, which may hold wishes."""
+    if source is None or Path(source).suffix.lower() not in _TABLES:
+        return False
+    mode = file_mode(source)
+    return mode is not None and stat.S_ISREG(mode)
+
+
+def _read_request(path: Path) -> Request | None:
+    """Return the request in a file, or that of the columns of a table, if any."""
+    if path.suffix.lower() in _TABLES:
+        from gpupack.importers.table_wishes import read_table_wishes
+
+        return read_table_wishes(path)
+    from gpupack.request_file import read_request
+
+    return read_request(path)
 
 
 def read_source(source: str, knowledge: Knowledge) -> ProfileSet:

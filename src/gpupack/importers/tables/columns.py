@@ -16,6 +16,7 @@ from gpupack.importers.tables.vocabulary import (
     CAMEL,
     QUANTITIES,
     QUANTITY_WORDS,
+    WISH_COLUMNS,
     Quantity,
     title_parts,
 )
@@ -194,6 +195,8 @@ def understand(title: str, dialect: Dialect) -> ColumnUse:
 
 
 def _understand(title: str, dialect: Dialect) -> ColumnUse:
+    if title.strip().casefold() in WISH_COLUMNS:
+        return ColumnUse(title, note="a wish about the model, no reading")
     words, statistic, unit = title_parts(title)
     if not words and unit is not None and worth(Kind.RATE, unit) is not None:
         words = frozenset(["throughput"])

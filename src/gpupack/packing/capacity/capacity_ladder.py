@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import time
@@ -13,17 +12,13 @@ from typing import TYPE_CHECKING
 from gpupack.cpus import count_usable_cpus
 from gpupack.errors import CheckError, InvalidInputError
 from gpupack.packing.capacity.improving import (
-    AssignmentModel,
     Clock,
     Completion,
     cheapest_plan,
     dive,
-    first_plan,
     is_worth_it,
-    with_faster_options,
 )
 from gpupack.packing.capacity.model import (
-    MAX_ENUMERATED,
     CapacityPlan,
     CapacityProblem,
     Configuration,
@@ -31,11 +26,12 @@ from gpupack.packing.capacity.model import (
     PlanStatus,
     check_plan,
     enumerate_configurations,
-    plan_volume_bound,
     reduced,
-    taken_apart,
+    with_faster_options,
 )
 from gpupack.packing.capacity.overload import is_overloaded
+from gpupack.packing.capacity.pattern_choice import choose_patterns
+from gpupack.packing.capacity.plain_model import bin_by_bin
 from gpupack.packing.capacity.relaxing import (
     CLOSE_ENOUGH,
     BinCounts,
@@ -49,28 +45,23 @@ from gpupack.packing.capacity.relaxing import (
     most_service,
     rounded_bound,
 )
+from gpupack.packing.capacity.starting import starting_plan
+from gpupack.packing.capacity.task import Task, uses_of
+from gpupack.packing.capacity.under_rule import under_rule
 from gpupack.packing.runtime import kernels_are_ready, weaknesses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gpupack.packing.capacity.model import FilledBin
-    from gpupack.packing.capacity.relaxing import Relaxation
-
     Uses = tuple[tuple[Configuration, int], ...]
 
 PROGRAM = "program over all fillings"
 """An integer program that chooses among every way to fill a bin."""
 _logger = logging.getLogger(__name__)
 
-FIRST_METHOD = "first fit"
 MAX_ENUMERATION_STEPS = 20_000
 RULELESS_SHARE = 0.3
 """Of the time left, for the problem without its rule."""
 ENUMERATION_SHARE = 0.2
 """Of the time limit, for listing configurations at most."""
-MAX_EXTRA_CONFIGURATIONS = 150
-"""Configurations beside those the relaxation uses that the program may choose from."""
 RELAXATION_SHARE = 0.4
 SERVICE_SHARE = 0.45
 MIN_SHARE_SHARE = 0.1
@@ -88,11 +79,6 @@ LEAST_LIMIT_S = 0.2
 MAX_GENERATED_JOBS = 4_000
 """Beyond it one linear program takes longer than most limits; a first plan of so many
 jobs is within a few tenths of a percent."""
-MAX_FILLED = 600
-"""Different fillings and jobs of a first plan up to which a program shares out its
-service anew."""
-MIN_BIN_BY_BIN_S = 0.3
-"""With less time left the plain model is not tried."""
 
 
 def plan_capacity(
@@ -187,6 +173,15 @@ class _Search:
         self._completion = Completion(
             self._problem, goal, clock, seed=seed, target_gap=target_gap
         )
+        self._task = Task(
+            self._problem,
+            goal,
+            clock,
+            self._completion,
+            seed=seed,
+            num_workers=num_workers,
+            target_gap=target_gap,
+        )
         self._best: CapacityPlan | None = None
 
     def run(self) -> CapacityPlan:
@@ -199,7 +194,7 @@ class _Search:
         least = self._asked if self._goal.is_in_full else all_idle(self._asked)
         if is_overloaded(least):
             return self._completion.without_plan(PlanStatus.INFEASIBLE, "volume")
-        self._best = self._first_plan()
+        self._best = starting_plan(self._task, self._most_value())
         if self._best is not None and self._clock.is_over:
             return self._best
         try:
@@ -208,57 +203,7 @@ class _Search:
             # Floating point was not enough for this problem; what is checked stays.
             _logger.debug("a search of plans was given up", exc_info=err)
             plan = self._completion.without_plan(PlanStatus.UNKNOWN, "rounding")
-        return self._better(plan)
-
-    def _first_plan(self) -> CapacityPlan | None:
-        """Return the plan to start from, which depends on no clock; None if none."""
-        bins = first_plan(self._problem, self._goal, seed=self._seed)
-        if not bins:
-            return None
-        bound = (
-            plan_volume_bound(self._problem, self._goal)
-            if self._goal.is_in_full
-            else self._most_value()
-        )
-        bound = rounded_bound(self._problem, self._goal, bound)
-        proof = "volume" if self._goal.is_in_full else "everything being served"
-        plan = self._completion.plan(bins, bound, FIRST_METHOD, proved_by=proof)
-        is_decided = self._goal.is_in_full and all(
-            job.is_whole for job in self._problem.jobs
-        )
-        if not is_decided and len(bins) + len(self._problem.jobs) <= MAX_FILLED:
-            filled = self._completion.fill(_uses_of(bins))
-            if filled:
-                with contextlib.suppress(CheckError):
-                    other = self._completion.plan(
-                        filled, bound, FIRST_METHOD, proved_by=proof
-                    )
-                    plan = plan if self._is_better(plan, other) else other
-        return plan
-
-    def _is_better(self, plan: CapacityPlan, other: CapacityPlan) -> bool:
-        if self._goal.is_in_full:
-            return plan.value < other.value
-        return plan.value > other.value
-
-    def _better(self, plan: CapacityPlan) -> CapacityPlan:
-        """Return the better of the first plan and another, with the better bound."""
-        best = self._best
-        if best is None or not plan.is_found:
-            # A checked plan refutes whatever says that there is none.
-            return best or plan
-        tighter = max if self._goal.is_in_full else min
-        bound = tighter(plan.bound, best.bound)
-        if not self._is_better(best, plan) and bound == plan.bound:
-            return plan
-        better = best if self._is_better(best, plan) else plan
-        return self._completion.plan(
-            better.bins,
-            bound,
-            plan.method,
-            found_by=better.found_by,
-            proved_by=plan.proved_by if bound == plan.bound else best.proved_by,
-        )
+        return self._task.better(self._best, plan)
 
     def _searched(self) -> CapacityPlan:
         # Without a rule to be asked, the steps alone are few and quick.
@@ -268,7 +213,7 @@ class _Search:
         configurations = enumerate_configurations(
             self._problem, limit=MAX_ENUMERATION_STEPS, deadline=deadline
         )
-        if configurations is not None and len(configurations) <= MAX_ENUMERATED:
+        if configurations is not None:
             # Within a budget the program says it at once whether all can be served.
             full = None if self._asked.budget is not None else self._in_full()
             return full or self._enumerated(configurations)
@@ -353,30 +298,7 @@ class _Search:
             num_workers=self._num_workers,
             target_gap=self._target_gap,
         ).run()
-        if free.status is PlanStatus.INFEASIBLE:
-            return self._completion.without_plan(free.status, free.method)
-        if free.is_found and all(
-            self._problem.is_allowed(one.bin_type, one.counts) for one in free.bins
-        ):
-            return self._completion.plan(
-                free.bins,
-                free.bound,
-                free.method,
-                found_by=free.found_by,
-                proved_by=free.proved_by,
-            )
-        plan = self._generated()
-        if not (free.is_found and plan.is_found):
-            return plan
-        tighter = max if self._goal.is_in_full else min
-        bound = tighter(plan.bound, free.bound)
-        return self._completion.plan(
-            plan.bins,
-            bound,
-            plan.method,
-            found_by=plan.found_by,
-            proved_by=plan.proved_by if bound == plan.bound else free.proved_by,
-        )
+        return under_rule(self._task, free, self._generated)
 
     def _generated(self) -> CapacityPlan:
         problem, goal, clock = self._problem, self._goal, self._clock
@@ -423,14 +345,20 @@ class _Search:
             ).run(
                 relaxer,
                 bound,
-                known=() if self._best is None else _uses_of(self._best.bins),
+                known=() if self._best is None else uses_of(self._best.bins),
                 deadline=time.perf_counter() + clock.remaining_s * self._search_share(),
             )
         if plan is None:
-            plan = self._chosen(relaxer, relaxation, bound)
-        plan = self._better(plan)
+            hint, known = self._simple_plan(relaxer), None
+            if self._best is not None:
+                hint = hint or uses_of(self._best.bins)
+                known = self._best.value
+            plan = choose_patterns(
+                self._task, relaxation, bound, hint=hint, known_value=known
+            )
+        plan = self._task.better(self._best, plan)
         if goal.is_in_full and plan.status is PlanStatus.FEASIBLE:
-            plan = self._bin_by_bin(plan)
+            plan = bin_by_bin(self._task, plan)
         return plan
 
     def _search_share(self) -> float:
@@ -451,46 +379,10 @@ class _Search:
             counts.add(cut)
         return math.isinf(counts.lowest_value())
 
-    def _chosen(
-        self,
-        relaxer: Relaxer,
-        relaxation: Relaxation,
-        bound: float,
-    ) -> CapacityPlan:
-        """Return the best plan over the most promising configurations."""
-        hint, known_value = self._simple_plan(relaxer), None
-        if self._best is not None:
-            hint = hint or _uses_of(self._best.bins)
-            known_value = self._best.value
-        chosen = relaxation.configurations[
-            : relaxation.num_used + MAX_EXTRA_CONFIGURATIONS
-        ]
-        chosen = tuple(dict.fromkeys([*(one for one, _ in hint), *chosen]))
-        if any(job.max_copies is not None for job in self._problem.jobs):
-            # Patterns that share a job of few copies exclude each other, unless they
-            # are taken apart.
-            every_type = range(len(self._problem.bin_types))
-            parts = taken_apart(self._problem, chosen, every_type)
-            if len(parts) <= MAX_ENUMERATED:
-                chosen = tuple(parts)
-        result, bins = self._completion.choose(
-            chosen, hint=hint, known_value=known_value
-        )
-        if result.state == "unknown" and hint:
-            few = [one for one, _ in hint]
-            result, bins = self._completion.choose(few, hint=hint)
-        if result.state in {"infeasible", "unknown"}:
-            return self._completion.without_plan(
-                PlanStatus.UNKNOWN, "column generation"
-            )
-        return self._completion.plan(
-            bins, bound, "column generation", found_by="integer program"
-        )
-
     def _simple_plan(self, relaxer: Relaxer) -> Uses:
         """Return a plan to start from: by diving, or the fewest bins, all idle."""
         problem, limit_s = self._problem, self._clock.remaining_s * DIVING_SHARE
-        known = () if self._best is None else _uses_of(self._best.bins)
+        known = () if self._best is None else uses_of(self._best.bins)
         if self._goal.is_in_full:
             deadline = time.perf_counter() + limit_s
             dived = dive(problem, relaxer, deadline=deadline) or ()
@@ -511,52 +403,4 @@ class _Search:
             num_workers=self._num_workers,
             target_gap=0.1,
         ).run()
-        return _uses_of(plan.bins)
-
-    def _bin_by_bin(self, plan: CapacityPlan) -> CapacityPlan:
-        """Spend what time is left on the plain model, where it is small enough."""
-        problem, goal, completion = self._problem, self._goal, self._completion
-        step = math.gcd(*problem.prices(goal)) or 1
-        gap = (plan.value - plan.bound) / plan.value
-        while plan.status is PlanStatus.FEASIBLE and gap > self._target_gap:
-            max_value = round(plan.value) - step
-            left = self._clock.limit_s - self._clock.spent_s
-            if left < MIN_BIN_BY_BIN_S or not is_worth_it(problem, goal, max_value):
-                break
-            model = AssignmentModel(
-                problem, goal, max_value=max_value, lower_bound=round(plan.bound)
-            )
-            found = model.solve(
-                time_limit_s=left, seed=self._seed, num_workers=self._num_workers
-            )
-            bound = min(plan.value, max(plan.bound, found.bound))
-            bound = rounded_bound(problem, goal, bound)
-            bins: tuple[FilledBin, ...] = ()
-            if found.uses is not None:
-                configurations = [one for one, _ in found.uses]
-                _, bins = completion.choose(configurations, hint=found.uses)
-            proved_by = "CP-SAT" if bound > plan.bound else plan.proved_by
-            again = completion.plan(
-                bins or plan.bins, bound, "CP-SAT", proved_by=proved_by
-            )
-            if again.value >= plan.value:
-                # Found nothing, or only what rounding allowed: the bound may be better.
-                return completion.plan(
-                    plan.bins,
-                    bound,
-                    "CP-SAT",
-                    found_by=plan.found_by,
-                    proved_by=proved_by,
-                )
-            plan = again
-            gap = (plan.value - plan.bound) / plan.value
-        return plan
-
-
-def _uses_of(bins: Sequence[FilledBin]) -> Uses:
-    """Return the configurations of bins and how many have each."""
-    uses: dict[Configuration, int] = {}
-    for one in bins:
-        key = Configuration(one.bin_type, one.counts)
-        uses[key] = uses.get(key, 0) + one.multiplicity
-    return tuple(sorted(uses.items()))
+        return uses_of(plan.bins)

@@ -7,6 +7,7 @@ that this thread raises; OR-Tools' solvers are told to stop likewise.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from concurrent.futures import Future, wait
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 _STOP_AGAIN_S = 0.02
-MAX_LINEAR_MS = 1_000
+MAX_LINEAR_S, LEAST_LINEAR_S = 1.0, 0.3
 """Of one try at a linear program, which usually takes some milliseconds."""
 
 SCIP_PARAMETERS = "misc/catchctrlc = FALSE\n"
@@ -93,9 +94,7 @@ def solve_program(
     return _run(lambda: int(solver.Solve(*given)), solver.InterruptSolve)
 
 
-def solve_linear(
-    solver: pywraplp.Solver, *, time_limit_ms: int = MAX_LINEAR_MS
-) -> bool:
+def solve_linear(solver: pywraplp.Solver, *, deadline: float = math.inf) -> bool:
     """Return whether GLOP solved a linear program; values are there only if it did.
 
     GLOP's own scaling can make it lose its way, and it has been seen to go round for
@@ -104,18 +103,24 @@ def solve_linear(
 
     Args:
         solver: A linear program for GLOP.
-        time_limit_ms: Of each try.
+        deadline: On the clock of ``time.perf_counter``. The first try gets a moment
+            even after it, for who needs the values of what there is; no other does.
     """
     from ortools.linear_solver import pywraplp
 
-    solver.SetTimeLimit(max(1, time_limit_ms))
+    left_s = max(LEAST_LINEAR_S, min(MAX_LINEAR_S, deadline - time.perf_counter()))
+    solver.SetTimeLimit(round(1000 * left_s))
     solved = {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}
     if solver.Solve() in solved:
         return True
+    if time.perf_counter() >= deadline:
+        return False
     unscaled = pywraplp.MPSolverParameters()
     unscaled.SetIntegerParam(unscaled.SCALING, unscaled.SCALING_OFF)
     if solver.Solve(unscaled) in solved:
         return True
+    if time.perf_counter() >= deadline:
+        return False
     unscaled.SetIntegerParam(unscaled.PRESOLVE, unscaled.PRESOLVE_OFF)
     unscaled.SetIntegerParam(unscaled.LP_ALGORITHM, unscaled.PRIMAL)
     return solver.Solve(unscaled) in solved

@@ -89,10 +89,10 @@ def resolve_contention(
     warnings: tuple[str, ...] = ()
     unprobed = {
         record.model_name
-        for record in profiles.records
+        for record in (profiles.records if mode is SharingMode.MPS else ())
         if record.probe is None and record.gpu_type.name == gpu_type.name
     }
-    if mode is SharingMode.MPS and unprobed:
+    if unprobed:
         default_margin = UNPROBED_MPS_MARGIN
         warnings = (
             f"the profiles of {len(unprobed)} models, such as {min(unprobed)}, hold no "

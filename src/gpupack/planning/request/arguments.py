@@ -256,8 +256,10 @@ def _priced(
         if isinstance(gpus, dict)
         else {measured_type(profiles).name: GpuSupply(count=gpus)}
     )
+    # Of names that are alike the first.
+    spelled = {_folded(one): one for one in reversed(supplies)}
     for name, price in by_name("prices", prices, '{"L4": 0.71}').items():
-        known = next((one for one in supplies if _folded(one) == _folded(name)), None)
+        known = spelled.get(_folded(name))
         if known is None:
             raise UnknownNameError(
                 f"a price is given for {quoted(name)}, which is not among the GPUs: "

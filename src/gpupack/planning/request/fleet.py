@@ -38,9 +38,14 @@ def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:
     if not isinstance(gpus, dict):
         entry = FleetEntry(gpu_type=measured_type(profiles), num_gpus=gpus)
         return Fleet(entries=(entry,))
+    measured = {one.name: one for one in profiles.gpu_types}
     entries = [
         FleetEntry(
-            gpu_type=_gpu_type(name, supply, profiles),
+            gpu_type=_gpu_type(
+                name,
+                supply,
+                measured.get(name) or _measured_variant(name, profiles),
+            ),
             num_gpus=supply.count,
             price_per_hour=(
                 supply.reserved_price
@@ -56,11 +61,8 @@ def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:
     return Fleet(entries=tuple(entries))
 
 
-def _gpu_type(name: str, supply: GpuSupply, profiles: ProfileSet) -> GpuType:
+def _gpu_type(name: str, supply: GpuSupply, measured: GpuType | None) -> GpuType:
     """Return the type of that name: as said, as measured, or else as it is known."""
-    measured = next((one for one in profiles.gpu_types if one.name == name), None)
-    if measured is None and supply.memory_mib is None:
-        measured = _measured_variant(name, profiles)
     if supply.memory_mib is not None:
         is_host = name.startswith(HOST_NAME_PREFIX)
         return GpuType(

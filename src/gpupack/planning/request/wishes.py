@@ -31,10 +31,10 @@ class Wishes:
         fairness: What ``max_throughput`` makes large.
         optional: Models that may be left out.
         most_replicas: Instances at most, of models with a demand.
-        min_retention: The share of its throughput to be kept beside neighbors, (0, 1].
-        load_points: The only load point to plan with.
         min_traffic: Infer/sec of each of several replicas of a model with a demand.
         one_load_point: Models of which all replicas run at one load point.
+        min_retention: The share of its throughput to be kept beside neighbors, (0, 1].
+        load_points: The only load point to plan with.
     """
 
     demand: Mapping[str, float] = field(default_factory=dict)
@@ -45,10 +45,10 @@ class Wishes:
     fairness: Fairness = Fairness.SUM
     optional: frozenset[str] = frozenset()
     most_replicas: Mapping[str, int] = field(default_factory=dict)
-    min_retention: Mapping[str, float] = field(default_factory=dict)
-    load_points: Mapping[str, LoadPoint] = field(default_factory=dict)
     min_traffic: Mapping[str, float] = field(default_factory=dict)
     one_load_point: frozenset[str] = frozenset()
+    min_retention: Mapping[str, float] = field(default_factory=dict)
+    load_points: Mapping[str, LoadPoint] = field(default_factory=dict)
 
     @property
     def is_plain(self) -> bool:
@@ -66,9 +66,9 @@ class Wishes:
             weights=_only(self.weights, model_names),
             optional=self.optional.intersection(model_names),
             most_replicas=_only(self.most_replicas, model_names),
-            load_points=_only(self.load_points, model_names),
             min_traffic=_only(self.min_traffic, model_names),
             one_load_point=self.one_load_point.intersection(model_names),
+            load_points=_only(self.load_points, model_names),
         )
 
 

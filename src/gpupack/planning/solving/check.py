@@ -22,6 +22,7 @@ from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from gpupack.planning.contention import Contention
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.records.gpu import GpuType
     from gpupack.records.placement import Assignment, GpuPlacement, PlacementRecord
@@ -88,6 +89,7 @@ class _Check:
         )
         self._at_full_rate = Fraction(0)
         self._predicted = 0.0
+        self._contention: dict[str, Contention] = {}
         self._records: dict[str, list[ProfileRecord]] = {}
         for record in placement.profiles:
             self._records.setdefault(record.model_name, []).append(record)
@@ -269,9 +271,12 @@ class _Check:
     ) -> None:
         question = self._question
         records = [one.record for one in instances]
-        contention = resolve_contention(
-            question.profiles, records[0].gpu_type, question.sharing
-        )
+        gpu_type = records[0].gpu_type
+        if gpu_type.name not in self._contention:
+            self._contention[gpu_type.name] = resolve_contention(
+                question.profiles, gpu_type, question.sharing
+            )
+        contention = self._contention[gpu_type.name]
         kept = predict_retentions(
             records,
             contention_factor=contention.factor,

@@ -37,7 +37,14 @@ def answer_runnable(
     seed: int,
     is_trial: bool,
 ) -> Found | Clash:
-    """Return the best that was found with ``min_traffic`` and one load point kept.
+    """Return the best that was found which keeps ``min_traffic`` and one load point.
+
+    Args:
+        question: What is asked.
+        answer: Answers questions without these wishes.
+        time_limit_s: Wall time of all searches together.
+        seed: For every random choice.
+        is_trial: Whether only value and bound are wanted.
 
     Returns:
         A clash if there is nothing even without these wishes, or nothing was found
@@ -57,7 +64,7 @@ def answer_runnable(
     first = answer(
         free, time_limit_s=_FIRST_SHARE * time_limit_s, seed=seed, is_trial=is_trial
     )
-    if isinstance(first, Clash) or is_runnable(first, wishes):
+    if isinstance(first, Clash) or _is_runnable(first, wishes):
         return first
     best: Found | None = None
     trials = _fixed(first, free, wishes)
@@ -70,18 +77,21 @@ def answer_runnable(
                 is_trial=is_trial,
             )
         except GpupackError:
-            continue  # so many replicas, or this load point, make no sense
-        if isinstance(found, Clash) or not is_runnable(found, wishes):
+            continue
+        if isinstance(found, Clash):
             continue  # so few replicas, or this load point, do not do
-        if best is None or found.is_better_than(best):
+        if _is_runnable(found, wishes) and (best is None or found.is_better_than(best)):
             best = found
     if best is None:
         return Clash(_not_found)
-    value, bound = best.value, first.bound
-    is_proved = value >= bound if best.unit.is_maximized else value <= bound
+    is_proved = (
+        best.value >= first.bound
+        if best.unit.is_maximized
+        else best.value <= first.bound
+    )
     return replace(
         best,
-        bound=bound,
+        bound=first.bound,
         status=PlacementStatus.OPTIMAL if is_proved else PlacementStatus.FEASIBLE,
         proved_by=first.proved_by or first.method,
     )
@@ -89,12 +99,12 @@ def answer_runnable(
 
 def _not_found() -> NotFoundInTimeError:
     return NotFoundInTimeError(
-        "no placement was found that keeps min_traffic and one_load_point, and "
-        "none is proved impossible; lower min_traffic, or leave load points free"
+        "no placement was found that keeps min_traffic and one_load_point, and none is "
+        "proved impossible; lower min_traffic, or leave load points free"
     )
 
 
-def is_runnable(found: Found, wishes: Wishes) -> bool:
+def _is_runnable(found: Found, wishes: Wishes) -> bool:
     """Return whether GPUs keep ``min_traffic`` and one load point per model."""
     points: dict[str, set[LoadPoint]] = {}
     traffic: dict[str, list[float]] = {}
@@ -104,9 +114,7 @@ def is_runnable(found: Found, wishes: Wishes) -> bool:
             points.setdefault(name, set()).add(one.record.load_point)
             traffic.setdefault(name, []).append(one.served_infer_per_sec or 0.0)
     return all(
-        len(its_points) == 1
-        for name, its_points in points.items()
-        if name in wishes.one_load_point
+        len(used) == 1 for name, used in points.items() if name in wishes.one_load_point
     ) and all(
         len(served) == 1 or min(served) >= least * (1 - _TRAFFIC_TOLERANCE)
         for name, least in wishes.min_traffic.items()
@@ -160,10 +168,16 @@ def _fixed(
         counts = Counter(
             one.record.model_name for gpu in first.gpus for one in gpu.instances
         )
+        most_replicas = _most_replicas(wishes)
+        fewest_replicas = {
+            name: _fewest_replicas(pinned, name) for name in most_replicas
+        }
+        if any(fewest_replicas[name] > most for name, most in most_replicas.items()):
+            continue  # so many as the demand needs cannot all have so much
         for more in (None, 0, 1):
             fixed = {}
-            for name, most in _most_replicas(wishes).items():
-                fewest = _fewest_replicas(pinned, name)
+            for name, most in most_replicas.items():
+                fewest = fewest_replicas[name]
                 number = counts[name] if more is None else fewest + more
                 fixed[name] = max(fewest, min(most, number))
             trials.append(
@@ -203,10 +217,10 @@ def _at_one_point(
     served: dict[str, dict[LoadPoint, float]] = {}
     for gpu in first.gpus:
         for one in gpu.instances:
-            record = one.record
-            rate = one.served_infer_per_sec or record.throughput_infer_per_sec or 0.0
-            here = served.setdefault(record.model_name, {})
-            here[record.load_point] = here.get(record.load_point, 0.0) + rate
+            point = one.record.load_point
+            rate = one.served_infer_per_sec or one.record.throughput_infer_per_sec
+            here = served.setdefault(one.record.model_name, {})
+            here[point] = here.get(point, 0.0) + (rate or 0.0)
     fastest: dict[str, tuple[float, LoadPoint]] = {}
     for supply in free.supplies:
         for name, records in supply.records.items():

@@ -22,8 +22,7 @@ from gpupack.profiling.load.tensors import find_variation
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from gpupack.profiling.load.tensors import Tensors
-    from gpupack.profiling.load.variation import Variation
+    from gpupack.profiling.load.tensors import Tensors, Variation
     from gpupack.profiling.server import ModelSignature, TritonServer
     from gpupack.records.profile import LoadPoint
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gpupack.profiling.load.variation import Variation
+    from gpupack.profiling.load.tensors import Variation
 
     Nanoseconds = npt.NDArray[np.int64]
 
@@ -76,7 +76,7 @@ class LoadProcess:
                 [
                     sys.executable,
                     "-m",
-                    "gpupack.profiling.load.load_worker",
+                    "gpupack.profiling.load.clients.load_worker",
                     str(its.fileno()),
                 ],
                 pass_fds=[its.fileno()],

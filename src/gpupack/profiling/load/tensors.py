@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib import import_module
 from math import prod
 from typing import TYPE_CHECKING
@@ -12,7 +15,6 @@ import numpy as np
 
 from gpupack.errors import InvalidInputError
 from gpupack.profiling.load.data_files import read_data_file
-from gpupack.profiling.load.variation import Variation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,6 +129,42 @@ def make_inputs(
             array = _random(rng, dims, spec.datatype, dtype)
         tensors[spec.name] = array
     return tensors
+
+
+@dataclass
+class Variation:
+    """Gives a request another end each time: the last elements of its last tensor.
+
+    Attributes:
+        alphabet: The values that an element takes, as bytes of one length.
+        num_elements: How many elements are varied.
+    """
+
+    alphabet: tuple[bytes, ...]
+    num_elements: int
+    _count: int = field(default_factory=time.time_ns)
+    """Begins elsewhere in each measurement, whose answers may be remembered, too."""
+
+    @classmethod
+    def of(cls, alphabet: tuple[bytes, ...], num_elements: int) -> Variation:
+        """Return a variation of no more elements than 2⁴⁰ different ends need."""
+        enough = math.ceil(40 / math.log2(len(alphabet)))
+        return cls(alphabet, min(num_elements, enough))
+
+    @property
+    def num_different(self) -> int:
+        """How many requests differ, before they begin anew."""
+        return int(len(self.alphabet) ** self.num_elements)
+
+    def vary(self, request: bytes) -> bytes:
+        """Return the request with the next end."""
+        self._count += 1
+        rest, parts = self._count, []
+        for _ in range(self.num_elements):
+            rest, digit = divmod(rest, len(self.alphabet))
+            parts.append(self.alphabet[digit])
+        end = b"".join(parts)
+        return request[: -len(end)] + end
 
 
 def find_variation(inputs: Tensors) -> tuple[str | None, Variation | None]:

@@ -7,7 +7,6 @@ from .completion import (
     Completion,
 )
 from .construction import first_plan
-from .first_fit import with_faster_options
 from .local_search import LocalSearch
 from .plan_diving import dive
 from .small_plans import cheapest_plan
@@ -21,5 +20,4 @@ __all__ = [
     "dive",
     "first_plan",
     "is_worth_it",
-    "with_faster_options",
 ]

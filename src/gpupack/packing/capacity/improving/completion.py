@@ -165,6 +165,7 @@ class Completion:
             result.shares,
             whole_copies,
             [served[k] for k, _ in result.uses],
+            deadline=max(self._clock.deadline, time.perf_counter() + LEAST_FILL_S),
         )
 
     def fill(self, uses: Sequence[tuple[Configuration, int]]) -> tuple[FilledBin, ...]:

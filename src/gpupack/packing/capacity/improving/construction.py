@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.capacity.improving.first_fit import FirstFit
-from gpupack.packing.capacity.model import Goal
+from gpupack.packing.capacity.model import Goal, raise_rates
 from gpupack.packing.capacity.relaxing import measured_value
 from gpupack.packing.runtime import most_true
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 3_000
 """In which copies are placed, after which no further order is tried."""
+LOOKS_PER_STEP = 3
+"""Options whose open bins are looked at, which take about as long as a step."""
 MAX_ORDERS = 24
 NUM_HALVINGS = 7
 """Of the share of demands, where not everything can be served."""
@@ -63,11 +65,15 @@ def first_plan(
     if problem.rule is not None:
         patience = _Patience(problem, problem.rule)
         problem = replace(problem, rule=patience)
+    everyone = problem
+    if not goal.is_in_full and any(job.is_optional for job in problem.jobs):
+        jobs = tuple(replace(job, is_optional=False) for job in problem.jobs)
+        everyone = replace(problem, jobs=jobs)
     for weights, prices in _orders(problem, goal, seed):
         bins, num_steps = (
             _in_full(problem, weights, prices)
             if goal.is_in_full
-            else _served(problem, goal, weights, prices)
+            else _served(problem, everyone, goal, weights, prices)
         )
         if bins:
             value = measured_value(problem, goal, bins)
@@ -160,16 +166,32 @@ def _in_full(
     """Return a plan that serves every demand, and the steps it took."""
     filling = FirstFit(problem, weights, prices)
     if not filling.place_required():
-        return (), filling.num_steps
+        return (), _steps(filling)
     filling.bins.is_closed = True  # optional jobs come along where they cost nothing
     filling.place_optional()
-    return filling.bins.filled(), filling.num_steps
+    return filling.bins.filled(), _steps(filling)
+
+
+def _steps(filling: FirstFit) -> int:
+    return filling.num_steps + filling.num_looks // LOOKS_PER_STEP
 
 
 def _served(
-    problem: CapacityProblem, goal: Goal, weights: Array, prices: Array
+    problem: CapacityProblem,
+    everyone: CapacityProblem,
+    goal: Goal,
+    weights: Array,
+    prices: Array,
 ) -> tuple[tuple[FilledBin, ...], int]:
-    """Return a plan that serves the largest share found, and the steps it took."""
+    """Return a plan that serves the largest share found, and the steps it took.
+
+    Args:
+        problem: What is planned.
+        everyone: The same without optional jobs.
+        goal: What is best.
+        weights: Of dimensions.
+        prices: Of bins.
+    """
     rates_count = goal is Goal.MAX_SERVICE
     steps = 0
 
@@ -177,11 +199,12 @@ def _served(
         nonlocal steps
         filling = FirstFit(asked, weights, prices, rates_count=rates_count)
         is_placed = filling.place_required(share=share)
-        steps += filling.num_steps
+        steps += _steps(filling)
         return filling if is_placed else None
 
-    jobs = tuple(replace(job, is_optional=False) for job in problem.jobs)
-    best = fill(replace(problem, jobs=jobs), 1.0) or fill(problem, 1.0)
+    best = fill(everyone, 1.0)
+    if best is None and everyone is not problem:
+        best = fill(problem, 1.0)
     if best is None:
         best = fill(problem, 0.0)
         if best is None:
@@ -196,6 +219,6 @@ def _served(
                 best, low = filling, share
     best.place_optional()
     if rates_count:
-        best.raise_rates()
+        raise_rates(problem, best.bins)
     best.serve_more()
     return best.bins.filled(), steps

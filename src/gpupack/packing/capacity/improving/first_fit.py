@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.capacity.model import FilledBin, OpenBins
+from gpupack.packing.capacity.model import OpenBins, copied
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from gpupack.packing.capacity.model import CapacityProblem, Content
+    from gpupack.packing.capacity.model import CapacityProblem
 
     Array = NDArray[np.float64]
 
@@ -61,6 +61,7 @@ class FirstFit:
         self._num_copies = [0] * len(problem.jobs)
         self._log: list[tuple[int, int, int, int, float]] = []
         self.num_steps = 0
+        self.num_looks = 0
 
     def place_required(self, *, share: float = 1.0) -> bool:
         """Place every job that must be there; return whether all found room.
@@ -169,6 +170,7 @@ class FirstFit:
 
     def _join(self, index: int, option: int, num_copies: int) -> int:
         """Put copies into open bins that have room; return how many."""
+        self.num_looks += 1
         bin_type = int(self._type[option])
         first, rooms = self.bins.rooms(bin_type)
         if not len(rooms):
@@ -229,7 +231,7 @@ class FirstFit:
                 )
             )
             if number >= MANY:
-                self.bins.add_closed(bin_type, _copied(content), number)
+                self.bins.add_closed(bin_type, copied(content), number)
                 self._num_copies[index] += here * number
                 placed += here * number
         return placed
@@ -260,16 +262,12 @@ class FirstFit:
             )
             score = self._prices[self._type[options]] * room / (loads * rates)
             score = np.where(rates >= needed, score, score + 1e9 / rates)
-            ranked = [int(one) for one in np.argsort(score, kind="stable")]
-            served = self._serve_openly(index, options[ranked], open_service, needed)
+            ranked = options[np.argsort(score, kind="stable")]
+            served = self._serve_openly(index, ranked, open_service, needed)
             if not served:
-                served = self._serve_anew(
-                    index, options[ranked], open_service, copies_left
-                )
+                served = self._serve_anew(index, ranked, open_service, copies_left)
             if not served:
-                served = self._serve_openly(
-                    index, options[ranked], open_service, 0.0, least=0.0
-                )
+                served = self._serve_openly(index, ranked, open_service, 0.0, least=0.0)
             if served <= NEGLIGIBLE * demand:
                 return False
             open_service -= served
@@ -289,13 +287,14 @@ class FirstFit:
     ) -> float:
         """Put one copy into the open bin where it serves most; return the service."""
         for option in (int(one) for one in ranked):
+            self.num_looks += 1
             bin_type = int(self._type[option])
             first, rooms = self.bins.rooms(bin_type)
             if not len(rooms):
                 continue
             rate = self._problem.options[option].rate
             most = min(1.0, open_service / rate)
-            load = self._loads(bin_type, rooms, option, most)
+            load = self.bins.loads(bin_type, rooms, option, most)
             wanted = max(least * most, min(needed / rate, most) * (1 - NEGLIGIBLE))
             good = np.flatnonzero((load >= wanted) & (load > 0))
             if not len(good):
@@ -309,16 +308,6 @@ class FirstFit:
                     self._add(index, bin_type, place, option, 1, here)
                     return here * rate
         return 0.0
-
-    def _loads(self, bin_type: int, rooms: Array, option: int, most: float) -> Array:
-        """Return the load that a copy can have in each bin; below 0 where none fits."""
-        fixed, loaded = self.bins.fixed[option], self.bins.loaded[option]
-        left = rooms - fixed
-        fits = (left + self.bins.slack(bin_type) >= 0).all(axis=1)
-        load = np.full(len(rooms), most)
-        for dimension in np.flatnonzero(loaded):
-            load = np.minimum(load, left[:, dimension] / loaded[dimension])
-        return np.where(fits, load, -1.0)
 
     def _serve_anew(
         self,
@@ -340,7 +329,7 @@ class FirstFit:
             while copies < copies_left and open_service - here * rate > 0:
                 most = min(1.0, (open_service - here * rate) / rate)
                 room = self.bins.room(bin_type, place)[None, :]
-                load = float(self._loads(bin_type, room, option, most)[0])
+                load = float(self.bins.loads(bin_type, room, option, most)[0])
                 if load <= 0 or (copies and load < ENOUGH * most):
                     break
                 if not self.bins.is_allowed(bin_type, content, option):
@@ -361,7 +350,7 @@ class FirstFit:
                 )
             )
             if number >= MANY:
-                self.bins.add_closed(bin_type, _copied(content), number)
+                self.bins.add_closed(bin_type, copied(content), number)
                 self._num_copies[index] += copies * number
                 served *= number + 1
             return served
@@ -410,71 +399,3 @@ class FirstFit:
         worth = {index: self._density(index) for index in hungry}
         for index in sorted(hungry, key=lambda one: (-worth[one], one)):
             self._serve(index, self._open_share[index] * (jobs[index].demand or 0))
-
-    def raise_rates(self) -> None:
-        """Exchange options of whole jobs for faster ones, where those fit."""
-        problem = self._problem
-        for bin_type, contents in enumerate(self.bins.contents):
-            for place, content in enumerate(contents):
-                held = sorted(
-                    content,
-                    key=lambda one: -problem.jobs[problem.options[one].job].weight,
-                )
-                for option in held:
-                    job = problem.options[option].job
-                    if problem.jobs[job].is_whole:
-                        self._raise_rate(bin_type, place, option)
-
-    def _raise_rate(self, bin_type: int, place: int, option: int) -> None:
-        problem = self._problem
-        content = self.bins.contents[bin_type][place]
-        job = problem.options[option].job
-        faster = [
-            one
-            for one in problem.options_by_job[job]
-            if problem.options[one].bin_type == bin_type
-            and problem.options[one].rate > problem.options[option].rate
-            and one not in content
-        ]
-        copies = int(content[option][0])
-        room = self.bins.room(bin_type, place) + self.bins.fixed[option] * copies
-        for one in sorted(faster, key=lambda one: -problem.options[one].rate):
-            if (self.bins.fixed[one] * copies > room).any():
-                continue
-            if problem.rule is not None:
-                counts = {o: int(n) for o, (n, _) in content.items() if o != option}
-                counts[one] = copies
-                if not problem.is_allowed(bin_type, tuple(sorted(counts.items()))):
-                    continue
-            self.bins.add(bin_type, place, option, -copies, 0.0)
-            self.bins.add(bin_type, place, one, copies, 0.0)
-            return
-
-
-def with_faster_options(
-    problem: CapacityProblem, bins: Sequence[FilledBin]
-) -> tuple[FilledBin, ...]:
-    """Return bins whose jobs of whole copies run as fast as there is room for."""
-    filling = FirstFit(
-        problem, np.ones(problem.num_dimensions), np.ones(len(problem.bin_types))
-    )
-    places = []
-    for one in bins:
-        place = filling.bins.open(one.bin_type)
-        places.append(place)
-        for group in one.copies:
-            load = group.service / problem.options[group.option].rate
-            filling.bins.add(one.bin_type, place, group.option, group.num_copies, load)
-    filling.raise_rates()
-    return tuple(
-        FilledBin(
-            one.bin_type,
-            filling.bins.copies(filling.bins.contents[one.bin_type][place]),
-            one.multiplicity,
-        )
-        for one, place in zip(bins, places, strict=True)
-    )
-
-
-def _copied(content: Content) -> Content:
-    return {option: list(held) for option, held in content.items()}

@@ -30,7 +30,7 @@ def dive(
     master = relaxer.master
     fixed: dict[Pattern, int] = {}
     while time.perf_counter() < deadline:
-        master.solve()
+        master.solve(deadline=deadline)
         values = {
             pattern: value - fixed.get(pattern, 0)
             for pattern, value in master.used().items()

@@ -49,7 +49,8 @@ MOVES = 40_000
 """Of the first annealing, of the next; more each further time."""
 MAX_TRIES = 60
 LEAST_STEP = 0.02
-SHARE_LIMIT_S = 2.0
+SHARE_LIMIT_S, LEAST_SHARE_S = 2.0, 0.1
+"""Of the program that says how much given bins can serve."""
 
 
 class ShareSearch:
@@ -195,17 +196,20 @@ class ShareSearch:
             seed=self._seed + self._tries,
         )
         self._tries += 1
-        reached = self._share_given(found.uses)
+        reached = self._share_given(found.uses, deadline)
         if reached <= self.share:
             return False
         self.share, self.uses = reached, found.uses
         return True
 
-    def _share_given(self, uses: Uses) -> float:
+    def _share_given(self, uses: Uses, deadline: float) -> float:
         """Return the largest share that these bins can give, < 0 if they miss a job."""
         program = CapacityProgram(
             self._problem, [one for one, _ in uses], in_full=False, seed=self._seed
         )
         program.fix([(place, count) for place, (_, count) in enumerate(uses)])
-        result = program.solve(Measure.SHARE, time_limit_s=SHARE_LIMIT_S)
+        left_s = deadline - time.perf_counter()
+        result = program.solve(
+            Measure.SHARE, time_limit_s=max(LEAST_SHARE_S, min(SHARE_LIMIT_S, left_s))
+        )
         return result.value if result.state in {"optimal", "feasible"} else -math.inf

@@ -15,9 +15,14 @@ from .configurations import (
     taken_apart,
     useful_options,
 )
+from .faster_options import (
+    raise_rates,
+    with_faster_options,
+)
 from .open_bins import (
     Content,
     OpenBins,
+    copied,
 )
 from .plan import (
     CapacityPlan,
@@ -46,12 +51,15 @@ __all__ = [
     "PlanStatus",
     "Rule",
     "check_plan",
+    "copied",
     "enumerate_configurations",
     "fixed_room_left",
     "plan_volume_bound",
+    "raise_rates",
     "reduced",
     "shapes_of",
     "share_out",
     "taken_apart",
     "useful_options",
+    "with_faster_options",
 ]

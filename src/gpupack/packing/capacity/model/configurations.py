@@ -78,7 +78,11 @@ def taken_apart(
 
 
 def enumerate_configurations(
-    problem: CapacityProblem, *, limit: int, deadline: float = math.inf
+    problem: CapacityProblem,
+    *,
+    limit: int,
+    most: int = MAX_ENUMERATED,
+    deadline: float = math.inf,
 ) -> list[Configuration] | None:
     """Return every configuration that an optimal plan may need, None if too many.
 
@@ -90,6 +94,7 @@ def enumerate_configurations(
     Args:
         problem: What is planned.
         limit: Give up beyond so many steps of the search.
+        most: Configurations that are not too many.
         deadline: Give up then, on the clock of ``time.perf_counter``: where there is
             a rule, every step asks it.
     """
@@ -106,6 +111,8 @@ def enumerate_configurations(
                 return None
             if configuration is not None and configuration.counts:
                 found.append(configuration)
+                if len(found) > most:
+                    return None
     return found
 
 

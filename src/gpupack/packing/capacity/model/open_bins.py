@@ -103,6 +103,16 @@ class OpenBins:
         slack: Array = self.capacity[bin_type] * ROUNDING * self._is_shared_out
         return slack
 
+    def loads(self, bin_type: int, rooms: Array, option: int, most: float) -> Array:
+        """Return the load that a copy can have in each bin; below 0 where none fits."""
+        fixed, loaded = self.fixed[option], self.loaded[option]
+        left = rooms - fixed
+        fits = (left + self.slack(bin_type) >= 0).all(axis=1)
+        load = np.full(len(rooms), most)
+        for dimension in np.flatnonzero(loaded):
+            load = np.minimum(load, left[:, dimension] / loaded[dimension])
+        return np.where(fits, load, -1.0)
+
     def add(
         self, bin_type: int, index: int, option: int, copies: int, load: float
     ) -> None:
@@ -157,3 +167,8 @@ class OpenBins:
             )
             for option, (copies, load) in sorted(content.items())
         )
+
+
+def copied(content: Content) -> Content:
+    """Return what a bin holds, apart from it."""
+    return {option: list(held) for option, held in content.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model.configurations import Configuration, fixed_room_left
@@ -32,6 +33,8 @@ def share_out(
     shares: Sequence[float | None],
     whole_copies: Sequence[int],
     served: Sequence[Mapping[int, float]],
+    *,
+    deadline: float = math.inf,
 ) -> tuple[FilledBin, ...]:
     """Return the bins with their service, the highest fill as low as it can be.
 
@@ -42,18 +45,24 @@ def share_out(
         whole_copies: Copies of each option of whole jobs that are wanted.
         served: Per configuration and option, the share of a demand that is served: as
             it stays where the program that evens it out fails.
+        deadline: On the clock of ``time.perf_counter``, after which nothing more is
+            tried: the service is shared out all the same.
     """
     shares = [share if share is None or share > NEGLIGIBLE else 0.0 for share in shares]
     least = _least_copies(problem, shares)
-    uses, loads = _without_spares(problem, uses, shares, least, served)
+    uses, loads = _without_spares(problem, uses, shares, least, served, deadline)
     bins = _each_bin(uses, loads)
     for _ in range(MAX_ROUNDS):
         is_less = _drop_idle(problem, bins, whole_copies, least)
-        if not is_less or len(uses) > MAX_SPARE_TRIALS:
+        if (
+            not is_less
+            or len(uses) > MAX_SPARE_TRIALS
+            or time.perf_counter() >= deadline
+        ):
             break
         # What was dropped leaves room where others may serve more.
         uses = _uses_of(bins)
-        evened = _even_loads(problem, uses, shares)
+        evened = _even_loads(problem, uses, shares, deadline)
         if evened is None:
             break
         bins = _each_bin(uses, evened[0])
@@ -116,6 +125,7 @@ def _without_spares(
     shares: Sequence[float | None],
     least: Sequence[int],
     served: Sequence[Mapping[int, float]],
+    deadline: float,
 ) -> tuple[list[tuple[Configuration, int]], list[dict[int, float]]]:
     """Leave out copies whose service others can give without a higher fill.
 
@@ -124,7 +134,7 @@ def _without_spares(
     are more configurations than that.
     """
     kept = list(uses)
-    evened = _even_loads(problem, kept, shares)
+    evened = _even_loads(problem, kept, shares, deadline)
     if evened is None:
         return kept, _as_they_are(problem, kept, served)
     loads, worst = evened
@@ -137,11 +147,11 @@ def _without_spares(
             for place, option in _spares(problem, kept, shares, least)
             if (kept[place][0], option) not in vain
         ]
-        if not untried:
+        if not untried or time.perf_counter() >= deadline:
             break
         place, option = untried[0]
         fewer = _with_one_fewer(kept, place, option)
-        evened = _even_loads(problem, fewer, shares)
+        evened = _even_loads(problem, fewer, shares, deadline)
         if evened is not None and evened[1] <= worst + ROUNDING:
             kept, loads = fewer, evened[0]
         else:
@@ -217,6 +227,7 @@ def _even_loads(
     problem: CapacityProblem,
     uses: Sequence[tuple[Configuration, int]],
     shares: Sequence[float | None],
+    deadline: float,
 ) -> tuple[list[dict[int, float]], float] | None:
     """Return, per configuration, the load of each option in one bin, in copies.
 
@@ -274,7 +285,7 @@ def _even_loads(
         missing = lp.NumVar(0, 1, "")
         row.SetCoefficient(missing, 1)
         objective.SetCoefficient(missing, 1e4)
-    if not solve_linear(lp):
+    if not solve_linear(lp, deadline=deadline):
         return None
     return [
         {

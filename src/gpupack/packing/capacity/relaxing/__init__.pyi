@@ -16,8 +16,10 @@ from .goals import (
     rounded_bound,
     rounded_up,
 )
-from .guide import Guide
-from .plan_master import UnsolvedError
+from .plan_master import (
+    Guide,
+    UnsolvedError,
+)
 from .program import (
     CapacityProgram,
     Measure,

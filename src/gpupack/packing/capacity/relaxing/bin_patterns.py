@@ -131,10 +131,14 @@ class PatternFinder:
         patterns = [self._fill(start, ranked, prices, open_shares) for start in first]
         return [pattern for pattern in patterns if pattern is not None]
 
-    def weights(self, prices: Prices) -> list[float]:
+    def weights(self, prices: Prices, *, deadline: float = math.inf) -> list[float]:
         """Return what room in each dimension is worth: the knapsack's dual values.
 
         Of its linear relaxation, in which copies, too, may be fractions.
+
+        Args:
+            prices: Of loads and copies.
+            deadline: On the clock of ``time.perf_counter``.
         """
         from ortools.linear_solver import pywraplp
 
@@ -156,7 +160,7 @@ class PatternFinder:
                 rows, self._shapes.fixed[index], self._shapes.loaded[index], strict=True
             ):
                 row.SetCoefficient(copies, fixed + loaded)
-        if not solve_linear(lp):
+        if not solve_linear(lp, deadline=deadline):
             return [1.0] * len(rows)  # weights steer a search; any will do
         return [max(0.0, row.dual_value()) for row in rows]
 
@@ -289,3 +293,19 @@ def made_to_fit(
             for (index, _), load in zip(configuration.counts, loads, strict=True)
         ),
     )
+
+
+def weightings(weights: list[float]) -> list[list[float]]:
+    """Return what room is worth, and variations: each dimension more, each less."""
+    total = sum(weights)
+    if len(weights) == 1 or total <= 0:
+        return [[1.0] * len(weights)]
+    floor = 0.02 * total
+    base = [max(weight, floor) for weight in weights]
+    varied = [base]
+    for dimension in range(len(base)):
+        for factor in (0.5, 2.0):
+            other = list(base)
+            other[dimension] *= factor
+            varied.append(other)
+    return varied

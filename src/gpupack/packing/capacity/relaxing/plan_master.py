@@ -7,6 +7,7 @@ the smallest share of every need that must go unmet; below 0 there is room to sp
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -250,13 +251,16 @@ class PlanMaster:
         self._patterns[pattern] = column
         return True
 
-    def solve(self) -> float:
+    def solve(self, *, deadline: float = math.inf) -> float:
         """Solve; return the value of the present aim.
+
+        Args:
+            deadline: On the clock of ``time.perf_counter``.
 
         Raises:
             UnsolvedError: If floating point is not enough for it.
         """
-        if not solve_linear(self._lp):
+        if not solve_linear(self._lp, deadline=deadline):
             raise UnsolvedError
         return float(self._objective.Value())
 
@@ -293,3 +297,18 @@ class PlanMaster:
         if self._budget_row is not None:
             duals.budget = min(0.0, self._budget_row.dual_value()) / self._cost_unit
         return duals
+
+
+@dataclass(frozen=True)
+class Guide:
+    """Where a search for a plan in whole bins starts, and what it goes by.
+
+    Args:
+        used: Patterns of the relaxation and how many bins have each.
+        duals: What jobs need is worth.
+        weights: Per bin type and dimension, what room is worth.
+    """
+
+    used: dict[Pattern, float]
+    duals: Duals
+    weights: tuple[tuple[float, ...], ...]

@@ -18,35 +18,30 @@ from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import Goal
 from gpupack.packing.capacity.relaxing.bin_counts import SAFETY, CountCut
-from gpupack.packing.capacity.relaxing.bin_patterns import PatternFinder, Prices
-from gpupack.packing.capacity.relaxing.guide import Guide
+from gpupack.packing.capacity.relaxing.bin_patterns import (
+    PatternFinder,
+    Prices,
+    weightings,
+)
 from gpupack.packing.capacity.relaxing.lagrangian import Lagrangian
-from gpupack.packing.capacity.relaxing.plan_master import PlanMaster
-from gpupack.packing.capacity.relaxing.pricing_model import ModelPricer
+from gpupack.packing.capacity.relaxing.plan_master import Guide, PlanMaster
+from gpupack.packing.capacity.relaxing.pricing_rounds import PricingRounds
 from gpupack.packing.capacity.relaxing.program import service_scale
-from gpupack.packing.runtime import kernels_are_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gpupack.packing.capacity.model import CapacityProblem, Configuration, Counts
     from gpupack.packing.capacity.relaxing.bin_patterns import Pattern
-    from gpupack.packing.capacity.relaxing.bin_pricing import CompiledPricer
     from gpupack.packing.capacity.relaxing.plan_master import Duals
 
 CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
 MIN_EXACT_PRICING_S = 0.05
-MAX_STARTS_AT_FIRST = 1_000
-"""First patterns of a bin type: the jobs beyond get theirs when prices ask for them."""
+MAX_STARTS_AT_FIRST, LEAST_STARTS = 2_000, 5
+"""First patterns of all bin types, and of each at least: the jobs beyond get theirs
+when prices ask for them."""
 MAX_EXACT_PRICING_S = 2.0
-FIRST_NODE_LIMIT = 5_000
-MORE_NODES = 4
-LAST_NODE_LIMIT = 320_000
-"""Of a search in pricing, some 0.1 s; times so many where nothing was found in them."""
-KERNELS_WAIT_S = 2.0
-KERNELS_SHARE = 0.1
-"""Of the time left, to wait for compiled code at most, where it is being built."""
 SLOW = 1e-3
 SLOW_SHORTFALL = 2e-3
 """Gain of a greedy round, of the value or the shortfall, below which to price exactly:
@@ -111,14 +106,7 @@ class Relaxer:
         self._finders = [
             PatternFinder(in_time, index) for index in range(len(problem.bin_types))
         ]
-        self._has_waited = False
-        self._node_limit = FIRST_NODE_LIMIT
-        self._is_cut = False
-        self._compiled_pricers: dict[int, CompiledPricer] = {}
-        self._model_pricers = [
-            ModelPricer(problem, index, seed=seed)
-            for index in range(len(problem.bin_types))
-        ]
+        self._pricing = PricingRounds(problem, seed=seed)
         self.cuts: list[CountCut] = []
         self.master = PlanMaster(problem, goal)
 
@@ -137,7 +125,7 @@ class Relaxer:
         for pattern in self._first_patterns():
             self.master.add(pattern)
         while True:
-            value = self.master.solve()
+            value = self.master.solve(deadline=self._deadline)
             if time.perf_counter() > self._deadline:
                 break
             duals = self.master.duals()
@@ -156,9 +144,9 @@ class Relaxer:
                 bound, is_new = self._improve_exactly(duals)
                 if bound > best_bound:
                     best_bound, center = bound, duals
-            if not self._goes_on(is_new) or value - best_bound <= target_gap * max(
-                1.0, abs(value)
-            ):
+            if not self._pricing.goes_on(
+                is_new
+            ) or value - best_bound <= target_gap * max(1.0, abs(value)):
                 break
         return self._result(best_bound)
 
@@ -169,7 +157,7 @@ class Relaxer:
 
     def promising(self) -> list[Pattern]:
         """Return patterns that the relaxation uses, or hardly does not."""
-        self.master.solve()  # patterns may have been added since
+        self.master.solve(deadline=self._deadline)  # patterns may have been added since
         columns = self.master.patterns
         cost = {
             pattern: 0.0 if column.solution_value() > 0 else column.reduced_cost()
@@ -190,12 +178,12 @@ class Relaxer:
             deadline: On the clock of ``time.perf_counter``.
         """
         self._deadline = deadline
-        self._node_limit = FIRST_NODE_LIMIT
+        self._pricing.start_anew()
         self.master.aim_at_shortfall(counts)
         last = lowest = math.inf
         center: Duals | None = None
         while True:
-            shortfall = self.master.solve()
+            shortfall = self.master.solve(deadline=self._deadline)
             if time.perf_counter() > deadline:
                 return None
             duals = self.master.duals()
@@ -216,18 +204,21 @@ class Relaxer:
                     center = duals if at is None else duals.towards(at, SMOOTHING)
                 if is_new:
                     break
-            if not self._goes_on(is_new):
+            if not self._pricing.goes_on(is_new):
                 return None
 
     def guide(self) -> Guide:
         """Return what the last solve says about where to look for a plan."""
-        self.master.solve()
+        self.master.solve(deadline=self._deadline)
         duals = self.master.duals()
         prices = self.prices(duals)
         return Guide(
             self.master.used(),
             duals,
-            tuple(tuple(finder.weights(prices)) for finder in self._finders),
+            tuple(
+                tuple(finder.weights(prices, deadline=self._deadline))
+                for finder in self._finders
+            ),
         )
 
     def _first_patterns(self) -> list[Pattern]:
@@ -246,12 +237,11 @@ class Relaxer:
             [0.0] * len(problem.jobs),
         )
         weights = [1.0] * problem.num_dimensions
+        max_starts = max(LEAST_STARTS, MAX_STARTS_AT_FIRST // len(self._finders))
         return [
             pattern
             for finder in self._finders
-            for pattern in finder.greedy(
-                prices, weights, max_starts=MAX_STARTS_AT_FIRST
-            )
+            for pattern in finder.greedy(prices, weights, max_starts=max_starts)
         ]
 
     def prices(self, duals: Duals) -> Prices:
@@ -298,7 +288,9 @@ class Relaxer:
             if self._problem.bin_types[bin_type].count == 0:
                 continue
             price = self._price_of_bin(bin_type, duals)
-            for weights in _weightings(finder.weights(prices))[:num_weightings]:
+            for weights in weightings(finder.weights(prices, deadline=self._deadline))[
+                :num_weightings
+            ]:
                 for pattern in finder.greedy(
                     prices, weights, max_starts=max_starts, open_shares=open_shares
                 ):
@@ -310,26 +302,42 @@ class Relaxer:
     def _improve_exactly(
         self, duals: Duals, center: Duals | None = None
     ) -> tuple[float, bool]:
-        """Add patterns of every bin type; return a bound, and whether any is new.
-
-        The bound is none where time ran out before every type was priced.
-        """
+        """Add patterns of every bin type; return a bound, and whether any is new."""
         true_duals, true_prices = duals, self.prices(duals)
         if center is not None:
             duals = duals.towards(center, SMOOTHING)
         prices = self.prices(duals)
-        values = []
+        weights = [
+            finder.weights(prices, deadline=self._deadline) for finder in self._finders
+        ]
+        values = [
+            max(0.0, finder.bound(prices, room)) if one.count != 0 else 0.0
+            for finder, room, one in zip(
+                self._finders, weights, self._problem.bin_types, strict=True
+            )
+        ]
         is_new = False
-        self._is_cut = False
-        for bin_type, one in enumerate(self._problem.bin_types):
-            if one.count == 0:
-                values.append(0.0)
-                continue
-            if bin_type and time.perf_counter() > self._deadline:
-                return -math.inf, is_new
+        self._pricing.is_cut = False
+        num_types = len(values)
+        for bin_type in range(num_types):
             price = self._price_of_bin(bin_type, duals)
-            patterns, most = self._priced(bin_type, prices, price)
-            values.append(max(0.0, most))
+            if values[bin_type] <= price:
+                continue  # no pattern earns its bin: that is all to be known
+            left_s = self._deadline - time.perf_counter()
+            if bin_type and left_s < 0:
+                self._pricing.is_cut = True
+                break  # what room is worth bounds the other types, if less closely
+            limit_s = min(MAX_EXACT_PRICING_S, left_s / (num_types - bin_type))
+            patterns, most = self._pricing.priced(
+                bin_type,
+                prices,
+                weights[bin_type],
+                price=price,
+                patterns=self.master.patterns,
+                limit_s=max(MIN_EXACT_PRICING_S, limit_s),
+                deadline=self._deadline,
+            )
+            values[bin_type] = min(values[bin_type], max(0.0, most))
             true_price = self._price_of_bin(bin_type, true_duals)
             for pattern in patterns:
                 gain = true_prices.value(pattern) - true_price
@@ -342,67 +350,10 @@ class Relaxer:
         bound = self._lagrangian.bound(duals, values, self.master.bin_prices)
         return bound, is_new
 
-    def _is_compiled(self, left_s: float) -> bool:
-        if self._problem.rule is not None:
-            return False  # compiled code cannot ask it
-        wait_s = (
-            0.0 if self._has_waited else min(KERNELS_WAIT_S, KERNELS_SHARE * left_s)
-        )
-        self._has_waited = True
-        return kernels_are_ready(wait_s=max(0.0, wait_s))
-
-    def _compiled_pricer(self, bin_type: int) -> CompiledPricer:
-        if bin_type not in self._compiled_pricers:
-            # Imports searches that small problems do without.
-            from gpupack.packing.capacity.relaxing.bin_pricing import CompiledPricer
-
-            self._compiled_pricers[bin_type] = CompiledPricer(self._problem, bin_type)
-        return self._compiled_pricers[bin_type]
-
-    def _goes_on(self, is_new: bool) -> bool:
-        """Return whether to price again: at new prices, or with more patience."""
-        if is_new:
-            self._node_limit = FIRST_NODE_LIMIT
-            return True
-        self._node_limit *= MORE_NODES
-        return self._is_cut and self._node_limit <= LAST_NODE_LIMIT
-
-    def _priced(
-        self, bin_type: int, prices: Prices, price: float
-    ) -> tuple[Sequence[Pattern], float]:
-        """Return valuable patterns of a bin type, and what none can exceed."""
-        weights = self._finders[bin_type].weights(prices)
-        most = self._finders[bin_type].bound(prices, weights)
-        if most <= price:
-            return [], most  # no pattern earns its bin: that is all to be known
-        left_s = self._deadline - time.perf_counter()
-        num_left = len(self._finders) - bin_type
-        limit_s = min(MAX_EXACT_PRICING_S, left_s / num_left)
-        limit_s = max(MIN_EXACT_PRICING_S, limit_s)
-        if self._is_compiled(left_s):
-            known = max(
-                (
-                    prices.value(pattern)
-                    for pattern in self.master.patterns
-                    if pattern.configuration.bin_type == bin_type
-                ),
-                default=0.0,
-            )
-            priced = self._compiled_pricer(bin_type).best(
-                prices,
-                weights,
-                known=known,
-                price=price,
-                node_limit=self._node_limit,
-                deadline=time.perf_counter() + limit_s,
-            )
-            self._is_cut |= priced.is_cut
-            return priced.patterns, priced.bound
-        pattern, most = self._model_pricers[bin_type].best(prices, time_limit_s=limit_s)
-        return ([] if pattern is None else [pattern]), most
-
     def _result(self, bound: float) -> Relaxation:
-        value = self.master.solve()  # patterns may have been added since
+        value = self.master.solve(
+            deadline=self._deadline
+        )  # patterns may have been added since
         bought_off = self.master.missing() > 1e-6
         patterns = self.master.patterns
         # A bound above what any feasible plan can cost proves there is none.
@@ -457,19 +408,3 @@ class Relaxer:
                 return False
             worst += Fraction(price) * (one.count or 0)
         return Fraction(bound) > worst * (1 + PRICE_ROUNDING) + SMALLEST_EXCESS
-
-
-def _weightings(weights: list[float]) -> list[list[float]]:
-    """Return what room is worth, and variations: each dimension more, each less."""
-    total = sum(weights)
-    if len(weights) == 1 or total <= 0:
-        return [[1.0] * len(weights)]
-    floor = 0.02 * total
-    base = [max(weight, floor) for weight in weights]
-    varied = [base]
-    for dimension in range(len(base)):
-        for factor in (0.5, 2.0):
-            other = list(base)
-            other[dimension] *= factor
-            varied.append(other)
-    return varied

@@ -17,6 +17,8 @@ MAX_THRESHOLDS = 100
 """Dual-feasible functions tried per dimension and family."""
 CLIQUE_STARTS = 5
 """Cliques of conflicting types that are grown."""
+MAX_COMPARED_TYPES = 5_000
+"""Types of which every pair is compared: 25 MB."""
 
 
 def lower_bound(problem: PackingProblem) -> int:
@@ -95,9 +97,13 @@ def conflict_clique_bound(problem: PackingProblem) -> int:
 
     Types of which no two may share a bin need ⌈count / copies per bin⌉ bins
     each. The clique is grown greedily from each of the types whose conflicts
-    demand most.
+    demand most; where the types are too many to be compared, it is that of those above
+    half of a bin.
     """
     needs = -(-problem.counts // max_copies(problem))
+    if problem.num_types > MAX_COMPARED_TYPES:
+        is_large = 2 * problem.sizes > problem.capacities
+        return max(int(needs.max()), int((needs @ is_large).max()))
     conflicts = conflict_matrix(problem)
     demands = conflicts @ needs.astype(np.float64) + needs
     order = np.argsort(-demands, kind="stable")

@@ -1,0 +1,63 @@
+"""The process that sends requests: a closed loop, paced or not, and nothing else.
+
+Started by ``load_process`` as ``python -m gpupack.profiling.load.clients.load_worker``,
+and told over a pipe what to do. It imports little, so that it starts in some 50 ms.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from gpupack.profiling.load.clients.load_report import LoadError
+
+if TYPE_CHECKING:
+    from gpupack.profiling.load.clients.pace import Pace
+
+
+def serve(pipe: Connection) -> None:
+    """Do what the pipe says until it closes."""
+    _, target = pipe.recv()
+    loop: Any
+    if target["is_grpc"]:
+        from gpupack.profiling.load.clients.load_grpc import GrpcLoop
+
+        loop = GrpcLoop(target)
+    else:
+        from gpupack.profiling.load.clients.load_http import HttpLoop
+
+        loop = HttpLoop(target)
+    while True:
+        try:
+            command = pipe.recv()
+        except EOFError:
+            return
+        try:
+            if command[0] == "once":
+                pipe.send(("response", loop.once(command[1], command[2])))
+            elif command[0] == "run":
+                loop.run(command[1], command[2], pipe, _pace(command), command[4])
+                pipe.send(("stopped",))
+        except LoadError as err:
+            pipe.send(("failed", str(err)))
+        except EOFError:
+            return
+
+
+def _pace(command: tuple[Any, ...]) -> Pace | None:
+    _, requests, _, rate, _ = command
+    if rate is None:
+        return None
+    from gpupack.profiling.load.clients.pace import Pace
+
+    return Pace(len(requests), 1e9 / rate, time.monotonic_ns())
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # gpupack says when to end
+    with contextlib.suppress(ConnectionError):  # gpupack has gone or let go
+        serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,94 @@
+"""Wishes in columns of the table that people already have."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gpupack
+from gpupack.importers.table_wishes import read_table_wishes
+
+TITLES = (
+    "model_name,batch_size,concurrency,throughput_infer_per_sec,"
+    "gpu_utilization_percent,memory_utilization_percent,gpu_memory_used_mib,gpu"
+)
+
+
+def table(tmp_path: Path, wishes: str, *cells: str) -> Path:
+    path = tmp_path / "models.csv"
+    rows = [f",,,,0,0,400,T4{',' * (wishes.count(',') + 1)}"]
+    rows += [
+        f"m{index % 2},1,{index + 1},100,40,10,1000,T4,{cell}"
+        for index, cell in enumerate(cells)
+    ]
+    path.write_text("\n".join([f"{TITLES},{wishes}", *rows]) + "\n")
+    return path
+
+
+def test_columns_ask_what_a_request_asks(tmp_path: Path) -> None:
+    path = table(
+        tmp_path, "demand,latency_limit_ms,optional,min_retention",
+        "250,50,no,90%", "20,,yes,", ",,,", "20,,,",
+    )  # fmt: skip
+
+    asked = read_table_wishes(path)
+
+    assert asked == gpupack.Request.model_validate(
+        {
+            "models": {
+                "m0": {
+                    "demand": 250, "latency_limit_ms": 50, "optional": False,
+                    "min_retention": 0.9,
+                },
+                "m1": {"demand": 20, "optional": True},
+            }
+        }
+    )  # fmt: skip
+
+
+def test_a_table_without_such_columns_asks_nothing(tmp_path: Path) -> None:
+    assert read_table_wishes(table(tmp_path, "team", "a", "b")) is None
+
+
+def test_rows_that_contradict_each_other_are_named(tmp_path: Path) -> None:
+    path = table(tmp_path, "demand", "250", "20", "300")
+
+    with pytest.raises(gpupack.ProfileDataError, match=r"row 5: demand is 300.*250"):
+        read_table_wishes(path)
+
+
+@pytest.mark.parametrize(
+    ("wish", "cell", "told"),
+    [
+        ("demand", "-1", "models.m0.demand is -1"),
+        ("demand", "many", "not a number"),
+        ("demand", "5 ms", "the number alone"),
+        ("optional", "perhaps", "yes or no"),
+    ],
+)
+def test_a_cell_that_is_no_such_wish_is_named(
+    wish: str, cell: str, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(gpupack.GpupackError, match=told):
+        read_table_wishes(table(tmp_path, wish, cell))
+
+
+def test_place_asks_what_its_table_says(tmp_path: Path) -> None:
+    # 250 at 100 infer/sec a copy: three copies, of 40 % at their full rate.
+    path = table(tmp_path, "demand", "250", "20")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "gpupack", "place", str(path), "--json",
+         str(tmp_path / "out.json")],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    placement = gpupack.read_placement(tmp_path / "out.json")
+    assert placement.served_infer_per_sec == pytest.approx(
+        {"m0": 250.0, "m1": 20.0}, rel=1e-5
+    )
+    assert "demand" not in done.stdout.partition("not understood")[2]
