@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpupack.arguments import require_kind
 from gpupack.records.placement import PlacementRecord
-from gpupack.report.changes import comparison_markdown, format_comparison
+from gpupack.report.page.changes import comparison_markdown, format_comparison
 from gpupack.report.page.comparison import compare_placements
 from gpupack.report.page.moves import ComparisonRecord
 

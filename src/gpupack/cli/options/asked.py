@@ -1,5 +1,4 @@
-# Long because it is one list: the option of every wish, with its help.
-# Long because every wish that the commands take is declared here, once, with its help.
+# Long because every wish that several commands take has its option here, once.
 """The options by which ``place`` and ``frontier`` ask for the same things."""
 
 from __future__ import annotations
