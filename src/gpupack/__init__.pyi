@@ -1,5 +1,7 @@
 """The public names, and where they live; ``__init__.py`` loads them on first use."""
 
+from .comparison import Comparison, compare
+from .cost import Cost, ModelCost
 from .deploy.calibrate import calibrate
 from .deploy.verify import Verification, verify
 from .errors import (
@@ -85,6 +87,7 @@ from .records.running.observed_cluster import (
     ObservedGpu,
 )
 from .records.running.verification import GpuVerification, ModelVerdict
+from .report.page.moves import Change, ModelChange, ModelSide, Move
 from .request_file import read_request
 from .store import (
     read_observed_cluster,
@@ -103,9 +106,12 @@ __all__ = [
     "BindingResource",
     "BuyOption",
     "Calibration",
+    "Change",
     "ChangeKind",
     "CheckError",
+    "Comparison",
     "ContentionRule",
+    "Cost",
     "DeviceError",
     "DeviceKind",
     "EmbeddedServer",
@@ -132,9 +138,13 @@ __all__ = [
     "MeasureOptions",
     "MissingExtraError",
     "MissingReadingError",
+    "ModelChange",
+    "ModelCost",
     "ModelEvidence",
+    "ModelSide",
     "ModelVerdict",
     "ModelWishes",
+    "Move",
     "MpsDaemon",
     "NotFoundInTimeError",
     "Objective",
@@ -167,6 +177,7 @@ __all__ = [
     "UnknownNameError",
     "Verification",
     "calibrate",
+    "compare",
     "explain",
     "frontier",
     "load_example",

@@ -34,6 +34,12 @@ MEMORY_MIB_BY_NAME: dict[str, int] = {
 }
 """Total memory in MiB, by the name gpupack uses."""
 
+NAMES_BY_FAMILY: dict[str, tuple[str, ...]] = {
+    family: tuple(name for name in MEMORY_MIB_BY_NAME if name.startswith(f"{family}-"))
+    for family in ("A100", "H100", "V100")
+}
+"""Cards that were sold with several amounts of memory, by what people call them."""
+
 _MAX_MIB = 2**40
 _NOMINAL = re.compile(r"(?P<gib>[1-9]\d{0,3})GB")
 _CUSTOM = re.compile(r"(?P<name>.+):(?P<mib>[^:]+)", re.DOTALL)
@@ -48,7 +54,8 @@ def find_card(name: str) -> tuple[str, int]:
             that the catalogue lacks.
 
     Raises:
-        UnknownNameError: If the name is none of these; names those there are.
+        UnknownNameError: If the name is none of these, or that of a family such as
+            ``"A100"``; names those there are.
         InvalidInputError: If the MiB of ``NAME:MIB`` are no whole number ≥ 1.
     """
     by_folded_name = {known.casefold(): known for known in MEMORY_MIB_BY_NAME}
@@ -67,6 +74,12 @@ def find_card(name: str) -> tuple[str, int]:
                 f"whole number ≥ 1, got {quoted(mib)}"
             )
         return custom["name"], int(mib)
+    variants = NAMES_BY_FAMILY.get(name.strip().upper())
+    if variants is not None:
+        raise UnknownNameError(
+            f"GPU {quoted(name)} is sold with several amounts of memory; say "
+            f"{' or '.join(variants)}"
+        )
     raise UnknownNameError(
         f"unknown GPU {quoted(name)}; known are {', '.join(MEMORY_MIB_BY_NAME)}, a "
         "nominal size such as 16GB, or NAME:MIB for any other card"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpupack.cost import Cost, cost_of
 from gpupack.errors import MissingExtraError
 from gpupack.records.placement import PlacementRecord
 from gpupack.report.page.html import render_report
+from gpupack.report.summary import title_of
 from gpupack.report.text import (
     format_placement,
     placement_html_table,
@@ -44,6 +46,18 @@ class Placement(PlacementRecord):
 
         return explain(self)
 
+    @property
+    def cost(self) -> Cost | None:
+        """What it costs: per hour, month and year, by model; None without prices."""
+        return cost_of(self)
+
+    def __repr__(self) -> str:
+        """Return one short line: a placement of thousands of GPUs is one as well."""
+        return (
+            f"<Placement: {title_of(self)}, {self.objective.value}, "
+            f"{self.status.value}>"
+        )
+
     def __str__(self) -> str:
         """Return a readable table, one line per GPU."""
         return format_placement(self)
@@ -71,9 +85,6 @@ class Placement(PlacementRecord):
             before: An earlier placement to set beside this one, with what moved.
             frontier: A trade-off to be drawn as well.
             explanation: What ``explain()`` returned, to be told as well.
-
-        Raises:
-            MissingExtraError: If jinja2 is not installed.
         """
         placements: list[tuple[str, PlacementRecord]] = [("after", self)]
         if before is None:

@@ -19,6 +19,7 @@ from gpupack.records.profile import (
     ServerBaseline,
 )
 from gpupack.records.record import Record
+from gpupack.report.summary import count_of
 from gpupack.report.text import format_profiles, variant_name
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ class ProfileSet(Record):
     def __len__(self) -> int:
         """Return the number of profile records."""
         return len(self.records)
+
+    def __repr__(self) -> str:
+        """Return one short line, however many records there are."""
+        types = ", ".join(gpu_type.name for gpu_type in self.gpu_types)
+        return (
+            f"<ProfileSet: {count_of(len(self.model_names), 'model')}, "
+            f"{count_of(len(self), 'record')}, measured on {types or 'nothing'}>"
+        )
 
     def __str__(self) -> str:
         """Return a readable table, one line per record."""

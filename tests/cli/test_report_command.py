@@ -126,3 +126,19 @@ def test_one_file_given_twice_is_refused(folder: Path, tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert "different labels" in done.stderr
+
+
+def test_compare_exits_as_diff_does(folder: Path, tmp_path: Path) -> None:
+    four, six = str(folder / "four.json"), str(folder / "six.json")
+    markdown = tmp_path / "diff.md"
+
+    same = run("compare", four, four)
+    other = run("compare", four, six, "--markdown", str(markdown))
+
+    assert (same.returncode, same.stderr) == (0, "")
+    assert "The same 9 models on the same 4 GPUs" in same.stdout
+    assert (other.returncode, other.stderr) == (1, "")
+    assert other.stdout.split("GPUs", 1)[1].split()[:3] == ["4", "6", "+2"]
+    assert markdown.read_text().startswith("| ")
+    missing = run("compare", four, str(tmp_path / "absent.json"))
+    assert missing.returncode == 2

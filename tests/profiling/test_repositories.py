@@ -341,8 +341,9 @@ def cached(installation: Path, repository: Path) -> EmbeddedServer:
     )
 
 
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-@pytest.mark.parametrize("datatype", ["TYPE_FP32", "TYPE_STRING"])
+@pytest.mark.parametrize(
+    ("protocol", "datatype"), [("http", "TYPE_FP32"), ("grpc", "TYPE_STRING")]
+)
 def test_a_model_with_a_response_cache_is_measured_with_distinct_inputs(
     tmp_path: Path, protocol: str, datatype: str
 ) -> None:

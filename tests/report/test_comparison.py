@@ -1,10 +1,17 @@
 """What moved between two placements."""
 
+import random
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gpupack
+from gpupack.comparison import compare
+from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 from gpupack.records.placement import PlacementRecord
-from gpupack.report.page.comparison import Change, compare
+from gpupack.report.page.moves import Change
+from gpupack.report.page.view import ReportView
 from tests.report.placements import make_assignment, make_placement
 
 
@@ -64,15 +71,16 @@ _placements = st.lists(st.text("abcd", max_size=4), max_size=4).map(
 
 
 @given(_placements, _placements)
-def test_every_instance_is_accounted_for_once(
+def test_every_instance_is_accounted_for_once_on_a_gpu_that_is_there(
     before: PlacementRecord, after: PlacementRecord
 ) -> None:
-    moves = compare(before, after).moves
+    comparison = compare(before, after)
+    renumbered = comparison.renumbered(after)
 
-    for placement, side in ((before, "gpu_before"), (after, "gpu_after")):
+    for placement, side in ((before, "gpu_before"), (renumbered, "gpu_after")):
         seen = sorted(
             (move.model_name, getattr(move, side))
-            for move in moves
+            for move in comparison.moves
             if getattr(move, side) is not None
         )
         assert seen == sorted(
@@ -80,10 +88,107 @@ def test_every_instance_is_accounted_for_once(
         )
 
 
-@given(_placements)
-def test_nothing_moves_between_a_placement_and_itself(
-    placement: PlacementRecord,
+@given(_placements, _placements)
+def test_what_moves_never_moves_to_the_gpu_that_it_was_on(
+    before: PlacementRecord, after: PlacementRecord
 ) -> None:
-    assert {move.change for move in compare(placement, placement).moves} <= {
-        Change.STAYS
-    }
+    for move in compare(before, after).moves:
+        if move.change is Change.MOVES:
+            assert move.gpu_before != move.gpu_after
+        if move.change is Change.STAYS:
+            assert move.gpu_before == move.gpu_after
+
+
+@given(_placements, st.integers(0, 99))
+def test_gpus_in_another_order_are_equal(before: PlacementRecord, seed: int) -> None:
+    gpus = list(before.gpus)
+    random.Random(seed).shuffle(gpus)
+    shuffled = before.model_copy(
+        update={
+            "gpus": tuple(
+                gpu.model_copy(update={"gpu_index": index})
+                for index, gpu in enumerate(gpus)
+            )
+        }
+    )
+
+    comparison = compare(before, shuffled)
+
+    assert comparison.is_equal
+    assert [
+        (gpu.gpu_index, sorted(gpu.models))
+        for gpu in comparison.renumbered(shuffled).gpus
+    ] == [(gpu.gpu_index, sorted(gpu.models)) for gpu in before.gpus]
+
+
+def test_the_same_models_on_another_type_of_gpu_have_moved() -> None:
+    before = place_names("ab")
+    other = GpuType(name="other-gpu", memory_bytes=before.gpus[0].gpu_type.memory_bytes)
+    after = make_placement((make_assignment("a"), make_assignment("b")), gpu_type=other)
+
+    comparison = compare(before, after)
+
+    assert comparison.count(Change.MOVES) == 2
+    assert comparison.num_matched_gpus == 0
+    assert "other-gpu" in str(comparison)
+
+
+def test_the_report_numbers_the_second_placement_as_the_first() -> None:
+    # "c" alone was GPU 2, and is GPU 0 in the second placement, without having moved.
+    view = ReportView(
+        [("old", place_names("ab", "d", "c")), ("new", place_names("c", "ab", "xd"))]
+    )
+
+    assert [
+        (gpu.gpu_index, gpu.models) for gpu in view.placements[1].placement.gpus
+    ] == [(0, ("a", "b")), (1, ("x", "d")), (2, ("c",))]
+    ((_, _, comparison),) = view.comparisons
+    assert comparison.count(Change.MOVES) == 0
+
+
+def priced(placement: PlacementRecord, price: float) -> PlacementRecord:
+    entry = FleetEntry(gpu_type=placement.gpus[0].gpu_type, price_per_hour=price)
+    return placement.model_copy(update={"fleet": Fleet(entries=(entry,))})
+
+
+def test_cost_gpus_and_changed_models_are_told() -> None:
+    before = priced(place_names("ab", "c"), 0.5)
+    after = priced(place_names("ab", "c", "d"), 0.5)
+
+    text = str(compare(before, after))
+
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line}
+    assert lines["GPUs"] == ["GPUs", "2", "3", "+1"]
+    assert "1 1.50 +0.50" in " ".join(lines["price"])
+    assert lines["d"][:2] == ["d", "added"]
+    assert "3 models did not change" in text
+    assert not compare(before, after).is_equal
+
+
+def test_a_price_alone_is_a_difference() -> None:
+    before = place_names("a")
+
+    assert compare(before, before).is_equal
+    assert not compare(priced(before, 0.5), priced(before, 0.6)).is_equal
+
+
+def test_other_traffic_is_a_difference_though_nothing_moves() -> None:
+    def serving(rate: float) -> PlacementRecord:
+        return make_placement((make_assignment("a", served_infer_per_sec=rate),))
+
+    comparison = compare(serving(10), serving(20))
+
+    assert [one.model_name for one in comparison.changed_models] == ["a"]
+    assert "10 → 20" in str(comparison)
+
+
+def test_markdown_escapes_names() -> None:
+    before = place_names("a")
+    after = make_placement((make_assignment("x|y"),))
+
+    assert r"x\|y" in compare(before, after).to_markdown()
+
+
+def test_what_is_compared_must_be_placements() -> None:
+    with pytest.raises(gpupack.InvalidInputError, match="before is 'four.json'"):
+        gpupack.compare("four.json", place_names("a"))  # type: ignore[arg-type]

@@ -88,6 +88,36 @@ def test_the_frontier_shows_what_is_placed_and_what_is_proved() -> None:
     assert list(bound.get_ydata()) == [110, 220]
 
 
+def test_labels_of_a_frontier_never_cover_each_other() -> None:
+    # Twenty steps whose labels are wider than the distance between them.
+    frontier = FrontierRecord(
+        points=tuple(
+            FrontierPoint(
+                num_gpus=number,
+                price_per_hour=2.5 * number,
+                throughput_infer_per_sec=1000.0 + number,
+                bound_infer_per_sec=1000.0 + number,
+                status=PlacementStatus.OPTIMAL,
+                label=f"{number} × A100-80GB + 2 × L4",
+            )
+            for number in range(1, 21)
+        )
+    )
+
+    figure = plot_frontier(frontier)
+
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert 2 <= len(boxes) < 20
+    assert not any(
+        one.overlaps(other)
+        for index, one in enumerate(boxes)
+        for other in boxes[:index]
+    )
+    assert any("20 × A100" in text.get_text() for text in axes.texts)
+
+
 def test_a_name_is_never_taken_for_a_formula(tmp_path: Path) -> None:
     placement = make_placement((make_assignment("$\\frac{$"), make_assignment("a\nb")))
 

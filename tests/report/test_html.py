@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from html.parser import HTMLParser
 
 import pytest
 
 import gpupack
-from gpupack.errors import InvalidInputError, MissingExtraError
+from gpupack.errors import InvalidInputError
 from gpupack.records.frontier import FrontierPoint, FrontierRecord
 from gpupack.records.placement import PlacementStatus
-from gpupack.report.page import html as html_module
 from gpupack.report.page.html import render_report
 from tests.report.placements import (
     HOSTILE_NAME,
@@ -255,14 +253,6 @@ def test_no_placement_and_equal_labels_are_refused() -> None:
         render_report([])
     with pytest.raises(InvalidInputError, match="different labels"):
         render_report([("p", placement), ("p", placement)])
-
-
-def test_without_jinja2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    html_module._jinja.cache_clear()
-
-    with pytest.raises(MissingExtraError, match=r"gpupack\[report\]"):
-        render_report([("p", make_placement((make_assignment("a"),)))])
 
 
 def test_an_amount_beyond_all_measure_still_makes_a_page() -> None:

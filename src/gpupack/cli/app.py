@@ -1,6 +1,7 @@
 """The ``gpupack`` command: its subcommands, and what its exit codes mean.
 
-Exit codes: 0 done (proved, or feasible with a warning), 1 a bug, 2 bad input,
+Exit codes: 0 done (proved, or feasible with a warning), 1 a bug (of ``compare``:
+placements that differ), 2 bad input,
 3 infeasible, 4 a verified placement broke a promise, 5 none found in time,
 130 interrupted.
 """
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import io
-import logging
 import sys
 from contextlib import suppress
 from typing import Annotated, Any
@@ -32,9 +32,10 @@ from gpupack.cli.commands import (
     warm_up,
 )
 from gpupack.cli.commands.clusters import read_prometheus, rightsize
-from gpupack.cli.console import print_error
+from gpupack.cli.console import log_to_stderr, print_error, print_warning
 from gpupack.errors import GpupackError
 from gpupack.quoting import quoted
+from gpupack.spelling import speak_shell
 
 EXIT_BAD_INPUT = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -69,8 +70,10 @@ app = typer.Typer(
 )
 app.command("place")(place.place_command)
 app.command("recommend")(recommend.recommend_command)
+app.command("init")(place.init_command)
 app.command("frontier")(frontier.frontier_command)
 app.command("report")(report.report_command)
+app.command("compare")(report.compare_command)
 app.command("read-prometheus")(read_prometheus.read_prometheus_command)
 app.command("rightsize")(rightsize.rightsize_command)
 app.command("read")(read.read_command)
@@ -105,13 +108,12 @@ def _options(
     ] = False,
 ) -> None:
     if verbose:
-        logging.basicConfig(
-            level=logging.DEBUG, format="%(asctime)s %(name)s: %(message)s"
-        )
+        log_to_stderr()
 
 
 def run() -> None:
     """Run the command line; deliberate errors become one message and a code."""
+    speak_shell()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal's encoding lacks is shown escaped.
@@ -121,6 +123,8 @@ def run() -> None:
     except GpupackError as err:
         with suppress(OSError):  # the code says it even where nothing can be printed
             print_error(str(err))
+            for note in getattr(err, "__notes__", ()):
+                print_warning(note)
         sys.exit(err.exit_code)
     except OSError as err:
         if err.filename is not None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
 from rich.console import Console
+from rich.logging import RichHandler
 from rich.text import Text
 
 from gpupack.quoting import printable
@@ -12,6 +15,16 @@ results = Console(highlight=False)
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 """For errors, warnings and progress; rich honours NO_COLOR and pipes."""
+
+
+def log_to_stderr() -> None:
+    """Show on standard error what gpupack does, as it does it; others' logs are not."""
+    logger = logging.getLogger("gpupack")
+    if not any(isinstance(one, RichHandler) for one in logger.handlers):
+        logger.addHandler(
+            RichHandler(console=errors, show_path=False, log_time_format="%H:%M:%S")
+        )
+    logger.setLevel(logging.DEBUG)
 
 
 def print_error(message: str) -> None:

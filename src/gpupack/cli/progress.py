@@ -20,7 +20,7 @@ from gpupack.cli.console import errors
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gpupack.records.running.verification import GpuVerification
 
@@ -120,3 +120,30 @@ def progress_bar(*, quiet: bool) -> Iterator[ProgressBar | None]:
         speed_estimate_period=_SPEED_PERIOD_S,
     ) as progress:
         yield ProgressBar(progress)
+
+
+@contextmanager
+def frontier_bar(*, quiet: bool) -> Iterator[Callable[[int, int, str], None] | None]:
+    """Yield what shows the steps of a frontier on standard error; None when quiet.
+
+    Where that is no terminal, nothing is shown.
+    """
+    if quiet:
+        yield None
+        return
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
+    ) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def show(done: int, total: int, text: str) -> None:
+            progress.update(task, completed=done, total=total or None, description=text)
+
+        yield show

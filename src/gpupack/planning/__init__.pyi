@@ -14,7 +14,7 @@ from .modeling import (
 from .placing import place
 from .reasons import explain
 from .recommending import recommend
-from .request import overlay_headroom
+from .request import ProfilesLike, overlay_headroom, profiles_of
 from .rightsizing import Rightsizing, rightsize
 from .trade_off import Frontier
 
@@ -23,6 +23,7 @@ __all__ = [
     "SHARING_SHAPES",
     "Frontier",
     "MeasuredSet",
+    "ProfilesLike",
     "Readiness",
     "Rightsizing",
     "explain",
@@ -32,6 +33,7 @@ __all__ = [
     "measured_sets",
     "overlay_headroom",
     "place",
+    "profiles_of",
     "readiness",
     "recommend",
     "rightsize",

@@ -6,10 +6,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 from gpupack.errors import InvalidInputError
-from gpupack.given_numbers import whole_number
+from gpupack.given_numbers import real_number, whole_number
 from gpupack.planning.modeling import CapacityQuestion, ask
-from gpupack.planning.request import Wishes, request_of, require_prices, takes_wishes
-from gpupack.planning.solving import Clash, FrontierSteps
+from gpupack.planning.request import (
+    ProfilesLike,
+    Wishes,
+    profiles_of,
+    request_of,
+    require_prices,
+    takes_wishes,
+)
+from gpupack.planning.solving import (
+    Clash,
+    FrontierProgress,
+    FrontierSteps,
+    StepClock,
+)
 from gpupack.planning.trade_off import Frontier
 from gpupack.quoting import quoted
 from gpupack.records.request import (
@@ -20,23 +32,23 @@ from gpupack.records.request import (
     Request,
     RequestArguments,
 )
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.placement import Placement
-    from gpupack.profile_set import ProfileSet
-
 
 @takes_wishes
 def frontier(
-    profiles: ProfileSet,
+    profiles: ProfilesLike,
     request: Request | None = None,
     *,
     by: str = "gpus",
     budgets: Sequence[float] | None = None,
     max_points: int = 20,
     find_headroom: bool = True,
+    total_time_limit_s: float = 60.0,
+    progress: FrontierProgress | None = None,
     **asked: Unpack[RequestArguments],
 ) -> Frontier:
     """Return the most throughput for each number of GPUs, or for each budget.
@@ -50,7 +62,7 @@ def frontier(
         profiles: As for ``place()``.
         request: As for ``place()``, which says what is asked in ``asked``; the
             objective is ``max_throughput`` in any case, and ``time_limit_s`` holds for
-            each step.
+            each step, within ``total_time_limit_s``.
         by: ``"gpus"`` for numbers of GPUs, ``"price"`` for budgets per hour.
         budgets: The numbers of GPUs, or the prices per hour, to plan for; left out,
             at most ``max_points`` of them, evenly spread over the whole range, less
@@ -62,13 +74,21 @@ def frontier(
             as it uses, or as much money as it spends, serve everything: what the step
             takes from the models, in the terms of ``headroom``. None where memory is
             in the way.
+        total_time_limit_s: For the whole frontier: its steps share it, each taking
+            ``time_limit_s`` at most. Steps that it did not suffice for are among
+            ``budgets_not_tried``.
+        progress: Called before every step with how many are done, of how many (0 of 0
+            while that is not known), and what is done next.
         **asked: Everything that ``place()`` takes. Optional models are left out while
             GPUs are few, but wanted all the same, so that the last step serves them.
 
     Returns:
-        The steps, in the order of the budget, each with its placement and bound. A
-        budget for which no placement was found within the time limit has no step, but
-        is among its ``budgets_not_placed``.
+        The steps, in the order of the budget, each with its placement and bound. More
+        money is never worse, and no bound falls with it: what was found for one budget
+        holds for the others, too. A budget that buys nothing more than the one before
+        has no step, so that all fleets differ; one for which no placement was found
+        within the time limit is among its ``budgets_not_placed``. When interrupted,
+        the steps found so far are returned; without any, the interrupt is raised.
 
     Raises:
         InvalidInputError: If an argument cannot be used, prices are missing, or
@@ -78,22 +98,35 @@ def frontier(
             small for that.
     """
     if not isinstance(by, str) or by not in ("gpus", "price"):
-        raise InvalidInputError(f'by is {quoted(by)}; it must be "gpus" or "price"')
+        raise InvalidInputError(
+            f'{setting("by")} is {quoted(by)}; it must be "gpus" or "price"'
+        )
     most_points = whole_number(max_points)
     if most_points is None or most_points < 2:
         raise InvalidInputError(
-            f"max_points is {quoted(max_points)}; it must be a whole number ≥ 2"
+            f"{setting('max_points')} is {quoted(max_points)}; it must be a whole "
+            "number ≥ 2"
         )
+    most_s = real_number(total_time_limit_s)
+    if most_s is None or not most_s >= 0:
+        raise InvalidInputError(
+            f"{setting('total_time_limit_s')} is {quoted(total_time_limit_s)}; it must "
+            "be seconds ≥ 0"
+        )
+    profiles = profiles_of(profiles)
     wanted, warnings = request_of(profiles, None, request, asked)
+    clock = StepClock(most_s, wanted.time_limit_s)
     if wanted.contention is ContentionRule.PREDICTED:
         raise InvalidInputError(
-            "frontier() counts what models reach alone, not contention='predicted'; "
-            "min_retention= says what they shall keep beside each other"
+            "a frontier counts what models reach alone, not "
+            f"{setting('contention', 'predicted')}; {setting('min_retention')} says "
+            "what they shall keep beside each other"
         )
     if wanted.max_gpus is not None or wanted.max_price_per_hour is not None:
         raise InvalidInputError(
-            "max_gpus and max_price_per_hour are what the steps of a frontier differ "
-            'in: give budgets=, and by="gpus" or by="price"'
+            f"{setting('max_gpus')} and {setting('max_price_per_hour')} are what the "
+            f"steps of a frontier differ in: give {setting('budgets')}, and "
+            f"{setting('by', 'gpus')} or {setting('by', 'price')}"
         )
     plain = wanted.model_copy(
         update={"objective": Objective.MAX_THROUGHPUT, "fairness": Fairness.SUM}
@@ -104,23 +137,25 @@ def frontier(
     wishes = _demand_of_all(question)
     question = replace(question, wishes=replace(wishes, fairness=wanted.fairness))
     wanted = _asked_in_full(plain, question.wishes)
-    steps = FrontierSteps(question, by, wanted)
+    steps = FrontierSteps(
+        question,
+        by,
+        wanted,
+        clock=clock,
+        progress=progress or (lambda done, total, text: None),
+    )
     planned = steps.budgets(budgets, most_points)
     if isinstance(planned, Clash):
         raise planned.error()
-    found = list(steps.walk(planned))
+    found, not_placed = steps.walk(planned)
     if not found and steps.clash is not None:
         raise steps.clash.error()
-    if budgets is None:
-        found = _steps_up(found, steps)
     return Frontier(
-        points=tuple(
-            steps.point(budget, placement, find_headroom=find_headroom)
-            for budget, placement in found
-        ),
+        points=tuple(steps.points(found, find_headroom=find_headroom)),
         placements=tuple(placement for _, placement in found),
         wanted_infer_per_sec=steps.wanted,
-        budgets_not_placed=tuple(steps.not_placed),
+        budgets_not_placed=tuple(not_placed),
+        budgets_not_tried=tuple(steps.not_tried),
     )
 
 
@@ -131,21 +166,10 @@ def _asked_in_full(request: Request, wishes: Wishes) -> Request:
         models[name] = models.get(name, ModelWishes()).model_copy(
             update={"demand": demand, "max_replicas": wishes.most_replicas.get(name)}
         )
-    return request.model_copy(update={"models": models, "fairness": wishes.fairness})
-
-
-def _steps_up(
-    found: Sequence[tuple[float, Placement]], steps: FrontierSteps
-) -> list[tuple[float, Placement]]:
-    """Leave out budgets for which more money buys nothing more."""
-    kept: list[tuple[float, Placement]] = []
-    best: tuple[float, float] | None = None
-    for budget, placement in found:
-        yielded = placement.objective_value, steps.served(placement)
-        if best is None or yielded > best:
-            best = yielded
-            kept.append((budget, placement))
-    return kept
+    return request.model_copy(
+        # The demands are those after all growth.
+        update={"models": models, "fairness": wishes.fairness, "growth": 1.0}
+    )
 
 
 def _demand_of_all(question: CapacityQuestion) -> Wishes:

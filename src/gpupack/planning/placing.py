@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Unpack
 
 from gpupack.planning.modeling import ask
-from gpupack.planning.request import request_of, takes_wishes
+from gpupack.planning.request import (
+    ProfilesLike,
+    profiles_of,
+    request_of,
+    takes_wishes,
+    told_with,
+)
 from gpupack.planning.solving import (
     Clash,
     answer,
@@ -17,13 +24,15 @@ from gpupack.records.request import Request, RequestArguments
 
 if TYPE_CHECKING:
     from gpupack.placement import Placement
-    from gpupack.profile_set import ProfileSet
     from gpupack.records.request import Objective
+
+
+_logger = logging.getLogger(__name__)
 
 
 @takes_wishes
 def place(
-    profiles: ProfileSet,
+    profiles: ProfilesLike,
     objective: Objective | str | Request | None = None,
     *,
     request: Request | None = None,
@@ -32,7 +41,8 @@ def place(
     """Return the best placement of every model, with what proves it.
 
     Args:
-        profiles: What was measured. A model goes only on GPU types it was profiled on.
+        profiles: What was measured, or the path of a file that holds it, or the name
+            of a built-in example. A model goes only on GPU types it was profiled on.
         objective: ``"min_gpus"``: the fewest GPUs (the cheapest of equally many);
             memory binds, and the utilizations too if there is a demand.
             ``"min_cost"``: the lowest price per hour; the same binds.
@@ -120,11 +130,20 @@ def place(
             is proved impossible.
     """
     started = time.perf_counter()
+    profiles = profiles_of(profiles)
     wanted, warnings = request_of(profiles, objective, request, asked)
-    question = ask(profiles, wanted, warnings=warnings)
-    found = answer(question, time_limit_s=wanted.time_limit_s, seed=wanted.seed)
-    if isinstance(found, Clash):
-        raise found.error()
+    with told_with(warnings):
+        question = ask(profiles, wanted, warnings=warnings)
+        _logger.info(
+            "placing %d models of %d records, %s, within %g s",
+            len(question.model_names),
+            len(profiles),
+            wanted.objective.value,
+            wanted.time_limit_s,
+        )
+        found = answer(question, time_limit_s=wanted.time_limit_s, seed=wanted.seed)
+        if isinstance(found, Clash):
+            raise found.error()
     placement = build_placement(found, question, wanted)
     check_placement(placement, question)
     return placement.model_copy(update={"seconds": time.perf_counter() - started})

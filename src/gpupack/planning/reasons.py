@@ -15,7 +15,7 @@ from gpupack.planning.explaining import (
     serving_changes,
 )
 from gpupack.planning.modeling import CapacityQuestion, ask
-from gpupack.planning.request import request_of, require_profiles
+from gpupack.planning.request import ProfilesLike, profiles_of, request_of
 from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import BindingResource, Explanation
 from gpupack.records.placement import PlacementRecord, PlacementStatus
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def explain(
     placement: Placement,
-    profiles: ProfileSet | None = None,
+    profiles: ProfilesLike | None = None,
     *,
     request: Request | None = None,
     workers: int | None = None,
@@ -67,14 +67,15 @@ def explain(
     return explain_question(placement, ask(profiles, request))
 
 
-def _profiles(placement: Placement, given: ProfileSet | None) -> ProfileSet:
+def _profiles(placement: Placement, given: ProfilesLike | None) -> ProfileSet:
     """Return the profiles that a placement was decided on.
 
     Raises:
         InvalidInputError: If they are not known, or lack a model that is placed.
     """
-    profiles = given
-    if profiles is None:
+    if given is not None:
+        profiles = profiles_of(given)
+    else:
         profiles = ProfileSet(
             records=placement.profiles,
             baselines=placement.baselines,
@@ -85,7 +86,6 @@ def _profiles(placement: Placement, given: ProfileSet | None) -> ProfileSet:
                 "this placement was written without the profiles that it was decided "
                 "on; give them: gpupack.explain(placement, profiles)"
             )
-    require_profiles(profiles)
     placed = {name for gpu in placement.gpus for name in gpu.models}
     lacking = sorted(placed - set(profiles.model_names))
     if lacking:

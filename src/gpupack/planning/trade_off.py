@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -10,6 +12,7 @@ from gpupack.errors import MissingExtraError
 from gpupack.placement import Placement
 from gpupack.quoting import printable
 from gpupack.records.frontier import FrontierRecord
+from gpupack.report.summary import count_of
 from gpupack.report.text import format_number, format_price
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
     from gpupack.records.frontier import FrontierPoint
 
+MOST_NAMED = 3
+"""Models named per step of those that get less than all."""
 SERVED_TOLERANCE = 1e-6
 """By how much of all that is wanted less still counts as all: what rounding takes."""
 
@@ -35,22 +40,56 @@ class Frontier(FrontierRecord):
 
     budgets_not_placed: tuple[float, ...] = ()
     """Those without a point: too small, or nothing was found in time."""
+    budgets_not_tried: tuple[float, ...] = ()
+    """Those that were not come to: time was up, or it was interrupted."""
+
+    def __repr__(self) -> str:
+        """Return one short line, however many placements are behind it."""
+        return f"<Frontier: {count_of(len(self.points), 'step')}>"
 
     def __str__(self) -> str:
-        """Return a readable table, one line per step, and the budgets without one."""
-        table = self._table("simple")
-        return f"{table}\n\n{self._gaps()}" if self.budgets_not_placed else table
+        """Return a readable table, one line per step, and what it does not say."""
+        return "\n\n".join([self._table("simple"), *self._below()])
 
     def _repr_html_(self) -> str:
-        table = self._table("html")
-        return f"{table}<p>{self._gaps()}</p>" if self.budgets_not_placed else table
+        below = "".join(
+            f"<p>{escape(text).replace(chr(10), '<br>')}</p>" for text in self._below()
+        )
+        return self._table("html") + below
 
-    def _gaps(self) -> str:
-        """Return a line about the budgets without a point."""
+    def _below(self) -> list[str]:
+        """Return who gets less than all, and the budgets without a point."""
+        told = [
+            f"{self._step_name(point)}: {_short_served(point)}"
+            for point in self.points
+            if _short_served(point)
+        ]
+        parts = ["Served least, of what each model wants:\n" + "\n".join(told)]
+        if not told:
+            parts = []
         shown = format_price if self._is_priced else format_number
-        budgets = ", ".join(shown(one) for one in self.budgets_not_placed)
         unit = "per hour" if self._is_priced else "GPUs"
-        return f"no placement found for {budgets} {unit}"
+        for what, budgets in (
+            ("no placement found for", self.budgets_not_placed),
+            ("not tried in the time there was:", self.budgets_not_tried),
+        ):
+            if budgets:
+                parts.append(f"{what} {', '.join(map(shown, budgets))} {unit}")
+        return parts
+
+    def _step_name(self, point: FrontierPoint) -> str:
+        if self._is_priced:
+            return f"{format_price(point.budget_per_hour)} per hour"
+        return count_of(point.num_gpus, "GPU")
+
+    @property
+    def gains(self) -> tuple[float | None, ...]:
+        """What each step serves more than the one before; None for the first.
+
+        Weighted infer/sec: what the next GPUs, or the next money, would serve.
+        """
+        yields = [point.throughput_infer_per_sec for point in self.points]
+        return (None, *(b - a for a, b in pairwise(yields)))[: len(yields)]
 
     def plot(self) -> Figure:
         """Return throughput over GPUs, or over price, as a matplotlib figure.
@@ -82,7 +121,8 @@ class Frontier(FrontierRecord):
             [
                 point.model_dump(exclude={"headroom"})
                 | {"utilization_headroom": _utilization_headroom(point)}
-                for point in self.points
+                | {"gain_infer_per_sec": gain}
+                for point, gain in zip(self.points, self.gains, strict=True)
             ]
         )
 
@@ -135,6 +175,17 @@ def _served(throughput: float, wanted: float) -> str:
     if text == "100.0%" and throughput < wanted * (1 - SERVED_TOLERANCE):
         return ">99.9%"
     return text
+
+
+def _short_served(point: FrontierPoint) -> str:
+    """Return the models that get less than all, the worst first; empty if none do."""
+    short = [
+        f"{printable(name)} {_served(share, 1.0)}"
+        for name, share in point.served_share.items()
+        if share < 1 - SERVED_TOLERANCE
+    ]
+    more = len(short) - MOST_NAMED
+    return ", ".join(short[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _percent(share: float | None) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 from gpupack.records.gpu import Headroom
 from gpupack.records.placement import PlacementStatus
 from gpupack.records.record import Record
-from gpupack.units import InferPerSec
+from gpupack.units import InferPerSec, Ratio
 
 
 class FrontierPoint(Record):
@@ -24,6 +24,11 @@ class FrontierPoint(Record):
     bound_infer_per_sec: InferPerSec
     """Proven: no placement within this budget yields more."""
     status: PlacementStatus
+    served_share: dict[str, Ratio] = Field(default_factory=dict)
+    """Of its demand, or else of what its instances yield, by model name, the worst
+    first; empty in files of before this was told."""
+    worst_served_share: Ratio | None = None
+    """Of the model that gets least."""
     headroom: Headroom | None = None
     """The headroom at which this step appears."""
     label: str | None = None

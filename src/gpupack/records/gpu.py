@@ -12,6 +12,7 @@ from gpupack.catalogue import MEMORY_MIB_BY_NAME, find_card
 from gpupack.errors import MissingReadingError
 from gpupack.quoting import quoted
 from gpupack.records.record import Record
+from gpupack.spelling import setting
 from gpupack.units import NumBytes, bytes_from_mib
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ class GpuType(Record):
         if self.memory_bytes is None:
             raise MissingReadingError(
                 f"the memory of GPU type {quoted(self.name)} is not known; name the "
-                "GPUs to "
-                'plan for, for example gpus="T4" or gpus="NAME:MIB"'
+                f"GPUs to plan for, for example {setting('gpus', 'T4')} or "
+                f"{setting('gpus', 'NAME:MIB')}"
             )
         return self.memory_bytes
 

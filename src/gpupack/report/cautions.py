@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.quoting import quoted
 from gpupack.records.gpu import Resource
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +110,7 @@ def _broken_demands(placement: PlacementRecord) -> Iterator[str]:
         f"{len(broken)} of {len(served)} demands are not kept as predicted: "
         f"{quoted(worst)} is predicted to reach {predicted[worst]:,.4g} of "
         f"{served[worst]:,.4g} infer/sec beside its neighbors; "
-        "demand_met=predicted makes it a condition"
+        f"{setting('demand_met', 'predicted')} makes it a condition"
     )
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
     from gpupack.records.frontier import FrontierRecord
     from gpupack.records.placement import PlacementRecord
@@ -47,8 +48,13 @@ _AXIS_TITLES = {
 }
 _MOST_LABELS = 40
 """GPUs and models that are written out; more would only overlap."""
-_MOST_WRITTEN = 12
-"""Points of a frontier whose throughput is written beside them."""
+_LABEL_PLACES = (
+    ((0, 8), "center"),
+    ((0, -9), "center"),
+    ((7, 0), "left"),
+    ((-7, 0), "right"),
+)
+"""Where a text may stand beside its point: distance in points, and its own side."""
 _LIMIT_COLOR = "#b3261e"
 
 
@@ -155,33 +161,61 @@ def plot_frontier(frontier: FrontierRecord) -> Figure:
         color=SEQUENCE_COLORS[0],
         label="placed",
     )
-    for x, point in zip(x_all, points, strict=True):
-        if point.label:
-            axes.annotate(
-                _literal(point.label),
-                (x, point.throughput_infer_per_sec),
-                xytext=(6, -10),
-                textcoords="offset points",
-                fontsize="x-small",
-            )
     axes.set_xlabel("price per hour" if priced else "GPUs")
     axes.set_ylabel("throughput, infer/s")
     axes.set_ylim(0, 1.12 * max(point.bound_infer_per_sec for point in points) or 1)
-    if len(points) <= _MOST_WRITTEN:
-        for x, point in zip(x_all, points, strict=True):
-            axes.annotate(
-                format_number(point.throughput_infer_per_sec),
-                (x, point.throughput_infer_per_sec),
-                xytext=(0, 7),
-                textcoords="offset points",
-                ha="center",
-                fontsize="small",
-            )
     if not priced:
         axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="lower right")
+    legend = axes.legend(frameon=False, loc="lower right")
+    written = [
+        ", ".join(
+            [format_number(point.throughput_infer_per_sec)]
+            + ([_literal(point.label)] if point.label else [])
+        )
+        for point in points
+    ]
+    xy_all = [
+        (x, point.throughput_infer_per_sec)
+        for x, point in zip(x_all, points, strict=True)
+    ]
+    _write_apart(figure, axes, legend, xy_all, written)
     return figure
+
+
+def _write_apart(
+    figure: Figure,
+    axes: Axes,
+    legend: Legend,
+    points: Sequence[tuple[float, float]],
+    texts: Sequence[str],
+) -> None:
+    """Write a text beside each point where it covers no other, or else not at all.
+
+    The ends of the line come first: they are what people look for.
+    """
+    figure.draw_without_rendering()
+    taken = [legend.get_window_extent()]
+    middle = range(1, len(points) - 1)
+    for index in dict.fromkeys([0, len(points) - 1, *middle]):
+        for offset, side in _LABEL_PLACES:
+            label = axes.annotate(
+                texts[index],
+                points[index],
+                xytext=offset,
+                textcoords="offset points",
+                ha=side,
+                va="center",
+                fontsize="x-small",
+                in_layout=False,
+            )
+            box = label.get_window_extent()
+            inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+            inside = inside and axes.bbox.y0 <= box.y0 and box.y1 <= axes.bbox.y1
+            if inside and not any(box.overlaps(one) for one in taken):
+                taken.append(box)
+                break
+            label.remove()
 
 
 def _new_figure(width_inches: float, height_inches: float) -> Figure:

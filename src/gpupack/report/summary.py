@@ -7,11 +7,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.cost import cost_of
 from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.bars import RESOURCE_NAMES, bar_of, format_amount
 from gpupack.report.text import (
+    cost_details,
     format_number,
     format_price,
     found_and_proved,
@@ -54,10 +56,7 @@ def title_of(placement: PlacementRecord) -> str:
 def facts_of(placement: PlacementRecord) -> tuple[Fact, ...]:
     """Return the summary's figures."""
     facts = [_gpus(placement), _proof(placement), _throughput(placement)]
-    cost = _cost(placement)
-    if cost is not None:
-        facts.append(cost)
-    return (*facts, _headroom(placement), _tightest(placement))
+    return (*facts, *_cost(placement), _headroom(placement), _tightest(placement))
 
 
 def _gpus(placement: PlacementRecord) -> Fact:
@@ -139,20 +138,11 @@ def _throughput(placement: PlacementRecord) -> Fact:
     return Fact("Throughput", f"{format_number(alone)} infer/s", detail)
 
 
-def price_per_hour(placement: PlacementRecord) -> float | None:
-    """Return what the used GPUs cost, None if one has no price."""
-    price_by_type = {
-        entry.gpu_type.name: entry.price_per_hour for entry in placement.fleet.entries
-    }
-    prices = [price_by_type.get(gpu.gpu_type.name) for gpu in placement.gpus]
-    known = [price for price in prices if price is not None]
-    return sum(known) if prices and len(known) == len(prices) else None
-
-
-def _cost(placement: PlacementRecord) -> Fact | None:
-    price = price_per_hour(placement)
-    if price is None:
-        return None
+def _cost(placement: PlacementRecord) -> tuple[Fact, ...]:
+    """Return what it costs per hour and per month; nothing without prices."""
+    cost = cost_of(placement)
+    if cost is None:
+        return ()
     used = Counter(gpu.gpu_type.name for gpu in placement.gpus)
     detail = ", ".join(
         f"{used[entry.gpu_type.name]:,} × {printable(entry.gpu_type.name)} at "
@@ -160,7 +150,10 @@ def _cost(placement: PlacementRecord) -> Fact | None:
         for entry in placement.fleet.entries
         if used[entry.gpu_type.name]
     )
-    return Fact("Cost per hour", format_price(price), detail)
+    return (
+        Fact("Cost per hour", format_price(cost.price_per_hour), detail),
+        Fact("Cost per month", format_price(cost.price_per_month), cost_details(cost)),
+    )
 
 
 def headroom_text(placement: PlacementRecord) -> str:

@@ -23,7 +23,13 @@ from gpupack.report.bars import (
 )
 from gpupack.report.cautions import cautions_of, other_warnings
 from gpupack.report.palette import SERVER_COLOR, style_by_model
-from gpupack.report.text import format_placement, headline, load_text
+from gpupack.report.text import (
+    cost_lines,
+    format_placement,
+    headline,
+    load_text,
+    placement_legend,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,6 +75,12 @@ def print_placement(placement: PlacementRecord, console: Console) -> None:
         console.print()
         for line in _gpu_lines(placement, gpu, console, width):
             console.print(line, width=width, highlight=False)
+    console.print()
+    for text in [
+        *placement_legend(placement, has_left=False),
+        *cost_lines(placement),
+    ]:
+        console.print(Text(text, style="dim"), width=width, highlight=False)
     for warning in other_warnings(placement):
         _print_warning(warning, console, width)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from gpupack.cost import HOURS_PER_MONTH, cost_of
 from gpupack.quoting import printable
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
@@ -21,6 +22,7 @@ from gpupack.units import mib_from_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpupack.cost import Cost
     from gpupack.records.placement import (
         Assignment,
         GpuPlacement,
@@ -41,6 +43,10 @@ RESOURCE_TITLES = {
     Resource.SM_UTILIZATION: "SM %",
 }
 """Short titles, as nvidia-smi abbreviates."""
+
+
+_MOST_COSTS = 8
+"""Models whose cost is written out; those that cost most."""
 
 
 def format_number(value: float | None, digits: int = 1) -> str:
@@ -93,9 +99,77 @@ def format_placement(placement: PlacementRecord) -> str:
     lines += [headline(placement), ""]
     if placement.gpus:
         lines.append(_gpu_table(placement, "simple", "\n"))
-        lines.append("")
+        lines += ["", *placement_legend(placement, has_left=True)]
+        lines += [*cost_lines(placement), ""]
     lines.extend(f"warning: {printable(text)}" for text in other_warnings(placement))
     return "\n".join(lines).rstrip()
+
+
+def cost_details(cost: Cost) -> str:
+    """Return what a year and a million inferences cost, and for how much idle time."""
+    parts = [f"{format_price(cost.price_per_year)} per year"]
+    if cost.price_per_million_inferences is not None:
+        price = format_price(cost.price_per_million_inferences)
+        parts.append(f"{price} per million inferences")
+    if cost.idle_share is not None:
+        parts.append(f"{cost.idle_share:.0%} of it for idle GPU time")
+    return ", ".join(parts)
+
+
+def cost_lines(placement: PlacementRecord) -> list[str]:
+    """Return what a placement costs, in all and by model; nothing without prices."""
+    cost = cost_of(placement)
+    if cost is None:
+        return []
+    dearest = sorted(
+        cost.by_model.items(), key=lambda one: (-one[1].price_per_hour, one[0])
+    )
+    told = [
+        f"{printable(name)} {format_price(one.price_per_hour * HOURS_PER_MONTH)}"
+        + (
+            f" ({format_price(one.price_per_million_inferences)} per million)"
+            if one.price_per_million_inferences is not None
+            else ""
+        )
+        for name, one in dearest[:_MOST_COSTS]
+    ]
+    more = len(dearest) - _MOST_COSTS
+    return [
+        f"cost: {format_price(cost.price_per_hour)} per hour, "
+        f"{format_price(cost.price_per_month)} per month, {cost_details(cost)}",
+        f"per month by model: {', '.join(told)}"
+        + (f" and {more:,} more" if more > 0 else ""),
+    ]
+
+
+def placement_legend(placement: PlacementRecord, *, has_left: bool) -> list[str]:
+    """Return a line on each abbreviation of a placement's table that needs one.
+
+    Args:
+        placement: What the table shows.
+        has_left: Whether it has what is left in parentheses.
+    """
+    assignments = [one for gpu in placement.gpus for one in gpu.assignments]
+    if not assignments:
+        return []
+    point = assignments[0].load_point
+    lines = [
+        f"{point}: batch size {point.batch_size}, {point.concurrency} "
+        f"request{'' if point.concurrency == 1 else 's'} in flight"
+    ]
+    if has_left and tuple(placement.headroom):
+        lines[0] += "; (left): what the headroom still allows"
+    kept = [one for one in assignments if one.retention is not None]
+    if kept:
+        of_what = "the traffic it takes" if _takes(kept) else "its throughput alone"
+        lines.append(
+            f"keeps: predicted share of {of_what} while all models of the GPU are busy"
+        )
+    return lines
+
+
+def _takes(assignments: Sequence[Assignment]) -> bool:
+    return any(one.served_infer_per_sec is not None for one in assignments)
 
 
 def placement_markdown(placement: PlacementRecord) -> str:
@@ -295,7 +369,17 @@ def format_profiles(
         f"failed: {model_name} at {', '.join(points)}, {stage}: {message}"
         for (model_name, stage, message), points in by_cause.items()
     ]
-    return "\n".join([table, *failed])
+    shown = [*records[:1]]
+    legend = [
+        f"load {one.load_point}: batch size {one.load_point.batch_size}, "
+        f"{one.load_point.concurrency} requests in flight"
+        for one in shown
+    ]
+    if baselines:
+        legend.append(
+            "(server only): the server with no model loaded; the other rows include it"
+        )
+    return "\n".join([table, *(["", *legend] if legend else []), *failed])
 
 
 def _readings(record: ProfileRecord | ServerBaseline) -> list[str]:

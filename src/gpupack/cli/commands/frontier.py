@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpupack.cli.console import print_warning, results
+from gpupack.cli.console import log_to_stderr, print_warning, results
 from gpupack.cli.options.asked import (
     QuietOption,
     SourceArgument,
+    VerboseOption,
     WishReader,
+    completed_by,
     read_source,
     takes_wish_options,
 )
 from gpupack.cli.options.sources import Knowledge, takes_source_options
-from gpupack.cli.outputs import require_apart
+from gpupack.cli.outputs import is_standard_output, require_apart, write_output
+from gpupack.cli.progress import frontier_bar
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
@@ -39,7 +42,11 @@ def frontier_command(
     *,
     knowledge: Knowledge,
     by: Annotated[
-        str, typer.Option(help="gpus, or price for budgets per hour.")
+        str,
+        typer.Option(
+            help="gpus, or price for budgets per hour.",
+            autocompletion=completed_by(["gpus", "price"]),
+        ),
     ] = "gpus",
     budget: Annotated[
         list[float] | None,
@@ -51,41 +58,54 @@ def frontier_command(
     max_points: Annotated[
         int, typer.Option(help="Steps at most where no --budget is given.")
     ] = 20,
+    total_time_limit: Annotated[
+        float, typer.Option(help="Seconds for the whole frontier.")
+    ] = 60.0,
     wishes: WishReader,
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write steps and placements as JSON.")
+        Path | None,
+        typer.Option(
+            "--json", help="Write steps and placements as JSON; - prints them."
+        ),
     ] = None,
     plot_path: Annotated[
         Path | None,
         typer.Option("--plot", help="Write the figure: .png, .svg or .pdf."),
     ] = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Show what every number of GPUs, or every budget, yields at best.
 
     Exit codes: 0 done (with a warning where a step is not proved), 2 bad input,
     3 infeasible, 5 none found within the time limit, and none proved impossible.
     """
-    from gpupack.files import write_text
     from gpupack.planning import frontier
 
+    if verbose:
+        log_to_stderr()
+    is_piped = is_standard_output(json_path)
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
     profiles = read_source(source, knowledge)
     request, asked = wishes(profiles, Objective.MAX_THROUGHPUT.value)
-    found = frontier(
-        profiles,
-        request,
-        by=by,
-        budgets=budget or None,
-        max_points=max_points,
-        **asked,
-    )
+    with frontier_bar(quiet=quiet) as progress:
+        found = frontier(
+            profiles,
+            request,
+            by=by,
+            budgets=budget or None,
+            max_points=max_points,
+            total_time_limit_s=total_time_limit,
+            progress=progress,
+            **asked,
+        )
     if json_path is not None:
-        write_text(json_path, found.to_json() + "\n")
+        write_output(json_path, found.to_json() + "\n")
     if plot_path is not None:
         _write_figure(found.plot(), plot_path)
-    if not quiet:
+    if not quiet and not is_piped:
         results.print(str(found), markup=False, soft_wrap=True)
+    if not quiet:
         _print_warnings(found.placements)
     unproved = [
         point for point in found.points if point.status is PlacementStatus.FEASIBLE
@@ -95,7 +115,7 @@ def frontier_command(
         within = f" within {step.time_limit_s:g} s each" if step else ""
         print_warning(
             f"{len(unproved)} of {len(found.points)} steps not proved{within}; raise "
-            "--time-limit"
+            "--time-limit and --total-time-limit"
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpupack.cli import EXIT_INTERRUPTED
-from gpupack.cli.console import print_error, print_warning
+from gpupack.cli.console import errors, print_error, print_warning
 from gpupack.cli.options.measuring import (
     BatchDimOption,
     DataOption,
@@ -77,14 +77,14 @@ def profile_command(
         Path | None,
         typer.Option(
             help="File for the records, one JSON line each, as they come; the same "
-            "command goes on where it was stopped."
+            "command goes on where it was stopped. profiles.jsonl here if left out."
         ),
     ] = None,
     export_path: Annotated[
         Path | None,
         typer.Option(
             help="Folder for the three CSV tables; without --store the records are "
-            "kept there too, in profiles.jsonl."
+            "kept there too."
         ),
     ] = None,
     gpu: Annotated[
@@ -196,7 +196,14 @@ def profile_command(
         load_timeout=load_timeout,
         window_seconds=window_seconds,
     )
-    kept_in = store or (export_path / PROFILE_FILE if export_path else None)
+    if store is None:
+        # Measurements take minutes of a GPU: they are never thrown away.
+        store = export_path / PROFILE_FILE if export_path else Path(PROFILE_FILE)
+        if not quiet:
+            errors.print(
+                f"records are kept in {store}; --store names another file",
+                markup=False,
+            )
     try:
         with progress_bar(quiet=quiet) as bar:
             profiles = profile(
@@ -240,10 +247,8 @@ def profile_command(
                 install_progress=bar.install if bar is not None else None,
             )
     except KeyboardInterrupt:
-        if kept_in is None:
-            raise
         print_error(
-            f"interrupted; every finished load point is in {kept_in}: run the same "
+            f"interrupted; every finished load point is in {store}: run the same "
             "command again to go on"
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -268,7 +273,7 @@ def _lacks_what_was_asked(profiles: ProfileSet) -> bool:
 
 
 def _show(
-    profiles: ProfileSet, *, store: Path | None, export_path: Path | None, quiet: bool
+    profiles: ProfileSet, *, store: Path, export_path: Path | None, quiet: bool
 ) -> None:
     if not quiet:
         # Without the failures: they are warnings, below, also when quiet.
@@ -291,25 +296,23 @@ def _show(
         print_warning(
             f"{model_name} {', '.join(points)} failed ({stage}): {_tidy(message)}"
         )
-    for text in _ways_on(
-        profiles, is_kept=store is not None or export_path is not None
-    ):
+    for text in _ways_on(profiles):
         print_warning(text)
 
 
-def _ways_on(profiles: ProfileSet, *, is_kept: bool) -> Iterator[str]:
+def _ways_on(profiles: ProfileSet) -> Iterator[str]:
     """Tell how to measure again what did not settle, and what failed for good."""
     from gpupack.profiling import RETRIED_STAGES
 
     num_unstable = sum(record.is_stable is False for record in profiles.records)
     if num_unstable:
-        again = "--retry-unstable and " if is_kept else ""
         yield (
             f"{num_unstable} of {len(profiles)} load points did not settle, and place "
-            f"leaves them out: measure them again with {again}a higher --max-seconds"
+            "leaves them out: measure them again with --retry-unstable and a higher "
+            "--max-seconds"
         )
     failed = [one for one in profiles.failures if one.stage not in RETRIED_STAGES]
-    if failed and is_kept:
+    if failed:
         yield (
             f"{len(failed)} load points failed: the same command leaves them as they "
             "are, and measures them again with --retry-failed"

@@ -1,3 +1,4 @@
+# Long because it is one list: the option of every wish, with its help.
 # Long because every wish that the commands take is declared here, once, with its help.
 """The options by which ``place`` and ``frontier`` ask for the same things."""
 
@@ -5,13 +6,15 @@ from __future__ import annotations
 
 import inspect
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
+from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.cli.options.named_values import (
     parse_by_model,
     parse_counts,
@@ -25,13 +28,33 @@ from gpupack.errors import InvalidInputError
 from gpupack.files import file_mode
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
-from gpupack.records.request import HeadroomLike, Objective, Request, RequestArguments
+from gpupack.records.environment import SharingMode
+from gpupack.records.gpu import Resource
+from gpupack.records.request import (
+    PERCENTILES,
+    ContentionRule,
+    Fairness,
+    HeadroomLike,
+    Objective,
+    Request,
+    RequestArguments,
+)
 
 WishReader = Callable[[ProfileSet, str | None], tuple[Request | None, RequestArguments]]
 """Reads a request and the arguments beside it; the objective says what binds."""
 
 _TABLES = (".csv", ".tsv")
 """Endings of files that hold profiles, and may hold wishes beside them."""
+
+
+def completed_by(choices: type[StrEnum] | Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what completes an option's value by TAB: one of these."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [one for one in map(str, choices) if one.startswith(incomplete)]
+
+    return complete
+
 
 SourceArgument = Annotated[
     str,
@@ -43,7 +66,10 @@ SourceArgument = Annotated[
 ]
 GpuOption = Annotated[
     str | None,
-    typer.Option(help="GPU type: 16GB, T4, A100-80GB, or NAME:MIB for any other."),
+    typer.Option(
+        help="GPU type: 16GB, T4, A100-80GB, or NAME:MIB for any other.",
+        autocompletion=completed_by(MEMORY_MIB_BY_NAME),
+    ),
 ]
 GpusOption = Annotated[
     list[str] | None,
@@ -51,6 +77,7 @@ GpusOption = Annotated[
         metavar="N|TYPE[=N]",
         help="How many there are, as many as needed if left out; or a mixed fleet: "
         "L4=8 for eight, A100-80GB for as many as needed, repeated.",
+        autocompletion=completed_by(MEMORY_MIB_BY_NAME),
     ),
 ]
 PriceOption = Annotated[
@@ -67,6 +94,7 @@ HeadroomOption = Annotated[
         help="The share that may be used: 0.8 for whatever binds by default, "
         "memory=0.9 for one resource; repeat for several. Resources alone, "
         "without a plain number, name exactly what binds.",
+        autocompletion=completed_by([f"{one.value}=" for one in Resource]),
     ),
 ]
 LoadPointOption = Annotated[
@@ -92,7 +120,10 @@ LatencyLimitOption = Annotated[
 ]
 LatencyPercentileOption = Annotated[
     int | None,
-    typer.Option(help="Of the latency limit: 50, 90, 95 or 99 (default)."),
+    typer.Option(
+        help="Of the latency limit: 50, 90, 95 or 99 (default).",
+        autocompletion=completed_by([str(one) for one in PERCENTILES]),
+    ),
 ]
 ReplicasOption = Annotated[
     list[str] | None,
@@ -125,6 +156,11 @@ AllowUnstableOption = Annotated[
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")]
+
+
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Tell on standard error what is done.")
+]
 
 
 RequestOption = Annotated[
@@ -164,7 +200,8 @@ MaxPriceOption = Annotated[
 FairnessOption = Annotated[
     str | None,
     typer.Option(
-        help="sum (default), or max_min: the share of demand each model gets."
+        help="sum (default), or max_min: the share of demand each model gets.",
+        autocompletion=completed_by(Fairness),
     ),
 ]
 CarryMemoryOverOption = Annotated[
@@ -185,14 +222,16 @@ MinRetentionOption = Annotated[
 SharingOption = Annotated[
     str | None,
     typer.Option(
-        help="How models share a GPU: time_slicing (default), mps or streams."
+        help="How models share a GPU: time_slicing (default), mps or streams.",
+        autocompletion=completed_by(SharingMode),
     ),
 ]
 ContentionOption = Annotated[
     str | None,
     typer.Option(
         help="predicted: max_throughput counts what models are predicted to reach "
-        "together; plain (default): what they reach alone."
+        "together; plain (default): what they reach alone.",
+        autocompletion=completed_by(ContentionRule),
     ),
 ]
 DemandMetOption = Annotated[
@@ -214,7 +253,7 @@ CurrencyOption = Annotated[
 ]
 TimeLimitOption = Annotated[
     float | None,
-    typer.Option(help="Seconds, for each step of a frontier; 10 if left out."),
+    typer.Option(help="Seconds, at most for each step of a frontier; 10 if left out."),
 ]
 WorkersOption = Annotated[
     int | None,
@@ -367,17 +406,10 @@ def read_source(source: str, knowledge: Knowledge) -> ProfileSet:
     Raises:
         InvalidInputError: If it is neither; names the examples.
     """
-    from gpupack.examples import example_names, load_example
     from gpupack.importers.reader import read_profiles
+    from gpupack.planning import profiles_of
 
-    if file_mode(source) is not None:
-        return read_profiles(source, **knowledge)
-    if source in example_names():
-        return load_example(source)
-    raise InvalidInputError(
-        f"{quoted(source)} is neither a file nor a built-in example; the examples are "
-        f"{', '.join(example_names())}"
-    )
+    return profiles_of(source, read=lambda path: read_profiles(path, **knowledge))
 
 
 def _parse_headroom(

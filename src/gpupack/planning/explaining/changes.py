@@ -27,6 +27,7 @@ from gpupack.records.gpu import (
     find_gpu_type,
 )
 from gpupack.records.placement import Objective, ObjectiveUnit
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -301,7 +302,7 @@ def _gpu_type_changes(what_if: WhatIf) -> Iterator[SavingChange]:
             f"{gpu_type.name} GPUs instead",
             changed,
             trade_off=f"by the memory measured on {supply.measured_on.name} "
-            "(carry_memory_over)"
+            f"({setting('carry_memory_over')})"
             if supply.is_carried_over
             else "",
         )

@@ -14,6 +14,7 @@ from gpupack.planning.infeasible.relaxed_question import (
     is_plainly_impossible,
     plan_relaxed,
 )
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ def not_found(
     question: CapacityQuestion, *, time_limit_s: float
 ) -> NotFoundInTimeError:
     """Return the error for a search that came to nothing, and proved nothing."""
-    suggestion = "raise time_limit_s, or the number of GPUs"
+    suggestion = f"raise {setting('time_limit_s')}, or the number of GPUs"
     return NotFoundInTimeError(
         f"no placement was found within {time_limit_s:g} s, and none is proved "
         f"impossible: {suggestion}",

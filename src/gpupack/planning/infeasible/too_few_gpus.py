@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InfeasibleError, NotFoundInTimeError
 from gpupack.packing import Deadline, PackingProblem, items_apart, solve, solve_allowed
 from gpupack.planning.infeasible.clash import DIAGNOSIS_LIMIT_S, infeasible
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -50,7 +51,7 @@ def shortage(
         return NotFoundInTimeError(
             f"no placement on {there} was found within {time_limit_s:g} s, and none is "
             f"proved impossible: at least {bound} are needed (proved), {found} would "
-            "do. Raise time_limit_s, or the number of GPUs.",
+            f"do. Raise {setting('time_limit_s')}, or the number of GPUs.",
             suggestion=f"{found} {name} GPUs",
             limits=(
                 *(
@@ -87,7 +88,7 @@ def shortage(
     return InfeasibleError(
         f"no placement exists: {', '.join(map(repr, models))} clash with {asked}, "
         f"{there}. For all models {would_do}. Raise the number of GPUs, or lower "
-        "min_retention.",
+        f"{setting('min_retention')}.",
         model_names=models,
         suggestion=f"{found} {name} GPUs",
         limits=(asked, there),

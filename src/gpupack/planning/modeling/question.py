@@ -34,6 +34,7 @@ from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Headroom
 from gpupack.records.profile import RecordOrigin
 from gpupack.records.request import ContentionRule, Fairness, Objective
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -329,8 +330,8 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
         goal is not Objective.MAX_THROUGHPUT
     ):
         raise InvalidInputError(
-            "contention='predicted' is for max_throughput; with other objectives, "
-            "min_retention= says what models shall keep"
+            f"{setting('contention', 'predicted')} is for max_throughput; with other "
+            f"objectives, {setting('min_retention')} says what models shall keep"
         )
     budgets = [
         name
@@ -339,14 +340,15 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
     ]
     if budgets and goal is not Objective.MAX_THROUGHPUT:
         raise InvalidInputError(
-            f"{budgets[0]} is what max_throughput may spend, but the objective is "
-            f'{goal.value}, which spends the least; use objective="max_throughput", or '
-            "count the GPUs there are: gpus={name: count}"
+            f"{setting(budgets[0])} is what max_throughput may spend, but the "
+            f"objective is {goal.value}, which spends the least; use "
+            f"{setting('objective', 'max_throughput')}, or count the GPUs there are: "
+            f"{_counted_gpus()}"
         )
     if len(budgets) > 1:
         raise InvalidInputError(
-            "max_gpus and max_price_per_hour are both given; give one, and count the "
-            "GPUs there are for the other: gpus={name: count}"
+            f"{' and '.join(map(setting, budgets))} are both given; give one, and "
+            f"count the GPUs there are for the other: {_counted_gpus()}"
         )
     for name, most in wishes.most_replicas.items():
         least = wishes.replicas.get(name, 1)
@@ -362,17 +364,23 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
         ):
             if is_given:
                 raise InvalidInputError(
-                    f"{argument} decides between models when throughput is short, but "
-                    f'the objective is {goal.value}; use objective="max_throughput"'
+                    f"{setting(argument)} decides between models when throughput is "
+                    f"short, but the objective is {goal.value}; use "
+                    f"{setting('objective', 'max_throughput')}"
                 )
     if wishes.fairness is Fairness.MAX_MIN and not any(
         value > 0 and name not in wishes.optional
         for name, value in wishes.demand.items()
     ):
         raise InvalidInputError(
-            'fairness="max_min" shares out the demand of models that are not optional, '
-            "but there is none; give demand={model: infer/sec}"
+            f"{setting('fairness', 'max_min')} shares out the demand of models that "
+            "are not optional, but there is none; give "
+            + setting("demand", python="{model: infer/sec}", shell="MODEL=RATE")
         )
+
+
+def _counted_gpus() -> str:
+    return setting("gpus", python="{name: count}", shell="NAME=COUNT")
 
 
 def _require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:

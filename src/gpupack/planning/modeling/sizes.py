@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingReadingError
 from gpupack.records.gpu import GpuType, Headroom, Resource
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,7 +64,7 @@ def require_readings(
             raise MissingReadingError(
                 f"{resource.value} binds, but {field} is missing for {names}: "
                 f"{lacking[0].missing.get(field, 'not measured')}; or name what binds "
-                "without it in headroom="
+                f"without it in {setting('headroom')}"
             )
 
 

@@ -10,6 +10,7 @@ from gpupack.planning.modeling.sizes import baseline_memory_bytes, require_readi
 from gpupack.planning.request import is_unknown
 from gpupack.quoting import quoted
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Resource, is_same_card
+from gpupack.spelling import in_words_of, setting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom
     from gpupack.records.profile import ProfileRecord
-
-_SAY_THE_TYPE = (
-    'say which it was (the column "gpu" of a table, or read_profiles(path, gpu=...))'
-)
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def _donor(
             raise InvalidInputError(
                 "the profiles do not say which GPU type they were measured on, and "
                 "throughput and utilization hold on that type alone; with several "
-                f"types to plan for, {name} among them, {_SAY_THE_TYPE}, or plan for "
+                f"types to plan for, {name} among them, {_say_the_type()}, or plan for "
                 "one type"
             )
         return unknown
@@ -142,17 +139,26 @@ def _donor(
     if not carry_memory_over:
         raise InvalidInputError(
             f"no model was profiled on {name}; profiles are of {measured}. Profile "
-            "there, leave it out of gpus, or plan by memory alone with "
-            "carry_memory_over=True"
+            f"there, leave it out of {setting('gpus')}, or plan by memory alone with "
+            f"{setting('carry_memory_over', True)}"
         )
     if not is_memory_only:
+        memory_alone = setting("headroom", {"memory": 1.0}, shell="memory=1")
         raise InvalidInputError(
             f"no model was profiled on {name}, and only memory carries over from "
-            f"{measured}: let nothing else bind (headroom={{'memory': 1.0}}, no "
-            f"demand, not max_throughput), or profile on {name}"
+            f"{measured}: let nothing else bind ({memory_alone}, no demand, not "
+            f"max_throughput), or profile on {name}"
         )
     # The largest card: what a model takes does not shrink with the card's memory.
     return max(types.values(), key=lambda one: (one.memory_bytes or 0, one.name))
+
+
+def _say_the_type() -> str:
+    column = 'the column "gpu" of a table'
+    where = in_words_of(
+        python=f"{column}, or read_profiles(path, gpu=...)", shell=column
+    )
+    return f"say which it was ({where})"
 
 
 def _carried_over(measured_on: GpuType, name: str) -> str:
@@ -191,7 +197,7 @@ def _never_profiled(
         if model_name not in optional or not any(one.records for one in supplies):
             raise InvalidInputError(
                 f"{reason}; a model goes only where it was profiled"
-                + (f": {_SAY_THE_TYPE}" if UNKNOWN_GPU_TYPE.name in types else "")
+                + (f": {_say_the_type()}" if UNKNOWN_GPU_TYPE.name in types else "")
             )
         warnings.append(f"optional model left out: {reason}")
     return warnings

@@ -20,7 +20,12 @@ from gpupack.planning.recommending.questions import (
 )
 from gpupack.planning.recommending.reserve import KEPT_BASE, Reserve, reserve_for
 from gpupack.planning.recommending.server_memory import with_server_memory
-from gpupack.planning.request import request_of, require_profiles, takes_wishes
+from gpupack.planning.request import (
+    ProfilesLike,
+    profiles_of,
+    request_of,
+    takes_wishes,
+)
 from gpupack.quoting import quoted_all
 from gpupack.recommendation import Assumption, BuyOption, Recommendation
 from gpupack.records.placement import (
@@ -43,7 +48,7 @@ CHANGES_LIMIT_S = 10.0
 
 @takes_wishes
 def recommend(
-    profiles: ProfileSet,
+    profiles: ProfilesLike,
     request: Request | None = None,
     *,
     reserve: float | None = None,
@@ -60,7 +65,7 @@ def recommend(
     Takes up to four times the time limit, which is 10 s if left out.
 
     Args:
-        profiles: What was measured. Where the server's own memory was not, every
+        profiles: As for ``place()``. Where the server's own memory was not, every
             model's memory counts in full.
         request: What is asked, or arguments as those of ``place()`` beside it.
         reserve: Planned for above every demand: 0.2 is a fifth. Left out, 5 % and as
@@ -73,7 +78,7 @@ def recommend(
         InfeasibleError: If the GPUs that there are do not do.
         NotFoundInTimeError: If no plan was found within the time limit.
     """
-    require_profiles(profiles)
+    profiles = profiles_of(profiles)
     if reserve is not None and not 0 <= reserve < math.inf:
         raise InvalidInputError(
             f"the reserve is {reserve}; it must be finite and ≥ 0, such as 0.2 for a "

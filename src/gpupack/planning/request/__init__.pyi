@@ -1,6 +1,5 @@
 from .arguments import (
     request_of,
-    require_profiles,
     takes_wishes,
 )
 from .fleet import (
@@ -22,6 +21,7 @@ from .prices import (
     price_units,
     within_budget,
 )
+from .source import ProfilesLike, profiles_of, told_with
 from .wishes import (
     BINDING_BY_DEFAULT,
     Wishes,
@@ -34,18 +34,20 @@ __all__ = [
     "BINDING_BY_DEFAULT",
     "BUDGET_TOLERANCE",
     "PRICE_UNITS",
+    "ProfilesLike",
     "Wishes",
     "allowed_records",
     "is_unknown",
     "keeps_latency_limit",
     "overlay_headroom",
     "price_units",
+    "profiles_of",
     "request_of",
     "require_prices",
-    "require_profiles",
     "resolve_fleet",
     "resolve_headroom",
     "takes_wishes",
+    "told_with",
     "wishes_of",
     "with_named_type",
     "within_budget",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gpupack.arguments import by_name, names, require_kind
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.planning.request.doubts import headroom_doubts
 from gpupack.planning.request.fleet import measured_type
-from gpupack.profile_set import ProfileSet
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.request import (
     GpuSupply,
@@ -21,8 +21,10 @@ from gpupack.records.request import (
     as_path,
     asked_of,
 )
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
+    from gpupack.profile_set import ProfileSet
     from gpupack.records.request import Objective
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -85,7 +87,6 @@ def request_of(
         UnknownNameError: If an argument names a model without a profile.
         InvalidInputError: If a value cannot be used, or two requests are given.
     """
-    require_profiles(profiles)
     if request is not None:
         require_kind("request", request, Request, "a gpupack.Request")
     if isinstance(objective, Request):
@@ -119,31 +120,23 @@ def request_of(
     prices = asked.get("prices")
     if prices is not None:
         found = _priced(found, prices, profiles, notes)
+    notes += headroom_doubts(found)
     return found, tuple(notes)
-
-
-def require_profiles(profiles: object) -> None:
-    """Check that what is planned for are profiles, not the name of their file.
-
-    Raises:
-        InvalidInputError: If they are not.
-    """
-    require_kind(
-        "profiles", profiles, ProfileSet, "what gpupack.read_profiles(path) returns"
-    )
 
 
 def _as_argument(path: tuple[str, ...]) -> str:
     """Return what a place in a request is called among arguments."""
     match path:
         case ("models", name, wish, *_):
-            return f"{_ARGUMENT_BY_WISH.get(wish, wish)} of {quoted(name)}"
+            return f"{setting(_ARGUMENT_BY_WISH.get(wish, wish))} of {quoted(name)}"
         case ("defaults", wish, *_):
-            return _ARGUMENT_BY_WISH.get(wish, wish)
+            return setting(_ARGUMENT_BY_WISH.get(wish, wish))
         case ("gpus", name, "count"):
             return f"the number of {listed([name])} GPUs"
         case ("gpus", name, "price"):
             return f"the price of {listed([name])}"
+        case (argument,) if argument in RequestArguments.__annotations__:
+            return setting(argument)
         case ("gpus", name, "reserved_price"):
             return f"the reserved price of {listed([name])}"
     return as_path(path)
@@ -156,7 +149,7 @@ def _require_known(
     unknown = sorted(set(named) - set(known), key=repr)
     if unknown:
         raise UnknownNameError(
-            f"{argument} names {quoted_all(unknown)}, which has no profile; "
+            f"{setting(argument)} names {quoted_all(unknown)}, which has no profile; "
             f"there are {quoted_all(known)}"
         )
 

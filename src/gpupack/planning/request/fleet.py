@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpupack.catalogue import NAMES_BY_FAMILY
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
@@ -12,8 +13,10 @@ from gpupack.records.gpu import (
     FleetEntry,
     GpuType,
     find_gpu_type,
+    is_same_card,
 )
 from gpupack.records.request import Billing
+from gpupack.spelling import setting
 from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:
@@ -38,7 +41,11 @@ def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:
     measured = {one.name: one for one in profiles.gpu_types}
     entries = [
         FleetEntry(
-            gpu_type=_gpu_type(name, supply, measured.get(name)),
+            gpu_type=_gpu_type(
+                name,
+                supply,
+                measured.get(name) or _measured_variant(name, profiles),
+            ),
             num_gpus=supply.count,
             price_per_hour=(
                 supply.reserved_price
@@ -73,6 +80,19 @@ def _gpu_type(name: str, supply: GpuSupply, measured: GpuType | None) -> GpuType
         return measured
 
 
+def _measured_variant(name: str, profiles: ProfileSet) -> GpuType | None:
+    """Return the only measured card of a family: ``A100-80GB`` for ``A100``."""
+    variants = [
+        find_gpu_type(one) for one in NAMES_BY_FAMILY.get(name.strip().upper(), ())
+    ]
+    measured = [
+        one
+        for one in profiles.gpu_types
+        if any(is_same_card(one, variant) for variant in variants)
+    ]
+    return measured[0] if len(measured) == 1 else None
+
+
 def require_prices(fleet: Fleet) -> None:
     """Check that every GPU type has a price.
 
@@ -83,11 +103,11 @@ def require_prices(fleet: Fleet) -> None:
         entry.gpu_type.name for entry in fleet.entries if entry.price_per_hour is None
     ]
     if lacking:
-        example = ", ".join(f'"{name}": ...' for name in lacking)
+        prices = ", ".join(f'"{name}": ...' for name in lacking)
+        way_out = setting("prices", python=f"{{{prices}}}", shell=f"{lacking[0]}=PRICE")
         raise InvalidInputError(
             f"planning by price needs a price per hour of {', '.join(lacking)}; give "
-            f"prices={{{example}}} (--price {lacking[0]}=...; gpupack ships none, they "
-            "differ by provider)"
+            f"{way_out} (gpupack ships none, they differ by provider)"
         )
 
 
@@ -102,6 +122,6 @@ def measured_type(profiles: ProfileSet) -> GpuType:
         found = ", ".join(gpu_type.name for gpu_type in types) or "none"
         raise InvalidInputError(
             f"the profiles were measured on several GPU types ({found}); say which "
-            "to plan for with gpus="
+            f"to plan for with {setting('gpus', types[0].name if types else 'T4')}"
         )
     return types[0]

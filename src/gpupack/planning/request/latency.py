@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InfeasibleError, MissingReadingError
 from gpupack.quoting import quoted
 from gpupack.records.gpu import is_same_card
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,7 +107,8 @@ def _without_percentile(records: Sequence[ProfileRecord], wishes: Wishes) -> str
         f"{points} of {quoted(unknown[0].model_name)} {'is' if is_one else 'are'} left "
         f"out: a latency limit is given, and the p{percentile} latency there is "
         f"missing ({unknown[0].missing.get(field, 'not measured')}); profile "
-        f"{'it' if is_one else 'them'} again, or choose another latency_percentile"
+        f"{'it' if is_one else 'them'} again, or choose another "
+        f"{setting('latency_percentile')}"
     )
 
 
@@ -146,6 +148,6 @@ def _require_one_in_time(
         f"{closest.gpu_type.name} with {latency:g} ms: {suggestion}"
         + (f". Besides, {unknown}" if unknown else ""),
         model_names=(name,),
-        limits=(f"latency_limit_ms of {quoted(name)}",),
+        limits=(f"{setting('latency_limit_ms')} of {quoted(name)}",),
         suggestion=suggestion,
     )

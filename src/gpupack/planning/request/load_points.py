@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.quoting import quoted
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ def allowed_records(
                     f"the measurement of model {quoted(model_name)} at "
                     f"{', '.join(str(record.load_point) for record in records)} never "
                     "settled; measure it again, or use it all the same with "
-                    "allow_unstable=True"
+                    f"{setting('allow_unstable', True)}"
                 )
             records = settled
         if len(records) > 1:

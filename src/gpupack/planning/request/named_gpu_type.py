@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, is_same_card
+from gpupack.spelling import in_words_of
 
 if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
@@ -72,5 +73,6 @@ def _require_same_baseline(profiles: ProfileSet, gpu_type: GpuType) -> None:
             f"profiles of an unknown GPU type would be of {gpu_type.name}, but their "
             "server-only baseline is another one than that of the profiles which say "
             f"that they are of {gpu_type.name}; say of each what it was measured on "
-            '(the column "gpu" of a table, or read_profiles(path, gpu=...))'
+            '(the column "gpu" of a table'
+            + in_words_of(python=", or read_profiles(path, gpu=...))", shell=")")
         )

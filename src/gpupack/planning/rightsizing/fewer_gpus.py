@@ -23,7 +23,7 @@ from gpupack.records.running.rightsizing import (
     RightsizingRecord,
     TypeNeed,
 )
-from gpupack.report.rightsizing import format_rightsizing, rightsizing_markdown
+from gpupack.report.page.rightsizing import format_rightsizing, rightsizing_markdown
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from gpupack.planning.solving.one_type import pack_one_type
 from gpupack.planning.solving.runnable import answer_runnable
 from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.records.placement import Objective
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,9 +67,11 @@ def answer(
         chosen is None or question.supplies[0].entry.num_gpus is None
     ):
         raise InvalidInputError(
-            "contention='predicted' needs one load point per model and a counted "
-            "supply of one GPU type, such as gpus={'T4': 4}, load_point='2x4', without "
-            "demand, replicas or optional models"
+            f"{setting('contention', 'predicted')} needs one load point per model and "
+            "a counted supply of one GPU type, such as "
+            f"{setting('gpus', {'T4': 4}, shell='T4=4')}, "
+            f"{setting('load_point', '2x4')}, without demand, replicas or optional "
+            "models"
         )
     if chosen is None:
         return plan_with_choices(
@@ -99,7 +102,8 @@ def _require_own_readings(question: CapacityQuestion) -> None:
     elsewhere = [one.gpu_type.name for one in question.supplies if one.is_carried_over]
     if question.min_retention and elsewhere:
         raise InvalidInputError(
-            "min_retention is predicted from utilizations and throughput, which do not "
+            f"{setting('min_retention')} is predicted from utilizations and "
+            "throughput, which do not "
             f"carry over to {', '.join(elsewhere)}; profile there, or leave it out"
         )
 

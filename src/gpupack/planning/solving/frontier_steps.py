@@ -1,9 +1,10 @@
+# Long because the steps, their budgets and their headrooms share one question.
 """The steps of a frontier: its budgets, and the placement for each."""
 
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,24 +12,31 @@ from gpupack.arguments import several
 from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import real_number
 from gpupack.packing import most_bins, plan_capacity
-from gpupack.planning.request import PRICE_UNITS, price_units
+from gpupack.planning.request import PRICE_UNITS, price_units, within_budget
 from gpupack.planning.solving.building import build_placement
+from gpupack.planning.solving.carried_plans import Step, carried
 from gpupack.planning.solving.check import check_placement
 from gpupack.planning.solving.found import Clash
+from gpupack.planning.solving.step_clock import StepClock
 from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.quoting import quoted
 from gpupack.records.frontier import FrontierPoint
 from gpupack.records.gpu import Headroom, Resource
-from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
+from gpupack.records.placement import Objective, ObjectiveUnit
+from gpupack.records.request import Fairness
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from gpupack.placement import Placement
-    from gpupack.planning.modeling import CapacityQuestion
+    from gpupack.planning.modeling import CapacityQuestion, Supply
     from gpupack.planning.request import Wishes
     from gpupack.records.request import Request
+
+FrontierProgress = Callable[[int, int, str], None]
+"""Told how many steps of how many are done (0 of 0: not known yet) and what is next."""
 
 HEADROOM_STEP = 0.01
 MAX_HEADROOM = 100.0
@@ -41,23 +49,34 @@ class FrontierSteps:
     Args:
         question: With a demand of every model.
         by: ``"gpus"`` or ``"price"``: what a budget counts.
-        request: The same as it was asked, for the placements; its time limit holds
-            for each step.
+        request: The same as it was asked, for the placements.
+        clock: Says how long each step may take.
+        progress: Told how many steps of how many are done, and what is done now.
 
     Attributes:
         wanted: Weighted throughput of all that is asked for.
-        not_placed: Budgets for which ``walk()`` found no placement.
-        clash: Why there is none for the last of those; None without any.
+        not_tried: Budgets that ``walk()`` did not come to: time was up, or it was
+            interrupted.
+        clash: Why there is no placement for the last budget without one.
     """
 
-    def __init__(self, question: CapacityQuestion, by: str, request: Request) -> None:
+    def __init__(
+        self,
+        question: CapacityQuestion,
+        by: str,
+        request: Request,
+        *,
+        clock: StepClock,
+        progress: FrontierProgress,
+    ) -> None:
         self._question = question
         self._is_priced = by == "price"
+        self._clock = clock
         self._request = request
-        self._time_limit_s = request.time_limit_s
         self._seed = request.seed
-        self.not_placed: list[float] = []
         self.clash: Clash | None = None
+        self._progress = progress
+        self.not_tried: list[float] = []
         self._in_full = _served_in_full(question.wishes)
         self.wanted = math.fsum(
             demand * question.wishes.weights.get(name, 1.0)
@@ -70,6 +89,7 @@ class FrontierSteps:
         """Return the budgets to plan for, ascending, or why no budget would do."""
         if given is not None:
             return self._checked(given)
+        self._progress(0, 0, "looking for the range")
         wishes = self._question.wishes
         idle = replace(wishes, demand=dict.fromkeys(wishes.demand, 0.0))
         lowest = self._least(idle)
@@ -110,13 +130,13 @@ class FrontierSteps:
             if not self._is_priced and budget != math.floor(budget):
                 raise InvalidInputError(
                     f"a budget of {quoted(one)} is no whole number of GPUs; round it, "
-                    'or give by="price" if it is a price per hour'
+                    f"or give {setting('by', 'price')} if it is a price per hour"
                 )
             found.add(budget)
         if not found:
             raise InvalidInputError(
-                "budgets is empty: nothing to plan for; name some, such as "
-                "[1, 2, 4], or leave it out for the whole range"
+                f"{setting('budgets')} is empty: nothing to plan for; name some, such "
+                "as [1, 2, 4], or leave it out for the whole range"
             )
         return sorted(found)
 
@@ -128,7 +148,10 @@ class FrontierSteps:
             objective=Objective.MIN_COST if self._is_priced else Objective.MIN_GPUS,
         )
         found = plan_with_choices(
-            asked, time_limit_s=self._time_limit_s, seed=self._seed, is_trial=True
+            asked,
+            time_limit_s=self._clock.for_end_of_range(),
+            seed=self._seed,
+            is_trial=True,
         )
         return found if isinstance(found, Clash) else found.value
 
@@ -142,47 +165,108 @@ class FrontierSteps:
         ]
         return sum(count * one for count, one in zip(counts, each, strict=True))
 
-    def walk(self, budgets: Sequence[float]) -> Iterator[tuple[float, Placement]]:
-        """Yield the best placement of each budget, up to the one that serves all.
+    def walk(
+        self, budgets: Sequence[float]
+    ) -> tuple[list[tuple[float, Placement]], list[float]]:
+        """Return the best placement of each budget, up to the one that serves all.
 
-        A budget for which none was found in time is left out.
+        Budgets that buy nothing more than the one before are left out. When
+        interrupted, what was found so far is returned, if anything was.
+
+        Returns:
+            The placements by budget, ascending, and the budgets for which none was
+            found.
         """
-        previous: Placement | None = None
-        for budget in budgets:
-            started = time.perf_counter()
-            question, request = self._within(budget)
-            found = plan_with_choices(
-                question, time_limit_s=self._time_limit_s, seed=self._seed
-            )
-            if isinstance(found, Clash):
-                self.not_placed.append(budget)
-                self.clash = found
-                continue
-            placement = build_placement(found, question, request)
-            check_placement(placement, question)
-            placement = placement.model_copy(
-                update={"seconds": time.perf_counter() - started}
-            )
-            if (
-                previous is not None
-                and previous.objective_value > placement.objective_value
-            ):
-                # Cut short by the time limit: what did for less does for more.
-                bound = max(placement.bound, previous.objective_value)
-                placement = previous.model_copy(
-                    update={
-                        "request": request,
-                        "bound": bound,
-                        "proved_by": placement.proved_by,
-                        "gap": (bound - previous.objective_value)
-                        / previous.objective_value,
-                        "status": PlacementStatus.FEASIBLE,
-                    }
-                )
-            yield budget, placement
-            previous = placement
-            if self.served(placement) >= self.wanted * (1 - SERVED_TOLERANCE):
-                return
+        steps: list[Step] = []
+        try:
+            for index, budget in enumerate(budgets):
+                time_limit_s = self._clock.for_step(len(budgets) - index)
+                is_any = any(one.placement is not None for one in steps)
+                if not time_limit_s and is_any:
+                    break
+                self._progress(index, len(budgets), self._in_words(budget))
+                steps.append(self._step(budget, time_limit_s))
+                placed = steps[-1].placement
+                if placed is not None and self._serves_all_of(placed):
+                    budgets = budgets[: index + 1]
+                    break
+        except KeyboardInterrupt:
+            if not any(one.placement is not None for one in steps):
+                raise
+        self.not_tried = list(budgets[len(steps) :])
+        rows, without = carried(
+            steps,
+            is_within=self._is_within,
+            rank=lambda one: (
+                one.objective_value,
+                self.served(one),
+                -self._spent(one),
+            ),
+        )
+        return [
+            (budget, one.model_copy(update={"request": self._within(budget)[1]}))
+            for budget, one in rows
+        ], without
+
+    def _step(self, budget: float, time_limit_s: float) -> Step:
+        """Return what the search for one budget came to."""
+        started = self._clock.now()
+        question, request = self._within(budget)
+        found = plan_with_choices(question, time_limit_s=time_limit_s, seed=self._seed)
+        if isinstance(found, Clash):
+            self.clash = found
+            return Step(budget, None, self._most, "everything being served")
+        placement = build_placement(found, question, request)
+        check_placement(placement, question)
+        placement = placement.model_copy(
+            update={"seconds": self._clock.now() - started}
+        )
+        return Step(budget, placement, placement.bound, placement.proof)
+
+    @property
+    def _most(self) -> float:
+        """The objective's value where everything is served."""
+        is_share = self._question.wishes.fairness is Fairness.MAX_MIN
+        return 1.0 if is_share else self.wanted
+
+    def _serves_all_of(self, placement: Placement) -> bool:
+        return self.served(placement) >= self.wanted * (1 - SERVED_TOLERANCE)
+
+    def _is_within(self, placement: Placement, budget: float) -> bool:
+        """Return whether the engine would take a placement for within a budget."""
+        if not self._is_priced:
+            return placement.num_gpus <= budget
+        prices = [supply.entry.price_per_hour or 0.0 for supply in self._supplies]
+        costs, most = within_budget(prices, budget)
+        cost_of = {
+            supply.entry.gpu_type.name: cost
+            for supply, cost in zip(self._supplies, costs, strict=True)
+        }
+        return sum(cost_of[gpu.gpu_type.name] for gpu in placement.gpus) <= most
+
+    @property
+    def _supplies(self) -> Sequence[Supply]:
+        return self._question.supplies
+
+    def _in_words(self, budget: float) -> str:
+        return f"{budget:g} per hour" if self._is_priced else f"{budget:g} GPUs"
+
+    def points(
+        self, found: Sequence[tuple[float, Placement]], *, find_headroom: bool
+    ) -> list[FrontierPoint]:
+        """Return the record of each step, with its headroom while there is time."""
+        points = []
+        for index, (budget, placement) in enumerate(found):
+            headroom = None
+            if find_headroom:
+                self._progress(index, len(found), "headroom")
+                time_limit_s = self._clock.for_headroom(len(found) - index)
+                try:
+                    headroom = self._headroom(self._spent(placement), time_limit_s)
+                except KeyboardInterrupt:
+                    find_headroom = False  # the steps themselves are there
+            points.append(self._point(budget, placement, headroom))
+        return points
 
     def served(self, placement: Placement) -> float:
         """Return the weighted throughput that a placement serves."""
@@ -213,8 +297,18 @@ class FrontierSteps:
             self._request.model_copy(update={"max_gpus": most}),
         )
 
-    def point(
-        self, budget: float, placement: Placement, *, find_headroom: bool
+    def served_share(self, placement: Placement) -> dict[str, float]:
+        """Return the share of its demand that each model gets, the worst first."""
+        served = placement.served_infer_per_sec
+        shares = {
+            name: min(1.0, served.get(name, 0.0) / demand)
+            for name, demand in self._question.wishes.demand.items()
+            if demand > 0
+        }
+        return dict(sorted(shares.items(), key=lambda one: (one[1], one[0])))
+
+    def _point(
+        self, budget: float, placement: Placement, headroom: Headroom | None
     ) -> FrontierPoint:
         """Return the record of one step."""
         counts: dict[str, int] = {}
@@ -228,6 +322,7 @@ class FrontierSteps:
         each = [prices[gpu.gpu_type.name] for gpu in placement.gpus]
         known = [price for price in each if price is not None]
         is_priced = len(known) == len(each) and any(prices.values())
+        shares = self.served_share(placement)
         return FrontierPoint(
             num_gpus=placement.num_gpus,
             price_per_hour=math.fsum(known) if is_priced else None,
@@ -235,7 +330,9 @@ class FrontierSteps:
             throughput_infer_per_sec=self.served(placement),
             bound_infer_per_sec=self._bound(placement),
             status=placement.status,
-            headroom=self._headroom(self._spent(placement)) if find_headroom else None,
+            served_share=shares,
+            worst_served_share=min(shares.values(), default=None),
+            headroom=headroom,
             label=" + ".join(f"{count} × {name}" for name, count in counts.items())
             if len(self._question.supplies) > 1
             else None,
@@ -251,20 +348,20 @@ class FrontierSteps:
         }
         return sum(costs[gpu.gpu_type.name] for gpu in placement.gpus) / PRICE_UNITS
 
-    def _headroom(self, budget: float) -> Headroom | None:
+    def _headroom(self, budget: float, time_limit_s: float) -> Headroom | None:
         """Return the lowest utilization headroom at which a budget serves all."""
-        if not self._scaled(1.0):
+        deadline = self._clock.now() + time_limit_s
+        if not time_limit_s or not self._scaled(1.0):
             return None
-        deadline = time.perf_counter() + self._time_limit_s
         low, high = 0, round(MAX_HEADROOM / HEADROOM_STEP)
         trial = round(1.0 / HEADROOM_STEP)
-        if not self._serves_all(budget, MAX_HEADROOM):
+        if not self._serves_all(budget, MAX_HEADROOM, deadline):
             return None
         while high - low > 1:
-            if time.perf_counter() > deadline:
+            if self._clock.now() > deadline:
                 # What is not known to be lowest is no answer.
                 return None
-            if self._serves_all(budget, trial * HEADROOM_STEP):
+            if self._serves_all(budget, trial * HEADROOM_STEP, deadline):
                 high = trial
             else:
                 low = trial
@@ -282,7 +379,7 @@ class FrontierSteps:
         is_memory_only = set(shares) <= {Resource.MEMORY.value}
         return None if is_memory_only else Headroom(**shares)
 
-    def _serves_all(self, budget: float, share: float) -> bool:
+    def _serves_all(self, budget: float, share: float, deadline: float) -> bool:
         headroom = self._scaled(share)
         if headroom is None:
             return False
@@ -296,7 +393,7 @@ class FrontierSteps:
         plan = plan_capacity(
             translation.problem,
             asked.goal,
-            time_limit_s=min(2.0, self._time_limit_s),
+            time_limit_s=min(2.0, max(0.0, deadline - self._clock.now())),
             seed=self._seed,
             num_workers=asked.num_workers,
         )

@@ -11,10 +11,11 @@ from .request import (
     asked_of,
 )
 from .request_fault import as_path
-from .wish_types import MAX_REPLICAS
+from .wish_types import MAX_REPLICAS, PERCENTILES
 
 __all__ = [
     "MAX_REPLICAS",
+    "PERCENTILES",
     "Billing",
     "ContentionRule",
     "Fairness",

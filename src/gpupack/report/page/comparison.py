@@ -1,91 +1,107 @@
 """Two placements compared: which model instances moved.
 
 GPU numbers are only labels. So the GPUs of the two placements are matched first,
-those with the same models, then those that share the most memory; an instance has
-moved when it is not on the GPU that matches its old one.
+those with the same models, then those of a type that share the most memory; an
+instance has moved when it is not on the GPU that matches its old one. The GPUs of the
+second placement are then called by the numbers of those that they match.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
-from enum import StrEnum
+from itertools import count
 from typing import TYPE_CHECKING
+
+from gpupack.cost import price_per_hour
+from gpupack.report.page.model_table import model_rows
+from gpupack.report.page.moves import (
+    Change,
+    ComparisonRecord,
+    ModelChange,
+    ModelSide,
+    Move,
+)
 
 if TYPE_CHECKING:
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.profile import LoadPoint
 
 
-class Change(StrEnum):
-    """What became of a model instance."""
-
-    STAYS = "stays"
-    MOVES = "moves"
-    ADDED = "added"
-    REMOVED = "removed"
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One model instance before and after; None where it did not exist."""
-
-    model_name: str
-    change: Change
-    gpu_before: int | None
-    gpu_after: int | None
-    load_point_before: LoadPoint | None
-    load_point_after: LoadPoint | None
-
-    @property
-    def changes_load_point(self) -> bool:
-        """Whether it runs at another load point than before."""
-        return (
-            self.load_point_before is not None
-            and self.load_point_after is not None
-            and self.load_point_before != self.load_point_after
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What differs between two placements."""
-
-    moves: tuple[Move, ...]
-    """Every model instance, by model name; those that stay as well."""
-    only_before: tuple[str, ...]
-    """Models that the second placement does not have."""
-    only_after: tuple[str, ...]
-    """Models that the first placement does not have."""
-    num_matched_gpus: int
-
-    def count(self, change: Change) -> int:
-        """Return how many model instances changed so."""
-        return sum(move.change == change for move in self.moves)
-
-    @property
-    def shares_models(self) -> bool:
-        """Whether any model is in both placements."""
-        return any(move.change in (Change.STAYS, Change.MOVES) for move in self.moves)
-
-
-def compare(before: PlacementRecord, after: PlacementRecord) -> Comparison:
+def compare_placements(
+    before: PlacementRecord, after: PlacementRecord
+) -> ComparisonRecord:
     """Return what became of every model instance of two placements."""
     match = _match_gpus(before, after)
+    numbers = _numbers(before, after, match)
     points_before = _load_points(before)
-    points_after = _load_points(after)
-    names_before, names_after = set(points_before), set(points_after)
-    moves: list[Move] = []
-    for name in sorted(names_before | names_after):
-        moves += _moves_of(
-            name, points_before.get(name, []), points_after.get(name, []), match
-        )
-    return Comparison(
-        moves=tuple(moves),
-        only_before=tuple(sorted(names_before - names_after)),
-        only_after=tuple(sorted(names_after - names_before)),
+    points_after = {
+        name: [(numbers[index], point) for index, point in places]
+        for name, places in _load_points(after).items()
+    }
+    sides_before, sides_after = _sides(before), _sides(after)
+    return ComparisonRecord(
+        num_gpus_before=before.num_gpus,
+        num_gpus_after=after.num_gpus,
+        gpus_before=dict(Counter(gpu.gpu_type.name for gpu in before.gpus)),
+        gpus_after=dict(Counter(gpu.gpu_type.name for gpu in after.gpus)),
+        price_per_hour_before=price_per_hour(before),
+        price_per_hour_after=price_per_hour(after),
         num_matched_gpus=len(match),
+        number_by_gpu_after=numbers,
+        models=tuple(
+            ModelChange(
+                model_name=name,
+                before=sides_before.get(name),
+                after=sides_after.get(name),
+                moves=tuple(
+                    _moves_of(
+                        name, points_before.get(name, []), points_after.get(name, [])
+                    )
+                ),
+            )
+            for name in sorted({*sides_before, *sides_after})
+        ),
     )
+
+
+def _numbers(
+    before: PlacementRecord, after: PlacementRecord, match: dict[int, int]
+) -> dict[int, int]:
+    """Return what each GPU of the second placement is called, by its own number."""
+    numbers = {new: old for old, new in match.items()}
+    highest = max((gpu.gpu_index for gpu in before.gpus), default=-1)
+    fresh = count(highest + 1)
+    for gpu in after.gpus:
+        if gpu.gpu_index not in numbers:
+            numbers[gpu.gpu_index] = next(fresh)
+    return numbers
+
+
+def _sides(placement: PlacementRecord) -> dict[str, ModelSide]:
+    """Return what each model does in a placement, by name."""
+    rows = defaultdict(list)
+    for row in model_rows(placement):
+        rows[row.model_name].append(row)
+
+    def total(values: list[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if len(known) == len(values) else None
+
+    def lowest(values: list[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return min(1.0, *known) if len(known) == len(values) else None
+
+    return {
+        name: ModelSide(
+            num_instances=sum(row.num_instances for row in of_model),
+            served_infer_per_sec=total([row.served_infer_per_sec for row in of_model]),
+            predicted_infer_per_sec=total(
+                [row.predicted_infer_per_sec for row in of_model]
+            ),
+            lowest_retention=lowest([row.lowest_retention for row in of_model]),
+        )
+        for name, of_model in rows.items()
+    }
 
 
 def _load_points(placement: PlacementRecord) -> dict[str, list[tuple[int, LoadPoint]]]:
@@ -102,29 +118,39 @@ def _moves_of(
     name: str,
     before: list[tuple[int, LoadPoint]],
     after: list[tuple[int, LoadPoint]],
-    match: dict[int, int],
 ) -> list[Move]:
     """Pair the instances of one model: on matching GPUs first, then any."""
+
+    def move(
+        change: Change,
+        old: tuple[int, LoadPoint] | None,
+        new: tuple[int, LoadPoint] | None,
+    ) -> Move:
+        return Move(
+            model_name=name,
+            change=change,
+            gpu_before=None if old is None else old[0],
+            gpu_after=None if new is None else new[0],
+            load_point_before=None if old is None else old[1],
+            load_point_after=None if new is None else new[1],
+        )
+
     rest_after = list(after)
     rest_before = []
     moves = []
-    for old_gpu, old_point in before:
-        same = [place for place in rest_after if place[0] == match.get(old_gpu)]
+    for old in before:
+        same = [place for place in rest_after if place[0] == old[0]]
         if not same:
-            rest_before.append((old_gpu, old_point))
+            rest_before.append(old)
             continue
-        place = next((one for one in same if one[1] == old_point), same[0])
+        place = next((one for one in same if one[1] == old[1]), same[0])
         rest_after.remove(place)
-        moves.append(Move(name, Change.STAYS, old_gpu, place[0], old_point, place[1]))
+        moves.append(move(Change.STAYS, old, place))
     num_moved = min(len(rest_before), len(rest_after))
-    for (old_gpu, old_point), (new_gpu, new_point) in zip(
-        rest_before, rest_after, strict=False
-    ):
-        moves.append(Move(name, Change.MOVES, old_gpu, new_gpu, old_point, new_point))
-    for old_gpu, old_point in rest_before[num_moved:]:
-        moves.append(Move(name, Change.REMOVED, old_gpu, None, old_point, None))
-    for new_gpu, new_point in rest_after[num_moved:]:
-        moves.append(Move(name, Change.ADDED, None, new_gpu, None, new_point))
+    for old, new in zip(rest_before, rest_after, strict=False):
+        moves.append(move(Change.MOVES, old, new))
+    moves += [move(Change.REMOVED, old, None) for old in rest_before[num_moved:]]
+    moves += [move(Change.ADDED, None, new) for new in rest_after[num_moved:]]
     return moves
 
 
@@ -158,14 +184,18 @@ def _content(gpu: GpuPlacement) -> object:
 def _overlaps(
     before: list[GpuPlacement], after: list[GpuPlacement]
 ) -> list[tuple[int, int, int]]:
-    """Return (−shared bytes, GPU before, GPU after) of pairs that share a model."""
-    bytes_by_model: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    """Return (−shared bytes, GPU before, GPU after) of pairs that share a model.
+
+    A GPU of another type is another GPU, whatever is on it.
+    """
+    bytes_by_model: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for gpu in after:
         memory: Counter[str] = Counter()
         for one in gpu.assignments:
             memory[one.model_name] += max(1, one.memory_bytes)
         for name, num_bytes in memory.items():
-            bytes_by_model[name].append((gpu.gpu_index, num_bytes))
+            here = gpu.gpu_type.name, name
+            bytes_by_model[here].append((gpu.gpu_index, num_bytes))
     pairs = []
     for gpu in before:
         memory = Counter()
@@ -173,7 +203,9 @@ def _overlaps(
             memory[one.model_name] += max(1, one.memory_bytes)
         shared: Counter[int] = Counter()
         for name, num_bytes in memory.items():
-            for new_index, new_bytes in bytes_by_model.get(name, ()):
+            for new_index, new_bytes in bytes_by_model.get(
+                (gpu.gpu_type.name, name), ()
+            ):
                 shared[new_index] += min(num_bytes, new_bytes)
         pairs += [(-amount, gpu.gpu_index, index) for index, amount in shared.items()]
     return pairs

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError, MissingExtraError
+from gpupack.errors import InvalidInputError
 from gpupack.quoting import printable
 from gpupack.report.bars import RESOURCE_NAMES, format_amount
 from gpupack.report.page.view import ReportView
@@ -51,7 +51,6 @@ def render_report(
 
     Raises:
         InvalidInputError: If there is no placement, or two have the same label.
-        MissingExtraError: If jinja2 is not installed.
     """
     if not placements:
         raise InvalidInputError("a report needs at least one placement")
@@ -82,12 +81,8 @@ def _template_text(name: str) -> str:
 
 @cache
 def _jinja() -> jinja2.Environment:
-    try:
-        import jinja2
-    except ImportError as err:
-        raise MissingExtraError(
-            "the HTML report needs jinja2: pip install 'gpupack[report]'"
-        ) from err
+    import jinja2  # only when a page is written: `import gpupack` is quick
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gpupack.report", "templates"),
         autoescape=True,

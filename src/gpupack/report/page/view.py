@@ -15,8 +15,9 @@ from gpupack.report.bars import (
 )
 from gpupack.report.cautions import cautions_of
 from gpupack.report.page.circumstances import circumstances
-from gpupack.report.page.comparison import Comparison, compare
+from gpupack.report.page.comparison import compare_placements
 from gpupack.report.page.curves import ModelCurves, model_curves
+from gpupack.report.page.demand import demand_verdict
 from gpupack.report.page.measurements import MeasurementColumn, known_columns
 from gpupack.report.page.model_table import ModelRow, model_rows
 from gpupack.report.page.plot_area import PlotArea, Series, draw
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gpupack.records.gpu import Resource
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.profile import ProfileRecord
+    from gpupack.report.page.moves import ComparisonRecord
 
 _MOST_CURVES = 60
 """Models whose curves are drawn; more would only make the file heavy."""
@@ -66,7 +68,11 @@ class PlacementView:
     ) -> None:
         self.label = label
         self.placement = placement
+        verdict = demand_verdict(placement)
+        told = "" if verdict is None else str(verdict)
         self.title = title_of(placement)
+        if told:
+            self.title = f"{told[:1].upper()}{told[1:]} – {self.title}"
         self.facts: tuple[Fact, ...] = facts_of(placement)
         self.gpu_rows = tuple(
             GpuRow(gpu, tuple(bar_of(gpu, resource) for resource in resources))
@@ -99,6 +105,9 @@ class ReportView:
         placements: Sequence[tuple[str, PlacementRecord]],
         frontier: FrontierRecord | None = None,
     ) -> None:
+        self.comparisons: list[tuple[str, str, ComparisonRecord]] = []
+        """Each placement against the one before it."""
+        placements = self._renumbered(placements)
         records = [placement for _, placement in placements]
         self.resources = shown_resources(records)
         self.resource_names = [RESOURCE_NAMES[one] for one in self.resources]
@@ -131,14 +140,17 @@ class ReportView:
             return self.placements[0].title
         return "; ".join(f"{one.label}: {one.title}" for one in self.placements)
 
-    @cached_property
-    def comparisons(self) -> list[tuple[str, str, Comparison]]:
-        """Each placement against the one before it."""
-        pairs = zip(self.placements, self.placements[1:], strict=False)
-        return [
-            (old.label, new.label, compare(old.placement, new.placement))
-            for old, new in pairs
-        ]
+    def _renumbered(
+        self, placements: Sequence[tuple[str, PlacementRecord]]
+    ) -> list[tuple[str, PlacementRecord]]:
+        """Compare each with the one before it, and number its GPUs as they match."""
+        found = list(placements[:1])
+        for label, placement in placements[1:]:
+            old_label, old = found[-1]
+            comparison = compare_placements(old, placement)
+            self.comparisons.append((old_label, label, comparison))
+            found.append((label, comparison.renumbered(placement)))
+        return found
 
     @property
     def most_moves(self) -> int:

@@ -113,6 +113,7 @@
     }
     tables.forEach(showRows);
     picked.textContent = wanted === null ? describePick()
+      : wanted.size === 0 ? `nothing found: no model is named like “${filter.value.trim()}”`
       : `${wanted.size} of ${names.length} models on ${shown} of ${bodies.length} GPUs`;
     clear.hidden = pick === null && text === "";
     startBars();

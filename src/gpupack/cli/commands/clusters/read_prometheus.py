@@ -51,7 +51,7 @@ def read_prometheus_command(
     Exit codes: 0 read, 2 it cannot be.
     """
     from gpupack.profile_set import ProfileSet
-    from gpupack.report.rightsizing import format_cluster
+    from gpupack.report.page.rightsizing import format_cluster
     from gpupack.store import write_observed_cluster, write_profiles
 
     require_apart(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from dataclasses import dataclass, replace
@@ -72,6 +73,9 @@ class Clock:
     def is_over(self) -> bool:
         """Whether time is up."""
         return self.spent_s >= self.limit_s
+
+
+_logger = logging.getLogger(__name__)
 
 
 class Completion:
@@ -203,6 +207,15 @@ class Completion:
         else:
             bound = max(bound, value)
             is_proved = bound - value <= PROVED * abs(value)
+        _logger.debug(
+            "%.2f s: %s of %g by %s, bound %g by %s",
+            self._clock.spent_s,
+            self._goal.value,
+            value,
+            found_by or method,
+            bound,
+            proved_by or method,
+        )
         return CapacityPlan(
             bins=bins,
             value=value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpupack.packing.items.model.problem import PackingProblem
+
+_logger = logging.getLogger(__name__)
 
 MANY_COPIES = 3
 """Items per type from which types, not items, are what to decide on."""
@@ -104,6 +107,7 @@ class Ladder:
         self.method = self.found_by = self._rung_name
         if self.background is not None:
             self.background.improve_on(bins)
+        self._log("%d bins found by %s", num_bins, self.found_by)
         return True
 
     def raise_bound(self, bound: int, *, by: str = "") -> bool:
@@ -118,7 +122,12 @@ class Ladder:
         self.bound = bound
         self.method = self._rung_name
         self.proved_by = by or self._rung_name
+        self._log("at least %d bins, proved by %s", bound, self.proved_by)
         return True
+
+    def _log(self, message: str, *values: object) -> None:
+        spent_s = self.time_limit_s - (self.deadline - time.perf_counter())
+        _logger.debug("%.2f s: " + message, spent_s, *values)
 
     def collect(self) -> None:
         """Take what the background work has found."""

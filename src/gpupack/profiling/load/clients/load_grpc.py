@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from gpupack.profiling.load.clients.pace import Pace
-    from gpupack.profiling.load.variation import Variation
-    from gpupack.profiling.load.pace import Pace
     from gpupack.profiling.load.tensors import Variation
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from gpupack.profiling.load.clients.pace import Pace
-    from gpupack.profiling.load.variation import Variation
-    from gpupack.profiling.load.pace import Pace
     from gpupack.profiling.load.tensors import Variation
 
 _MAX_ERROR_TEXT = 2000
