@@ -24,6 +24,7 @@ from gpupack.cli.options.named_values import (
 from gpupack.cli.options.sources import Knowledge
 from gpupack.cli.options.supply import parse_supply
 from gpupack.errors import InvalidInputError
+from gpupack.files import file_mode
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
