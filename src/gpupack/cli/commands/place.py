@@ -66,7 +66,7 @@ def place_command(
     5 none found within the time limit, and none proved impossible.
     """
     from gpupack.planning import place
-    from gpupack.report.cautions import cautions_of
+    from gpupack.report.cautions import cautions_of, other_warnings
     from gpupack.report.terminal import print_placement
     from gpupack.store import write_placement
 
@@ -85,7 +85,7 @@ def place_command(
         write_output(markdown_path, placement.to_markdown())
     if is_piped:
         # Standard output holds what was asked for and nothing else.
-        for text in placement.warnings:
+        for text in other_warnings(placement):
             print_warning(text)
     elif not quiet:
         print_placement(placement, results)
