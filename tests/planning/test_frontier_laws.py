@@ -16,7 +16,7 @@ from gpupack.planning.solving.step_clock import StepClock
 from gpupack.records.gpu import GpuType
 from gpupack.records.placement import PlacementStatus
 from tests.factories import GPU, make_profiles
-from tests.planning.test_place_choices import BIG, on_both, record
+from tests.planning.solving.test_place_choices import BIG, on_both, record
 
 LEAST_S = 0.2
 """What a search takes even of no time at all."""

@@ -20,7 +20,7 @@ from gpupack.profiling.session.server_options import ServerOptions
 from gpupack.profiling.sweep.run import profile
 from gpupack.store import read_profile_file
 from tests.profiling.served_models import write_model
-from tests.profiling.test_sweep import QUICK, Watcher, points
+from tests.profiling.sweep.test_sweep import QUICK, Watcher, points
 
 pytestmark = [pytest.mark.triton, pytest.mark.usefixtures("installed")]
 

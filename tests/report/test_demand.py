@@ -77,7 +77,7 @@ def test_the_report_says_it_first() -> None:
 
 def test_the_demand_of_a_frontier_grows_once() -> None:
     from tests.factories import make_profiles
-    from tests.planning.test_place_choices import record
+    from tests.planning.solving.test_place_choices import record
 
     frontier = gpupack.frontier(
         make_profiles(record("a", busy=100.0)),
