@@ -23,7 +23,8 @@ def test_the_frontier_is_printed_drawn_and_written(tmp_path: Path) -> None:
 
     # Case study 1 holds the models on 4 GPUs, case study 2 needs 6 to lose nothing.
     assert done.exit_code == 0
-    rows = done.stdout.splitlines()[2:]
+    table_lines = done.stdout.partition("\n\n")[0].splitlines()
+    rows = table_lines[2:]
     assert [row.split()[0] for row in rows] == ["4", "5", "6"]
     assert figure.read_text(encoding="utf-8").startswith("<?xml")
     points = json.loads(table.read_text(encoding="utf-8"))["points"]

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import socket
-import stat
 import tempfile
 import time
 from datetime import datetime
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from gpupack.errors import InvalidInputError, ServerError, ServerUnavailableError
-from gpupack.files import AnyPath, as_path, file_mode
+from gpupack.files import AnyPath, as_path
 from gpupack.profiling.embedded import server_guard
 from gpupack.profiling.embedded.completion import completes_configurations
 from gpupack.profiling.embedded.guarded_process import GuardedProcess
@@ -351,8 +350,7 @@ def find_repository(path: AnyPath) -> Path:
         InvalidInputError: There is no such folder, or it is a model itself.
     """
     repository = as_path(path)
-    mode = file_mode(repository)
-    if mode is None or not stat.S_ISDIR(mode):
+    if not repository.is_dir():
         raise InvalidInputError(
             f"no model repository at {quoted(str(path))}; it is a folder with one "
             "folder per model, each with a config.pbtxt and numbered versions"
