@@ -210,7 +210,9 @@ def test_place_takes_numbers_of_every_kind(number: Callable[[float], Any]) -> No
 
 
 def test_a_file_name_in_place_of_profiles_is_told_with_the_way_out() -> None:
-    with pytest.raises(InvalidInputError, match=r"read_profiles\(path\)"):
+    with pytest.raises(
+        InvalidInputError, match="neither a file nor a built-in example"
+    ):
         gpupack.place("profiles.jsonl")
 
 

@@ -39,6 +39,8 @@ _TAIL = """
 #   latency_limit_ms  load points that take longer, measured alone, are no options
 #   replicas          instances: exactly so many, or at least so many with a demand
 #   max_replicas      instances at most, with a demand
+#   min_traffic       infer/sec that each of several replicas serves at least
+#   one_load_point    true: all replicas run at one load point
 #   min_retention     share of its throughput to keep beside its neighbors: 0.9
 #   load_point        the only one to plan with: 2x4 (batch size x concurrency)
 #   weight            of one infer/sec in max_throughput

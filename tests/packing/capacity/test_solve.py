@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpupack.errors import CheckError
-from gpupack.packing.capacity import plan_capacity as solve
+from gpupack.packing.capacity import capacity_ladder as solve
+from gpupack.packing.capacity import pattern_choice
 from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.completion import Clock, Completion
 from gpupack.packing.capacity.model.capacity_problem import (
@@ -18,7 +19,7 @@ from gpupack.packing.capacity.model.capacity_problem import (
 )
 from gpupack.packing.capacity.model.plan import Copies, FilledBin, PlanStatus
 from gpupack.packing.capacity.model.plan_check import check_plan
-from gpupack.packing.capacity.relaxing import relaxation
+from gpupack.packing.capacity.relaxing import pricing_rounds
 from gpupack.packing.runtime.warm_up import kernels_are_ready
 from tests.packing.capacity.brute_force import best_value
 from tests.packing.capacity.strategies import capacity_problems
@@ -96,7 +97,8 @@ def test_generated_plans_keep_the_rule_and_bound_it(problem, noises):
     problem = replace(problem, rule=quiet_neighbours(noises))
     exact = plan_capacity(problem, Goal.MIN_BINS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
+        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
         generated = plan_capacity(problem, Goal.MIN_BINS)
     free = plan_capacity(replace(problem, rule=None), Goal.MIN_BINS)
 
@@ -126,7 +128,7 @@ def test_copies_that_may_not_share_a_bin_are_found_by_the_check():
     check_plan(problem, [together], in_full=True)
 
     apart = replace(problem, rule=lambda bin_type, counts: len(counts) == 1)
-    with pytest.raises(CheckError, match="bin 0 holds copies that may not share"):
+    with pytest.raises(CheckError, match="job 0, job 1 may not share a bin"):
         check_plan(apart, [together], in_full=True)
 
 
@@ -137,7 +139,8 @@ def test_copies_that_may_not_share_a_bin_are_found_by_the_check():
 def test_column_generation_bounds_and_fills_as_enumeration_does(problem, goal):
     exact = plan_capacity(problem, goal)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
+        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
         generated = plan_capacity(problem, goal)
 
     if exact.status is PlanStatus.INFEASIBLE:
@@ -154,7 +157,8 @@ def test_column_generation_bounds_and_fills_as_enumeration_does(problem, goal):
 def test_generated_bounds_on_service_are_never_below_what_can_be_served(problem):
     exact = plan_capacity(problem, Goal.MAX_SERVICE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
+        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
         generated = plan_capacity(problem, Goal.MAX_SERVICE)
 
     if exact.is_found and generated.is_found:
@@ -172,7 +176,8 @@ def test_generated_shares_and_their_bounds_enclose_the_largest_share(problem, bu
     problem = replace(problem, budget=budget)
     exact = plan_capacity(problem, Goal.MAX_MIN_SHARE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
+        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
         generated = plan_capacity(problem, Goal.MAX_MIN_SHARE, time_limit_s=1)
 
     if exact.status is PlanStatus.INFEASIBLE:
@@ -196,7 +201,8 @@ def test_a_share_that_memory_limits_is_found_and_bounded_closely():
     )
     assert kernels_are_ready(wait_s=120)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
+        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
         plan = plan_capacity(problem, Goal.MAX_MIN_SHARE, time_limit_s=3)
 
     # A bin has room for a large copy beside a small one of the last kind: 5 and 1
@@ -212,7 +218,8 @@ def test_without_time_for_a_bound_all_that_is_asked_for_is_the_bound():
         tuple(Option(job, 0, (5, 0), (0, 60), 30) for job in range(3)),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
+        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
         patch.setattr(solve, "SERVICE_SHARE", 0.0)
         plan = plan_capacity(problem, Goal.MAX_SERVICE, time_limit_s=3)
 
@@ -276,7 +283,8 @@ def test_a_budget_that_buys_no_bin_ends_without_a_plan():
         budget=4,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solve, "MAX_ENUMERATED", -1)
+        patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
+        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
         plan = plan_capacity(problem, Goal.MAX_SERVICE, time_limit_s=1)
 
     assert not plan.is_found
@@ -306,7 +314,7 @@ def test_without_compiled_code_jobs_of_one_copy_each_still_get_a_bin_each(monkey
     # Each of five jobs wants all the time of a bin; by what they take in full all fit
     # into one.
     monkeypatch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
-    for module in (solve, relaxation):
+    for module in (solve, pricing_rounds):
         monkeypatch.setattr(module, "kernels_are_ready", lambda wait_s: False)
     num_jobs = 5
     problem = CapacityProblem(

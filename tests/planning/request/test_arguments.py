@@ -181,7 +181,7 @@ def test_budgets_hold_for_all_gpu_types_together() -> None:
         gpupack.place(profiles, max_gpus=2)
     with pytest.raises(InvalidInputError, match="both given; give one"):
         gpupack.place(profiles, max_gpus=2, **dear, **three)
-    with pytest.raises(InvalidInputError, match="give budgets="):
+    with pytest.raises(InvalidInputError, match="give budgets, and by="):
         gpupack.frontier(profiles, max_gpus=2)
 
 
