@@ -19,6 +19,12 @@ from tests.profiling.peers import grpc_server
 from tests.profiling.served_models import write_model
 
 
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Records are kept in the working directory where no other file is named."""
+    monkeypatch.chdir(tmp_path)
+
+
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gpupack", *arguments],
@@ -80,21 +86,21 @@ def test_how_to_go_on_is_told_for_what_did_not_settle_and_what_failed(
     options = [f"--model-repository={models}", "--batch=1", "--concurrency=1,2", "-q"]
     options += ["--max-seconds=0.2", "--percentile=50", "--precision=0.0001"]
 
-    unkept = run("profile", *options)
-    kept = run("profile", *options, f"--store={tmp_path / 'store.jsonl'}")
+    by_default = run("profile", *options)
+    named = run("profile", *options, f"--store={tmp_path / 'store.jsonl'}")
 
-    assert "2 of 2 load points did not settle" in unkept.stderr
-    assert "again with a higher --max-seconds" in unkept.stderr
-    assert "--retry" not in unkept.stderr
-    assert "again with --retry-unstable and a higher --max-seconds" in kept.stderr
-    assert "2 load points failed: " in kept.stderr
-    assert "again with --retry-failed" in kept.stderr
+    assert "2 of 2 load points did not settle" in by_default.stderr
+    assert (tmp_path / "profiles.jsonl").exists()
+    for done in (by_default, named):
+        assert "again with --retry-unstable and a higher --max-seconds" in done.stderr
+        assert "2 load points failed: " in done.stderr
+        assert "again with --retry-failed" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "nothing to profile"),
+        ([], "nothing to measure"),
         (["--embedded"], "embedded server (--model-repository)"),
         (["--batch=0"], "--batch '0': every number is at least 1"),
         (["--batch=two"], "--batch 'two': give whole numbers"),
@@ -102,12 +108,15 @@ def test_how_to_go_on_is_told_for_what_did_not_settle_and_what_failed(
         (["--models=,"], "--models: name at least one"),
         (["--url=localhost:8000"], "is no server URL"),
         (["--url=grpc://127.0.0.1:9"], "is the server running there"),
-        (["--url=https://127.0.0.1:9", "--tls-ca=nowhere.pem"], "cannot read nowhere"),
+        (
+            ["--url=https://127.0.0.1:9", "--tls-ca=nowhere.pem"],
+            "cannot read 'nowhere",
+        ),
         (["--url=http://127.0.0.1:9", "--tls-insecure"], "leave them out, or change"),
         (["--model-repository=.", "--tls-insecure"], "for an embedded server"),
         (["--url=http://x:1", "--embedded"], "leave out --embedded"),
         (["--url=http://192.0.2.1:8000"], "name its type"),
-        (["--model-repository=nowhere"], "no model repository at nowhere"),
+        (["--model-repository=nowhere"], "no model repository at 'nowhere'"),
         (["--model-repository=.", "--stability=feeling"], "no stopping rule 'feeling'"),
         (["--model-repository=.", "--gpu=99"], "99"),
         (["--model-repository=.", "--sharing=magic"], "unknown sharing 'magic'"),

@@ -31,8 +31,9 @@ _SPEED_PERIOD_S = 120.0
 class ProgressBar:
     """One bar for the installation of the server and the measuring that follows."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, notice: str | None = None) -> None:
         self._progress = progress
+        self._notice = notice
         self._task: TaskID | None = None
         self._install_task: TaskID | None = None
 
@@ -45,7 +46,10 @@ class ProgressBar:
         )
 
     def begin(self, num_points: int, num_finished: int) -> None:
-        """See ``SweepProgress``."""
+        """See ``SweepProgress``; the notice is told once, above the bar."""
+        if self._notice is not None:
+            self._progress.console.print(self._notice, markup=False)
+            self._notice = None
         self._task = self._progress.add_task(
             "starting", total=num_points, completed=num_finished
         )
@@ -102,8 +106,15 @@ def describe_verified(result: GpuVerification) -> str:
 
 
 @contextmanager
-def progress_bar(*, quiet: bool) -> Iterator[ProgressBar | None]:
-    """Yield a bar on standard error; None when quiet."""
+def progress_bar(
+    *, quiet: bool, notice: str | None = None
+) -> Iterator[ProgressBar | None]:
+    """Yield a bar on standard error; None when quiet.
+
+    Args:
+        quiet: Whether to show nothing.
+        notice: Told when measuring begins.
+    """
     if quiet:
         yield None
         return
@@ -119,7 +130,7 @@ def progress_bar(*, quiet: bool) -> Iterator[ProgressBar | None]:
         transient=True,
         speed_estimate_period=_SPEED_PERIOD_S,
     ) as progress:
-        yield ProgressBar(progress)
+        yield ProgressBar(progress, notice)
 
 
 @contextmanager

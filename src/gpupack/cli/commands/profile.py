@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpupack.cli import EXIT_INTERRUPTED
-from gpupack.cli.console import errors, print_error, print_warning
+from gpupack.cli.console import print_error, print_warning
 from gpupack.cli.options.measuring import (
     BatchDimOption,
     DataOption,
@@ -196,16 +196,13 @@ def profile_command(
         load_timeout=load_timeout,
         window_seconds=window_seconds,
     )
+    notice = None
     if store is None:
         # Measurements take minutes of a GPU: they are never thrown away.
         store = export_path / PROFILE_FILE if export_path else Path(PROFILE_FILE)
-        if not quiet:
-            errors.print(
-                f"records are kept in {store}; --store names another file",
-                markup=False,
-            )
+        notice = f"records are kept in {store}; --store names another file"
     try:
-        with progress_bar(quiet=quiet) as bar:
+        with progress_bar(quiet=quiet, notice=notice) as bar:
             profiles = profile(
                 _names(models),
                 server=ServerOptions(
