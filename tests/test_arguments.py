@@ -209,11 +209,11 @@ def test_place_takes_numbers_of_every_kind(number: Callable[[float], Any]) -> No
     assert asked(number, np.int64) == asked(float, int)
 
 
-def test_a_file_name_in_place_of_profiles_is_told_with_the_way_out() -> None:
+def test_a_file_name_that_leads_nowhere_is_told_with_the_examples() -> None:
     with pytest.raises(
         InvalidInputError, match="neither a file nor a built-in example"
     ):
-        gpupack.place("profiles.jsonl")
+        gpupack.place("no such profiles.jsonl")
 
 
 @pytest.mark.parametrize("kind", [str, Path])
