@@ -38,7 +38,7 @@ from benchmarks.colocation_report import (
     read_sessions,
     retentions_both_ways,
 )
-from gpupack.deploy.measurement import measure_set
+from gpupack.verifying.measurement import measure_set
 from gpupack.profiling import (
     DrivenModel,
     EmbeddedServer,

@@ -2,8 +2,6 @@
 
 from .comparison import Comparison, compare
 from .cost import Cost, ModelCost
-from .deploy.calibrate import calibrate
-from .deploy.verify import Verification, verify
 from .errors import (
     CheckError,
     DeviceError,
@@ -96,6 +94,8 @@ from .store import (
     write_placement,
     write_profiles,
 )
+from .verifying.calibrate import calibrate
+from .verifying.verify import Verification, verify
 
 __version__: str
 

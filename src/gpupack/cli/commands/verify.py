@@ -99,9 +99,9 @@ def verify_command(
 
     Exit codes: 0 no promise broken, 2 bad input, 4 a promise broken, 130 interrupted.
     """
-    from gpupack.deploy.verify import verify
     from gpupack.profiling import MeasureOptions, ServerOptions
     from gpupack.store import read_placement
+    from gpupack.verifying.verify import verify
 
     check_seconds(
         precision=precision,
@@ -181,7 +181,6 @@ def calibrate_command(
     ] = None,
 ) -> None:
     """Fit how strongly models slow each other down, for place() to use."""
-    from gpupack.deploy.calibrate import calibrate
     from gpupack.importers.model_analyzer.colocations import is_export, read_colocations
     from gpupack.store import (
         open_profile_file,
@@ -189,6 +188,7 @@ def calibrate_command(
         read_verifications,
         record_line,
     )
+    from gpupack.verifying.calibrate import calibrate
 
     try:
         alone = read_profile_file(profiles)  # complain before anything is written

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from gpupack.deploy.measurement import measure_set
-from gpupack.deploy.verdict import driven_assignments
 from gpupack.errors import LoadPointError, ServerError
 from gpupack.profiling import LOAD_TIMEOUT_S, wait_until_settled
+from gpupack.verifying.measurement import measure_set
+from gpupack.verifying.verdict import driven_assignments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

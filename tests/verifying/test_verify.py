@@ -13,10 +13,6 @@ from typer.testing import CliRunner
 
 import gpupack
 from gpupack.cli.app import app
-from gpupack.deploy.calibrate import calibrate
-from gpupack.deploy.finished import Circumstances
-from gpupack.deploy.measurement import measure_set
-from gpupack.deploy.verify import verify
 from gpupack.errors import InvalidInputError, StoreError, UnknownNameError
 from gpupack.planning.contention.calibration import (
     fit_contention_factor,
@@ -45,6 +41,10 @@ from gpupack.store import (
     write_placement,
     write_profiles,
 )
+from gpupack.verifying.calibrate import calibrate
+from gpupack.verifying.finished import Circumstances
+from gpupack.verifying.measurement import measure_set
+from gpupack.verifying.verify import verify
 from tests.factories import MIB, make_baseline, make_record
 from tests.profiling.conftest import installed  # noqa: F401 (a fixture)
 from tests.profiling.served_models import SLEEP_S, write_model

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 import gpupack
-from gpupack.deploy.verdict import judge_gpu
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import LoadPoint
 from gpupack.records.running.verification import GpuVerification
 from gpupack.report.verification import format_verification
+from gpupack.verifying.verdict import judge_gpu
 from tests.factories import make_profiles, make_record
 
 POINT = LoadPoint(batch_size=1, concurrency=1)

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind, several
-from gpupack.deploy.finished import Circumstances, device_identity, read_finished
-from gpupack.deploy.gpu_run import clear_gpu, run_gpu
-from gpupack.deploy.verdict import judge_gpu
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.files import AnyPath
 from gpupack.given_numbers import real_number, whole_number
@@ -28,6 +25,9 @@ from gpupack.records.gpu import DeviceKind, is_same_card
 from gpupack.records.placement import PlacementRecord
 from gpupack.store import open_verifications, record_line
 from gpupack.units import mib_from_bytes
+from gpupack.verifying.finished import Circumstances, device_identity, read_finished
+from gpupack.verifying.gpu_run import clear_gpu, run_gpu
+from gpupack.verifying.verdict import judge_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.deploy.gpu_run import gpu_members
 from gpupack.profiling import MeasureOptions
 from gpupack.store import read_verifications
+from gpupack.verifying.gpu_run import gpu_members
 
 if TYPE_CHECKING:
     from pathlib import Path

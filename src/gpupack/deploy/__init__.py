@@ -1,1 +1,0 @@
-"""Act: from a placement to running servers, and was it true?"""
