@@ -38,7 +38,6 @@ from benchmarks.colocation_report import (
     read_sessions,
     retentions_both_ways,
 )
-from gpupack.verifying.measurement import measure_set
 from gpupack.profiling import (
     DrivenModel,
     EmbeddedServer,
@@ -53,6 +52,7 @@ from gpupack.profiling import (
 )
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LoadPoint
+from gpupack.verifying.measurement import measure_set
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
