@@ -66,6 +66,26 @@ def test_a_dynamic_input_needs_its_shape_and_quiet_is_quiet(tmp_path: Path) -> N
 
 @pytest.mark.triton
 @pytest.mark.usefixtures("installed")
+def test_optional_inputs_are_filled_as_they_were_when_profiled(tmp_path: Path) -> None:
+    write_model(
+        tmp_path / "models",
+        "choosy",
+        execute="""if pb_utils.get_input_tensor_by_name(request, "Z") is None:
+                raise ValueError("Z is missing")""",
+        extra='input [{ name: "Z" data_type: TYPE_FP32 dims: [ 4 ] optional: true }]',
+    )
+    path = write_placed(tmp_path, "choosy")
+    arguments = [str(path), f"--model-repository={tmp_path / 'models'}", *QUICK]
+
+    left_out = run(*arguments)
+    assert left_out.returncode == 4
+    assert "Z is missing" in left_out.stdout + left_out.stderr
+
+    assert run(*arguments, "--fill-optional").returncode == 0
+
+
+@pytest.mark.triton
+@pytest.mark.usefixtures("installed")
 def test_an_interrupted_verification_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     for name in ("first", "second"):
         write_model(tmp_path / "models", name, execute="time.sleep(0.002)")
@@ -109,6 +129,9 @@ def test_options_that_cannot_be_used_are_refused_before_anything_starts(
     for option, told in (
         ("--max-seconds=0", "--max-seconds 0: give a number above 0"),
         ("--shape=X", "give NAME:SIZES"),
+        ("--batch-dim=x", "give a whole number from 0, or none"),
+        ("--stability=never", "three_windows"),
+        ("--window-seconds=0", "--window-seconds 0: give a number above 0"),
         ("--data=nowhere.npz", "there is no file"),
         ("--tls-insecure", "leave them out"),
     ):

@@ -284,9 +284,11 @@ def test_results_of_another_gpu_server_or_option_are_not_taken_for_these(
         replace(one, inputs=InputOptions(shapes={"X": [16]})).digest(placement, gpu),
         replace(one, inputs=InputOptions(seed=1)).digest(placement, gpu),
         replace(one, inputs=InputOptions(data={"": data})).digest(placement, gpu),
+        replace(one, inputs=InputOptions(batch_dims={"": 1})).digest(placement, gpu),
+        replace(one, inputs=InputOptions(fills_optional=True)).digest(placement, gpu),
         replace(one, options=QUICK).digest(placement, gpu),
     }
-    assert len(digests) == 7
+    assert len(digests) == 9
     same = replace(one, options=MeasureOptions())
     assert same.digest(placement, gpu) in digests
     data.write_bytes(b"other")

@@ -25,7 +25,7 @@ from .load import (
     InputOptions,
     LoadProcess,
     ModelLoad,
-    make_inputs,
+    make_request_inputs,
 )
 from .measuring import (
     KernelProbe,
@@ -84,7 +84,7 @@ __all__ = [
     "inspect_python",
     "install_server",
     "installation_folder",
-    "make_inputs",
+    "make_request_inputs",
     "measure",
     "measure_together",
     "open_device",

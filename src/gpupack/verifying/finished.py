@@ -49,6 +49,9 @@ class Circumstances:
             *(_shapes(self.inputs), self.inputs.seed),
             [self.inputs.data_sha256_of(name) for name in sorted(set(gpu.models))],
             asdict(self.options or MeasureOptions()),
+            # Stores written before these could be said hold nothing in their place.
+            *([dict(self.inputs.batch_dims)] if self.inputs.batch_dims else ()),
+            *(["fills optional inputs"] if self.inputs.fills_optional else ()),
         ]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
 

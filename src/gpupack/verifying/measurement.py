@@ -14,7 +14,7 @@ from gpupack.profiling import (
     InputOptions,
     MeasureOptions,
     ModelLoad,
-    make_inputs,
+    make_request_inputs,
     measure_together,
 )
 from gpupack.records.colocation import CoLocatedModel, CoLocation
@@ -75,13 +75,7 @@ def measure_set(
     rates = offered_infer_per_sec or [None] * len(models)
     for (name, load_point), rate in zip(models, rates, strict=True):
         signature = given.with_batch_dim(server.signature(name))
-        tensors = make_inputs(
-            signature,
-            load_point.batch_size,
-            shapes=given.shapes_of(signature),
-            data_path=given.data_of(name),
-            seed=given.seed,
-        )
+        tensors = make_request_inputs(given, signature, load_point.batch_size)
         loads.append(ModelLoad(signature, load_point, tensors, rate))
     measurement = measure_together(
         server,

@@ -11,31 +11,7 @@ import typer
 
 from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import print_error, print_warning
-from gpupack.cli.options.measuring import (
-    BatchDimOption,
-    DataOption,
-    FillOptionalOption,
-    LoadTimeoutOption,
-    MaxSecondsOption,
-    MinSecondsOption,
-    ModelRepositoryOption,
-    PercentileOption,
-    PrecisionOption,
-    RequestTimeoutOption,
-    SeedOption,
-    ServerPythonOption,
-    ServerRootOption,
-    ShapeOption,
-    StrictOption,
-    TlsCaOption,
-    TlsCertOption,
-    TlsInsecureOption,
-    TlsKeyOption,
-    WarmUpOption,
-    check_seconds,
-    input_options,
-    tls_options,
-)
+from gpupack.cli.options.measuring import Measuring, takes_measuring_options
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError
 from gpupack.quoting import quoted
@@ -48,9 +24,9 @@ if TYPE_CHECKING:
 EXIT_BAD_INPUT = 2
 
 
+@takes_measuring_options
 def profile_command(
     *,
-    model_repository: ModelRepositoryOption = None,
     models: Annotated[
         str | None,
         typer.Option(help="Names, such as a,b; the whole repository if left out."),
@@ -61,12 +37,6 @@ def profile_command(
     concurrency: Annotated[
         str, typer.Option(help="Concurrencies: requests kept in flight.")
     ] = "1,2,4",
-    url: Annotated[
-        str | None,
-        typer.Option(
-            help="A running Triton: http://, https://, grpc:// or grpcs://HOST:PORT."
-        ),
-    ] = None,
     embedded: Annotated[
         bool,
         typer.Option(
@@ -85,13 +55,6 @@ def profile_command(
         typer.Option(
             help="Folder for the three CSV tables; without --store the records are "
             "kept there too."
-        ),
-    ] = None,
-    gpu: Annotated[
-        str | None,
-        typer.Option(
-            help="GPU to measure on: index, GPU:MIG indices, UUID, or host; for a "
-            "server on another host the name of its GPU type."
         ),
     ] = None,
     sharing: Annotated[
@@ -124,38 +87,7 @@ def profile_command(
             help="Version to measure, of every model or of one; repeat.",
         ),
     ] = None,
-    strict: StrictOption = False,
-    shape: ShapeOption = None,
-    batch_dim: BatchDimOption = None,
-    fill_optional: FillOptionalOption = False,
-    data: DataOption = None,
-    seed: SeedOption = 0,
-    stability: Annotated[
-        str,
-        typer.Option(
-            help="When a point is done: confidence (interval of the throughput), or "
-            "three_windows (perf_analyzer's rule)."
-        ),
-    ] = "confidence",
-    precision: PrecisionOption = 5.0,
-    percentile: PercentileOption = 95.0,
-    min_seconds: MinSecondsOption = None,
-    max_seconds: MaxSecondsOption = 10.0,
-    warm_up: WarmUpOption = None,
-    window_seconds: Annotated[
-        float, typer.Option(help="For three_windows: length of a window.")
-    ] = 5.0,
-    window_requests: Annotated[
-        int | None, typer.Option(help="For three_windows: requests per window instead.")
-    ] = None,
-    request_timeout: RequestTimeoutOption = 30.0,
-    load_timeout: LoadTimeoutOption = 120.0,
-    server_python: ServerPythonOption = None,
-    server_root: ServerRootOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
-    tls_insecure: TlsInsecureOption = False,
+    measuring: Measuring,
     retry_failed: Annotated[
         bool,
         typer.Option("--retry-failed", help="Measure again what failed before."),
@@ -175,27 +107,15 @@ def profile_command(
     Exit codes: 0 done (failed load points are listed), 2 server lost, nothing measured,
     or a model that was asked for wrongly at every load point, 130 interrupted.
     """
-    from gpupack.profiling import (
-        MeasureOptions,
-        ServerOptions,
-        profile,
-    )
+    from gpupack.profiling import profile
     from gpupack.store import PROFILE_FILE
 
-    if url is not None and (embedded or model_repository is not None):
+    server = measuring.server
+    if server.url is not None and (embedded or server.model_repository is not None):
         raise InvalidInputError(
             "--url names a running server, with a repository of its own: leave out "
             "--embedded and --model-repository"
         )
-    check_seconds(
-        precision=precision,
-        min_seconds=min_seconds,
-        max_seconds=max_seconds,
-        warm_up=warm_up,
-        request_timeout=request_timeout,
-        load_timeout=load_timeout,
-        window_seconds=window_seconds,
-    )
     notice = None
     if store is None:
         # Measurements take minutes of a GPU: they are never thrown away.
@@ -205,36 +125,16 @@ def profile_command(
         with progress_bar(quiet=quiet, notice=notice) as bar:
             profiles = profile(
                 _names(models),
-                server=ServerOptions(
-                    url,
-                    model_repository,
-                    gpu,
-                    tls=tls_options(tls_ca, tls_cert, tls_key, insecure=tls_insecure),
-                    python=server_python,
-                    root=server_root,
-                    load_timeout_s=load_timeout,
-                ),
+                server=server,
                 batch_sizes=_counts("--batch", batch),
                 concurrency=_counts("--concurrency", concurrency),
                 store=store,
                 export_path=export_path,
                 sharing=sharing,
                 probe=probe,
-                strict=strict,
-                options=MeasureOptions(
-                    stopping_rule=stability,
-                    half_width_ratio=precision / 100,
-                    percentile=percentile,
-                    min_duration_s=min_seconds,
-                    max_duration_s=max_seconds,
-                    window_s=window_seconds,
-                    window_requests=window_requests,
-                    warm_up_s=warm_up,
-                    request_timeout_s=request_timeout,
-                ),
-                inputs=input_options(
-                    shape, data, seed, batch_dim=batch_dim, fills_optional=fill_optional
-                ),
+                strict=measuring.strict,
+                options=measuring.options,
+                inputs=measuring.inputs,
                 helpers=_helpers(helpers),
                 versions=_versions(version),
                 retry_failed=retry_failed,

@@ -9,29 +9,7 @@ import typer
 
 from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import print_error
-from gpupack.cli.options.measuring import (
-    DataOption,
-    LoadTimeoutOption,
-    MaxSecondsOption,
-    MinSecondsOption,
-    ModelRepositoryOption,
-    PercentileOption,
-    PrecisionOption,
-    RequestTimeoutOption,
-    SeedOption,
-    ServerPythonOption,
-    ServerRootOption,
-    ShapeOption,
-    StrictOption,
-    TlsCaOption,
-    TlsCertOption,
-    TlsInsecureOption,
-    TlsKeyOption,
-    WarmUpOption,
-    check_seconds,
-    input_options,
-    tls_options,
-)
+from gpupack.cli.options.measuring import Measuring, takes_measuring_options
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.quoting import quoted
@@ -41,28 +19,14 @@ EXIT_BROKEN = 4
 """A promise of the placement was broken."""
 
 
+@takes_measuring_options
 def verify_command(
     placement: Annotated[Path, typer.Argument(help="A placement written by place.")],
     *,
-    model_repository: ModelRepositoryOption = None,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            help="A running Triton without loaded models: http://, https://, grpc:// "
-            "or grpcs://HOST:PORT."
-        ),
-    ] = None,
     gpus: Annotated[
         str | None,
         typer.Option(
             help="GPUs of the placement to run, such as 0,2; all if left out."
-        ),
-    ] = None,
-    gpu: Annotated[
-        str | None,
-        typer.Option(
-            help="The GPU of this machine to run them on: index, GPU:MIG indices, "
-            "UUID, or host."
         ),
     ] = None,
     store: Annotated[
@@ -74,23 +38,7 @@ def verify_command(
     tolerance: Annotated[
         float, typer.Option(help="Share of a promise that may be missing.")
     ] = 0.1,
-    strict: StrictOption = False,
-    shape: ShapeOption = None,
-    data: DataOption = None,
-    seed: SeedOption = 0,
-    precision: PrecisionOption = 5.0,
-    percentile: PercentileOption = 95.0,
-    min_seconds: MinSecondsOption = None,
-    max_seconds: MaxSecondsOption = 10.0,
-    warm_up: WarmUpOption = None,
-    request_timeout: RequestTimeoutOption = 30.0,
-    load_timeout: LoadTimeoutOption = 120.0,
-    server_python: ServerPythonOption = None,
-    server_root: ServerRootOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
-    tls_insecure: TlsInsecureOption = False,
+    measuring: Measuring,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")
     ] = False,
@@ -99,18 +47,9 @@ def verify_command(
 
     Exit codes: 0 no promise broken, 2 bad input, 4 a promise broken, 130 interrupted.
     """
-    from gpupack.profiling import MeasureOptions, ServerOptions
     from gpupack.store import read_placement
     from gpupack.verifying.verify import verify
 
-    check_seconds(
-        precision=precision,
-        min_seconds=min_seconds,
-        max_seconds=max_seconds,
-        warm_up=warm_up,
-        request_timeout=request_timeout,
-        load_timeout=load_timeout,
-    )
     placed = read_placement(placement)
     indices = _indices(gpus)
     try:
@@ -119,28 +58,13 @@ def verify_command(
                 bar.begin(len(placed.gpus if indices is None else set(indices)), 0)
             result = verify(
                 placed,
-                server=ServerOptions(
-                    url,
-                    model_repository,
-                    gpu,
-                    tls=tls_options(tls_ca, tls_cert, tls_key, insecure=tls_insecure),
-                    python=server_python,
-                    root=server_root,
-                    load_timeout_s=load_timeout,
-                ),
+                server=measuring.server,
                 gpu_indices=indices,
                 store=store,
                 tolerance=tolerance,
-                strict=strict,
-                options=MeasureOptions(
-                    half_width_ratio=precision / 100,
-                    percentile=percentile,
-                    min_duration_s=min_seconds,
-                    max_duration_s=max_seconds,
-                    warm_up_s=warm_up,
-                    request_timeout_s=request_timeout,
-                ),
-                inputs=input_options(shape, data, seed),
+                strict=measuring.strict,
+                options=measuring.options,
+                inputs=measuring.inputs,
                 progress=bar.working if bar is not None else None,
                 on_gpu=bar.verified if bar is not None else None,
                 install_progress=bar.install if bar is not None else None,

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import inspect
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
+from gpupack.cli.options.groups import takes_options
 from gpupack.cli.options.named_values import (
     parse_by_model,
     parse_counts,
@@ -265,6 +264,7 @@ WorkersOption = Annotated[
 
 def wish_options(
     *,
+    source: str | None = None,
     request: RequestOption = None,
     headroom: HeadroomOption = None,
     gpu: GpuOption = None,
@@ -296,7 +296,13 @@ def wish_options(
     workers: WorkersOption = None,
     allow_unstable: AllowUnstableOption = None,
 ) -> WishReader:
-    """Return what reads these options, once it is known which models there are."""
+    """Return what reads these options, once it is known which models there are.
+
+    A table of profiles that is the ``source`` may hold wishes beside them: it is the
+    request where no other file is given.
+    """
+    if request is None and source is not None and _is_table(source):
+        request = Path(source)
 
     def read(
         profiles: ProfileSet, objective: str | None
@@ -356,29 +362,13 @@ def wish_options(
     return read
 
 
-def takes_wish_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of ``wish_options``, read into its ``wishes``."""
-    own = inspect.signature(command, eval_str=True).parameters
-    options = inspect.signature(wish_options, eval_str=True).parameters
-    parameters: list[inspect.Parameter] = []
-    for name, parameter in own.items():
-        parameters += options.values() if name == "wishes" else [parameter]
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        wishes = {name: given.pop(name) for name in options}
-        if wishes["request"] is None and _is_table(given.get("source")):
-            wishes["request"] = Path(given["source"])
-        command(**given, wishes=wish_options(**wishes))
-
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
-    return run
+takes_wish_options = takes_options(wish_options, into="wishes")
+"""Give a command the options of ``wish_options``, read into its ``wishes``."""
 
 
-def _is_table(source: str | None) -> bool:
+def _is_table(source: str) -> bool:
     """Return whether the profiles come from a table on disk, which may hold wishes."""
-    if source is None or Path(source).suffix.lower() not in _TABLES:
+    if Path(source).suffix.lower() not in _TABLES:
         return False
     mode = file_mode(source)
     return mode is not None and stat.S_ISREG(mode)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpupack.cli.options.groups import takes_options
 from gpupack.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpupack.records.running.observed_cluster import ObservedCluster
 
 UrlOption = Annotated[
@@ -49,44 +53,90 @@ TlsCaOption = Annotated[
 TimeoutOption = Annotated[float, typer.Option(help="Seconds for one query.")]
 
 
-def read_cluster(
-    url: str | None,
-    metrics: list[str] | None,
-    *,
-    window: str | None,
-    start: str | None,
-    end: str | None,
-    step: str | None,
-    token_file: Path | None,
-    tls_ca: Path | None,
-    timeout: float,
-) -> ObservedCluster:
-    """Return what the options name.
+@dataclass(frozen=True)
+class ClusterQuery:
+    """Which running cluster is read, and over which time."""
 
-    Raises:
-        InvalidInputError: If they name nothing, or both a URL and files.
-    """
-    from gpupack.importers.prometheus import read_prometheus
+    url: str | None
+    metrics: dict[str, list[str]]
+    """Files of saved metrics, by pod; empty with a URL."""
+    window: str | None
+    start: str | None
+    end: str | None
+    step: str | None
+    token_file: Path | None
+    tls_ca: Path | None
+    timeout: float
 
-    if (url is None) == (not metrics):
-        raise InvalidInputError(
-            "give --url of a Prometheus, or --metrics with what /metrics said: one of "
-            "the two"
+    @property
+    def files(self) -> list[str]:
+        """Paths that are read, and must not be written."""
+        token = [] if self.token_file is None else [str(self.token_file)]
+        return token + [path for paths in self.metrics.values() for path in paths]
+
+    @property
+    def says_what(self) -> bool:
+        """Whether it names a cluster or a time at all."""
+        times = self.window, self.start, self.end, self.step
+        return self.url is not None or bool(self.metrics) or times != (None,) * 4
+
+    def read(self) -> ObservedCluster:
+        """Return what runs there.
+
+        Raises:
+            InvalidInputError: If it names nothing, or both a URL and files.
+        """
+        from gpupack.importers.prometheus import read_prometheus
+
+        if (self.url is None) == (not self.metrics):
+            raise InvalidInputError(
+                "give --url of a Prometheus, or --metrics with what /metrics said: one "
+                "of the two"
+            )
+        return read_prometheus(
+            self.url,
+            texts=self.metrics or None,
+            window=self.window,
+            start=self.start,
+            end=self.end,
+            step=self.step,
+            token_file=self.token_file,
+            ca_path=self.tls_ca,
+            timeout_s=self.timeout,
         )
-    return read_prometheus(
+
+
+def cluster_options(
+    *,
+    url: UrlOption = None,
+    metrics: MetricsOption = None,
+    window: WindowOption = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    step: StepOption = None,
+    token_file: TokenFileOption = None,
+    tls_ca: TlsCaOption = None,
+    timeout: TimeoutOption = 60.0,
+) -> ClusterQuery:
+    """Return what the options name; nothing is read yet."""
+    return ClusterQuery(
         url,
-        texts=_by_pod(metrics) if metrics else None,
+        _by_pod(metrics or ()),
         window=window,
         start=start,
         end=end,
         step=step,
         token_file=token_file,
-        ca_path=tls_ca,
-        timeout_s=timeout,
+        tls_ca=tls_ca,
+        timeout=timeout,
     )
 
 
-def _by_pod(metrics: list[str]) -> dict[str, list[str]]:
+takes_cluster_options = takes_options(cluster_options, into="query")
+"""Give a command the options of ``cluster_options``, read into its ``query``."""
+
+
+def _by_pod(metrics: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for text in metrics:
         pod, equals, path = text.partition("=")

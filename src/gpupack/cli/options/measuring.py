@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpupack.cli.options.groups import takes_options
 from gpupack.errors import InvalidInputError
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.profiling import InputOptions, TlsOptions
+    from gpupack.profiling import InputOptions, MeasureOptions, ServerOptions
 
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A running Triton: http://, https://, grpc:// or grpcs://HOST:PORT; "
+        "verify wants one without loaded models."
+    ),
+]
+GpuOption = Annotated[
+    str | None,
+    typer.Option(
+        help="GPU to run on: index, GPU:MIG indices, UUID, or host; for a server on "
+        "another host the name of its GPU type."
+    ),
+]
 ModelRepositoryOption = Annotated[
     Path | None, typer.Option(help="Folder of models, for the embedded server.")
 ]
@@ -55,6 +71,13 @@ FillOptionalOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option(help="For random inputs.")]
+StabilityOption = Annotated[
+    str,
+    typer.Option(
+        help="When a point is done: confidence (interval of the throughput), or "
+        "three_windows (perf_analyzer's rule)."
+    ),
+]
 PrecisionOption = Annotated[
     float,
     typer.Option(
@@ -74,6 +97,12 @@ MaxSecondsOption = Annotated[
 ]
 WarmUpOption = Annotated[
     float | None, typer.Option(help="Seconds to drive a model before measuring.")
+]
+WindowSecondsOption = Annotated[
+    float, typer.Option(help="For three_windows: length of a window.")
+]
+WindowRequestsOption = Annotated[
+    int | None, typer.Option(help="For three_windows: requests per window instead.")
 ]
 RequestTimeoutOption = Annotated[
     float, typer.Option(help="Seconds one request may take.")
@@ -98,45 +127,110 @@ TlsInsecureOption = Annotated[
 ]
 
 
-def input_options(
-    shape: Sequence[str] | None,
-    data: Sequence[str] | None,
-    seed: int,
+@dataclass(frozen=True)
+class Measuring:
+    """On which server, how well, and with which inputs is measured."""
+
+    server: ServerOptions
+    options: MeasureOptions
+    inputs: InputOptions
+    strict: bool
+
+
+def measuring_options(
     *,
-    batch_dim: Sequence[str] | None = None,
-    fills_optional: bool = False,
-) -> InputOptions:
-    """Return what the options about requests' inputs mean together.
+    model_repository: ModelRepositoryOption = None,
+    url: UrlOption = None,
+    gpu: GpuOption = None,
+    strict: StrictOption = False,
+    shape: ShapeOption = None,
+    batch_dim: BatchDimOption = None,
+    fill_optional: FillOptionalOption = False,
+    data: DataOption = None,
+    seed: SeedOption = 0,
+    stability: StabilityOption = "confidence",
+    precision: PrecisionOption = 5.0,
+    percentile: PercentileOption = 95.0,
+    min_seconds: MinSecondsOption = None,
+    max_seconds: MaxSecondsOption = 10.0,
+    warm_up: WarmUpOption = None,
+    window_seconds: WindowSecondsOption = 5.0,
+    window_requests: WindowRequestsOption = None,
+    request_timeout: RequestTimeoutOption = 30.0,
+    load_timeout: LoadTimeoutOption = 120.0,
+    server_python: ServerPythonOption = None,
+    server_root: ServerRootOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_insecure: TlsInsecureOption = False,
+) -> Measuring:
+    """Return what the options mean together.
 
     Raises:
-        InvalidInputError: If an option cannot be read, or is given twice.
+        InvalidInputError: If one cannot be read, is given twice, or is out of its
+            range.
     """
-    from gpupack.profiling import InputOptions
+    from gpupack.profiling import (
+        InputOptions,
+        MeasureOptions,
+        ServerOptions,
+        TlsOptions,
+    )
 
+    _check_seconds(
+        precision=precision,
+        min_seconds=min_seconds,
+        max_seconds=max_seconds,
+        warm_up=warm_up,
+        request_timeout=request_timeout,
+        load_timeout=load_timeout,
+        window_seconds=window_seconds,
+    )
     if seed < 0:
         raise InvalidInputError(f"--seed {seed}: give a whole number from 0")
-
-    return InputOptions(
-        shapes=_parse_shapes(shape),
-        data=_parse_data(data),
-        seed=seed,
-        batch_dims=_parse_batch_dims(batch_dim),
-        fills_optional=fills_optional,
+    return Measuring(
+        server=ServerOptions(
+            url,
+            model_repository,
+            gpu,
+            tls=TlsOptions(
+                ca_path=tls_ca,
+                certificate_path=tls_cert,
+                key_path=tls_key,
+                verify=not tls_insecure,
+            ),
+            python=server_python,
+            root=server_root,
+            load_timeout_s=load_timeout,
+        ),
+        options=MeasureOptions(
+            stopping_rule=stability,
+            half_width_ratio=precision / 100,
+            percentile=percentile,
+            min_duration_s=min_seconds,
+            max_duration_s=max_seconds,
+            window_s=window_seconds,
+            window_requests=window_requests,
+            warm_up_s=warm_up,
+            request_timeout_s=request_timeout,
+        ),
+        inputs=InputOptions(
+            shapes=_parse_shapes(shape),
+            data=_parse_data(data),
+            seed=seed,
+            batch_dims=_parse_batch_dims(batch_dim),
+            fills_optional=fill_optional,
+        ),
+        strict=strict,
     )
 
 
-def tls_options(
-    ca: Path | None, cert: Path | None, key: Path | None, *, insecure: bool
-) -> TlsOptions:
-    """Return what the ``--tls-*`` options mean together."""
-    from gpupack.profiling import TlsOptions
-
-    return TlsOptions(
-        ca_path=ca, certificate_path=cert, key_path=key, verify=not insecure
-    )
+takes_measuring_options = takes_options(measuring_options, into="measuring")
+"""Give a command these options, read into its ``measuring``."""
 
 
-def check_seconds(
+def _check_seconds(
     *,
     precision: float,
     min_seconds: float | None,
@@ -144,7 +238,7 @@ def check_seconds(
     warm_up: float | None,
     request_timeout: float,
     load_timeout: float,
-    window_seconds: float = 1.0,
+    window_seconds: float,
 ) -> None:
     """Refuse numbers out of their range, by the names of their options.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Annotated, Any, TypedDict
+from collections.abc import Sequence
+from typing import Annotated, TypedDict
 
 import typer
 
+from gpupack.cli.options.groups import takes_options
 from gpupack.errors import InvalidInputError
 from gpupack.quoting import quoted
 
@@ -66,22 +65,8 @@ def source_options(
     )
 
 
-def takes_source_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of ``source_options``, read into its ``knowledge``."""
-    own = inspect.signature(command, eval_str=True).parameters
-    options = inspect.signature(source_options, eval_str=True).parameters
-    parameters: list[inspect.Parameter] = []
-    for name, parameter in own.items():
-        parameters += options.values() if name == "knowledge" else [parameter]
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        told = {name: given.pop(name) for name in options}
-        command(**given, knowledge=source_options(**told))
-
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
-    return run
+takes_source_options = takes_options(source_options, into="knowledge")
+"""Give a command the options of ``source_options``, read into its ``knowledge``."""
 
 
 def _pairs(option: str, texts: Sequence[str], example: str) -> dict[str, str]:

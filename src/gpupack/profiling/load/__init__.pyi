@@ -9,7 +9,7 @@ from .load_process import (
     LoadProcess,
     wait_any,
 )
-from .tensors import make_inputs
+from .tensors import make_request_inputs
 
 __all__ = [
     "CLIENT_NAME",
@@ -18,6 +18,6 @@ __all__ = [
     "InputOptions",
     "LoadProcess",
     "ModelLoad",
-    "make_inputs",
+    "make_request_inputs",
     "wait_any",
 ]

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gpupack.files import AnyPath
+    from gpupack.profiling.load.input_options import InputOptions
     from gpupack.profiling.server import ModelSignature, TensorSpec
 
     Tensors = dict[str, npt.NDArray[np.generic]]
+    """One request's inputs, by name."""
 
 _INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 _FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
@@ -53,6 +55,24 @@ def numpy_type(datatype: str) -> np.dtype[np.generic] | None:
             found: np.dtype[np.generic] = np.dtype(import_module("ml_dtypes").bfloat16)
             return found
     return others.get(datatype)
+
+
+def make_request_inputs(
+    given: InputOptions, signature: ModelSignature, batch_size: int
+) -> Tensors:
+    """Return one request's inputs for a model, as the options say; see ``make_inputs``.
+
+    Raises:
+        InvalidInputError: As ``make_inputs``.
+    """
+    return make_inputs(
+        signature,
+        batch_size,
+        shapes=given.shapes_of(signature),
+        data_path=given.data_of(signature.name),
+        seed=given.seed,
+        fills_optional=given.fills_optional,
+    )
 
 
 def make_inputs(

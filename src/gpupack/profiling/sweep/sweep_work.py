@@ -14,7 +14,7 @@ from gpupack.errors import (
     ServerError,
     UnknownNameError,
 )
-from gpupack.profiling.load import LoadProcess, ModelLoad, make_inputs
+from gpupack.profiling.load import LoadProcess, ModelLoad, make_request_inputs
 from gpupack.profiling.measuring import (
     Circumstances,
     MeasureOptions,
@@ -315,14 +315,7 @@ class Sweep:
             if self._is_finished(signature.name, point):
                 return
             self._tried.add((signature.name, point))
-        tensors = make_inputs(
-            signature,
-            point.batch_size,
-            shapes=self.inputs.shapes_of(signature),
-            data_path=self.inputs.data_of(signature.name),
-            seed=self.inputs.seed,
-            fills_optional=self.inputs.fills_optional,
-        )
+        tensors = make_request_inputs(self.inputs, signature, point.batch_size)
         self._helpers_of(signature.name)
         measurement = measure(
             self.session.server,

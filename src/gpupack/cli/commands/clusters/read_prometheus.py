@@ -8,32 +8,14 @@ from typing import Annotated
 import typer
 
 from gpupack.cli.console import print_warning, results
-from gpupack.cli.options.clusters import (
-    FromOption,
-    MetricsOption,
-    StepOption,
-    TimeoutOption,
-    TlsCaOption,
-    TokenFileOption,
-    ToOption,
-    UrlOption,
-    WindowOption,
-    read_cluster,
-)
+from gpupack.cli.options.clusters import ClusterQuery, takes_cluster_options
 from gpupack.cli.outputs import require_apart
 
 
+@takes_cluster_options
 def read_prometheus_command(
     *,
-    url: UrlOption = None,
-    metrics: MetricsOption = None,
-    window: WindowOption = None,
-    start: FromOption = None,
-    end: ToOption = None,
-    step: StepOption = None,
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    timeout: TimeoutOption = 60.0,
+    query: ClusterQuery,
     json_path: Annotated[
         Path | None,
         typer.Option("--json", help="Write it as JSON, for gpupack rightsize."),
@@ -54,21 +36,8 @@ def read_prometheus_command(
     from gpupack.report.page.rightsizing import format_cluster
     from gpupack.store import write_observed_cluster, write_profiles
 
-    require_apart(
-        {"--json": json_path, "--profiles": profiles_path},
-        [token_file, *(text.partition("=")[2] or text for text in metrics or ())],
-    )
-    cluster = read_cluster(
-        url,
-        metrics,
-        window=window,
-        start=start,
-        end=end,
-        step=step,
-        token_file=token_file,
-        tls_ca=tls_ca,
-        timeout=timeout,
-    )
+    require_apart({"--json": json_path, "--profiles": profiles_path}, query.files)
+    cluster = query.read()
     if json_path is not None:
         write_observed_cluster(cluster, json_path)
     if profiles_path is not None:

@@ -9,18 +9,7 @@ import typer
 
 from gpupack.cli.console import print_warning, results
 from gpupack.cli.options.asked import PriceOption, SeedOption
-from gpupack.cli.options.clusters import (
-    FromOption,
-    MetricsOption,
-    StepOption,
-    TimeoutOption,
-    TlsCaOption,
-    TokenFileOption,
-    ToOption,
-    UrlOption,
-    WindowOption,
-    read_cluster,
-)
+from gpupack.cli.options.clusters import ClusterQuery, takes_cluster_options
 from gpupack.cli.options.named_values import parse_by_model, parse_named, parse_share
 from gpupack.cli.outputs import require_apart
 from gpupack.errors import InvalidInputError
@@ -29,6 +18,7 @@ if TYPE_CHECKING:
     from gpupack.records.running.observed_cluster import ObservedCluster
 
 
+@takes_cluster_options
 def rightsize_command(
     cluster: Annotated[
         Path | None,
@@ -37,15 +27,7 @@ def rightsize_command(
         ),
     ] = None,
     *,
-    url: UrlOption = None,
-    metrics: MetricsOption = None,
-    window: WindowOption = None,
-    start: FromOption = None,
-    end: ToOption = None,
-    step: StepOption = None,
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    timeout: TimeoutOption = 60.0,
+    query: ClusterQuery,
     profiles_path: Annotated[
         str | None,
         typer.Option("--profiles", help="Measured profiles, of some or all models."),
@@ -88,20 +70,9 @@ def rightsize_command(
 
     require_apart(
         {"--json": json_path, "--markdown": markdown_path},
-        [cluster, token_file, profiles_path],
+        [cluster, profiles_path, *query.files],
     )
-    seen = _cluster(
-        cluster,
-        url,
-        metrics,
-        window=window,
-        start=start,
-        end=end,
-        step=step,
-        token_file=token_file,
-        tls_ca=tls_ca,
-        timeout=timeout,
-    )
+    seen = query.read() if cluster is None else _read(cluster, query)
     found = rightsize(
         seen,
         None if profiles_path is None else read_source(profiles_path, source_options()),
@@ -121,34 +92,10 @@ def rightsize_command(
         print_warning(text)
 
 
-def _cluster(
-    path: Path | None,
-    url: str | None,
-    metrics: list[str] | None,
-    *,
-    window: str | None,
-    start: str | None,
-    end: str | None,
-    step: str | None,
-    token_file: Path | None,
-    tls_ca: Path | None,
-    timeout: float,
-) -> ObservedCluster:
+def _read(path: Path, query: ClusterQuery) -> ObservedCluster:
     from gpupack.store import read_observed_cluster
 
-    if path is None:
-        return read_cluster(
-            url,
-            metrics,
-            window=window,
-            start=start,
-            end=end,
-            step=step,
-            token_file=token_file,
-            tls_ca=tls_ca,
-            timeout=timeout,
-        )
-    if url is not None or metrics or (window, start, end, step) != (None,) * 4:
+    if query.says_what:
         raise InvalidInputError(
             f"{path} says what ran and when: leave out --url, --metrics, --window, "
             "--from, --to and --step, or the file"
