@@ -4,12 +4,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(wildcard src tests benchmarks hatch_build.py)
+SOURCES := $(wildcard src tests benchmarks deploy hatch_build.py)
 KERNELS := $(wildcard src/gpupack/packing/kernels/*.c src/gpupack/packing/kernels/*.h)
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-alone
+DIST := dist
 
-.PHONY: help demo test check format docs schema notebooks clean
+.PHONY: help demo test check format docs schema dist clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -25,7 +26,7 @@ $(DEMO_STAMP): pyproject.toml hatch_build.py $(KERNELS)
 
 $(STAMP): $(DEMO_STAMP)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[clusters,frames,report]' --group dev --group docs --group notebooks
+	$(BIN)/python -m pip install --quiet --editable '.[clusters,frames,report]' --group dev --group docs --group notebooks --group release
 	@touch $@
 
 demo: $(DEMO_STAMP) ## Both case studies on the built-in example
@@ -49,6 +50,16 @@ docs: $(STAMP) ## Build the documentation into docs/_build/html; warnings are er
 
 schema: $(STAMP) ## Write the JSON Schemas to docs/schema
 	$(BIN)/python -m gpupack.records.schema docs/schema
+
+# A wheel is tagged for the machine that compiled it (linux_x86_64) until auditwheel has
+# read from the library which glibc it needs; it refuses one without the kernels.
+dist: $(STAMP) ## Build and check what is released, in dist/: sdist and wheel
+	rm -rf $(DIST)
+	$(BIN)/python -m build --outdir $(DIST)/built .
+	PATH="$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --plat auto --wheel-dir $(DIST) $(DIST)/built/*.whl
+	mv $(DIST)/built/*.tar.gz $(DIST)
+	rm -r $(DIST)/built
+	$(BIN)/python -m twine check --strict $(DIST)/*
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
