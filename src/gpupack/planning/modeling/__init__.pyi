@@ -4,6 +4,12 @@ from .amounts import (
 )
 from .best_load_points import best_records
 from .diagnosis import too_large_alone
+from .load_levels import (
+    FULL_LOAD,
+    LoadLevel,
+    levels_above,
+    levels_up_to,
+)
 from .missing_for import (
     Readiness,
     readiness,
@@ -29,9 +35,11 @@ from .supply import (
 from .translation import Translation
 
 __all__ = [
+    "FULL_LOAD",
     "READING_FIELDS",
     "READING_TOLERANCE",
     "CapacityQuestion",
+    "LoadLevel",
     "Readiness",
     "Supply",
     "Translation",
@@ -41,6 +49,8 @@ __all__ = [
     "evening_loads",
     "item_size",
     "item_sizes",
+    "levels_above",
+    "levels_up_to",
     "model_memories",
     "readiness",
     "require_readings",

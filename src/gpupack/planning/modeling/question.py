@@ -17,6 +17,7 @@ from gpupack.planning.contention import Contention, RetentionRule, resolve_conte
 from gpupack.planning.modeling.averages import with_averages, without_unmeasured
 from gpupack.planning.modeling.supply import Supply, supplies_of
 from gpupack.planning.modeling.translation import Translation, translate
+from gpupack.planning.modeling.load_levels import FULL_LOAD, LoadLevel
 from gpupack.planning.modeling.variants import one_variant_each
 from gpupack.planning.request import (
     PRICE_UNITS,
@@ -71,8 +72,8 @@ class CapacityQuestion:
         keeps_demand_as_predicted: Whether replicas serve what they are predicted to
             reach beside their neighbors; ``min_retention`` then says so of all models
             with a demand.
-        max_load_ratio: The share of its throughput that a replica of a model with a
-            demand may serve at most.
+        load_levels: At which a replica of a model with a demand may run, by the most
+            that it serves, ascending.
         fixed_replicas: By model name: exactly so many, each of which serves what
             ``least_traffic`` says at least.
         least_traffic: In infer/sec, of the models in ``fixed_replicas``.
@@ -97,7 +98,7 @@ class CapacityQuestion:
     max_price_per_hour: float | None = None
     num_workers: int | None = None
     keeps_demand_as_predicted: bool = False
-    max_load_ratio: float = 1.0
+    load_levels: tuple[LoadLevel, ...] = (FULL_LOAD,)
     fixed_replicas: Mapping[str, int] = field(default_factory=dict)
     least_traffic: Mapping[str, float] = field(default_factory=dict)
 
@@ -146,7 +147,7 @@ class CapacityQuestion:
             self.wishes,
             self.model_names,
             needs_throughput=self.objective is Objective.MAX_THROUGHPUT,
-            max_load_ratio=self.max_load_ratio,
+            load_levels=self.load_levels,
             fixed_replicas=self.fixed_replicas,
             least_traffic=self.least_traffic,
         )
@@ -176,11 +177,13 @@ class CapacityQuestion:
         Each with as much traffic as it could be given: all that its model is asked for.
         """
         loads = [
-            min(self.max_load_ratio, self.wishes.demand[record.model_name] / throughput)
+            min(level.judged_ratio, self.wishes.demand[record.model_name] / throughput)
             if record.model_name in self.wishes.demand
             and (throughput := record.throughput_infer_per_sec)
             else 1.0
-            for record in translation.records
+            for record, level in zip(
+                translation.records, translation.load_levels, strict=True
+            )
         ]
         rules = [
             RetentionRule(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.packing import BinType, CapacityProblem, Job, Option
+from gpupack.planning.modeling.load_levels import FULL_LOAD, LoadLevel
 from gpupack.planning.modeling.sizes import (
     READING_TOLERANCE,
     capacity_for,
@@ -55,6 +56,7 @@ class Translation:
             up for the differences: weighted service is counted in the finest.
         least_service: Per option, in units, what every copy serves before the engine
             shares out the rest.
+        load_levels: Of each option.
     """
 
     problem: CapacityProblem
@@ -63,6 +65,7 @@ class Translation:
     records: tuple[ProfileRecord, ...]
     service_units: tuple[int, ...]
     least_service: tuple[int, ...]
+    load_levels: tuple[LoadLevel, ...]
 
     def infer_per_sec(self, option: int, service: float) -> float:
         """Return what a copy of an option serves, in infer/sec."""
@@ -81,7 +84,7 @@ def translate(
     model_names: Sequence[str],
     *,
     needs_throughput: bool,
-    max_load_ratio: float = 1.0,
+    load_levels: Sequence[LoadLevel] = (FULL_LOAD,),
     fixed_replicas: Mapping[str, int] | None = None,
     least_traffic: Mapping[str, float] | None = None,
 ) -> Translation:
@@ -96,8 +99,8 @@ def translate(
         wishes: What is asked of the models.
         model_names: To plan for.
         needs_throughput: Whether a model without a demand needs one, too.
-        max_load_ratio: The share of its throughput that a replica of a model with a
-            demand serves at most; it then takes that share of its utilizations.
+        load_levels: At which replicas of models with a demand may run: each is an
+            option that takes its share of the utilizations.
         fixed_replicas: By model name: exactly so many replicas.
         least_traffic: Of each of them, if they are several, in infer/sec.
 
@@ -110,6 +113,8 @@ def translate(
     options: list[Option] = []
     records: list[ProfileRecord] = []
     least_service: list[int] = []
+    levels: list[LoadLevel] = []
+    most_ratio = max(one.most_ratio for one in load_levels)
     fixed = fixed_replicas or {}
     every = [
         record
@@ -135,38 +140,39 @@ def translate(
     for bin_type, supply in enumerate(supplies):
         for job, name in enumerate(names):
             is_whole = name not in wishes.demand
+            rated = not is_whole or (is_rated and not supply.is_carried_over)
             for record in supply.records.get(name, ()):
                 sizes = [
                     item_size(record, resource, supply.baseline_bytes)
                     for resource in binding
                 ]
-                if not is_whole:
-                    sizes = [
-                        size
-                        if resource is Resource.MEMORY
-                        else math.ceil(size * max_load_ratio)
-                        for size, resource in zip(sizes, binding, strict=True)
-                    ]
                 is_fixed = [is_whole or one is Resource.MEMORY for one in binding]
-                rated = not is_whole or (is_rated and not supply.is_carried_over)
-                option = Option(
-                    job=job,
-                    bin_type=bin_type,
-                    fixed=_where(sizes, is_fixed, wanted=True),
-                    proportional=_where(sizes, is_fixed, wanted=False),
-                    rate=_units_down(
-                        record.throughput_infer_per_sec,
-                        units[job],
-                        1.0 if is_whole else max_load_ratio,
+                for level in _levels_of_use(record, wishes, load_levels):
+                    taken = [
+                        size
+                        if fixed_size
+                        else math.ceil(size * level.most_ratio)
+                        for size, fixed_size in zip(sizes, is_fixed, strict=True)
+                    ]
+                    option = Option(
+                        job=job,
+                        bin_type=bin_type,
+                        fixed=_where(taken, is_fixed, wanted=True),
+                        proportional=_where(taken, is_fixed, wanted=False),
+                        rate=_units_down(
+                            record.throughput_infer_per_sec,
+                            units[job],
+                            level.most_ratio,
+                        )
+                        if rated
+                        else UNKNOWN_RATE,
                     )
-                    if rated
-                    else UNKNOWN_RATE,
-                )
-                if option.rate <= least[job]:
-                    continue  # it cannot serve as much as every replica must
-                options.append(_serving_at_least(option, least[job]))
-                records.append(record)
-                least_service.append(least[job])
+                    if option.rate <= least[job]:
+                        continue  # it cannot serve as much as every replica must
+                    options.append(_serving_at_least(option, least[job]))
+                    records.append(record)
+                    levels.append(level)
+                    least_service.append(least[job])
     jobs = tuple(
         Job(
             demand=max(
@@ -175,7 +181,7 @@ def translate(
                     wishes.demand[name],
                     throughputs.get(name, ()),
                     units[job],
-                    max_load_ratio,
+                    most_ratio,
                 )
                 - least[job] * fixed.get(name, 1),
             )
@@ -204,8 +210,26 @@ def translate(
     )
     _require_sane_demand(problem, names, wishes, units)
     return Translation(
-        problem, names, tuple(supplies), tuple(records), units, tuple(least_service)
+        problem,
+        names,
+        tuple(supplies),
+        tuple(records),
+        units,
+        tuple(least_service),
+        tuple(levels),
     )
+
+
+def _levels_of_use(
+    record: ProfileRecord, wishes: Wishes, load_levels: Sequence[LoadLevel]
+) -> Sequence[LoadLevel]:
+    """Return the levels up to the one at which a replica serves all the demand."""
+    demand = wishes.demand.get(record.model_name)
+    if demand is None:
+        return (FULL_LOAD,)
+    rate = record.throughput_infer_per_sec or 0.0
+    too_low = [one for one in load_levels if one.most_ratio * rate < demand]
+    return load_levels[: len(too_low) + 1]
 
 
 def _serving_at_least(option: Option, least: int) -> Option:

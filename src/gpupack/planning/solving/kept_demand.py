@@ -2,10 +2,13 @@
 
 What a replica reaches beside its neighbors depends on the traffic that all of them
 take, which the packing engine shares out freely. So plans are sought among those that
-leave replicas room: where utilizations may sum to less than the headroom allows, or
-where a replica serves at most a share of its throughput. Every plan is judged by the
-traffic that its replicas take in the end. The bound is that of plans without this
-condition, of which those with it are some.
+leave replicas room: where a replica runs at one of several levels of traffic and is
+judged by the most of its level, or where utilizations may sum to less than the headroom
+allows. Every plan is judged by the traffic that its replicas take in the end.
+
+The bound is that of plans without this condition, of which those with it are some, or
+that of plans in which every replica is judged by the least traffic of its level: what
+may share a GPU with more traffic may do so with less.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from gpupack.errors import GpupackError, NotFoundInTimeError
 from gpupack.packing import Deadline
 from gpupack.planning.contention import RetentionRule, has_all_readings
+from gpupack.planning.modeling import levels_above, levels_up_to
 from gpupack.planning.solving.check import PROVED_TOLERANCE
 from gpupack.planning.solving.found import Clash
 from gpupack.records.gpu import Headroom, Resource
@@ -27,12 +31,18 @@ if TYPE_CHECKING:
 
 _FIRST_SHARE = 0.2
 """Of the time: for the plan without the condition, whose bound is the bound."""
+_BOUND_SHARE = 0.2
+"""Of the time that is left: for a better bound, where one is missing."""
 _FILLED_SHARES = (0.9, 0.8, 0.7, 0.6)
 """Of the headroom of utilizations."""
 _FILLED_LOAD = 0.7
 """Of a replica's throughput, where GPUs are filled less."""
-_LOAD_RATIOS = (0.6, 0.7, 0.5, 0.8, 0.9, 1.0)
-"""Of a replica's throughput."""
+_LEVELS = ((0.5, 0.7, 0.85), (0.2, 0.4, 0.6, 0.8), (0.35, 0.6, 0.75, 0.9))
+"""Of a replica's throughput: where its levels of traffic end, beside all of it."""
+_BOUND_LEVELS = (0.2, 0.4, 0.6, 0.8, 0.9)
+"""The same where every replica is judged by the least of its level."""
+_LOAD_RATIOS = (0.6, 0.7, 0.5)
+"""Of a replica's throughput: the only level, where several are too many to search."""
 
 
 class Answerer(Protocol):
@@ -87,41 +97,52 @@ def answer_keeping_demand(
     first = answer(free, time_limit_s=first_s, seed=seed, is_trial=True)
     if isinstance(first, Clash):
         return first
+    bound, proved_by = first.bound, first.proved_by or first.method
     best = first if _keeps_all(first, question) else None
-    families = [_less_loaded(question), _less_filled(question, free)]
-    for number, family in enumerate(families):
-        for index, trial in enumerate(family):
-            if best is not None and (
-                deadline.has_passed or _is_as_good(best, first.bound)
-            ):
-                break
-            left = len(family) - index + sum(map(len, families[number + 1 :]))
-            try:
-                found = answer(
-                    trial,
-                    time_limit_s=deadline.remaining_s / left,
-                    seed=seed,
-                    is_trial=True,
-                )
-            except GpupackError:
-                continue
-            if isinstance(found, Clash):
-                continue  # too little room in this one; another leaves more
-            is_new = best is None or found.is_better_than(best)
-            if is_new and _keeps_all(found, question):
-                best = found
-            if number == 1 and best is found:
-                break  # the emptier GPUs are, the more of them it takes
+    trials = _trials(question, free)
+    for index, trial in enumerate(trials):
+        if best is not None and (deadline.has_passed or _is_as_good(best, bound)):
+            break
+        share = (1 - _BOUND_SHARE) / (len(trials) - index)
+        found = _found(answer, trial, share * deadline.remaining_s, seed)
+        is_new = found is not None and (best is None or found.is_better_than(best))
+        if found is not None and is_new and _keeps_all(found, question):
+            best = found
     if best is None:
         return Clash(_not_found)
+    if not _is_as_good(best, bound) and not deadline.has_passed:
+        relaxed = _judged_by_the_least(question)
+        other = _found(answer, relaxed, deadline.remaining_s, seed)
+        if other is not None and _is_tighter(other, bound):
+            bound, proved_by = other.bound, other.proved_by or other.method
+            # A plan found this way may keep it all.
+            if other.is_better_than(best) and _keeps_all(other, question):
+                best = other
     return replace(
         best,
-        bound=first.bound,
+        bound=bound,
         status=PlacementStatus.OPTIMAL
-        if _is_as_good(best, first.bound)
+        if _is_as_good(best, bound)
         else PlacementStatus.FEASIBLE,
-        proved_by=first.proved_by or first.method,
+        proved_by=proved_by,
     )
+
+
+def _found(
+    answer: Answerer, trial: CapacityQuestion, time_limit_s: float, seed: int
+) -> Found | None:
+    """Return what a trial comes to, None if it leaves too little room."""
+    try:
+        found = answer(trial, time_limit_s=time_limit_s, seed=seed, is_trial=True)
+    except GpupackError:
+        return None
+    return None if isinstance(found, Clash) else found
+
+
+def _is_tighter(found: Found, bound: float) -> bool:
+    if found.unit.is_maximized:
+        return found.bound < bound
+    return found.bound > bound
 
 
 def _not_found() -> NotFoundInTimeError:
@@ -130,6 +151,34 @@ def _not_found() -> NotFoundInTimeError:
         "proved impossible; add GPUs or lower the demands, or let demands be met "
         "as measured alone (demand_met plain), which warns of those that are then "
         "predicted to be missed"
+    )
+
+
+def _trials(
+    question: CapacityQuestion, free: CapacityQuestion
+) -> list[CapacityQuestion]:
+    """Return questions whose answers leave replicas room, in the order to be asked.
+
+    Args:
+        question: What is asked.
+        free: Without the condition.
+    """
+    judged = replace(question, keeps_demand_as_predicted=False)
+    finest, *other_levels = (
+        replace(judged, load_levels=levels_up_to(*ends, 1.0)) for ends in _LEVELS
+    )
+    single = (
+        replace(judged, load_levels=levels_up_to(ratio)) for ratio in _LOAD_RATIOS
+    )
+    return [finest, *_less_filled(question, free), *other_levels, *single]
+
+
+def _judged_by_the_least(question: CapacityQuestion) -> CapacityQuestion:
+    """Return the question in which all that is possible may share a GPU, and more."""
+    return replace(
+        question,
+        keeps_demand_as_predicted=False,
+        load_levels=levels_above(*_BOUND_LEVELS),
     )
 
 
@@ -143,7 +192,7 @@ def _less_filled(
     return [
         replace(
             free,
-            max_load_ratio=_FILLED_LOAD,
+            load_levels=levels_up_to(_FILLED_LOAD),
             headroom=Headroom(
                 **{
                     one.value: share * filled if one in utilizations else share
@@ -152,17 +201,6 @@ def _less_filled(
             ),
         )
         for filled in _FILLED_SHARES
-    ]
-
-
-def _less_loaded(question: CapacityQuestion) -> list[CapacityQuestion]:
-    """Return questions in which a replica serves a share of its throughput at most.
-
-    What may share a GPU is judged as if all of them served that much.
-    """
-    return [
-        replace(question, keeps_demand_as_predicted=False, max_load_ratio=load)
-        for load in _LOAD_RATIOS
     ]
 
 

@@ -189,8 +189,9 @@ def _fixed(
 
 
 def _fewest_replicas(question: CapacityQuestion, name: str) -> int:
+    most_ratio = max(one.most_ratio for one in question.load_levels)
     rates = [
-        (record.throughput_infer_per_sec or 0.0) * question.max_load_ratio
+        (record.throughput_infer_per_sec or 0.0) * most_ratio
         for supply in question.supplies
         for record in supply.records.get(name, ())
     ]

@@ -58,7 +58,7 @@ def plan_with_choices(
             translation.problem,
             question.goal,
             plan,
-            time_limit_s=time_limit_s,
+            time_limit_s=max(0.0, time_limit_s - (time.perf_counter() - started)),
             seed=seed,
             num_workers=question.num_workers,
         )
