@@ -217,6 +217,22 @@ def test_a_reserve_that_is_none_is_refused(
         gpupack.recommend(twelve, reserve=reserve)
 
 
+@pytest.mark.parametrize("demand", [None, {"ranker": 50.0}])
+def test_a_headroom_of_single_resources_is_taken(
+    demand: dict[str, float] | None, twelve: gpupack.ProfileSet
+) -> None:
+    shares = {"memory": 0.8, "gpu_utilization": 0.7}
+
+    found = gpupack.recommend(
+        twelve.select(["ranker"]), demand=demand, headroom=shares, **QUICK
+    )
+
+    assert dict(found.placement.headroom) == {
+        gpupack.Resource(name): share for name, share in shares.items()
+    }
+    assert gpupack.Recommendation.model_validate_json(found.to_json()) == found
+
+
 def test_shells_are_told_flags_and_python_arguments(
     met: gpupack.Recommendation,
 ) -> None:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import gpupack
-from gpupack.planning.contention import predict_retentions, resolve_contention
+from gpupack.packing import Deadline
+from gpupack.planning.contention import (
+    RetentionRule,
+    predict_retentions,
+    resolve_contention,
+)
+from gpupack.planning.modeling import ask
+from gpupack.planning.solving import answer, kept_demand
+from gpupack.planning.solving.found import Clash, Found
 from gpupack.records.gpu import GpuType
 from tests.factories import MIB, make_profiles, make_record
+from tests.planning.set_partitions import set_partitions
 
 T4 = GpuType(name="T4", memory_bytes=15360 * MIB)
 
@@ -74,6 +87,106 @@ def test_no_demand_is_missed_as_predicted_and_none_is_forgotten(seed: int) -> No
     assert kept.num_gpus >= plain.bound  # it is one of the plans without the condition
     assert kept.bound <= kept.num_gpus
     assert not any("not kept as predicted" in one for one in kept.warnings)
+
+
+def fewest_with_equal_replicas(
+    profiles: gpupack.ProfileSet, demand: dict[str, float], most_replicas: int
+) -> float:
+    """Return the fewest GPUs of all plans whose replicas share a demand equally."""
+    contention = resolve_contention(profiles, profiles.gpu_types[0], None)
+    best = math.inf
+    counts = itertools.product(range(1, most_replicas + 1), repeat=len(demand))
+    for numbers in counts:
+        replicas = [
+            (record, demand[record.model_name] / number / rate)
+            for record, number in zip(profiles.records, numbers, strict=True)
+            if (rate := record.throughput_infer_per_sec)
+            for _ in range(number)
+        ]
+        if any(load > 1 for _, load in replicas):
+            continue
+        rule = RetentionRule(
+            [record for record, _ in replicas],
+            contention,
+            dict.fromkeys(demand, 1.0),
+            loads=[load for _, load in replicas],
+        )
+        for parts in set_partitions(range(len(replicas))):
+            if len(parts) < best and all(
+                may_share([replicas[one] for one in part])
+                and rule.is_allowed(tuple((one, 1) for one in part))
+                for part in parts
+            ):
+                best = len(parts)
+    return best
+
+
+def may_share(replicas: list[tuple[Any, float]]) -> bool:
+    """Return whether plain sums let replicas share a GPU."""
+    return all(
+        sum(amount(record, load) for record, load in replicas) <= limit
+        for amount, limit in (
+            (lambda one, _: one.gpu_memory_used_bytes, 1000 * MIB),
+            (lambda one, load: one.gpu_utilization_percent * load, 100.0),
+            (lambda one, load: one.memory_utilization_percent * load, 100.0),
+        )
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_plan_of_equal_replicas_takes_fewer_gpus(seed: int) -> None:
+    """Of all that are listed; the bound is below them all."""
+    rng = random.Random(100 + seed)
+    profiles = random_profiles(rng, 3)
+    demand = {
+        one.model_name: round(
+            rng.uniform(0.2, 1.2) * (one.throughput_infer_per_sec or 0), 1
+        )
+        for one in profiles.records
+    }
+
+    kept = gpupack.place(
+        profiles, demand=demand, demand_met="predicted", time_limit_s=3, workers=1
+    )
+
+    fewest = fewest_with_equal_replicas(profiles, demand, most_replicas=2)
+    assert kept.num_gpus <= fewest
+    assert kept.bound <= fewest
+
+
+@pytest.mark.parametrize("limit_s", [0.0, 1.0, 10.0])
+def test_all_searches_together_keep_to_the_time_limit(
+    limit_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock on which every search takes all the time that it is given."""
+    now = [0.0]
+    monkeypatch.setattr(
+        kept_demand,
+        "Deadline",
+        SimpleNamespace(after=lambda seconds: Deadline.after(seconds, lambda: now[0])),
+    )
+
+    def slow(question: Any, *, time_limit_s: float, **options: Any) -> Found | Clash:
+        now[0] += time_limit_s
+        return answer(question, time_limit_s=0.0, **options)
+
+    profiles = random_profiles(random.Random(5), 4)
+    demand = {
+        one.model_name: 0.9 * (one.throughput_infer_per_sec or 0)
+        for one in profiles.records
+    }
+    question = ask(
+        profiles, gpupack.Request(models={
+            name: {"demand": wanted} for name, wanted in demand.items()
+        }, demand_met="predicted"),
+    )  # fmt: skip
+
+    found = kept_demand.answer_keeping_demand(
+        question, slow, time_limit_s=limit_s, seed=0
+    )
+
+    assert isinstance(found, Found)
+    assert now[0] <= limit_s + 1e-9
 
 
 def test_two_models_share_a_gpu_only_if_both_keep_their_traffic() -> None:

@@ -112,7 +112,10 @@ def recommend(
         ),
         models=evidence_of(plan, profiles, wanted),
         currency=wanted.currency,
-        placement=PlacementRecord.model_validate(plan.model_dump()),
+        placement=PlacementRecord.model_validate(
+            # What does not bind has no share, and is no share that is asked for.
+            plan.model_dump(exclude_none=True)
+        ),
     )
 
 
