@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def levels_above(*ratios: float) -> tuple[LoadLevel, ...]:
     """
     edges = (_HARDLY_ANY, *sorted(ratios), 1.0)
     return tuple(
-        LoadLevel(most, least) for least, most in zip(edges, edges[1:], strict=False)
+        LoadLevel(most, least) for least, most in pairwise(edges)
     )
 
 

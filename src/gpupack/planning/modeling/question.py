@@ -15,9 +15,9 @@ from gpupack.errors import (
 from gpupack.packing import Goal
 from gpupack.planning.contention import Contention, RetentionRule, resolve_contention
 from gpupack.planning.modeling.averages import with_averages, without_unmeasured
+from gpupack.planning.modeling.load_levels import FULL_LOAD, LoadLevel
 from gpupack.planning.modeling.supply import Supply, supplies_of
 from gpupack.planning.modeling.translation import Translation, translate
-from gpupack.planning.modeling.load_levels import FULL_LOAD, LoadLevel
 from gpupack.planning.modeling.variants import one_variant_each
 from gpupack.planning.request import (
     PRICE_UNITS,

@@ -149,9 +149,7 @@ def translate(
                 is_fixed = [is_whole or one is Resource.MEMORY for one in binding]
                 for level in _levels_of_use(record, wishes, load_levels):
                     taken = [
-                        size
-                        if fixed_size
-                        else math.ceil(size * level.most_ratio)
+                        size if fixed_size else math.ceil(size * level.most_ratio)
                         for size, fixed_size in zip(sizes, is_fixed, strict=True)
                     ]
                     option = Option(
