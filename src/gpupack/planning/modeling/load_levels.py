@@ -38,9 +38,7 @@ def levels_above(*ratios: float) -> tuple[LoadLevel, ...]:
         ratios: Where one range ends and the next begins, between 0 and 1.
     """
     edges = (_HARDLY_ANY, *sorted(ratios), 1.0)
-    return tuple(
-        LoadLevel(most, least) for least, most in pairwise(edges)
-    )
+    return tuple(LoadLevel(most, least) for least, most in pairwise(edges))
 
 
 _HARDLY_ANY = 1e-6
