@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpupack
-from gpupack.planning.modeling.translation import MOST_UNITS, service_units
+from gpupack.planning.modeling.service_units import MOST_UNITS, service_units
 from gpupack.records.placement import PlacementStatus
 from gpupack.records.profile import LoadPoint
 from tests.factories import GPU, make_profiles, make_record
