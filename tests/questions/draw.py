@@ -460,6 +460,51 @@ def extreme(rng: random.Random, drawn_as: str) -> Question:
     return question
 
 
+def far_apart(rng: random.Random, drawn_as: str) -> Question:
+    """Demands far below and far above what a replica serves, beside one another.
+
+    What serving them takes of a GPU, or gives of the whole, may be a billionth.
+    """
+    sketch = _Sketch(rng, types=_types(rng, 1, is_counted=rng.random() < 0.8))
+    ((gpu_type, _),) = sketch.types
+    sketch.names = [f"m{index}" for index in range(rng.randint(2, 4))]
+    for name in sketch.names:
+        _measure(
+            sketch,
+            name,
+            gpu_type,
+            rng.randint(1, 2),
+            memory_bytes=gpu_type.known_memory_bytes(),
+            is_extreme=rng.random() < 0.7,
+        )
+    question = _with_choices(sketch, drawn_as)
+    best = {
+        name: max(
+            one.throughput_infer_per_sec or 0.0
+            for one in sketch.records
+            if one.model_name == name
+        )
+        for name in sketch.names
+    }
+    is_served_in_part = question.objective == "max_throughput"
+    most = 5 if is_served_in_part else 0.2
+    demand = {
+        name: float(f"{best[name] * 10.0 ** rng.uniform(-10, most):.6g}")
+        for name in sketch.names
+        if rng.random() < 0.7
+    }
+    question.arguments["demand"] = demand or {"m0": best["m0"] * 1e-8}
+    if not set(question.arguments["demand"]) - set(
+        question.arguments.get("optional", ())
+    ):
+        question.arguments.pop("fairness", None)
+    if is_served_in_part and rng.random() < 0.5:
+        question.arguments["weights"] = {
+            name: float(f"{10.0 ** rng.uniform(-4, 4):.3g}") for name in sketch.names
+        }
+    return question
+
+
 def unknown_type(rng: random.Random, drawn_as: str) -> Question:
     """Records that do not say their GPU type; the caller names it."""
     sketch = _Sketch(rng, types=_types(rng, 1, is_counted=rng.random() < 0.6))
@@ -612,6 +657,7 @@ KINDS: list[tuple[str, Callable[[random.Random, str], Question], float]] = [
     ("many types", many_types, 6),
     ("many points", many_points, 4),
     ("extreme", extreme, 8),
+    ("far apart", far_apart, 6),
     ("unknown type", unknown_type, 6),
     ("other type", other_type, 4),
     ("retention", retention, 8),

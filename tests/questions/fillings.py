@@ -112,6 +112,17 @@ class Fillings:
                 most = max(most, int(copies))
         return most
 
+    def _most_of(self, option: Option) -> int:
+        """Return how many copies of one option of a demand are of use on one GPU.
+
+        Copies at several load points may share a GPU: only each has a limit.
+        """
+        name = option.model_name
+        rate = self._alone(option)
+        if not (self.most_copies[name] and self.facts.demand[name] and rate):
+            return self.most_copies[name]
+        return max(self.facts.replicas[name], int(-(-self.facts.demand[name] // rate)))
+
     def _of_kind(self, kind: int) -> list[Filling]:
         room = self.facts.kinds[kind].memory_room
         here = [i for i, one in enumerate(self.options) if one.type_index == kind]
@@ -130,6 +141,7 @@ class Fillings:
                 name = option.model_name
                 is_whole = name not in self.facts.demand
                 grown, used, taken, held = counts, memory, loads, Counter(copies)
+                most = self._most_of(option) if not is_whole else None
                 for number in itertools.count(1):
                     used += option.memory_bytes
                     held[name] += 1
@@ -139,7 +151,8 @@ class Fillings:
                         )
                     grown = (*counts, (index, number))
                     if (
-                        held[name] > self.most_copies[name]
+                        (held[name] if most is None else number)
+                        > (self.most_copies[name] if most is None else most)
                         or (room is not None and used > room)
                         or any(a > b for a, b in zip(taken, self.limits, strict=True))
                         or not self._may_share(grown)

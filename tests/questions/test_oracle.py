@@ -15,6 +15,7 @@ import pytest
 from gpupack.packing.capacity.model.capacity_problem import Goal
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE
+from gpupack.records.profile import LoadPoint
 from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record
 from tests.questions.draw import brim, choices
 from tests.questions.fillings import TooLargeError
@@ -187,3 +188,35 @@ def test_a_capacity_one_unit_too_large_is_caught(
     plant(monkeypatch, "limit_of", lambda true, *arguments: true(*arguments) + 1)
 
     assert faults() > known_faults + 1
+
+
+def test_copies_at_two_load_points_share_a_gpu() -> None:
+    # 100/s of a: at the slow point alone they take 100 % of the GPU's time, at the fast
+    # one all of the memory's; half and half they leave what b takes of both.
+    profiles = make_profiles(
+        make_record(
+            "a",
+            load_point=LoadPoint(batch_size=1, concurrency=1),
+            throughput_infer_per_sec=100.0,
+            gpu_utilization_percent=100.0,
+            memory_utilization_percent=10.0,
+        ),
+        make_record(
+            "a",
+            load_point=LoadPoint(batch_size=2, concurrency=1),
+            throughput_infer_per_sec=100.0,
+            gpu_utilization_percent=10.0,
+            memory_utilization_percent=100.0,
+        ),
+        make_record(
+            "b",
+            throughput_infer_per_sec=50.0,
+            gpu_utilization_percent=40.0,
+            memory_utilization_percent=40.0,
+        ),
+    )
+    question = asked(profiles, demand={"a": 100.0, "b": 50.0})
+
+    # 55 % and 40 % of either: 95 %.
+    assert value(question) == 1.0
+    assert not judge(question, expect(question))

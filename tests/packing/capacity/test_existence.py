@@ -3,7 +3,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.packing.capacity.existence import has_plan
+from gpupack.packing.capacity.existence import has_plan, is_ruled_out
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
     CapacityProblem,
@@ -67,3 +67,31 @@ def test_whether_there_is_a_plan_agrees_with_brute_force(problem, budget):
     if expected is not None and expected > budget:
         expected = None
     assert has_plan(problem) is (expected is not None)
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(
+    problem=capacity_problems(counted=True, has_demand=True), budget=st.integers(1, 9)
+)
+def test_what_is_ruled_out_has_no_plan_by_brute_force_either(problem, budget):
+    problem = replace(problem, budget=budget)
+    most = sum(one.count for one in problem.bin_types)
+
+    expected = best_value(problem, Goal.MIN_COST, max_bins=most)
+
+    has_one = expected is not None and expected <= budget
+    ruled_out = is_ruled_out(problem, Goal.MIN_COST, time_limit_s=10.0)
+    assert ruled_out is not has_one
+
+
+def test_a_demand_of_two_bins_is_ruled_out_of_one():
+    # 10 units of room for 10 of service: a demand of 11 needs a second bin.
+    bin_type = BinType((10,), count=1)
+    option = Option(0, 0, (0,), (10,), 10)
+
+    def is_too_much(demand):
+        problem = CapacityProblem((bin_type,), (Job(demand=demand),), (option,))
+        return is_ruled_out(problem, Goal.MIN_BINS, time_limit_s=10.0)
+
+    assert is_too_much(11) is True
+    assert is_too_much(10) is False

@@ -1,5 +1,5 @@
 from .capacity_ladder import plan_capacity
-from .existence import has_plan
+from .existence import has_plan, is_ruled_out
 from .fewer_copies import with_fewer_copies
 from .improving import AssignmentModel
 from .model import (
@@ -44,6 +44,7 @@ __all__ = [
     "fits_together",
     "has_plan",
     "is_overloaded",
+    "is_ruled_out",
     "least_needs",
     "most_bins",
     "most_service",

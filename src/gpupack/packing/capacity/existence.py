@@ -15,7 +15,9 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.model import fixed_room_left
+from gpupack.packing.capacity.improving import first_plan
+from gpupack.packing.capacity.model import enumerate_configurations, fixed_room_left
+from gpupack.packing.capacity.overload import is_overloaded
 from gpupack.packing.capacity.relaxing import most_bins
 from gpupack.packing.runtime import solve_cp_model
 
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 
     from ortools.sat.python import cp_model
 
-    from gpupack.packing.capacity.model import CapacityProblem, Configuration
+    from gpupack.packing.capacity.model import CapacityProblem, Configuration, Goal
 
     Sizes = tuple[int, ...]
 
 MAX_COPIES = 24
 """More copies than this are left to other methods."""
+MAX_LISTED_STEPS = 20_000
+"""In which all fillings of a small problem are listed."""
 NODE_LIMIT = 3_000
 """Of the search: some 20 ms."""
 PARTS = 10**6
@@ -165,6 +169,36 @@ class _Search:
 def _add(room: list[int], sizes: Sizes, sign: int) -> None:
     for dimension, size in enumerate(sizes):
         room[dimension] += sign * size
+
+
+def is_ruled_out(
+    problem: CapacityProblem, goal: Goal, *, time_limit_s: float
+) -> bool | None:
+    """Return whether it is proved that there is no plan; None for a large problem.
+
+    False where a first plan serves every demand in full, or where the proof fails. No
+    best plan is looked for, which takes much longer.
+
+    Args:
+        problem: What is asked; one with a rule of who may share counts as large.
+        goal: Of a first plan; serves in full.
+        time_limit_s: Wall time.
+    """
+    if any(
+        not job.is_optional and not options
+        for job, options in zip(problem.jobs, problem.options_by_job, strict=True)
+    ) or is_overloaded(problem):
+        return True
+    if first_plan(problem, goal, seed=0, is_any=True):
+        return False
+    if problem.rule is not None:
+        return None
+    configurations = enumerate_configurations(problem, limit=MAX_LISTED_STEPS)
+    if configurations is None:
+        return None
+    return is_impossible(
+        problem, configurations, in_full=True, time_limit_s=time_limit_s
+    )
 
 
 def is_impossible(

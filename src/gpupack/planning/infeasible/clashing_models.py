@@ -57,6 +57,7 @@ class ClashingModels:
             SMALL_SETS_SHARE * deadline.remaining_s
         )
         self._step_limit_s = step_limit_s
+        self._known: dict[Models, bool] = {}
 
     def fewest(self) -> Models:
         """Return a set that clashes, by name; if time allows, none can be left out.
@@ -162,9 +163,11 @@ class ClashingModels:
         return is_plainly_impossible(self._question, models, self._limits)
 
     def _is_impossible(self, models: Models) -> bool:
-        return is_impossible(
-            self._question,
-            models,
-            self._limits,
-            deadline=self._deadline.within(self._step_limit_s),
-        )
+        if models not in self._known:
+            self._known[models] = is_impossible(
+                self._question,
+                models,
+                self._limits,
+                deadline=self._deadline.within(self._step_limit_s),
+            )
+        return self._known[models]

@@ -13,6 +13,7 @@ from gpupack.packing import (
     fits_together,
     has_plan,
     is_overloaded,
+    is_ruled_out,
     plan_capacity,
 )
 from gpupack.planning.infeasible.limits import Limits
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from gpupack.packing import CapacityPlan, CapacityProblem, Deadline
     from gpupack.planning.modeling import CapacityQuestion, Supply
     from gpupack.records.profile import ProfileRecord
+
+
+ANY_GAP = 1e6
+"""Relative: any plan will do where the question is whether there is one."""
 
 
 def is_impossible(
@@ -45,11 +50,17 @@ def is_impossible(
         return not exists
     if deadline.has_passed:
         return is_overloaded(problem)
+    is_proved = is_ruled_out(
+        problem, _goal(question), time_limit_s=deadline.remaining_s
+    )
+    if is_proved is not None:
+        return is_proved
     plan = plan_capacity(
         problem,
         _goal(question),
         time_limit_s=deadline.remaining_s,
         num_workers=question.num_workers,
+        target_gap=ANY_GAP,
     )
     return plan.status is PlanStatus.INFEASIBLE
 

@@ -131,6 +131,21 @@ def translate(
         else 0
         for job, name in enumerate(names)
     ]
+    demands = [
+        max(
+            0,
+            _demand_units(
+                wishes.demand[name],
+                throughputs.get(name, ()),
+                units[job],
+                most_ratio,
+            )
+            - least[job] * fixed.get(name, 1),
+        )
+        if name in wishes.demand
+        else None
+        for job, name in enumerate(names)
+    ]
     for bin_type, supply in enumerate(supplies):
         for job, name in enumerate(names):
             is_whole = name not in wishes.demand
@@ -161,24 +176,14 @@ def translate(
                     )
                     if option.rate <= least[job]:
                         continue  # it cannot serve as much as every replica must
-                    options.append(_serving_at_least(option, least[job]))
+                    option = _serving_at_least(option, least[job])
+                    options.append(_serving_at_most(option, demands[job]))
                     records.append(record)
                     levels.append(level)
                     least_service.append(least[job])
     jobs = tuple(
         Job(
-            demand=max(
-                0,
-                _demand_units(
-                    wishes.demand[name],
-                    throughputs.get(name, ()),
-                    units[job],
-                    most_ratio,
-                )
-                - least[job] * fixed.get(name, 1),
-            )
-            if name in wishes.demand
-            else None,
+            demand=demands[job],
             copies=fixed.get(name, wishes.replicas.get(name, 1)),
             max_copies=fixed.get(name, wishes.most_replicas.get(name)),
             weight=wishes.weights.get(name, 1.0) * (max(units) // units[job]),
@@ -238,6 +243,24 @@ def _serving_at_least(option: Option, least: int) -> Option:
             size - part for size, part in zip(option.proportional, taken, strict=True)
         ),
         rate=option.rate - least,
+    )
+
+
+def _serving_at_most(option: Option, demand: int | None) -> Option:
+    """Return the option of which no copy could serve more than the whole demand.
+
+    What it could serve beyond is of no use, and rates far above a demand would make
+    what serving it takes vanish beside what serving all of the rate would.
+    """
+    if demand is None or option.rate <= demand:
+        return option
+    rate = max(1, demand)
+    return replace(
+        option,
+        proportional=tuple(
+            -(-size * rate // option.rate) for size in option.proportional
+        ),
+        rate=rate,
     )
 
 

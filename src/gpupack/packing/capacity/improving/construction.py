@@ -38,6 +38,8 @@ MAX_STEPS = 3_000
 LOOKS_PER_STEP = 3
 """Options whose open bins are looked at, which take about as long as a step."""
 MAX_ORDERS = 24
+ENOUGH_ORDERS = 4
+"""Where any plan will do: if these come to none, there is hardly one."""
 NUM_HALVINGS = 7
 """Of the share of demands, where not everything can be served."""
 SPREAD = 0.4
@@ -48,7 +50,7 @@ they do not."""
 
 
 def first_plan(
-    problem: CapacityProblem, goal: Goal, *, seed: int
+    problem: CapacityProblem, goal: Goal, *, seed: int, is_any: bool = False
 ) -> tuple[FilledBin, ...]:
     """Return the best plan of a few orders, empty if none of them comes to one.
 
@@ -57,6 +59,7 @@ def first_plan(
         goal: What is best. Where service counts, all demands are scaled down until
             they can be met; what room is left then serves what it can.
         seed: For the random orders.
+        is_any: Whether the first plan will do, and none after a few orders.
     """
     best: tuple[FilledBin, ...] = ()
     best_value = math.inf
@@ -69,7 +72,7 @@ def first_plan(
     if not goal.is_in_full and any(job.is_optional for job in problem.jobs):
         jobs = tuple(replace(job, is_optional=False) for job in problem.jobs)
         everyone = replace(problem, jobs=jobs)
-    for weights, prices in _orders(problem, goal, seed):
+    for tried, (weights, prices) in enumerate(_orders(problem, goal, seed), 1):
         bins, num_steps = (
             _in_full(problem, weights, prices)
             if goal.is_in_full
@@ -81,6 +84,8 @@ def first_plan(
             if value < best_value:
                 best, best_value = bins, value
         steps += num_steps
+        if is_any and (best or tried == ENOUGH_ORDERS):
+            break
         if steps > MAX_STEPS or (patience is not None and patience.has_ended):
             break
     return best

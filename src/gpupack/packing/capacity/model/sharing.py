@@ -48,12 +48,11 @@ def share_out(
         deadline: On the clock of ``time.perf_counter``, after which nothing more is
             tried: the service is shared out all the same.
     """
-    shares = [share if share is None or share > NEGLIGIBLE else 0.0 for share in shares]
     least = _least_copies(problem, shares)
     uses, loads = _without_spares(problem, uses, shares, least, served, deadline)
     bins = _each_bin(uses, loads)
     for _ in range(MAX_ROUNDS):
-        is_less = _drop_idle(problem, bins, whole_copies, least)
+        is_less = _drop_idle(problem, bins, shares, whole_copies, least)
         if (
             not is_less
             or len(uses) > MAX_SPARE_TRIALS
@@ -67,7 +66,7 @@ def share_out(
             break
         bins = _each_bin(uses, evened[0])
     else:
-        _drop_idle(problem, bins, whole_copies, least)
+        _drop_idle(problem, bins, shares, whole_copies, least)
     merged: dict[FilledBin, int] = {}
     for bin_type, counts, load in bins:
         copies = tuple(
@@ -250,10 +249,12 @@ def _even_loads(
         left = fixed_room_left(problem, configuration)
         for index, count in configuration.counts:
             option = problem.options[index]
-            demand = problem.jobs[option.job].demand
-            if demand and shares[option.job]:
-                full = min(float(count), demand / option.rate / multiplicity)
-                share = full * option.rate * multiplicity / demand
+            # What a job gets is at most what is of use: of a small share, too.
+            share_of_job = min(1.0, shares[option.job] or 0.0)
+            wanted = share_of_job * (problem.jobs[option.job].demand or 0)
+            if wanted:
+                full = min(float(count), wanted / option.rate / multiplicity)
+                share = full * option.rate * multiplicity / wanted
                 if share > NEGLIGIBLE:
                     y = lp.NumVar(0, 1, "")
                     here[index] = y, full
@@ -275,11 +276,10 @@ def _even_loads(
                     within.SetCoefficient(y, size / most)
                     even.SetCoefficient(y, size / most)
         variables.append(here)
-    for job, terms in served.items():
-        share = min(1.0, shares[job] or 0.0)
+    for terms in served.values():
         # The program that chose the bins rounds differently: what is missing to its
         # share is made as little as can be.
-        row = lp.RowConstraint(share, 1.0, "")
+        row = lp.RowConstraint(1.0, 1.0, "")
         for factor, y in terms:
             row.SetCoefficient(y, factor)
         missing = lp.NumVar(0, 1, "")
@@ -299,6 +299,7 @@ def _even_loads(
 def _drop_idle(
     problem: CapacityProblem,
     bins: Sequence[OpenBin],
+    shares: Sequence[float | None],
     whole_copies: Sequence[int],
     least: Sequence[int],
 ) -> bool:
@@ -333,8 +334,8 @@ def _drop_idle(
                 copies = load.get(option, 0.0)
                 needed = math.ceil(copies - ROUNDING)
                 share = copies * problem.options[option].rate / (job.demand or 1)
-                if share > ROUNDING / len(bins):
-                    # Little of a copy, but not little of the demand.
+                if share > ROUNDING * (shares[index] or 0.0) / len(bins):
+                    # Little of a copy, but not little of what the job gets.
                     needed = max(1, needed)
                 idle = min(counts[option] - needed, total[index] - least[index])
             idle = max(0, idle)

@@ -6,13 +6,16 @@
     Z_j   whether an optional job that needs several copies is there at all
 
 Its size does not depend on how large the demands are, and neither do its coefficients:
-a bin's worth is 1 however far the rates of jobs lie apart. With every configuration
+a bin's worth is 1 however far the rates of jobs lie apart, and a share is counted in
+the most that a job can get. With every configuration
 that matters it is exact; with some of them its best plan is a plan. Solved by SCIP, its
 linear relaxation by GLOP, both inside OR-Tools.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -32,8 +35,23 @@ PRECISE = "numerics/feastol = 1e-9\n"
 """Of SCIP: what is served must be told to one in a million, also of small shares."""
 NEGLIGIBLE_SHARE = 1e-12
 """Share of a demand that a bin serves at most below which it is taken to serve none."""
+NEGLIGIBLE_LOADS = 1e-7
+"""Share of a bin that all copies in it may take without it being told of.
+
+SCIP takes coefficients of about a billionth for none, or for a reason to serve nothing.
+To leave them out only lets plans serve more: bounds hold, and no bin overflows by more
+than a tenth of what a plan may be off."""
+MAX_NEGLIGIBLE_LOAD = 1e-8
+"""Of one option's copies in a bin at most, however few options share it."""
 SLACK = 1e-9
 """Relative room left when an earlier objective is held while a later one is solved."""
+
+
+ROUNDED = 1e-9
+"""Of the most that a job can get: no more than what SCIP may be off by."""
+RESCALED_BELOW = 1e-3
+"""Of its scale; a value of service below it is looked for again, in a finer scale."""
+MAX_RESCALED = 4
 
 
 class Measure(StrEnum):
@@ -102,9 +120,13 @@ class CapacityProgram:
         )
         self._infinity = self._mip.infinity()
         self._smallest: pywraplp.Variable | None = None
+        self._reach = [
+            1.0 if in_full else one for one in reaches(problem, configurations)
+        ]
         self._add_bins()
         self._add_jobs()
         self._add_service()
+        self._scales = self._first_scales()
 
     def _add_bins(self) -> None:
         problem, mip = self._problem, self._mip
@@ -183,6 +205,9 @@ class CapacityProgram:
             most = [0.0] * len(capacity)
             here: dict[int, tuple[pywraplp.Variable, float]] = {}
             self._served.append(here)
+            negligible = min(
+                MAX_NEGLIGIBLE_LOAD, NEGLIGIBLE_LOADS / len(configuration.counts)
+            )
             for index, count in configuration.counts:
                 option = problem.options[index]
                 demand = problem.jobs[option.job].demand
@@ -190,15 +215,16 @@ class CapacityProgram:
                     continue
                 loads = min(count, demand / option.rate)
                 share = loads * option.rate / demand
-                if share < NEGLIGIBLE_SHARE:
+                of_reach = share / self._reach[option.job]
+                if of_reach < NEGLIGIBLE_SHARE:
                     continue
-                y = mip.NumVar(0, 1 / share, "")
-                served[option.job].append(share * y)
+                y = mip.NumVar(0, 1 / of_reach, "")
+                served[option.job].append(of_reach * y)
                 here[index] = y, share
                 mip.Add(y <= x)
                 for dimension, size in enumerate(option.proportional):
-                    if size:
-                        taken = size * loads
+                    taken = size * loads
+                    if taken > negligible * capacity[dimension]:
                         most[dimension] += taken
                         in_use[dimension].append(taken / capacity[dimension] * y)
             for dimension, terms in enumerate(in_use):
@@ -208,13 +234,36 @@ class CapacityProgram:
             if share_variable is not None:
                 mip.Add(mip.Sum(terms) >= share_variable)
 
+    def _first_scales(self) -> dict[Measure, float]:
+        """Return what each measure is divided by: about as large as it can be."""
+        problem = self._problem
+        terms = [
+            job.weight * job.demand * reach
+            for job, reach in zip(problem.jobs, self._reach, strict=True)
+            if job.demand
+        ]
+        for option, copies in zip(problem.options, self._copies, strict=True):
+            if copies is not None:
+                job = problem.jobs[option.job]
+                terms.append(job.weight * job.copies * option.rate)
+        required = [
+            reach
+            for job, reach in zip(problem.jobs, self._reach, strict=True)
+            if job.demand and not job.is_optional
+        ]
+        return {
+            Measure.COST: cost_unit(problem),
+            Measure.BINS: 1.0,
+            Measure.SERVICE: max(terms, default=0.0) or 1.0,
+            Measure.SHARE: min(required, default=1.0) or 1.0,
+        }
+
     def expression(self, measure: Measure) -> pywraplp.LinearExpr:
         """Return a measure as a linear expression, divided by its scale."""
-        problem, mip = self._problem, self._mip
+        problem, mip, scale = self._problem, self._mip, self._scales[measure]
         if measure is Measure.COST:
-            unit = cost_unit(problem)
             return mip.Sum(
-                problem.bin_types[one.bin_type].cost / unit * x
+                problem.bin_types[one.bin_type].cost / scale * x
                 for x, one in zip(self._x, self._configurations, strict=True)
             )
         if measure is Measure.BINS:
@@ -222,14 +271,17 @@ class CapacityProgram:
         if measure is Measure.SHARE:
             if self._smallest is None:
                 self._smallest = mip.NumVar(0, 1, "")
-                for job, share in zip(problem.jobs, self._share, strict=True):
+                for job, share, reach in zip(
+                    problem.jobs, self._share, self._reach, strict=True
+                ):
                     if share is not None and not job.is_optional:
-                        mip.Add(share >= self._smallest)
+                        mip.Add(share >= scale / reach * self._smallest)
             return self._smallest + 0.0
-        scale = service_scale(problem)
         terms = [
-            job.weight * job.demand / scale * share
-            for job, share in zip(problem.jobs, self._share, strict=True)
+            job.weight * job.demand * reach / scale * share
+            for job, share, reach in zip(
+                problem.jobs, self._share, self._reach, strict=True
+            )
             if share is not None and job.demand
         ]
         terms += [
@@ -243,8 +295,7 @@ class CapacityProgram:
         """Require a measure to stay (almost) as good as ``value`` from now on."""
         expression = self.expression(measure)
         if measure.is_maximized:
-            if measure is Measure.SERVICE:
-                value /= service_scale(self._problem)
+            value /= self._scales[measure]
             self._mip.Add(expression >= value * (1 - SLACK))
         else:
             if measure is Measure.COST:
@@ -290,10 +341,12 @@ class CapacityProgram:
                 served[self._problem.options[option].job] += share
                 variables.append(y)
                 values.append(share / unit)
-        for share_variable, share in zip(self._share, served, strict=True):
+        for share_variable, share, reach in zip(
+            self._share, served, self._reach, strict=True
+        ):
             if share_variable is not None:
                 variables.append(share_variable)
-                values.append(min(1.0, share))
+                values.append(min(1.0, share / reach))
         self._mip.SetHint(variables, values)
 
     def keep(self, uses: Sequence[tuple[int, int]]) -> None:
@@ -305,6 +358,26 @@ class CapacityProgram:
         self, measure: Measure, *, time_limit_s: float, gap: float = 0.0
     ) -> ProgramResult:
         """Return the best plan for a measure within the time limit, or this gap."""
+        started = time.perf_counter()
+        result = self._solve(measure, time_limit_s, gap)
+        for _ in range(MAX_RESCALED):
+            # What is worth most may not be possible, and then hides all the rest.
+            is_tiny = result.value < RESCALED_BELOW * self._scales[measure]
+            if measure is not Measure.SERVICE or result.state != "optimal":
+                break
+            left_s = time_limit_s - (time.perf_counter() - started)
+            if not is_tiny or left_s <= 0:
+                break
+            self._scales[measure] *= RESCALED_BELOW
+            again = self._solve(measure, left_s, gap)
+            if again.state != "optimal":
+                break
+            result = again
+        return result
+
+    def _solve(
+        self, measure: Measure, time_limit_s: float, gap: float
+    ) -> ProgramResult:
         from ortools.linear_solver import pywraplp
 
         mip = self._mip
@@ -321,11 +394,7 @@ class CapacityProgram:
             pywraplp.Solver.FEASIBLE: "feasible",
             pywraplp.Solver.INFEASIBLE: "infeasible",
         }.get(solve_program(mip, parameters), "unknown")
-        scale = 1.0
-        if measure is Measure.SERVICE:
-            scale = service_scale(self._problem)
-        elif measure is Measure.COST:
-            scale = cost_unit(self._problem)
+        scale = self._scales[measure]
         if state not in {"optimal", "feasible"}:
             return ProgramResult(state, 0.0, 0.0, (), ())
         objective = mip.Objective()
@@ -352,8 +421,8 @@ class CapacityProgram:
             * scale,
             uses,
             tuple(
-                None if share is None else share.solution_value()
-                for share in self._share
+                None if share is None else _told(share.solution_value()) * reach
+                for share, reach in zip(self._share, self._reach, strict=True)
             ),
         )
 
@@ -373,6 +442,40 @@ class CapacityProgram:
             {option: y.solution_value() * unit for option, (y, unit) in here.items()}
             for here in self._served
         )
+
+
+def _told(share: float) -> float:
+    """Return a share without what is but rounding."""
+    return share if share > ROUNDED else 0.0
+
+
+def reaches(
+    problem: CapacityProblem, configurations: Sequence[Configuration]
+) -> list[float]:
+    """Return the share of its demand that each job can get at most, if it got all.
+
+    Of jobs without a demand, and those that can get nothing, 1.
+    """
+    reach = [0.0] * len(problem.jobs)
+    best: dict[tuple[int, int], float] = {}
+    for configuration in configurations:
+        here: dict[int, float] = {}
+        for index, count in configuration.counts:
+            option = problem.options[index]
+            demand = problem.jobs[option.job].demand
+            if demand:
+                share = count * problem.rate_alone(index) / demand
+                here[option.job] = here.get(option.job, 0.0) + share
+        for job, share in here.items():
+            key = configuration.bin_type, job
+            best[key] = max(best.get(key, 0.0), share)
+    for (bin_type, job), share in best.items():
+        one = problem.bin_types[bin_type]
+        count = math.inf if one.count is None else one.count
+        if problem.budget is not None and one.cost:
+            count = min(count, problem.budget // one.cost)
+        reach[job] += share * count if count else 0.0
+    return [min(1.0, one) or 1.0 for one in reach]
 
 
 def service_scale(problem: CapacityProblem) -> float:
