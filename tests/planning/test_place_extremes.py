@@ -160,3 +160,45 @@ def test_a_check_that_fails_names_the_model() -> None:
 
     with pytest.raises(CheckError, match="model 'bert' has 0 of 1 copies"):
         check_plan(problem, (), in_full=True)
+
+
+def test_a_load_of_a_billionth_is_served_beside_what_fits_nowhere() -> None:
+    # b takes 79 % and leaves 21 % to c, which serves 0.05/s at 33 %: 0.05 * 21 / 33.
+    # What a is asked for takes 2e-9 of its time. At 118,364/s b does not fit.
+    profiles = make_profiles(
+        record("a", rate=29_269.8, busy=50.0),
+        record("b", "4x4", rate=0.3, busy=79.0),
+        record("b", "8x1", rate=118_364.0, busy=13.0, mib=950),
+        record("c", rate=0.05, busy=33.0),
+    )
+
+    placement = gpupack.place(
+        profiles, "max_throughput", gpus={GPU: 1}, demand={"a": 1e-4, "c": 0.05}
+    )
+
+    expected = 1e-4 + 0.3 + 0.05 * 21 / 33
+    assert placement.status is PlacementStatus.OPTIMAL
+    assert placement.objective_value == pytest.approx(expected, rel=1e-6)
+    served = {one.model_name: one for gpu in placement.gpus for one in gpu.assignments}
+    assert served["a"].served_infer_per_sec == pytest.approx(1e-4, rel=1e-6)
+
+
+@pytest.mark.parametrize("fairness", ["sum", "max_min"])
+def test_a_millionth_of_a_demand_is_told_to_one_in_a_million(fairness: str) -> None:
+    # One GPU of a million that the demands would take, shared by two.
+    profiles = make_profiles(
+        record("a", rate=1.0, busy=100.0), record("b", rate=3.0, busy=100.0)
+    )
+
+    placement = gpupack.place(
+        profiles,
+        "max_throughput",
+        gpus={GPU: 1},
+        demand={"a": 5e5, "b": 5e5},
+        fairness=fairness,
+    )
+
+    # By sum b has all of it; by share x of each: x / 1 + x / 3 = 1, x = 0.75.
+    expected = 3.0 if fairness == "sum" else 0.75 / 5e5
+    assert placement.status is PlacementStatus.OPTIMAL
+    assert placement.objective_value == pytest.approx(expected, rel=2e-6)

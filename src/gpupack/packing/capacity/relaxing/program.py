@@ -471,10 +471,10 @@ def reaches(
             best[key] = max(best.get(key, 0.0), share)
     for (bin_type, job), share in best.items():
         one = problem.bin_types[bin_type]
-        count = math.inf if one.count is None else one.count
+        most: float = math.inf if one.count is None else one.count
         if problem.budget is not None and one.cost:
-            count = min(count, problem.budget // one.cost)
-        reach[job] += share * count if count else 0.0
+            most = min(most, problem.budget // one.cost)
+        reach[job] += share * most if most else 0.0
     return [min(1.0, one) or 1.0 for one in reach]
 
 
