@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import CheckError, GpupackError, InfeasibleError, InvalidInputError
 from tests.questions import sharing
 from tests.questions.facts import Facts, Option, RefusedError, exact, read
-from tests.questions.fillings import Reading
+from tests.questions.fillings import Reading, TooLargeError
 from tests.questions.oracle import Best, best
 
 if TYPE_CHECKING:
@@ -215,10 +215,14 @@ def _judge_value(
         )
     if strict is None or sign * (value - strict.value) > close:
         counts = as_gpus and facts.objective == "max_throughput"
-        generous = best(facts, Reading.GENEROUS, counts_gpus=counts)
-        if generous is None or sign * (value - generous.value) > close:
-            right = "infeasible" if generous is None else repr(generous.value)
-            yield Finding(Fault.WRONG, "too good", f"{told}; right {right}")
+        try:
+            generous = best(facts, Reading.GENEROUS, counts_gpus=counts)
+        except TooLargeError as err:
+            yield Finding(Fault.WEAK, "not judged", f"{told}; too large: {err}")
+        else:
+            if generous is None or sign * (value - generous.value) > close:
+                right = "infeasible" if generous is None else repr(generous.value)
+                yield Finding(Fault.WRONG, "too good", f"{told}; right {right}")
     if not is_optimal:
         right = "none" if strict is None else repr(strict.value)
         yield Finding(Fault.WEAK, "not proved", f"{told}; right {right}")
