@@ -374,7 +374,7 @@ class _Search:
         """Return whether not even all the bins there are can be enough."""
         deadline = time.perf_counter() + self._clock.remaining_s * RELAXATION_SHARE
         relaxer.probe(most_bins(self._problem), deadline=deadline)
-        counts = BinCounts(self._problem, self._goal)
+        counts = BinCounts(self._problem, self._goal, deadline=deadline)
         for cut in relaxer.cuts:
             counts.add(cut)
         return math.isinf(counts.lowest_value())

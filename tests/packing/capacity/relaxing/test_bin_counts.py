@@ -1,3 +1,4 @@
+import time
 from itertools import product
 
 import pytest
@@ -9,7 +10,13 @@ from gpupack.packing.capacity.model.capacity_problem import (
     Job,
     Option,
 )
-from gpupack.packing.capacity.relaxing.bin_counts import BinCounts, CountCut
+from gpupack.packing.capacity.relaxing import bin_counts
+from gpupack.packing.capacity.relaxing.bin_counts import (
+    LEAST_SOLVE_S,
+    MAX_SOLVE_S,
+    BinCounts,
+    CountCut,
+)
 
 CUTS = (CountCut((3.0, 8.0), 40.0), CountCut((5.0, 6.0), 41.0))
 
@@ -68,3 +75,23 @@ def test_below_the_lowest_value_no_numbers_have_headroom():
 
 def test_a_budget_that_is_too_small_leaves_no_numbers():
     assert counts_of(budget=5).lowest_value() == float("inf")
+
+
+def test_no_program_gets_more_time_than_is_left_until_the_deadline(monkeypatch):
+    given = []
+
+    def solve(solver, model):
+        given.append(solver.parameters.max_time_in_seconds)
+        return solver.solve(model)
+
+    monkeypatch.setattr(bin_counts, "solve_cp_model", solve)
+    problem = counts_of()._problem
+    now = time.perf_counter()
+    for left_s in (1000.0, 0.5, -1.0):
+        counts = BinCounts(problem, Goal.MIN_COST, deadline=now + left_s)
+        counts.lowest_value()
+        counts.is_impossible(1)
+
+    assert given[:2] == [MAX_SOLVE_S] * 2
+    assert all(LEAST_SOLVE_S <= one <= 0.5 for one in given[2:4])
+    assert given[4:] == [LEAST_SOLVE_S] * 2

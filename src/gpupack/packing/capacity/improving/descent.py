@@ -57,6 +57,7 @@ class Descent:
         relaxer: After its relaxation was solved.
         bound: Proven so far.
         seed: For every random choice.
+        deadline: On the clock of ``time.perf_counter``.
         known: A plan to go down from.
     """
 
@@ -68,6 +69,7 @@ class Descent:
         *,
         bound: float,
         seed: int,
+        deadline: float,
         known: Uses = (),
     ) -> None:
         self._problem = problem
@@ -76,11 +78,12 @@ class Descent:
         self._prices = problem.prices(goal)
         self._step = math.gcd(*self._prices)
         self._seed = seed
+        self._deadline = deadline
         self._first_guide = relaxer.guide()
         self._near = [0.0] * len(problem.bin_types)
         for pattern, number in self._first_guide.used.items():
             self._near[pattern.configuration.bin_type] += number
-        self._counts = BinCounts(problem, goal)
+        self._counts = BinCounts(problem, goal, deadline=deadline)
         for cut in relaxer.cuts:
             self._counts.add(cut)
         lowest = max(bound, self._counts.lowest_value())
@@ -92,16 +95,16 @@ class Descent:
         self._tries: dict[int, int] = {}
         self._guides: dict[tuple[int, ...], Guide] = {}
 
-    def run(self, *, deadline: float, target_gap: float, is_last: bool) -> Descended:
+    def run(self, *, target_gap: float, is_last: bool) -> Descended:
         """Descend until the gap is closed, or the deadline.
 
         Args:
-            deadline: On the clock of ``time.perf_counter``.
             target_gap: Relative, at which to stop.
             is_last: Whether to go on however often it was in vain.
         """
         if math.isinf(self._bound):
             return Descended((), self._bound)
+        deadline = self._deadline
         first = self._rounded_up(self._bound * (1 + FIRST_MARGIN))
         value: float = min(first, self._best - self._step)
         vain = 0

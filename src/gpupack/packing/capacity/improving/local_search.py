@@ -103,9 +103,14 @@ class LocalSearch:
         if not all(problem.prices(goal)):
             return None
         descended = Descent(
-            problem, goal, relaxer, bound=bound, seed=self._seed, known=known
-        ).run(
+            problem,
+            goal,
+            relaxer,
+            bound=bound,
+            seed=self._seed,
             deadline=deadline,
+            known=known,
+        ).run(
             target_gap=self._target_gap,
             is_last=not is_worth_it(problem, goal, math.ceil(bound * SMALL_MARGIN)),
         )

@@ -155,7 +155,7 @@ class ShareSearch:
             )
             for pattern in self._patterns
         )
-        counts = self._counts_to_probe(scaled, relaxer)
+        counts = self._counts_to_probe(scaled, relaxer, deadline)
         while counts is not None:
             cut = relaxer.probe(counts, deadline=deadline)
             self._patterns = tuple(relaxer.promising())
@@ -165,16 +165,16 @@ class ShareSearch:
                 return False
             if self._problem.budget is None:
                 return True
-            counts = self._counts_to_probe(scaled, relaxer)
+            counts = self._counts_to_probe(scaled, relaxer, deadline)
         return True
 
     def _counts_to_probe(
-        self, scaled: CapacityProblem, relaxer: Relaxer
+        self, scaled: CapacityProblem, relaxer: Relaxer, deadline: float
     ) -> tuple[int, ...] | None:
         """Return the bins to look at next, None if no affordable ones can do."""
         if self._problem.budget is None:
             return self._most
-        numbers = BinCounts(scaled, Goal.MIN_COST)
+        numbers = BinCounts(scaled, Goal.MIN_COST, deadline=deadline)
         for cut in relaxer.cuts:
             numbers.add(cut)
         return numbers.roomiest(self._problem.budget, self._near)[0]

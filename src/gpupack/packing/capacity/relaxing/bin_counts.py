@@ -10,6 +10,7 @@ what branching on them would give, without the tree.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -29,7 +30,8 @@ SAFETY = 1e-7
 MAX_HEADROOM = 1.0
 UNLIKENESS = 0.01
 """Headroom given for numbers of bins like those of the relaxation."""
-MAX_SOLVE_MS = 2_000
+MAX_SOLVE_S, LEAST_SOLVE_S = 2.0, 0.02
+"""For one small program; most take some milliseconds."""
 MAX_SUM = 2**60
 """Of whole numbers that CP-SAT adds."""
 MAX_EXACT_EFFORT = 0.5
@@ -60,12 +62,23 @@ class BinCounts:
     Args:
         problem: What is planned.
         goal: Serves in full; says what a bin costs.
+        deadline: On the clock of ``time.perf_counter``: what is asked later gets a
+            moment, and what is not proved by then is not claimed.
     """
 
-    def __init__(self, problem: CapacityProblem, goal: Goal) -> None:
+    def __init__(
+        self, problem: CapacityProblem, goal: Goal, *, deadline: float = math.inf
+    ) -> None:
         self._problem = problem
+        self._deadline = deadline
         self._prices = problem.prices(goal)
         self._cuts: list[CountCut] = []
+
+    @property
+    def _limit_s(self) -> float:
+        """Time for the next program."""
+        left_s = self._deadline - time.perf_counter()
+        return max(LEAST_SOLVE_S, min(MAX_SOLVE_S, left_s))
 
     def add(self, cut: CountCut) -> None:
         """Take another inequality into account."""
@@ -89,7 +102,7 @@ class BinCounts:
             return 0.0
         model, bins = self._exact_model()
         model.minimize(sum(p * n for p, n in zip(self._prices, bins, strict=True)))
-        solver = _exact_solver()
+        solver = _exact_solver(self._limit_s)
         status = solve_cp_model(solver, model)
         if status == cp_model.INFEASIBLE:
             return math.inf
@@ -118,7 +131,7 @@ class BinCounts:
             mip.Add(_worth(mip, cut, bins) >= 1.0 + spare)
         mip.Add(self._value(mip, bins) <= value)
         mip.Maximize(spare + 0.0)
-        most, _ = _solved(mip, infeasible=-1.0)
+        most, _ = _solved(mip, self._limit_s, infeasible=-1.0)
         if most < -SAFETY:
             return None, most
         like_value = sum(p * n for p, n in zip(self._prices, near, strict=True))
@@ -131,7 +144,7 @@ class BinCounts:
             off.append(distance)
         mip.Add(spare >= -SAFETY / 2)
         mip.Maximize(spare - UNLIKENESS * mip.Sum(off))
-        _, is_found = _solved(mip, infeasible=-1.0)
+        _, is_found = _solved(mip, self._limit_s, infeasible=-1.0)
         if not is_found:
             return None, most
         counts = tuple(round(one.solution_value()) for one in bins)
@@ -161,7 +174,7 @@ class BinCounts:
         if value is not None:
             total = sum(p * n for p, n in zip(self._prices, bins, strict=True))
             model.add(total <= value)
-        return bool(solve_cp_model(_exact_solver(), model) == cp_model.INFEASIBLE)
+        return bool(solve_cp_model(_exact_solver(self._limit_s), model) == cp_model.INFEASIBLE)
 
     def _exact_model(self) -> tuple[cp_model.CpModel, list[cp_model.IntVar]]:
         """Return numbers of bins that satisfy all inequalities, in whole numbers."""
@@ -207,12 +220,12 @@ class BinCounts:
         return mip.Sum(p * n for p, n in zip(self._prices, bins, strict=True)) + 0.0
 
 
-def _exact_solver() -> cp_model.CpSolver:
+def _exact_solver(limit_s: float) -> cp_model.CpSolver:
     from ortools.sat.python import cp_model
 
     solver = cp_model.CpSolver()
     solver.parameters.max_deterministic_time = MAX_EXACT_EFFORT
-    solver.parameters.max_time_in_seconds = MAX_SOLVE_MS / 1000
+    solver.parameters.max_time_in_seconds = limit_s
     solver.parameters.num_workers = 1
     return solver
 
@@ -227,13 +240,15 @@ def _worth(
     )
 
 
-def _solved(mip: pywraplp.Solver, *, infeasible: float) -> tuple[float, bool]:
+def _solved(
+    mip: pywraplp.Solver, limit_s: float, *, infeasible: float
+) -> tuple[float, bool]:
     """Return a bound on the objective, and whether there is a solution to read."""
     from ortools.linear_solver import pywraplp
 
     parameters = pywraplp.MPSolverParameters()
     parameters.SetDoubleParam(parameters.RELATIVE_MIP_GAP, 1e-9)
-    mip.SetTimeLimit(MAX_SOLVE_MS)
+    mip.SetTimeLimit(math.ceil(1000 * limit_s))
     status = solve_program(mip, parameters)
     if status == pywraplp.Solver.INFEASIBLE:
         return infeasible, False
