@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from gpupack.cost import Cost, cost_of
 from gpupack.errors import MissingExtraError
 from gpupack.records.placement import PlacementRecord
-from gpupack.report.page.html import render_report
 from gpupack.report.summary import title_of
 from gpupack.report.text import (
     format_placement,
@@ -91,6 +90,9 @@ class Placement(PlacementRecord):
             placements = [("placement", self)]
         else:
             placements.insert(0, ("before", before))
+        # The page's templates and tables are of use to a report alone.
+        from gpupack.report.page.html import render_report
+
         return render_report(placements, frontier=frontier, explanation=explanation)
 
     def plot(self) -> Figure:

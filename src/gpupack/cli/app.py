@@ -10,32 +10,24 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from contextlib import suppress
-from typing import Annotated, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import gpupack
 from gpupack.cli import EXIT_INTERRUPTED
-from gpupack.cli.commands import (
-    demo,
-    frontier,
-    place,
-    profile,
-    read,
-    recommend,
-    report,
-    server,
-    verify,
-    warm_up,
-)
-from gpupack.cli.commands.clusters import read_prometheus, rightsize
 from gpupack.cli.console import log_to_stderr, print_error, print_warning
 from gpupack.errors import GpupackError
 from gpupack.quoting import quoted
 from gpupack.spelling import speak_shell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 EXIT_BAD_INPUT = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -59,30 +51,66 @@ class _Commands(TyperGroup):
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
-app = typer.Typer(
-    name="gpupack",
-    cls=_Commands,
-    help="Pack inference models onto GPUs: measure them, place them, prove it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("place")(place.place_command)
-app.command("recommend")(recommend.recommend_command)
-app.command("init")(place.init_command)
-app.command("frontier")(frontier.frontier_command)
-app.command("report")(report.report_command)
-app.command("compare")(report.compare_command)
-app.command("read-prometheus")(read_prometheus.read_prometheus_command)
-app.command("rightsize")(rightsize.rightsize_command)
-app.command("read")(read.read_command)
-app.command("profile")(profile.profile_command)
-app.add_typer(server.app, name="server")
-app.command("verify")(verify.verify_command)
-app.command("calibrate")(verify.calibrate_command)
-app.command("demo")(demo.demo_command)
-app.command("warm-up")(warm_up.warm_up_command)
+COMMANDS = {
+    "place": ("place", "place_command"),
+    "recommend": ("recommend", "recommend_command"),
+    "init": ("place", "init_command"),
+    "frontier": ("frontier", "frontier_command"),
+    "report": ("report", "report_command"),
+    "compare": ("report", "compare_command"),
+    "read-prometheus": ("clusters.read_prometheus", "read_prometheus_command"),
+    "rightsize": ("clusters.rightsize", "rightsize_command"),
+    "read": ("read", "read_command"),
+    "profile": ("profile", "profile_command"),
+    "server": ("server", "app"),
+    "verify": ("verify", "verify_command"),
+    "calibrate": ("verify", "calibrate_command"),
+    "demo": ("demo", "demo_command"),
+    "warm-up": ("warm_up", "warm_up_command"),
+}
+"""Module and function of each command, in the order of the help."""
+
+
+def app_of(names: Iterable[str]) -> typer.Typer:
+    """Return the command line with these commands: each takes time to import."""
+    app = typer.Typer(
+        name="gpupack",
+        cls=_Commands,
+        help="Pack inference models onto GPUs: measure them, place them, prove it.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        callback=_options,
+    )
+    for name in names:
+        module, function = COMMANDS[name]
+        command = getattr(import_module(f"gpupack.cli.commands.{module}"), function)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
+
+
+def _asked_for(arguments: Sequence[str]) -> Iterable[str]:
+    """Return the commands that a command line needs; all to help, or to complete."""
+    words = [one for one in arguments if not one.startswith("-")]
+    is_completing = "_GPUPACK_COMPLETE" in os.environ
+    if is_completing or not words or words[0] not in COMMANDS:
+        return COMMANDS
+    return (
+        (words[0], "read-prometheus")
+        if words[:2] == ["read", "prometheus"]
+        else words[:1]
+    )
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """Return ``app``, the command line with every command."""
+    if name == "app":
+        return app_of(COMMANDS)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _print_version(wanted: bool) -> None:
@@ -91,7 +119,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     *,
     version: Annotated[
@@ -119,7 +146,7 @@ def run() -> None:
             # A name that the terminal's encoding lacks is shown escaped.
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app_of(_asked_for(sys.argv[1:]))()
     except GpupackError as err:
         with suppress(OSError):  # the code says it even where nothing can be printed
             print_error(str(err))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.text import Text
 
 from gpupack.quoting import printable
@@ -19,6 +18,8 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def log_to_stderr() -> None:
     """Show on standard error what gpupack does, as it does it; others' logs are not."""
+    from rich.logging import RichHandler
+
     logger = logging.getLogger("gpupack")
     if not any(isinstance(one, RichHandler) for one in logger.handlers):
         logger.addHandler(

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InfeasibleError, InvalidInputError
 from gpupack.planning.modeling import best_records
 from gpupack.planning.solving.found import Clash
-from gpupack.planning.solving.kept_demand import answer_keeping_demand
 from gpupack.planning.solving.one_type import pack_one_type
-from gpupack.planning.solving.runnable import answer_runnable
-from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.records.placement import Objective
 from gpupack.spelling import setting
 
@@ -47,11 +44,16 @@ def answer(
         MissingReadingError: If a reading that is needed is missing.
     """
     _require_own_readings(question)
+    # Each way to answer imports what it alone needs: a small plan takes less time.
     if question.keeps_demand_as_predicted:
+        from gpupack.planning.solving.kept_demand import answer_keeping_demand
+
         return answer_keeping_demand(
             question, answer, time_limit_s=time_limit_s, seed=seed
         )
     if question.wishes.min_traffic or question.wishes.one_load_point:
+        from gpupack.planning.solving.runnable import answer_runnable
+
         return answer_runnable(
             question,
             answer,
@@ -74,12 +76,16 @@ def answer(
             "models"
         )
     if chosen is None:
+        from gpupack.planning.solving.with_choices import plan_with_choices
+
         return plan_with_choices(
             question, time_limit_s=time_limit_s, seed=seed, is_trial=is_trial
         )
     if all(len(records) == 1 for records in chosen.values()):
         records = [chosen[name][0] for name in sorted(chosen)]
         return pack_one_type(question, records, time_limit_s=time_limit_s, seed=seed)
+    from gpupack.planning.solving.with_choices import plan_with_choices
+
     # Each model yields the same at any of its load points: the fewest GPUs are best.
     return plan_with_choices(
         replace(

@@ -19,7 +19,6 @@ from gpupack.packing import (
     solve_allowed,
 )
 from gpupack.planning.contention import RetentionRule
-from gpupack.planning.infeasible import infeasible, shortage
 from gpupack.planning.modeling import (
     capacity_for,
     evening_loads,
@@ -112,6 +111,9 @@ def pack_one_type(
         if available is not None and packed.num_bins > available:
             if is_proved_impossible:
                 packed = replace(packed, bound=max(packed.bound, available + 1))
+            # Needs all of planning by capacity, which no other packing does.
+            from gpupack.planning.infeasible import shortage
+
             return Clash(
                 lambda: shortage(
                     question,
@@ -167,6 +169,8 @@ def _too_few(
     question: CapacityQuestion, problem: PackingProblem, rule: RetentionRule | None
 ) -> InfeasibleError:
     """Return the error for more models than the GPUs there are hold by sums alone."""
+    from gpupack.planning.infeasible import infeasible
+
     # Heuristics alone: how many would do need not be proved to be the fewest.
     would_do = solve(problem, time_limit_s=0).num_bins if rule is None else None
     return infeasible(question, would_do=would_do)

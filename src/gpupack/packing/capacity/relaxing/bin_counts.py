@@ -174,7 +174,9 @@ class BinCounts:
         if value is not None:
             total = sum(p * n for p, n in zip(self._prices, bins, strict=True))
             model.add(total <= value)
-        return bool(solve_cp_model(_exact_solver(self._limit_s), model) == cp_model.INFEASIBLE)
+        return bool(
+            solve_cp_model(_exact_solver(self._limit_s), model) == cp_model.INFEASIBLE
+        )
 
     def _exact_model(self) -> tuple[cp_model.CpModel, list[cp_model.IntVar]]:
         """Return numbers of bins that satisfy all inequalities, in whole numbers."""
