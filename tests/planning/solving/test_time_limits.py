@@ -142,7 +142,7 @@ def test_once_time_is_up_the_diagnosis_plans_nothing_and_names_all_models() -> N
 def test_a_trial_spends_no_time_on_what_clashes() -> None:
     question = question_of(busy_models(12), 1)
     with (
-        mock.patch("gpupack.planning.solving.one_type.infeasible") as told,
+        mock.patch("gpupack.planning.infeasible.infeasible") as told,
         mock.patch(
             "gpupack.planning.infeasible.too_few_gpus._fewest_items"
         ) as searched,
