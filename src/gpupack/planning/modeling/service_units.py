@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from gpupack.planning.modeling.sizes import READING_TOLERANCE
 from gpupack.records.request import MAX_REPLICAS
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ LEAST_UNITS = 10**6
 """Units of an infer/sec where nothing asks for finer or coarser ones."""
 MOST_UNITS = 2**60
 """Beyond it sums of whole numbers overflow; what is too wide for both is rounded."""
+SERVICE_TOLERANCE = Fraction(1, 10**6)
+"""What counting in units may take from a demand; traffic is shared out to it."""
 
 
 def service_units(throughputs: Collection[float], demand: float | None) -> int:
@@ -47,3 +51,38 @@ def service_units(throughputs: Collection[float], demand: float | None) -> int:
     while most * units > MOST_UNITS and units > 1:
         units //= 10
     return units
+
+
+def demand_units(
+    infer_per_sec: float,
+    throughputs: Collection[float],
+    units: int,
+    max_load_ratio: float,
+) -> int:
+    """Return a demand in units, as little less as rounding takes from its replicas.
+
+    Replicas whose throughputs add up to the demand, to the tolerance of readings, serve
+    it: three of 33.333333 infer/sec are enough for 100.
+    """
+    demand = units_up(infer_per_sec, units)
+    wanted = Fraction(repr(infer_per_sec))
+    for throughput in throughputs:
+        each = Fraction(repr(throughput)) * (1 + READING_TOLERANCE)
+        each *= Fraction(repr(max_load_ratio))
+        if each:
+            copies = math.ceil(wanted / each)
+            served = copies * units_down(throughput, units, max_load_ratio)
+            if served >= demand * (1 - SERVICE_TOLERANCE):
+                demand = min(demand, served)
+    return demand
+
+
+def units_up(infer_per_sec: float, units: int) -> int:
+    """Return traffic in units, rounded up."""
+    return math.ceil(Fraction(repr(infer_per_sec)) * units)
+
+
+def units_down(infer_per_sec: float | None, units: int, share: float = 1.0) -> int:
+    """Return a share of a throughput in units; at least one, the least measured."""
+    rate = Fraction(repr(infer_per_sec or 0.0)) * Fraction(repr(share))
+    return max(1, math.floor(rate * units))

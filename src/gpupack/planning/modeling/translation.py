@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.packing import BinType, CapacityProblem, Job, Option
 from gpupack.planning.modeling.load_levels import FULL_LOAD, LoadLevel
-from gpupack.planning.modeling.service_units import service_units
+from gpupack.planning.modeling.service_units import (
+    demand_units,
+    service_units,
+    units_down,
+)
 from gpupack.planning.modeling.sizes import (
-    READING_TOLERANCE,
     capacity_for,
     item_size,
     require_readings,
@@ -23,15 +26,13 @@ from gpupack.records.gpu import Resource
 from gpupack.records.request import MAX_REPLICAS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gpupack.planning.modeling.supply import Supply
     from gpupack.planning.request import Wishes
     from gpupack.records.gpu import Headroom
     from gpupack.records.profile import ProfileRecord
 
-SERVICE_TOLERANCE = Fraction(1, 10**6)
-"""What counting in units may take from a demand; traffic is shared out to it."""
 UNKNOWN_RATE = 1
 """Of a throughput that is not known; the engine wants one. Never where it counts: it
 only tells equally good placements apart, where what is not known counts least."""
@@ -134,7 +135,7 @@ def translate(
     demands = [
         max(
             0,
-            _demand_units(
+            demand_units(
                 wishes.demand[name],
                 throughputs.get(name, ()),
                 units[job],
@@ -166,7 +167,7 @@ def translate(
                         bin_type=bin_type,
                         fixed=_where(taken, is_fixed, wanted=True),
                         proportional=_where(taken, is_fixed, wanted=False),
-                        rate=_units_down(
+                        rate=units_down(
                             record.throughput_infer_per_sec,
                             units[job],
                             level.most_ratio,
@@ -318,40 +319,6 @@ def _where(
         size if fixed is wanted else 0
         for size, fixed in zip(sizes, is_fixed, strict=True)
     )
-
-
-def _demand_units(
-    infer_per_sec: float,
-    throughputs: Collection[float],
-    units: int,
-    max_load_ratio: float,
-) -> int:
-    """Return a demand in units, as little less as rounding takes from its replicas.
-
-    Replicas whose throughputs add up to the demand, to the tolerance of readings, serve
-    it: three of 33.333333 infer/sec are enough for 100.
-    """
-    demand = _units_up(infer_per_sec, units)
-    wanted = Fraction(repr(infer_per_sec))
-    for throughput in throughputs:
-        each = Fraction(repr(throughput)) * (1 + READING_TOLERANCE)
-        each *= Fraction(repr(max_load_ratio))
-        if each:
-            copies = math.ceil(wanted / each)
-            served = copies * _units_down(throughput, units, max_load_ratio)
-            if served >= demand * (1 - SERVICE_TOLERANCE):
-                demand = min(demand, served)
-    return demand
-
-
-def _units_up(infer_per_sec: float, units: int) -> int:
-    return math.ceil(Fraction(repr(infer_per_sec)) * units)
-
-
-def _units_down(infer_per_sec: float | None, units: int, share: float = 1.0) -> int:
-    """Return a share of a throughput in units; at least one, the least measured."""
-    rate = Fraction(repr(infer_per_sec or 0.0)) * Fraction(repr(share))
-    return max(1, math.floor(rate * units))
 
 
 def _require_throughput(

@@ -16,15 +16,14 @@ from .goals import (
     rounded_bound,
     rounded_up,
 )
+from .measures import Measure, most_service
 from .plan_master import (
     Guide,
     UnsolvedError,
 )
 from .program import (
     CapacityProgram,
-    Measure,
     ProgramResult,
-    most_service,
 )
 from .relaxation import (
     CLOSE_ENOUGH,

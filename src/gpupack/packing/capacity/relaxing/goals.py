@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import Goal
 from gpupack.packing.capacity.relaxing.bin_counts import most_bins
-from gpupack.packing.capacity.relaxing.program import Measure
+from gpupack.packing.capacity.relaxing.measures import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import Goal
-from gpupack.packing.capacity.relaxing.program import service_scale
+from gpupack.packing.capacity.relaxing.measures import service_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

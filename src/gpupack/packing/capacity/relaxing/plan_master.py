@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import Goal
-from gpupack.packing.capacity.relaxing.program import service_scale
+from gpupack.packing.capacity.relaxing.measures import service_scale
 from gpupack.packing.runtime import solve_linear
 
 if TYPE_CHECKING:

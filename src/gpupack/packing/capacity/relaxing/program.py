@@ -1,3 +1,4 @@
+# Long because one class builds the program, starts it from a plan, and reads it.
 """The capacity problem over given configurations, as a mixed-integer program.
 
     X_k   bins of configuration k, an integer
@@ -14,14 +15,13 @@ linear relaxation by GLOP, both inside OR-Tools.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import fixed_room_left
-from gpupack.packing.capacity.relaxing.cost_rows import CostRows, cost_unit
+from gpupack.packing.capacity.relaxing.cost_rows import CostRows
+from gpupack.packing.capacity.relaxing.measures import Measure, reaches, scales
 from gpupack.packing.runtime import SCIP_PARAMETERS, solve_program
 
 if TYPE_CHECKING:
@@ -52,20 +52,6 @@ ROUNDED = 1e-9
 RESCALED_BELOW = 1e-3
 """Of its scale; a value of service below it is looked for again, in a finer scale."""
 MAX_RESCALED = 4
-
-
-class Measure(StrEnum):
-    """What can be minimized or maximized."""
-
-    COST = "cost"
-    BINS = "bins"
-    SERVICE = "service"
-    SHARE = "share"
-
-    @property
-    def is_maximized(self) -> bool:
-        """Whether more is better."""
-        return self in {Measure.SERVICE, Measure.SHARE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +112,11 @@ class CapacityProgram:
         self._add_bins()
         self._add_jobs()
         self._add_service()
-        self._scales = self._first_scales()
+        self._scales = scales(
+            problem,
+            self._reach,
+            [i for i, one in enumerate(self._copies) if one is not None],
+        )
 
     def _add_bins(self) -> None:
         problem, mip = self._problem, self._mip
@@ -233,30 +223,6 @@ class CapacityProgram:
         for share_variable, terms in zip(self._share, served, strict=True):
             if share_variable is not None:
                 mip.Add(mip.Sum(terms) >= share_variable)
-
-    def _first_scales(self) -> dict[Measure, float]:
-        """Return what each measure is divided by: about as large as it can be."""
-        problem = self._problem
-        terms = [
-            job.weight * job.demand * reach
-            for job, reach in zip(problem.jobs, self._reach, strict=True)
-            if job.demand
-        ]
-        for option, copies in zip(problem.options, self._copies, strict=True):
-            if copies is not None:
-                job = problem.jobs[option.job]
-                terms.append(job.weight * job.copies * option.rate)
-        required = [
-            reach
-            for job, reach in zip(problem.jobs, self._reach, strict=True)
-            if job.demand and not job.is_optional
-        ]
-        return {
-            Measure.COST: cost_unit(problem),
-            Measure.BINS: 1.0,
-            Measure.SERVICE: max(terms, default=0.0) or 1.0,
-            Measure.SHARE: min(required, default=1.0) or 1.0,
-        }
 
     def expression(self, measure: Measure) -> pywraplp.LinearExpr:
         """Return a measure as a linear expression, divided by its scale."""
@@ -447,56 +413,3 @@ class CapacityProgram:
 def _told(share: float) -> float:
     """Return a share without what is but rounding."""
     return share if share > ROUNDED else 0.0
-
-
-def reaches(
-    problem: CapacityProblem, configurations: Sequence[Configuration]
-) -> list[float]:
-    """Return the share of its demand that each job can get at most, if it got all.
-
-    Of jobs without a demand, and those that can get nothing, 1.
-    """
-    reach = [0.0] * len(problem.jobs)
-    best: dict[tuple[int, int], float] = {}
-    for configuration in configurations:
-        here: dict[int, float] = {}
-        for index, count in configuration.counts:
-            option = problem.options[index]
-            demand = problem.jobs[option.job].demand
-            if demand:
-                share = count * problem.rate_alone(index) / demand
-                here[option.job] = here.get(option.job, 0.0) + share
-        for job, share in here.items():
-            key = configuration.bin_type, job
-            best[key] = max(best.get(key, 0.0), share)
-    for (bin_type, job), share in best.items():
-        one = problem.bin_types[bin_type]
-        most: float = math.inf if one.count is None else one.count
-        if problem.budget is not None and one.cost:
-            most = min(most, problem.budget // one.cost)
-        reach[job] += share * most if most else 0.0
-    return [min(1.0, one) or 1.0 for one in reach]
-
-
-def service_scale(problem: CapacityProblem) -> float:
-    """Return the largest weighted service of any job, or 1, to scale programs by."""
-    scale = 0.0
-    for index, job in enumerate(problem.jobs):
-        if job.demand is not None:
-            scale = max(scale, job.weight * job.demand)
-            continue
-        for option in problem.options_by_job[index]:
-            scale = max(scale, job.weight * job.copies * problem.options[option].rate)
-    return scale or 1.0
-
-
-def most_service(problem: CapacityProblem) -> float:
-    """Return the weighted service of every demand in full and every best option."""
-    total = 0.0
-    for index, job in enumerate(problem.jobs):
-        if job.demand is not None:
-            total += job.weight * job.demand
-            continue
-        rates = [problem.options[i].rate for i in problem.options_by_job[index]]
-        total += job.weight * job.copies * max(rates, default=0)
-    return total

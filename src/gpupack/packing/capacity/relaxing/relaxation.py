@@ -24,9 +24,9 @@ from gpupack.packing.capacity.relaxing.bin_patterns import (
     weightings,
 )
 from gpupack.packing.capacity.relaxing.lagrangian import Lagrangian
+from gpupack.packing.capacity.relaxing.measures import service_scale
 from gpupack.packing.capacity.relaxing.plan_master import Guide, PlanMaster
 from gpupack.packing.capacity.relaxing.pricing_rounds import PricingRounds
-from gpupack.packing.capacity.relaxing.program import service_scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
