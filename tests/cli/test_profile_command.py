@@ -55,6 +55,31 @@ def test_the_live_demo_measures_three_models_and_places_them(tmp_path: Path) -> 
 
 
 @pytest.mark.triton
+def test_the_articles_words_are_understood(tmp_path: Path) -> None:
+    try:
+        install_server()
+    except ServerUnavailableError as err:
+        pytest.skip(f"no embedded Triton here: {err}")
+    for name in ("a", "b", "c"):
+        write_model(tmp_path / "models", name)
+    command = "profile --batch 1,2 --concurrency 1 --model-names a,b"
+    command += " --model-folder models --export --gpu host"
+
+    done = run(*command.split(), "--max-seconds=0.2", "--warm-up=0.05")
+    elsewhere = run(*command.split(), "--store=profiles.jsonl", "--export-path=tables")
+
+    assert (done.returncode, elsewhere.returncode) == (0, 0), done.stderr
+    for folder in (tmp_path, tmp_path / "tables"):
+        assert {one.name for one in folder.glob("*.csv")} == {
+            "metrics-server-only.csv",
+            "metrics-model-inference.csv",
+            "metrics-model-gpu.csv",
+        }
+        rows = (folder / "metrics-model-inference.csv").read_text().splitlines()
+        assert len(rows) == 1 + 2 * 2
+
+
+@pytest.mark.triton
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
 def test_why_points_failed_is_told_once(tmp_path: Path, quiet: list[str]) -> None:
     try:

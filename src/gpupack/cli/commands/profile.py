@@ -29,7 +29,11 @@ def profile_command(
     *,
     models: Annotated[
         str | None,
-        typer.Option(help="Names, such as a,b; the whole repository if left out."),
+        typer.Option(
+            "--models",
+            "--model-names",
+            help="Names, such as a,b; the whole repository if left out.",
+        ),
     ] = None,
     batch: Annotated[
         str, typer.Option(help="Batch sizes: inputs per request.")
@@ -57,6 +61,14 @@ def profile_command(
             "kept there too."
         ),
     ] = None,
+    export: Annotated[
+        bool,
+        typer.Option(
+            "--export",
+            help="Write the three CSV tables, here where --export-path names no other "
+            "folder.",
+        ),
+    ] = False,
     sharing: Annotated[
         str | None,
         typer.Option(
@@ -116,6 +128,8 @@ def profile_command(
             "--url names a running server, with a repository of its own: leave out "
             "--embedded and --model-repository"
         )
+    if export and export_path is None:
+        export_path = Path()
     notice = None
     if store is None:
         # Measurements take minutes of a GPU: they are never thrown away.

@@ -33,7 +33,12 @@ GpuOption = Annotated[
     ),
 ]
 ModelRepositoryOption = Annotated[
-    Path | None, typer.Option(help="Folder of models, for the embedded server.")
+    Path | None,
+    typer.Option(
+        "--model-repository",
+        "--model-folder",
+        help="Folder of models, for the embedded server.",
+    ),
 ]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Refuse when other processes use the GPU.")
