@@ -15,6 +15,7 @@ import errno
 import os
 import stat
 import tempfile
+from collections import deque
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -171,6 +172,15 @@ def read_bytes(path: AnyPath) -> bytes:
     """Return what a file, or a shell's pipe, holds.
 
     Raises:
+        StoreError: As ``read_parts``.
+    """
+    return b"".join(read_parts(path))
+
+
+def read_parts(path: AnyPath) -> deque[bytes]:
+    """Return what a file, or a shell's pipe, holds, in pieces of a MiB.
+
+    Raises:
         StoreError: If it does not exist, cannot be read, is something that may have no
             end, or holds more than ``MAX_FILE_BYTES``.
     """
@@ -185,14 +195,14 @@ def read_bytes(path: AnyPath) -> bytes:
     try:
         _require_an_end(given, os.fstat(handle), MAX_FILE_BYTES)
         os.set_blocking(handle, True)
-        content = _read_up_to(handle, MAX_FILE_BYTES + 1)
+        parts = _read_up_to(handle, MAX_FILE_BYTES + 1)
     except OSError as err:
         raise cannot_read(given, err) from err
     finally:
         os.close(handle)
-    if len(content) > MAX_FILE_BYTES:
+    if sum(map(len, parts)) > MAX_FILE_BYTES:
         raise _too_large(given, "more", MAX_FILE_BYTES)
-    return content
+    return parts
 
 
 def require_file(path: AnyPath, *, max_bytes: int) -> Path:
@@ -241,13 +251,13 @@ def _too_large(path: Path, size: str, max_bytes: int) -> StoreError:
     )
 
 
-def _read_up_to(handle: int, most: int) -> bytes:
-    parts = []
+def _read_up_to(handle: int, most: int) -> deque[bytes]:
+    parts: deque[bytes] = deque()
     left = most
     while left and (part := os.read(handle, min(left, 2**20))):
         parts.append(part)
         left -= len(part)
-    return b"".join(parts)
+    return parts
 
 
 def decode(content: bytes, path: AnyPath) -> str:

@@ -27,7 +27,8 @@ from gpupack.files import (
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections import deque
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
 
@@ -48,6 +49,23 @@ def split_cut_line(content: bytes, keys: Sequence[str]) -> tuple[bytes, bytes]:
         tail.startswith(opening) or opening.startswith(tail) for opening in openings
     )
     return (content[:start], tail) if tail and is_rest else (content, b"")
+
+
+def split_lines(parts: deque[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file in pieces, which are let go of as they are read.
+
+    Without their ends, whatever those are; the last is what follows the last end, and
+    may be empty.
+    """
+    rest = b""
+    while parts:
+        *lines, rest = (rest + parts.popleft()).split(b"\n")
+        for line in lines:
+            if b"\r" in line:
+                yield from line.removesuffix(b"\r").split(b"\r")
+            else:
+                yield line
+    yield from rest.split(b"\r")
 
 
 class JsonLinesFile:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
 
-from pydantic import model_validator
+from pydantic import ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from gpupack.arguments import names, require_kind
 from gpupack.errors import MissingExtraError, ProfileDataError, UnknownNameError
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 AnyRecord: TypeAlias = ServerBaseline | ProfileRecord | FailedLoadPoint | Calibration
 
 
+def _as_they_are(
+    given: object, validate: ValidatorFunctionWrapHandler
+) -> tuple[ProfileRecord, ...]:
+    """Return records, which need no second validation, and validate all else."""
+    if isinstance(given, tuple) and all(type(one) is ProfileRecord for one in given):
+        return given
+    found: tuple[ProfileRecord, ...] = validate(given)
+    return found
+
+
 class ProfileSet(Record):
     """Profile records with the server-only baselines they were measured over.
 
@@ -39,7 +49,7 @@ class ProfileSet(Record):
             type, or a GPU type has two baselines.
     """
 
-    records: tuple[ProfileRecord, ...] = ()
+    records: Annotated[tuple[ProfileRecord, ...], WrapValidator(_as_they_are)] = ()
     baselines: tuple[ServerBaseline, ...] = ()
     failures: tuple[FailedLoadPoint, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
@@ -49,9 +59,17 @@ class ProfileSet(Record):
 
     @model_validator(mode="after")
     def _nothing_is_measured_twice(self) -> Self:
-        keys = [record.key for record in self.records]
-        counts = Counter(keys) if len(set(keys)) < len(keys) else Counter()
-        for (name, load_point, gpu_name), count in counts.items():
+        # Rows of a table share their load points, whose hashes take their time.
+        points = {id(one.load_point): one.load_point for one in self.records}
+        first: dict[LoadPoint, LoadPoint] = {}
+        same = {key: id(first.setdefault(one, one)) for key, one in points.items()}
+        names = [
+            (one.model_name, same[id(one.load_point)], one.gpu_type.name)
+            for one in self.records
+        ]
+        is_repeated = len(set(names)) < len(names)
+        keys = [record.key for record in self.records] if is_repeated else []
+        for (name, load_point, gpu_name), count in Counter(keys).items():
             if count > 1:
                 raise ProfileDataError(
                     f"model {quoted(name)} has {count} records at load point "

@@ -14,8 +14,8 @@ import yaml
 from gpupack.errors import GpupackError, StoreError
 from gpupack.files import AnyPath, read_text
 from gpupack.quoting import quoted
+from gpupack.record_lines import check_schema_version
 from gpupack.records.request import Request
-from gpupack.store import check_schema_version
 
 _FORMATS = "YAML, TOML or JSON"
 

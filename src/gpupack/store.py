@@ -7,25 +7,43 @@ A profile file has one record per line, each with its ``kind`` and
 
 from __future__ import annotations
 
+import itertools
 import json
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
-from gpupack.files import AnyPath, decode, read_bytes, read_text, write_text
-from gpupack.json_lines import JsonLinesFile, split_cut_line, write_lines
+from gpupack.files import (
+    AnyPath,
+    decode,
+    read_bytes,
+    read_parts,
+    read_text,
+    write_text,
+)
+from gpupack.json_lines import (
+    JsonLinesFile,
+    split_cut_line,
+    split_lines,
+    write_lines,
+)
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import printable, quoted, shortened
-from gpupack.records.calibration import Calibration
-from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
-from gpupack.records.record import SCHEMA_VERSION, Record
+from gpupack.record_lines import (
+    CLASS_BY_KIND,
+    check_schema_version,
+    describe_validation_error,
+    parse_lines,
+)
+from gpupack.records.record import Record
 from gpupack.records.running.observed_cluster import ObservedCluster
 from gpupack.records.running.verification import GpuVerification
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterator
 
     from gpupack.profile_set import AnyRecord
@@ -35,17 +53,10 @@ R = TypeVar("R", bound=Record)
 PROFILE_FILE = "profiles.jsonl"
 """gpupack's own file in a folder of exports."""
 
-_CLASS_BY_KIND: dict[str, type[AnyRecord]] = {
-    "server_baseline": ServerBaseline,
-    "profile_record": ProfileRecord,
-    "failed_load_point": FailedLoadPoint,
-    "calibration": Calibration,
-}
 PROFILE_KEYS = tuple(
-    sorted({key for record in _CLASS_BY_KIND.values() for key in record.model_fields})
+    sorted({key for record in CLASS_BY_KIND.values() for key in record.model_fields})
 )
 """What a line of a profile file may begin with."""
-_NO_PROFILES = "a file of gpupack's own is wanted, as gpupack profile --store writes it"
 _VERIFICATION_KEYS = tuple(GpuVerification.model_fields)
 
 
@@ -113,16 +124,16 @@ def read_profile_file(path: AnyPath, *, recover: bool = False) -> ProfileSet:
             schema version, or the last line is half-written and ``recover`` is off.
         ProfileDataError: If the records contradict each other.
     """
-    return parse_profile_file(read_bytes(path), path, recover=recover)
+    return parse_profile_file(read_parts(path), path, recover=recover)
 
 
 def parse_profile_file(
-    content: bytes, path: AnyPath, *, recover: bool = False
+    parts: deque[bytes], path: AnyPath, *, recover: bool = False
 ) -> ProfileSet:
     """Return the profile set that was read from a file.
 
     Args:
-        content: All of the file.
+        parts: All of the file, in pieces, which are let go of as they are read.
         path: Its name, for messages.
         recover: See ``read_profile_file``.
 
@@ -130,82 +141,45 @@ def parse_profile_file(
         StoreError: As ``read_profile_file``.
         ProfileDataError: If the records contradict each other.
     """
-    whole, rest = split_cut_line(content, PROFILE_KEYS)
-    if rest and not recover:
-        raise StoreError(
-            f"{quoted(str(path))} ends within a line: it was not written to the end; "
-            "profile again with the same store to mend it, or remove its last line"
-        )
-    text = decode(whole, path)
-    kind = _kind_of(text)
+    lines = _whole_lines(split_lines(parts), path, recover=recover)
+    first = next(lines, b"").removeprefix(b"\xef\xbb\xbf")
+    kind = _kind_of(decode(first, path))
+    if kind is None:  # it may go over several lines
+        rest = list(lines)
+        kind = _kind_of(decode(b"\n".join((first, *rest)), path))
+        lines = iter(rest)
     if kind in {"placement", "frontier"}:
         raise StoreError(
             f"{quoted(str(path))} is a {kind}, but profiles are wanted: name the file "
             "that it was made from"
         )
-    records = [
-        _parse_line(line, f"{quoted(str(path))}, line {number}")
-        for number, line in enumerate(text.split("\n"), start=1)
-        if line.strip()
-    ]
+    records = list(parse_lines(itertools.chain((first,), lines), path))
     try:
         return ProfileSet.of(records)
     except ProfileDataError as err:
         raise ProfileDataError(f"{quoted(str(path))}: {err}") from err
 
 
-def _parse_line(line: str, where: str) -> AnyRecord:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as err:
-        raise StoreError(f"{where}: not JSON: {err}; {_NO_PROFILES}") from err
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if not isinstance(kind, str) or kind not in _CLASS_BY_KIND:
-        raise StoreError(
-            f"{where}: not a gpupack profile record (kind is {quoted(kind)}, expected "
-            f"one of {', '.join(_CLASS_BY_KIND)}); {_NO_PROFILES}"
-        )
-    check_schema_version(value.get("schema_version"), where)
-    try:
-        return _CLASS_BY_KIND[kind].model_validate_json(line)
-    except ValidationError as err:
-        raise StoreError(f"{where}: {describe_validation_error(err)}") from err
-
-
-def check_schema_version(
-    version: object, where: str, *, newest: int = SCHEMA_VERSION
-) -> None:
-    """Refuse records of a schema that this release does not read.
-
-    Args:
-        version: What the record says.
-        where: The file, in words.
-        newest: The version that this release writes; it reads all before it.
+def _whole_lines(
+    lines: Iterator[bytes], path: AnyPath, *, recover: bool
+) -> Iterator[bytes]:
+    """Yield lines, the last of them only if it was written to its end.
 
     Raises:
-        StoreError: If ``version`` is none of them.
+        StoreError: If it was not, and is not to be left out.
     """
-    is_number = isinstance(version, int) and not isinstance(version, bool)
-    if not is_number or version not in range(1, newest + 1):
-        newer = is_number and cast("int", version) > newest
-        way_out = (
-            "a newer gpupack wrote it; upgrade gpupack to read it"
-            if newer
-            else "it was not written by a gpupack release"
-        )
+    last: bytes | None = None
+    for line in lines:
+        if last is not None:
+            yield last
+        last = line
+    whole, rest = split_cut_line(last or b"", PROFILE_KEYS)
+    if rest and not recover:
         raise StoreError(
-            f"{where}: schema version {quoted(version)}, this gpupack reads "
-            f"{'1' if newest == 1 else f'1 to {newest}'}; {way_out}"
+            f"{quoted(str(path))} ends within a line: it was not written to the end; "
+            "profile again with the same store to mend it, or remove its last line"
         )
-
-
-def describe_validation_error(err: ValidationError) -> str:
-    """Return the first fault of a record in one line, with the value."""
-    first = err.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "record"
-    more = f" (and {err.error_count() - 1} more)" if err.error_count() > 1 else ""
-    shown = shortened(quoted(first.get("input")), 60)
-    return f"{field} is {shown}: {first['msg']}{more}"
+    yield whole
 
 
 def write_placement(placement: Placement, path: AnyPath) -> None:
@@ -373,7 +347,7 @@ def _kind_of(text: str) -> str | None:
 def _no_verifications(path: AnyPath, text: str, *, line_number: int) -> StoreError:
     """Return the error that says what a file is, what it should be, and the way out."""
     kind = _kind_of(text) or _kind_of(text.partition("\n")[0])
-    if kind in _CLASS_BY_KIND:
+    if kind in CLASS_BY_KIND:
         found = "holds profiles"
     elif kind is not None:
         found = f"holds a {shortened(printable(kind), 60)}"

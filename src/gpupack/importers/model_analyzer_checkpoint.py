@@ -8,6 +8,7 @@ server's times, and of BLS and ensemble models which variants they called.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from gpupack.errors import ProfileDataError
 from gpupack.importers.model_analyzer.model_analyzer_rows import (
@@ -25,11 +26,22 @@ from gpupack.importers.perf_analyzer.perf_analyzer_json import (
 from gpupack.importers.tables.columns import understand
 from gpupack.importers.tables.loads import Load
 from gpupack.importers.tables.reading import Reading
-from gpupack.importers.tables.units import worth
+from gpupack.importers.tables.units import Kind, worth
 from gpupack.records.gpu import GpuType
 
 _RESULTS = "ResultManager.results"
 _SERVER = "ResultManager.server_only_data"
+_MOST = 2.0**62
+_UNIT_OF = {
+    Kind.MEMORY: MODEL_ANALYZER.memory_unit or "",
+    Kind.TIME: MODEL_ANALYZER.time_unit or "",
+    Kind.SHARE: MODEL_ANALYZER.share_unit or "",
+    Kind.RATE: "infer/sec",
+    Kind.POWER: "w",
+    Kind.ENERGY: "j",
+}
+Configuration = tuple[list[str], dict[str, str]]
+"""The variants that a model calls, and what is said of its own."""
 
 
 def is_checkpoint(content: Mapping[str, object]) -> bool:
@@ -43,14 +55,14 @@ def is_checkpoint_text(text: str) -> bool:
 
 
 def parse_checkpoint(
-    content: Mapping[str, object], where: str, *, gpu_type: GpuType | None = None
+    content: dict[str, object], where: str, *, gpu_type: GpuType | None = None
 ) -> Reading:
     """Return the profiles in a checkpoint.
 
     Rows are not judged by constraints: a checkpoint has none.
 
     Args:
-        content: The checkpoint.
+        content: The checkpoint, which is empty afterwards.
         where: Name of its file for messages.
         gpu_type: What was measured on.
 
@@ -66,13 +78,14 @@ def parse_checkpoint(
         inference: list[MeasuredRow] = []
         gpus: list[MeasuredRow] = []
         together: list[TogetherRow] = []
-        for model, run, measurement in _measurements(content):
-            _add(where, model, run, measurement, inference, gpus, together)
+        for model, configuration, measurement in _measurements(content):
+            _add(where, model, configuration, measurement, inference, gpus, together)
     except MALFORMED as err:
         raise ProfileDataError(
             f"{where}: not a checkpoint of Model Analyzer as its releases write it: "
             f"{describe_malformed(err)}; give its tables (metrics-*.csv)"
         ) from err
+    content.clear()  # as large as all that comes of it
     tables = [
         TableRows(
             where,
@@ -90,20 +103,21 @@ def parse_checkpoint(
 
 def _measurements(
     content: Mapping[str, object],
-) -> Iterator[tuple[str, Mapping[str, object], Mapping[str, object]]]:
+) -> Iterator[tuple[str, Configuration, Mapping[str, object]]]:
     """Yield model name, configuration and measurement of every run."""
     results = _mapping(_mapping(content[_RESULTS])["_results"])
     for model, of_variants in results.items():
         for run_and_measured in _mapping(of_variants).values():
             run, measured = _sequence(run_and_measured)[:2]
+            configuration = _configuration(_mapping(run))
             for measurement in _mapping(measured).values():
-                yield model, _mapping(run), _mapping(measurement)
+                yield model, configuration, _mapping(measurement)
 
 
 def _add(
     where: str,
     model: str,
-    run: Mapping[str, object],
+    configuration: Configuration,
     measurement: Mapping[str, object],
     inference: list[MeasuredRow],
     gpus: list[MeasuredRow],
@@ -130,7 +144,7 @@ def _add(
             )
         )
         return
-    called, attributes = _configuration(run)
+    called, attributes = configuration
     variant = f"{names[0]}: {', '.join(called)}" if called else names[0]
     row = MeasuredRow(
         source=place,
@@ -178,32 +192,31 @@ def _values(metrics: object) -> dict[str, float]:
     values = {}
     for pair in _sequence(metrics):
         tag, content = _sequence(pair)[:2]
-        use = understand(str(tag), MODEL_ANALYZER)
+        field, factor = _field_of(str(tag))
         value = _mapping(content)["_value"]
-        if use.field is None or use.kind is None:
+        if field is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(use.field)
-        unit = (
-            use.unit
-            or {
-                "memory": MODEL_ANALYZER.memory_unit,
-                "time": MODEL_ANALYZER.time_unit,
-                "share": MODEL_ANALYZER.share_unit,
-                "rate": "infer/sec",
-                "power": "w",
-                "energy": "j",
-            }[use.kind.value]
-        )
-        factor = worth(use.kind, unit or "", is_decimal=MODEL_ANALYZER.is_decimal)
-        number = value * (factor or 1.0)
-        if not 0 <= number < 2**62:
-            raise ValueError(use.field)
-        values[use.field] = number
+            raise TypeError(field)
+        number = value * factor
+        if not 0 <= number < _MOST:
+            raise ValueError(field)
+        values[field] = number
     return values
 
 
-def _configuration(run: Mapping[str, object]) -> tuple[list[str], dict[str, str]]:
+@lru_cache(maxsize=1000)
+def _field_of(tag: str) -> tuple[str | None, float]:
+    """Return the record's field of a metric, and what its unit is worth."""
+    use = understand(tag, MODEL_ANALYZER)
+    if use.field is None or use.kind is None:
+        return None, 1.0
+    unit = use.unit or _UNIT_OF[use.kind]
+    factor = worth(use.kind, unit, is_decimal=MODEL_ANALYZER.is_decimal)
+    return use.field, factor or 1.0
+
+
+def _configuration(run: Mapping[str, object]) -> Configuration:
     """Return the variants that a model calls, and what is said of its own."""
     run_configs = run.get("_model_run_configs") or [{}]
     top = _mapping(_sequence(run_configs)[0])

@@ -48,6 +48,7 @@ from gpupack.importers.tables.values import count, style_of
 from gpupack.importers.tables.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import printable, quoted, shortened
+from gpupack.record_lines import describe_validation_error
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
@@ -62,7 +63,6 @@ from gpupack.records.profile import (
     ServerBaseline,
 )
 from gpupack.spreadsheet_cells import cell_text
-from gpupack.store import describe_validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

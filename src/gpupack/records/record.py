@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -83,6 +84,72 @@ def _docstrings_of_fields(record_class: type[BaseModel]) -> dict[str, str]:
             ):
                 found[field.target.id] = inspect.cleandoc(text.value.value)
     return found
+
+
+R = TypeVar("R", bound=Record)
+
+
+class RecordTemplate(Generic[R]):
+    """Makes records that differ from a valid one in a few fields alone.
+
+    The rows of a table have most in common. What they have was validated with the one
+    record; of the others only the few fields are, each by its own type and limits.
+    What validators say of several fields together must hold for any values of these,
+    as it does where it only matters which of them are None.
+
+    Args:
+        record: Has the values of the other fields, which all records share.
+        fields: Names of those that differ.
+    """
+
+    def __init__(self, record: R, fields: Iterable[str]) -> None:
+        self._class = type(record)
+        self._validators = {name: _validator(self._class, name) for name in fields}
+        self._values = dict(record.__dict__)
+        self._fields_set = record.__pydantic_fields_set__ | self._validators.keys()
+
+    def record(self, **values: object) -> R:
+        """Return the record with these values of the fields that differ.
+
+        Raises:
+            ValidationError: If a value is none that its field may have.
+        """
+        fields = self._values.copy()
+        try:
+            for name, validate in self._validators.items():
+                value = values[name]
+                if value is None:  # and the one record has a reading
+                    return self._class(**(self._values | values))
+                fields[name] = validate(value)
+        except ValidationError:
+            # The whole record's own error says of which field it is.
+            return self._class(**(self._values | values))
+        made = self._class.__new__(self._class)
+        # As BaseModel.model_construct() does; a frozen class has no other way.
+        object.__setattr__(made, "__dict__", fields)
+        object.__setattr__(made, "__pydantic_fields_set__", self._fields_set)
+        object.__setattr__(made, "__pydantic_extra__", None)
+        object.__setattr__(made, "__pydantic_private__", None)
+        return made
+
+
+@cache
+def _validator(record_class: type[Record], name: str) -> Callable[[object], Any]:
+    """Return what validates the values of one field."""
+    from pydantic import TypeAdapter  # which most commands have no use for
+
+    field = record_class.model_fields[name]
+    kind = field.annotation
+    if isinstance(kind, type) and issubclass(kind, Record):
+        adapter: TypeAdapter[Any] = TypeAdapter(kind)
+        return lambda value: (
+            value if type(value) is kind else adapter.validate_python(value)
+        )
+    limited: Any = Annotated[(kind, *field.metadata)] if field.metadata else kind
+    # TypeAdapter's own method takes as long again as this one of pydantic's core.
+    return TypeAdapter(
+        limited, config=ConfigDict(allow_inf_nan=False)
+    ).validator.validate_python
 
 
 def _hashable(value: object) -> Hashable:

@@ -67,6 +67,10 @@ def gpu_use(rows: Sequence[MeasuredRow], baselines: Baselines) -> GpuUse:
     Where the server alone was measured, the GPUs whose memory grew served the model;
     otherwise those that were busy, and all of them if nothing says.
     """
+    if len(rows) == 1:
+        base = baselines.of_gpu(rows[0].gpu_uuid)
+        if base is None or base == baselines.reference_bytes:
+            return GpuUse(rows[0].values, (rows[0].gpu_uuid,))
     used = _serving(rows, baselines)
     values: dict[str, float] = {}
     for name in {name for row in used for name in row.values}:

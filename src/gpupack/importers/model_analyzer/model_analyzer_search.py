@@ -23,19 +23,19 @@ from gpupack.importers.model_analyzer.model_analyzer_rows import (
 )
 from gpupack.importers.tables.record_maker import RecordMaker
 from gpupack.quoting import quoted, quoted_all
+from gpupack.record_lines import describe_validation_error
 from gpupack.records.environment import Environment
 from gpupack.records.profile import (
-    LoadPoint,
     ProfileRecord,
     ServerBaseline,
 )
-from gpupack.store import describe_validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.importers.tables.loads import Load
     from gpupack.records.gpu import GpuType
+    from gpupack.records.profile import ModelVariant
 
 INFERENCE_FILE = "metrics-model-inference.csv"
 GPU_FILE = "metrics-model-gpu.csv"
@@ -90,6 +90,9 @@ class Search:
     gpu_tables: Sequence[TableRows]
     is_in_step: bool
     notes: list[str] = field(default_factory=list)
+    _setups: dict[object, tuple[ModelVariant | None, dict[str, int]]] = field(
+        default_factory=dict
+    )
     _missing: dict[object, dict[str, str]] = field(default_factory=dict)
     _maker: RecordMaker = field(default_factory=lambda: RecordMaker(_NOT_GIVEN))
 
@@ -149,14 +152,15 @@ class Search:
 
     def records(self) -> list[ProfileRecord]:
         """Return a record for each model, variant and load, by name and load."""
-        found: dict[tuple[str, LoadPoint], ProfileRecord] = {}
+        found: dict[tuple[str, int], ProfileRecord] = {}
         repeated: dict[str, int] = {}
         for key in {**self.inference, **self._lone_gpu_keys()}:
             rows = self.inference.get(key, [])
             if len(rows) > 1 and any(row.values != rows[0].values for row in rows):
                 repeated[key[0]] = repeated.get(key[0], 0) + 1
             record = self._record(key, rows)
-            found[record.model_name, record.load_point] = record
+            # Equal load points are one object here.
+            found[record.model_name, id(record.load_point)] = record
         for model, number in repeated.items():
             self.notes.append(
                 f"{quoted(model)}: {number} load points have several rows, as those of "
@@ -165,8 +169,10 @@ class Search:
                 "throughput was taken"
             )
         self._say_what_does_not_match()
+        points = {id(one.load_point): one.load_point for one in found.values()}
+        order = {key: point.sort_key for key, point in points.items()}
         return sorted(
-            found.values(), key=lambda one: (one.model_name, one.load_point.sort_key)
+            found.values(), key=lambda one: (one.model_name, order[id(one.load_point)])
         )
 
     def _lone_gpu_keys(self) -> dict[Key, None]:
@@ -238,18 +244,17 @@ class Search:
     ) -> ProfileRecord:
         model, _, load = key
         described = [row for row in (chosen, *gpu_rows) if row is not None]
-        if key in self.gpu_rows:
-            require_agreement(described)
+        variant, instances = self._setup(described, is_joined=key in self.gpu_rows)
         readings: dict[str, float | int] = dict(values)
         if "gpu_memory_used_bytes" in readings:
             readings["gpu_memory_used_bytes"] = round(readings["gpu_memory_used_bytes"])
         try:
             return self._maker.record(
                 model_name=model,
-                load_point=self._maker.load_point(load, described_variant(described)),
+                load_point=self._maker.load_point(load, variant),
                 gpu_type=self.gpu_type,
                 environment=_environment(gpu_uuids[0] if len(gpu_uuids) == 1 else None),
-                values=readings | described_instances(described),
+                values=readings | instances,
                 missing=self._missing_of(key[0], values, bool(gpu_rows), missing),
                 warnings=tuple(warnings),
             )
@@ -257,6 +262,23 @@ class Search:
             raise ProfileDataError(
                 f"{described[0].where}: {describe_validation_error(err)}"
             ) from err
+
+    def _setup(
+        self, rows: Sequence[MeasuredRow], *, is_joined: bool
+    ) -> tuple[ModelVariant | None, dict[str, int]]:
+        """Return what rows say of the variant, and how many copies run.
+
+        Rows of one variant share what is said of it, whatever their load.
+
+        Raises:
+            ProfileDataError: If joined rows contradict each other.
+        """
+        key = (is_joined, *((row.variant, id(row.attributes)) for row in rows))
+        if key not in self._setups:
+            if is_joined:
+                require_agreement(rows)
+            self._setups[key] = (described_variant(rows), described_instances(rows))
+        return self._setups[key]
 
     def _gpu_rows_of(self, key: Key) -> Mapping[str, Sequence[MeasuredRow]]:
         if key in self.gpu_rows:

@@ -26,10 +26,10 @@ from gpupack.importers.tables.csv_text import first_titles
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.units import Kind, worth
 from gpupack.profile_set import ProfileSet
+from gpupack.record_lines import describe_validation_error
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import LoadPoint, ProfileRecord
-from gpupack.store import describe_validation_error
 
 SUMMARY_PATTERNS = ("*_aiperf.json", "*_genai_perf.json")
 """Names of summaries in a folder of artifacts."""

@@ -23,9 +23,9 @@ from gpupack.importers.perf_analyzer.perf_analyzer_tables import (
 )
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.profile_set import ProfileSet
+from gpupack.record_lines import describe_validation_error
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import LoadPoint, MeasurementWindow, ProfileRecord
-from gpupack.store import describe_validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ microseconds, memory in bytes and utilization a share of 1.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -20,17 +20,17 @@ from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
 from gpupack.importers.tables.cells import is_missing
 from gpupack.importers.tables.columns import Dialect, understand_columns
 from gpupack.importers.tables.csv_text import CsvTable, first_titles, read_csv
-from gpupack.importers.tables.loads import read_load
+from gpupack.importers.tables.loads import Load, read_load
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.record_maker import RecordMaker
 from gpupack.importers.tables.values import column_numbers, style_of
 from gpupack.importers.tables.variants import variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted, quoted_all
+from gpupack.record_lines import describe_validation_error
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import ProfileRecord
-from gpupack.store import describe_validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +47,7 @@ PERF_ANALYZER = Dialect(
     share_unit="ratio",
     bare_utilization="mean",
 )
+_LOAD_FIELDS = ("batch_size", "concurrency", "requests_per_sec")
 _THROUGHPUT = "inferences/second"
 _NO_GPU = (
     "perf_analyzer's export has no GPU readings; measure the model with gpupack profile"
@@ -136,13 +137,12 @@ def parse_perf_analyzer_csv(
         )
     if not table.rows:
         raise ProfileDataError(f"{where}: the table has no rows")
-    unknown = [use.title for use in uses if use.field is None and not use.note]
     rows = _Rows(table, uses, model_name, default_name, batch_size)
     notes = []
-    if unknown:
-        notes.append(f"columns kept aside: {quoted_all(unknown)}")
+    if rows.unknown:
+        notes.append(f"columns kept aside: {quoted_all(rows.unknown)}")
     records = [
-        rows.record(index, gpu_type or UNKNOWN_GPU_TYPE, unknown)
+        rows.record(index, gpu_type or UNKNOWN_GPU_TYPE)
         for index in range(len(table.rows))
     ]
     return Reading(
@@ -179,7 +179,14 @@ class _Rows:
             and use.kind is not None
             and any(";" in cell or ":" in cell for cell in table.column(use.title))
         }
-        self.per_gpu = sorted(per_gpu)
+        self.per_gpu = {
+            name: self._values_per_gpu(self.uses[name]) for name in sorted(per_gpu)
+        }
+        self.loads: dict[tuple[str | None, ...], Load] = {}
+        self.warnings: dict[tuple[str | None, float | None], tuple[str, ...]] = {}
+        self.unknown: Sequence[str] = [
+            use.title for use in uses if use.field is None and not use.note
+        ]
         self.numbers = {
             use.field: column_numbers(
                 table, use, self.style, is_decimal=PERF_ANALYZER.is_decimal
@@ -200,9 +207,14 @@ class _Rows:
         use = self.uses.get(name)
         return f"{self.table.row_name(index)}: {use.title if use else name}"
 
-    def record(
-        self, index: int, gpu_type: GpuType, unknown: Sequence[str]
-    ) -> ProfileRecord:
+    def load(self, index: int) -> Load:
+        """Return how a row was driven; rows that say the same share it."""
+        cells = tuple([self.cell(name, index) for name in _LOAD_FIELDS])
+        if cells not in self.loads:
+            self.loads[cells] = self._read_load(index)
+        return self.loads[cells]
+
+    def _read_load(self, index: int) -> Load:
         of_column = self.cell("batch_size", index)
         size: str | int = of_column or DEFAULT_BATCH_SIZE
         if self.batch_size is not None:
@@ -218,6 +230,17 @@ class _Rows:
             raise ProfileDataError(
                 f"{self.where('batch_size', index)} is {quoted(of_column)}, but the "
                 f"batch size is given as {self.batch_size}; leave it out"
+            )
+        return load
+
+    def record(self, index: int, gpu_type: GpuType) -> ProfileRecord:
+        of_column = self.cell("batch_size", index)
+        load = self.load(index)
+        if (of_column, load[2]) not in self.warnings:
+            size = _whole(of_column) if of_column else self.batch_size
+            self.warnings[of_column, load[2]] = (
+                *assumptions(size, self.unknown),
+                *rate_warnings(load[2]),
             )
         variant = self.cell("variant", index)
         readings, missing, gpu_uuid = self._readings(index)
@@ -235,12 +258,7 @@ class _Rows:
                 ),
                 gpu_type=gpu_type,
                 environment=environment(gpu_uuid=gpu_uuid),
-                warnings=(
-                    *assumptions(
-                        _whole(of_column) if of_column else self.batch_size, unknown
-                    ),
-                    *rate_warnings(load[2]),
-                ),
+                warnings=self.warnings[of_column, load[2]],
                 missing=missing,
                 values=readings,
             )
@@ -259,11 +277,15 @@ class _Rows:
             if (value := column[index]) is not None
         }
         of_gpus: dict[str, dict[str, float]] = {}
-        for name in self.per_gpu:
-            for uuid, value in self._per_gpu(name, index).items():
+        for name, of_rows in self.per_gpu.items():
+            for uuid, value in of_rows[index]:
                 of_gpus.setdefault(uuid, {})[name] = value
         if not of_gpus:
             return values, missing_gpu_readings(values), None
+        if len(of_gpus) == 1:
+            ((uuid, one),) = of_gpus.items()
+            values |= one
+            return values, missing_gpu_readings(values), uuid
         use = gpu_use(
             [
                 MeasuredRow("", "", gpu_uuid=uuid, values=one)
@@ -284,24 +306,31 @@ class _Rows:
             }
         return values, missing, use.gpu_uuids[0] if len(use.gpu_uuids) == 1 else None
 
-    def _per_gpu(self, name: str, index: int) -> dict[str, float]:
-        """Return the values of ``uuid:value;uuid:value;``."""
-        use = self.uses[name]
-        values = {}
-        for entry in (self.cell(name, index) or "").split(";"):
-            uuid, _, text = entry.rpartition(":")
-            if not text.strip() or is_missing(text):
-                continue
-            one = replace(
-                self.table,
-                titles=(use.title,),
-                rows=[[text.strip()]],
-                numbers=[self.table.numbers[index]],
-            )
-            (value,) = column_numbers(one, use, self.style, is_decimal=True).values
-            if value is not None:
-                values[uuid.strip()] = value
-        return values
+    def _values_per_gpu(self, use: ColumnUse) -> list[list[tuple[str, float]]]:
+        """Return the values of ``uuid:value;uuid:value;`` by row."""
+        place = self.table.titles.index(use.title)
+        rows, uuids = [], []
+        cells: list[tuple[str]] = []
+        for index, row in enumerate(self.table.rows):
+            for entry in row[place].split(";"):
+                uuid, _, text = entry.rpartition(":")
+                text = text.strip()
+                if not is_missing(text):
+                    rows.append(index)
+                    uuids.append(uuid.strip())
+                    cells.append((text,))
+        of_entries = replace(
+            self.table,
+            titles=(use.title,),
+            rows=cells,
+            numbers=[self.table.numbers[index] for index in rows],
+        )
+        numbers = column_numbers(of_entries, use, self.style, is_decimal=True)
+        found: list[list[tuple[str, float]]] = [[] for _ in self.table.rows]
+        for index, uuid, value in zip(rows, uuids, numbers.values, strict=True):
+            assert value is not None  # it is not missing
+            found[index].append((uuid, value))
+        return found
 
 
 def _whole(cell: str) -> int | None:
@@ -334,11 +363,26 @@ def environment(
 
 def missing_gpu_readings(values: Mapping[str, float]) -> dict[str, str]:
     """Return why perf_analyzer has no reading of the GPU, by field."""
-    reasons = {
-        "memory_utilization_percent": _NO_MEMORY_UTILIZATION,
-        "gpu_utilization_percent": (
-            _AVERAGE_ONLY if "gpu_utilization_mean_percent" in values else _NO_GPU
-        ),
-        "gpu_memory_used_bytes": _NO_GPU,
-    }
-    return {name: reason for name, reason in reasons.items() if name not in values}
+    return dict(_reasons(*(name in values for name in _GPU_READINGS)))
+
+
+_GPU_READINGS = (
+    "memory_utilization_percent",
+    "gpu_utilization_percent",
+    "gpu_memory_used_bytes",
+    "gpu_utilization_mean_percent",
+)
+
+
+@cache
+def _reasons(
+    has_memory_utilization: bool, has_highest: bool, has_memory: bool, has_mean: bool
+) -> dict[str, str]:
+    reasons = {}
+    if not has_memory_utilization:
+        reasons["memory_utilization_percent"] = _NO_MEMORY_UTILIZATION
+    if not has_highest:
+        reasons["gpu_utilization_percent"] = _AVERAGE_ONLY if has_mean else _NO_GPU
+    if not has_memory:
+        reasons["gpu_memory_used_bytes"] = _NO_GPU
+    return reasons

@@ -24,6 +24,8 @@ _NUMBER = re.compile(
     r"([+-]?(?:\d[\d.,'’_\s]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*)?", re.DOTALL
 )
 _GROUPS_OF_THREE = re.compile(r"[+-]?\d{1,3}(?:[\s'’_]\d{3})+(?:[.,]\d+)?")
+_PLAIN_UNITS = frozenset(["%", "MiB", "MB", "GiB", "GB", "ms", "us", "s", "W"])
+_ANY_DIGIT = str.maketrans("123456789", "0" * 9)
 _SPACING = re.compile(r"[\s'’_]")
 _GROUPED = {
     mark: re.compile(rf"[+-]?\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+") for mark in ".,"
@@ -32,6 +34,8 @@ _GROUPED = {
 
 def is_missing(text: str) -> bool:
     """Return whether a cell says that there is no value: ``""``, ``N/A``, ``-``."""
+    if "0" <= text[:1] <= "9":
+        return False  # as nearly all cells, which are many
     return text.strip().casefold() in _MISSING
 
 
@@ -54,6 +58,16 @@ class NumberStyle:
         Raises:
             ValueError: If the cell is no number, or not a finite one.
         """
+        number, _, unit = text.partition(" ")
+        whole, mark, decimals = number.partition(self.decimal)
+        if (
+            whole.isdecimal()
+            and (decimals.isdecimal() or not mark)
+            and (not unit or unit in _PLAIN_UNITS)
+            and number.isascii()
+            and len(number) < 300
+        ):
+            return float(f"{whole}.{decimals}"), unit  # as nearly all, which are many
         found = _NUMBER.fullmatch(text.strip())
         if found is None:
             raise ValueError("not a number")
@@ -95,7 +109,13 @@ def number_style(cells: Sequence[str], *, where: str, separator: str) -> NumberS
         return NumberStyle()  # points can only be decimal ones
     evidence: dict[str, str] = {}
     open_cells: dict[str, str] = {}
+    # Most cells are alike but for their digits, and tell the same; a zero in front
+    # tells more.
+    alike: dict[tuple[bool, str], str] = {}
     for cell in cells:
+        begins_with_0 = cell.lstrip("+-").startswith("0")
+        alike.setdefault((begins_with_0, cell.translate(_ANY_DIGIT)), cell)
+    for cell in alike.values():
         if "," not in cell and "." not in cell:
             continue
         found = _NUMBER.fullmatch(cell.strip())

@@ -8,6 +8,7 @@ aside and named, never guessed at.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, ProfileDataError
@@ -186,6 +187,7 @@ def require_used(
         )
 
 
+@lru_cache(maxsize=1000)
 def understand(title: str, dialect: Dialect) -> ColumnUse:
     """Return what a title means; its field is None if that is not known."""
     use = _understand(title, dialect)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.records.profile import LoadPoint, ModelVariant, ProfileRecord
+from gpupack.records.record import RecordTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,27 +24,14 @@ class RecordMaker:
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
-        self._points: dict[tuple[Load, ModelVariant | None], LoadPoint] = {}
-        self._missing: dict[object, dict[str, str]] = {}
-        self._last_missing: Mapping[str, str] | None = None
-        self._last_present: tuple[str, ...] = ()
-        self._last_reasons: dict[str, str] = {}
-
-    def _reasons(
-        self, present: tuple[str, ...], missing: Mapping[str, str]
-    ) -> dict[str, str]:
-        key = (present, tuple(missing.items()))
-        if key not in self._missing:
-            self._missing[key] = {
-                name: missing.get(name, self._reason)
-                for name in ProfileRecord.readings()
-                if name not in present
-            }
-        return self._missing[key]
+        self._points: dict[tuple[Load, int], LoadPoint] = {}
+        self._distinct: dict[LoadPoint, LoadPoint] = {}
+        self._templates: dict[object, RecordTemplate[ProfileRecord]] = {}
+        self._kept: list[object] = []
 
     def load_point(self, load: Load, variant: ModelVariant | None = None) -> LoadPoint:
-        """Return the load point, the same one for the same load and variant."""
-        key = (load, variant)
+        """Return the load point: one object for all that are equal."""
+        key = (load, id(variant))
         point = self._points.get(key)
         if point is None:
             point = LoadPoint(
@@ -52,6 +40,8 @@ class RecordMaker:
                 requests_per_sec=load[2],
                 variant=variant,
             )
+            self._kept.append(variant)
+            point = self._distinct.setdefault(point, point)
             self._points[key] = point
         return point
 
@@ -71,20 +61,34 @@ class RecordMaker:
         Raises:
             ValidationError: If a value is out of range.
         """
-        present = tuple(values)
-        if missing is self._last_missing and present == self._last_present:
-            reasons = self._last_reasons
-        else:
-            reasons = self._reasons(present, missing)
-            self._last_missing, self._last_present = missing, present
-            self._last_reasons = reasons
+        key = (
+            tuple(values),
+            tuple(missing.items()),
+            id(gpu_type),
+            id(environment),
+            warnings,
+        )
+        template = self._templates.get(key)
+        if template is not None:
+            return template.record(
+                model_name=model_name, load_point=load_point, **values
+            )
         further: dict[str, object] = {"warnings": warnings} if warnings else {}
-        return ProfileRecord(
+        record = ProfileRecord(
             model_name=model_name,
             load_point=load_point,
             gpu_type=gpu_type,
             environment=environment,
-            missing=reasons,
+            missing={
+                name: missing.get(name, self._reason)
+                for name in ProfileRecord.readings()
+                if name not in values
+            },
             **values,
             **further,
         )
+        self._kept += [gpu_type, environment]  # no other has their id
+        self._templates[key] = RecordTemplate(
+            record, ("model_name", "load_point", *values)
+        )
+        return record

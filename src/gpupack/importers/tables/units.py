@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Kind(StrEnum):
@@ -73,6 +74,7 @@ def folded(unit: str) -> str:
     return " ".join(unit.casefold().strip().rstrip(".").replace(" / ", "/").split())
 
 
+@lru_cache(maxsize=1000)
 def is_requests(unit: str) -> bool:
     """Return whether a rate counts requests rather than their inputs."""
     return folded(unit) in _REQUESTS
@@ -83,6 +85,7 @@ def is_tokens(unit: str) -> bool:
     return folded(unit) in _TOKENS
 
 
+@lru_cache(maxsize=1000)
 def worth(kind: Kind, unit: str, *, is_decimal: bool = False) -> float | None:
     """Return what 1 of a unit is in bytes, microseconds, percent, 1/s, watts, joules.
 

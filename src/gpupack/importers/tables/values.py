@@ -88,7 +88,12 @@ def column_numbers(
     index = table.titles.index(use.title)
     values: list[float | None] = []
     requests = {is_requests(use.unit)} if use.unit is not None else set[bool]()
+
+    def where(number: int) -> str:
+        return f"{table.row_name(number)}: {use.title}"
+
     is_plain = style.decimal == "." and use.unit is not None
+    factors: dict[str, float] = {}
     for number, row in enumerate(table.rows):
         cell = row[index]
         if is_plain:
@@ -103,25 +108,30 @@ def column_numbers(
         if is_missing(cell):
             values.append(None)
             continue
-        where = f"{table.row_name(number)}: {use.title}"
-        value, unit = _parse(cell, style, where)
-        if unit:
+        try:
+            value, unit = style.parse(cell)
+        except ValueError as err:
+            raise _no_number(cell, where(number), err) from err
+        if unit in factors:
+            value *= factors[unit]
+        elif unit:
             worth_of_cell = worth(use.kind, unit, is_decimal=is_decimal)
             if worth_of_cell is None:
                 raise ProfileDataError(
-                    f"{where} is {quoted(cell)}: {quoted(unit)} is no unit of it; it "
-                    f"may be in {spelled(use.kind)}"
+                    f"{where(number)} is {quoted(cell)}: {quoted(unit)} is no unit "
+                    f"of it; it may be in {spelled(use.kind)}"
                 )
             if use.kind is Kind.RATE:
                 requests.add(is_requests(unit))
+            factors[unit] = worth_of_cell
             value *= worth_of_cell
         elif use.unit is None:
-            raise ProfileDataError(f"{where} is {quoted(cell)}, without a unit")
+            raise ProfileDataError(f"{where(number)} is {quoted(cell)}, without a unit")
         else:
             value *= factor
         if not 0 <= value < math.inf:
             raise ProfileDataError(
-                f"{where} is {cell[:40]}; it must be a finite number ≥ 0"
+                f"{where(number)} is {cell[:40]}; it must be a finite number ≥ 0"
             )
         values.append(value)
     if len(requests) > 1:
@@ -132,19 +142,17 @@ def column_numbers(
     return Numbers(values, are_requests=True in requests)
 
 
-def _parse(cell: str, style: NumberStyle, where: str) -> tuple[float, str]:
+def _no_number(cell: str, where: str, err: ValueError) -> ProfileDataError:
+    """Return the error of a cell that holds no number, or no finite one."""
     try:
-        return style.parse(cell)
-    except ValueError as err:
-        try:
-            is_finite = math.isfinite(float(cell))
-        except ValueError:
-            is_finite = True
-        if not is_finite:
-            raise ProfileDataError(
-                f"{where} is {cell[:40]}; it must be a finite number ≥ 0"
-            ) from err
-        raise ProfileDataError(f"{where} is {quoted(cell)}, not a number") from err
+        is_finite = math.isfinite(float(cell))
+    except ValueError:
+        is_finite = True
+    if not is_finite:
+        return ProfileDataError(
+            f"{where} is {cell[:40]}; it must be a finite number ≥ 0"
+        )
+    return ProfileDataError(f"{where} is {quoted(cell)}, {err}")
 
 
 def count(cell: str, where: str, *, least: int = 1) -> int:
@@ -176,7 +184,10 @@ def rate(cell: str, style: NumberStyle, where: str) -> float:
     Raises:
         ProfileDataError: If it is no number > 0.
     """
-    value, unit = _parse(cell, style, where)
+    try:
+        value, unit = style.parse(cell)
+    except ValueError as err:
+        raise _no_number(cell, where, err) from err
     if value <= 0 or (unit and not is_requests(unit)):
         raise ProfileDataError(
             f"{where} is {quoted(cell)}; it must be a number of requests a second > 0"
