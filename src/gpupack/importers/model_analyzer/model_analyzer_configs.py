@@ -18,7 +18,33 @@ if TYPE_CHECKING:
 _COUNTS = re.compile(r"\d+")
 
 
-def require_agreement(rows: Sequence[MeasuredRow]) -> None:
+class Setups:
+    """What rows say of a variant: told once for all loads that it was driven at."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, tuple[ModelVariant | None, dict[str, int]]] = {}
+
+    def of(
+        self, rows: Sequence[MeasuredRow], *, are_joined: bool
+    ) -> tuple[ModelVariant | None, dict[str, int]]:
+        """Return the variant, and how many copies run as the record's field.
+
+        Args:
+            rows: Of one variant; those of a table share what they say of it.
+            are_joined: Whether they are of one load, too, from several tables.
+
+        Raises:
+            ProfileDataError: If joined rows contradict each other.
+        """
+        key = (are_joined, *((row.variant, id(row.attributes)) for row in rows))
+        if key not in self._known:
+            if are_joined:
+                _require_agreement(rows)
+            self._known[key] = (_described_variant(rows), _described_instances(rows))
+        return self._known[key]
+
+
+def _require_agreement(rows: Sequence[MeasuredRow]) -> None:
     """Check that rows of one variant, load and model are of one configuration.
 
     Raises:
@@ -36,7 +62,7 @@ def require_agreement(rows: Sequence[MeasuredRow]) -> None:
                 )
 
 
-def described_variant(rows: Sequence[MeasuredRow]) -> ModelVariant | None:
+def _described_variant(rows: Sequence[MeasuredRow]) -> ModelVariant | None:
     """Return the variant, from whatever row says most of it."""
     name = next((row.variant for row in rows if row.variant), "")
     if not name:
@@ -47,7 +73,7 @@ def described_variant(rows: Sequence[MeasuredRow]) -> ModelVariant | None:
     return variant_of(name, **attributes)
 
 
-def described_instances(rows: Sequence[MeasuredRow]) -> dict[str, int]:
+def _described_instances(rows: Sequence[MeasuredRow]) -> dict[str, int]:
     """Return how many copies of a model of its own run; a caller's are its parts'."""
     groups = [row.attributes.get("instance_group", "") for row in rows]
     group = next((one for one in groups if one), "")

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.model_analyzer.model_analyzer_configs import (
-    described_instances,
-    described_variant,
-    require_agreement,
-)
+from gpupack.importers.model_analyzer.model_analyzer_configs import Setups
 from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
 from gpupack.importers.model_analyzer.model_analyzer_rows import (
     MeasuredRow,
@@ -35,7 +31,6 @@ if TYPE_CHECKING:
 
     from gpupack.importers.tables.loads import Load
     from gpupack.records.gpu import GpuType
-    from gpupack.records.profile import ModelVariant
 
 INFERENCE_FILE = "metrics-model-inference.csv"
 GPU_FILE = "metrics-model-gpu.csv"
@@ -90,9 +85,7 @@ class Search:
     gpu_tables: Sequence[TableRows]
     is_in_step: bool
     notes: list[str] = field(default_factory=list)
-    _setups: dict[object, tuple[ModelVariant | None, dict[str, int]]] = field(
-        default_factory=dict
-    )
+    _setups: Setups = field(default_factory=Setups)
     _missing: dict[object, dict[str, str]] = field(default_factory=dict)
     _maker: RecordMaker = field(default_factory=lambda: RecordMaker(_NOT_GIVEN))
 
@@ -244,7 +237,7 @@ class Search:
     ) -> ProfileRecord:
         model, _, load = key
         described = [row for row in (chosen, *gpu_rows) if row is not None]
-        variant, instances = self._setup(described, is_joined=key in self.gpu_rows)
+        variant, instances = self._setups.of(described, are_joined=key in self.gpu_rows)
         readings: dict[str, float | int] = dict(values)
         if "gpu_memory_used_bytes" in readings:
             readings["gpu_memory_used_bytes"] = round(readings["gpu_memory_used_bytes"])
@@ -262,23 +255,6 @@ class Search:
             raise ProfileDataError(
                 f"{described[0].where}: {describe_validation_error(err)}"
             ) from err
-
-    def _setup(
-        self, rows: Sequence[MeasuredRow], *, is_joined: bool
-    ) -> tuple[ModelVariant | None, dict[str, int]]:
-        """Return what rows say of the variant, and how many copies run.
-
-        Rows of one variant share what is said of it, whatever their load.
-
-        Raises:
-            ProfileDataError: If joined rows contradict each other.
-        """
-        key = (is_joined, *((row.variant, id(row.attributes)) for row in rows))
-        if key not in self._setups:
-            if is_joined:
-                require_agreement(rows)
-            self._setups[key] = (described_variant(rows), described_instances(rows))
-        return self._setups[key]
 
     def _gpu_rows_of(self, key: Key) -> Mapping[str, Sequence[MeasuredRow]]:
         if key in self.gpu_rows:
