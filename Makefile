@@ -9,8 +9,10 @@ KERNELS := $(wildcard src/gpupack/packing/kernels/*.c src/gpupack/packing/kernel
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-alone
 DIST := dist
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' src/gpupack/__init__.py)
+ENGINE := docker
 
-.PHONY: help demo test check format docs schema dist clean
+.PHONY: help demo test check format docs schema dist image clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -53,13 +55,17 @@ schema: $(STAMP) ## Write the JSON Schemas to docs/schema
 
 # A wheel is tagged for the machine that compiled it (linux_x86_64) until auditwheel has
 # read from the library which glibc it needs; it refuses one without the kernels.
-dist: $(STAMP) ## Build and check what is released, in dist/: sdist and wheel
+dist: $(STAMP) ## Build and check an sdist and a wheel, in dist/
 	rm -rf $(DIST)
 	$(BIN)/python -m build --outdir $(DIST)/built .
 	PATH="$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --plat auto --wheel-dir $(DIST) $(DIST)/built/*.whl
 	mv $(DIST)/built/*.tar.gz $(DIST)
 	rm -r $(DIST)/built
 	$(BIN)/python -m twine check --strict $(DIST)/*
+
+image: ## Build the container image; ENGINE=buildah or podman where no docker is
+	$(ENGINE) build -f deploy/container/Dockerfile -t gpupack:$(VERSION) \
+		--label org.opencontainers.image.version=$(VERSION) .
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

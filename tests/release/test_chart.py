@@ -15,6 +15,7 @@ import gpupack
 from gpupack.cli.app import app
 from gpupack.errors import ServerUnavailableError
 from gpupack.profiling.embedded.installation import install_server
+from tests.docs.code_blocks import code_blocks
 from tests.factories import make_profiles, make_record
 from tests.profiling.served_models import write_model
 from tests.release.cluster import (
@@ -26,6 +27,7 @@ from tests.release.cluster import (
     pod_of,
     render,
 )
+from tests.release.conftest import PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,6 +191,16 @@ def test_hostile_names_arrive_as_they_are(tmp_path: Path, model: str) -> None:
     given = parsed(command_of(container, {}))
 
     assert given["models"] == f"{model},other"
+
+
+def test_the_values_that_the_page_shows_are_taken(tmp_path: Path) -> None:
+    page = PROJECT / "docs" / "howto" / "run_in_containers.md"
+    (shown,) = [one.code for one in code_blocks(page) if one.language == "yaml"]
+
+    pod = pod_of(render(tmp_path, yaml.safe_load(shown)))
+
+    assert [node.name for node in NODES if node.takes(pod)] == ["h200"]
+    assert parsed(pod["containers"][0]["args"])["models"] == "resnet50,bert"
 
 
 def test_what_cannot_be_meant_is_refused_with_the_way_out(tmp_path: Path) -> None:
