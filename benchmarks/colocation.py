@@ -41,13 +41,14 @@ from benchmarks.colocation_report import (
 from gpupack.profiling import (
     DrivenModel,
     EmbeddedServer,
+    InputOptions,
     KernelProbe,
     LoadProcess,
     MeasureOptions,
     ModelLoad,
     MpsDaemon,
     TritonServer,
-    make_inputs,
+    make_request_inputs,
     open_device,
 )
 from gpupack.records.environment import SharingMode
@@ -135,7 +136,11 @@ class Recorder:
         name, points = model
         signature = self._server.signature(name)
         for point in points:
-            load = ModelLoad(signature, point, make_inputs(signature, point.batch_size))
+            load = ModelLoad(
+                signature,
+                point,
+                make_request_inputs(InputOptions(), signature, point.batch_size),
+            )
             with DrivenModel(self._server, load, process=self._processes[name]):
                 pass
 

@@ -51,11 +51,12 @@ from benchmarks.environment import benchmark_environment
 from gpupack.profiling import (
     EmbeddedServer,
     HostDevice,
+    InputOptions,
     MeasuredLoad,
     MeasureOptions,
     ModelLoad,
     TritonServer,
-    make_inputs,
+    make_request_inputs,
     measure,
 )
 from gpupack.records.profile import LoadPoint
@@ -120,7 +121,7 @@ class Bench:
         server = TritonServer(self.embedded.url)
         signature = server.signature(model_name)
         load_point = LoadPoint.parse(point)
-        inputs = make_inputs(signature, load_point.batch_size)
+        inputs = make_request_inputs(InputOptions(), signature, load_point.batch_size)
         device = HostDevice(self.embedded.pid)
         load = ModelLoad(signature, load_point, inputs)
         return measure(server, load, device=device, options=options).loads[0]
