@@ -135,8 +135,8 @@ def progress_bar(
 
 
 @contextmanager
-def frontier_bar(*, quiet: bool) -> Iterator[Callable[[int, int, str], None] | None]:
-    """Yield what shows the steps of a frontier on standard error; None when quiet.
+def steps_bar(*, quiet: bool) -> Iterator[Callable[[int, int, str], None] | None]:
+    """Yield what shows the steps of an answer on standard error; None when quiet.
 
     Where that is no terminal, nothing is shown.
     """

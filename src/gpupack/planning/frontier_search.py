@@ -18,9 +18,9 @@ from gpupack.planning.request import (
 )
 from gpupack.planning.solving import (
     Clash,
-    FrontierProgress,
     FrontierSteps,
     StepClock,
+    StepProgress,
 )
 from gpupack.planning.trade_off import Frontier
 from gpupack.quoting import quoted
@@ -48,7 +48,7 @@ def frontier(
     max_points: int = 20,
     find_headroom: bool = True,
     total_time_limit_s: float = 60.0,
-    progress: FrontierProgress | None = None,
+    progress: StepProgress | None = None,
     **asked: Unpack[RequestArguments],
 ) -> Frontier:
     """Return the most throughput for each number of GPUs, or for each budget.

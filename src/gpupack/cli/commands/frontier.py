@@ -21,7 +21,7 @@ from gpupack.cli.options.asked import (
 )
 from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import is_standard_output, require_apart, write_output
-from gpupack.cli.progress import frontier_bar
+from gpupack.cli.progress import steps_bar
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def frontier_command(
     require_apart({"--json": json_path, "--plot": plot_path}, [source])
     profiles = read_source(source, knowledge)
     request, asked = wishes(profiles, Objective.MAX_THROUGHPUT.value)
-    with frontier_bar(quiet=quiet) as progress:
+    with steps_bar(quiet=quiet) as progress:
         found = frontier(
             profiles,
             request,

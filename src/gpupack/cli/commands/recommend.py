@@ -7,15 +7,18 @@ from typing import Annotated
 
 import typer
 
-from gpupack.cli.console import print_warning, results
+from gpupack.cli.console import log_to_stderr, print_warning, results
 from gpupack.cli.options.asked import (
+    QuietOption,
     SourceArgument,
+    VerboseOption,
     WishReader,
     read_source,
     takes_wish_options,
 )
 from gpupack.cli.options.sources import Knowledge, takes_source_options
-from gpupack.cli.outputs import require_apart
+from gpupack.cli.outputs import is_standard_output, require_apart, write_output
+from gpupack.cli.progress import steps_bar
 
 
 @takes_wish_options
@@ -33,24 +36,32 @@ def recommend_command(
         ),
     ] = None,
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the recommendation as JSON.")
+        Path | None,
+        typer.Option("--json", help="Write the recommendation as JSON; - prints it."),
     ] = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Say what to buy, in five lines, with what they rest on.
 
     Exit codes as those of place: 0 done, 2 bad input, 3 infeasible, 5 none found in
     time.
     """
-    from gpupack.files import write_text
     from gpupack.planning import recommend
     from gpupack.report.cautions import cautions_of
 
+    if verbose:
+        log_to_stderr()
     require_apart({"--json": json_path}, [source])
     profiles = read_source(source, knowledge)
     request, asked = wishes(profiles, None)
-    found = recommend(profiles, request, reserve=reserve, **asked)
+    with steps_bar(quiet=quiet) as progress:
+        found = recommend(
+            profiles, request, reserve=reserve, progress=progress, **asked
+        )
     if json_path is not None:
-        write_text(json_path, found.to_json())
-    results.print(found.to_text(for_shell=True), markup=False, soft_wrap=True)
+        write_output(json_path, found.to_json() + "\n")
+    if not quiet and not is_standard_output(json_path):
+        results.print(found.to_text(for_shell=True), markup=False, soft_wrap=True)
     for caution in cautions_of(found.placement):
         print_warning(caution)

@@ -38,12 +38,14 @@ from gpupack.report.cautions import lowest_kept
 
 if TYPE_CHECKING:
     from gpupack.placement import Placement
+    from gpupack.planning.solving import StepProgress
     from gpupack.profile_set import ProfileSet
     from gpupack.records.explanation import SavingChange
 
 _PRICE_TOLERANCE = 1e-9
 CHANGES_LIMIT_S = 10.0
 """For trying what would save one more."""
+_NUM_STEPS = 4
 
 
 @takes_wishes
@@ -52,6 +54,7 @@ def recommend(
     request: Request | None = None,
     *,
     reserve: float | None = None,
+    progress: StepProgress | None = None,
     **asked: Unpack[RequestArguments],
 ) -> Recommendation:
     """Return what to buy: one number, what it rests on, and the numbers beside it.
@@ -71,6 +74,8 @@ def recommend(
         reserve: Planned for above every demand: 0.2 is a fifth. Left out, 5 % and as
             much again for every reason to doubt the data: nothing was measured
             together on the GPU, measurements never settled or are not known to have.
+        progress: Called before every step with how many are done, of how many, and
+            what is done next.
 
     Raises:
         InvalidInputError: If a wish cannot be used, or the reserve is below 0.
@@ -92,12 +97,17 @@ def recommend(
     if reserve is not None:
         found_reserve = Reserve(reserve, ("as asked",))
     busy = for_what_is_busy(wanted, question, found_reserve)
+    tell = progress or (lambda done, total, text: None)
+    tell(0, _NUM_STEPS, "the plan to buy")
     plan = place(profiles, request=busy.request)
     if notes:
         plan = plan.model_copy(update={"warnings": (*plan.warnings, *notes)})
     bought = _option(plan)
+    tell(1, _NUM_STEPS, "if slow-downs are fine")
     slower = _plan_or_none(profiles, with_slow_downs(wanted, busy))
+    tell(2, _NUM_STEPS, "memory alone")
     memory_only = _plan_or_none(profiles, for_memory_alone(wanted, busy))
+    tell(3, _NUM_STEPS, "what would save one more")
     return Recommendation(
         buy=bought,
         slower=_if_less(slower, bought),

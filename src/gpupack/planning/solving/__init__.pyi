@@ -2,14 +2,14 @@ from .answering import answer
 from .building import build_placement
 from .check import check_placement
 from .found import Clash
-from .frontier_steps import FrontierProgress, FrontierSteps
+from .frontier_steps import FrontierSteps, StepProgress
 from .step_clock import StepClock
 
 __all__ = [
     "Clash",
-    "FrontierProgress",
     "FrontierSteps",
     "StepClock",
+    "StepProgress",
     "answer",
     "build_placement",
     "check_placement",

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gpupack.planning.request import Wishes
     from gpupack.records.request import Request
 
-FrontierProgress = Callable[[int, int, str], None]
+StepProgress = Callable[[int, int, str], None]
 """Told how many steps of how many are done (0 of 0: not known yet) and what is next."""
 
 HEADROOM_STEP = 0.01
@@ -67,7 +67,7 @@ class FrontierSteps:
         request: Request,
         *,
         clock: StepClock,
-        progress: FrontierProgress,
+        progress: StepProgress,
     ) -> None:
         self._question = question
         self._is_priced = by == "price"
