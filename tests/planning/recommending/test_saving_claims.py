@@ -98,9 +98,7 @@ def asked_with(change: SavingChange, now: gpupack.Recommendation) -> Request:
         return request.model_copy(update={"sharing": given[0]})
     if change.kind is ChangeKind.GPU_TYPE:
         (chosen,) = (one for one in (GPU, BIG) if one.name == given[0])
-        return gpupack.Request.model_validate(
-            dict(request) | {"gpus": {chosen: None}}
-        )
+        return gpupack.Request.model_validate(dict(request) | {"gpus": {chosen: None}})
     if change.kind is ChangeKind.HEADROOM:
         named = given[0].split(", ")
         shares = {
