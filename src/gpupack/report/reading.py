@@ -27,9 +27,22 @@ def format_columns(rows: Sequence[ColumnRow]) -> str:
 
 def format_readiness(goals: Iterable[tuple[str, Sequence[str]]]) -> str:
     """Return what can be planned, and what is lacking for the rest, a line each."""
-    lines = []
+    ready = []
+    goals_without: dict[str, list[str]] = {}
     for goal, lacking in goals:
         if not lacking:
-            lines.append(f"{goal}: nothing is missing")
-        lines += [f"{goal}: missing is {printable(text)}" for text in lacking]
+            ready.append(goal)
+        for text in lacking:
+            goals_without.setdefault(text, []).append(goal)
+    lines = [f"nothing is missing for {_and(ready)}"] if ready else []
+    lines += [
+        f"missing for {_and(of_text)}: {printable(text)}"
+        for text, of_text in goals_without.items()
+    ]
     return "\n".join(lines)
+
+
+def _and(names: Sequence[str]) -> str:
+    """Return names with commas between them, and "and" before the last."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

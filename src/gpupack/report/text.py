@@ -372,7 +372,11 @@ def format_profiles(
     shown = [*records[:1]]
     legend = [
         f"load {one.load_point}: batch size {one.load_point.batch_size}, "
-        f"{one.load_point.concurrency} requests in flight"
+        + (
+            f"{one.load_point.concurrency} requests in flight"
+            if one.load_point.requests_per_sec is None
+            else f"{one.load_point.requests_per_sec:g} requests sent a second"
+        )
         for one in shown
     ]
     if baselines:

@@ -73,6 +73,7 @@ class Search:
         has_inference_table: Whether there is a table of throughput.
         gpu_tables: Tables of GPU readings.
         is_in_step: Whether both tables have the same rows in the same order.
+        source: Who measured, and in which files it stands.
         notes: What was noticed.
     """
 
@@ -84,6 +85,7 @@ class Search:
     has_inference_table: bool
     gpu_tables: Sequence[TableRows]
     is_in_step: bool
+    source: str
     notes: list[str] = field(default_factory=list)
     _setups: Setups = field(default_factory=Setups)
     _missing: dict[object, dict[str, str]] = field(default_factory=dict)
@@ -108,6 +110,7 @@ class Search:
                 of_key.setdefault(row.gpu_uuid, []).append(row)
                 orders[row.gpu_uuid].append(_key(row))
         server = [row for one in by_kind[TableKind.SERVER] for row in one.rows]
+        wheres = [one.where for tables in by_kind.values() for one in tables]
         return cls(
             inference=inference,
             gpu_rows=gpu_rows,
@@ -117,6 +120,7 @@ class Search:
             has_inference_table=bool(by_kind[TableKind.INFERENCE]),
             gpu_tables=by_kind[TableKind.GPU],
             is_in_step=all(one == order for one in orders.values()),
+            source="Model Analyzer export " + " and ".join(dict.fromkeys(wheres)),
         )
 
     def baseline(self) -> ServerBaseline | None:
@@ -133,7 +137,7 @@ class Search:
             return ServerBaseline.with_reason(
                 f"{SERVER_FILE} does not give it",
                 gpu_type=self.gpu_type,
-                environment=_environment(None),
+                environment=_environment(self.source, None),
                 missing=missing,
                 gpu_memory_used_bytes=None if memory is None else round(memory),
                 gpu_utilization_percent=highest,
@@ -246,7 +250,9 @@ class Search:
                 model_name=model,
                 load_point=self._maker.load_point(load, variant),
                 gpu_type=self.gpu_type,
-                environment=_environment(gpu_uuids[0] if len(gpu_uuids) == 1 else None),
+                environment=_environment(
+                    self.source, gpu_uuids[0] if len(gpu_uuids) == 1 else None
+                ),
                 values=readings | instances,
                 missing=self._missing_of(key[0], values, bool(gpu_rows), missing),
                 warnings=tuple(warnings),
@@ -376,9 +382,9 @@ def _highest(rows: Sequence[MeasuredRow]) -> dict[str, float]:
 
 
 @lru_cache(maxsize=1000)
-def _environment(gpu_uuid: str | None) -> Environment:
+def _environment(source: str, gpu_uuid: str | None) -> Environment:
     return Environment(
-        source="Model Analyzer export",
+        source=source,
         server_name="triton",
         client_name="perf_analyzer",
         gpu_uuid=gpu_uuid or None,

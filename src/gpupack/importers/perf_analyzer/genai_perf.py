@@ -153,10 +153,7 @@ def _record(
 ) -> tuple[ProfileRecord, list[str]]:
     config = as_object(content.get("input_config"))
     name = model_name or _model_name(config, where)
-    told_size = _first(
-        config, ("batch_size", "batch_size_text"), ("input.batch_size",), positive=True
-    )
-    size = batch_size or (int(told_size) if told_size else 1)
+    size = batch_size or _inputs_per_request(config)
     point = _load_point(config, size, where)
     values = _request_values(content, size, where)
     missing: dict[str, str] = {}
@@ -190,7 +187,7 @@ def _record(
         model_name=name,
         load_point=point,
         gpu_type=gpu_type,
-        environment=_environment(content, use.gpu_uuids),
+        environment=_environment(content, where, use.gpu_uuids),
         warnings=tuple(warnings),
         missing=missing,
         gpu_memory_used_bytes=None if memory is None else round(memory),
@@ -258,6 +255,28 @@ def _model_name(config: Mapping[str, object], where: str) -> str:
     return str(names[0])
 
 
+def _inputs_per_request(config: Mapping[str, object]) -> int:
+    """Return how many inputs a request has: 1 but for models that take several.
+
+    A chat's texts and images are one prompt, whatever their number.
+    """
+    kind = _first_value(config, ("endpoint_type",), ("endpoint.type",))
+    takes_several = any(word in str(kind) for word in _TAKE_SEVERAL)
+    paths = (
+        *("batch_size", "input.batch_size"),
+        *(_SIZES_BY_KIND if takes_several else ()),
+    )
+    sizes = [_first(config, (path,), (), positive=True) for path in paths]
+    return int(max((size for size in sizes if size is not None), default=1))
+
+
+_TAKE_SEVERAL = ("embed", "rank", "retriev")
+_SIZES_BY_KIND = (
+    *("batch_size_text", "batch_size_image"),
+    *("input.prompt.batch_size", "input.image.batch_size"),
+)
+
+
 def _load_point(config: Mapping[str, object], size: int, where: str) -> LoadPoint:
     places = ("loadgen", "perf_analyzer.stimulus", "load_generator")
     rate = _first(
@@ -314,7 +333,7 @@ def _first(
 
 
 def _environment(
-    content: Mapping[str, object], gpu_uuids: Sequence[str]
+    content: Mapping[str, object], where: str, gpu_uuids: Sequence[str]
 ) -> Environment:
     names = sorted(
         {
@@ -328,7 +347,7 @@ def _environment(
     )
     version = content.get("aiperf_version")
     return Environment(
-        source="GenAI-Perf or AIPerf summary",
+        source=f"GenAI-Perf or AIPerf summary {where}",
         client_name="AIPerf" if "telemetry_data" in content else "GenAI-Perf or AIPerf",
         client_version=version[:40] if isinstance(version, str) else None,
         gpu_uuid=gpu_uuids[0] if len(gpu_uuids) == 1 else None,

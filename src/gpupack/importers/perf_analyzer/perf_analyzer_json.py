@@ -138,7 +138,7 @@ def _record(
             requests_per_sec=rate,
         ),
         gpu_type=gpu_type,
-        environment=environment(version),
+        environment=environment(where, version=version),
         warnings=(*assumptions(batch_size), *rate_warnings(rate)),
         missing=missing_gpu_readings({}),
         throughput_infer_per_sec=len(inside) * size / seconds,

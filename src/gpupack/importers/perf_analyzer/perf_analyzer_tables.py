@@ -257,7 +257,7 @@ class _Rows:
                     load, variant_of(variant) if variant else None
                 ),
                 gpu_type=gpu_type,
-                environment=environment(gpu_uuid=gpu_uuid),
+                environment=environment(self.table.where, gpu_uuid=gpu_uuid),
                 warnings=self.warnings[of_column, load[2]],
                 missing=missing,
                 values=readings,
@@ -350,11 +350,11 @@ def rate_warnings(requests_per_sec: float | None) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1000)
 def environment(
-    version: str | None = None, *, gpu_uuid: str | None = None
+    where: str, *, version: str | None = None, gpu_uuid: str | None = None
 ) -> Environment:
-    """Return what is known of a measurement of perf_analyzer."""
+    """Return what is known of a measurement of perf_analyzer, which file it is in."""
     return Environment(
-        source="perf_analyzer export",
+        source=f"perf_analyzer export {where}",
         client_name="perf_analyzer",
         client_version=version,
         gpu_uuid=gpu_uuid or None,

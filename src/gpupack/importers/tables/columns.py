@@ -200,7 +200,8 @@ def _understand(title: str, dialect: Dialect) -> ColumnUse:
     if title.strip().casefold() in WISH_COLUMNS:
         return ColumnUse(title, note="a wish about the model, no reading")
     words, statistic, unit = title_parts(title)
-    if not words and unit is not None and worth(Kind.RATE, unit) is not None:
+    is_rate = unit is not None and worth(Kind.RATE, unit) is not None
+    if is_rate and words <= {"completed", "successful"}:
         words = frozenset(["throughput"])
     if not words and statistic in _LATENCIES and statistic != "mean":
         words = frozenset(["latency"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.planning.modeling.sizes import reading
+from gpupack.planning.modeling.sizes import no_baseline, reading
 from gpupack.planning.request import BINDING_BY_DEFAULT
 from gpupack.quoting import quoted_all
 from gpupack.records.gpu import Resource
@@ -63,7 +63,7 @@ def readiness(profiles: ProfileSet) -> tuple[Readiness, ...]:
 def _baseline(profiles: ProfileSet) -> tuple[str, ...]:
     if any(one.gpu_memory_used_bytes is not None for one in profiles.baselines):
         return ()
-    return ("the memory that the server alone takes (a server-only baseline)",)
+    return (no_baseline(profiles),)
 
 
 def _lacking(

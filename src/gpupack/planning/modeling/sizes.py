@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingReadingError
+from gpupack.quoting import listed
 from gpupack.records.gpu import GpuType, Headroom, Resource
 from gpupack.spelling import setting
 
@@ -82,15 +83,39 @@ def baseline_memory_bytes(
     if not needed:
         return 0
     why = (
-        "the profiles have no server-only baseline"
+        no_baseline(profiles, measured_on)
         if baseline is None
-        else baseline.missing["gpu_memory_used_bytes"]
+        else f"{baseline.missing['gpu_memory_used_bytes']}; {_ADD_BASELINE}"
     )
     raise MissingReadingError(
         "memory binds, but gpu_memory_used_bytes of the server-only baseline on "
-        f"{measured_on.name} is missing: {why}; add it (in a CSV, a row with an empty "
-        "model name)"
+        f"{measured_on.name} is missing: {why}"
     )
+
+
+def no_baseline(profiles: ProfileSet, measured_on: GpuType | None = None) -> str:
+    """Return that profiles have no server-only baseline, where, and what to do.
+
+    Args:
+        profiles: Have none.
+        measured_on: The GPU type of which there is none; None for any.
+    """
+    sources = dict.fromkeys(
+        one.environment.source
+        for one in profiles.records
+        if measured_on is None or one.gpu_type.name == measured_on.name
+    )
+    where = listed(list(sources)) or 'them'
+    return (
+        "the profiles have no server-only baseline: what the server takes without a "
+        f"model is not in {where}; {_ADD_BASELINE}"
+    )
+
+
+_ADD_BASELINE = (
+    "add it: a row with an empty model name in a table, metrics-server-only.csv beside "
+    "Model Analyzer's other tables, or gpupack profile, which measures it first"
+)
 
 
 def model_memory_bytes(record: ProfileRecord, baseline_bytes: int) -> int:
