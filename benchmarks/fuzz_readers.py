@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import gpupack
+from benchmarks import fuzz_metrics
 from gpupack.errors import GpupackError
 from gpupack.profile_set import ProfileSet
 
@@ -460,6 +461,9 @@ def run(number: int, seed: int) -> Counter[str]:
         expected = facts(gpupack.ProfileSet.of([])) or None
         for index in range(number):
             rng = random.Random(f"{seed}/{index}")
+            if index % 6 == 5:
+                outcomes[_run_metrics(rng, folder, f"file {index} of seed {seed}")] += 1
+                continue
             is_rewritten = rng.random() < 0.25
             files = (
                 {"table.csv": rewritten(rng)}
@@ -480,6 +484,25 @@ def run(number: int, seed: int) -> Counter[str]:
             kind = "rewritten" if is_rewritten else "broken"
             outcomes[f"{kind}, {'refused' if profiles is None else 'read'}"] += 1
     return outcomes
+
+
+def _run_metrics(rng: random.Random, folder: Path, where: str) -> str:
+    """Read texts of ``/metrics``, and return what they were and what came of it."""
+    is_rewritten = rng.random() < 0.25
+    texts = fuzz_metrics.rewritten(rng) if is_rewritten else fuzz_metrics.broken(rng)
+    try:
+        cluster = fuzz_metrics.read(texts, folder)
+        if is_rewritten:
+            expected = fuzz_metrics.read(fuzz_metrics.texts(), folder)
+            assert cluster is not None, "refused"
+            assert expected is not None
+            assert fuzz_metrics.facts(cluster) == fuzz_metrics.facts(expected), (
+                "read as something else"
+            )
+    except Exception as err:
+        raise AssertionError(f"{where}: {type(err).__name__}: {err}\n{texts}") from err
+    kind = "rewritten" if is_rewritten else "broken"
+    return f"{kind} metrics, {'refused' if cluster is None else 'read'}"
 
 
 def main() -> None:

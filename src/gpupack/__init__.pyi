@@ -22,6 +22,7 @@ from .errors import (
 from .examples import load_example
 from .importers.prometheus import read_prometheus
 from .importers.reader import read_profiles
+from .observed_cluster import ObservedCluster
 from .placement import Placement
 from .planning import (
     Frontier,
@@ -80,7 +81,6 @@ from .records.request import (
 )
 from .records.running.observed_cluster import (
     ObservationWindow,
-    ObservedCluster,
     ObservedDemand,
     ObservedGpu,
 )

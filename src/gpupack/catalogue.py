@@ -40,9 +40,33 @@ NAMES_BY_FAMILY: dict[str, tuple[str, ...]] = {
 }
 """Cards that were sold with several amounts of memory, by what people call them."""
 
+_PARTS = frozenset(["mig", "grid", "vgpu"])
+"""Words of what is called after a card and is less than one."""
 _MAX_MIB = 2**40
 _NOMINAL = re.compile(r"(?P<gib>[1-9]\d{0,3})GB")
 _CUSTOM = re.compile(r"(?P<name>.+):(?P<mib>[^:]+)", re.DOTALL)
+
+
+def card_called(name: str) -> str | None:
+    """Return the catalogue's name of the card that a driver, or a person, calls so.
+
+    ``"NVIDIA A100-SXM4-40GB"`` is ``"A100-40GB"``, ``"NVIDIA H200"`` is ``"H200"``.
+    None for a part of a card, such as a MIG instance, for a name that leaves open which
+    of several cards it is, and for a card that the catalogue lacks.
+    """
+    words = set(re.split(r"[\s-]+", name.casefold()))
+    if words & _PARTS:
+        return None
+    by_family = [
+        known
+        for known in MEMORY_MIB_BY_NAME
+        if known.casefold().partition("-")[0] in words
+    ]
+    if len(by_family) > 1:
+        by_family = [
+            known for known in by_family if known.casefold().partition("-")[2] in words
+        ]
+    return by_family[0] if len(by_family) == 1 else None
 
 
 def find_card(name: str) -> tuple[str, int]:

@@ -29,6 +29,7 @@ from gpupack.json_lines import (
     split_lines,
     write_lines,
 )
+from gpupack.observed_cluster import ObservedCluster
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import printable, quoted, shortened
@@ -39,7 +40,6 @@ from gpupack.record_lines import (
     parse_lines,
 )
 from gpupack.records.record import Record
-from gpupack.records.running.observed_cluster import ObservedCluster
 from gpupack.records.running.verification import GpuVerification
 
 if TYPE_CHECKING:
@@ -332,6 +332,15 @@ def read_verifications(path: AnyPath) -> tuple[GpuVerification, ...]:
 
 
 _VERIFICATION = "gpu_verification"
+
+
+def kind_of_file(path: AnyPath) -> str | None:
+    """Return what a JSON file calls itself, None if it is none or says nothing.
+
+    Raises:
+        StoreError: If it cannot be read.
+    """
+    return _kind_of(read_text(path))
 
 
 def _kind_of(text: str) -> str | None:

@@ -75,6 +75,22 @@ def test_what_was_read_is_kept_and_planned_with(folder: Path) -> None:
     assert (folder / "page.md").read_text().startswith("# How many GPUs would do")
 
 
+def test_the_page_is_written_at_once_or_later_by_report(folder: Path) -> None:
+    told = run(
+        "rightsize", *TEXTS, "--json", "out.json", "--html", "page.html", "--quiet",
+        cwd=folder,
+    )  # fmt: skip
+    later = run("report", "out.json", "-o", "later.html", cwd=folder)
+    both = run("report", "out.json", "out.json", cwd=folder)
+
+    assert (told.returncode, later.returncode) == (0, 0)
+    page = (folder / "page.html").read_text()
+    assert page == (folder / "later.html").read_text()
+    assert "GPUs would do</h1>" in page
+    assert both.returncode == 2
+    assert "a page of its own" in both.stderr
+
+
 def test_estimates_can_be_placed_like_any_profiles(folder: Path) -> None:
     run("read-prometheus", *TEXTS, "--profiles", "e.jsonl", "--quiet", cwd=folder)
 

@@ -18,6 +18,8 @@ def test_no_file_makes_a_traceback_or_another_number(seed: int) -> None:
     assert sum(outcomes.values()) == NUM_FILES
     assert outcomes["broken, refused"] > 0
     assert outcomes["rewritten, read"] > 0
+    assert outcomes["broken metrics, refused"] > 0
+    assert outcomes["rewritten metrics, read"] > 0
 
 
 def test_what_is_broken_was_good_before(tmp_path: Path) -> None:

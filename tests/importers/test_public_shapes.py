@@ -184,6 +184,29 @@ def test_the_file_without_the_server_alone_is_named(name: str, tmp_path: Path) -
     assert "metrics-server-only.csv beside" in str(found.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Concurrency,Inferences/Second,p99 latency\n1,100,5000\n2,150,60",
+        "Model,Batch,Concurrency,Model Config Path,Throughput (infer/sec)\n"
+        "m,1,1,m_config_0,100.0\nm,1,2,m_config_0,15",
+    ],
+)
+def test_an_export_that_may_end_within_its_last_number_says_so(
+    text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "stopped.csv"
+    path.write_text(text)
+    whole = tmp_path / "whole.csv"
+    whole.write_text(text + "\n")
+
+    assert any(
+        "stopped.csv" in note and "row 3 may be cut off" in note
+        for note in gpupack.read_profiles(path).notes
+    )
+    assert gpupack.read_profiles(whole).notes == ()
+
+
 EXPORTS = os.environ.get("GPUPACK_EXPORTS")
 """A folder with what Model Analyzer's own tests keep, which gpupack does not ship."""
 

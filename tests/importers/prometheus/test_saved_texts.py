@@ -7,7 +7,7 @@ import pytest
 from gpupack.errors import InvalidInputError, ProfileDataError
 from gpupack.importers.prometheus.exposition import MetricsText, read_texts
 from gpupack.importers.prometheus.observing import observe
-from gpupack.records.running.observed_cluster import ObservedCluster
+from gpupack.observed_cluster import ObservedCluster
 from tests.importers.prometheus.metrics_texts import gpu_text, triton_text
 
 MIB = 1024 * 1024

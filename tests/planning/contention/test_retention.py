@@ -189,6 +189,62 @@ def test_a_calibration_of_this_gpu_and_way_of_sharing_is_used() -> None:
     assert not any("calibrat" in one for one in sliced.warnings)
 
 
+@pytest.mark.parametrize(
+    ("of_profiles", "of_calibration", "is_used"),
+    [
+        ("H200", "NVIDIA H200", True),
+        ("NVIDIA H200", "H200", True),
+        ("A100-80GB", "NVIDIA A100-SXM4-80GB", True),
+        ("NVIDIA A100-PCIE-80GB", "NVIDIA A100-SXM4-80GB", True),
+        ("A100-80GB", "NVIDIA A100-SXM4-40GB", False),
+        ("H100-NVL", "NVIDIA H100 80GB HBM3", False),
+        ("A10", "NVIDIA A10G", False),
+        ("H200", "NVIDIA H200 MIG 1g.18gb", False),
+    ],
+)
+def test_a_calibration_is_found_under_every_name_of_the_card(
+    of_profiles: str, of_calibration: str, is_used: bool
+) -> None:
+    card = GpuType(name=of_profiles, memory_bytes=find_memory(of_profiles))
+    profiles = profiles_of([(10, 40), (10, 40)])
+    profiles = profiles.model_copy(
+        update={
+            "records": tuple(
+                one.model_copy(update={"gpu_type": card}) for one in profiles.records
+            ),
+            "baselines": tuple(
+                one.model_copy(update={"gpu_type": card}) for one in profiles.baselines
+            ),
+            "calibrations": (calibration(2.0, SharingMode.MPS, of_calibration),),
+        }
+    )
+
+    placement = place(profiles, sharing="mps")
+
+    assert (placement.contention_factor == 2.0) is is_used
+    assert any("are calibrated for" in one for one in placement.warnings) != is_used
+
+
+def find_memory(name: str) -> int:
+    sizes = {"H200": 143771, "A100": 81920, "H100": 95830, "A10": 23028}
+    return next(mib for part, mib in sizes.items() if part in name) * MIB
+
+
+def test_the_name_of_the_profiles_takes_precedence() -> None:
+    profiles = profiles_of([(10, 40), (10, 40)])
+    name = profiles.records[0].gpu_type.name
+    profiles = profiles.model_copy(
+        update={
+            "calibrations": (
+                calibration(2.0, SharingMode.MPS, name),
+                calibration(3.0, SharingMode.MPS, f"NVIDIA {name}"),
+            )
+        }
+    )
+
+    assert place(profiles, sharing="mps").contention_factor == 2.0
+
+
 def test_a_calibration_of_another_gpu_is_named_and_not_used() -> None:
     profiles = profiles_of([(10, 40), (10, 40)]).model_copy(
         update={"calibrations": (calibration(2.0, SharingMode.MPS, "NVIDIA L4"),)}

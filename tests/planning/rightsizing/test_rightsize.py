@@ -10,9 +10,9 @@ from gpupack import rightsize
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.importers.prometheus.exposition import MetricsText, read_texts
 from gpupack.importers.prometheus.observing import observe
+from gpupack.observed_cluster import ObservedCluster
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import GpuType
-from gpupack.records.running.observed_cluster import ObservedCluster
 from tests.factories import make_baseline, make_record
 from tests.importers.prometheus.metrics_texts import gpu_text, triton_text
 
@@ -217,6 +217,30 @@ def test_a_price_of_a_type_that_is_not_there_is_refused() -> None:
 def test_a_percentile_that_demands_lack_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="50, 90, 95, 99"):
         rightsize(cluster(({"a": 1.0}, 100, 1)), percentile=98)
+
+
+def test_the_html_page_escapes_names_and_loads_nothing() -> None:
+    seen = cluster(({"<script>a": 5.0, "b": 1.0}, 3000, 30), ({"c": 1.0}, 4000, 20))
+
+    page = rightsize(seen, prices={"Card 10": 2.5}).to_html()
+
+    assert "<script" not in page
+    assert "&lt;script&gt;a" in page
+    assert "://" not in page
+    # Together 7,000 of 10,000 MiB and 50 % of the time: one of two would do.
+    assert "<h1>1 of 2 GPUs would do</h1>" in page
+    assert "<strong>2.50</strong><span>of 5 today</span>" in page
+    assert "gpupack profile --model-repository models/" in page
+
+
+def test_a_cluster_is_printed_as_tables_and_shown_in_a_line() -> None:
+    seen = cluster(({"bert": 10.0}, 2000, 60))
+
+    assert "bert" in str(seen)
+    assert "mean infer/sec" in str(seen)
+    assert "estimated profile" in str(seen)
+    assert repr(seen).startswith("<ObservedCluster: 1 model on 1 GPU, ")
+    assert len(repr(seen)) < 100
 
 
 def test_the_page_escapes_names_and_holds_the_commands() -> None:

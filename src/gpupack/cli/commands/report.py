@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpupack.cli.outputs import is_standard_output, require_apart, write_output
+from gpupack.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from gpupack.planning import Frontier
 
 
+_RIGHTSIZING = "rightsizing"
 EXIT_DIFFERENT = 1
 """As diff does."""
 
@@ -22,7 +24,7 @@ def report_command(
         list[Path],
         typer.Argument(
             help="Placements that gpupack wrote; with two or more, each is compared "
-            "with the one before it."
+            "with the one before it. Or what gpupack rightsize --json wrote, alone."
         ),
     ],
     *,
@@ -47,18 +49,44 @@ def report_command(
 
     Exit codes: 0 written, 2 bad input.
     """
+    from gpupack.store import kind_of_file
+
+    require_apart({"--output": output}, [*placements, frontier])
+    kinds = [kind_of_file(path) for path in placements]
+    if _RIGHTSIZING in kinds:
+        if len(placements) > 1 or frontier is not None or explain:
+            raise InvalidInputError(
+                f"{placements[kinds.index(_RIGHTSIZING)]} says what would do for what "
+                "runs, which is a page of its own: give no other file, --frontier or "
+                "--explain with it"
+            )
+        page = _page_of_rightsizing(placements[0])
+    else:
+        page = _page_of_placements(placements, frontier, explain=explain)
+    write_output(output, page)
+    if not is_standard_output(output):
+        typer.echo(f"Report written to {output}")
+
+
+def _page_of_rightsizing(path: Path) -> str:
+    from gpupack.records.running.rightsizing import RightsizingRecord
+    from gpupack.report.page.html import render_rightsizing
+    from gpupack.store import read_one
+
+    return render_rightsizing(read_one(path, _RIGHTSIZING, RightsizingRecord))
+
+
+def _page_of_placements(
+    placements: list[Path], frontier: Path | None, *, explain: bool
+) -> str:
     from gpupack.report.page.html import render_report
     from gpupack.store import read_placement
 
-    require_apart({"--output": output}, [*placements, frontier])
     labels = _labels(placements)
     found = [(labels[path], read_placement(path)) for path in placements]
     trade_off = None if frontier is None else _read_frontier(frontier)
     explanation = found[-1][1].explain() if explain else None
-    page = render_report(found, frontier=trade_off, explanation=explanation)
-    write_output(output, page)
-    if not is_standard_output(output):
-        typer.echo(f"Report written to {output}")
+    return render_report(found, frontier=trade_off, explanation=explanation)
 
 
 def compare_command(

@@ -14,7 +14,7 @@ from gpupack.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.records.running.observed_cluster import ObservedCluster
+    from gpupack.observed_cluster import ObservedCluster
 
 UrlOption = Annotated[
     str | None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import ProfileDataError
 from gpupack.importers.tables.cells import is_missing
 from gpupack.importers.tables.columns import ColumnUse, Dialect, understand_columns
-from gpupack.importers.tables.csv_text import read_csv
+from gpupack.importers.tables.csv_text import note_of_cut, read_csv
 from gpupack.importers.tables.loads import Load, read_load
 from gpupack.importers.tables.values import column_numbers, style_of
 from gpupack.quoting import quoted
@@ -121,6 +121,7 @@ class TableRows:
         together: Of several models each.
         num_failing: Rows by model that do not satisfy their constraints.
         num_rows: In all.
+        notes: What there is to say of the file.
     """
 
     where: str
@@ -130,6 +131,7 @@ class TableRows:
     together: tuple[TogetherRow, ...] = ()
     num_failing: Mapping[str, int] = field(default_factory=dict)
     num_rows: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def fields(self) -> frozenset[str]:
@@ -189,6 +191,7 @@ def read_table_rows(
         together=tuple(_together(table, cells, index) for index in sorted(several)),
         num_failing=num_failing,
         num_rows=len(table.rows),
+        notes=note_of_cut(table),
     )
 
 

@@ -100,6 +100,7 @@ def join(tables: Sequence[TableRows], *, gpu_type: GpuType | None = None) -> Rea
     if not records:
         _require_rows(tables, wheres)
     notes = [*_left_out(tables), *search.notes, *_not_understood(tables)]
+    notes += [note for table in tables for note in table.notes]
     profiles = ProfileSet(
         records=tuple(records),
         baselines=() if baseline is None else (baseline,),

@@ -19,7 +19,12 @@ from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_
 from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
 from gpupack.importers.tables.cells import is_missing
 from gpupack.importers.tables.columns import Dialect, understand_columns
-from gpupack.importers.tables.csv_text import CsvTable, first_titles, read_csv
+from gpupack.importers.tables.csv_text import (
+    CsvTable,
+    first_titles,
+    note_of_cut,
+    read_csv,
+)
 from gpupack.importers.tables.loads import Load, read_load
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.record_maker import RecordMaker
@@ -147,7 +152,8 @@ def parse_perf_analyzer_csv(
     ]
     return Reading(
         ProfileSet(
-            records=tuple(records), notes=tuple(f"{where}: {one}" for one in notes)
+            records=tuple(records),
+            notes=(*(f"{where}: {one}" for one in notes), *note_of_cut(table)),
         ),
         (SourceReading(where, "perf_analyzer's table", len(table.rows), tuple(uses)),),
     )

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsFloat
 
 import numpy as np
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 Key = tuple[tuple[str, str], ...]
 """The labels that a quantity keeps, sorted by name."""
 
+_END_OF_TIME_S = 32_503_680_000.0
+"""The year 3000."""
+_MOST = 2.0**62
+"""More is no count, no bytes, no microseconds."""
 _QUANTITY_BY_METRIC = {one.metric: one for one in Quantity}
 
 
@@ -113,8 +117,8 @@ def _parse(given: MetricsText) -> _Snapshot:
                     continue
                 _keep(values[quantity], quantity, labels, sample.value, given)
                 if sample.timestamp is not None:
-                    times.add(float(sample.timestamp))
-    except (ValueError, IndexError, KeyError, TypeError) as err:
+                    times.add(_time_s(sample.timestamp, given))
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as err:
         cause = shortened(printable(str(err)), 200)
         raise ProfileDataError(
             f"{quoted(given.name)} is no text of /metrics: {cause}; save one with "
@@ -130,6 +134,21 @@ def _parse(given: MetricsText) -> _Snapshot:
     return _Snapshot(given.name, given.server, time_s, values)
 
 
+def _time_s(told: SupportsFloat, given: MetricsText) -> float:
+    """Return a sample's time.
+
+    Raises:
+        ProfileDataError: If there is no such time.
+    """
+    time_s = float(told)
+    if not 0 <= time_s < _END_OF_TIME_S:
+        raise ProfileDataError(
+            f"{quoted(given.name)}: a sample is of {time_s:g} s after 1970; its time is "
+            "in milliseconds, and left out where nobody knows it"
+        )
+    return time_s
+
+
 def _keep(
     values: dict[Key, float],
     quantity: Quantity,
@@ -139,7 +158,7 @@ def _keep(
 ) -> None:
     if math.isnan(value):
         return  # how Triton and the exporter say that there is nothing to say
-    if not math.isfinite(value) or value < 0:
+    if not 0 <= value < _MOST:
         raise ProfileDataError(
             f"{quoted(given.name)}: {quantity.metric} is {value:g}; it cannot be"
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.arguments import require_kind
-from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.errors import InvalidInputError, MissingReadingError, ProfileDataError
 from gpupack.files import AnyPath, as_path, read_text
 from gpupack.importers.prometheus.demand import observe_demands
 from gpupack.importers.prometheus.estimates import (
@@ -32,8 +32,9 @@ from gpupack.importers.prometheus.window import (
     parse_duration,
     told,
 )
-from gpupack.quoting import listed
-from gpupack.records.running.observed_cluster import ObservationWindow, ObservedCluster
+from gpupack.observed_cluster import ObservedCluster
+from gpupack.quoting import listed, quoted
+from gpupack.records.running.observed_cluster import ObservationWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,7 +116,18 @@ def read_prometheus(
 
 
 def observe(readings: Readings) -> ObservedCluster:
-    """Return what readings tell; see ``ObservedCluster``."""
+    """Return what readings tell; see ``ObservedCluster``.
+
+    Raises:
+        ProfileDataError: If a counter does not say of which model it is.
+    """
+    for quantity, found in readings.series.items():
+        if not quantity.is_of_gpus and not all(one.labels.get("model") for one in found):
+            raise ProfileDataError(
+                f"{quoted(readings.source)}: {quantity.metric} has a sample without the "
+                "label model, which Triton always writes; read Triton's own metrics, "
+                "not sums of them"
+            )
     joined = join(readings)
     demands = observe_demands(readings, joined)
     gpus = observe_gpus(joined, len(readings.steps))

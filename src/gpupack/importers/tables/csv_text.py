@@ -37,6 +37,7 @@ class CsvTable:
         titles: Of the columns, without surrounding blanks; empty for one without.
         rows: Cells without surrounding blanks, as many per row as titles.
         numbers: Of the rows, as a spreadsheet numbers them; titles are row 1.
+        ends_within_line: Whether the last line lacks its end.
     """
 
     where: str
@@ -44,6 +45,7 @@ class CsvTable:
     titles: tuple[str, ...]
     rows: Sequence[Sequence[str]]
     numbers: Sequence[int]
+    ends_within_line: bool = False
 
     def column(self, title: str) -> list[str]:
         """Return the cells of a column."""
@@ -112,7 +114,22 @@ def read_csv(text: str, where: str) -> CsvTable:
             )
         rows.append(cells)
         numbers.append(number)
-    return CsvTable(where, separator, tuple(titles), rows, numbers)
+    ends_within_line = bool(rows) and not head.endswith(("\n", "\r"))
+    return CsvTable(where, separator, tuple(titles), rows, numbers, ends_within_line)
+
+
+def note_of_cut(table: CsvTable) -> tuple[str, ...]:
+    """Return what there is to say of an export that lacks its last line's end.
+
+    The tools that write exports end every line; a table of people's own need not.
+    """
+    if not table.ends_within_line:
+        return ()
+    return (
+        f"{table.where}: the last line lacks its end: if the run was stopped while it "
+        f"wrote, the last number of row {table.numbers[-1]} may be cut off; remove the "
+        "row, or measure again",
+    )
 
 
 def first_titles(text: str) -> tuple[str, ...]:

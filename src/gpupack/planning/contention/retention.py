@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.catalogue import MEMORY_MIB_BY_NAME, card_called
 from gpupack.planning.contention.delays import PROCESSOR_SHARING, SharingShape
 from gpupack.planning.contention.network import (
     classes_at_load,
@@ -26,11 +27,13 @@ from gpupack.planning.contention.prediction import (
 )
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
+from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.profile_set import ProfileSet
+    from gpupack.records.calibration import Calibration
     from gpupack.records.gpu import GpuType
     from gpupack.records.profile import ProfileRecord
 
@@ -99,7 +102,7 @@ def resolve_contention(
             "readings of the kernel probe, without which retention under MPS is "
             "predicted less well; measure them with `gpupack profile --sharing mps`",
         )
-    fitted = [one for one in profiles.calibrations if one.key == (gpu_type.name, mode)]
+    fitted = _fitted_to(profiles, gpu_type, mode)
     if fitted:
         margin = fitted[-1].retention_margin_ratio
         return Contention(
@@ -127,6 +130,29 @@ def resolve_contention(
         margin=default_margin,
         warnings=warnings,
     )
+
+
+def _fitted_to(
+    profiles: ProfileSet, gpu_type: GpuType, mode: SharingMode
+) -> list[Calibration]:
+    """Return what was fitted to this GPU type, whoever named it; the best last.
+
+    A calibration may be under the driver's name of the card (``"NVIDIA H200"``) and
+    the profiles under the catalogue's (``"H200"``). One under the very name of the
+    profiles takes precedence.
+    """
+    of_mode = [one for one in profiles.calibrations if one.sharing_mode is mode]
+    card = card_called(gpu_type.name)
+    memory = None if card is None else bytes_from_mib(MEMORY_MIB_BY_NAME[card])
+    is_whole = card is not None and gpu_type.memory_bytes in (None, memory)
+    same_card = [
+        one
+        for one in of_mode
+        if is_whole
+        and one.gpu_type_name != gpu_type.name
+        and card_called(one.gpu_type_name) == card
+    ]
+    return same_card + [one for one in of_mode if one.gpu_type_name == gpu_type.name]
 
 
 def resolve_sharing(sharing: SharingMode | str | None) -> SharingMode:

@@ -105,7 +105,7 @@ def no_baseline(profiles: ProfileSet, measured_on: GpuType | None = None) -> str
         for one in profiles.records
         if measured_on is None or one.gpu_type.name == measured_on.name
     )
-    where = listed(list(sources)) or 'them'
+    where = listed(list(sources)) or "them"
     return (
         "the profiles have no server-only baseline: what the server takes without a "
         f"model is not in {where}; {_ADD_BASELINE}"

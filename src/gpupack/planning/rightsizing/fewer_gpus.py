@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.arguments import by_name, require_kind
 from gpupack.errors import InfeasibleError, InvalidInputError, MissingReadingError
+from gpupack.observed_cluster import ObservedCluster
 from gpupack.planning.placing import place
 from gpupack.planning.rightsizing.giving_back import settle
 from gpupack.planning.rightsizing.movable import Movable, same_type, sort_out
@@ -17,12 +18,13 @@ from gpupack.records.gpu import GpuType, Headroom, find_gpu_type, is_same_card
 from gpupack.records.placement import PlacementStatus
 from gpupack.records.profile import RecordOrigin, ServerBaseline
 from gpupack.records.request import GpuSupply, Request
-from gpupack.records.running.observed_cluster import DEMAND_PERCENTILES, ObservedCluster
+from gpupack.records.running.observed_cluster import DEMAND_PERCENTILES
 from gpupack.records.running.rightsizing import (
     RightsizedGpu,
     RightsizingRecord,
     TypeNeed,
 )
+from gpupack.report.page.html import render_rightsizing
 from gpupack.report.page.rightsizing import format_rightsizing, rightsizing_markdown
 from gpupack.units import mib_from_bytes
 
@@ -46,6 +48,10 @@ class Rightsizing(RightsizingRecord):
     def to_markdown(self) -> str:
         """Return one page of Markdown; names are escaped."""
         return rightsizing_markdown(self)
+
+    def to_html(self) -> str:
+        """Return one page of HTML that needs no network."""
+        return render_rightsizing(self)
 
     def to_json(self) -> str:
         """Return everything as indented JSON."""

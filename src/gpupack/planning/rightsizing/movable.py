@@ -14,7 +14,8 @@ from gpupack.records.profile import LoadPoint, ProfileRecord, RecordOrigin
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gpupack.records.running.observed_cluster import ObservedCluster, ObservedGpu
+    from gpupack.observed_cluster import ObservedCluster
+    from gpupack.records.running.observed_cluster import ObservedGpu
 
 _NOT_SEEN = "not to be seen in the metrics of a running cluster"
 

@@ -12,8 +12,8 @@ from gpupack.records.running.rightsizing import OpenQuestion
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gpupack.observed_cluster import ObservedCluster
     from gpupack.planning.rightsizing.movable import Movable
-    from gpupack.records.running.observed_cluster import ObservedCluster
 
 _STORE = "profiles.jsonl"
 

@@ -101,7 +101,7 @@ class ObservedGpu(Record):
         )
 
 
-class ObservedCluster(Record):
+class ObservedClusterRecord(Record):
     """What ran in a window of time, as the metrics of a cluster tell.
 
     Demand is what the counters say. Estimates are of models that had a GPU to

@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InvalidInputError
 from gpupack.quoting import printable
 from gpupack.report.bars import RESOURCE_NAMES, format_amount
+from gpupack.report.page.rightsizing import (
+    counted_models,
+    rightsizing_headline,
+    rightsizing_title,
+)
 from gpupack.report.page.view import ReportView
 from gpupack.report.summary import (
     OBJECTIVE_NAMES,
@@ -22,7 +27,12 @@ from gpupack.report.summary import (
     headroom_shares,
     headroom_text,
 )
-from gpupack.report.text import format_number, format_rate, load_text
+from gpupack.report.text import (
+    format_number,
+    format_price,
+    format_rate,
+    load_text,
+)
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -33,6 +43,7 @@ if TYPE_CHECKING:
     from gpupack.records.explanation import Explanation
     from gpupack.records.frontier import FrontierRecord
     from gpupack.records.placement import PlacementRecord
+    from gpupack.records.running.rightsizing import RightsizingRecord
 
 
 def render_report(
@@ -69,6 +80,22 @@ def render_report(
         script_hash=base64.b64encode(
             hashlib.sha256(script.encode("utf-8")).digest()
         ).decode("ascii"),
+    )
+
+
+def render_rightsizing(record: RightsizingRecord) -> str:
+    """Return what would do for what runs as a complete HTML page, without a script."""
+    return (
+        _jinja()
+        .get_template("rightsizing.html")
+        .render(
+            record=record,
+            title=rightsizing_title(record),
+            headline=rightsizing_headline(record),
+            counted=counted_models,
+            price=format_price,
+            style=_template_text("report.css"),
+        )
     )
 
 

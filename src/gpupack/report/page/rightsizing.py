@@ -9,20 +9,21 @@ from tabulate import tabulate
 
 from gpupack.quoting import printable
 from gpupack.report.markdown import markdown_text
+from gpupack.report.summary import count_of
 from gpupack.report.text import format_number, format_price, format_rate
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gpupack.records.running.observed_cluster import ObservedCluster
+    from gpupack.records.running.observed_cluster import ObservedClusterRecord
     from gpupack.records.running.rightsizing import RightsizedGpu, RightsizingRecord
 
 _TYPE_TITLES = ["GPU type", "today", "would do", "spare", "price/h each"]
 _GPU_TITLES = ["GPU", "type", "today", "then"]
 
 
-def format_cluster(cluster: ObservedCluster) -> str:
+def format_cluster(cluster: ObservedClusterRecord) -> str:
     """Return demand and today's placement as plain text."""
     demand = [
         [
@@ -86,7 +87,7 @@ def format_cluster(cluster: ObservedCluster) -> str:
 def format_rightsizing(record: RightsizingRecord) -> str:
     """Return counts, GPUs and open questions as plain text."""
     parts = [
-        _headline(record),
+        rightsizing_headline(record),
         tabulate(
             _type_rows(record, printable), headers=_TYPE_TITLES, disable_numparse=True
         ),
@@ -109,7 +110,7 @@ def rightsizing_markdown(record: RightsizingRecord) -> str:
     """Return one page of Markdown; names are escaped."""
     parts = [
         "# How many GPUs would do",
-        markdown_text(_headline(record)),
+        markdown_text(rightsizing_headline(record)),
         _markdown_table(_type_rows(record, markdown_text), _TYPE_TITLES),
         "## GPUs",
         _markdown_table(
@@ -135,7 +136,16 @@ def rightsizing_markdown(record: RightsizingRecord) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _headline(record: RightsizingRecord) -> str:
+def rightsizing_title(record: RightsizingRecord) -> str:
+    """Return how many GPUs would do, or are needed, in a few words."""
+    today, needed = record.num_gpus_today, record.num_gpus_needed
+    if needed > today:
+        return f"{count_of(needed, 'GPU')} are needed, {needed - today} more than today"
+    return f"{needed} of {count_of(today, 'GPU')} would do"
+
+
+def rightsizing_headline(record: RightsizingRecord) -> str:
+    """Return how many GPUs would do for what, at which headroom and price."""
     today, needed = record.num_gpus_today, record.num_gpus_needed
     load = "peak" if record.percentile is None else f"{record.percentile}th percentile"
     shares = ", ".join(
@@ -187,13 +197,17 @@ def _gpu_row(gpu: RightsizedGpu, shown: Callable[[str], str]) -> list[str]:
     ]
 
 
+def counted_models(models: Iterable[str]) -> list[tuple[str, int]]:
+    """Return names in their order, and how often each is there."""
+    return sorted(Counter(models).items())
+
+
 def _names(models: Iterable[str], shown: Callable[[str], str]) -> str:
     """Return names with commas, those that are there several times with their count."""
-    counts = Counter(models)
     return (
         ", ".join(
             shown(name) + (f" ×{number}" if number > 1 else "")
-            for name, number in sorted(counts.items())
+            for name, number in counted_models(models)
         )
         or "–"
     )

@@ -15,7 +15,7 @@ from gpupack.cli.outputs import require_apart
 from gpupack.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from gpupack.records.running.observed_cluster import ObservedCluster
+    from gpupack.observed_cluster import ObservedCluster
 
 
 @takes_cluster_options
@@ -55,6 +55,10 @@ def rightsize_command(
     markdown_path: Annotated[
         Path | None, typer.Option("--markdown", help="Write one page of Markdown.")
     ] = None,
+    html_path: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write one page of HTML that needs no network."),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print warnings alone.")
     ] = False,
@@ -69,7 +73,7 @@ def rightsize_command(
     from gpupack.planning import rightsize
 
     require_apart(
-        {"--json": json_path, "--markdown": markdown_path},
+        {"--json": json_path, "--markdown": markdown_path, "--html": html_path},
         [cluster, profiles_path, *query.files],
     )
     seen = query.read() if cluster is None else _read(cluster, query)
@@ -86,6 +90,8 @@ def rightsize_command(
         write_text(json_path, found.to_json() + "\n")
     if markdown_path is not None:
         write_text(markdown_path, found.to_markdown())
+    if html_path is not None:
+        write_text(html_path, found.to_html())
     if not quiet:
         results.print(str(found), markup=False, soft_wrap=True)
     for text in found.warnings:
