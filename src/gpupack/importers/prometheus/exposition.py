@@ -143,8 +143,8 @@ def _time_s(told: SupportsFloat, given: MetricsText) -> float:
     time_s = float(told)
     if not 0 <= time_s < _END_OF_TIME_S:
         raise ProfileDataError(
-            f"{quoted(given.name)}: a sample is of {time_s:g} s after 1970; its time is "
-            "in milliseconds, and left out where nobody knows it"
+            f"{quoted(given.name)}: a sample is of {time_s:g} s after 1970; its time "
+            "is in milliseconds, and left out where nobody knows it"
         )
     return time_s
 

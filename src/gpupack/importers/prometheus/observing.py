@@ -122,10 +122,12 @@ def observe(readings: Readings) -> ObservedCluster:
         ProfileDataError: If a counter does not say of which model it is.
     """
     for quantity, found in readings.series.items():
-        if not quantity.is_of_gpus and not all(one.labels.get("model") for one in found):
+        if not quantity.is_of_gpus and not all(
+            one.labels.get("model") for one in found
+        ):
             raise ProfileDataError(
-                f"{quoted(readings.source)}: {quantity.metric} has a sample without the "
-                "label model, which Triton always writes; read Triton's own metrics, "
+                f"{quoted(readings.source)}: {quantity.metric} has a sample without "
+                "the label model, which Triton always writes; read Triton's own metrics, "
                 "not sums of them"
             )
     joined = join(readings)
