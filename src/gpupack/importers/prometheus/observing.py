@@ -127,7 +127,7 @@ def observe(readings: Readings) -> ObservedCluster:
         ):
             raise ProfileDataError(
                 f"{quoted(readings.source)}: {quantity.metric} has a sample without "
-                "the label model, which Triton always writes; read Triton's own metrics, "
+                "the label model, which Triton always writes; read its own metrics, "
                 "not sums of them"
             )
     joined = join(readings)
