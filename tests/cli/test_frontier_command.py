@@ -27,7 +27,7 @@ def test_the_frontier_is_printed_drawn_and_written(tmp_path: Path) -> None:
     rows = table_lines[2:]
     assert [row.split()[0] for row in rows] == ["4", "5", "6"]
     assert figure.read_text(encoding="utf-8").startswith("<?xml")
-    points = json.loads(table.read_text(encoding="utf-8"))["points"]
+    points = json.loads(table.read_text(encoding="utf-8"))["steps"]
     assert [point["num_gpus"] for point in points] == [4, 5, 6]
 
 
@@ -123,3 +123,31 @@ def test_a_frontier_takes_what_place_takes(tmp_path: Path) -> None:
     assert step["request"]["max_gpus"] == 4
     assert step["request"]["defaults"]["min_retention"] == 0.5
     assert step["request"]["models"]["segmentation_liver"]["optional"]
+
+
+def test_what_several_steps_warn_of_is_told_once(tmp_path: Path) -> None:
+    table = tmp_path / "busy.csv"
+    rows = [f"m{one},1,1,100,60,10,1000,T4,150" for one in range(3)]
+    titles = (
+        "model,batch_size,concurrency,throughput,gpu_util,mem_util,memory_mib,gpu,demand"
+    )
+    table.write_text("\n".join([titles, ",,,,0,0,400,T4,", *rows]) + "\n")
+
+    done = CliRunner().invoke(
+        app,
+        [
+            *("frontier", str(table), "--workers", "1"),
+            *("--json", str(tmp_path / "f.json")),
+        ],
+        catch_exceptions=False,
+    )
+
+    told = [line for line in done.stderr.splitlines() if "not kept as predicted" in line]
+    assert len(told) == 1, done.stderr
+    assert "steps, the last of them: " in told[0]
+    found = json.loads((tmp_path / "f.json").read_text())
+    assert found["schema_version"] == 2
+    assert all(set(one["served_share"]) == {"m0", "m1", "m2"} for one in found["steps"])
+    assert [one["worst_served_share"] for one in found["steps"]] == [
+        min(one["served_share"].values()) for one in found["steps"]
+    ]

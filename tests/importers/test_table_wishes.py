@@ -92,3 +92,46 @@ def test_place_asks_what_its_table_says(tmp_path: Path) -> None:
         {"m0": 250.0, "m1": 20.0}, rel=1e-5
     )
     assert "demand" not in done.stdout.partition("not understood")[2]
+
+
+def test_the_path_of_a_table_asks_in_python_as_in_the_shell(tmp_path: Path) -> None:
+    path = table(tmp_path, "demand", "250", "20")
+
+    for source in (path, str(path)):
+        asked = gpupack.place(source, gpus="T4", time_limit_s=1)
+        assert asked.served_infer_per_sec == pytest.approx({"m0": 250, "m1": 20})
+        assert not any("wishes" in text for text in asked.warnings)
+    frontier = gpupack.frontier(path, time_limit_s=1, find_headroom=False)
+    assert frontier.wanted_infer_per_sec == pytest.approx(270)
+    found = gpupack.recommend(path, time_limit_s=1)
+    assert found.has_demands
+
+
+def test_profiles_that_were_read_alone_say_that_wishes_are_not_asked(
+    tmp_path: Path,
+) -> None:
+    profiles = gpupack.read_profiles(table(tmp_path, "demand,team", "250,a", "20,b"))
+
+    wishes, aside = profiles.notes
+
+    assert "wishes about models" in wishes
+    assert "'demand'" in wishes
+    assert "kept aside: 'team'" in aside
+    assert wishes in gpupack.place(profiles).warnings
+
+
+def test_a_request_wins_over_the_table_and_nothing_else_of_it_is_lost(
+    tmp_path: Path,
+) -> None:
+    path = table(tmp_path, "demand,replicas", "250,4", "20,")
+    request = gpupack.Request(models={"m0": {"demand": 100}})  # type: ignore[dict-item]
+
+    placed = gpupack.place(path, request=request, time_limit_s=1)
+    argued = gpupack.place(path, demand={"m1": 30.0}, time_limit_s=1)
+
+    assert placed.served_infer_per_sec == pytest.approx({"m0": 100, "m1": 20})
+    assert placed.request is not None
+    assert placed.request.of_model("m0").replicas == 4
+    assert any("models.m0.demand of the table" in one for one in placed.warnings)
+    assert argued.served_infer_per_sec == pytest.approx({"m0": 250, "m1": 30})
+    assert any("models.m1.demand" in one for one in argued.warnings)

@@ -68,7 +68,7 @@ def test_curves_hold_every_measured_point() -> None:
 
 def test_the_frontier_shows_what_is_placed_and_what_is_proved() -> None:
     frontier = FrontierRecord(
-        points=tuple(
+        steps=tuple(
             FrontierPoint(
                 num_gpus=number,
                 price_per_hour=2.5 * number,
@@ -91,7 +91,7 @@ def test_the_frontier_shows_what_is_placed_and_what_is_proved() -> None:
 def test_labels_of_a_frontier_never_cover_each_other() -> None:
     # Twenty steps whose labels are wider than the distance between them.
     frontier = FrontierRecord(
-        points=tuple(
+        steps=tuple(
             FrontierPoint(
                 num_gpus=number,
                 price_per_hour=2.5 * number,
@@ -147,7 +147,7 @@ def test_nothing_to_draw_is_said() -> None:
     with pytest.raises(InvalidInputError, match="empty placement"):
         plot_placement(make_placement())
     with pytest.raises(InvalidInputError, match="without points"):
-        plot_frontier(FrontierRecord(points=()))
+        plot_frontier(FrontierRecord(steps=()))
     with pytest.raises(UnknownNameError, match="'b'"):
         make_profiles(*make_sweep("a")).plot("b")
 

@@ -215,7 +215,7 @@ def test_placements_of_different_models_are_told_to_share_none() -> None:
 
 def test_the_frontier_is_drawn_with_its_bound() -> None:
     frontier = FrontierRecord(
-        points=tuple(
+        steps=tuple(
             FrontierPoint(
                 num_gpus=number,
                 throughput_infer_per_sec=100 * number,
@@ -236,6 +236,30 @@ def test_the_frontier_is_drawn_with_its_bound() -> None:
     ]
     assert label is not None
     assert "placed: 100 at 1, 200 at 2; bound: 105 at 1, 205 at 2" in label
+
+
+def test_each_step_of_the_frontier_says_who_gets_least() -> None:
+    shares = ({"b <i>": 0.0, "c": 0.25, "a": 1.0}, {"a": 1.0, "b <i>": 1.0, "c": 1.0})
+    frontier = FrontierRecord(
+        steps=tuple(
+            FrontierPoint(
+                num_gpus=number,
+                throughput_infer_per_sec=100 * number,
+                bound_infer_per_sec=200,
+                status=PlacementStatus.OPTIMAL,
+                served_share=share,
+                worst_served_share=min(share.values()),
+            )
+            for number, share in enumerate(shares, start=1)
+        )
+    )
+
+    placement = make_placement((make_assignment("a"),))
+    page = Page(render_report([("p", placement)], frontier=frontier))
+
+    assert "b <i> 0.0%, c 25.0%" in page.words
+    assert "all get all" in page.words
+    assert "b <i> 0%c 25%a 100%" in page.words  # every model, the worst first
 
 
 def test_a_thousand_gpus_and_five_thousand_distinct_models_fit_into_5_mb() -> None:

@@ -34,6 +34,7 @@ from gpupack.importers.tables.cells import is_missing
 from gpupack.importers.tables.columns import (
     AS_GIVEN,
     MEANINGS,
+    WISH_NOTE,
     ColumnUse,
     Dialect,
     understand_columns,
@@ -47,7 +48,7 @@ from gpupack.importers.tables.table_content import TableContent
 from gpupack.importers.tables.values import count, style_of
 from gpupack.importers.tables.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
-from gpupack.quoting import printable, quoted, shortened
+from gpupack.quoting import printable, quoted, quoted_all, shortened
 from gpupack.record_lines import describe_validation_error
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import (
@@ -69,6 +70,10 @@ if TYPE_CHECKING:
 
 
 PLAIN = Dialect()
+WISHES_NOTE = (
+    "columns with wishes about models, asked for where the file itself is planned for: "
+)
+"""Begins the note on such columns."""
 _MAX_SHOWN = 200
 """Letters of a table's titles that a message repeats."""
 _GPU_FIELDS = (
@@ -143,7 +148,10 @@ def read_table(
         for use in uses
         if use.field and use.note and not use.note.endswith(AS_GIVEN)
     ]
-    aside = [use for use in uses if use.field is None]
+    wishes = [use for use in uses if use.note == WISH_NOTE]
+    if wishes:
+        notes.append(WISHES_NOTE + quoted_all([use.title for use in wishes]))
+    aside = [use for use in uses if use.field is None and use not in wishes]
     if aside:
         notes.append(f"columns kept aside: {', '.join(map(_aside, aside))}")
     notes += content.notes

@@ -14,7 +14,13 @@ from .modeling import (
 from .placing import place
 from .reasons import explain
 from .recommending import recommend
-from .request import ProfilesLike, overlay_headroom, profiles_of
+from .request import (
+    ProfilesLike,
+    overlay_headroom,
+    overlay_requests,
+    profiles_of,
+    wishes_beside,
+)
 from .rightsizing import Rightsizing, rightsize
 from .trade_off import Frontier
 
@@ -32,9 +38,11 @@ __all__ = [
     "frontier",
     "measured_sets",
     "overlay_headroom",
+    "overlay_requests",
     "place",
     "profiles_of",
     "readiness",
     "recommend",
     "rightsize",
+    "wishes_beside",
 ]

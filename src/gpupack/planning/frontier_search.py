@@ -15,6 +15,7 @@ from gpupack.planning.request import (
     request_of,
     require_prices,
     takes_wishes,
+    wishes_beside,
 )
 from gpupack.planning.solving import (
     Clash,
@@ -113,8 +114,9 @@ def frontier(
             f"{setting('total_time_limit_s')} is {quoted(total_time_limit_s)}; it must "
             "be seconds ≥ 0"
         )
+    beside = wishes_beside(profiles)
     profiles = profiles_of(profiles)
-    wanted, warnings = request_of(profiles, None, request, asked)
+    wanted, warnings = request_of(profiles, None, request, asked, beside=beside)
     clock = StepClock(most_s, wanted.time_limit_s)
     if wanted.contention is ContentionRule.PREDICTED:
         raise InvalidInputError(
@@ -151,7 +153,7 @@ def frontier(
     if not found and steps.clash is not None:
         raise steps.clash.error()
     return Frontier(
-        points=tuple(steps.points(found, find_headroom=find_headroom)),
+        steps=tuple(steps.points(found, find_headroom=find_headroom)),
         placements=tuple(placement for _, placement in found),
         wanted_infer_per_sec=steps.wanted,
         budgets_not_placed=tuple(not_placed),

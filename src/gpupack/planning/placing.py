@@ -13,6 +13,7 @@ from gpupack.planning.request import (
     request_of,
     takes_wishes,
     told_with,
+    wishes_beside,
 )
 from gpupack.planning.solving import (
     Clash,
@@ -130,8 +131,9 @@ def place(
             is proved impossible.
     """
     started = time.perf_counter()
+    beside = wishes_beside(profiles)
     profiles = profiles_of(profiles)
-    wanted, warnings = request_of(profiles, objective, request, asked)
+    wanted, warnings = request_of(profiles, objective, request, asked, beside=beside)
     with told_with(warnings):
         question = ask(profiles, wanted, warnings=warnings)
         _logger.info(

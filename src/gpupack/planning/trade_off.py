@@ -12,7 +12,7 @@ from gpupack.errors import MissingExtraError
 from gpupack.placement import Placement
 from gpupack.quoting import printable
 from gpupack.records.frontier import FrontierRecord
-from gpupack.report.summary import count_of
+from gpupack.report.summary import count_of, served_least, served_text
 from gpupack.report.text import format_number, format_price
 
 if TYPE_CHECKING:
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gpupack.records.frontier import FrontierPoint
-
-MOST_NAMED = 3
-"""Models named per step of those that get less than all."""
-SERVED_TOLERANCE = 1e-6
-"""By how much of all that is wanted less still counts as all: what rounding takes."""
 
 
 class Frontier(FrontierRecord):
@@ -45,7 +40,7 @@ class Frontier(FrontierRecord):
 
     def __repr__(self) -> str:
         """Return one short line, however many placements are behind it."""
-        return f"<Frontier: {count_of(len(self.points), 'step')}>"
+        return f"<Frontier: {count_of(len(self.steps), 'step')}>"
 
     def __str__(self) -> str:
         """Return a readable table, one line per step, and what it does not say."""
@@ -60,9 +55,9 @@ class Frontier(FrontierRecord):
     def _below(self) -> list[str]:
         """Return who gets less than all, and the budgets without a point."""
         told = [
-            f"{self._step_name(point)}: {_short_served(point)}"
-            for point in self.points
-            if _short_served(point)
+            f"{self._step_name(point)}: {served_least(point)}"
+            for point in self.steps
+            if served_least(point)
         ]
         parts = ["Served least, of what each model wants:\n" + "\n".join(told)]
         if not told:
@@ -88,7 +83,7 @@ class Frontier(FrontierRecord):
 
         Weighted infer/sec: what the next GPUs, or the next money, would serve.
         """
-        yields = [point.throughput_infer_per_sec for point in self.points]
+        yields = [point.throughput_infer_per_sec for point in self.steps]
         return (None, *(b - a for a, b in pairwise(yields)))[: len(yields)]
 
     def plot(self) -> Figure:
@@ -122,13 +117,13 @@ class Frontier(FrontierRecord):
                 point.model_dump(exclude={"headroom"})
                 | {"utilization_headroom": _utilization_headroom(point)}
                 | {"gain_infer_per_sec": gain}
-                for point, gain in zip(self.points, self.gains, strict=True)
+                for point, gain in zip(self.steps, self.gains, strict=True)
             ]
         )
 
     @property
     def _is_priced(self) -> bool:
-        return any(point.budget_per_hour is not None for point in self.points)
+        return any(point.budget_per_hour is not None for point in self.steps)
 
     def _table(self, style: str) -> str:
         columns = [
@@ -146,18 +141,22 @@ class Frontier(FrontierRecord):
 
 def _columns(frontier: Frontier) -> list[list[str]]:
     """Return the columns of the table, each with its title first."""
-    points = frontier.points
+    steps = frontier.steps
     wanted = frontier.wanted_infer_per_sec
+    served = [one.throughput_infer_per_sec for one in steps]
     return [
-        ["budget", *(format_price(one.budget_per_hour) for one in points)],
-        ["GPUs", *(str(one.num_gpus) for one in points)],
-        ["fleet", *(printable(one.label or "") for one in points)],
-        ["price/h", *(format_price(one.price_per_hour) for one in points)],
-        ["infer/s", *(format_number(one.throughput_infer_per_sec) for one in points)],
-        ["bound", *(format_number(one.bound_infer_per_sec) for one in points)],
-        ["served", *(_served(one.throughput_infer_per_sec, wanted) for one in points)],
-        ["headroom", *(_percent(_utilization_headroom(one)) for one in points)],
-        ["status", *(one.status.value for one in points)],
+        ["budget", *(format_price(one.budget_per_hour) for one in steps)],
+        ["GPUs", *(str(one.num_gpus) for one in steps)],
+        ["fleet", *(printable(one.label or "") for one in steps)],
+        ["price/h", *(format_price(one.price_per_hour) for one in steps)],
+        ["infer/s", *(format_number(rate) for rate in served)],
+        ["bound", *(format_number(one.bound_infer_per_sec) for one in steps)],
+        [
+            "served",
+            *(served_text(one.throughput_infer_per_sec, wanted) for one in steps),
+        ],
+        ["headroom", *(_percent(_utilization_headroom(one)) for one in steps)],
+        ["status", *(one.status.value for one in steps)],
     ]
 
 
@@ -166,26 +165,6 @@ def _utilization_headroom(point: FrontierPoint) -> float | None:
         return None
     shares = [share for resource, share in point.headroom if resource.value != "memory"]
     return max(shares, default=None)
-
-
-def _served(throughput: float, wanted: float) -> str:
-    if not wanted:
-        return "–"
-    text = f"{throughput / wanted:.1%}"
-    if text == "100.0%" and throughput < wanted * (1 - SERVED_TOLERANCE):
-        return ">99.9%"
-    return text
-
-
-def _short_served(point: FrontierPoint) -> str:
-    """Return the models that get less than all, the worst first; empty if none do."""
-    short = [
-        f"{printable(name)} {_served(share, 1.0)}"
-        for name, share in point.served_share.items()
-        if share < 1 - SERVED_TOLERANCE
-    ]
-    more = len(short) - MOST_NAMED
-    return ", ".join(short[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _percent(share: float | None) -> str:

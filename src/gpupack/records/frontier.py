@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gpupack.records.gpu import Headroom
 from gpupack.records.placement import PlacementStatus
@@ -36,9 +36,27 @@ class FrontierPoint(Record):
 
 
 class FrontierRecord(Record):
-    """The trade-off between hardware and throughput, one point per budget."""
+    """The trade-off between hardware and throughput, one step per budget.
+
+    Of schema version 2; version 1, whose steps were called points, is read.
+    """
 
     kind: Literal["frontier"] = "frontier"
-    schema_version: Literal[1] = 1
-    points: tuple[FrontierPoint, ...]
+    schema_version: Literal[2] = 2
+    steps: tuple[FrontierPoint, ...]
     """In the order of the budget."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, value: object) -> object:
+        """Read what version 1 wrote."""
+        if isinstance(value, dict) and "points" in value:
+            rest = {name: one for name, one in value.items() if name != "points"}
+            if rest.get("schema_version", 1) == 1 and "steps" not in rest:
+                return rest | {"schema_version": 2, "steps": value["points"]}
+        return value
+
+    @property
+    def points(self) -> tuple[FrontierPoint, ...]:
+        """The steps, as points of a chart."""
+        return self.steps

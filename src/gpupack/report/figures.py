@@ -138,7 +138,7 @@ def plot_frontier(frontier: FrontierRecord) -> Figure:
         InvalidInputError: If the frontier has no point.
         MissingExtraError: If matplotlib is not installed.
     """
-    points = frontier.points
+    points = frontier.steps
     if not points:
         raise InvalidInputError("a frontier without points cannot be drawn")
     prices = [point.price_per_hour for point in points]

@@ -20,6 +20,7 @@ from gpupack.report.text import (
 )
 
 if TYPE_CHECKING:
+    from gpupack.records.frontier import FrontierPoint
     from gpupack.records.gpu import Headroom
     from gpupack.records.placement import PlacementRecord
 
@@ -28,6 +29,12 @@ OBJECTIVE_NAMES = {
     Objective.MAX_THROUGHPUT: "most throughput",
     Objective.MIN_COST: "lowest cost",
 }
+
+
+MOST_NAMED = 3
+"""Models named per step of those that get less than all."""
+SERVED_TOLERANCE = 1e-6
+"""By how much of all that is wanted less still counts as all: what rounding takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +221,24 @@ def _tightest(placement: PlacementRecord) -> Fact:
         f"{format_amount(bar.resource, left)} of "
         f"{RESOURCE_NAMES[bar.resource].replace('Memory', 'memory')} left{average}",
     )
+
+
+def served_text(served: float, wanted: float) -> str:
+    """Return a share in percent; one that is hardly short of all is told from it."""
+    if not wanted:
+        return "–"
+    text = f"{served / wanted:.1%}"
+    if text == "100.0%" and served < wanted * (1 - SERVED_TOLERANCE):
+        return ">99.9%"
+    return text
+
+
+def served_least(point: FrontierPoint) -> str:
+    """Return the models that get less than all, the worst first; empty if none do."""
+    short = [
+        f"{printable(name)} {served_text(share, 1.0)}"
+        for name, share in point.served_share.items()
+        if share < 1 - SERVED_TOLERANCE
+    ]
+    more = len(short) - MOST_NAMED
+    return ", ".join(short[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 
 FIGURE_KINDS = ("png", "svg", "pdf")
+_NUMBER_OR_NAME = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
+"""What differs in warnings that say the same of several steps."""
 
 
 @takes_wish_options
@@ -108,29 +110,43 @@ def frontier_command(
     if not quiet:
         _print_warnings(found.placements)
     unproved = [
-        point for point in found.points if point.status is PlacementStatus.FEASIBLE
+        point for point in found.steps if point.status is PlacementStatus.FEASIBLE
     ]
     if unproved:
         step = found.placements[0].request
         within = f" within {step.time_limit_s:g} s each" if step else ""
         print_warning(
-            f"{len(unproved)} of {len(found.points)} steps not proved{within}; raise "
+            f"{len(unproved)} of {len(found.steps)} steps not proved{within}; raise "
             "--time-limit and --total-time-limit"
         )
 
 
 def _print_warnings(placements: Sequence[Placement]) -> None:
-    """Print each warning once; say of how many steps, where not of all."""
+    """Print each kind of warning once, and of how many steps it is.
+
+    Steps warn of the same with other numbers and names: one of them stands for all.
+    """
     from gpupack.quoting import printable
 
-    counts = Counter(text for one in placements for text in set(one.warnings))
-    for text in dict.fromkeys(text for one in placements for text in one.warnings):
-        where = (
-            f"{counts[text]} of {len(placements)} steps: "
-            if counts[text] < len(placements)
-            else ""
-        )
-        print_warning(where + printable(text))
+    steps: dict[str, set[int]] = {}
+    last: dict[str, str] = {}
+    for index, placement in enumerate(placements):
+        for text in placement.warnings:
+            kind = _NUMBER_OR_NAME.sub("", text)
+            steps.setdefault(kind, set()).add(index)
+            last[kind] = text
+    for kind, found in steps.items():
+        texts = {
+            text
+            for one in placements
+            for text in one.warnings
+            if _NUMBER_OR_NAME.sub("", text) == kind
+        }
+        where = ""
+        if len(found) < len(placements) or len(texts) > 1:
+            where = f"{len(found)} of {len(placements)} steps"
+            where += ", the last of them: " if len(found) > 1 else ": "
+        print_warning(where + printable(last[kind]))
 
 
 def _write_figure(figure: Figure, path: Path) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, cast
 import typer
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
+from gpupack.cli.console import print_warning
 from gpupack.cli.options.groups import takes_options
 from gpupack.cli.options.named_values import (
     parse_by_model,
@@ -23,7 +23,6 @@ from gpupack.cli.options.named_values import (
 from gpupack.cli.options.sources import Knowledge
 from gpupack.cli.options.supply import parse_supply
 from gpupack.errors import InvalidInputError
-from gpupack.files import file_mode
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
@@ -40,9 +39,6 @@ from gpupack.records.request import (
 
 WishReader = Callable[[ProfileSet, str | None], tuple[Request | None, RequestArguments]]
 """Reads a request and the arguments beside it; the objective says what binds."""
-
-_TABLES = (".csv", ".tsv")
-"""Endings of files that hold profiles, and may hold wishes beside them."""
 
 
 def completed_by(choices: type[StrEnum] | Iterable[str]) -> Callable[[str], list[str]]:
@@ -298,16 +294,14 @@ def wish_options(
 ) -> WishReader:
     """Return what reads these options, once it is known which models there are.
 
-    A table of profiles that is the ``source`` may hold wishes beside them: it is the
-    request where no other file is given.
+    A table of profiles that is the ``source`` may hold wishes beside them, over which
+    a request wins.
     """
-    if request is None and source is not None and _is_table(source):
-        request = Path(source)
 
     def read(
         profiles: ProfileSet, objective: str | None
     ) -> tuple[Request | None, RequestArguments]:
-        asked = None if request is None else _read_request(request)
+        asked = _asked_in_files(source, request)
         names = profiles.model_names
         given = RequestArguments(
             gpus=parse_supply(gpu, gpus),
@@ -366,23 +360,27 @@ takes_wish_options = takes_options(wish_options, into="wishes")
 """Give a command the options of ``wish_options``, read into its ``wishes``."""
 
 
-def _is_table(source: str) -> bool:
-    """Return whether the profiles come from a table on disk, which may hold wishes."""
-    if Path(source).suffix.lower() not in _TABLES:
-        return False
-    mode = file_mode(source)
-    return mode is not None and stat.S_ISREG(mode)
+def _asked_in_files(source: str | None, path: Path | None) -> Request | None:
+    """Return what the table of the profiles and a request ask; None if nothing."""
+    from gpupack.planning import overlay_requests, wishes_beside
+    from gpupack.quoting import printable
+
+    request = None if path is None else _read_request(path)
+    beside = None if source is None else wishes_beside(source)
+    if beside is None:
+        return request
+    found, notes = overlay_requests(beside, request)
+    for note in notes:
+        print_warning(printable(note))
+    return found
 
 
 def _read_request(path: Path) -> Request | None:
     """Return the request in a file, or that of the columns of a table, if any."""
-    if path.suffix.lower() in _TABLES:
-        from gpupack.importers.table_wishes import read_table_wishes
-
-        return read_table_wishes(path)
+    from gpupack.planning import wishes_beside
     from gpupack.request_file import read_request
 
-    return read_request(path)
+    return wishes_beside(path) or read_request(path)
 
 
 def read_source(source: str, knowledge: Knowledge) -> ProfileSet:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 AS_GIVEN = ", as given"
+WISH_NOTE = "a wish about the model, no reading"
 """Ends the note of a column whose unit the caller gave."""
 IGNORE = "ignore"
 """As a column's meaning: do not read it."""
@@ -198,7 +199,7 @@ def understand(title: str, dialect: Dialect) -> ColumnUse:
 
 def _understand(title: str, dialect: Dialect) -> ColumnUse:
     if title.strip().casefold() in WISH_COLUMNS:
-        return ColumnUse(title, note="a wish about the model, no reading")
+        return ColumnUse(title, note=WISH_NOTE)
     words, statistic, unit = title_parts(title)
     is_rate = unit is not None and worth(Kind.RATE, unit) is not None
     if is_rate and words <= {"completed", "successful"}:

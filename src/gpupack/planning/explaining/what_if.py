@@ -12,8 +12,8 @@ from gpupack.packing import Deadline, most_service, plan_capacity
 from gpupack.planning.modeling import best_records
 from gpupack.planning.request import PRICE_UNITS
 from gpupack.planning.solving import Clash, answer
-from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.records.placement import Objective, ObjectiveUnit
+from gpupack.report.summary import SERVED_TOLERANCE
 
 if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion, Supply

@@ -25,6 +25,7 @@ from gpupack.planning.request import (
     profiles_of,
     request_of,
     takes_wishes,
+    wishes_beside,
 )
 from gpupack.quoting import quoted_all
 from gpupack.recommendation import Assumption, BuyOption, Recommendation
@@ -83,13 +84,14 @@ def recommend(
         InfeasibleError: If the GPUs that there are do not do.
         NotFoundInTimeError: If no plan was found within the time limit.
     """
+    beside = wishes_beside(profiles)
     profiles = profiles_of(profiles)
     if reserve is not None and not 0 <= reserve < math.inf:
         raise InvalidInputError(
             f"the reserve is {reserve}; it must be finite and ≥ 0, such as 0.2 for a "
             "fifth above every demand"
         )
-    wanted, notes = request_of(profiles, None, request, asked)
+    wanted, notes = request_of(profiles, None, request, asked, beside=beside)
     counted_in_full = with_server_memory(profiles, wanted)
     profiles = counted_in_full or profiles
     question = ask(profiles, wanted)

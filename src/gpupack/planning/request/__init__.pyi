@@ -1,4 +1,5 @@
 from .arguments import (
+    overlay_requests,
     request_of,
     takes_wishes,
 )
@@ -21,7 +22,7 @@ from .prices import (
     price_units,
     within_budget,
 )
-from .source import ProfilesLike, profiles_of, told_with
+from .source import ProfilesLike, profiles_of, told_with, wishes_beside
 from .wishes import (
     BINDING_BY_DEFAULT,
     Wishes,
@@ -40,6 +41,7 @@ __all__ = [
     "is_unknown",
     "keeps_latency_limit",
     "overlay_headroom",
+    "overlay_requests",
     "price_units",
     "profiles_of",
     "request_of",
@@ -48,6 +50,7 @@ __all__ = [
     "resolve_headroom",
     "takes_wishes",
     "told_with",
+    "wishes_beside",
     "wishes_of",
     "with_named_type",
     "within_budget",

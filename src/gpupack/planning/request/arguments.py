@@ -74,6 +74,8 @@ def request_of(
     objective: Objective | str | Request | None,
     request: Request | None,
     asked: RequestArguments,
+    *,
+    beside: Request | None = None,
 ) -> tuple[Request, tuple[str, ...]]:
     """Return what is asked in all, and where arguments took the place of a request's.
 
@@ -82,6 +84,7 @@ def request_of(
         objective: The objective, or a request in its place.
         request: To start from; None for one that asks nothing.
         asked: Arguments, which win.
+        beside: What the table of the profiles asks; all else wins over it.
 
     Raises:
         UnknownNameError: If an argument names a model without a profile.
@@ -116,12 +119,32 @@ def request_of(
     data |= {"defaults": defaults} if defaults else {}
     given = Request.model_validate(data, context={"words": _as_argument})
     notes: list[str] = []
+    if beside is not None:
+        request, told = overlay_requests(beside, request)
+        notes += told
     found = given if request is None else _overlaid(request, given, notes)
     prices = asked.get("prices")
     if prices is not None:
         found = _priced(found, prices, profiles, notes)
     notes += headroom_doubts(found)
     return found, tuple(notes)
+
+
+def overlay_requests(
+    table: Request, request: Request | None
+) -> tuple[Request, tuple[str, ...]]:
+    """Return what a table asks with a request over it, and where that says otherwise.
+
+    Args:
+        table: From the columns of a table.
+        request: It wins; None for none.
+    """
+    if request is None:
+        return table, ()
+    notes: list[str] = []
+    return _overlaid(table, request, notes), tuple(
+        note.replace(" of the request, ", " of the table, ", 1) for note in notes
+    )
 
 
 def _as_argument(path: tuple[str, ...]) -> str:

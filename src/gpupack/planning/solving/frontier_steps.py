@@ -19,12 +19,12 @@ from gpupack.planning.solving.check import check_placement
 from gpupack.planning.solving.found import Clash
 from gpupack.planning.solving.step_clock import StepClock
 from gpupack.planning.solving.with_choices import plan_with_choices
-from gpupack.planning.trade_off import SERVED_TOLERANCE
 from gpupack.quoting import quoted
 from gpupack.records.frontier import FrontierPoint
 from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.placement import Objective, ObjectiveUnit
 from gpupack.records.request import Fairness
+from gpupack.report.summary import SERVED_TOLERANCE
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:

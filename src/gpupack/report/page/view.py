@@ -22,12 +22,12 @@ from gpupack.report.page.measurements import MeasurementColumn, known_columns
 from gpupack.report.page.model_table import ModelRow, model_rows
 from gpupack.report.page.plot_area import PlotArea, Series, draw
 from gpupack.report.palette import ModelStyle, style_by_model
-from gpupack.report.summary import Fact, facts_of, title_of
+from gpupack.report.summary import Fact, facts_of, served_least, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.records.frontier import FrontierRecord
+    from gpupack.records.frontier import FrontierPoint, FrontierRecord
     from gpupack.records.gpu import Resource
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.profile import ProfileRecord
@@ -219,9 +219,9 @@ class ReportView:
     @cached_property
     def frontier_chart(self) -> PlotArea | None:
         """Throughput over GPUs or price, None without a frontier."""
-        if self.frontier is None or not self.frontier.points:
+        if self.frontier is None or not self.frontier.steps:
             return None
-        points = self.frontier.points
+        points = self.frontier.steps
         priced = all(point.price_per_hour is not None for point in points)
         x_all = [
             float((point.price_per_hour or 0.0) if priced else point.num_gpus)
@@ -239,6 +239,21 @@ class ReportView:
             y_title="throughput, infer/s",
             log_x=False,
         )
+
+    @property
+    def has_served_shares(self) -> bool:
+        """Whether it is known what each model gets at each step of the frontier."""
+        return self.frontier is not None and any(
+            point.served_share for point in self.frontier.steps
+        )
+
+    def served_least(self, point: FrontierPoint) -> str:
+        """Return the models that get least of what they want, the worst first."""
+        return served_least(point) or "all get all"
+
+    def others_served(self, point: FrontierPoint) -> bool:
+        """Return whether there are models beside those that get least."""
+        return len(point.served_share) > 1
 
     @cached_property
     def environment_rows(self) -> tuple[tuple[str, str], ...]:
