@@ -128,9 +128,7 @@ def test_a_frontier_takes_what_place_takes(tmp_path: Path) -> None:
 def test_what_several_steps_warn_of_is_told_once(tmp_path: Path) -> None:
     table = tmp_path / "busy.csv"
     rows = [f"m{one},1,1,100,60,10,1000,T4,150" for one in range(3)]
-    titles = (
-        "model,batch_size,concurrency,throughput,gpu_util,mem_util,memory_mib,gpu,demand"
-    )
+    titles = "model,batch_size,concurrency,throughput,gpu_util,mem_util,memory_mib,gpu,demand"
     table.write_text("\n".join([titles, ",,,,0,0,400,T4,", *rows]) + "\n")
 
     done = CliRunner().invoke(
@@ -142,7 +140,9 @@ def test_what_several_steps_warn_of_is_told_once(tmp_path: Path) -> None:
         catch_exceptions=False,
     )
 
-    told = [line for line in done.stderr.splitlines() if "not kept as predicted" in line]
+    told = [
+        line for line in done.stderr.splitlines() if "not kept as predicted" in line
+    ]
     assert len(told) == 1, done.stderr
     assert "steps, the last of them: " in told[0]
     found = json.loads((tmp_path / "f.json").read_text())
