@@ -128,7 +128,8 @@ def test_a_frontier_takes_what_place_takes(tmp_path: Path) -> None:
 def test_what_several_steps_warn_of_is_told_once(tmp_path: Path) -> None:
     table = tmp_path / "busy.csv"
     rows = [f"m{one},1,1,100,60,10,1000,T4,150" for one in range(3)]
-    titles = "model,batch_size,concurrency,throughput,gpu_util,mem_util,memory_mib,gpu,demand"
+    titles = "model,batch_size,concurrency,throughput,gpu_util,mem_util,memory_mib"
+    titles += ",gpu,demand"
     table.write_text("\n".join([titles, ",,,,0,0,400,T4,", *rows]) + "\n")
 
     done = CliRunner().invoke(
