@@ -2,6 +2,7 @@
 
 from .comparison import Comparison, compare
 from .cost import Cost, ModelCost
+from .deploying import Deployment, DeployOptions, Status, check_status, deploy
 from .errors import (
     CheckError,
     DeviceError,
@@ -88,6 +89,7 @@ from .records.running.verification import GpuVerification, ModelVerdict
 from .report.page.moves import Change, ModelChange, ModelSide, Move
 from .request_file import read_request
 from .store import (
+    read_deployment,
     read_observed_cluster,
     read_placement,
     write_observed_cluster,
@@ -112,6 +114,8 @@ __all__ = [
     "Comparison",
     "ContentionRule",
     "Cost",
+    "DeployOptions",
+    "Deployment",
     "DeviceError",
     "DeviceKind",
     "EmbeddedServer",
@@ -172,17 +176,21 @@ __all__ = [
     "ServerUnavailableError",
     "SharingAlternative",
     "SharingMode",
+    "Status",
     "StoreError",
     "TlsOptions",
     "UnknownNameError",
     "Verification",
     "calibrate",
+    "check_status",
     "compare",
+    "deploy",
     "explain",
     "frontier",
     "load_example",
     "place",
     "profile",
+    "read_deployment",
     "read_observed_cluster",
     "read_placement",
     "read_profiles",

@@ -14,6 +14,8 @@ _FLAG_BY_ARGUMENT = {
     "latency_limit_ms": "--latency-limit",
     "max_price_per_hour": "--max-price",
     "prices": "--price",
+    "server_batching_delay_us": "--server-batching-delay",
+    "shared_memory_mib": "--shared-memory",
     "time_limit_s": "--time-limit",
     "total_time_limit_s": "--total-time-limit",
     "weights": "--weight",

@@ -17,6 +17,7 @@ from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
 from gpupack.files import (
     AnyPath,
+    as_path,
     decode,
     read_bytes,
     read_parts,
@@ -40,6 +41,7 @@ from gpupack.record_lines import (
     parse_lines,
 )
 from gpupack.records.record import Record
+from gpupack.records.running.deployment import DeploymentRecord
 from gpupack.records.running.verification import GpuVerification
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ R = TypeVar("R", bound=Record)
 
 PROFILE_FILE = "profiles.jsonl"
 """gpupack's own file in a folder of exports."""
+DEPLOYMENT_FILE = "deployment.json"
+"""Says what a folder that ``gpupack deploy`` wrote shall run, and what in it is its."""
 
 PROFILE_KEYS = tuple(
     sorted({key for record in CLASS_BY_KIND.values() for key in record.model_fields})
@@ -228,6 +232,21 @@ def read_observed_cluster(path: AnyPath) -> ObservedCluster:
         "observed_cluster",
         ObservedCluster,
         way_out="gpupack read-prometheus --json writes one",
+    )
+
+
+def read_deployment(folder: AnyPath) -> DeploymentRecord:
+    """Read what ``gpupack deploy`` wrote, from its folder.
+
+    Raises:
+        StoreError: If it wrote nothing there, or another version of it did.
+    """
+    path = as_path(folder)
+    return read_one(
+        path / DEPLOYMENT_FILE if path.is_dir() else path,
+        "deployment",
+        DeploymentRecord,
+        way_out="gpupack deploy writes one",
     )
 
 

@@ -2,7 +2,8 @@
 
 Exit codes: 0 done (proved, or feasible with a warning), 1 a bug (of ``compare``:
 placements that differ), 2 bad input,
-3 infeasible, 4 a verified placement broke a promise, 5 none found in time,
+3 infeasible, 4 a verified placement broke a promise or what runs is not what was
+planned, 5 none found in time,
 130 interrupted.
 """
 
@@ -65,6 +66,8 @@ COMMANDS = {
     "server": ("server", "app"),
     "verify": ("verify", "verify_command"),
     "calibrate": ("verify", "calibrate_command"),
+    "deploy": ("deploy", "deploy_command"),
+    "status": ("deploy", "status_command"),
     "demo": ("demo", "demo_command"),
     "warm-up": ("warm_up", "warm_up_command"),
 }

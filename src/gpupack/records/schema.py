@@ -12,6 +12,7 @@ from gpupack.records.placement import PlacementRecord
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
 from gpupack.records.request import Request
+from gpupack.records.running.deployment import DeploymentRecord
 from gpupack.records.running.observed_cluster import ObservedClusterRecord
 from gpupack.records.running.rightsizing import RightsizingRecord
 from gpupack.records.running.verification import GpuVerification
@@ -19,6 +20,7 @@ from gpupack.records.running.verification import GpuVerification
 CLASS_BY_FILE: dict[str, type[Record]] = {
     "calibration.schema.json": Calibration,
     "colocation.schema.json": CoLocation,
+    "deployment.schema.json": DeploymentRecord,
     "failed_load_point.schema.json": FailedLoadPoint,
     "observed_cluster.schema.json": ObservedClusterRecord,
     "placement.schema.json": PlacementRecord,

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from gpupack.profiling import (
+        Device,
         InputOptions,
         KernelProbe,
         MeasureOptions,
         ServerSession,
+        TritonServer,
     )
     from gpupack.records.colocation import CoLocation
     from gpupack.records.environment import SharingMode
@@ -119,6 +121,64 @@ def run_gpu(
         if isinstance(err, LoadPointError):
             return GpuRun(failures={err.model_name: message})
         return GpuRun(failures=dict.fromkeys(gpu.models, message))
+    return GpuRun((*alone, *together))
+
+
+def run_deployed_gpu(
+    servers: Mapping[str, TritonServer],
+    device: Device,
+    gpu: GpuPlacement,
+    *,
+    sharing_mode: SharingMode | None,
+    inputs: InputOptions | None = None,
+    options: MeasureOptions | None = None,
+    say: Callable[[str], None],
+) -> GpuRun:
+    """Measure one GPU's models where they run: nothing is loaded or unloaded.
+
+    Args:
+        servers: By model, the one that has it loaded, with all its instances.
+        device: Read beside the measurements.
+        gpu: What was promised.
+        sharing_mode: How the models' processes share the device.
+        inputs: Where requests' data come from.
+        options: How well to measure.
+        say: Told what is being done.
+    """
+    members = gpu_members(gpu)
+    failures = {}
+    for name in sorted(set(gpu.models)):
+        try:
+            if name not in servers:
+                failures[name] = "the deployment has no server for it"
+            elif name not in servers[name].ready_models():
+                failures[name] = f"{servers[name].url} does not have it loaded"
+        except ServerError as err:
+            failures[name] = str(err)
+    if failures:
+        return GpuRun(failures=failures)
+
+    def measure(label: str, some: Sequence[Member]) -> CoLocation:
+        say(f"GPU {gpu.gpu_index}: {', '.join(one.model_name for one in some)} {label}")
+        return measure_set(
+            servers[some[0].model_name],
+            [(one.model_name, one.load_point) for one in some],
+            offered_infer_per_sec=[one.offered_infer_per_sec for one in some],
+            device=device,
+            sharing_mode=sharing_mode,
+            label=label,
+            inputs=inputs,
+            options=options,
+            servers=servers,
+        )
+
+    try:
+        alone = [measure("alone", [member]) for member in dict.fromkeys(members)]
+        together = [measure("together", members)] if len(members) > 1 else []
+    except LoadPointError as err:
+        return GpuRun(failures={err.model_name: str(err)})
+    except ServerError as err:
+        return GpuRun(failures=dict.fromkeys(gpu.models, str(err)))
     return GpuRun((*alone, *together))
 
 

@@ -49,6 +49,7 @@ def measure_set(
     offered_infer_per_sec: Sequence[float | None] | None = None,
     inputs: InputOptions | None = None,
     probe: KernelProbe | None = None,
+    servers: Mapping[str, TritonServer] | None = None,
 ) -> CoLocation:
     """Drive loaded models at the same time and return what each of them reached.
 
@@ -66,6 +67,7 @@ def measure_set(
             None drives it as fast as it answers.
         inputs: Where requests' data come from.
         probe: Run beside a model that is alone.
+        servers: By model, another server that has it loaded.
 
     Raises:
         LoadPointError: A model failed; says which.
@@ -74,9 +76,10 @@ def measure_set(
     loads = []
     rates = offered_infer_per_sec or [None] * len(models)
     for (name, load_point), rate in zip(models, rates, strict=True):
-        signature = given.with_batch_dim(server.signature(name))
+        own = (servers or {}).get(name, server)
+        signature = given.with_batch_dim(own.signature(name))
         tensors = make_request_inputs(given, signature, load_point.batch_size)
-        loads.append(ModelLoad(signature, load_point, tensors, rate))
+        loads.append(ModelLoad(signature, load_point, tensors, rate, own))
     measurement = measure_together(
         server,
         loads,

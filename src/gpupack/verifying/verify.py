@@ -25,6 +25,7 @@ from gpupack.records.gpu import DeviceKind, is_same_card
 from gpupack.records.placement import PlacementRecord
 from gpupack.store import open_verifications, record_line
 from gpupack.units import mib_from_bytes
+from gpupack.verifying.deployed import verify_deployment
 from gpupack.verifying.finished import Circumstances, device_identity, read_finished
 from gpupack.verifying.gpu_run import clear_gpu, run_gpu
 from gpupack.verifying.verdict import judge_gpu
@@ -77,6 +78,7 @@ def verify(
     inputs: InputOptions | None = None,
     on_gpu: Callable[[GpuVerification], None] | None = None,
     install_progress: InstallProgress | None = None,
+    deployment: AnyPath | None = None,
 ) -> Verification:
     """Run the GPUs of a placement, one after the other, and judge its promises.
 
@@ -101,6 +103,9 @@ def verify(
         inputs: Where requests' data come from: shapes, files, seed.
         on_gpu: Told the verdict on each GPU as it comes, those of the store first.
         install_progress: Told about the installation of the embedded server.
+        deployment: The folder that ``deploy`` wrote for this placement, instead of a
+            repository or server: its servers run on this host, and their models are
+            measured where they are.
 
     Raises:
         UnknownNameError: A GPU index that the placement does not have.
@@ -126,10 +131,31 @@ def verify(
         )
     chosen = _chosen_gpus(placement, gpu_indices)
     where = ServerOptions.of(server, model_repository=model_repository, gpu=gpu)
+    if deployment is not None:
+        if where.url is not None or where.model_repository is not None:
+            raise InvalidInputError(
+                "a deployment has servers of its own: leave the URL (--url) and the "
+                "model repository (--model-repository) out"
+            )
+        return Verification(
+            verify_deployment(
+                placement,
+                chosen,
+                deployment,
+                gpu=where.gpu,
+                store=store,
+                tolerance=tolerance,
+                options=options,
+                inputs=inputs,
+                progress=progress,
+                on_gpu=on_gpu,
+            )
+        )
     if (where.model_repository is None) == (where.url is None):
         raise InvalidInputError(
             "give either a model repository (--model-repository), for an embedded "
-            "server, or the URL of a running one (--url), "
+            "server, the URL of a running one (--url), or what deploy wrote "
+            "(--deployment), "
             + ("not both" if where.url is not None else "got neither")
         )
     names = {name for one in chosen for name in one.models}

@@ -23,6 +23,13 @@ EXIT_BROKEN = 4
 def verify_command(
     placement: Annotated[Path, typer.Argument(help="A placement written by place.")],
     *,
+    deployment: Annotated[
+        Path | None,
+        typer.Option(
+            help="What deploy wrote for triton or compose, whose servers run on this "
+            "host: its models are measured where they are."
+        ),
+    ] = None,
     gpus: Annotated[
         str | None,
         typer.Option(
@@ -60,6 +67,7 @@ def verify_command(
                 placed,
                 server=measuring.server,
                 gpu_indices=indices,
+                deployment=deployment,
                 store=store,
                 tolerance=tolerance,
                 strict=measuring.strict,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gpupack.profiling.load.tensors import Tensors, Variation
-    from gpupack.profiling.server import ModelSignature, TritonServer
+    from gpupack.profiling.server import ModelSignature, ModelStatistics, TritonServer
     from gpupack.records.profile import LoadPoint
 
 
@@ -34,12 +34,14 @@ class ModelLoad:
     Attributes:
         offered_infer_per_sec: Send at this rate, evenly spaced; None drives the model
             as fast as it answers.
+        server: That has it loaded, where models measured together are on several.
     """
 
     signature: ModelSignature
     load_point: LoadPoint
     inputs: Tensors
     offered_infer_per_sec: float | None = None
+    server: TritonServer | None = None
 
 
 class DrivenModel:
@@ -70,7 +72,7 @@ class DrivenModel:
         self.load = load
         self.outputs: tuple[OutputSummary, ...] = ()
         self.notes: list[str] = []
-        self._server = server
+        self._server = load.server or server
         self._timeout_s = request_timeout_s
         self._given_process = process
         self._requests: list[bytes] = []
@@ -88,6 +90,14 @@ class DrivenModel:
         """How requests travel, as ``Environment.protocol`` spells it."""
         name = "grpc" if self._server.url.is_grpc else "http"
         return f"{name}+shm" if self._uses_shared_memory else name
+
+    def statistics(self) -> ModelStatistics:
+        """Return the server's counters of the model.
+
+        Raises:
+            ServerError: The server does not answer.
+        """
+        return self._server.statistics(self.model_name)
 
     def __enter__(self) -> Self:
         with self._stack:

@@ -134,7 +134,8 @@ def measure_together(
     stopping rule, or at the time cap.
 
     Args:
-        server: The server that has the models loaded.
+        server: The server that has the models loaded, but for those of which their
+            load names another.
         loads: One per model, or several for one model.
         device: What is read beside the measurement.
         options: How well to measure.
@@ -170,7 +171,7 @@ def measure_together(
             model.start()
         _warm_up(driven, chosen.warm_up_duration_s(kind, is_warm=is_warm))
         measurement = _measure_window(
-            server, driven, rules, sampler, server_pid, cap_s=chosen.max_duration_s
+            driven, rules, sampler, server_pid, cap_s=chosen.max_duration_s
         )
         if probe is not None and len(driven) == 1:
             measurement = _probed(measurement, driven[0], probe)
@@ -215,7 +216,6 @@ def _warm_up(driven: Sequence[DrivenModel], duration_s: float) -> None:
 
 
 def _measure_window(
-    server: TritonServer,
     driven: Sequence[DrivenModel],
     rules: Sequence[StoppingRule],
     sampler: Sampler,
@@ -224,7 +224,7 @@ def _measure_window(
     cap_s: float,
 ) -> Measurement:
     family = ProcessFamily(server_pid) if server_pid is not None else None
-    before = _statistics(server, driven)
+    before = _statistics(driven)
     host_before = family.read() if family else None
     memory_bytes = host_before.resident_bytes if host_before else 0
     next_memory_s = _MEMORY_PERIOD_S
@@ -253,7 +253,7 @@ def _measure_window(
     readings = sampler.readings()
     host_after = family.read() if family else None
     duration_s = (time.monotonic_ns() - begin_ns) / 1e9
-    after = _statistics(server, driven)
+    after = _statistics(driven)
     measured = tuple(
         _summarize(model, verdict, begin_ns, now_ns, later.since(earlier))
         for model, verdict, earlier, later in zip(
@@ -325,11 +325,9 @@ def _collect(driven: Sequence[DrivenModel], stage: str) -> None:
             ) from err
 
 
-def _statistics(
-    server: TritonServer, driven: Sequence[DrivenModel]
-) -> list[ModelStatistics]:
+def _statistics(driven: Sequence[DrivenModel]) -> list[ModelStatistics]:
     try:
-        return [server.statistics(model.model_name) for model in driven]
+        return [model.statistics() for model in driven]
     except ServerError as err:
         name = driven[0].model_name
         raise LoadPointError(str(err), stage="measure", model_name=name) from err

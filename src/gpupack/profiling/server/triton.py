@@ -180,7 +180,7 @@ class TritonServer:
         Raises:
             ServerError: It did not load, or not in time.
         """
-        config = dict(self._config(model_name))
+        config = dict(self.configuration(model_name))
         groups = config.get("instance_group") or [{}]
         config["instance_group"] = [
             group | {"count": factor * int(group.get("count") or 1)} for group in groups
@@ -200,7 +200,7 @@ class TritonServer:
         """
         # Triton takes a whole configuration or none, so it is asked for its own first.
         self.load(model_name, timeout_s=timeout_s)
-        config = self._config(model_name) | {
+        config = self.configuration(model_name) | {
             "version_policy": {"specific": {"versions": [version]}}
         }
         self.load(model_name, timeout_s=timeout_s, config=config)
@@ -249,7 +249,9 @@ class TritonServer:
 
         ``version`` is the one that requests shall name, None if they name none.
         """
-        return replace(ModelSignature.parse(self._config(model_name)), version=version)
+        return replace(
+            ModelSignature.parse(self.configuration(model_name)), version=version
+        )
 
     def statistics(self, model_name: str) -> ModelStatistics:
         """Return the server's counters of a model, over all its versions."""
@@ -282,7 +284,8 @@ class TritonServer:
             ),
         )
 
-    def _config(self, model_name: str) -> dict[str, Any]:
+    def configuration(self, model_name: str) -> dict[str, Any]:
+        """Return a loaded model's configuration, as the server completed it."""
         answer: dict[str, Any] = self._json(
             f"describe model {model_name}", "get_model_config", model_name
         )

@@ -1,0 +1,116 @@
+"""``DEPLOYMENT.md``: what was written, what it does not say, how to apply and check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpupack.deploying.plan import MARK
+from gpupack.deploying.targets import needs_of
+from gpupack.report.markdown import markdown_text
+from gpupack.units import mib_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpupack.deploying.options import DeployOptions
+    from gpupack.deploying.plan import DeploymentPlan, PlannedGpu
+    from gpupack.deploying.targets import Target, TargetFiles
+
+_MANY = 200
+"""More files of one kind than this are counted, not listed."""
+
+
+def deployment_page(
+    plan: DeploymentPlan,
+    target: Target,
+    options: DeployOptions,
+    made: TargetFiles,
+    notes: Sequence[str],
+) -> str:
+    """Return the page that lies beside what was written, as Markdown."""
+    return "\n".join(
+        [
+            f"<!-- {MARK.removeprefix('# ')} -->",
+            f"# {markdown_text(options.name)} for {target.name}",
+            "",
+            f"gpupack wrote {target.purpose}. It started nothing.",
+            "",
+            "## What runs",
+            "",
+            *_gpu_table(plan.gpus),
+            "",
+            "## How to apply",
+            "",
+            *_code(made.apply),
+            "",
+            "## How to check",
+            "",
+            *_code(made.check),
+            "",
+            "`gpupack status` ends with 4 where what runs is not what was planned.",
+            "",
+            "## What could not be expressed, or was changed",
+            "",
+            *(_listed(notes) or ["Nothing: the files say all of the placement."]),
+            "",
+            "## How the rest is expressed",
+            "",
+            *_listed(
+                f"{need.value}: {target.expressions(options)[need].words}"
+                for need in needs_of(plan)
+            ),
+            "",
+            "## Files",
+            "",
+            *_files(made),
+            "",
+            "These are replaced when gpupack deploy writes here again, so keep changes "
+            "elsewhere.",
+            "",
+        ]
+    )
+
+
+def _gpu_table(gpus: Iterable[PlannedGpu]) -> list[str]:
+    lines = [
+        "| GPU | type | server | models | memory planned, MiB |",
+        "|---|---|---|---|---|",
+    ]
+    for gpu in gpus:
+        for server in gpu.servers:
+            is_first = server is gpu.servers[0]
+            models = ", ".join(
+                markdown_text(one.name)
+                + (" (called by others)" if one.is_helper else "")
+                for one in server.models
+            )
+            memory = f"{mib_from_bytes(gpu.memory_bytes):,.0f}" if is_first else ""
+            head = (
+                f"{gpu.index} | {markdown_text(gpu.gpu_type.name)}"
+                if is_first
+                else " | "
+            )
+            lines.append(f"| {head} | {server.name} | {models} | {memory} |")
+    return lines
+
+
+def _code(lines: Sequence[str]) -> list[str]:
+    return ["```sh", *lines, "```"] if lines else ["Nothing is to be done."]
+
+
+def _listed(texts: Iterable[str]) -> list[str]:
+    return [f"- {markdown_text(text)}" for text in texts]
+
+
+def _files(made: TargetFiles) -> list[str]:
+    files = made.files
+    lines = [f"- {markdown_text(path)}" for path in sorted(files.texts)]
+    if len(lines) > _MANY:
+        lines = [*lines[:_MANY], f"- and {len(lines) - _MANY:,} more"]
+    if files.links:
+        lines.append(f"- {len(files.links):,} links to the models themselves")
+    if files.in_repository:
+        lines.append(
+            f"- {len(files.in_repository):,} configurations in the model repository"
+        )
+    return lines

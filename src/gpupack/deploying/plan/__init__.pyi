@@ -1,0 +1,31 @@
+from .configuration import (
+    MARK,
+    configuration_of_server,
+    configuration_text,
+    differences,
+    is_own,
+    parse_configuration,
+)
+from .dns_names import dns_names, short_hash
+from .model_folders import CONFIGURATION, CONFIGURATIONS
+from .planned_server import DeploymentPlan, PlannedGpu, PlannedServer
+from .planning_servers import plan_servers
+from .served_model import ServedModel
+
+__all__ = [
+    "CONFIGURATION",
+    "CONFIGURATIONS",
+    "MARK",
+    "DeploymentPlan",
+    "PlannedGpu",
+    "PlannedServer",
+    "ServedModel",
+    "configuration_of_server",
+    "configuration_text",
+    "differences",
+    "dns_names",
+    "is_own",
+    "parse_configuration",
+    "plan_servers",
+    "short_hash",
+]

@@ -1,0 +1,198 @@
+"""Docker Compose: a service per server, each with the one GPU it is to use."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from gpupack.deploying.plan import MARK
+from gpupack.deploying.targets.deployed import deployed_servers
+from gpupack.deploying.targets.overlay import OVERLAY, add_configurations
+from gpupack.deploying.targets.router_files import router_files
+from gpupack.deploying.targets.target import Ability, TargetFiles, changed, exact
+from gpupack.deploying.yaml_text import yaml_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpupack.deploying.options import DeployOptions
+    from gpupack.deploying.plan import DeploymentPlan, PlannedGpu, PlannedServer
+    from gpupack.deploying.targets.target import Expression
+
+FILE = "compose.yaml"
+MODELS = "/models"
+"""Where containers see the user's repository."""
+REPOSITORY = "/repository"
+"""Where they see the overlay, whose links lead to ``MODELS``."""
+PORTS = (8000, 8001, 8002)
+"""Of every container; the host's differ."""
+_PIPE = "/tmp/nvidia-mps"
+"""Of MPS: the daemon and its clients share it through a volume."""
+
+_TABLE = MappingProxyType(
+    {
+        Ability.CHOSEN_GPU: exact("device_ids names its UUID"),
+        Ability.GPU_TYPE: changed(
+            "the GPUs of the placement are taken to be those of one host, in "
+            "nvidia-smi's order; see that their types are the placement's, or name "
+            "them with --gpu-uuid"
+        ),
+        Ability.SEVERAL_SERVERS: exact("a service each, with the same device"),
+        Ability.MPS: changed(
+            "the daemon of a GPU is a service of its own, and the servers share its "
+            "pipe and its IPC namespace; check what that gives with gpupack verify"
+        ),
+        Ability.UNEQUAL_SHARES: exact("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE per service"),
+        Ability.MEMORY_LIMITS: exact("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT per service"),
+        Ability.MIG_DEVICE: changed(
+            "the devices are not made, and have no number: make them, and name each "
+            "with --gpu-uuid"
+        ),
+        Ability.HOST: exact("services without a device, instances of KIND_CPU"),
+        Ability.UNEQUAL_TRAFFIC: exact("router/: weights for Envoy and NGINX"),
+        Ability.CONFIGURATIONS: exact("configs/<gpu>.pbtxt and --model-config-name"),
+    }
+)
+
+
+class ComposeTarget:
+    """One ``compose.yaml`` for one host."""
+
+    name = "compose"
+    purpose = "a compose file with a service per server, for one host"
+
+    def expressions(self, options: DeployOptions) -> Mapping[Ability, Expression]:
+        """Return what a compose file can express."""
+        return _TABLE
+
+    def write(self, plan: DeploymentPlan, options: DeployOptions) -> TargetFiles:
+        """Return the compose file, the overlay that it mounts, and routers."""
+        made = TargetFiles(servers=deployed_servers(plan, on_host=True))
+        add_configurations(
+            made.files, plan, in_repository=options.in_repository, models=MODELS
+        )
+        services: dict[str, Any] = {}
+        volumes: dict[str, Any] = {}
+        for gpu in plan.gpus:
+            if gpu.uses_mps:
+                services[f"{gpu.name}--mps"] = _daemon(plan, gpu, options)
+                volumes[f"{gpu.name}-mps"] = {}
+            for server in gpu.servers:
+                services[server.name] = _service(plan, gpu, server, options)
+        content: dict[str, Any] = {"services": services}
+        if volumes:
+            content["volumes"] = volumes
+        made.files.add(
+            FILE,
+            f"{MARK}: docker compose --project-name {options.name} up --detach\n"
+            + yaml_text(_escaped(content)),
+        )
+        made.files.add_all(router_files(plan))
+        up = f"docker compose --project-name {options.name} up --detach"
+        made.apply = (f"{up} --remove-orphans",)
+        made.check = (
+            f"docker compose --project-name {options.name} ps",
+            "gpupack status .",
+        )
+        return made
+
+
+def _service(
+    plan: DeploymentPlan,
+    gpu: PlannedGpu,
+    server: PlannedServer,
+    options: DeployOptions,
+) -> dict[str, Any]:
+    arguments = server.arguments(
+        repository=MODELS if options.in_repository else REPOSITORY,
+        configuration=gpu.name,
+        ports=PORTS,
+    )
+    mounts = [_mount(str(plan.repository), MODELS)]
+    if not options.in_repository:
+        mounts.append(_mount(f"./{OVERLAY}", REPOSITORY))
+    service = _common(plan, gpu, options) | {
+        "command": ["tritonserver", *arguments],
+        "ports": [
+            f"{outside}:{inside}"
+            for outside, inside in zip(server.ports, PORTS, strict=True)
+        ],
+        "volumes": mounts,
+        "healthcheck": {
+            "test": [
+                "CMD",
+                "curl",
+                "--fail",
+                "--silent",
+                f"http://localhost:{PORTS[0]}/v2/health/ready",
+            ],
+            "interval": "10s",
+            "timeout": "5s",
+            "retries": 3,
+            "start_period": "600s",
+        },
+        "stop_grace_period": "45s",
+    }
+    if gpu.uses_mps:
+        service["volumes"] = [*mounts, _pipe(gpu)]
+        service["environment"] = {
+            "CUDA_MPS_PIPE_DIRECTORY": _PIPE,
+            **server.environment,
+        }
+        # Clients and daemon meet in shared memory, whose size is then the daemon's.
+        service["ipc"] = f"service:{gpu.name}--mps"
+        service["depends_on"] = {f"{gpu.name}--mps": {"condition": "service_healthy"}}
+    else:
+        service["shm_size"] = f"{options.shared_memory_mib}m"
+    return service
+
+
+def _daemon(
+    plan: DeploymentPlan, gpu: PlannedGpu, options: DeployOptions
+) -> dict[str, Any]:
+    return _common(plan, gpu, options) | {
+        "command": ["nvidia-cuda-mps-control", "-f"],
+        "environment": {"CUDA_MPS_PIPE_DIRECTORY": _PIPE},
+        "volumes": [_pipe(gpu)],
+        "ipc": "shareable",
+        "shm_size": f"{options.shared_memory_mib * len(gpu.servers)}m",
+        "healthcheck": {
+            "test": ["CMD-SHELL", "echo get_server_list | nvidia-cuda-mps-control"],
+            "interval": "5s",
+            "timeout": "5s",
+            "retries": 3,
+        },
+    }
+
+
+def _common(
+    plan: DeploymentPlan, gpu: PlannedGpu, options: DeployOptions
+) -> dict[str, Any]:
+    common: dict[str, Any] = {"image": options.image, "restart": "unless-stopped"}
+    if not plan.is_host:
+        device = {
+            "driver": "nvidia",
+            "device_ids": [gpu.uuid or str(gpu.index)],
+            "capabilities": ["gpu"],
+        }
+        common["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
+    return common
+
+
+def _mount(source: str, target: str) -> dict[str, Any]:
+    return {"type": "bind", "source": source, "target": target, "read_only": True}
+
+
+def _pipe(gpu: PlannedGpu) -> dict[str, Any]:
+    return {"type": "volume", "source": f"{gpu.name}-mps", "target": _PIPE}
+
+
+def _escaped(content: Any) -> Any:
+    """Return content in which no text is taken for a variable."""
+    if isinstance(content, str):
+        return content.replace("$", "$$")
+    if isinstance(content, list):
+        return [_escaped(one) for one in content]
+    if isinstance(content, dict):
+        return {key: _escaped(value) for key, value in content.items()}
+    return content

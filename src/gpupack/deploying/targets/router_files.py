@@ -1,0 +1,25 @@
+"""The routers beside servers whose ports one host has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpupack.deploying.routing import (
+    envoy_configuration,
+    nginx_configuration,
+    weights_json,
+)
+
+if TYPE_CHECKING:
+    from gpupack.deploying.plan import DeploymentPlan
+
+_HOST = "127.0.0.1"
+
+
+def router_files(plan: DeploymentPlan) -> dict[str, str]:
+    """Return the plan's shares as JSON, for NGINX and for Envoy, by path."""
+    return {
+        "router/weights.json": weights_json(plan, on_host=True),
+        "router/nginx.conf": nginx_configuration(plan, host=_HOST),
+        "router/envoy.yaml": envoy_configuration(plan, host=_HOST),
+    }

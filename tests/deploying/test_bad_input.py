@@ -1,0 +1,393 @@
+"""What cannot be deployed is refused, in words, before anything is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+import gpupack
+from gpupack.cli.app import app
+from gpupack.deploying import DeployOptions, deploy
+from gpupack.errors import GpupackError, InvalidInputError, StoreError, UnknownNameError
+from gpupack.records.environment import Environment, SharingMode
+from gpupack.records.profile import LoadPoint, ModelVariant
+from gpupack.store import write_placement
+from tests.deploying.random_placements import H200, MIB, random_placement, write_models
+from tests.factories import make_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return write_models(tmp_path / "models", ("alpha", "beta"))
+
+
+def placed(
+    name: str = "alpha",
+    *,
+    point: LoadPoint | None = None,
+    mode: SharingMode | None = None,
+    also: tuple[str, ...] = (),
+    memory_mib: int = 460,
+    **record: Any,
+) -> gpupack.Placement:
+    """A placement of one instance of each model on one GPU."""
+    point = point or LoadPoint(batch_size=2, concurrency=2)
+    start = random_placement(0, gpu_type=H200, most_gpus=1, most_models=1)
+    records = tuple(
+        make_record(
+            one,
+            gpu_type=H200,
+            load_point=point,
+            environment=Environment(source="test", backend="python"),
+            **record,
+        )
+        for one in (name, *also)
+    )
+    gpu = start.gpus[0]
+    assignments = tuple(
+        gpu.assignments[0].model_copy(
+            update={
+                "model_name": one.model_name,
+                "load_point": point,
+                "memory_bytes": memory_mib * MIB,
+            }
+        )
+        for one in records
+    )
+    return start.model_copy(
+        update={
+            "profiles": records,
+            "sharing_mode": mode,
+            "gpus": (gpu.model_copy(update={"assignments": assignments}),),
+        }
+    )
+
+
+def refused(
+    placement: gpupack.Placement,
+    models: Path,
+    match: str,
+    *,
+    to: str = "triton",
+    error: type[GpupackError] = InvalidInputError,
+    **options: Any,
+) -> None:
+    """Check that nothing at all is written, neither here nor in the repository."""
+    out = models.parent / "out"
+    before = contents(models.parent)
+    with pytest.raises(error, match=match):
+        deploy(
+            placement,
+            to,
+            model_repository=models,
+            output=out,
+            options=DeployOptions(**options),
+        )
+    assert contents(models.parent) == before
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+def test_a_repository_that_lacks_a_model(models: Path) -> None:
+    refused(placed("gamma"), models, r"model 'gamma', which is not in .*alpha, beta")
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "alpha/1", "../models/alpha", "x" * 300, "\0"]
+)
+def test_a_model_name_that_is_no_folder_of_the_repository(
+    name: str, models: Path
+) -> None:
+    refused(placed(name), models, "is not in")
+
+
+def test_a_model_without_a_version(models: Path) -> None:
+    (models / "alpha" / "1").rename(models / "alpha" / "latest")
+    refused(placed(), models, "no version")
+
+
+def test_a_version_that_was_measured_and_is_gone(models: Path) -> None:
+    refused(placed(model_version=3), models, r"no version 3 .*; it has 1")
+
+
+def test_a_version_that_the_configuration_asks_for_and_is_gone(models: Path) -> None:
+    path = models / "alpha" / "config.pbtxt"
+    path.write_text(path.read_text() + "version_policy { specific { versions: [2] } }")
+    refused(placed(), models, "no version 2")
+
+
+def test_a_configuration_below_the_batch_of_its_load_point(models: Path) -> None:
+    point = LoadPoint(batch_size=16, concurrency=1)
+    refused(placed(point=point), models, r"batch size 16, .*max_batch_size 8: raise it")
+
+
+def test_a_variant_below_the_batch_of_its_load_point(models: Path) -> None:
+    variant = ModelVariant(name="alpha_config_1", max_batch_size=1)
+    point = LoadPoint(batch_size=4, concurrency=1, variant=variant)
+    refused(placed(point=point), models, "its variant alpha_config_1 says")
+
+
+def test_dynamic_batching_of_a_model_without_batches(models: Path) -> None:
+    path = models / "alpha" / "config.pbtxt"
+    path.write_text(path.read_text().replace("max_batch_size: 8", "max_batch_size: 0"))
+    variant = ModelVariant(name="alpha_config_1", has_dynamic_batching=True)
+    point = LoadPoint(batch_size=1, concurrency=1, variant=variant)
+    refused(placed(point=point), models, "max_batch_size 0, which excludes")
+
+
+def test_dynamic_batching_of_a_model_of_sequences(models: Path) -> None:
+    path = models / "alpha" / "config.pbtxt"
+    path.write_text(path.read_text() + "sequence_batching { }")
+    variant = ModelVariant(name="alpha_config_1", has_dynamic_batching=True)
+    point = LoadPoint(batch_size=1, concurrency=1, variant=variant)
+    refused(placed(point=point), models, "sequence_batching in its configuration")
+
+
+def test_two_variants_of_one_model_on_one_gpu(models: Path) -> None:
+    first, second = (
+        LoadPoint(batch_size=1, concurrency=1, variant=ModelVariant(name=f"alpha_{n}"))
+        for n in "ab"
+    )
+    placement = placed(point=first)
+    gpu = placement.gpus[0]
+    both = (
+        gpu.assignments[0],
+        gpu.assignments[0].model_copy(update={"load_point": second}),
+    )
+    placement = placement.model_copy(
+        update={"gpus": (gpu.model_copy(update={"assignments": both}),)}
+    )
+    refused(placement, models, "in several configurations")
+
+
+def test_a_configuration_that_is_none(models: Path) -> None:
+    (models / "alpha" / "config.pbtxt").write_text("max_batch_size: eight")
+    refused(placed(), models, r"alpha/config.pbtxt is no model configuration: 1:17")
+
+
+def test_a_placement_without_the_records_it_needs(models: Path) -> None:
+    bare = placed().model_copy(update={"profiles": ()})
+    refused(bare, models, "written without the profile record")
+
+
+def test_a_placement_of_another_schema_version(models: Path) -> None:
+    path = models.parent / "placement.json"
+    write_placement(placed(), path)
+    content = json.loads(path.read_text()) | {"schema_version": 9}
+    path.write_text(json.dumps(content))
+    shell = run_shell(path, models)
+    assert isinstance(shell.exception, StoreError)
+    assert "schema version 9" in str(shell.exception)
+    assert not (models.parent / "out").exists()
+
+
+def run_shell(path: Path, models: Path, *more: str) -> Any:
+    out = models.parent / "out"
+    arguments = ["deploy", str(path), "--to", "triton", "-o", str(out)]
+    return CliRunner().invoke(
+        app, [*arguments, "--model-repository", str(models), *more]
+    )
+
+
+def test_an_unknown_target_and_an_unknown_version_of_kubernetes(models: Path) -> None:
+    refused(
+        placed(), models, "unknown target 'nomad'", to="nomad", error=UnknownNameError
+    )
+    refused(
+        placed(),
+        models,
+        r"no manifests for Kubernetes '1.33'; there are for 1.34",
+        error=UnknownNameError,
+        kubernetes_version="1.33",
+    )
+
+
+def test_ports_that_collide_or_that_there_are_not(models: Path) -> None:
+    placement = random_placement(1, most_gpus=3)
+    indices = [gpu.gpu_index for gpu in placement.gpus]
+    models = write_models(models.parent / "all")
+    assert len(indices) > 1
+    taken = {indices[0]: 9000, indices[1]: 9002}
+    refused(placement, models, "port 9002 is that of GPU 0 and of GPU 1", ports=taken)
+    refused(placement, models, "port 8000 is that", ports={indices[1]: 7999})
+    refused(placement, models, "65535 is the last", first_port=65533)
+    refused(placement, models, "three from 1 to 65535", ports={0: 0})
+    refused(placement, models, "first.port", first_port=70000)
+
+
+@pytest.mark.parametrize("to", ["triton", "compose", "kubernetes", "helm", "dra"])
+def test_an_output_folder_with_foreign_files(to: str, models: Path) -> None:
+    out = models.parent / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    refused(placed(), models, r"did not write: notes\.txt", to=to)
+
+
+def test_a_folder_of_gpupacks_is_replaced_unless_somebody_changed_it(
+    models: Path,
+) -> None:
+    out = models.parent / "out"
+    deploy(placed(), "triton", model_repository=models, output=out)
+    deploy(placed("beta"), "compose", model_repository=models, output=out)
+    assert not (out / "gpu-0.sh").exists()
+    assert (out / "compose.yaml").exists()
+    (out / "compose.yaml").write_text("services: {}\n")
+    refused(placed(), models, r"changed since gpupack wrote them: compose\.yaml")
+    (out / "compose.yaml").unlink()
+    deploy(placed(), "triton", model_repository=models, output=out)
+    (out / "more").symlink_to(models)
+    refused(placed(), models, r"did not write: more")
+
+
+def test_an_output_folder_that_is_no_place_for_it(models: Path) -> None:
+    for output, match in (
+        (models, "is in the model repository"),
+        (models / "alpha", "is in the model repository"),
+        (models.parent, "holds the model repository"),
+        (models / "alpha" / "config.pbtxt", "is in the model repository"),
+    ):
+        with pytest.raises(InvalidInputError, match=match):
+            deploy(placed(), "triton", model_repository=models, output=output)
+    file = models.parent / "file"
+    file.write_text("")
+    with pytest.raises(InvalidInputError, match="is no folder"):
+        deploy(placed(), "triton", model_repository=models, output=file)
+    with pytest.raises(StoreError, match="make it first"):
+        deploy(
+            placed(),
+            "triton",
+            model_repository=models,
+            output=models.parent / "no" / "such",
+        )
+
+
+def test_a_users_own_configuration_in_the_repository(models: Path) -> None:
+    own = models / "alpha" / "configs" / "gpu-0.pbtxt"
+    own.parent.mkdir()
+    own.write_text("max_batch_size: 3\n")
+    refused(placed(), models, "does not begin with", in_repository=True)
+
+
+def test_a_failure_midway_leaves_everything_as_it_was(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = models.parent / "out"
+    deploy(placed(), "triton", model_repository=models, output=out)
+    before = contents(models.parent)
+    real: Callable[..., Any] = Path.rename
+
+    def fails(self: Path, target: Path) -> Any:
+        if Path(target) == out and self.name.endswith(".part"):
+            raise OSError(28, "No space left on device")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(StoreError, match="No space left"):
+        deploy(
+            placed("beta"),
+            "triton",
+            model_repository=models,
+            output=out,
+            options=DeployOptions(in_repository=True),
+        )
+    monkeypatch.undo()
+    assert contents(models.parent) == before
+
+
+def test_servers_that_do_not_fit_onto_the_gpu_together(models: Path) -> None:
+    for name in ("alpha", "beta"):
+        path = models / name / "config.pbtxt"
+        path.write_text(path.read_text().replace('"python"', '"onnxruntime"'))
+    half = (143771 - 50) // 2
+    placement = placed(also=("beta",), mode=SharingMode.TIME_SLICING, memory_mib=half)
+    refused(placement, models, r"runs 2 servers, .*--one-server")
+    made = deploy(
+        placement,
+        "triton",
+        model_repository=models,
+        options=DeployOptions(one_server=True),
+    )
+    assert len(made.record.servers) == 1
+    assert any("one server runs all models" in note for note in made.notes)
+
+
+def test_options_that_name_what_is_not_placed(models: Path) -> None:
+    for options, match in (
+        ({"gpu_uuids": {7: "GPU-1"}}, r"no GPU 7"),
+        ({"ports": {7: 9000}}, r"no GPU 7"),
+    ):
+        refused(placed(), models, match, error=UnknownNameError, **options)
+    refused(placed(), models, "need MPS", mps_shares_percent={"alpha": 50})
+    refused(
+        placed(mode=SharingMode.MPS),
+        models,
+        "no model gamma",
+        error=UnknownNameError,
+        mps_shares_percent={"gamma": 50},
+    )
+    refused(placed(), models, "nvidia-smi -L", gpu_uuids={0: "0; rm -rf /"})
+    refused(placed(), models, "above 0 and up to 100", mps_shares_percent={"alpha": 0})
+    refused(placed(), models, "name", name="Two Words")
+    refused(placed(), models, "image", image="a b\nc")
+
+
+def test_a_helper_that_is_needed_in_two_configurations(models: Path) -> None:
+    """Two callers on one GPU were measured with different variants of one helper."""
+    write_models(models, ("called",))
+    points = [
+        LoadPoint(
+            batch_size=1,
+            concurrency=1,
+            variant=ModelVariant(
+                name=f"{name}_config_0",
+                composing=(
+                    ModelVariant(name=f"called_config_{name}", num_gpu_instances=n),
+                ),
+            ),
+        )
+        for n, name in enumerate(("0", "1"), 1)
+    ]
+    placement = placed(also=("beta",), helpers=("called",))
+    gpu = placement.gpus[0]
+    assignments = tuple(
+        one.model_copy(update={"load_point": point})
+        for one, point in zip(gpu.assignments, points, strict=True)
+    )
+    records = tuple(
+        one.model_copy(update={"load_point": point})
+        for one, point in zip(placement.profiles, points, strict=True)
+    )
+    placement = placement.model_copy(
+        update={
+            "profiles": records,
+            "gpus": (gpu.model_copy(update={"assignments": assignments}),),
+        }
+    )
+    refused(placement, models, "model 'called' in two configurations")
+
+
+def test_the_shell_says_what_is_wrong_with_an_option(models: Path) -> None:
+    path = models.parent / "placement.json"
+    write_placement(placed(), path)
+    for more, match in (
+        (("--port", "zero=1"), "--port"),
+        (("--gpu-uuid", "GPU-1"), "--gpu-uuid"),
+        (("--mps-share", "alpha=lots"), "--mps-share"),
+        (("--port", "0=1", "--port", "0=2"), "given twice"),
+    ):
+        shell = run_shell(path, models, *more)
+        assert isinstance(shell.exception, InvalidInputError)
+        assert match in str(shell.exception)
+    assert not (models.parent / "out").exists()
