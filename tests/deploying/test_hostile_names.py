@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from gpupack.deploying import deploy
-from gpupack.deploying.plan.dns_names import MAX_LENGTH, dns_names
+from gpupack.deploying.plan.naming import MAX_LENGTH, dns_names
 from gpupack.deploying.plan.planned_server import PlannedServer
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.profile import LoadPoint

@@ -66,8 +66,8 @@ COMMANDS = {
     "server": ("server", "app"),
     "verify": ("verify", "verify_command"),
     "calibrate": ("verify", "calibrate_command"),
-    "deploy": ("deploy", "deploy_command"),
-    "status": ("deploy", "status_command"),
+    "deploy": ("clusters.deploy", "deploy_command"),
+    "status": ("clusters.deploy", "status_command"),
     "demo": ("demo", "demo_command"),
     "warm-up": ("warm_up", "warm_up_command"),
 }

@@ -6,8 +6,8 @@ from .configuration import (
     is_own,
     parse_configuration,
 )
-from .dns_names import dns_names, short_hash
 from .model_folders import CONFIGURATION, CONFIGURATIONS
+from .naming import dns_names, short_hash
 from .planned_server import DeploymentPlan, PlannedGpu, PlannedServer
 from .planning_servers import plan_servers
 from .served_model import ServedModel

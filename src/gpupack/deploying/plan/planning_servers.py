@@ -6,13 +6,18 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind
-from gpupack.deploying.options import MAX_PORT, PORTS_PER_SERVER
-from gpupack.deploying.plan.dns_names import dns_names
 from gpupack.deploying.plan.model_folders import ModelRepository
+from gpupack.deploying.plan.naming import dns_names
 from gpupack.deploying.plan.planned_server import (
     DeploymentPlan,
     PlannedGpu,
     PlannedServer,
+)
+from gpupack.deploying.plan.ports import Ports
+from gpupack.deploying.plan.processes import (
+    has_own_server,
+    helpers_first,
+    servers_of,
 )
 from gpupack.deploying.plan.served_model import (
     ServedModel,
@@ -30,17 +35,15 @@ from gpupack.records.placement import PlacementRecord
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from gpupack.deploying.options import DeployOptions
     from gpupack.files import AnyPath
     from gpupack.records.placement import Assignment, GpuPlacement
     from gpupack.records.profile import ModelVariant, ProfileRecord
 
-_OF_PROCESSES = (SharingMode.TIME_SLICING, SharingMode.MPS)
-"""Ways of sharing in which each model was measured as processes of its own."""
 _PYTHON = "python"
-"""The backend whose model instances are processes of their own."""
+"""Ends the name of a server that models of Python share."""
 
 
 def plan_servers(
@@ -70,7 +73,7 @@ def plan_servers(
     labels = dns_names(
         {name for gpu in placement.gpus for name in gpu.models}, reserved={_PYTHON}
     )
-    ports = _Ports(options)
+    ports = Ports(options)
     gpus = []
     for gpu in placement.gpus:
         if gpu.assignments:
@@ -133,13 +136,13 @@ def _plan_gpu(
     repository: ModelRepository,
     options: DeployOptions,
     labels: Mapping[str, str],
-    ports: _Ports,
+    ports: Ports,
     notes: list[str],
 ) -> PlannedGpu:
     name = f"gpu-{gpu.gpu_index}"
     models, helpers = _served_models(placement, gpu, name, repository, options, notes)
     uses_mps = placement.sharing_mode is SharingMode.MPS
-    apart = _servers_of(placement, models, helpers, options)
+    apart = servers_of(placement.sharing_mode, models, helpers, options)
     if len(apart) > 1 and options.one_server:
         apart = [[model for some in apart for model in some]]
         notes.append(
@@ -152,7 +155,7 @@ def _plan_gpu(
         one.name
         for one in models.values()
         if not options.one_server
-        and _has_own_server(placement, one, models, helpers, options)
+        and has_own_server(placement.sharing_mode, one, models, helpers, options)
     }
     limits = uses_mps and options.mps_memory_limits
     for number, some in enumerate(apart):
@@ -163,7 +166,7 @@ def _plan_gpu(
             for one in own
             if one.name in options.mps_shares_percent
         ]
-        in_order = _helpers_first(some, helpers)
+        in_order = helpers_first(some, helpers)
         servers.append(
             PlannedServer(
                 name=name if len(apart) == 1 else name + suffix,
@@ -307,65 +310,6 @@ def _with_their_own(names: Iterable[str], repository: ModelRepository) -> list[s
     return list(found)
 
 
-def _servers_of(
-    placement: PlacementRecord,
-    models: Mapping[str, ServedModel],
-    helpers: Mapping[str, tuple[str, ...]],
-    options: DeployOptions,
-) -> list[list[ServedModel]]:
-    """Return the models of each server: apart where they shared the GPU as processes.
-
-    Instances of Python models are processes of their own in any server, so they stay
-    together unless one has a share of its own.
-    """
-    placed = [one for one in models.values() if not one.is_helper]
-    apart = [
-        one.name
-        for one in placed
-        if _has_own_server(placement, one, models, helpers, options)
-    ]
-    shared = [one.name for one in placed if one.name not in apart]
-    together = ([shared] if shared else []) + [[name] for name in apart]
-    servers = []
-    for names in together:
-        called = {helper for name in names for helper in helpers[name]} - set(names)
-        servers.append([models[name] for name in (*names, *sorted(called))])
-    return servers
-
-
-def _has_own_server(
-    placement: PlacementRecord,
-    model: ServedModel,
-    models: Mapping[str, ServedModel],
-    helpers: Mapping[str, tuple[str, ...]],
-    options: DeployOptions,
-) -> bool:
-    """Whether a model shares no server with others, on this GPU or any."""
-    if model.is_helper or placement.sharing_mode not in _OF_PROCESSES:
-        return False
-    return model.name in options.mps_shares_percent or not _is_of_python(
-        model, models, helpers
-    )
-
-
-def _is_of_python(
-    model: ServedModel,
-    models: Mapping[str, ServedModel],
-    helpers: Mapping[str, tuple[str, ...]],
-) -> bool:
-    backends = {models[name].backend for name in helpers[model.name]}
-    if model.backend != "ensemble":
-        backends.add(model.backend)
-    return backends == {_PYTHON}
-
-
-def _helpers_first(
-    models: Sequence[ServedModel], helpers: Mapping[str, tuple[str, ...]]
-) -> tuple[ServedModel, ...]:
-    called = {helper for one in models for helper in helpers.get(one.name, ())}
-    return tuple(sorted(models, key=lambda one: (one.name not in called, one.name)))
-
-
 def _check_memory(
     gpu: GpuPlacement, memory_bytes: int, num_servers: int, notes: list[str]
 ) -> None:
@@ -408,47 +352,3 @@ def _traffic(gpu: GpuPlacement) -> dict[str, float]:
 
 def _is_host(gpu: GpuPlacement) -> bool:
     return gpu.gpu_type.kind is DeviceKind.HOST
-
-
-class _Ports:
-    """Hands out ports, three to a server, none twice."""
-
-    def __init__(self, options: DeployOptions) -> None:
-        self._next = options.first_port
-        self._next_of = dict(options.ports)
-        self._given: dict[int, list[tuple[int, int, int]]] = {}
-
-    def take(self, gpu_index: int) -> tuple[int, int, int]:
-        """Return the ports of the next server of a GPU."""
-        if gpu_index in self._next_of:
-            first = self._next_of[gpu_index]
-            self._next_of[gpu_index] = first + PORTS_PER_SERVER
-        else:
-            first = self._next
-            self._next += PORTS_PER_SERVER
-        ports = (first, first + 1, first + 2)
-        self._given.setdefault(gpu_index, []).append(ports)
-        return ports
-
-    def check(self) -> None:
-        """Refuse ports that two servers have, or that there are not.
-
-        Raises:
-            InvalidInputError: Naming the GPUs and the port.
-        """
-        owners: dict[int, int] = {}
-        for gpu_index, servers in self._given.items():
-            for port in (port for ports in servers for port in ports):
-                if port > MAX_PORT:
-                    raise InvalidInputError(
-                        f"the servers of GPU {gpu_index} would need port {port}, and "
-                        f"{MAX_PORT} is the last: begin lower with --first-port or "
-                        "--port"
-                    )
-                if port in owners:
-                    raise InvalidInputError(
-                        f"port {port} is that of GPU {owners[port]} and of GPU "
-                        f"{gpu_index}: each server takes three ports in a row; give "
-                        "GPUs ports further apart"
-                    )
-                owners[port] = gpu_index

@@ -6,9 +6,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gpupack.deploying.plan import MARK
-from gpupack.deploying.targets.deployed import deployed_servers
-from gpupack.deploying.targets.overlay import OVERLAY, add_configurations
-from gpupack.deploying.targets.router_files import router_files
+from gpupack.deploying.targets.layout import (
+    OVERLAY,
+    add_configurations,
+    deployed_servers,
+    router_files,
+)
 from gpupack.deploying.targets.target import Ability, TargetFiles, changed, exact
 from gpupack.deploying.yaml_text import yaml_text
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.deploying.plan import MARK
 from gpupack.deploying.routing import weights_json
-from gpupack.deploying.targets.deployed import deployed_servers
 from gpupack.deploying.targets.kubernetes import BASE, KUSTOMIZE, cluster_checks
-from gpupack.deploying.targets.manifests import (
+from gpupack.deploying.targets.layout import deployed_servers, start_script
+from gpupack.deploying.targets.needs import mig_profile
+from gpupack.deploying.targets.objects import (
     FOLDER,
     Names,
     configurations,
@@ -28,8 +29,6 @@ from gpupack.deploying.targets.manifests import (
     volume_mounts,
     volumes,
 )
-from gpupack.deploying.targets.needs import mig_profile
-from gpupack.deploying.targets.start_script import start_script
 from gpupack.deploying.targets.target import (
     Ability,
     TargetFiles,
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
     from gpupack.deploying.options import DeployOptions
     from gpupack.deploying.plan import DeploymentPlan, PlannedGpu, PlannedServer
-    from gpupack.deploying.targets.manifests import Object
+    from gpupack.deploying.targets.objects import Object
     from gpupack.deploying.targets.target import Expression
 
 DRIVER = "gpu.nvidia.com"

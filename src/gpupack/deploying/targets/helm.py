@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from gpupack.deploying.plan import MARK
 from gpupack.deploying.routing import weights_json
-from gpupack.deploying.targets.deployed import deployed_servers
 from gpupack.deploying.targets.kubernetes import (
     KubernetesTarget,
     cluster_checks,
 )
-from gpupack.deploying.targets.manifests import (
+from gpupack.deploying.targets.layout import deployed_servers
+from gpupack.deploying.targets.objects import (
     Names,
     config_map,
     deployment,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from gpupack.deploying.options import DeployOptions
     from gpupack.deploying.plan import DeploymentPlan, PlannedGpu
-    from gpupack.deploying.targets.manifests import Object
+    from gpupack.deploying.targets.objects import Object
     from gpupack.deploying.targets.target import Ability, Expression
 
 CHART = "chart"
@@ -85,7 +85,7 @@ class HelmTarget:
             f"{MARK}: the plan. Set gateway.enabled where there is a Gateway.\n"
             + yaml_text(values),
         )
-        source = resource_files("gpupack.deploying.targets") / "templates" / "chart"
+        source = resource_files("gpupack.deploying.targets") / "chart_templates"
         for template in _TEMPLATES:
             text = (source / template).read_text(encoding="utf-8")
             made.files.add(f"{CHART}/templates/{template}", f"{MARK}.\n{text}")

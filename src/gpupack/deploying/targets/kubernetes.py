@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from gpupack.deploying.plan import MARK
 from gpupack.deploying.routing import weights_json
-from gpupack.deploying.targets.deployed import deployed_servers
-from gpupack.deploying.targets.manifests import (
+from gpupack.deploying.targets.layout import deployed_servers
+from gpupack.deploying.targets.needs import mig_profile
+from gpupack.deploying.targets.objects import (
     Names,
     config_map,
     deployment,
@@ -16,7 +17,6 @@ from gpupack.deploying.targets.manifests import (
     http_routes,
     model_services,
 )
-from gpupack.deploying.targets.needs import mig_profile
 from gpupack.deploying.targets.target import (
     Ability,
     TargetFiles,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gpupack.deploying.options import DeployOptions
     from gpupack.deploying.plan import DeploymentPlan
-    from gpupack.deploying.targets.manifests import Object
+    from gpupack.deploying.targets.objects import Object
     from gpupack.deploying.targets.target import Expression
 
 BASE = "base"

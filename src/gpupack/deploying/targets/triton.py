@@ -5,10 +5,14 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from gpupack.deploying.targets.deployed import deployed_servers
-from gpupack.deploying.targets.overlay import OVERLAY, add_configurations
-from gpupack.deploying.targets.router_files import router_files
-from gpupack.deploying.targets.start_script import Layout, start_script
+from gpupack.deploying.targets.layout import (
+    OVERLAY,
+    Layout,
+    add_configurations,
+    deployed_servers,
+    router_files,
+    start_script,
+)
 from gpupack.deploying.targets.target import Ability, TargetFiles, changed, exact
 
 if TYPE_CHECKING:

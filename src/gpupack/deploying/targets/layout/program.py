@@ -102,7 +102,7 @@ def _templates() -> jinja2.Environment:
     import jinja2  # only when something is written: `import gpupack` is quick
 
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("gpupack.deploying.targets", "templates"),
+        loader=jinja2.PackageLoader("gpupack.deploying.targets", "layout"),
         autoescape=False,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
