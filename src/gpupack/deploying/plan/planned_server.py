@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpupack.units import mib_from_bytes
@@ -87,7 +88,7 @@ class PlannedGpu:
     memory_bytes: int
     traffic: dict[str, float]
 
-    @property
+    @cached_property
     def models(self) -> dict[str, ServedModel]:
         """Every model that is loaded here, by name."""
         return {one.name: one for server in self.servers for one in server.models}
@@ -150,7 +151,7 @@ class DeploymentPlan:
         """All servers, GPU by GPU."""
         return tuple(server for gpu in self.gpus for server in gpu.servers)
 
-    @property
+    @cached_property
     def model_names(self) -> tuple[str, ...]:
         """Every model that clients ask, sorted; what others call is not among them."""
         return tuple(
@@ -164,7 +165,7 @@ class DeploymentPlan:
             )
         )
 
-    @property
+    @cached_property
     def groups(self) -> tuple[tuple[PlannedGpu, ...], ...]:
         """GPUs that can stand in for each other, together; else each by itself."""
         if not self.is_folded:

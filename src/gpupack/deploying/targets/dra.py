@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.deploying.plan import MARK
 from gpupack.deploying.routing import weights_json
-from gpupack.deploying.targets.kubernetes import BASE, KUSTOMIZE, cluster_checks
+from gpupack.deploying.targets.kubernetes import (
+    BASE,
+    KUSTOMIZE,
+    cluster_checks,
+    gateway_lines,
+)
 from gpupack.deploying.targets.layout import deployed_servers, start_script
 from gpupack.deploying.targets.needs import mig_profile
 from gpupack.deploying.targets.objects import (
@@ -133,7 +138,10 @@ class DraTarget:
             "its chart), on nodes without the device plugin",
             *notes,
         )
-        made.apply = (f"kubectl apply --kustomize {BASE}",)
+        made.apply = (
+            f"kubectl apply --kustomize {BASE}",
+            *gateway_lines(has_routes=bool(routes)),
+        )
         made.check = cluster_checks(made.manifests, ",resourceclaims")
         return made
 

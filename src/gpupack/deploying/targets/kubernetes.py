@@ -120,9 +120,32 @@ class KubernetesTarget:
             _add(made, PLUGIN, [plugin_config_map(plan, names)])
         made.files.add("router/weights.json", weights_json(plan, on_host=False))
         made.notes = (*gpu_type_notes(plan, names, options), *notes)
-        made.apply = (f"kubectl apply --kustomize {BASE}",)
+        made.apply = (
+            f"kubectl apply --kustomize {BASE}",
+            *gateway_lines(has_routes=bool(routes)),
+            *([] if plan.is_host else plugin_lines()),
+        )
         made.check = cluster_checks(made.manifests)
         return made
+
+
+def gateway_lines(*, has_routes: bool) -> tuple[str, ...]:
+    """Return how the weights are applied, where there is a Gateway for them."""
+    if not has_routes:
+        return ()
+    return (
+        "# instead, where a Gateway shall split traffic as planned:",
+        f"# kubectl apply --kustomize {GATEWAY}",
+    )
+
+
+def plugin_lines() -> tuple[str, ...]:
+    """Return how nodes take the device plugin's configuration."""
+    return (
+        "# where the device plugin shares GPUs, nodes of this plan must not:",
+        f"# kubectl apply --namespace NVIDIA_NAMESPACE --filename {PLUGIN}",
+        f"# kubectl label node NODE nvidia.com/device-plugin.config={PLUGIN_CONFIG}",
+    )
 
 
 def cluster_checks(manifests: Sequence[str], kinds: str = "") -> tuple[str, ...]:
