@@ -82,9 +82,9 @@ def test_the_chart_is_of_this_version_and_helm_finds_no_fault(tmp_path: Path) ->
     stated = yaml.safe_load((CHART / "Chart.yaml").read_text())
     (tmp_path / "values.yaml").write_text(yaml.safe_dump({"modelRepository": MODELS}))
 
-    done = helm("lint", "--strict", CHART, "--values", tmp_path / "values.yaml")
-
-    assert done.returncode == 0, done.stdout + done.stderr
+    for values in ([], ["--set", "mode=plan"], ["--values", tmp_path / "values.yaml"]):
+        done = helm("lint", "--strict", CHART, *values)
+        assert done.returncode == 0, done.stdout + done.stderr
     assert stated["version"] == stated["appVersion"] == gpupack.__version__
 
 
@@ -209,6 +209,10 @@ def test_what_cannot_be_meant_is_refused_with_the_way_out(tmp_path: Path) -> Non
         (
             {"modelRepository": MODELS, "profile": {"url": "http://triton:8000"}},
             "leave modelRepository.volume empty",
+        ),
+        (
+            {"modelRepository": {"volume": {"hostPath": {}, "emptyDir": {}}}},
+            "modelRepository/volume",
         ),
         ({"mode": "report"}, "'profile', 'plan'"),
         ({"profile": {"url": "triton:8000"}}, "profile/url"),
