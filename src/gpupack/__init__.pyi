@@ -45,6 +45,7 @@ from .profiling import (
     profile,
 )
 from .recommendation import Assumption, BuyOption, ModelEvidence, Recommendation
+from .records.arrivals import ArrivalProcess, Arrivals
 from .records.calibration import Calibration
 from .records.environment import Environment, SharingMode
 from .records.explanation import (
@@ -102,6 +103,8 @@ from .verifying.verify import Verification, verify
 __version__: str
 
 __all__ = [
+    "ArrivalProcess",
+    "Arrivals",
     "Assignment",
     "Assumption",
     "Billing",

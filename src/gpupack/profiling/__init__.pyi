@@ -34,6 +34,7 @@ from .measuring import (
     MeasureOptions,
     measure,
     measure_together,
+    percentiles_with_intervals,
     wait_until_settled,
 )
 from .server import (
@@ -89,6 +90,7 @@ __all__ = [
     "measure_together",
     "open_device",
     "own_server",
+    "percentiles_with_intervals",
     "profile",
     "remove_server",
     "wait_until_settled",

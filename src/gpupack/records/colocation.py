@@ -7,7 +7,13 @@ from typing import Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from gpupack.records.profile import GpuReadings, LoadPoint, ProbeReadings
+from gpupack.records.profile import (
+    GpuReadings,
+    LatencyPercentile,
+    LoadPoint,
+    OpenLoop,
+    ProbeReadings,
+)
 from gpupack.records.record import Record
 from gpupack.units import Microseconds, Percent, PositiveInferPerSec, Ratio, Seconds
 
@@ -25,6 +31,11 @@ class CoLocatedModel(Record):
     throughput_ci_ratio: Ratio | None = None
     """Half-width of the throughput's 95 % confidence interval ÷ throughput."""
     latency_p95_us: Microseconds | None = None
+    latency_mean_us: Microseconds | None = None
+    latency_percentiles: tuple[LatencyPercentile, ...] = ()
+    """With their intervals; those that there were requests enough for."""
+    open_loop: OpenLoop | None = None
+    """How it was sent requests at a rate; None if as fast as it answered."""
     is_stable: bool
     """Whether the stopping rule was met before the time cap."""
     is_client_limited: bool | None = None

@@ -27,8 +27,8 @@ from gpupack.units import (
     Seconds,
 )
 
-RATE_IN_FLIGHT = 64
-"""Requests in flight at most while they are sent at a rate: slower ones are late."""
+RATE_IN_FLIGHT = 1024
+"""Requests in flight at most while they are sent at a rate: further ones wait."""
 _LOAD_POINT = re.compile(
     r"\s*(?:(?P<variant>.*\S)\s*:)?\s*0*(?P<batch>[1-9]\d{0,8})"
     r"(?:x0*(?P<concurrency>[1-9]\d{0,8})|@(?P<rate>\d{1,12}(?:\.\d{1,20})?)/s)\s*",
@@ -305,6 +305,50 @@ class ProbeReadings(Record):
     """Of kernels of one warp, now and then."""
 
 
+class LatencyPercentile(Record):
+    """A percentile of the latencies and how well it is known."""
+
+    percentile: float = Field(gt=0, lt=100)
+    value_us: Microseconds
+    low_us: Microseconds
+    """Lower end of its 95 % confidence interval."""
+    high_us: Microseconds | None = None
+    """Upper end; None where the sample has too few requests above it."""
+    num_requests: int = Field(ge=1)
+
+
+class OpenLoop(Record):
+    """How requests were sent that are due whether or not others were answered.
+
+    Latencies are then measured from when a request was due.
+    """
+
+    arrivals: str = Field(min_length=1)
+    """``poisson``, ``constant``, ``gamma:BURSTINESS``, or the file of the times."""
+    asked_requests_per_sec: float = Field(gt=0)
+    offered_requests_per_sec: float = Field(ge=0)
+    """Due in the measurement, as chance or the file had it."""
+    sent_requests_per_sec: float = Field(ge=0)
+    late_share: Ratio
+    """Share of the requests that the client itself sent late: by more than 1 ms, or a
+    tenth of the 95th percentile of the latencies where that is more."""
+    late_p99_us: Microseconds | None = None
+    """By how much the client was late, at most in 99 of 100 requests."""
+    is_sent: bool
+    """Whether the client sent as many as were due."""
+    is_kept_up: bool
+    """Whether the server answered as many as were due."""
+
+    @property
+    def is_on_schedule(self) -> bool:
+        """Whether the client sent what was due, when it was due."""
+        return self.is_sent and self.late_share <= MAX_LATE_SHARE
+
+
+MAX_LATE_SHARE = 0.01
+"""A client that is late more often has no percentile to tell."""
+
+
 class RecordOrigin(StrEnum):
     """How the numbers of a record came about."""
 
@@ -360,6 +404,11 @@ class ProfileRecord(GpuReadings):
     """Whether the stopping rule was met before the time cap."""
     is_client_limited: bool | None = _reading()
     """Whether the load generator, not the server, set the throughput."""
+    open_loop: OpenLoop | None = None
+    """How requests were sent at a rate; None where they were kept in flight, or the
+    source does not say."""
+    latency_percentiles: tuple[LatencyPercentile, ...] = ()
+    """The percentiles above with their intervals; empty if the source gives none."""
     num_model_instances: int | None = _reading(ge=1)
     """Copies of the model that the server ran."""
     host_cpu_cores: float | None = _reading(ge=0)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.profiling import MeasureOptions
+from gpupack.records.arrivals import POISSON
 from gpupack.store import read_verifications
 from gpupack.verifying.gpu_run import gpu_members
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gpupack.profiling import Device, InputOptions
+    from gpupack.records.arrivals import Arrivals
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.running.verification import GpuVerification
 
@@ -30,12 +32,14 @@ class Circumstances:
         server: URL of the server, or folder of the embedded server's models.
         inputs: Where requests' data come from.
         options: How well was measured.
+        arrivals: How requests of planned traffic arrive.
     """
 
     device: str
     server: str
     inputs: InputOptions
     options: MeasureOptions | None
+    arrivals: Arrivals = POISSON
 
     def digest(self, placement: PlacementRecord, gpu: GpuPlacement) -> str:
         """Return what identifies the measurements of one GPU of a placement."""
@@ -52,6 +56,11 @@ class Circumstances:
             # Stores written before these could be said hold nothing in their place.
             *([dict(self.inputs.batch_dims)] if self.inputs.batch_dims else ()),
             *(["fills optional inputs"] if self.inputs.fills_optional else ()),
+            *(
+                [self.arrivals.model_dump(mode="json")]
+                if any(rate is not None for *_, rate in members)
+                else []
+            ),
         ]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
 

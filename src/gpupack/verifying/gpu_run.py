@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ServerSession,
         TritonServer,
     )
+    from gpupack.records.arrivals import Arrivals
     from gpupack.records.colocation import CoLocation
     from gpupack.records.environment import SharingMode
     from gpupack.records.placement import GpuPlacement
@@ -78,6 +79,7 @@ def run_gpu(
     load_timeout_s: float = LOAD_TIMEOUT_S,
     helpers: Collection[str] = (),
     probe: KernelProbe | None = None,
+    arrivals: Arrivals | None = None,
     say: Callable[[str], None],
 ) -> GpuRun:
     """Load exactly one GPU's models, and measure each alone and all together.
@@ -101,6 +103,7 @@ def run_gpu(
             options=options,
             server_pid=session.server_pid,
             probe=probe,
+            arrivals=arrivals,
         )
 
     say(f"GPU {gpu.gpu_index}: loading {', '.join(sorted(set(gpu.models)))}")

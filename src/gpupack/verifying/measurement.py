@@ -16,7 +16,9 @@ from gpupack.profiling import (
     ModelLoad,
     make_request_inputs,
     measure_together,
+    percentiles_with_intervals,
 )
+from gpupack.records.arrivals import POISSON, Arrivals
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment
 
@@ -50,6 +52,7 @@ def measure_set(
     inputs: InputOptions | None = None,
     probe: KernelProbe | None = None,
     servers: Mapping[str, TritonServer] | None = None,
+    arrivals: Arrivals | None = None,
 ) -> CoLocation:
     """Drive loaded models at the same time and return what each of them reached.
 
@@ -68,18 +71,30 @@ def measure_set(
         inputs: Where requests' data come from.
         probe: Run beside a model that is alone.
         servers: By model, another server that has it loaded.
+        arrivals: How requests arrive that are sent at a rate; Poisson if None.
 
     Raises:
         LoadPointError: A model failed; says which.
     """
     given = inputs or InputOptions(shapes=shapes or {})
-    loads = []
+    loads: list[ModelLoad] = []
     rates = offered_infer_per_sec or [None] * len(models)
     for (name, load_point), rate in zip(models, rates, strict=True):
         own = (servers or {}).get(name, server)
         signature = given.with_batch_dim(own.signature(name))
         tensors = make_request_inputs(given, signature, load_point.batch_size)
-        loads.append(ModelLoad(signature, load_point, tensors, rate, own))
+        loads.append(
+            ModelLoad(
+                signature,
+                load_point,
+                tensors,
+                rate,
+                own,
+                arrivals=arrivals or POISSON,
+                # Neighbors, and replicas, are not in step.
+                seed=f"{given.seed}/{label}/{len(loads)}",
+            )
+        )
     measurement = measure_together(
         server,
         loads,
@@ -158,6 +173,9 @@ def _model(load: MeasuredLoad, num_replicas: int) -> CoLocatedModel:
             None if load.ci_ratio is None else min(load.ci_ratio, 1.0)
         ),
         latency_p95_us=float(np.percentile(latencies, 95)) if len(latencies) else None,
+        latency_mean_us=float(latencies.mean()) if len(latencies) else None,
+        latency_percentiles=percentiles_with_intervals(latencies),
+        open_loop=load.open_loop,
         is_stable=load.verdict.is_stable,
         is_client_limited=load.is_client_limited,
         client_cpu_percent=load.client_cpu_percent,

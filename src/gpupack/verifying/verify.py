@@ -20,6 +20,7 @@ from gpupack.profiling import (
     find_repository,
 )
 from gpupack.quoting import listed, quoted, quoted_all
+from gpupack.records.arrivals import POISSON, as_arrivals
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind, is_same_card
 from gpupack.records.placement import PlacementRecord
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpupack.profiling import InstallProgress, ServerSession
+    from gpupack.records.arrivals import Arrivals
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.running.verification import GpuVerification
 
@@ -79,12 +81,13 @@ def verify(
     on_gpu: Callable[[GpuVerification], None] | None = None,
     install_progress: InstallProgress | None = None,
     deployment: AnyPath | None = None,
+    arrivals: Arrivals | str | None = None,
 ) -> Verification:
     """Run the GPUs of a placement, one after the other, and judge its promises.
 
     For each GPU: its models are loaded, measured one by one and then all together at
     their load points, and unloaded. An instance that was placed for a demand is sent
-    the traffic planned for it, evenly spaced; others as much as they answer.
+    the traffic planned for it, as requests arrive; others as much as they answer.
 
     Args:
         placement: What was promised.
@@ -106,6 +109,8 @@ def verify(
         deployment: The folder that ``deploy`` wrote for this placement, instead of a
             repository or server: its servers run on this host, and their models are
             measured where they are.
+        arrivals: How requests of planned traffic arrive: ``"poisson"`` (the default),
+            ``"constant"``, ``"gamma:0.5"`` (in bursts), or a file of times.
 
     Raises:
         UnknownNameError: A GPU index that the placement does not have.
@@ -129,6 +134,7 @@ def verify(
             f"tolerance is {quoted(tolerance)}; it must be at least 0 and below 1, "
             "such as 0.1"
         )
+    how = POISSON if arrivals is None else as_arrivals(arrivals)
     chosen = _chosen_gpus(placement, gpu_indices)
     where = ServerOptions.of(server, model_repository=model_repository, gpu=gpu)
     if deployment is not None:
@@ -184,6 +190,7 @@ def verify(
             server=where.name,
             inputs=given,
             options=options,
+            arrivals=how,
         )
         digests = {
             one.gpu_index: circumstances.digest(placement, one) for one in chosen
@@ -235,6 +242,7 @@ def verify(
                     load_timeout_s=where.load_timeout_s,
                     helpers=helpers,
                     probe=probe,
+                    arrivals=how,
                     say=progress or (lambda text: None),
                 )
                 result = judge_gpu(

@@ -39,8 +39,20 @@ def profile_command(
         str, typer.Option(help="Batch sizes: inputs per request.")
     ] = "1,2,4",
     concurrency: Annotated[
-        str, typer.Option(help="Concurrencies: requests kept in flight.")
-    ] = "1,2,4",
+        str | None,
+        typer.Option(
+            help="Concurrencies: requests kept in flight; 1,2,4 if left out, none of "
+            "them with --request-rate."
+        ),
+    ] = None,
+    request_rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATES",
+            help="Requests sent a second, answered or not, such as 50,100: latencies "
+            "are then those of requests that arrive.",
+        ),
+    ] = None,
     embedded: Annotated[
         bool,
         typer.Option(
@@ -141,7 +153,13 @@ def profile_command(
                 _names(models),
                 server=server,
                 batch_sizes=_counts("--batch", batch),
-                concurrency=_counts("--concurrency", concurrency),
+                concurrency=None
+                if concurrency is None
+                else _counts("--concurrency", concurrency),
+                request_rates=None
+                if request_rate is None
+                else _rates("--request-rate", request_rate),
+                arrivals=measuring.arrivals,
                 store=store,
                 export_path=export_path,
                 sharing=sharing,
@@ -270,6 +288,16 @@ def _versions(options: list[str] | None) -> dict[str, int]:
             )
         versions[model_name] = int(number)
     return versions
+
+
+def _rates(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as err:
+        raise InvalidInputError(
+            f"{option} {quoted(text)}: give requests per second with commas, such as "
+            "50,100"
+        ) from err
 
 
 def _counts(option: str, text: str) -> list[int]:

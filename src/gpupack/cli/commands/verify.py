@@ -71,6 +71,7 @@ def verify_command(
                 store=store,
                 tolerance=tolerance,
                 strict=measuring.strict,
+                arrivals=measuring.arrivals,
                 options=measuring.options,
                 inputs=measuring.inputs,
                 progress=bar.working if bar is not None else None,

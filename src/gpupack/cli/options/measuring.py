@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.profiling import InputOptions, MeasureOptions, ServerOptions
+    from gpupack.records.arrivals import Arrivals
 
 UrlOption = Annotated[
     str | None,
@@ -100,6 +101,15 @@ MinSecondsOption = Annotated[
 MaxSecondsOption = Annotated[
     float, typer.Option(help="Measure each point at most so long.")
 ]
+ArrivalsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND|FILE",
+        help="How requests arrive that are sent at a rate: poisson (the default), "
+        "constant, gamma:BURSTINESS (below 1 in bursts, such as gamma:0.5), or a file "
+        "of times, one a line, in seconds.",
+    ),
+]
 WarmUpOption = Annotated[
     float | None, typer.Option(help="Seconds to drive a model before measuring.")
 ]
@@ -140,6 +150,7 @@ class Measuring:
     options: MeasureOptions
     inputs: InputOptions
     strict: bool
+    arrivals: Arrivals | None
 
 
 def measuring_options(
@@ -153,6 +164,7 @@ def measuring_options(
     fill_optional: FillOptionalOption = False,
     data: DataOption = None,
     seed: SeedOption = 0,
+    arrivals: ArrivalsOption = None,
     stability: StabilityOption = "confidence",
     precision: PrecisionOption = 5.0,
     percentile: PercentileOption = 95.0,
@@ -182,6 +194,7 @@ def measuring_options(
         ServerOptions,
         TlsOptions,
     )
+    from gpupack.records.arrivals import Arrivals
 
     _check_seconds(
         precision=precision,
@@ -228,6 +241,7 @@ def measuring_options(
             fills_optional=fill_optional,
         ),
         strict=strict,
+        arrivals=None if arrivals is None else Arrivals.parse(arrivals),
     )
 
 

@@ -2,7 +2,7 @@
 
 In: a model's signature, a load point, where inputs come from (``InputOptions``). Out:
 a ``DrivenModel``, whose client process (``LoadProcess``) keeps so many requests in
-flight, or a pace, and reports when each was answered.
+flight, or sends them when they are due, and reports when each was answered.
 """
 
 import lazy_loader

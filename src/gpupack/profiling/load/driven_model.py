@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from gpupack.errors import LoadPointError, ServerError
+from gpupack.profiling.load.clients.schedule import Schedule
 from gpupack.profiling.load.load_process import LoadProcess
 from gpupack.profiling.load.request import (
     SHARED_MEMORY_THRESHOLD_BYTES,
@@ -18,6 +19,8 @@ from gpupack.profiling.load.request import (
 )
 from gpupack.profiling.load.shared_region import SharedRegion
 from gpupack.profiling.load.tensors import find_variation
+from gpupack.records.arrivals import POISSON, Arrivals
+from gpupack.records.profile import RATE_IN_FLIGHT
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,14 +30,21 @@ if TYPE_CHECKING:
     from gpupack.records.profile import LoadPoint
 
 
+MAX_SHARED_BYTES = 256 * 1024 * 1024
+"""An open loop keeps fewer requests in flight where their outputs, in shared memory,
+would take more than this."""
+
+
 @dataclass(frozen=True)
 class ModelLoad:
     """What one model is given: its load point and one request's inputs.
 
     Attributes:
-        offered_infer_per_sec: Send at this rate, evenly spaced; None drives the model
-            as fast as it answers.
+        offered_infer_per_sec: Send so much, answered or not (an open loop); by default
+            what the load point says, None drives the model as fast as it answers.
         server: That has it loaded, where models measured together are on several.
+        arrivals: How the requests of an open loop arrive.
+        seed: Of their times: models that are driven together need different ones.
     """
 
     signature: ModelSignature
@@ -42,6 +52,22 @@ class ModelLoad:
     inputs: Tensors
     offered_infer_per_sec: float | None = None
     server: TritonServer | None = None
+    arrivals: Arrivals = POISSON
+    seed: str = ""
+
+    @property
+    def requests_per_s(self) -> float | None:
+        """Requests sent a second; None where they are kept in flight."""
+        if self.offered_infer_per_sec is None:
+            return self.load_point.requests_per_sec
+        return self.offered_infer_per_sec / self.load_point.batch_size
+
+    @property
+    def num_in_flight(self) -> int:
+        """Requests in flight at most."""
+        if self.requests_per_s is None:
+            return self.load_point.in_flight
+        return RATE_IN_FLIGHT
 
 
 class DrivenModel:
@@ -125,13 +151,19 @@ class DrivenModel:
         self._stack.close()
 
     def start(self) -> None:
-        """Begin the closed loop."""
-        offered = self.load.offered_infer_per_sec
+        """Begin the closed loop, or the open one."""
+        rate, arrivals = self.load.requests_per_s, self.load.arrivals
         self.process.start(
             self._requests,
             timeout_s=self._timeout_s,
-            requests_per_s=(
-                None if offered is None else offered / self.load.load_point.batch_size
+            schedule=None
+            if rate is None
+            else Schedule(
+                arrivals.process.value,
+                rate,
+                burstiness=arrivals.burstiness,
+                times_s=arrivals.times_s,
+                seed=f"{self.load.seed}/{self.model_name}",
             ),
             variation=self._variation,
         )
@@ -150,7 +182,7 @@ class DrivenModel:
         self.outputs = check_response(
             url, load.signature, load.load_point.batch_size, body, header_length
         )
-        requests = [request] * load.load_point.in_flight
+        requests = [request] * load.num_in_flight
         shared_outputs = self._share_outputs()
         if shared_outputs:
             requests = [
@@ -189,7 +221,12 @@ class DrivenModel:
             num_bytes < SHARED_MEMORY_THRESHOLD_BYTES
         ):
             return []
-        concurrency = self.load.load_point.in_flight
+        concurrency = self.load.num_in_flight
+        if self.load.requests_per_s is not None:
+            most = max(
+                MAX_SHARED_BYTES // num_bytes, self.load.load_point.concurrency or 1
+            )
+            concurrency = min(concurrency, most)
         try:
             region = SharedRegion(num_bytes * concurrency)
         except OSError as err:

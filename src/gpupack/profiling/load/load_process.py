@@ -1,4 +1,4 @@
-"""Load on one model: a closed loop, at full speed or paced, in its own process."""
+"""Load on one model: a closed loop or an open one, in its own process."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from gpupack.profiling.load.clients.schedule import Schedule
     from gpupack.profiling.load.tensors import Variation
 
     Nanoseconds = npt.NDArray[np.int64]
@@ -41,15 +42,21 @@ class LoadTrace:
     latencies: list[bytes] = field(default_factory=list)
     ticks: list[tuple[int, int, int]] = field(default_factory=list)
     """Per tick: when, CPU time so far, time waiting for a CPU so far."""
+    due: list[bytes] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
+    late: list[bytes] = field(default_factory=list)
 
     def completions(self) -> tuple[Nanoseconds, Nanoseconds]:
         """Return when each request ended and how long it took, in order of ending."""
-        # Joined once: the stopping rule asks again at every tick.
-        for parts in (self.ends, self.latencies):
-            if len(parts) > 1:
-                parts[:] = [b"".join(parts)]
-        ends = np.frombuffer(b"".join(self.ends), dtype=np.int64)
-        return ends, np.frombuffer(b"".join(self.latencies), dtype=np.int64)
+        return _joined(self.ends), _joined(self.latencies)
+
+    def sendings(self) -> tuple[Nanoseconds, Nanoseconds, Nanoseconds]:
+        """Return, of an open loop, when requests were due, when sent, how much late.
+
+        The first that was due was sent first; the last may not have been sent yet. Late
+        is what the client itself added, not the wait for a free connection.
+        """
+        return _joined(self.due), _joined(self.sent), _joined(self.late)
 
     def cpu_shares(self, start_ns: int, end_ns: int) -> tuple[float, float] | None:
         """Return the shares of the time on a CPU, and on one or waiting for one.
@@ -63,6 +70,13 @@ class LoadTrace:
         wall = last[0] - first[0]
         cpu = last[1] - first[1]
         return cpu / wall, (cpu + last[2] - first[2]) / wall
+
+
+def _joined(parts: list[bytes]) -> Nanoseconds:
+    # Joined once: the stopping rule asks again at every tick.
+    if len(parts) > 1:
+        parts[:] = [b"".join(parts)]
+    return np.frombuffer(b"".join(parts), dtype=np.int64)
 
 
 class LoadProcess:
@@ -158,17 +172,17 @@ class LoadProcess:
         requests: Sequence[bytes],
         *,
         timeout_s: float,
-        requests_per_s: float | None = None,
+        schedule: Schedule | None = None,
         variation: Variation | None = None,
     ) -> None:
         """Begin the closed loop, one request in flight for each of ``requests``.
 
-        With ``requests_per_s`` they are sent at that rate, evenly spaced, by all
-        clients together; at most one is in flight for each all the same. With a
-        ``variation`` no request is like another.
+        With a ``schedule`` it is an open loop: requests are sent when they are due, but
+        at most one is in flight for each of ``requests`` all the same, and others wait
+        for it. With a ``variation`` no request is like another.
         """
         self.trace = LoadTrace()
-        self._send(("run", list(requests), timeout_s, requests_per_s, variation))
+        self._send(("run", list(requests), timeout_s, schedule, variation))
         self._is_running = True
 
     def collect(self) -> None:
@@ -196,7 +210,11 @@ class LoadProcess:
 
     def _take(self, message: Any) -> None:
         if message[0] == "tick":
-            _, now, cpu, waited, ends, latencies = message
+            _, now, cpu, waited, ends, latencies, (due, sent, late) = message
+            if due or sent:
+                self.trace.due.append(due)
+                self.trace.sent.append(sent)
+                self.trace.late.append(late)
             self.trace.ticks.append((now, cpu, waited))
             self.trace.ends.append(ends)
             self.trace.latencies.append(latencies)

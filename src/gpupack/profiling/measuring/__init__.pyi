@@ -6,6 +6,7 @@ from .measurement import (
     measure,
     measure_together,
 )
+from .percentiles import percentiles_with_intervals
 from .recording import (
     Circumstances,
     failed_load_point,
@@ -27,6 +28,7 @@ __all__ = [
     "failed_load_point",
     "measure",
     "measure_together",
+    "percentiles_with_intervals",
     "profile_record",
     "server_baseline",
     "wait_until_settled",

@@ -9,6 +9,7 @@ from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import real_number, whole_number
 from gpupack.profiling.measuring.stability import (
     ConfidenceRule,
+    OpenLoopRule,
     StoppingRule,
     StoppingRuleName,
     ThreeWindowRule,
@@ -113,13 +114,25 @@ class MeasureOptions:
             if value is not None
         }
 
-    def rule(self, *, concurrency: int, kind: DeviceKind) -> StoppingRule:
+    def rule(
+        self, *, concurrency: int, kind: DeviceKind, is_open_loop: bool = False
+    ) -> StoppingRule:
         """Return the rule for one model.
 
         Raises:
             UnknownNameError: There is no rule of that name.
         """
-        if rule_by_name(self.stopping_rule) is ThreeWindowRule:
+        chosen = rule_by_name(self.stopping_rule)
+        if is_open_loop:
+            least_s = self.min_duration_s
+            return OpenLoopRule(
+                percentile=self.percentile,
+                min_duration_s=min(
+                    2.0 if least_s is None else least_s, self.max_duration_s
+                ),
+                max_duration_s=self.max_duration_s,
+            )
+        if chosen is ThreeWindowRule:
             return ThreeWindowRule(
                 window_s=self.window_s, window_requests=self.window_requests
             )

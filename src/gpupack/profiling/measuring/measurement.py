@@ -20,6 +20,11 @@ from gpupack.profiling.measuring.interval import (
     confidence_ratio,
     throughput_requests_per_s,
 )
+from gpupack.profiling.measuring.kept_schedule import (
+    judge_schedule,
+    served_requests_per_s,
+    verdict_on_schedule,
+)
 from gpupack.profiling.measuring.kernel_probe import KernelProbe, probe_beside
 from gpupack.profiling.measuring.measure_options import MeasureOptions
 from gpupack.profiling.measuring.stability import (
@@ -38,7 +43,7 @@ if TYPE_CHECKING:
     from gpupack.profiling.devices import Device, DeviceReadings, Sampler
     from gpupack.profiling.load import LoadProcess
     from gpupack.profiling.server import TritonServer
-    from gpupack.records.profile import ProbeReadings
+    from gpupack.records.profile import OpenLoop, ProbeReadings
 
 NUM_RECORDED_WINDOWS = 20
 _WARM_UP_ROUNDS = 2
@@ -62,7 +67,9 @@ class MeasuredLoad:
         latencies_us: Of every request that counts, in order of ending.
         statistics: The server's own counters over the measurement.
         client_cpu_percent: CPU time of the load process ÷ wall time.
-        is_client_limited: Whether the load process, not the server, set the pace.
+        is_client_limited: Whether the load process, not the server, set the pace; in an
+            open loop, whether it could not send what was due.
+        open_loop: What came of the schedule; None of a closed loop.
     """
 
     load: ModelLoad
@@ -76,6 +83,7 @@ class MeasuredLoad:
     is_client_limited: bool | None
     protocol: str
     notes: tuple[str, ...] = ()
+    open_loop: OpenLoop | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,12 @@ def measure_together(
     chosen = options or MeasureOptions()
     kind = device.gpu_type.kind
     rules = [
-        chosen.rule(concurrency=load.load_point.in_flight, kind=kind) for load in loads
+        chosen.rule(
+            concurrency=load.load_point.in_flight,
+            kind=kind,
+            is_open_loop=load.requests_per_s is not None,
+        )
+        for load in loads
     ]
     with ExitStack() as stack:
         driven = [
@@ -173,7 +186,7 @@ def measure_together(
         measurement = _measure_window(
             driven, rules, sampler, server_pid, cap_s=chosen.max_duration_s
         )
-        if probe is not None and len(driven) == 1:
+        if probe is not None and len(driven) == 1 and loads[0].requests_per_s is None:
             measurement = _probed(measurement, driven[0], probe)
         _stop(driven)
         return measurement
@@ -210,6 +223,7 @@ def _warm_up(driven: Sequence[DrivenModel], duration_s: float) -> None:
             len(model.process.trace.completions()[0])
             >= rounds * model.load.load_point.in_flight
             for model in driven
+            if model.load.requests_per_s is None
         )
         if is_warm and time.monotonic() - begin >= duration_s:
             return
@@ -288,19 +302,26 @@ def _summarize(
     rate = throughput_requests_per_s(ends)
     ci_ratio = confidence_ratio(ends, concurrency=load_point.in_flight)
     shares = model.process.trace.cpu_shares(begin_ns, end_ns)
+    is_limited = None if shares is None else shares[1] >= LIMITED_SHARE
+    open_loop = judge_schedule(model, ends, latencies, begin_ns, end_ns)
+    if open_loop is not None:
+        is_limited = not open_loop.is_sent
+        verdict = verdict_on_schedule(verdict, open_loop)
+        rate, ci_ratio = served_requests_per_s(open_loop, ends, begin_ns, end_ns)
     return MeasuredLoad(
         load=model.load,
         throughput_infer_per_sec=None if rate is None else rate * load_point.batch_size,
         ci_ratio=None if ci_ratio is None else max(ci_ratio, verdict.least_ci_ratio),
         # The first end opens the window; its request was sent before.
-        latencies_us=latencies[1:] / 1e3,
+        latencies_us=latencies[1 if open_loop is None else 0 :] / 1e3,
         windows=cut_windows(ends, NUM_RECORDED_WINDOWS),
         verdict=verdict,
         statistics=statistics,
         client_cpu_percent=None if shares is None else 100 * shares[0],
-        is_client_limited=None if shares is None else shares[1] >= LIMITED_SHARE,
+        is_client_limited=is_limited,
         protocol=model.protocol,
         notes=tuple(model.notes),
+        open_loop=open_loop,
     )
 
 

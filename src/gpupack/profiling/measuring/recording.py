@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpupack.profiling.load import CLIENT_NAME
+from gpupack.profiling.measuring.kept_schedule import lateness_in_words
+from gpupack.profiling.measuring.percentiles import percentiles_with_intervals
 from gpupack.profiling.measuring.stability import requests_for_percentile
 from gpupack.records.environment import Environment
 from gpupack.records.profile import (
@@ -128,6 +130,7 @@ def profile_record(
         "client_cpu_percent": measured.client_cpu_percent,
         "is_stable": measured.verdict.is_stable,
         "is_client_limited": measured.is_client_limited,
+        "open_loop": measured.open_loop,
         "num_model_instances": signature.num_model_instances,
         "windows": tuple(
             MeasurementWindow(
@@ -188,11 +191,14 @@ def _warnings(measured: MeasuredLoad) -> tuple[str, ...]:
     warnings = []
     if not measured.verdict.is_stable:
         warnings.append(f"not stable: {measured.verdict.why}")
-    if measured.is_client_limited:
+    if measured.is_client_limited and measured.open_loop is None:
         warnings.append(
             "the client was the limit: its process was busy, or waiting for a CPU, all "
             "the time; the server can do more"
         )
+    if measured.open_loop is not None:
+        late = lateness_in_words(measured.open_loop)
+        warnings += [] if late is None else [late]
     if measured.load.signature.is_batch_dim_found:
         warnings.append(
             "its inputs' first dimension was taken for the batch, which the model does "
@@ -209,6 +215,13 @@ def _warnings(measured: MeasuredLoad) -> tuple[str, ...]:
 
 def _add_latencies(values: dict[str, Any], measured: MeasuredLoad) -> None:
     count = len(measured.latencies_us)
+    open_loop = measured.open_loop
+    if open_loop is not None and not measured.verdict.is_stable:
+        # Latencies that grow as long as one measures are of the measurement alone.
+        for name in ("mean", "p50", "p90", "p95", "p99"):
+            values["missing"][f"latency_{name}_us"] = measured.verdict.why
+        return
+    values["latency_percentiles"] = percentiles_with_intervals(measured.latencies_us)
     if count:
         values["latency_mean_us"] = float(measured.latencies_us.mean())
     for percentile in (50, 90, 95, 99):

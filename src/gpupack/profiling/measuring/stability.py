@@ -159,6 +159,47 @@ class ConfidenceRule:
 
 
 @dataclass(frozen=True)
+class OpenLoopRule:
+    """Stop when there are requests enough for the percentile, sent at a given rate.
+
+    How fast the server is, is not asked here, so there is nothing to settle: whether it
+    answers what it is sent is for the caller to say, who knows what was sent.
+
+    Attributes:
+        percentile: The latency percentile that is reported; sets a floor of requests.
+        min_duration_s: Measure at least so long.
+        max_duration_s: The time cap.
+        spare: So many times the requests needed, because those that queue up say less.
+    """
+
+    percentile: float = 95.0
+    min_duration_s: float = 2.0
+    max_duration_s: float = 10.0
+    spare: float = 4.0
+    num_required: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "num_required", requests_for_percentile(self.percentile)
+        )
+
+    def decide(
+        self, ends_ns: Nanoseconds, latencies_ns: Nanoseconds, elapsed_s: float
+    ) -> Verdict:
+        """See ``StoppingRule``."""
+        has_enough = len(ends_ns) >= self.spare * self.num_required
+        return Verdict(
+            is_done=elapsed_s >= self.max_duration_s
+            or (has_enough and elapsed_s >= self.min_duration_s),
+            is_stable=True,
+            why=(
+                f"{len(ends_ns)} requests, {self.num_required} wanted for "
+                f"p{self.percentile:g}"
+            ),
+        )
+
+
+@dataclass(frozen=True)
 class ThreeWindowRule:
     """perf_analyzer's: the last three windows agree within 10 %.
 

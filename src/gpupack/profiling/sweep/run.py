@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.arguments import names as names_of
 from gpupack.arguments import require_kind, several
 from gpupack.errors import InvalidInputError
-from gpupack.given_numbers import whole_number
+from gpupack.given_numbers import real_number, whole_number
 from gpupack.profiling.load import InputOptions
 from gpupack.profiling.measuring import MeasureOptions
 from gpupack.profiling.session import ServerOptions
@@ -21,6 +21,7 @@ from gpupack.profiling.sweep.sweep_progress import SilentProgress
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SweepStore
 from gpupack.profiling.sweep.sweep_work import Sweep
 from gpupack.quoting import quoted
+from gpupack.records.arrivals import POISSON, Arrivals, as_arrivals
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LoadPoint
 from gpupack.store import PROFILE_FILE
@@ -35,13 +36,20 @@ if TYPE_CHECKING:
     from gpupack.profiling.sweep.sweep_progress import SweepProgress
 
 
+DEFAULT_CONCURRENCY = (1, 2, 4)
+MAX_REQUEST_RATE = 1_000_000
+"""More no client sends; what this one can is said when it was tried."""
+
+
 def profile(
     models: str | Sequence[str] | None = None,
     *,
     server: ServerOptions | EmbeddedServer | str | None = None,
     model_repository: AnyPath | None = None,
     batch_sizes: Sequence[int] = (1, 2, 4),
-    concurrency: Sequence[int] = (1, 2, 4),
+    concurrency: Sequence[int] | None = None,
+    request_rates: Sequence[float] | None = None,
+    arrivals: Arrivals | str | None = None,
     gpus: int | str | Sequence[int | str] | None = None,
     store: Path | str | None = None,
     export_path: Path | str | None = None,
@@ -58,7 +66,7 @@ def profile(
     progress: SweepProgress | None = None,
     install_progress: InstallProgress | None = None,
 ) -> ProfileSet:
-    """Measure each model alone, at every batch size × concurrency.
+    """Measure each model alone, at every batch size × concurrency or request rate.
 
     The server-only baseline comes first. Each load point is on the disk before the
     next begins; the same call with the same ``store`` goes on where it was stopped.
@@ -72,7 +80,13 @@ def profile(
             ``model_repository``.
         model_repository: Folder of models, for the embedded server.
         batch_sizes: Inputs per request.
-        concurrency: Requests kept in flight.
+        concurrency: Requests kept in flight; 1, 2 and 4 if neither these nor rates are
+            given.
+        request_rates: Requests sent a second, whether or not those before were answered
+            (an open loop): latencies are measured from when a request was due.
+        arrivals: How they arrive: ``"poisson"`` (the default), ``"constant"``,
+            ``"gamma:0.5"`` (in bursts; 1 is Poisson), or a file of times, whose own
+            rate is taken where ``request_rates`` are left out.
         gpus: The GPU to measure on: index, ``"GPU:MIG"`` indices, UUID, or ``"host"``.
             For a server on another host, the name of its GPU type.
         store: File to keep the records in, as they come; by default gpupack's own
@@ -110,7 +124,8 @@ def profile(
         DeviceError: The GPU cannot be used, or not by the probe that was asked for.
         StoreError: The store cannot be used; all before this point is in it.
     """
-    points = _load_points(batch_sizes, concurrency)
+    how = None if arrivals is None else as_arrivals(arrivals)
+    points = _load_points(batch_sizes, concurrency, _rates(request_rates, how))
     names = _model_names(models)
     chosen = options or MeasureOptions()
     require_kind("options", chosen, MeasureOptions, "a MeasureOptions")
@@ -141,6 +156,7 @@ def profile(
             session,
             sweep_store,
             points=points,
+            arrivals=how or POISSON,
             options=chosen,
             inputs=asked,
             strict=strict,
@@ -172,25 +188,72 @@ def profile(
 
 
 def _load_points(
-    batch_sizes: Sequence[int], concurrency: Sequence[int]
+    batch_sizes: Sequence[int],
+    concurrency: Sequence[int] | None,
+    rates: Sequence[float] | None,
 ) -> tuple[LoadPoint, ...]:
-    sizes: list[list[int]] = []
-    for title, values in (("batch size", batch_sizes), ("concurrency", concurrency)):
-        given = several(title, values, "[1, 2, 4]")
-        if not given:
-            raise InvalidInputError(f"give at least one {title}, such as 1,2,4")
-        numbers = [whole_number(value) for value in given]
-        for value, number in zip(given, numbers, strict=True):
-            if number is None or number < 1:
-                raise InvalidInputError(
-                    f"a {title} is a whole number of at least 1, got {quoted(value)}"
-                )
-        sizes.append(sorted({number for number in numbers if number is not None}))
+    sizes = _counts("batch size", batch_sizes)
+    if concurrency is None:
+        concurrency = DEFAULT_CONCURRENCY if rates is None else None
+    in_flight = [] if concurrency is None else _counts("concurrency", concurrency)
     return tuple(
-        LoadPoint(batch_size=batch_size, concurrency=in_flight)
-        for batch_size in sizes[0]
-        for in_flight in sizes[1]
+        one
+        for batch_size in sizes
+        for one in (
+            *(
+                LoadPoint(batch_size=batch_size, concurrency=count)
+                for count in in_flight
+            ),
+            *(
+                LoadPoint(batch_size=batch_size, requests_per_sec=rate)
+                for rate in rates or ()
+            ),
+        )
     )
+
+
+def _counts(title: str, values: Sequence[int]) -> list[int]:
+    given = several(title, values, "[1, 2, 4]")
+    if not given:
+        raise InvalidInputError(f"give at least one {title}, such as 1,2,4")
+    numbers = [whole_number(value) for value in given]
+    for value, number in zip(given, numbers, strict=True):
+        if number is None or number < 1:
+            raise InvalidInputError(
+                f"a {title} is a whole number of at least 1, got {quoted(value)}"
+            )
+    return sorted({number for number in numbers if number is not None})
+
+
+def _rates(
+    request_rates: Sequence[float] | None, arrivals: Arrivals | None
+) -> list[float] | None:
+    """Return the rates asked for, or that of the arrivals; None to drive closed loops.
+
+    Raises:
+        InvalidInputError: One is no rate, or arrivals are given without a rate.
+    """
+    if request_rates is None:
+        if arrivals is None:
+            return None
+        own = arrivals.own_requests_per_sec
+        if own is None:
+            raise InvalidInputError(
+                f"{arrivals} arrivals need a rate: give request_rates "
+                "(--request-rate), in requests per second, such as 50,100"
+            )
+        return [own]
+    given = several("request_rates", request_rates, "[50, 100]")
+    numbers = [real_number(value) for value in given]
+    for value, number in zip(given, numbers, strict=True):
+        if number is None or not 0 < number <= MAX_REQUEST_RATE:
+            raise InvalidInputError(
+                "a request rate is a number of requests per second above 0 and up to "
+                f"{MAX_REQUEST_RATE:,}, got {quoted(value)}"
+            )
+    if not given:
+        raise InvalidInputError("give at least one request rate, such as 50,100")
+    return sorted({number for number in numbers if number is not None})
 
 
 def _versions(versions: Mapping[str, int] | int | None) -> dict[str, int]:

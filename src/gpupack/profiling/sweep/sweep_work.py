@@ -28,6 +28,7 @@ from gpupack.profiling.measuring import (
 from gpupack.profiling.server import UNLOAD_TIMEOUT_S
 from gpupack.profiling.sweep.model_unit import ModelUnits, NotAloneError
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SERVER_STAGE, SweepStore
+from gpupack.records.arrivals import POISSON
 from gpupack.records.gpu import DeviceKind
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from gpupack.profiling.server import ModelSignature
     from gpupack.profiling.session import ServerSession
     from gpupack.profiling.sweep.sweep_progress import SweepProgress
+    from gpupack.records.arrivals import Arrivals
     from gpupack.records.environment import SharingMode
     from gpupack.records.profile import LoadPoint
 
@@ -67,6 +69,7 @@ class Sweep:
     sharing_mode: SharingMode | None
     command: str | None
     progress: SweepProgress
+    arrivals: Arrivals = POISSON
     probe: KernelProbe | None = None
     _circumstances: Circumstances = field(init=False)
     _process: LoadProcess | None = field(default=None, init=False)
@@ -78,7 +81,10 @@ class Sweep:
     def told_options(self) -> dict[str, str]:
         """What was asked for, as records keep it."""
         mode = self.sharing_mode
-        return self.options.as_text() | ({"sharing": mode.value} if mode else {})
+        told = self.options.as_text() | ({"sharing": mode.value} if mode else {})
+        if any(point.requests_per_sec is not None for point in self.points):
+            told["arrivals"] = str(self.arrivals)
+        return told
 
     def has_work(self, names: Iterable[str]) -> bool:
         """Whether any load point of these models is still to be measured."""
@@ -319,7 +325,13 @@ class Sweep:
         self._helpers_of(signature.name)
         measurement = measure(
             self.session.server,
-            ModelLoad(signature, point, tensors),
+            ModelLoad(
+                signature,
+                point,
+                tensors,
+                arrivals=self.arrivals,
+                seed=str(self.inputs.seed),
+            ),
             device=self.session.device,
             options=self.options,
             server_pid=self.session.server_pid,

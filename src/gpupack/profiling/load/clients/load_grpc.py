@@ -1,9 +1,10 @@
-"""The closed loop over gRPC: messages serialized once, sent as bytes."""
+"""Load over gRPC: messages serialized once, sent as bytes."""
 
 from __future__ import annotations
 
 import queue
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
-    from gpupack.profiling.load.clients.pace import Pace
+    from gpupack.profiling.load.clients.schedule import Schedule
     from gpupack.profiling.load.tensors import Variation
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
@@ -59,38 +60,60 @@ class GrpcLoop:
         requests: Sequence[bytes],
         timeout_s: float,
         pipe: Connection,
-        pace: Pace | None = None,
+        schedule: Schedule | None = None,
         variation: Variation | None = None,
     ) -> None:
-        """Drive the server until the pipe says stop; report every tick."""
+        """Drive the server until the pipe says stop; report every tick.
+
+        In a closed loop, or in an open one where there is a ``schedule``: then what is
+        waited for is measured from when a request was due.
+        """
         ended: queue.SimpleQueue[tuple[int, int, int, Any]] = queue.SimpleQueue()
         clock = time.monotonic_ns
 
-        def begin(index: int) -> None:
+        def begin(index: int, started: int) -> None:
             request = requests[index]
             if variation is not None:
                 request = variation.vary(request)
-            started = clock()
             call = self._call.future(request, timeout=timeout_s)
             call.add_done_callback(
                 lambda done: ended.put((index, started, clock(), done))
             )
 
         report = Reporter(pipe)
-        for index in range(len(requests)):
-            begin(index)
-        num_in_flight = len(requests)
+        num_in_flight = 0
+        free = list(range(len(requests)))
+        freed_ns = [0] * len(requests)
+        waiting: deque[int] = deque()
+        if schedule is None:
+            for index in free:
+                begin(index, clock())
+            num_in_flight = len(requests)
+        else:
+            schedule.begin(clock())
         next_tick = clock() + TICK_NS
         is_stopping = False
         deadline = 0.0
         while (num_in_flight or not is_stopping) and not (
             is_stopping and time.monotonic() > deadline
         ):
-            wait_s = max(0.0, (next_tick - clock()) / 1e9)
-            if pace is not None and not is_stopping:
-                wait_s = pace.wait_s(clock(), wait_s)
+            next_ns: float = next_tick
+            if schedule is not None and not is_stopping:
+                while schedule.next_ns <= clock():
+                    waiting.append(int(schedule.next_ns))
+                    report.due.append(int(schedule.next_ns))
+                    schedule.advance()
+                while waiting and free:
+                    index, due, now = free.pop(), waiting.popleft(), clock()
+                    report.sent.append(now)
+                    report.late.append(now - max(due, freed_ns[index]))
+                    begin(index, due)
+                    num_in_flight += 1
+                next_ns = min(next_ns, schedule.next_ns)
             try:
-                index, started, end, call = ended.get(timeout=wait_s)
+                index, started, end, call = ended.get(
+                    timeout=max(0.0, (next_ns - clock()) / 1e9)
+                )
             except queue.Empty:
                 pass
             else:
@@ -102,14 +125,12 @@ class GrpcLoop:
                 else:
                     report.ends.append(end)
                     report.latencies.append(end - started)
-                    if pace is None or pace.is_due(index, clock()):
-                        begin(index)
+                    if schedule is None:
+                        begin(index, clock())
                     else:
                         num_in_flight -= 1
-            if pace is not None and not is_stopping:
-                for index in pace.pop_due(clock()):
-                    begin(index)
-                    num_in_flight += 1
+                        freed_ns[index] = end
+                        free.append(index)
             if clock() >= next_tick:
                 report.tick()
                 next_tick = clock() + TICK_NS

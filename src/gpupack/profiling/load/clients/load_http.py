@@ -1,4 +1,4 @@
-"""The closed loop over HTTP: raw keep-alive sockets and ``epoll`` in one thread.
+"""Load over HTTP: raw keep-alive sockets and ``epoll`` in one thread.
 
 Little is spent on a response: requests' bytes were built once, and heads of responses
 are parsed only when they change.
@@ -21,17 +21,15 @@ from gpupack.profiling.load.clients.load_report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from multiprocessing.connection import Connection
 
-    from gpupack.profiling.load.clients.pace import Pace
+    from gpupack.profiling.load.clients.schedule import Schedule
     from gpupack.profiling.load.tensors import Variation
 
 _MAX_ERROR_TEXT = 2000
 _MIN_RECEIVE_BYTES = 1 << 12
 _MAX_RECEIVE_BYTES = 1 << 18
-_NOT_IN_FLIGHT = 1 << 62
-"""The start of a request that a paced client has not sent: it cannot be overdue."""
 
 
 def open_socket(target: dict[str, Any], timeout_s: float) -> socket.socket:
@@ -227,25 +225,56 @@ class HttpLoop:
         requests: Sequence[bytes],
         timeout_s: float,
         pipe: Connection,
-        pace: Pace | None = None,
+        schedule: Schedule | None = None,
         variation: Variation | None = None,
     ) -> None:
-        """Drive the server until the pipe says stop; report every tick."""
+        """Drive the server until the pipe says stop; report every tick.
+
+        In a closed loop, or in an open one where there is a ``schedule``.
+        """
         exchanges: dict[int, Exchange] = {}
+
+        def connect(request: bytes) -> int:
+            sock = open_socket(self._target, timeout_s)
+            if not self._is_tls:  # else its handshake was a greeting
+                self._greet(sock, timeout_s)
+            sock.setblocking(False)
+            exchanges[sock.fileno()] = (
+                Exchange(sock, request)
+                if variation is None
+                else VaryingExchange(sock, request, variation)
+            )
+            return sock.fileno()
+
+        try:
+            if schedule is not None:
+                from gpupack.profiling.load.clients.open_loop import run_open_loop
+
+                run_open_loop(
+                    exchanges,
+                    requests,
+                    connect,
+                    schedule,
+                    timeout_s=timeout_s,
+                    pipe=pipe,
+                    is_tls=self._is_tls,
+                )
+                return
+            for request in requests:
+                connect(request)
+            self._run_closed_loop(exchanges, timeout_s, pipe)
+        finally:
+            for exchange in exchanges.values():
+                exchange.sock.close()
+
+    def _run_closed_loop(
+        self, exchanges: dict[int, Exchange], timeout_s: float, pipe: Connection
+    ) -> None:
         poller = select.epoll()
         clock = time.monotonic_ns
         try:
-            for request in requests:
-                sock = open_socket(self._target, timeout_s)
-                if not self._is_tls:  # else its handshake was a greeting
-                    self._greet(sock, timeout_s)
-                sock.setblocking(False)
-                exchanges[sock.fileno()] = (
-                    Exchange(sock, request)
-                    if variation is None
-                    else VaryingExchange(sock, request, variation)
-                )
-                poller.register(sock.fileno(), select.EPOLLIN)
+            for fd in exchanges:
+                poller.register(fd, select.EPOLLIN)
             pipe_fd = pipe.fileno()
             poller.register(pipe_fd, select.EPOLLIN)
             report = Reporter(pipe)
@@ -256,16 +285,11 @@ class HttpLoop:
             timeout_ns = int(timeout_s * 1e9)
             tick_s = TICK_NS / 1e9
             is_tls = self._is_tls
-            fds = list(exchanges)
-            clients = {fd: client for client, fd in enumerate(fds)}
             while True:
-                wait_s = tick_s if pace is None else pace.wait_s(clock(), tick_s)
-                for fd, event in poller.poll(wait_s):
+                for fd, event in poller.poll(tick_s):
                     if fd == pipe_fd:
                         pipe.recv()
-                        idle = pace.waiting if pace is not None else ()
-                        busy = set(fds).difference(fds[client] for client in idle)
-                        self._drain(poller, exchanges, busy, pipe_fd)
+                        drain(poller, exchanges, set(exchanges), pipe_fd)
                         report.tick()
                         return
                     exchange = exchanges[fd]
@@ -281,15 +305,9 @@ class HttpLoop:
                         raise LoadError(error_text(response))
                     report.ends.append(now)
                     report.latencies.append(now - exchange.started_ns)
-                    if pace is not None and not pace.is_due(clients[fd], now):
-                        exchange.started_ns = _NOT_IN_FLIGHT
-                    elif not exchange.send(now):
+                    if not exchange.send(now):
                         poller.modify(fd, select.EPOLLIN | select.EPOLLOUT)
                 now = clock()
-                for client in pace.pop_due(now) if pace is not None else ():
-                    fd = fds[client]
-                    if not exchanges[fd].send(clock()):
-                        poller.modify(fd, select.EPOLLIN | select.EPOLLOUT)
                 if now >= next_tick:
                     report.tick()
                     next_tick = now + TICK_NS
@@ -298,8 +316,6 @@ class HttpLoop:
                         raise LoadError(f"no response within {timeout_s:g} s")
         finally:
             poller.close()
-            for exchange in exchanges.values():
-                exchange.sock.close()
 
     def _greet(self, sock: socket.socket, timeout_s: float) -> None:
         """Ask whether the server lives, so that it has taken the connection up.
@@ -322,22 +338,31 @@ class HttpLoop:
                 raise LoadError(f"no response within {timeout_s:g} s") from err
             raise
 
-    @staticmethod
-    def _drain(
-        poller: select.epoll,
-        exchanges: dict[int, Exchange],
-        waiting: set[int],
-        pipe_fd: int,
-    ) -> None:
-        # A server that is left with requests whose client is gone would still compute
-        # them, into the next measurement.
-        poller.unregister(pipe_fd)
-        deadline = time.monotonic() + DRAIN_S
-        while waiting and time.monotonic() < deadline:
-            for fd, event in poller.poll(0.05):
-                exchange = exchanges[fd]
-                if event & select.EPOLLOUT and exchange.send_more():
-                    poller.modify(fd, select.EPOLLIN)
-                if exchange.receive() is not None:
-                    waiting.discard(fd)
-                    poller.unregister(fd)
+
+def drain(
+    poller: select.epoll,
+    exchanges: Mapping[int, Exchange],
+    busy: set[int],
+    pipe_fd: int,
+) -> None:
+    """Wait until no request is in flight, ``DRAIN_S`` at most.
+
+    A server that is left with requests whose client is gone would still compute them,
+    into the next measurement.
+
+    Args:
+        poller: Has all of them registered.
+        exchanges: By file descriptor.
+        busy: Those with a request in flight.
+        pipe_fd: Not listened to any more.
+    """
+    poller.unregister(pipe_fd)
+    deadline = time.monotonic() + DRAIN_S
+    while busy and time.monotonic() < deadline:
+        for fd, event in poller.poll(0.05):
+            exchange = exchanges[fd]
+            if event & select.EPOLLOUT and exchange.send_more():
+                poller.modify(fd, select.EPOLLIN)
+            if exchange.receive() is not None:
+                busy.discard(fd)
+                poller.unregister(fd)

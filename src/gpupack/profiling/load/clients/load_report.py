@@ -26,11 +26,20 @@ class Reporter:
         self._pipe = pipe
         self.ends = array("q")
         self.latencies = array("q")
+        self.due = array("q")
+        """Of an open loop: when requests were due, in order."""
+        self.sent = array("q")
+        """When they were sent: the first of ``due`` first."""
+        self.late = array("q")
+        """By how much that was the client's own fault: not for want of a connection."""
 
     def tick(self) -> None:
         """Send what came since the last tick, with the CPU time so far."""
         ends, self.ends = self.ends, array("q")
         latencies, self.latencies = self.latencies, array("q")
+        due, self.due = self.due, array("q")
+        sent, self.sent = self.sent, array("q")
+        late, self.late = self.late, array("q")
         self._pipe.send(
             (
                 "tick",
@@ -39,6 +48,7 @@ class Reporter:
                 waited_ns(),
                 ends.tobytes(),
                 latencies.tobytes(),
+                (due.tobytes(), sent.tobytes(), late.tobytes()),
             )
         )
 

@@ -1,4 +1,4 @@
-"""The process that sends requests: a closed loop, paced or not, and nothing else.
+"""The process that sends requests: a closed loop or an open one, and nothing else.
 
 Started by ``load_process`` as ``python -m gpupack.profiling.load.clients.load_worker``,
 and told over a pipe what to do. It imports little, so that it starts in some 50 ms.
@@ -9,14 +9,10 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-import time
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpupack.profiling.load.clients.load_report import LoadError
-
-if TYPE_CHECKING:
-    from gpupack.profiling.load.clients.pace import Pace
 
 
 def serve(pipe: Connection) -> None:
@@ -40,21 +36,12 @@ def serve(pipe: Connection) -> None:
             if command[0] == "once":
                 pipe.send(("response", loop.once(command[1], command[2])))
             elif command[0] == "run":
-                loop.run(command[1], command[2], pipe, _pace(command), command[4])
+                loop.run(command[1], command[2], pipe, command[3], command[4])
                 pipe.send(("stopped",))
         except LoadError as err:
             pipe.send(("failed", str(err)))
         except EOFError:
             return
-
-
-def _pace(command: tuple[Any, ...]) -> Pace | None:
-    _, requests, _, rate, _ = command
-    if rate is None:
-        return None
-    from gpupack.profiling.load.clients.pace import Pace
-
-    return Pace(len(requests), 1e9 / rate, time.monotonic_ns())
 
 
 if __name__ == "__main__":
