@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from gpupack.profiling.load.clients.load_http import (
+from gpupack.profiling.load.clients.http_exchange import (
     Exchange,
     drain,
     error_text,
