@@ -30,8 +30,8 @@ from gpupack.profiling import (
     TritonServer,
 )
 from gpupack.profiling.load.tensors import make_inputs
-from gpupack.records.arrivals import Arrivals
 from gpupack.records.profile import LoadPoint
+from gpupack.records.request.arrivals import Arrivals
 
 RESULTS = Path(__file__).parent / "results" / "open_loop.jsonl"
 SECONDS = 10.0

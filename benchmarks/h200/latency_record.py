@@ -36,9 +36,9 @@ from gpupack.profiling import (
 )
 from gpupack.profiling.load.tensors import make_inputs
 from gpupack.profiling.measuring import Circumstances, profile_record
-from gpupack.records.arrivals import Arrivals
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LoadPoint
+from gpupack.records.request.arrivals import Arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -45,7 +45,6 @@ from .profiling import (
     profile,
 )
 from .recommendation import Assumption, BuyOption, ModelEvidence, Recommendation
-from .records.arrivals import ArrivalProcess, Arrivals
 from .records.calibration import Calibration
 from .records.environment import Environment, SharingMode
 from .records.explanation import (
@@ -81,6 +80,7 @@ from .records.request import (
     Objective,
     Request,
 )
+from .records.request.arrivals import ArrivalProcess, Arrivals
 from .records.running.observed_cluster import (
     ObservationWindow,
     ObservedDemand,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.profiling import MeasureOptions
-from gpupack.records.arrivals import POISSON
+from gpupack.records.request.arrivals import POISSON
 from gpupack.store import read_verifications
 from gpupack.verifying.gpu_run import gpu_members
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gpupack.profiling import Device, InputOptions
-    from gpupack.records.arrivals import Arrivals
     from gpupack.records.placement import GpuPlacement, PlacementRecord
+    from gpupack.records.request.arrivals import Arrivals
     from gpupack.records.running.verification import GpuVerification
 
 

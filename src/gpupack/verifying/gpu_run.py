@@ -23,11 +23,11 @@ if TYPE_CHECKING:
         ServerSession,
         TritonServer,
     )
-    from gpupack.records.arrivals import Arrivals
     from gpupack.records.colocation import CoLocation
     from gpupack.records.environment import SharingMode
     from gpupack.records.placement import GpuPlacement
     from gpupack.records.profile import LoadPoint
+    from gpupack.records.request.arrivals import Arrivals
 
 _MAX_LOADS_AT_ONCE = 4
 

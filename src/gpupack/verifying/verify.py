@@ -20,10 +20,10 @@ from gpupack.profiling import (
     find_repository,
 )
 from gpupack.quoting import listed, quoted, quoted_all
-from gpupack.records.arrivals import POISSON, as_arrivals
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind, is_same_card
 from gpupack.records.placement import PlacementRecord
+from gpupack.records.request.arrivals import POISSON, as_arrivals
 from gpupack.store import open_verifications, record_line
 from gpupack.units import mib_from_bytes
 from gpupack.verifying.deployed import verify_deployment
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpupack.profiling import InstallProgress, ServerSession
-    from gpupack.records.arrivals import Arrivals
     from gpupack.records.placement import GpuPlacement, PlacementRecord
+    from gpupack.records.request.arrivals import Arrivals
     from gpupack.records.running.verification import GpuVerification
 
 DEFAULT_TOLERANCE = 0.1

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.profiling import InputOptions, MeasureOptions, ServerOptions
-    from gpupack.records.arrivals import Arrivals
+    from gpupack.records.request.arrivals import Arrivals
 
 UrlOption = Annotated[
     str | None,
@@ -194,7 +194,7 @@ def measuring_options(
         ServerOptions,
         TlsOptions,
     )
-    from gpupack.records.arrivals import Arrivals
+    from gpupack.records.request.arrivals import Arrivals
 
     _check_seconds(
         precision=precision,

@@ -19,8 +19,8 @@ from gpupack.profiling.load.request import (
 )
 from gpupack.profiling.load.shared_region import SharedRegion
 from gpupack.profiling.load.tensors import find_variation
-from gpupack.records.arrivals import POISSON, Arrivals
 from gpupack.records.profile import RATE_IN_FLIGHT
+from gpupack.records.request.arrivals import POISSON, Arrivals
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -21,9 +21,9 @@ from gpupack.profiling.sweep.sweep_progress import SilentProgress
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SweepStore
 from gpupack.profiling.sweep.sweep_work import Sweep
 from gpupack.quoting import quoted
-from gpupack.records.arrivals import POISSON, Arrivals, as_arrivals
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LoadPoint
+from gpupack.records.request.arrivals import POISSON, Arrivals, as_arrivals
 from gpupack.store import PROFILE_FILE
 
 if TYPE_CHECKING:

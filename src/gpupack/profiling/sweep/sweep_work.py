@@ -28,8 +28,8 @@ from gpupack.profiling.measuring import (
 from gpupack.profiling.server import UNLOAD_TIMEOUT_S
 from gpupack.profiling.sweep.model_unit import ModelUnits, NotAloneError
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SERVER_STAGE, SweepStore
-from gpupack.records.arrivals import POISSON
 from gpupack.records.gpu import DeviceKind
+from gpupack.records.request.arrivals import POISSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from gpupack.profiling.server import ModelSignature
     from gpupack.profiling.session import ServerSession
     from gpupack.profiling.sweep.sweep_progress import SweepProgress
-    from gpupack.records.arrivals import Arrivals
     from gpupack.records.environment import SharingMode
     from gpupack.records.profile import LoadPoint
+    from gpupack.records.request.arrivals import Arrivals
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpupack.errors import InvalidInputError
-from gpupack.records.arrivals import ArrivalProcess, Arrivals
+from gpupack.records.request.arrivals import ArrivalProcess, Arrivals
 
 if TYPE_CHECKING:
     from pathlib import Path
