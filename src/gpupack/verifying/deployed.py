@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gpupack.files import AnyPath
     from gpupack.profiling import Device
     from gpupack.records.placement import GpuPlacement, PlacementRecord
+    from gpupack.records.request.arrivals import Arrivals
     from gpupack.records.running.deployment import DeploymentRecord
     from gpupack.records.running.verification import GpuVerification
 
@@ -38,6 +39,7 @@ def verify_deployment(
     tolerance: float,
     options: MeasureOptions | None,
     inputs: InputOptions | None,
+    arrivals: Arrivals,
     progress: Callable[[str], None] | None,
     on_gpu: Callable[[GpuVerification], None] | None,
 ) -> tuple[GpuVerification, ...]:
@@ -53,6 +55,7 @@ def verify_deployment(
         tolerance: Of promises.
         options: How well to measure.
         inputs: Where requests' data come from.
+        arrivals: How requests of planned traffic arrive.
         progress: Told what is being done.
         on_gpu: Told each verdict as it comes.
 
@@ -86,6 +89,7 @@ def verify_deployment(
                 server=f"deployed on {where}",
                 inputs=given,
                 options=options,
+                arrivals=arrivals,
             ).digest(placement, one)
             if digest in done:
                 result = judge_gpu(
@@ -107,6 +111,7 @@ def verify_deployment(
                     sharing_mode=placement.sharing_mode,
                     inputs=given,
                     options=options,
+                    arrivals=arrivals,
                     say=progress or (lambda text: None),
                 )
                 result = judge_gpu(

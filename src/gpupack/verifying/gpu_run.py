@@ -135,6 +135,7 @@ def run_deployed_gpu(
     sharing_mode: SharingMode | None,
     inputs: InputOptions | None = None,
     options: MeasureOptions | None = None,
+    arrivals: Arrivals | None = None,
     say: Callable[[str], None],
 ) -> GpuRun:
     """Measure one GPU's models where they run: nothing is loaded or unloaded.
@@ -146,6 +147,7 @@ def run_deployed_gpu(
         sharing_mode: How the models' processes share the device.
         inputs: Where requests' data come from.
         options: How well to measure.
+        arrivals: How requests of planned traffic arrive.
         say: Told what is being done.
     """
     members = gpu_members(gpu)
@@ -173,6 +175,7 @@ def run_deployed_gpu(
             inputs=inputs,
             options=options,
             servers=servers,
+            arrivals=arrivals,
         )
 
     try:

@@ -18,10 +18,9 @@ from gpupack.profiling import (
     measure_together,
     percentiles_with_intervals,
 )
-from gpupack.records.request.arrivals import POISSON, Arrivals
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment
-from gpupack.records.request.arrivals import Arrivals
+from gpupack.records.request.arrivals import POISSON, Arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -153,6 +153,7 @@ def verify(
                 tolerance=tolerance,
                 options=options,
                 inputs=inputs,
+                arrivals=how,
                 progress=progress,
                 on_gpu=on_gpu,
             )
