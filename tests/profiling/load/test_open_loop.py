@@ -21,7 +21,7 @@ from gpupack.profiling import (
     measure,
 )
 from gpupack.profiling.load import LoadProcess
-from gpupack.profiling.load.clients.schedule import Schedule
+from gpupack.profiling.load.schedule import Schedule
 from gpupack.profiling.load.tensors import make_inputs
 from gpupack.profiling.server import ServerUrl
 from gpupack.records.profile import LoadPoint

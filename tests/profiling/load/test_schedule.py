@@ -6,7 +6,7 @@ from statistics import fmean, pvariance
 
 import pytest
 
-from gpupack.profiling.load.clients.schedule import Schedule
+from gpupack.profiling.load.schedule import Schedule
 
 
 def gaps_s(schedule: Schedule, count: int) -> list[float]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from gpupack.errors import LoadPointError, ServerError
-from gpupack.profiling.load.clients.schedule import Schedule
 from gpupack.profiling.load.load_process import LoadProcess
 from gpupack.profiling.load.request import (
     SHARED_MEMORY_THRESHOLD_BYTES,
@@ -17,6 +16,7 @@ from gpupack.profiling.load.request import (
     check_response,
     share_inputs,
 )
+from gpupack.profiling.load.schedule import Schedule
 from gpupack.profiling.load.shared_region import SharedRegion
 from gpupack.profiling.load.tensors import find_variation
 from gpupack.records.profile import RATE_IN_FLIGHT

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gpupack.profiling.load.clients.schedule import Schedule
+    from gpupack.profiling.load.schedule import Schedule
     from gpupack.profiling.load.tensors import Variation
 
     Nanoseconds = npt.NDArray[np.int64]

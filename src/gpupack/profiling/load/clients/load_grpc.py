@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
-    from gpupack.profiling.load.clients.schedule import Schedule
+    from gpupack.profiling.load.schedule import Schedule
     from gpupack.profiling.load.tensors import Variation
 
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
-    from gpupack.profiling.load.clients.schedule import Schedule
+    from gpupack.profiling.load.schedule import Schedule
     from gpupack.profiling.load.tensors import Variation
 
 

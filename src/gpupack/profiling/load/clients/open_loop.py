@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from multiprocessing.connection import Connection
 
-    from gpupack.profiling.load.clients.schedule import Schedule
+    from gpupack.profiling.load.schedule import Schedule
 
 _TIMER_SLACK_PATH = "/proc/self/timerslack_ns"
 _NUM_AT_FIRST = 16
