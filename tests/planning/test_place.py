@@ -14,8 +14,7 @@ from gpupack.errors import (
     NotFoundInTimeError,
     UnknownNameError,
 )
-from gpupack.packing.items.model.problem import PackingProblem
-from gpupack.packing.items.model.solution import Bin, PackingResult
+from gpupack.packing.items.model.problem import Bin, PackingProblem, PackingResult
 from gpupack.placement import Placement
 from gpupack.planning.solving import one_type
 from gpupack.profile_set import ProfileSet

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from gpupack.packing.items.model.solution import canonicalize, check_packing
+from gpupack.packing.items.model.problem import canonicalize, check_packing
 from gpupack.packing.items.patterns.bin_completion import CompletionSearch
 from gpupack.packing.items.patterns.frugal_fillings import list_frugal
 from gpupack.packing.items.patterns.pattern_pool import drop_surplus

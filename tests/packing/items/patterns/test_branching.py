@@ -5,7 +5,7 @@ import math
 
 from hypothesis import given, settings
 
-from gpupack.packing.items.model.solution import canonicalize, check_packing
+from gpupack.packing.items.model.problem import canonicalize, check_packing
 from gpupack.packing.items.patterns import branching, pattern_program
 from gpupack.packing.items.patterns.branching import branch
 from gpupack.packing.items.patterns.column_generation import ColumnGeneration

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpupack.packing.items.model.ladder import Ladder
-from gpupack.packing.items.model.problem import max_copies
-from gpupack.packing.items.model.solution import (
+from gpupack.packing.items.model.problem import (
     PackingResult,
     canonicalize,
     check_packing,
     check_result,
+    max_copies,
 )
 from gpupack.packing.items.patterns import diving, pattern_program
 from gpupack.packing.items.patterns.column_generation import ColumnGeneration

@@ -7,7 +7,7 @@ import random
 import numpy as np
 from hypothesis import given, settings
 
-from gpupack.packing.items.model.solution import canonicalize, check_packing
+from gpupack.packing.items.model.problem import canonicalize, check_packing
 from gpupack.packing.items.patterns import set_packing
 from gpupack.packing.items.patterns.frugal_fillings import list_short
 from gpupack.packing.items.patterns.set_packing import SetPackingSearch, log_packings

@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.model.solution import SolveStatus, check_packing
+from gpupack.packing.items.model.problem import (
+    ItemType,
+    PackingProblem,
+    SolveStatus,
+    check_packing,
+)
 from gpupack.packing.items.search import best_partition
 from gpupack.packing.items.search.allowed_sets import (
     MAX_LATE_REFUSALS,

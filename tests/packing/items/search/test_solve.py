@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 
 from gpupack.errors import CheckError, InvalidInputError, ItemTooLargeError
-from gpupack.packing.items.model.problem import ItemType, PackingProblem
-from gpupack.packing.items.model.solution import (
+from gpupack.packing.items.model.problem import (
     Bin,
+    ItemType,
+    PackingProblem,
     PackingResult,
     SolveStatus,
     canonicalize,

@@ -1,18 +1,16 @@
 from .ladder import Ladder
 from .problem import (
     MAX_TOTAL,
+    Bin,
     ItemType,
     PackingProblem,
-    conflict_matrix,
-    max_copies,
-)
-from .solution import (
-    Bin,
     PackingResult,
     SolveStatus,
     canonicalize,
     check_packing,
     check_result,
+    conflict_matrix,
+    max_copies,
     merge_bins,
 )
 from .vbp import (

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from gpupack.cpus import count_usable_cpus
-from gpupack.packing.items.model.solution import Bin, RungReport, check_packing
+from gpupack.packing.items.model.problem import Bin, RungReport, check_packing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

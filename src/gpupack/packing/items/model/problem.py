@@ -1,18 +1,25 @@
-"""The packing problem: item types with counts, into bins of one kind, in integers.
+"""The packing problem and its packings: items, bins, what proves them, their check.
 
-And what follows from sizes alone: which types may not share a bin, and how many copies
-of one fit.
+Item types with counts go into bins of one kind, in integers. From sizes alone follows
+which types may not share a bin, and how many copies of one fit. The check is written in
+plain Python integers and shares nothing with the solvers. In the canonical form
+identical types are one, so that item order cannot change the answer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupack.errors import InvalidInputError, ItemTooLargeError
+from gpupack.errors import CheckError, InvalidInputError, ItemTooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 MAX_TOTAL = 2**62
 """Largest total size per dimension; beyond it 64-bit sums could overflow."""
@@ -137,3 +144,218 @@ def conflict_matrix(problem: PackingProblem) -> NDArray[np.bool_]:
         conflicts |= column[:, None] > capacities[dimension] - column[None, :]
     np.fill_diagonal(conflicts, val=False)
     return conflicts
+
+
+class SolveStatus(StrEnum):
+    """How good an answer is known to be."""
+
+    OPTIMAL = "OPTIMAL"
+    """Number of bins equals the proven bound."""
+    FEASIBLE = "FEASIBLE"
+    """A checked packing; fewer bins may be possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """What one bin holds, and how many bins hold exactly that.
+
+    Args:
+        counts: Pairs (item type index, number of copies ≥ 1), by type index.
+        multiplicity: How many bins are filled this way, ≥ 1.
+    """
+
+    counts: tuple[tuple[int, int], ...]
+    multiplicity: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RungReport:
+    """What one rung of the ladder took and left."""
+
+    name: str
+    seconds: float
+    num_bins: int
+    bound: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackingResult:
+    """A checked packing and a proven lower bound on the number of bins.
+
+    Args:
+        bins: The packing, equal bins merged.
+        bound: No packing has fewer bins.
+        seconds: Wall time of the solve.
+        method: The rung that closed the gap, or the last that ran.
+        rungs: What each rung took and left, in order.
+        found_by: The rung that found the packing.
+        proved_by: What proved the bound; a heuristic proves nothing.
+        warnings: Why a better packing might be found elsewhere, in words.
+    """
+
+    bins: tuple[Bin, ...]
+    bound: int
+    seconds: float
+    method: str
+    rungs: tuple[RungReport, ...] = ()
+    found_by: str = ""
+    proved_by: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def num_bins(self) -> int:
+        """Number of bins used."""
+        return sum(one_bin.multiplicity for one_bin in self.bins)
+
+    @property
+    def status(self) -> SolveStatus:
+        """OPTIMAL if the packing meets the bound."""
+        if self.num_bins <= self.bound:
+            return SolveStatus.OPTIMAL
+        return SolveStatus.FEASIBLE
+
+
+def check_packing(problem: PackingProblem, bins: Sequence[Bin]) -> None:
+    """Check that ``bins`` hold every item exactly once and none overflows.
+
+    Raises:
+        CheckError: Naming the bin or item type that is wrong.
+    """
+    placed = [0] * len(problem.item_types)
+    for bin_index, one_bin in enumerate(bins):
+        if one_bin.multiplicity < 1 or not one_bin.counts:
+            raise CheckError(f"bin {bin_index} is empty or has no copies: {one_bin}")
+        used = [0] * len(problem.capacity)
+        for type_index, count in one_bin.counts:
+            if not 0 <= type_index < len(placed) or count < 1:
+                raise CheckError(
+                    f"bin {bin_index} holds {count} of item type {type_index}"
+                )
+            placed[type_index] += count * one_bin.multiplicity
+            for dimension, size in enumerate(problem.item_types[type_index].sizes):
+                used[dimension] += size * count
+        for dimension, (total, capacity) in enumerate(
+            zip(used, problem.capacity, strict=True)
+        ):
+            if total > capacity:
+                raise CheckError(
+                    f"bin {bin_index} holds {total} in dimension {dimension}, "
+                    f"more than {capacity}"
+                )
+    for type_index, item_type in enumerate(problem.item_types):
+        if placed[type_index] != item_type.count:
+            raise CheckError(
+                f"item type {type_index} was packed {placed[type_index]} times, "
+                f"not {item_type.count}"
+            )
+
+
+def check_result(problem: PackingProblem, result: PackingResult) -> None:
+    """Check the packing, and that it does not beat its own bound.
+
+    Raises:
+        CheckError: If the packing is wrong or has fewer bins than the bound.
+    """
+    check_packing(problem, result.bins)
+    if result.num_bins < result.bound:
+        raise CheckError(
+            f"{result.num_bins} bins beat the bound of {result.bound}: the bound is "
+            "wrong"
+        )
+
+
+@dataclass(frozen=True)
+class CanonicalProblem:
+    """A problem with identical types merged, sorted by size, largest first.
+
+    Args:
+        problem: The merged and sorted problem.
+        members: For each merged type, the original (type index, count) pairs.
+    """
+
+    problem: PackingProblem
+    members: tuple[tuple[tuple[int, int], ...], ...]
+
+    def restore(self, bins: Iterable[Bin]) -> tuple[Bin, ...]:
+        """Return ``bins`` in the original item types, equal bins merged.
+
+        Members are used up in original order, bins taken in sorted order.
+        """
+        supply = [[list(member) for member in group] for group in self.members]
+        restored: dict[tuple[tuple[int, int], ...], int] = {}
+        for one_bin in merge_bins(bins):
+            left = one_bin.multiplicity
+            while left:
+                counts, copies = _draw(supply, one_bin.counts, left)
+                restored[counts] = restored.get(counts, 0) + copies
+                left -= copies
+        return tuple(Bin(counts, copies) for counts, copies in restored.items())
+
+    def translate(self, bins: Iterable[Bin]) -> tuple[Bin, ...]:
+        """Return bins given in original item types in the merged ones."""
+        merged_index = {
+            original: merged
+            for merged, group in enumerate(self.members)
+            for original, _ in group
+        }
+        translated = []
+        for one_bin in bins:
+            counts: dict[int, int] = {}
+            for type_index, count in one_bin.counts:
+                merged = merged_index[type_index]
+                counts[merged] = counts.get(merged, 0) + count
+            translated.append(Bin(tuple(sorted(counts.items())), one_bin.multiplicity))
+        return merge_bins(translated)
+
+
+def canonicalize(problem: PackingProblem) -> CanonicalProblem:
+    """Merge identical item types and sort them, largest relative size first."""
+    groups: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for index, item_type in enumerate(problem.item_types):
+        groups.setdefault(item_type.sizes, []).append((index, item_type.count))
+
+    def sort_key(sizes: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
+        fill = sum(s / c for s, c in zip(sizes, problem.capacity, strict=True))
+        return (-fill, sizes)
+
+    order = sorted(groups, key=sort_key)
+    merged = tuple(
+        ItemType(sizes, sum(count for _, count in groups[sizes])) for sizes in order
+    )
+    members = tuple(tuple(groups[sizes]) for sizes in order)
+    return CanonicalProblem(PackingProblem(problem.capacity, merged), members)
+
+
+def merge_bins(bins: Iterable[Bin]) -> tuple[Bin, ...]:
+    """Return the bins sorted by content, equal ones merged into a multiplicity."""
+    merged: dict[tuple[tuple[int, int], ...], int] = {}
+    for one_bin in bins:
+        merged[one_bin.counts] = merged.get(one_bin.counts, 0) + one_bin.multiplicity
+    return tuple(Bin(counts, merged[counts]) for counts in sorted(merged))
+
+
+def _draw(
+    supply: Sequence[list[list[int]]],
+    counts: tuple[tuple[int, int], ...],
+    limit: int,
+) -> tuple[tuple[tuple[int, int], ...], int]:
+    """Take one filling from the supply, as many equal copies as it allows."""
+    copies = limit
+    drawn: dict[int, int] = {}
+    plan: list[tuple[list[int], int]] = []
+    for merged, count in counts:
+        needed = count
+        for member in supply[merged]:
+            if needed == 0:
+                break
+            taken = min(needed, member[1])
+            if taken:
+                drawn[member[0]] = taken
+                plan.append((member, taken))
+                copies = min(copies, member[1] // taken)
+                needed -= taken
+    for member, taken in plan:
+        member[1] -= taken * copies
+    for group in {merged for merged, _ in counts}:
+        supply[group][:] = [member for member in supply[group] if member[1]]
+    return tuple(sorted(drawn.items())), copies
