@@ -19,7 +19,7 @@ from gpupack.planning.infeasible.limits import Limits
 from gpupack.planning.modeling.question import CapacityQuestion, ask
 from gpupack.planning.placing import place
 from gpupack.planning.solving.answering import answer
-from gpupack.planning.solving.found import Clash
+from gpupack.planning.solving.building import Clash
 from gpupack.profile_set import ProfileSet
 from gpupack.records.placement import PlacementStatus
 from gpupack.records.request import ModelWishes, Request

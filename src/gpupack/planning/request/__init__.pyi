@@ -11,7 +11,6 @@ from .latency import (
     keeps_latency_limit,
     within_latency_limits,
 )
-from .load_points import allowed_records
 from .named_gpu_type import (
     is_unknown,
     with_named_type,
@@ -26,6 +25,7 @@ from .source import ProfilesLike, profiles_of, told_with, wishes_beside
 from .wishes import (
     BINDING_BY_DEFAULT,
     Wishes,
+    allowed_records,
     overlay_headroom,
     resolve_headroom,
     wishes_of,

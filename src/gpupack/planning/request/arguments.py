@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gpupack.arguments import by_name, names, require_kind
 from gpupack.errors import InvalidInputError, UnknownNameError
-from gpupack.planning.request.doubts import headroom_doubts
 from gpupack.planning.request.fleet import measured_type
+from gpupack.planning.request.wishes import headroom_doubts
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.request import (
     GpuSupply,

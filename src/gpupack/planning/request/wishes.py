@@ -1,4 +1,4 @@
-"""What is asked of the models, and which resources bind: wishes and headroom."""
+"""What is asked of the models, which records that leaves, and which resources bind."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.quoting import quoted
 from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.request import MAX_REPLICAS as MAX_REPLICAS
 from gpupack.records.request import Fairness as Fairness
 from gpupack.records.request import Objective
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
-    from gpupack.records.profile import LoadPoint
+    from collections.abc import Mapping
+
+    from gpupack.profile_set import ProfileSet
+    from gpupack.records.profile import LoadPoint, ProfileRecord
     from gpupack.records.request import ModelWishes, Request
 
 V = TypeVar("V")
@@ -158,3 +164,80 @@ def resolve_headroom(objective: Objective, headroom: float | Headroom) -> Headro
     if isinstance(headroom, Headroom):
         return headroom
     return Headroom(**{one.value: headroom for one in BINDING_BY_DEFAULT[objective]})
+
+
+def allowed_records(
+    profiles: ProfileSet,
+    pinned: Mapping[str, LoadPoint],
+    *,
+    allow_unstable: bool = False,
+) -> dict[str, tuple[ProfileRecord, ...]]:
+    """Return the records that each model may be planned with, by sorted model name.
+
+    Args:
+        profiles: Of one or several GPU types.
+        pinned: The only load point allowed, by model name; one that names no variant
+            allows every variant with it.
+        allow_unstable: Whether a record that never settled may be used.
+
+    Raises:
+        MissingReadingError: If a model has no record at the chosen load point, or
+            only ones that never settled.
+        InvalidInputError: If there is no profile at all.
+    """
+    if not profiles.records:
+        raise InvalidInputError("there are no profiles: nothing to place")
+    by_name: dict[str, list[ProfileRecord]] = {}
+    for record in profiles.records:
+        by_name.setdefault(record.model_name, []).append(record)
+    allowed = {}
+    for model_name in sorted(by_name):
+        records = by_name[model_name]
+        point = pinned.get(model_name)
+        if point is not None:
+            measured = ", ".join(
+                dict.fromkeys(str(record.load_point) for record in records)
+            )
+            records = [one for one in records if one.load_point.is_one_of(point)]
+            if not records:
+                raise MissingReadingError(
+                    f"model {quoted(model_name)} was not measured at load point "
+                    f"{point}; it was at {measured}"
+                )
+        if not allow_unstable:
+            settled = [one for one in records if one.is_stable is not False]
+            if not settled:
+                raise MissingReadingError(
+                    f"the measurement of model {quoted(model_name)} at "
+                    f"{', '.join(str(record.load_point) for record in records)} never "
+                    "settled; measure it again, or use it all the same with "
+                    f"{setting('allow_unstable', True)}"
+                )
+            records = settled
+        if len(records) > 1:
+            records = sorted(
+                records, key=lambda one: (one.gpu_type.name, one.load_point.sort_key)
+            )
+        allowed[model_name] = tuple(records)
+    return allowed
+
+
+LOW_HEADROOM = 0.5
+"""Who lets less than half of a GPU be used may have meant to leave so much free."""
+
+
+def headroom_doubts(request: Request) -> list[str]:
+    """Return in words where a share to be used looks like a share to be left free."""
+    asked = request.headroom
+    shares = (
+        [asked]
+        if isinstance(asked, float)
+        else [share for resource, share in asked if resource is Resource.MEMORY]
+    )
+    return [
+        f"headroom {share:g} is the share that may be used, {100 * share:g} %; "
+        f"if {100 * share:g} % are to stay free, give "
+        f"{setting('headroom', round(1 - share, 6))}"
+        for share in shares
+        if share < LOW_HEADROOM
+    ]

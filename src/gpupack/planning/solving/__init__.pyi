@@ -1,7 +1,6 @@
 from .answering import answer
-from .building import build_placement
+from .building import Clash, build_placement
 from .check import check_placement
-from .found import Clash
 from .frontier_steps import FrontierSteps, StepProgress
 from .step_clock import StepClock
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, InvalidInputError
 from gpupack.planning.modeling import best_records
-from gpupack.planning.solving.found import Clash
+from gpupack.planning.solving.building import Clash
 from gpupack.planning.solving.one_type import pack_one_type
 from gpupack.records.placement import Objective
 from gpupack.spelling import setting
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpupack.planning.modeling import CapacityQuestion
-    from gpupack.planning.solving.found import Found
+    from gpupack.planning.solving.building import Found
     from gpupack.records.profile import ProfileRecord
 
     Chosen = Mapping[str, tuple[ProfileRecord, ...]]

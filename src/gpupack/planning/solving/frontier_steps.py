@@ -13,10 +13,9 @@ from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import real_number
 from gpupack.packing import most_bins, plan_capacity
 from gpupack.planning.request import PRICE_UNITS, price_units, within_budget
-from gpupack.planning.solving.building import build_placement
+from gpupack.planning.solving.building import Clash, build_placement
 from gpupack.planning.solving.carried_plans import Step, carried
 from gpupack.planning.solving.check import check_placement
-from gpupack.planning.solving.found import Clash
 from gpupack.planning.solving.step_clock import StepClock
 from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.quoting import quoted

@@ -20,14 +20,14 @@ from gpupack.errors import GpupackError, NotFoundInTimeError
 from gpupack.packing import Deadline
 from gpupack.planning.contention import RetentionRule, has_all_readings
 from gpupack.planning.modeling import levels_above, levels_up_to
+from gpupack.planning.solving.building import Clash
 from gpupack.planning.solving.check import PROVED_TOLERANCE
-from gpupack.planning.solving.found import Clash
 from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.placement import PlacementStatus
 
 if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion
-    from gpupack.planning.solving.found import FilledGpu, Found
+    from gpupack.planning.solving.building import FilledGpu, Found
 
 _FIRST_SHARE = 0.2
 """Of the time: for the plan without the condition, whose bound is the bound."""

@@ -25,7 +25,7 @@ from gpupack.planning.modeling import (
     item_sizes,
     too_large_alone,
 )
-from gpupack.planning.solving.found import Clash, FilledGpu, Found, ModelInstance
+from gpupack.planning.solving.building import Clash, FilledGpu, Found, ModelInstance
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:

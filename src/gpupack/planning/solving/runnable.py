@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import GpupackError, InvalidInputError, NotFoundInTimeError
 from gpupack.packing import Deadline
-from gpupack.planning.solving.found import Clash
+from gpupack.planning.solving.building import Clash
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.planning.request import Wishes
-    from gpupack.planning.solving.found import Found
+    from gpupack.planning.solving.building import Found
     from gpupack.planning.solving.kept_demand import Answerer
     from gpupack.records.profile import LoadPoint
 

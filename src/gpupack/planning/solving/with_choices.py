@@ -10,7 +10,7 @@ from gpupack.packing import Goal, PlanStatus, even_out, plan_capacity, with_fewe
 from gpupack.planning.infeasible import infeasible, not_found
 from gpupack.planning.modeling import evening_loads
 from gpupack.planning.request import PRICE_UNITS
-from gpupack.planning.solving.found import Clash, FilledGpu, Found, ModelInstance
+from gpupack.planning.solving.building import Clash, FilledGpu, Found, ModelInstance
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
