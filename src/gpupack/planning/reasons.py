@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError
-from gpupack.planning.contention import sharing_notes
 from gpupack.planning.explaining import (
     EXPLANATION_LIMIT_S,
     WhatIf,
@@ -125,7 +125,7 @@ def explain_question(
         is_bound_by_retention=proof.is_by_retention,
         needs=needs,
         changes=changes,
-        notes=(*notes, *sharing_notes(placement)),
+        notes=(*notes, *_sharing_notes(placement)),
     )
 
 
@@ -149,3 +149,31 @@ def _summary(placement: PlacementRecord) -> str:
         f"{placement.objective.value}: {value}; nothing better than "
         f"{placement.bound:g} is possible, in between is not known."
     )
+
+
+def _sharing_notes(placement: PlacementRecord) -> tuple[str, ...]:
+    """Return in words what another way of sharing would save or cost."""
+    kept = [
+        one.retention
+        for gpu in placement.gpus
+        for one in gpu.assignments
+        if one.retention is not None
+    ]
+    notes = []
+    for other in placement.sharing_alternatives:
+        if not kept:
+            continue
+        note = (
+            f"shared through {other.sharing_mode}, the models of these GPUs would keep "
+            f"{other.mean_retention:.0%} of their throughput on average, at least "
+            f"{other.lowest_retention:.0%}; through {placement.sharing_mode} it is "
+            f"{fmean(kept):.0%} and {min(kept):.0%}"
+        )
+        if other.num_gpus is not None:
+            note += f"; keeping what was asked would take {other.num_gpus} GPUs" + (
+                f", not {placement.num_gpus}"
+                if other.num_gpus != placement.num_gpus
+                else ", just as many"
+            )
+        notes.append(note)
+    return tuple(notes)

@@ -11,17 +11,14 @@ from .prediction import (
     predict_retentions,
 )
 from .retention import (
+    COMPARED,
     Contention,
     RetentionRule,
     SharedGpu,
+    alternatives_of,
     resolve_contention,
     resolve_sharing,
     retentions_of,
-)
-from .sharing import (
-    COMPARED,
-    alternatives_of,
-    sharing_notes,
 )
 
 __all__ = [
@@ -41,5 +38,4 @@ __all__ = [
     "resolve_contention",
     "resolve_sharing",
     "retentions_of",
-    "sharing_notes",
 ]

@@ -1,4 +1,8 @@
-"""From wishes about shared GPUs to a rule that the packing engine can follow."""
+"""From wishes about shared GPUs to a rule that the packing engine can follow.
+
+And what is predicted of a placement: what its models keep, in this way of sharing and
+in others.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME, card_called
@@ -27,10 +33,11 @@ from gpupack.planning.contention.prediction import (
 )
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
+from gpupack.records.placement import SharingAlternative
 from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gpupack.profile_set import ProfileSet
     from gpupack.records.calibration import Calibration
@@ -334,3 +341,49 @@ def retentions_of(
 
 def _is_alone(counts: Counts) -> bool:
     return len(counts) == 1 and counts[0][1] == 1
+
+
+COMPARED = (SharingMode.TIME_SLICING, SharingMode.MPS)
+"""Streams are left out: whether a backend can use them is not a matter of choice."""
+
+
+def alternatives_of(
+    profiles: ProfileSet,
+    gpus: Sequence[SharedGpu],
+    sharing: SharingMode | None,
+    count_gpus: Callable[[Contention], int | None],
+) -> tuple[SharingAlternative, ...]:
+    """Return what the placed models would keep if GPUs were shared otherwise.
+
+    Args:
+        profiles: May hold calibrations of the other ways.
+        gpus: What is placed, those of one type together; those of which nothing can be
+            predicted do not count.
+        sharing: How the GPUs are shared; that way itself is left out. None on a host.
+        count_gpus: Returns how many GPUs the same promise would take another way.
+    """
+    if sharing is None or not gpus:
+        return ()
+    found = []
+    for mode in COMPARED:
+        if mode is sharing:
+            continue
+        shares: list[float] = []
+        counts: list[float] = []
+        others = []
+        for gpu_type, group in groupby(gpus, lambda one: one.measured_on):
+            others.append(resolve_contention(profiles, gpu_type, mode))
+            alike = list(group)
+            for gpu, kept in zip(alike, retentions_of(alike, others[-1]), strict=True):
+                shares += kept or ()
+                counts += [gpu.num_gpus] * len(kept or ())
+        if shares:
+            found.append(
+                SharingAlternative(
+                    sharing_mode=mode,
+                    lowest_retention=min(shares),
+                    mean_retention=min(1.0, fmean(shares, counts)),
+                    num_gpus=count_gpus(others[0]),
+                )
+            )
+    return tuple(found)
