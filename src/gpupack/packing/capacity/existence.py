@@ -19,6 +19,7 @@ from gpupack.packing.capacity.improving import first_plan
 from gpupack.packing.capacity.model import enumerate_configurations, fixed_room_left
 from gpupack.packing.capacity.overload import is_overloaded
 from gpupack.packing.capacity.relaxing import most_bins
+from gpupack.packing.items import place_copies
 from gpupack.packing.runtime import solve_cp_model
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def has_plan(problem: CapacityProblem, *, node_limit: int = NODE_LIMIT) -> bool 
     """
     if problem.rule is not None or any(job.demand for job in problem.jobs):
         return None
-    copies = []
+    copies: list[tuple[tuple[int, Sizes], ...]] = []
     for job, options in zip(problem.jobs, problem.options_by_job, strict=True):
         if job.is_optional:
             continue
@@ -65,15 +66,19 @@ def has_plan(problem: CapacityProblem, *, node_limit: int = NODE_LIMIT) -> bool 
         copies.extend([_smallest(choices)] * job.copies)
     if len(copies) > MAX_COPIES:
         return None
-    search = _Search(problem, copies, node_limit)
-    try:
-        return search.place(0, 0)
-    except _NodeLimitError:
-        return None
-
-
-class _NodeLimitError(Exception):
-    """The search was cut short: nothing is proved."""
+    capacities = [one.capacity for one in problem.bin_types]
+    copies.sort(key=lambda one: (_share(one, capacities), one), reverse=True)
+    placed, is_complete = place_copies(
+        copies,
+        capacities,
+        [len(copies) if one.count is None else one.count for one in problem.bin_types],
+        costs=[one.cost for one in problem.bin_types],
+        budget=problem.budget,
+        node_limit=node_limit,
+    )
+    if placed is not None:
+        return True
+    return False if is_complete else None
 
 
 def _smallest(choices: Sequence[tuple[int, Sizes]]) -> tuple[tuple[int, Sizes], ...]:
@@ -91,84 +96,22 @@ def _smallest(choices: Sequence[tuple[int, Sizes]]) -> tuple[tuple[int, Sizes], 
     )
 
 
-class _Search:
-    """Depth-first search over copies, each a choice of bin type and sizes."""
-
-    def __init__(
-        self,
-        problem: CapacityProblem,
-        copies: list[tuple[tuple[int, Sizes], ...]],
-        node_limit: int,
-    ) -> None:
-        self._capacity = [one.capacity for one in problem.bin_types]
-        self._costs = [one.cost for one in problem.bin_types]
-        self._closed = [
-            len(copies) if one.count is None else one.count for one in problem.bin_types
-        ]
-        self._budget = problem.budget
-        self._copies = sorted(copies, key=self._size, reverse=True)
-        self._bins: list[tuple[int, list[int]]] = []
-        self._nodes_left = node_limit
-
-    def _size(self, choices: tuple[tuple[int, Sizes], ...]) -> tuple[float, object]:
-        """Return the least share of a bin that a copy takes, to sort equal ones too."""
-        least = min(
-            (
-                max(
-                    (
-                        size / most
-                        for size, most in zip(
-                            sizes, self._capacity[bin_type], strict=True
-                        )
-                        if most
-                    ),
-                    default=0.0,
-                )
-                for bin_type, sizes in choices
-            ),
-            default=2.0,
-        )
-        return least, choices
-
-    def place(self, position: int, cost: int) -> bool:
-        """Place the copies from ``position`` on; True if all found room."""
-        if position == len(self._copies):
-            return True
-        self._nodes_left -= 1
-        if self._nodes_left < 0:
-            raise _NodeLimitError
-        tried: set[tuple[int, Sizes, Sizes]] = set()
-        for bin_type, sizes in self._copies[position]:
-            for kind, room in self._bins:
-                state = (kind, tuple(room), sizes)
-                if kind != bin_type or state in tried:
-                    continue
-                tried.add(state)
-                if any(have < size for have, size in zip(room, sizes, strict=True)):
-                    continue
-                _add(room, sizes, -1)
-                if self.place(position + 1, cost):
-                    return True
-                _add(room, sizes, 1)
-            more = cost + self._costs[bin_type]
-            if self._closed[bin_type] == 0 or (
-                self._budget is not None and more > self._budget
-            ):
-                continue
-            room = list(self._capacity[bin_type])
-            _add(room, sizes, -1)
-            self._closed[bin_type] -= 1
-            self._bins.append((bin_type, room))
-            if self.place(position + 1, more):
-                return True
-            self._bins.pop()
-            self._closed[bin_type] += 1
-        return False
-
-
-def _add(room: list[int], sizes: Sizes, sign: int) -> None:
-    for dimension, size in enumerate(sizes):
-        room[dimension] += sign * size
+def _share(choices: Sequence[tuple[int, Sizes]], capacities: Sequence[Sizes]) -> float:
+    """Return the least share of a bin that a copy takes."""
+    return min(
+        (
+            max(
+                (
+                    size / most
+                    for size, most in zip(sizes, capacities[bin_type], strict=True)
+                    if most
+                ),
+                default=0.0,
+            )
+            for bin_type, sizes in choices
+        ),
+        default=2.0,
+    )
 
 
 def is_ruled_out(

@@ -15,6 +15,7 @@ from .quick import (
     dual_feasible_bound,
     even_out,
     lower_bound,
+    place_copies,
     volume_bound,
 )
 from .search import (
@@ -45,6 +46,7 @@ __all__ = [
     "lower_bound",
     "maximize_value",
     "parse_vbp",
+    "place_copies",
     "solve",
     "solve_allowed",
     "volume_bound",

@@ -9,6 +9,7 @@ from .heuristics import constructive_packings
 from .small_search import (
     MAX_SMALL_ITEMS,
     pack_into,
+    place_copies,
 )
 from .tie_break import even_out
 
@@ -21,5 +22,6 @@ __all__ = [
     "lower_bound",
     "named_bounds",
     "pack_into",
+    "place_copies",
     "volume_bound",
 ]
