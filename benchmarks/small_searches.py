@@ -1,7 +1,8 @@
 """The depth-first searches for a handful of items: how many they decide, how fast.
 
 ``pack_into`` is asked for one bin less than first fit needs, ``has_plan`` for copies on
-a counted fleet of two types that hold about what the copies take; ``search_cover`` and
+a counted fleet of two types that hold about what the copies take, ``cheapest_plan`` for
+the cheapest of as many as needed; ``search_cover`` and
 the integer program that stands in for it where it gives up, for the fewest sets.
 
     python -m benchmarks.small_searches
@@ -21,12 +22,15 @@ from benchmarks.environment import benchmark_environment
 from gpupack.packing import (
     BinType,
     CapacityProblem,
+    Goal,
     ItemType,
     Job,
     Option,
     PackingProblem,
     has_plan,
 )
+from gpupack.packing.capacity.improving import cheapest_plan
+from gpupack.packing.capacity.improving.small_plans import MAX_COPIES
 from gpupack.packing.items.quick import constructive_packings, pack_into
 from gpupack.packing.items.search.allowed_sets import list_allowed
 from gpupack.packing.items.search.set_cover import cover_by_program, search_cover
@@ -80,7 +84,16 @@ def searches(num_items: int) -> dict[str, Callable[[int], bool]]:
         )
         return found.bound >= sum(one.multiplicity for one in found.bins) > 0
 
+    def finds_cheapest(k: int) -> bool:
+        found = cheapest_plan(bought[k], Goal.MIN_COST)
+        return found is not None
+
+    bought = [
+        two_types(num_items, seed, is_counted=False) for seed in range(NUM_PROBLEMS)
+    ]
     asks = {"pack_into": packs, "has_plan": plans_exist}
+    if num_items <= MAX_COPIES:
+        asks["cheapest_plan"] = finds_cheapest
     if covers:
         asks |= {
             "search_cover": covers_by_search,
@@ -126,8 +139,11 @@ def fewest_of_first_fit(problem: PackingProblem) -> int:
     )
 
 
-def two_types(num_items: int, seed: int) -> CapacityProblem:
-    """Return copies for a fleet of two types that is just large enough, or is not."""
+def two_types(num_items: int, seed: int, *, is_counted: bool = True) -> CapacityProblem:
+    """Return copies for a fleet of two types that is just large enough, or is not.
+
+    Or for as many of both types as are needed.
+    """
     rng = random.Random(seed)
     jobs, options = [], []
     total = 0
@@ -139,8 +155,8 @@ def two_types(num_items: int, seed: int) -> CapacityProblem:
             options.append(Option(job, bin_type, sizes, (0, 0, 0), rate=1))
     many = max(1, round(total * 1.15 / (1.5 * 14745)))
     bin_types = (
-        BinType((800, 800, 14745), cost=2, count=-(-many // 2)),
-        BinType((1600, 1600, 22000), cost=3, count=many // 2),
+        BinType((800, 800, 14745), cost=2, count=-(-many // 2) if is_counted else None),
+        BinType((1600, 1600, 22000), cost=3, count=many // 2 if is_counted else None),
     )
     return CapacityProblem(bin_types, tuple(jobs), tuple(options))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import Configuration, Goal
+from gpupack.packing.items import place_copies
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpupack.packing.capacity.model import CapacityProblem
 
     Uses = tuple[tuple[Configuration, int], ...]
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 MAX_COPIES = 16
 NODE_LIMIT = 4_000
 """Of the search: some 50 ms."""
-ROUNDING = 1e-9
 
 
 def cheapest_plan(
@@ -39,19 +40,39 @@ def cheapest_plan(
         copies.extend([index] * job.copies)
     if len(copies) > MAX_COPIES:
         return None
-    search = _Search(problem, goal, copies, node_limit)
-    try:
-        search.place(0, 0, 0)
-    except _NodeLimitError:
+    prices = _with_ties(problem, goal, len(copies))
+    cheapest = {job: _largest_part(problem, prices, job) for job in copies}
+    copies.sort(key=lambda job: (-cheapest[job], job))
+    options = [problem.options_by_job[job] for job in copies]
+    placed, _ = place_copies(
+        [
+            tuple(
+                (problem.options[index].bin_type, problem.options[index].fixed)
+                for index in of_job
+            )
+            for of_job in options
+        ],
+        [one.capacity for one in problem.bin_types],
+        [len(copies) if one.count is None else one.count for one in problem.bin_types],
+        prices=prices,
+        costs=[one.cost for one in problem.bin_types],
+        budget=problem.budget,
+        node_limit=node_limit,
+    )
+    if placed is None:
         return None
-    if search.best is None:
-        return None
-    prices = problem.prices(goal)
-    return search.best, sum(prices[one.bin_type] * n for one, n in search.best)
-
-
-class _NodeLimitError(Exception):
-    """The search was cut short: nothing is proved."""
+    contents: list[Counter[int]] = [Counter() for _ in placed.kinds]
+    for of_job, number, choice in zip(
+        options, placed.bins, placed.choices, strict=True
+    ):
+        contents[number][of_job[choice]] += 1
+    uses = Counter(
+        Configuration(kind, tuple(sorted(held.items())))
+        for kind, held in zip(placed.kinds, contents, strict=True)
+    )
+    goal_prices = problem.prices(goal)
+    value = sum(goal_prices[one.bin_type] * n for one, n in uses.items())
+    return tuple(sorted(uses.items())), value
 
 
 def _with_ties(problem: CapacityProblem, goal: Goal, most_bins: int) -> list[int]:
@@ -65,124 +86,26 @@ def _with_ties(problem: CapacityProblem, goal: Goal, most_bins: int) -> list[int
     ]
 
 
-class _Bin:
-    """An open bin: its type, the room left, and the options in it."""
-
-    def __init__(self, bin_type: int, capacity: tuple[int, ...]) -> None:
-        self.bin_type = bin_type
-        self.room = list(capacity)
-        self.options: list[int] = []
-
-    def add(self, option: int, sizes: tuple[int, ...]) -> None:
-        self.options.append(option)
-        for dimension, size in enumerate(sizes):
-            self.room[dimension] -= size
-
-    def remove(self, sizes: tuple[int, ...]) -> None:
-        self.options.pop()
-        for dimension, size in enumerate(sizes):
-            self.room[dimension] += size
-
-
-class _Search:
-    """Depth first over copies, the largest first, cut by what room costs."""
-
-    def __init__(
-        self, problem: CapacityProblem, goal: Goal, copies: list[int], node_limit: int
-    ) -> None:
-        self._problem = problem
-        self._prices = _with_ties(problem, goal, len(copies))
-        self._step = math.gcd(*self._prices) or 1
-        self._left = [
-            len(copies) if one.count is None else one.count for one in problem.bin_types
-        ]
-        self._nodes_left = node_limit
-        self._bins: list[_Bin] = []
-        self.best: Uses | None = None
-        self.best_value = sum(self._prices) * len(copies) + 1
-        # A bin costs its price, so a copy at least its part of it, in any dimension.
-        cheapest = {job: self._cheapest(job) for job in copies}
-        self._copies = sorted(copies, key=lambda job: (-max(cheapest[job]), job))
-        self._rest = [[0.0] * problem.num_dimensions]
-        for job in reversed(self._copies):
-            above = self._rest[-1]
-            self._rest.append(
-                [a + c for a, c in zip(above, cheapest[job], strict=True)]
-            )
-        self._rest.reverse()
-
-    def _cheapest(self, job: int) -> list[float]:
-        parts = [
-            self._parts(
-                self._problem.options[index].bin_type,
-                self._problem.options[index].fixed,
-            )
-            for index in self._problem.options_by_job[job]
-        ]
-        return [min(column) for column in zip(*parts, strict=True)]
-
-    def _parts(self, bin_type: int, sizes: tuple[int, ...] | list[int]) -> list[float]:
-        capacity = self._problem.bin_types[bin_type].capacity
-        price = self._prices[bin_type]
-        return [
-            price * size / most if most else 0.0
-            for size, most in zip(sizes, capacity, strict=True)
-        ]
-
-    def _lowest(self, position: int, value: int) -> int:
-        """Return what all bins cost at least, with the copies yet to come."""
-        free = [0.0] * self._problem.num_dimensions
-        for one in self._bins:
-            parts = self._parts(one.bin_type, one.room)
-            free = [a + b for a, b in zip(free, parts, strict=True)]
-        more = max(
-            (
-                need - have
-                for need, have in zip(self._rest[position], free, strict=True)
-            ),
-            default=0.0,
+def _largest_part(problem: CapacityProblem, prices: Sequence[int], job: int) -> float:
+    """Return the least that a copy pays for its room, in its dearest dimension."""
+    options = [problem.options[index] for index in problem.options_by_job[job]]
+    return max(
+        min(
+            prices[one.bin_type] * size / most if most else 0.0
+            for one, size, most in column
         )
-        lowest = value + max(0.0, more)
-        return math.ceil(lowest / self._step - ROUNDING) * self._step
-
-    def place(self, position: int, value: int, cost: int) -> None:
-        """Place the copies from ``position`` on in every way that may be cheaper."""
-        if self._lowest(position, value) >= self.best_value:
-            return
-        if position == len(self._copies):
-            uses = Counter(
-                Configuration(one.bin_type, tuple(sorted(Counter(one.options).items())))
-                for one in self._bins
-            )
-            self.best, self.best_value = tuple(sorted(uses.items())), value
-            return
-        self._nodes_left -= 1
-        if self._nodes_left < 0:
-            raise _NodeLimitError
-        problem = self._problem
-        tried: set[tuple[int, tuple[int, ...]]] = set()
-        for index in problem.options_by_job[self._copies[position]]:
-            option = problem.options[index]
-            for one in self._bins:
-                state = one.bin_type, tuple(one.room)
-                if one.bin_type != option.bin_type or state in tried:
-                    continue
-                tried.add(state)
-                if any(a < b for a, b in zip(one.room, option.fixed, strict=True)):
-                    continue
-                one.add(index, option.fixed)
-                self.place(position + 1, value, cost)
-                one.remove(option.fixed)
-            bin_type = problem.bin_types[option.bin_type]
-            paid = cost + bin_type.cost
-            if not self._left[option.bin_type] or (
-                problem.budget is not None and paid > problem.budget
-            ):
-                continue
-            self._left[option.bin_type] -= 1
-            new = _Bin(option.bin_type, bin_type.capacity)
-            new.add(index, option.fixed)
-            self._bins.append(new)
-            self.place(position + 1, value + self._prices[option.bin_type], paid)
-            self._bins.pop()
-            self._left[option.bin_type] += 1
+        for column in zip(
+            *(
+                [
+                    (one, size, most)
+                    for size, most in zip(
+                        one.fixed,
+                        problem.bin_types[one.bin_type].capacity,
+                        strict=True,
+                    )
+                ]
+                for one in options
+            ),
+            strict=True,
+        )
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from gpupack.packing.items.model import Bin, merge_bins
 
@@ -14,12 +16,33 @@ if TYPE_CHECKING:
     Sizes = tuple[int, ...]
     Choices = tuple[tuple[int, Sizes], ...]
 
+Size = TypeVar("Size", int, float)
+
 MAX_SMALL_ITEMS = 24
 """More items than this are left to the other rungs."""
+ROUNDING = 1e-9
+"""Of a price in smallest steps, computed in floating point."""
 
 
 class _NodeLimitError(Exception):
     """The search was cut short: nothing is proved."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCopies:
+    """Bins that hold every copy.
+
+    Args:
+        kinds: Type of each bin, in the order in which they were opened.
+        bins: Per copy the number of its bin.
+        choices: Per copy which of its choices it runs by.
+        price: Of all bins; 0 where price was no matter.
+    """
+
+    kinds: tuple[int, ...]
+    bins: tuple[int, ...]
+    choices: tuple[int, ...]
+    price: int
 
 
 def pack_into(
@@ -44,12 +67,10 @@ def pack_into(
     )
     if placed is None:
         return None, is_complete
-    contents: list[dict[int, int]] = [{} for _ in range(num_bins)]
-    for index, number in zip(items, placed, strict=True):
+    contents: list[dict[int, int]] = [{} for _ in placed.kinds]
+    for index, number in zip(items, placed.bins, strict=True):
         contents[number][index] = contents[number].get(index, 0) + 1
-    return merge_bins(
-        Bin(tuple(sorted(counts.items()))) for counts in contents if counts
-    ), True
+    return merge_bins(Bin(tuple(sorted(counts.items()))) for counts in contents), True
 
 
 def place_copies(
@@ -57,36 +78,40 @@ def place_copies(
     capacities: Sequence[Sizes],
     counts: Sequence[int],
     *,
+    prices: Sequence[int] | None = None,
     costs: Sequence[int] | None = None,
     budget: int | None = None,
     node_limit: int,
-) -> tuple[list[int] | None, bool]:
-    """Look for bins that hold every copy, by depth-first search.
+) -> tuple[PlacedCopies | None, bool]:
+    """Look for bins that hold every copy, any or the cheapest, by depth-first search.
 
     Copies go in in the order given, each into any open bin or a new one of any type
-    that it may go to. Equal bins and the order of equal neighbors among the copies are
-    broken as symmetries, and a branch is cut where the room that is not wasted is less
-    than what the rest takes at least.
+    that it may go to. Equal bins, and the order of equal neighbors among the copies,
+    are broken as symmetries. A branch is cut where the room that is not wasted is less
+    than what the rest takes at least, and where the bins would cost as much as the
+    cheapest so far.
 
     Args:
         copies: Per copy the bin types that it may go to, with what it takes there; a
             type may stand there twice.
         capacities: Per bin type.
         counts: How many bins of each type there are.
-        costs: Of one bin of each type; nothing if left out.
+        prices: Of one bin of each type, of which the sum shall be least; any bins do
+            if left out.
+        costs: Of one bin of each type, for the budget.
         budget: What the bins may cost together.
         node_limit: Give up after so many steps.
 
     Returns:
-        The number of the bin of each copy, bins counted as they were opened, or None;
-        and whether the search was complete: (None, True) proves that there is no way.
+        The bins or None, and whether the search was complete: (None, True) proves that
+        there are none.
     """
-    search = _Search(copies, capacities, counts, costs, budget, node_limit)
+    search = _Search(copies, capacities, counts, prices, costs, budget, node_limit)
     try:
-        found = search.place(0, 0)
+        search.place(0, 0, 0)
     except _NodeLimitError:
         return None, False
-    return (search.chosen if found else None), True
+    return search.best, True
 
 
 class _Search:
@@ -95,6 +120,7 @@ class _Search:
         copies: Sequence[Choices],
         capacities: Sequence[Sizes],
         counts: Sequence[int],
+        prices: Sequence[int] | None,
         costs: Sequence[int] | None,
         budget: int | None,
         node_limit: int,
@@ -105,9 +131,11 @@ class _Search:
         self.costs = [0] * len(counts) if costs is None else costs
         self.budget = budget
         self.nodes_left = node_limit
-        self.chosen = [0] * len(copies)
-        self.rooms: list[list[int]] = []
+        self.best: PlacedCopies | None = None
         self.kinds: list[int] = []
+        self.rooms: list[list[int]] = []
+        self.bins = [0] * len(copies)
+        self.choices = [0] * len(copies)
         self.dimensions = range(len(capacities[0]) if capacities else 0)
         self.unopened = [
             sum(
@@ -116,40 +144,65 @@ class _Search:
             )
             for d in self.dimensions
         ]
-        # Least that the copies from each position on take, of one and of all: room
-        # below the first is waste.
-        self.smallest: list[list[int]] = []
-        self.rest: list[list[int]] = []
         least = [
             [min((s[d] for _, s in choices), default=0) for d in self.dimensions]
             for choices in copies
         ]
-        for position in range(len(copies)):
-            tail = least[position:]
-            self.smallest.append([min(s[d] for s in tail) for d in self.dimensions])
-            self.rest.append([sum(s[d] for s in tail) for d in self.dimensions])
+        # Of the copies from each position on: room below the least one is waste.
+        self.smallest = [
+            [min(sizes[d] for sizes in least[position:]) for d in self.dimensions]
+            for position in range(len(copies))
+        ]
+        self.rest = _sums_from(least, self.dimensions, 0)
+        self.prices = prices
+        if prices is not None:
+            self._set_prices(prices)
 
-    def place(self, position: int, cost: int) -> bool:
-        """Place the copies from ``position`` on; True if all found room."""
+    def _set_prices(self, prices: Sequence[int]) -> None:
+        self.step = math.gcd(*prices) or 1
+        # A bin costs its price, so room its part of it, in any dimension.
+        self.per_room = [
+            [price / most if most else 0.0 for most in capacity]
+            for price, capacity in zip(prices, self.capacities, strict=True)
+        ]
+        cheapest = [
+            [
+                min((self.per_room[kind][d] * s[d] for kind, s in choices), default=0.0)
+                for d in self.dimensions
+            ]
+            for choices in self.copies
+        ]
+        self.rest_price = _sums_from(cheapest, self.dimensions, 0.0)
+
+    def place(self, position: int, price: int, cost: int) -> bool:
+        """Place the copies from ``position`` on; True if no more need be looked for."""
+        if self.best is not None and self._lowest(position, price) >= self.best.price:
+            return False
         if position == len(self.copies):
-            return True
+            self.best = PlacedCopies(
+                tuple(self.kinds), tuple(self.bins), tuple(self.choices), price
+            )
+            return self.prices is None
         self.nodes_left -= 1
         if self.nodes_left < 0:
             raise _NodeLimitError
         if self._is_wasted(position):
             return False
         choices = self.copies[position]
-        first = 0
+        first_choice = first_bin = 0
         if position and self.copies[position - 1] == choices:
-            first = self.chosen[position - 1]
+            first_choice = self.choices[position - 1]
+            first_bin = self.bins[position - 1]
         dimensions, rooms, kinds = self.dimensions, self.rooms, self.kinds
-        for bin_type, sizes in choices:
+        for choice in range(first_choice, len(choices)):
+            bin_type, sizes = choices[choice]
+            self.choices[position] = choice
             tried: set[Sizes] = set()
-            for number in range(first, len(rooms)):
+            for number in range(first_bin, len(rooms)):
                 room = rooms[number]
                 if kinds[number] != bin_type:
                     continue
-                if any([room[d] < sizes[d] for d in dimensions]):
+                if not _holds(room, sizes):
                     continue
                 state = tuple(room)
                 if state in tried:
@@ -157,33 +210,36 @@ class _Search:
                 tried.add(state)
                 for d in dimensions:
                     room[d] -= sizes[d]
-                self.chosen[position] = number
-                if self.place(position + 1, cost):
+                self.bins[position] = number
+                if self.place(position + 1, price, cost):
                     return True
                 for d in dimensions:
                     room[d] += sizes[d]
-            if self._place_in_new(position, bin_type, sizes, cost):
+            if self._place_in_new(position, bin_type, sizes, price, cost):
                 return True
+            first_bin = 0
         return False
 
     def _place_in_new(
-        self, position: int, bin_type: int, sizes: Sizes, cost: int
+        self, position: int, bin_type: int, sizes: Sizes, price: int, cost: int
     ) -> bool:
-        more = cost + self.costs[bin_type]
+        cost += self.costs[bin_type]
         capacity = self.capacities[bin_type]
         if (
             self.closed[bin_type] == 0
-            or (self.budget is not None and more > self.budget)
-            or any([capacity[d] < sizes[d] for d in self.dimensions])
+            or (self.budget is not None and cost > self.budget)
+            or not _holds(capacity, sizes)
         ):
             return False
+        if self.prices is not None:
+            price += self.prices[bin_type]
         self.closed[bin_type] -= 1
-        self.chosen[position] = len(self.rooms)
+        self.bins[position] = len(self.rooms)
         self.rooms.append([capacity[d] - sizes[d] for d in self.dimensions])
         self.kinds.append(bin_type)
         for d in self.dimensions:
             self.unopened[d] -= capacity[d]
-        if self.place(position + 1, more):
+        if self.place(position + 1, price, cost):
             return True
         for d in self.dimensions:
             self.unopened[d] += capacity[d]
@@ -195,14 +251,40 @@ class _Search:
     def _is_wasted(self, position: int) -> bool:
         """Return whether the room still usable is less than the rest needs."""
         smallest, rest = self.smallest[position], self.rest[position]
-        usable = [
-            room
-            for room in self.rooms
-            if not any([room[d] < smallest[d] for d in self.dimensions])
-        ]
-        return any(
-            [
-                sum([room[d] for room in usable]) + self.unopened[d] < rest[d]
-                for d in self.dimensions
-            ]
-        )
+        usable = [room for room in self.rooms if _holds(room, smallest)]
+        for d in self.dimensions:
+            if sum([room[d] for room in usable]) + self.unopened[d] < rest[d]:
+                return True
+        return False
+
+    def _lowest(self, position: int, price: int) -> int:
+        """Return what all bins cost at least, with the copies yet to come."""
+        parts = [self.per_room[kind] for kind in self.kinds]
+        more = 0.0
+        for d in self.dimensions:
+            free = sum(
+                [
+                    part[d] * room[d]
+                    for part, room in zip(parts, self.rooms, strict=True)
+                ]
+            )
+            more = max(more, self.rest_price[position][d] - free)
+        return math.ceil((price + more) / self.step - ROUNDING) * self.step
+
+
+def _holds(room: Sequence[int], sizes: Sequence[int]) -> bool:
+    for have, size in zip(room, sizes):  # noqa: B905, SIM110 (asked a million times)
+        if have < size:
+            return False
+    return True
+
+
+def _sums_from(
+    columns: Sequence[Sequence[Size]], dimensions: range, nothing: Size
+) -> list[list[Size]]:
+    """Return per position the sums of the columns from there on."""
+    sums = [[nothing for _ in dimensions]]
+    for column in reversed(columns):
+        sums.append([sums[-1][d] + column[d] for d in dimensions])
+    sums.reverse()
+    return sums
