@@ -12,6 +12,7 @@ from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
 MIB = 1024 * 1024
 ENVIRONMENT = Environment(source="test")
 GPU = GpuType(name="test-gpu", memory_bytes=1000 * MIB)
+BIG = GpuType(name="big-gpu", memory_bytes=4000 * MIB)
 
 
 def make_record(model_name: str = "resnet", **values: Any) -> ProfileRecord:
@@ -27,6 +28,30 @@ def make_record(model_name: str = "resnet", **values: Any) -> ProfileRecord:
     }
     return ProfileRecord.with_reason(
         "not measured in this test", model_name=model_name, **(defaults | values)
+    )
+
+
+def make_load_point(
+    model_name: str,
+    point: str = "1x1",
+    *,
+    rate: float = 100.0,
+    busy: float = 50.0,
+    memory_busy: float = 0.0,
+    mib: int = 100,
+    gpu_type: GpuType = GPU,
+    **values: Any,
+) -> ProfileRecord:
+    """A record by what plans depend on: infer/sec, utilizations in percent and MiB."""
+    return make_record(
+        model_name,
+        load_point=LoadPoint.parse(point),
+        throughput_infer_per_sec=rate,
+        gpu_utilization_percent=busy,
+        memory_utilization_percent=memory_busy,
+        gpu_memory_used_bytes=mib * MIB,
+        gpu_type=gpu_type,
+        **values,
     )
 
 

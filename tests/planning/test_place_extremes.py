@@ -16,32 +16,9 @@ from gpupack.packing.capacity.model.plan import CapacityPlan, PlanStatus
 from gpupack.packing.capacity.model.plan_check import check_plan
 from gpupack.planning.solving import with_choices as capacity
 from gpupack.profile_set import ProfileSet
-from gpupack.records.gpu import GpuType
 from gpupack.records.placement import PlacementStatus
-from gpupack.records.profile import LoadPoint, ProfileRecord
-from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record
-
-BIG = GpuType(name="big-gpu", memory_bytes=4000 * MIB)
-
-
-def record(
-    name: str,
-    point: str = "1x1",
-    *,
-    rate: float = 100.0,
-    busy: float = 50.0,
-    mib: int = 100,
-    gpu_type: GpuType = GPU,
-) -> ProfileRecord:
-    return make_record(
-        name,
-        load_point=LoadPoint.parse(point),
-        throughput_infer_per_sec=rate,
-        gpu_utilization_percent=busy,
-        memory_utilization_percent=0.0,
-        gpu_memory_used_bytes=mib * MIB,
-        gpu_type=gpu_type,
-    )
+from tests.factories import BIG, GPU, make_baseline, make_profiles
+from tests.factories import make_load_point as record
 
 
 def test_an_optional_model_is_left_out_where_not_all_its_replicas_fit() -> None:

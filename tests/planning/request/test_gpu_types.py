@@ -1,5 +1,6 @@
 """What records hold for: their own GPU type, the one named, or memory elsewhere."""
 
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,32 +11,16 @@ import gpupack
 from gpupack.errors import InvalidInputError
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
-from gpupack.records.profile import LoadPoint, ProfileRecord
-from tests.factories import GPU, MIB, make_baseline, make_record
+from gpupack.records.profile import ProfileRecord
+from tests.factories import BIG, GPU, MIB, make_baseline, make_load_point
 
-BIG = GpuType(name="big-gpu", memory_bytes=4000 * MIB)
 T4 = GpuType(name="T4", memory_bytes=15360 * MIB)
 TESLA_T4 = GpuType(name="Tesla T4", memory_bytes=15360 * MIB)
 
 
-def record(
-    name: str,
-    point: str = "1x1",
-    *,
-    rate: float = 10.0,
-    busy: float = 50.0,
-    mib: int = 100,
-    gpu_type: GpuType = UNKNOWN_GPU_TYPE,
-) -> ProfileRecord:
-    return make_record(
-        name,
-        load_point=LoadPoint.parse(point),
-        throughput_infer_per_sec=rate,
-        gpu_utilization_percent=busy,
-        memory_utilization_percent=10.0,
-        gpu_memory_used_bytes=mib * MIB,
-        gpu_type=gpu_type,
-    )
+record = partial(
+    make_load_point, rate=10.0, memory_busy=10.0, gpu_type=UNKNOWN_GPU_TYPE
+)
 
 
 def profiled(*records: ProfileRecord) -> ProfileSet:

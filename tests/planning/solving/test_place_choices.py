@@ -17,33 +17,11 @@ from gpupack.planning.solving.building import gpu_placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
-from gpupack.records.profile import LoadPoint, ProfileRecord
-from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record
+from gpupack.records.profile import ProfileRecord
+from tests.factories import BIG, GPU, MIB, make_baseline, make_profiles, make_record
+from tests.factories import make_load_point as record
 
 MEDICAL = gpupack.load_example("medical")
-BIG = GpuType(name="big-gpu", memory_bytes=4000 * MIB)
-
-
-def record(
-    name: str,
-    point: str = "1x1",
-    *,
-    rate: float = 100.0,
-    busy: float = 50.0,
-    mib: int = 100,
-    gpu_type: GpuType = GPU,
-    **values: Any,
-) -> ProfileRecord:
-    return make_record(
-        name,
-        load_point=LoadPoint.parse(point),
-        throughput_infer_per_sec=rate,
-        gpu_utilization_percent=busy,
-        memory_utilization_percent=0.0,
-        gpu_memory_used_bytes=mib * MIB,
-        gpu_type=gpu_type,
-        **values,
-    )
 
 
 def on_both(*records: ProfileRecord) -> ProfileSet:

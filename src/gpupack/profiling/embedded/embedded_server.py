@@ -12,13 +12,13 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, ServerError, ServerUnavailableError
 from gpupack.files import AnyPath, as_path
 from gpupack.profiling.embedded import server_guard
 from gpupack.profiling.embedded.completion import completes_configurations
-from gpupack.profiling.embedded.guarded_process import GuardedProcess
+from gpupack.profiling.embedded.guarded_process import GuardedProcess, StartsProcess
 from gpupack.profiling.embedded.installation import (
     ServerInstallation,
     cache_folder,
@@ -32,7 +32,6 @@ from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
     from gpupack.profiling.embedded.installation import InstallProgress
 
@@ -45,7 +44,7 @@ _NUM_KEPT_LOGS = 20
 _LOOPBACK = "127.0.0.1"
 
 
-class EmbeddedServer:
+class EmbeddedServer(StartsProcess):
     """A real Triton of its own for one model repository.
 
     Used as a context: it runs inside, and is stopped and waited for at the end, also
@@ -91,7 +90,6 @@ class EmbeddedServer:
         self._arguments = tuple(arguments)
         self._start_timeout_s = start_timeout_s
         self._folder: Path | None = None
-        self._process: GuardedProcess | None = None
         self._ports: tuple[int, int, int] = (0, 0, 0)
 
     @property
@@ -124,23 +122,6 @@ class EmbeddedServer:
         if self._process is None or self._process.pid is None:
             raise ServerError("the embedded server is not running")
         return self._process.pid
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the server process is alive."""
-        return self._process is not None and self._process.is_running
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start the server and wait until it is ready; nothing if it runs.

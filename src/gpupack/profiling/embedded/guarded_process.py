@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Self
 
 from gpupack.profiling.embedded import server_guard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from types import TracebackType
 
 
 class GuardedProcess:
@@ -66,3 +67,34 @@ class GuardedProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._guard.pid, signal.SIGKILL)
             self._guard.wait()
+
+
+class StartsProcess:
+    """What runs one guarded process: started on entering it, stopped on leaving."""
+
+    _process: GuardedProcess | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process is not None and self._process.is_running
+
+    def start(self) -> None:
+        """Start the process and wait until it is ready; nothing if it runs."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop the process; nothing if it does not run."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

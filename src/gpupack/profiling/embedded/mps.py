@@ -16,13 +16,13 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from gpupack.errors import ServerUnavailableError
-from gpupack.profiling.embedded.guarded_process import GuardedProcess
+from gpupack.profiling.embedded.guarded_process import GuardedProcess, StartsProcess
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    pass
 
 CONTROL_NAME = "nvidia-cuda-mps-control"
 """The control program; the driver's packages bring it."""
@@ -35,7 +35,7 @@ _COMMAND_TIMEOUT_S = 10.0
 _LOG_LINES = 8
 
 
-class MpsDaemon:
+class MpsDaemon(StartsProcess):
     """An MPS control daemon for one server, running inside a ``with`` block.
 
     Give ``environment`` to the processes that shall share the GPU. At the end, also
@@ -63,7 +63,6 @@ class MpsDaemon:
         self._control = found
         self._gpu_uuids = gpu_uuids
         self._folder: Path | None = None
-        self._process: GuardedProcess | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -78,23 +77,6 @@ class MpsDaemon:
             PIPE_VARIABLE: str(self._folder / "pipe"),
             "CUDA_MPS_LOG_DIRECTORY": str(self._folder / "log"),
         }
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the daemon is alive."""
-        return self._process is not None and self._process.is_running
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start the daemon and wait until it answers; nothing if it runs.
