@@ -19,7 +19,7 @@ from gpupack.planning.contention import (
 )
 from gpupack.planning.modeling import ask
 from gpupack.planning.solving import answer, kept_demand
-from gpupack.planning.solving.found import Clash, Found
+from gpupack.planning.solving.building import Clash, Found
 from gpupack.records.gpu import GpuType
 from tests.factories import MIB, make_profiles, make_record
 from tests.planning.set_partitions import set_partitions
