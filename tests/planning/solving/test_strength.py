@@ -18,8 +18,9 @@ def lacking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unproved_placement_warns(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Without bounds nothing is proved at a limit of 0.
+    # Without bounds nothing is proved at a limit of 0, but by trying everything.
     monkeypatch.setattr(packing_solve, "named_bounds", lambda _: [("", 1)])
+    monkeypatch.setattr(packing_solve, "MAX_SMALL_ITEMS", 0)
 
     placement = gpupack.place(gpupack.load_example("medical"), time_limit_s=0)
 

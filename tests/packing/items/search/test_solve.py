@@ -173,6 +173,15 @@ def test_a_time_limit_of_zero_gives_a_checked_packing_with_its_bound():
     assert 0 < result.bound <= result.num_bins
 
 
+def test_a_handful_of_items_is_packed_best_at_any_time_limit():
+    # First fit decreasing puts the fours together: 4+4, 3+3+3, 3.
+    problem = make_problem(sizes=[[4], [4], [3], [3], [3], [3]], capacity=[10])
+
+    result = solve(problem, time_limit_s=0)
+
+    assert (result.num_bins, result.bound) == (2, 2)
+
+
 def test_an_interrupt_returns_the_best_packing_so_far(monkeypatch):
     def interrupted(**_):
         raise KeyboardInterrupt

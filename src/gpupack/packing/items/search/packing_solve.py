@@ -48,8 +48,8 @@ def solve(
     """Return a checked packing into few bins and a proven bound.
 
     An anytime solver: at the time limit it returns the best packing and bound
-    that it has, and so it does when interrupted. A limit of 0 gives the best
-    heuristic packing with its bound. The answer does not depend on the order of
+    that it has, and so it does when interrupted. A limit of 0 gives a
+    heuristic packing with its bound, or the best of a handful of items. The answer does not depend on the order of
     the item types.
 
     With one worker it is the same for a seed on every run and machine, if it was
@@ -127,8 +127,11 @@ def _climb_cheap(ladder: Ladder) -> None:
     with ladder.rung("heuristics"):
         for bins in constructive_packings(problem):
             ladder.offer(bins)
-            if ladder.is_closed or ladder.remaining_s == 0:
+            if ladder.is_closed:
                 return
+            if ladder.remaining_s == 0:
+                break
+    # Whatever the time limit: its nodes are counted.
     if problem.num_items <= MAX_SMALL_ITEMS:
         with ladder.rung("small search"):
             _search_small(ladder)
