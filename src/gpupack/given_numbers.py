@@ -36,6 +36,12 @@ def whole_number(value: object) -> int | None:
     return int(value)
 
 
+def truth_value(value: object) -> object:
+    """Return numpy's true and false as Python's, anything else as it is."""
+    scalar = _scalar(value)
+    return scalar if isinstance(scalar, bool) else value
+
+
 def _scalar(value: object) -> object:
     """Return the number in an array without dimensions, anything else as it is."""
     if getattr(value, "ndim", None) == 0 and not isinstance(value, Real):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MAX_QUOTED = 200
 """Characters of one value that a message repeats."""
+MAX_NAME = 120
+"""Characters of a name in a table or picture of text; Triton's own are file names."""
 MAX_LISTED = 20
 """Values that a message lists."""
 MAX_MESSAGE = 10_000
@@ -74,6 +76,11 @@ def shortened(text: str, most: int) -> str:
         return text
     head = (most - 1) // 2
     return text[:head] + _ELLIPSIS + text[len(text) - (most - 1 - head) :]
+
+
+def printable_name(name: str) -> str:
+    """Return a name for people: control characters escaped, its middle left out."""
+    return shortened(printable(name), MAX_NAME)
 
 
 def printable(text: str, *, keep: str = "") -> str:

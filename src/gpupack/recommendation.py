@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from tabulate import tabulate
 
-from gpupack.quoting import printable
+from gpupack.quoting import MAX_MESSAGE, printable, printable_name, shortened
 from gpupack.records.explanation import SavingChange
 from gpupack.records.placement import PlacementRecord
 from gpupack.records.record import Record
@@ -118,14 +118,13 @@ class Recommendation(Record):
             for_shell: Whether flags are told in place of arguments.
         """
         assumed = [
-            f"- {printable(one.text)} "
-            f"({printable(one.flag if for_shell else one.argument)})"
+            f"- {_told(one.text)} ({_told(one.flag if for_shell else one.argument)})"
             for one in self.assumptions
         ]
         return "\n".join(
             [*self.lines, "", "Assumed, and how to say otherwise:", *assumed, ""]
             + [self._table()]
-            + [f"warning: {printable(one)}" for one in self.placement.warnings]
+            + [f"warning: {_told(one)}" for one in self.placement.warnings]
         )
 
     def to_json(self) -> str:
@@ -213,12 +212,12 @@ class Recommendation(Record):
             )
         first, *more = self.changes
         others = f"; {len(more)} more in what explain() tells" if more else ""
-        return f"What would save one more: {printable(str(first))}{others}."
+        return f"What would save one more: {_told(str(first))}{others}."
 
     def _table(self) -> str:
         rows = [
             [
-                printable(one.model_name),
+                printable_name(one.model_name),
                 f"{one.num_replicas:,}",
                 *([format_rate(one.demand_infer_per_sec)] if self.has_demands else []),
                 format_rate(one.served_infer_per_sec),
@@ -254,3 +253,8 @@ def _fleet(one: BuyOption) -> str:
     return " and ".join(
         f"{count:,} {printable(name)}" for name, count in one.num_gpus_by_type.items()
     )
+
+
+def _told(text: str) -> str:
+    """Return a text for people, of no more characters than a whole message."""
+    return shortened(printable(text), MAX_MESSAGE)

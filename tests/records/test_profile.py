@@ -86,3 +86,13 @@ def test_records_are_frozen_and_closed() -> None:
         record.model_name = "other"  # type: ignore[misc]
     with pytest.raises(ValidationError, match="Extra inputs"):
         ProfileRecord.model_validate(record.model_dump() | {"speed": 1})
+
+
+@pytest.mark.parametrize("field", ["batch_size", "concurrency"])
+def test_a_load_point_of_a_billion_at_once_is_taken_for_an_error(field: str) -> None:
+    most = {"batch_size": 1, "concurrency": 1} | {field: 999_999_999}
+
+    assert LoadPoint.parse(str(LoadPoint(**most))) == LoadPoint(**most)
+    for beyond in (10**9, 10**30):
+        with pytest.raises(ValidationError, match="less than or equal to 999999999"):
+            LoadPoint(**most | {field: beyond})

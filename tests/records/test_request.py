@@ -150,3 +150,41 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ).num_gpus
         == 4
     )
+
+
+def test_a_headroom_of_one_resource_is_read_from_what_pydantic_writes() -> None:
+    placement = gpupack.place(
+        gpupack.load_example("medical"), headroom={"memory": 1.0}, time_limit_s=0
+    )
+
+    written = placement.model_dump_json()
+
+    assert type(placement).model_validate_json(written) == placement
+    assert gpupack.Placement.model_validate_json(placement.to_json()) == placement
+
+
+def test_a_headroom_of_nothing_but_null_names_no_resource() -> None:
+    with pytest.raises(InvalidInputError, match="names no resource"):
+        Request.model_validate({"headroom": {"memory": None}})
+
+
+@pytest.mark.parametrize("wrong", [np.array([1, 2]), np.array([]), 98, True, "99th"])
+def test_a_percentile_that_no_record_has_is_told_those_that_are(wrong: object) -> None:
+    with pytest.raises(InvalidInputError, match="profiles have 50, 90, 95, 99"):
+        Request.model_validate({"latency_percentile": wrong})
+
+
+def test_yes_and_no_may_be_those_of_numpy_but_no_array() -> None:
+    profiles = gpupack.load_example("medical")
+
+    placement = gpupack.place(
+        profiles,
+        allow_unstable=np.bool_(True),  # type: ignore[arg-type]
+        time_limit_s=0,
+    )
+
+    assert placement.request is not None
+    assert placement.request.allow_unstable is True
+    for argument in ("allow_unstable", "carry_memory_over", "one_load_point"):
+        with pytest.raises(InvalidInputError, match="must be true or false"):
+            gpupack.place(profiles, **{argument: np.array([True, False])})  # type: ignore[arg-type]

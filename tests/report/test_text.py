@@ -2,6 +2,7 @@
 
 import pytest
 
+import gpupack
 from gpupack.profile_set import ProfileSet
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.records.profile import FailedLoadPoint, LoadPoint
@@ -10,7 +11,7 @@ from gpupack.report.text import (
     placement_html_table,
     placement_markdown,
 )
-from tests.factories import ENVIRONMENT, GPU
+from tests.factories import ENVIRONMENT, GPU, make_profiles, make_record
 from tests.report.placements import make_assignment, make_placement
 
 SERVING = make_placement(
@@ -129,3 +130,16 @@ def test_a_failure_of_several_load_points_is_one_line_of_a_profile_set() -> None
         "failed: large at 1x1, 2x1, load: CUDA out of memory at layer 3",
         "failed: larger at 1x1, 2x1, load: CUDA out of memory at layer 3",
     ]
+
+
+def test_a_name_of_200_000_characters_does_not_fill_the_screen() -> None:
+    name = "n" * 200_000
+    profiles = make_profiles(make_record(name), make_record("b"))
+    placement = gpupack.place(profiles, "max_throughput", demand={name: 1.0})
+
+    told = [str(placement), placement.to_markdown(), str(profiles)]
+    told.append(str(gpupack.recommend(profiles, demand={name: 10.0})))
+
+    for text in told:
+        assert "nnn…nnn" in text
+        assert max(map(len, text.splitlines())) < 1_000

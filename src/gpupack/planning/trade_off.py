@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from gpupack.errors import MissingExtraError
 from gpupack.placement import Placement
-from gpupack.quoting import printable
+from gpupack.quoting import printable_name
 from gpupack.records.frontier import FrontierRecord
 from gpupack.report.summary import count_of, served_least, served_text
 from gpupack.report.text import format_number, format_price
@@ -147,7 +147,7 @@ def _columns(frontier: Frontier) -> list[list[str]]:
     return [
         ["budget", *(format_price(one.budget_per_hour) for one in steps)],
         ["GPUs", *(str(one.num_gpus) for one in steps)],
-        ["fleet", *(printable(one.label or "") for one in steps)],
+        ["fleet", *(printable_name(one.label or "") for one in steps)],
         ["price/h", *(format_price(one.price_per_hour) for one in steps)],
         ["infer/s", *(format_number(rate) for rate in served)],
         ["bound", *(format_number(one.bound_infer_per_sec) for one in steps)],

@@ -29,6 +29,8 @@ from gpupack.units import (
 
 RATE_IN_FLIGHT = 1024
 """Requests in flight at most while they are sent at a rate: further ones wait."""
+MOST_AT_ONCE = 999_999_999
+"""Batch size, requests in flight and instances beyond it are taken for an error."""
 _LOAD_POINT = re.compile(
     r"\s*(?:(?P<variant>.*\S)\s*:)?\s*0*(?P<batch>[1-9]\d{0,8})"
     r"(?:x0*(?P<concurrency>[1-9]\d{0,8})|@(?P<rate>\d{1,12}(?:\.\d{1,20})?)/s)\s*",
@@ -41,11 +43,11 @@ class ModelVariant(Record):
 
     name: str = Field(min_length=1)
     """What the measuring tool called it, such as ``seg_config_2``."""
-    num_gpu_instances: int | None = Field(default=None, ge=0)
+    num_gpu_instances: int | None = Field(default=None, ge=0, le=MOST_AT_ONCE)
     """Copies that the server runs on each GPU (Triton's ``instance_group``)."""
-    num_cpu_instances: int | None = Field(default=None, ge=0)
+    num_cpu_instances: int | None = Field(default=None, ge=0, le=MOST_AT_ONCE)
     """Copies that the server runs on the host's CPUs."""
-    max_batch_size: int | None = Field(default=None, ge=0)
+    max_batch_size: int | None = Field(default=None, ge=0, le=MOST_AT_ONCE)
     """0: the model takes no batches, or has them in its tensors' shapes."""
     has_dynamic_batching: bool | None = None
     preferred_batch_sizes: tuple[int, ...] = ()
@@ -71,8 +73,8 @@ class LoadPoint(Record):
     are sent a second; with several configurations of the model measured, which one.
     """
 
-    batch_size: int = Field(ge=1)
-    concurrency: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(ge=1, le=MOST_AT_ONCE)
+    concurrency: int | None = Field(default=None, ge=1, le=MOST_AT_ONCE)
     """Requests kept in flight; None where they are sent at a rate."""
     requests_per_sec: float | None = Field(default=None, gt=0)
     """Requests sent a second, answered or not; None where they are kept in flight."""
@@ -409,7 +411,7 @@ class ProfileRecord(GpuReadings):
     source does not say."""
     latency_percentiles: tuple[LatencyPercentile, ...] = ()
     """The percentiles above with their intervals; empty if the source gives none."""
-    num_model_instances: int | None = _reading(ge=1)
+    num_model_instances: int | None = _reading(ge=1, le=MOST_AT_ONCE)
     """Copies of the model that the server ran."""
     host_cpu_cores: float | None = _reading(ge=0)
     """Mean CPU time of the server's process tree ÷ wall time: cores of the host."""

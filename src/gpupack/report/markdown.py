@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 
-from gpupack.quoting import printable
+from gpupack.quoting import MAX_NAME, printable, shortened
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>()#!|~&$^]")
 """What can be markup within a line of CommonMark, GitHub's Markdown or MyST."""
+
+
+def markdown_name(name: str) -> str:
+    """Return a name as ``markdown_text`` does, the middle of a long one left out."""
+    return markdown_text(shortened(name, MAX_NAME))
 
 
 def markdown_text(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.cost import cost_of
-from gpupack.quoting import printable
+from gpupack.quoting import printable_name
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.bars import RESOURCE_NAMES, bar_of, format_amount
@@ -67,7 +67,7 @@ def facts_of(placement: PlacementRecord) -> tuple[Fact, ...]:
 
 
 def _gpus(placement: PlacementRecord) -> Fact:
-    by_type = Counter(printable(gpu.gpu_type.name) for gpu in placement.gpus)
+    by_type = Counter(printable_name(gpu.gpu_type.name) for gpu in placement.gpus)
     detail = ", ".join(f"{count:,} × {name}" for name, count in by_type.items())
     sharing = placement.sharing_mode
     if sharing is not None:
@@ -152,7 +152,7 @@ def _cost(placement: PlacementRecord) -> tuple[Fact, ...]:
         return ()
     used = Counter(gpu.gpu_type.name for gpu in placement.gpus)
     detail = ", ".join(
-        f"{used[entry.gpu_type.name]:,} × {printable(entry.gpu_type.name)} at "
+        f"{used[entry.gpu_type.name]:,} × {printable_name(entry.gpu_type.name)} at "
         f"{format_price(entry.price_per_hour)}"
         for entry in placement.fleet.entries
         if used[entry.gpu_type.name]
@@ -236,7 +236,7 @@ def served_text(served: float, wanted: float) -> str:
 def served_least(point: FrontierPoint) -> str:
     """Return the models that get less than all, the worst first; empty if none do."""
     short = [
-        f"{printable(name)} {served_text(share, 1.0)}"
+        f"{printable_name(name)} {served_text(share, 1.0)}"
         for name, share in point.served_share.items()
         if share < 1 - SERVED_TOLERANCE
     ]

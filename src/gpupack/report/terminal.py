@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from gpupack.quoting import printable
+from gpupack.quoting import printable, printable_name
 from gpupack.report.bars import (
     RESOURCE_NAMES,
     Bar,
@@ -96,7 +96,7 @@ def _gpu_lines(
     glyphs = _UNICODE if console.encoding.lower().startswith("utf") else _ASCII
     styles = style_by_model(name for one in placement.gpus for name in one.models)
     colors = [styles[name].color for name in gpu.models]
-    name = printable(gpu.gpu_type.name)
+    name = printable_name(gpu.gpu_type.name)
     lines = [Text.assemble((f"GPU {gpu.gpu_index}", "bold"), f"  {name}")]
     for resource in shown_resources([placement]):
         bar = bar_of(gpu, resource)
@@ -113,7 +113,7 @@ def _gpu_lines(
             Text.assemble(
                 "  ",
                 (glyphs.block(index) * 2, colors[index]),
-                f" {printable(one.model_name)} ({load_text(one)})",
+                f" {printable_name(one.model_name)} ({load_text(one)})",
             )
         )
     return lines

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from gpupack.cost import HOURS_PER_MONTH, cost_of
-from gpupack.quoting import printable
+from gpupack.quoting import printable, printable_name
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.cautions import cautions_of, other_warnings
-from gpupack.report.markdown import markdown_text
+from gpupack.report.markdown import markdown_name, markdown_text
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def load_text(assignment: Assignment, *, with_traffic: bool = True) -> str:
         assignment: Where it has no traffic or no retention, that is left out.
         with_traffic: Whether to say how much traffic it takes.
     """
-    parts = [printable(str(assignment.load_point))]
+    parts = [printable_name(str(assignment.load_point))]
     if with_traffic and assignment.served_infer_per_sec is not None:
         parts.append(f"{format_rate(assignment.served_infer_per_sec)} infer/sec")
     if assignment.retention is not None:
@@ -125,7 +125,7 @@ def cost_lines(placement: PlacementRecord) -> list[str]:
         cost.by_model.items(), key=lambda one: (-one[1].price_per_hour, one[0])
     )
     told = [
-        f"{printable(name)} {format_price(one.price_per_hour * HOURS_PER_MONTH)}"
+        f"{printable_name(name)} {format_price(one.price_per_hour * HOURS_PER_MONTH)}"
         + (
             f" ({format_price(one.price_per_million_inferences)} per million)"
             if one.price_per_million_inferences is not None
@@ -267,7 +267,7 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
             resource is not Resource.SM_UTILIZATION or placement.headroom.sm_utilization
         )
     ]
-    told = markdown_text if style == "pipe" else printable
+    told = markdown_name if style == "pipe" else printable_name
     is_aligned = separator == "\n"  # a line per model, so that traffic has a column
     below = "\n" if is_aligned else " "  # two lines of titles are narrower
     has_traffic_column = is_aligned and bool(placement.served_infer_per_sec)
@@ -332,9 +332,9 @@ def format_profiles(
     ]
     rows += [
         [
-            printable(record.model_name),
+            printable_name(record.model_name),
             record.gpu_type.name,
-            printable(str(record.load_point)),
+            printable_name(str(record.load_point)),
             format_number(record.throughput_infer_per_sec),
             _milliseconds(record.latency_p50_us),
             _milliseconds(record.latency_p99_us),
@@ -363,8 +363,8 @@ def format_profiles(
     by_cause: dict[tuple[str, str, str], list[str]] = {}
     for failure in failures:
         message = printable(" ".join(failure.message.split()))
-        cause = printable(failure.model_name), failure.stage, message
-        by_cause.setdefault(cause, []).append(printable(str(failure.load_point)))
+        cause = printable_name(failure.model_name), failure.stage, message
+        by_cause.setdefault(cause, []).append(printable_name(str(failure.load_point)))
     failed = [
         f"failed: {model_name} at {', '.join(points)}, {stage}: {message}"
         for (model_name, stage, message), points in by_cause.items()

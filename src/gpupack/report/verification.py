@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from gpupack.quoting import printable
+from gpupack.quoting import printable, printable_name
 from gpupack.report.text import format_number
 from gpupack.units import mib_from_bytes
 
@@ -21,7 +21,7 @@ def format_verification(gpus: Sequence[GpuVerification]) -> str:
     rows = [
         [
             str(gpu.gpu_index),
-            printable(model.model_name),
+            printable_name(model.model_name),
             str(model.load_point),
             format_number(model.alone_infer_per_sec),
             format_number(model.promised_infer_per_sec),

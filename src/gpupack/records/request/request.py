@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from gpupack.given_numbers import whole_number
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import Fleet, GpuType, Headroom
 from gpupack.records.profile import LoadPoint
@@ -109,9 +110,10 @@ class GpuSupply(Record):
 
 
 def _percentile(value: object) -> object:
-    if isinstance(value, bool) or value not in PERCENTILES:
+    number = whole_number(value)
+    if number not in PERCENTILES:
         raise fault(f"; profiles have {', '.join(map(str, PERCENTILES))}")
-    return value
+    return number
 
 
 class Request(Record):

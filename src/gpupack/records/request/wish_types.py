@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 from gpupack.errors import InvalidInputError
-from gpupack.given_numbers import real_number, whole_number
+from gpupack.given_numbers import real_number, truth_value, whole_number
 from gpupack.quoting import quoted
 from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource
 from gpupack.records.profile import LoadPoint
@@ -93,7 +93,7 @@ Replicas = Annotated[
 Seed = Annotated[int, Field(strict=True, ge=0, le=MAX_SEED), BeforeValidator(_whole)]
 KeptShare = Annotated[float, Field(strict=True, gt=0, le=1), BeforeValidator(_share)]
 """A share above 0 and at most 1, or such as "90%"."""
-YesOrNo = Annotated[bool, Field(strict=True)]
+YesOrNo = Annotated[bool, Field(strict=True), BeforeValidator(truth_value)]
 
 
 def _price(value: object) -> object:
@@ -142,7 +142,9 @@ def _headroom(value: object) -> object:
     if isinstance(value, Headroom):
         shares = {resource.value: share for resource, share in value}
     elif isinstance(value, Mapping):
-        shares = {_resource(name): _finite(s, name) for name, s in value.items()}
+        # In JSON, and by keyword, what does not bind is null.
+        given = {name: share for name, share in value.items() if share is not None}
+        shares = {_resource(name): _finite(s, name) for name, s in given.items()}
     else:
         share = _finite(value)
         if share > 1:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from gpupack.quoting import printable
+from gpupack.quoting import printable, printable_name
 from gpupack.report.markdown import markdown_text
 from gpupack.report.summary import count_of
 from gpupack.report.text import format_number, format_price, format_rate
@@ -27,7 +27,7 @@ def format_cluster(cluster: ObservedClusterRecord) -> str:
     """Return demand and today's placement as plain text."""
     demand = [
         [
-            printable(one.model_name),
+            printable_name(one.model_name),
             format_rate(one.mean_infer_per_sec),
             format_rate(one.percentile_infer_per_sec.get(95)),
             format_rate(one.percentile_infer_per_sec.get(99)),
@@ -40,8 +40,8 @@ def format_cluster(cluster: ObservedClusterRecord) -> str:
     ]
     gpus = [
         [
-            printable(gpu.name),
-            printable(gpu.gpu_type.name),
+            printable_name(gpu.name),
+            printable_name(gpu.gpu_type.name),
             _names(gpu.models, printable) + ("" if gpu.is_certain else " (?)"),
             format_number(
                 None

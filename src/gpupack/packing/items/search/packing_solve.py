@@ -48,9 +48,9 @@ def solve(
     """Return a checked packing into few bins and a proven bound.
 
     An anytime solver: at the time limit it returns the best packing and bound
-    that it has, and so it does when interrupted. A limit of 0 gives a
-    heuristic packing with its bound, or the best of a handful of items. The answer does not depend on the order of
-    the item types.
+    that it has, and so it does when interrupted. A limit of 0 gives a heuristic
+    packing with its bound, or the best of a handful of items. The answer does not
+    depend on the order of the item types.
 
     With one worker it is the same for a seed on every run and machine, if it was
     found before the limit: nothing runs beside anything else, and whatever looks at
