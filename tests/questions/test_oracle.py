@@ -17,9 +17,9 @@ from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE
 from gpupack.records.profile import LoadPoint
 from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record
-from tests.questions.draw import brim, choices
 from tests.questions.fillings import TooLargeError
 from tests.questions.judge import Fault, expect, judge
+from tests.questions.kinds import brim, choices
 from tests.questions.question import Question
 
 PLANTED_SEEDS = range(80)
