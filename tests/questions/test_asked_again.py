@@ -16,15 +16,16 @@ from gpupack.records.explanation import ChangeKind, SavingChange
 from gpupack.records.gpu import find_gpu_type
 from gpupack.records.profile import LoadPoint, ProfileRecord
 from tests.factories import GPU, MIB, make_profiles, make_record
-from tests.questions import draw
+from tests.questions.gpu_kinds import retention
+from tests.questions.kinds import choices, plain
 from tests.questions.question import Question
 
 CLOSE = 5e-6
 NUM_SEEDS = 12
 MAKERS: list[Callable[..., Question]] = [
-    draw.plain,
-    draw.choices,
-    draw.retention,
+    plain,
+    choices,
+    retention,
 ]
 
 
@@ -196,9 +197,11 @@ def test_every_kind_of_change_is_asked_again(
         assert_holds(question, placement, one)
 
 
-@pytest.mark.parametrize("percent", [20.0, 40.0, 60.0])
-@pytest.mark.parametrize("least", [0.6, 0.75, 0.9])
+@pytest.mark.parametrize(
+    ("percent", "least"), [(20.0, 0.85), (20.0, 0.9), (40.0, 0.7), (60.0, 0.7)]
+)
 def test_another_way_of_sharing_is_asked_again(percent: float, least: float) -> None:
+    # In turns three of them lose more than is allowed; side by side they lose less.
     question = asked(
         *(
             at(name, "1x4", 100, gpu_utilization_percent=percent)
@@ -210,6 +213,11 @@ def test_another_way_of_sharing_is_asked_again(percent: float, least: float) -> 
     )
     placement = question.ask()
 
-    for one in placement.explain().changes:
-        if one.kind is ChangeKind.SHARING:
-            assert_holds(question, placement, one)
+    changes = [
+        one for one in placement.explain().changes if one.kind is ChangeKind.SHARING
+    ]
+
+    assert changes
+    for one in changes:
+        assert one.value < placement.objective_value
+        assert_holds(question, placement, one)
