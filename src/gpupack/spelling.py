@@ -11,8 +11,12 @@ from contextvars import ContextVar
 
 _FLAG_BY_ARGUMENT = {
     "budgets": "--budget",
+    "gpu_products": "--gpu-product",
+    "gpu_uuids": "--gpu-uuid",
     "latency_limit_ms": "--latency-limit",
     "max_price_per_hour": "--max-price",
+    "mps_shares_percent": "--mps-share",
+    "ports": "--port",
     "prices": "--price",
     "server_batching_delay_us": "--server-batching-delay",
     "shared_memory_mib": "--shared-memory",

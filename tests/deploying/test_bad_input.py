@@ -251,7 +251,9 @@ def test_a_folder_of_gpupacks_is_replaced_unless_somebody_changed_it(
     refused(placed(), models, r"did not write: more")
 
 
-def test_an_output_folder_that_is_no_place_for_it(models: Path) -> None:
+def test_an_output_folder_that_is_no_place_for_it(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for output, match in (
         (models, "is in the model repository"),
         (models / "alpha", "is in the model repository"),
@@ -260,6 +262,12 @@ def test_an_output_folder_that_is_no_place_for_it(models: Path) -> None:
     ):
         with pytest.raises(InvalidInputError, match=match):
             deploy(placed(), "triton", model_repository=models, output=output)
+    with monkeypatch.context() as inside:
+        here = models.parent / "here"
+        here.mkdir()
+        inside.chdir(here)
+        with pytest.raises(InvalidInputError, match="the one that you are in"):
+            deploy(placed(), "triton", model_repository=models, output=".")
     file = models.parent / "file"
     file.write_text("")
     with pytest.raises(InvalidInputError, match="is no folder"):

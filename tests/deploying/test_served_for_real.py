@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import gpupack
 from gpupack.cli.app import app
 from gpupack.deploying import DeployOptions, check_status, deploy
+from gpupack.profiling.embedded.embedded_server import EmbeddedServer
 from gpupack.profiling.measuring.measure_options import MeasureOptions
 from gpupack.profiling.server.triton import TritonServer
 from gpupack.records.environment import SharingMode
@@ -259,6 +260,36 @@ def test_an_ensemble_is_deployed_with_its_steps(
     out = deployed(placement_of("whole"), models, tmp_path / "out")
     with running(out, environment):
         assert check_status(out).differences == ()
+
+
+def test_a_running_server_completes_what_a_model_leaves_to_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    write_model(models, "alpha")
+    (models / "alpha" / "config.pbtxt").unlink()
+    code = models / "alpha" / "1" / "model.py"
+    code.write_text(code.read_text().replace("class TritonPythonModel:\n", COMPLETING))
+    with EmbeddedServer(models) as embedded, TritonServer(embedded.url) as server:
+        server.load("alpha")
+        out = deployed(
+            placement_of("alpha"), models, tmp_path / "out", server_url=embedded.url
+        )
+    text = (out / "repository" / "alpha" / "configs" / "gpu-0.pbtxt").read_text()
+    assert 'name: "X"' in text
+    with running(out, environment):
+        assert check_status(out).differences == ()
+
+
+COMPLETING = """class TritonPythonModel:
+    @staticmethod
+    def auto_complete_config(config):
+        config.set_max_batch_size(8)
+        config.add_input({"name": "X", "data_type": "TYPE_FP32", "dims": [16]})
+        config.add_output({"name": "Y", "data_type": "TYPE_FP32", "dims": [16]})
+        return config
+
+"""
 
 
 def test_configurations_may_go_into_the_users_own_repository(

@@ -32,6 +32,7 @@ from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind, is_same_card
 from gpupack.records.placement import PlacementRecord
+from gpupack.spelling import setting
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def _require_placed(placement: PlacementRecord, options: DeployOptions) -> None:
         unknown = [index for index in given if index not in indices]
         if unknown:
             raise UnknownNameError(
-                f"{option}: the placement has no GPU {quoted_all(unknown)}; it has "
-                f"GPUs {quoted_all(sorted(indices))}"
+                f"{setting(option)}: the placement has no GPU {quoted_all(unknown)}; "
+                f"it has GPUs {quoted_all(sorted(indices))}"
             )
     again = [uuid for uuid, n in Counter(options.gpu_uuids.values()).items() if n > 1]
     if again:
@@ -115,8 +116,8 @@ def _require_placed(placement: PlacementRecord, options: DeployOptions) -> None:
     unknown_models = sorted(set(options.mps_shares_percent) - models)
     if unknown_models:
         raise UnknownNameError(
-            f"mps_shares_percent: the placement has no model {listed(unknown_models)}; "
-            f"it has {listed(sorted(models))}"
+            f"{setting('mps_shares_percent')}: the placement has no model "
+            f"{listed(unknown_models)}; it has {listed(sorted(models))}"
         )
     if options.mps_shares_percent and placement.sharing_mode is not SharingMode.MPS:
         raise InvalidInputError(

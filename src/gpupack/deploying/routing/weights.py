@@ -83,27 +83,49 @@ def whole_weights(parts: Sequence[float], total: int) -> list[int]:
     return weights
 
 
-def weights_json(plan: DeploymentPlan, *, on_host: bool) -> str:
-    """Return every model's shares as JSON, with ports where servers share a host."""
-    models = {
-        name: [
-            {
-                "gpu": share.gpu.name,
-                "server": share.server.name,
-                "weight": share.weight,
-                "infer_per_sec": share.infer_per_sec,
-            }
-            | (
+def host_weights(plan: DeploymentPlan) -> str:
+    """Return every model's shares as JSON, with the ports of the servers on a host."""
+    return _json(
+        {
+            name: [
                 {
+                    "server": share.server.name,
                     "http_port": share.server.ports[0],
                     "grpc_port": share.server.ports[1],
+                    "weight": share.weight,
+                    "infer_per_sec": share.infer_per_sec,
                 }
-                if on_host
-                else {}
-            )
-            for share in shares
-        ]
-        for name, shares in shares_of(plan).items()
-    }
+                for share in shares
+            ]
+            for name, shares in shares_of(plan).items()
+        }
+    )
+
+
+def cluster_weights(plan: DeploymentPlan) -> str:
+    """Return every model's shares as JSON, those of equal GPUs together."""
+    models: dict[str, list[dict[str, object]]] = {}
+    for name, shares in shares_of(plan).items():
+        of_gpu = {share.gpu.name: share for share in shares}
+        models[name] = []
+        for gpus in plan.groups:
+            here = [of_gpu[gpu.name] for gpu in gpus if gpu.name in of_gpu]
+            rates = [share.infer_per_sec for share in here]
+            known = [rate for rate in rates if rate is not None]
+            if here:
+                models[name].append(
+                    {
+                        "gpu": gpus[0].name,
+                        "replicas": len(here),
+                        "weight": sum(share.weight for share in here),
+                        "infer_per_sec": (
+                            sum(known) if len(known) == len(rates) else None
+                        ),
+                    }
+                )
+    return _json(models)
+
+
+def _json(models: dict[str, list[dict[str, object]]]) -> str:
     content = {"models": models, "total": TOTAL}
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=True) + "\n"
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.deploying.plan import MARK
-from gpupack.deploying.routing import weights_json
+from gpupack.deploying.routing import cluster_weights
 from gpupack.deploying.targets.kubernetes import (
     BASE,
     KUSTOMIZE,
@@ -132,7 +132,7 @@ class DraTarget:
             made.files.add(
                 "gateway/kustomization.yaml", f"{MARK}.\n{yaml_text(content)}"
             )
-        made.files.add("router/weights.json", weights_json(plan, on_host=False))
+        made.files.add("router/weights.json", cluster_weights(plan))
         made.notes = (
             "NVIDIA's DRA driver must manage GPUs (gpuResourcesEnabledOverride=true in "
             "its chart), on nodes without the device plugin",

@@ -6,7 +6,7 @@ from importlib.resources import files as resource_files
 from typing import TYPE_CHECKING, Any
 
 from gpupack.deploying.plan import MARK
-from gpupack.deploying.routing import weights_json
+from gpupack.deploying.routing import cluster_weights
 from gpupack.deploying.targets.kubernetes import (
     KubernetesTarget,
     cluster_checks,
@@ -93,7 +93,7 @@ class HelmTarget:
             one for pair in zip(configs, deployments, strict=True) for one in pair
         ]
         made.files.add(OBJECTS, f"{MARK}.\n{yaml_documents([*objects, *services])}")
-        made.files.add("router/weights.json", weights_json(plan, on_host=False))
+        made.files.add("router/weights.json", cluster_weights(plan))
         made.manifests = (OBJECTS,)
         made.notes = (*gpu_type_notes(plan, names, options), *notes)
         made.apply = (f"helm upgrade --install {options.name} {CHART}",)

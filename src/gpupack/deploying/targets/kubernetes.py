@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gpupack.deploying.plan import MARK
-from gpupack.deploying.routing import weights_json
+from gpupack.deploying.routing import cluster_weights
 from gpupack.deploying.targets.layout import deployed_servers
 from gpupack.deploying.targets.needs import mig_profile
 from gpupack.deploying.targets.objects import (
@@ -118,7 +118,7 @@ class KubernetesTarget:
             )
         if not plan.is_host:
             _add(made, PLUGIN, [plugin_config_map(plan, names)])
-        made.files.add("router/weights.json", weights_json(plan, on_host=False))
+        made.files.add("router/weights.json", cluster_weights(plan))
         made.notes = (*gpu_type_notes(plan, names, options), *notes)
         made.apply = (
             f"kubectl apply --kustomize {BASE}",

@@ -44,6 +44,11 @@ def check_folder(folder: AnyPath, repository: Path) -> None:
             f"the output folder {quoted(str(path))} is in the model repository, whose "
             "folders Triton takes for models: give one elsewhere"
         )
+    if place == Path.cwd().resolve():
+        raise InvalidInputError(
+            "the output folder is the one that you are in, and is replaced as a whole: "
+            "give one of its own, such as deployed"
+        )
     if place in repository.parents:
         raise InvalidInputError(
             f"the output folder {quoted(str(path))} holds the model repository "

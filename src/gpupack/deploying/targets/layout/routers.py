@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from gpupack.deploying.routing import (
     envoy_configuration,
+    host_weights,
     nginx_configuration,
-    weights_json,
 )
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _HOST = "127.0.0.1"
 def router_files(plan: DeploymentPlan) -> dict[str, str]:
     """Return the plan's shares as JSON, for NGINX and for Envoy, by path."""
     return {
-        "router/weights.json": weights_json(plan, on_host=True),
+        "router/weights.json": host_weights(plan),
         "router/nginx.conf": nginx_configuration(plan, host=_HOST),
         "router/envoy.yaml": envoy_configuration(plan, host=_HOST),
     }
