@@ -13,6 +13,7 @@ from gpupack.deploying.targets.layout import (
     router_files,
 )
 from gpupack.deploying.targets.target import Ability, TargetFiles, changed, exact
+from gpupack.deploying.targets.triton import HOST_CHECKS
 from gpupack.deploying.yaml_text import yaml_text
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class ComposeTarget:
         made.apply = (f"{up} --remove-orphans",)
         made.check = (
             f"docker compose --project-name {options.name} ps",
-            "gpupack status .",
+            *HOST_CHECKS,
         )
         return made
 

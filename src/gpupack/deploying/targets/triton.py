@@ -74,8 +74,15 @@ class TritonTarget:
             )
         made.files.add_all(router_files(plan))
         made.apply = tuple(f"./{gpu.name}.sh" for gpu in plan.gpus)
-        made.check = ("gpupack status .",)
+        made.check = HOST_CHECKS
         return made
+
+
+HOST_CHECKS = (
+    "gpupack status .",
+    "gpupack verify PLACEMENT --deployment .",
+)
+"""Where the servers' ports are those of this host."""
 
 
 def device_variables(plan: DeploymentPlan, gpu: PlannedGpu) -> dict[str, str]:
