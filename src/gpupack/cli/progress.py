@@ -41,6 +41,9 @@ class ProgressBar:
         if self._notice is not None:
             self._progress.console.print(self._notice, markup=False)
             self._notice = None
+        if self._task is not None:  # a further GPU type of a cluster
+            self._progress.update(self._task, total=num_points, completed=num_finished)
+            return
         self._task = self._progress.add_task(
             "starting", total=num_points, completed=num_finished
         )

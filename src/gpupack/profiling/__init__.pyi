@@ -3,6 +3,7 @@ from .devices import (
     HostDevice,
     open_device,
 )
+from .distributed import profile_on_ray
 from .embedded import (
     PACKAGE_NAME,
     PACKAGE_VERSION,
@@ -92,6 +93,7 @@ __all__ = [
     "own_server",
     "percentiles_with_intervals",
     "profile",
+    "profile_on_ray",
     "remove_server",
     "wait_until_settled",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,6 +112,15 @@ def profile_command(
             help="Version to measure, of every model or of one; repeat.",
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|local|HOST:PORT",
+            help="Measure on the machines of a Ray cluster, on every GPU type that it "
+            "has or that --gpu names: the cluster of this machine, a new one here, or "
+            "the one with that head node. Needs gpupack[ray].",
+        ),
+    ] = None,
     measuring: Measuring,
     retry_failed: Annotated[
         bool,
@@ -131,7 +141,7 @@ def profile_command(
     Exit codes: 0 done (failed load points are listed), 2 server lost, nothing measured,
     or a model that was asked for wrongly at every load point, 130 interrupted.
     """
-    from gpupack.profiling import profile
+    from gpupack.profiling import profile, profile_on_ray
     from gpupack.store import PROFILE_FILE
 
     server = measuring.server
@@ -149,8 +159,13 @@ def profile_command(
         notice = f"records are kept in {store}; --store names another file"
     try:
         with progress_bar(quiet=quiet, notice=notice) as bar:
-            profiles = profile(
-                _names(models),
+            measure = (
+                partial(profile, install_progress=bar.install if bar else None)
+                if ray is None
+                else partial(profile_on_ray, ray)
+            )
+            profiles = measure(
+                models=_names(models),
                 server=server,
                 batch_sizes=_counts("--batch", batch),
                 concurrency=None
@@ -173,7 +188,6 @@ def profile_command(
                 retry_unstable=retry_unstable,
                 command=shlex.join(["gpupack", *sys.argv[1:]]),
                 progress=bar,
-                install_progress=bar.install if bar is not None else None,
             )
     except KeyboardInterrupt:
         print_error(

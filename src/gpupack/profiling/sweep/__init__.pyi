@@ -1,8 +1,16 @@
+from .exports import prepare_folder, write_article_tables
 from .run import profile
-from .sweep_store import RETRIED_STAGES, SERVER_STAGE
+from .sweep_progress import SilentProgress, SweepProgress
+from .sweep_store import INPUTS_STAGE, RETRIED_STAGES, SERVER_STAGE, SweepStore
 
 __all__ = [
+    "INPUTS_STAGE",
     "RETRIED_STAGES",
     "SERVER_STAGE",
+    "SilentProgress",
+    "SweepProgress",
+    "SweepStore",
+    "prepare_folder",
     "profile",
+    "write_article_tables",
 ]

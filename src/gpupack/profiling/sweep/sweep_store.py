@@ -182,6 +182,10 @@ class SweepStore:
         """The server-only baseline, if it was measured."""
         return self._baselines[0] if self._baselines else None
 
+    def has(self, model_name: str, load_point: LoadPoint) -> bool:
+        """Whether a load point was measured."""
+        return (model_name, load_point) in self._records
+
     def is_finished(
         self,
         model_name: str,
