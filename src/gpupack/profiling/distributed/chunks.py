@@ -55,10 +55,10 @@ class PointsLeft:
     def take(self, num_workers: int, *, last_model: str | None = None) -> Chunk | None:
         """Return what a worker shall measure next, None if nothing is left.
 
-        At most half of an even share of what is left, so that the workers end at about
-        the same time; whole models and batch sizes where that is so many, since each
-        chunk loads its model anew. The model that the worker had last comes first, then
-        the one with most left.
+        A whole model as long as there is one for each worker, since every chunk loads
+        its model anew; then an even share of what is left, so that the workers end at
+        about the same time. The model that the worker had last comes first, then the
+        one with most left.
 
         Args:
             num_workers: That measure on this GPU type, this one included.
@@ -66,7 +66,8 @@ class PointsLeft:
         """
         if not self._left:
             return None
-        most = max(1, -(-len(self) // (2 * max(1, num_workers))))
+        has_one_for_each = len(self._left) >= num_workers
+        most = len(self) if has_one_for_each else -(-len(self) // num_workers)
         name = (
             last_model
             if last_model in self._left
