@@ -43,6 +43,7 @@ from .profiling import (
     ServerOptions,
     TlsOptions,
     profile,
+    profile_on_ray,
 )
 from .recommendation import Assumption, BuyOption, ModelEvidence, Recommendation
 from .records.calibration import Calibration
@@ -193,6 +194,7 @@ __all__ = [
     "load_example",
     "place",
     "profile",
+    "profile_on_ray",
     "read_deployment",
     "read_observed_cluster",
     "read_placement",
