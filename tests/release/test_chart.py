@@ -151,6 +151,9 @@ def test_a_mig_device_a_claim_and_a_schedule_of_ones_own(tmp_path: Path) -> None
             "runtimeClassName": "nvidia",
             "image": {"repository": "registry.example/gpupack", "tag": "1"},
             "ttlSecondsAfterFinished": 0,
+            "volumes": [{"name": "ca", "secret": {"secretName": "triton-ca"}}],
+            "volumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
+            "profile": {"arguments": ["--tls-ca=/ca/ca.pem"]},
             "env": [{"name": "GPUPACK_CACHE_DIR", "value": "/opt/gpupack/cache"}],
         },
     )
@@ -166,6 +169,10 @@ def test_a_mig_device_a_claim_and_a_schedule_of_ones_own(tmp_path: Path) -> None
         if "persistentVolumeClaim" in one
     ]
     assert claims == ["mine", "models"]
+    assert {"name": "ca", "mountPath": "/ca", "readOnly": True} in (
+        pod["containers"][0]["volumeMounts"]
+    )
+    assert pod["volumes"][-1]["name"] == "ca"
 
 
 @pytest.mark.parametrize(

@@ -86,15 +86,19 @@ class Image:
         return stated
 
     def run(
-        self, *command: str, mounts: Mapping[str, Path] | None = None
+        self,
+        *command: str,
+        mounts: Mapping[str, Path] | None = None,
+        user: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command as the image's user, in its working directory."""
-        volumes = [
+        """Run a command in the working directory, as the image's user or another."""
+        options = [f"--user={user}"] if user else []
+        options += [
             f"--volume={folder}:{mounted}:{'ro' if mounted == '/models' else 'rw'}"
             for mounted, folder in (mounts or {}).items()
         ]
         return self.buildah(
-            *("run", "--isolation", "chroot", *volumes, self.container, "--"), *command
+            *("run", "--isolation", "chroot", *options, self.container, "--"), *command
         )
 
 
@@ -168,6 +172,13 @@ def test_it_starts_as_gpupack_and_as_nobody_who_owns_it(image: Image) -> None:
     assert image.run("gpupack", "--version").stdout == (
         f"gpupack {gpupack.__version__}\n"
     )
+
+
+def test_it_works_for_any_other_user(image: Image) -> None:
+    done = image.run("gpupack", "demo", "--no-live", "--output=other", user="4711:0")
+
+    assert done.returncode == 0, done.stderr
+    assert (image.root / "work" / "other" / "four_gpus.json").stat().st_uid == 4711
 
 
 def test_no_compiler_pip_or_source_is_left_in_it(image: Image) -> None:

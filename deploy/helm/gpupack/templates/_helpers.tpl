@@ -115,4 +115,7 @@ volumeMounts:
   {{- if and (eq .Values.mode "plan") .Values.plan.request }}
   - {name: request, mountPath: /request, readOnly: true}
   {{- end }}
+  {{- with .Values.volumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}
