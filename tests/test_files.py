@@ -29,7 +29,7 @@ from gpupack.store import (
     read_verifications,
     write_profiles,
 )
-from tests.deploy.test_verify import verified
+from tests.verifying.test_verify import verified
 from tests.factories import make_baseline, make_profiles, make_record
 
 if TYPE_CHECKING:
