@@ -29,8 +29,8 @@ from gpupack.store import (
     read_verifications,
     write_profiles,
 )
-from tests.verifying.test_verify import verified
 from tests.factories import make_baseline, make_profiles, make_record
+from tests.verifying.test_verify import verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ import pytest
 
 import gpupack
 from gpupack.errors import InvalidInputError, StoreError
-from gpupack.planning.trade_off import Frontier
 from gpupack.records.request import Request
 from gpupack.store import read_one
+from gpupack.trade_off import Frontier
 
 DATA = Path(__file__).parent / "data"
 MODELS = ["classification_breast", "classification_chest", "segmentation_liver"]

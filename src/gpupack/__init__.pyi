@@ -26,7 +26,6 @@ from .importers.reader import read_profiles
 from .observed_cluster import ObservedCluster
 from .placement import Placement
 from .planning import (
-    Frontier,
     Rightsizing,
     explain,
     frontier,
@@ -98,6 +97,7 @@ from .store import (
     write_placement,
     write_profiles,
 )
+from .trade_off import Frontier
 from .verifying.calibrate import calibrate
 from .verifying.verify import Verification, verify
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 import gpupack
-from gpupack.planning.trade_off import Frontier
 from gpupack.profile_set import ProfileSet
 from gpupack.report.summary import facts_of
 from gpupack.report.text import headline
 from gpupack.store import read_placement, write_placement
+from gpupack.trade_off import Frontier
 from tests.factories import MIB, make_profiles, make_record
 
 SEARCHES = (

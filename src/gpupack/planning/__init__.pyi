@@ -22,12 +22,10 @@ from .request import (
     wishes_beside,
 )
 from .rightsizing import Rightsizing, rightsize
-from .trade_off import Frontier
 
 __all__ = [
     "PROCESSOR_SHARING",
     "SHARING_SHAPES",
-    "Frontier",
     "MeasuredSet",
     "ProfilesLike",
     "Readiness",

@@ -23,7 +23,6 @@ from gpupack.planning.solving import (
     StepClock,
     StepProgress,
 )
-from gpupack.planning.trade_off import Frontier
 from gpupack.quoting import quoted
 from gpupack.records.request import (
     ContentionRule,
@@ -34,6 +33,7 @@ from gpupack.records.request import (
     RequestArguments,
 )
 from gpupack.spelling import setting
+from gpupack.trade_off import Frontier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -38,6 +38,7 @@ from .measuring import (
     percentiles_with_intervals,
     wait_until_settled,
 )
+from .measuring_stack import not_installed
 from .server import (
     LOAD_TIMEOUT_S,
     TlsOptions,
@@ -89,6 +90,7 @@ __all__ = [
     "make_request_inputs",
     "measure",
     "measure_together",
+    "not_installed",
     "open_device",
     "own_server",
     "percentiles_with_intervals",

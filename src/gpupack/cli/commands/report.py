@@ -11,7 +11,7 @@ from gpupack.cli.outputs import is_standard_output, require_apart, write_output
 from gpupack.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from gpupack.planning import Frontier
+    from gpupack.trade_off import Frontier
 
 
 _RIGHTSIZING = "rightsizing"
@@ -141,8 +141,8 @@ def _labels(paths: list[Path]) -> dict[Path, str]:
 
 
 def _read_frontier(path: Path) -> Frontier:
-    from gpupack.planning import Frontier
     from gpupack.store import read_one
+    from gpupack.trade_off import Frontier
 
     return read_one(
         path, "frontier", Frontier, way_out="gpupack frontier --json writes one"

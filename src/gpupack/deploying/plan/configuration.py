@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf import json_format, text_format
-from tritonclient.grpc import model_config_pb2
-
 from gpupack.errors import InvalidInputError
+from gpupack.profiling import not_installed
 from gpupack.quoting import printable, shortened
+
+try:
+    from google.protobuf import json_format, text_format
+    from tritonclient.grpc import model_config_pb2
+except ImportError as err:
+    raise not_installed(err) from err
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import FieldDescriptor

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """A problem, what is best, and what there is to solve it with.
+    """One capacity problem with its goal, clock, seed and threads.
 
     Args:
         problem: What is planned.

@@ -24,7 +24,7 @@ Clock = Callable[[], float]
 
 
 class OutOfTimeError(Exception):
-    """A deadline has passed; caught by who set it, who goes on with what there is."""
+    """The deadline has passed; whoever set it catches this and returns what it has."""
 
 
 @dataclass(frozen=True, slots=True)

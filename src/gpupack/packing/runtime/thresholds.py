@@ -1,4 +1,4 @@
-"""Where something that holds of small numbers ceases to hold."""
+"""The largest number that has a property of all smaller ones: galloping search."""
 
 from __future__ import annotations
 

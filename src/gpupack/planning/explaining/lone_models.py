@@ -1,4 +1,7 @@
-"""A proof that a person can follow: models that share with nobody, and the rest."""
+"""A lower bound in words: models too large to share a GPU, then volume for the rest.
+
+What the bounds call a clique of conflicts; ``lone`` models are its members.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,10 @@ BUDGETS = ("max_gpus", "max_price_per_hour")
 
 @dataclass(frozen=True)
 class Limits:
-    """What holds: any of it can be taken away to see whether that helps."""
+    """The limits that a relaxed question keeps; each can be left out of another one.
+
+    Each is named as a field of the question, or as the model that it is asked of.
+    """
 
     resources: tuple[Resource, ...]
     counted: tuple[str, ...]

@@ -20,7 +20,7 @@ reserve not counted."""
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """A share of what is asked, to be planned for in addition.
+    """Safety margin on every demand, with the reasons for it.
 
     Args:
         ratio: Of every demand.

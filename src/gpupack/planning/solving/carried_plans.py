@@ -22,7 +22,7 @@ PROVED = 1e-6
 
 @dataclass(frozen=True)
 class Step:
-    """What the search for one budget came to.
+    """The placement and the bound that the search for one budget returned.
 
     Args:
         budget: A number of GPUs, or a price per hour.

@@ -13,15 +13,19 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-import pynvml
-
 from gpupack.errors import DeviceError, UnknownNameError
 from gpupack.profiling.devices.device import DEFAULT_INTERVAL_S
 from gpupack.profiling.devices.processes import descendants, describe_process
 from gpupack.profiling.devices.sampler import Poll, PollingSampler
+from gpupack.profiling.measuring_stack import not_installed
 from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import GpuType
+
+try:
+    import pynvml
+except ImportError as err:
+    raise not_installed(err) from err
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -13,9 +13,13 @@ import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tritonclient.utils import InferenceServerException
-
+from gpupack.profiling.measuring_stack import not_installed
 from gpupack.quoting import quoted
+
+try:
+    from tritonclient.utils import InferenceServerException
+except ImportError as err:
+    raise not_installed(err) from err
 
 if TYPE_CHECKING:
     from gpupack.profiling.server.server_url import ServerUrl

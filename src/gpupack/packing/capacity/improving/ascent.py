@@ -1,4 +1,4 @@
-"""Up in service: the most from a limited number of bins, by local search.
+"""Local search for the most service from a limited number of bins (annealing).
 
 Which bins to use follows from the relaxation; with a budget, its parts of bins are
 rounded as far as the money goes.

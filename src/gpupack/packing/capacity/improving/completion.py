@@ -44,7 +44,7 @@ LEAST_FILL_S = 0.1
 
 @dataclass
 class Clock:
-    """What is left of a time limit.
+    """Time left of a limit.
 
     Args:
         started: On the clock of ``time.perf_counter``.

@@ -1,4 +1,4 @@
-"""Down in cost: numbers of bins that may do, filled by local search, ever cheaper.
+"""Local search for the lowest cost: cheaper numbers of bins, filled by annealing.
 
 For a value between what is proved and the best plan, the numbers of bins with the most
 headroom are filled by local search. If that fails they are probed: either the

@@ -1,4 +1,4 @@
-"""Reopen a few bins of a plan: patterns made for what the others leave, then a program.
+"""Large neighborhood search: a few bins of a plan are emptied and filled anew.
 
 A plan of local search is a dozen fillings that hardly fit better one by one. Where
 jobs compete for bins, what helps is to choose several at once. So a few bins are

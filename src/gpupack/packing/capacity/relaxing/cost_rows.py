@@ -1,4 +1,4 @@
-"""What bins may cost, as rows of a program for SCIP that are exact to the last unit."""
+"""The budget as rows for SCIP: in two digits each, so that floats lose no unit."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class PricingRounds:
         ]
 
     def start_anew(self) -> None:
-        """Search with little patience again: what is asked is another question."""
+        """Reset the limits of the searches, for another aim of the master."""
         self._node_limit = FIRST_NODE_LIMIT
 
     def _is_compiled(self, deadline: float) -> bool:

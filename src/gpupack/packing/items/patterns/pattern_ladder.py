@@ -160,7 +160,7 @@ def _branch(
 
 
 def pack_sets(ladder: Ladder, search: SetPackingSearch) -> None:
-    """Try to save a bin by set packing, where dives hardly could but it might."""
+    """Offer the ladder what set packing finds, for items of few copies each."""
     if ladder.has_many_copies:
         return
     for _ in range(SET_PACKINGS):
