@@ -11,6 +11,7 @@ The catalogue ships no prices; they differ by provider and by day.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.quoting import quoted
@@ -33,6 +34,43 @@ MEMORY_MIB_BY_NAME: dict[str, int] = {
     "V100-32GB": 32768,
 }
 """Total memory in MiB, by the name gpupack uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardFigures:
+    """What the maker publishes of a card's speed, without sparsity.
+
+    Args:
+        bandwidth_gb_per_sec: Of the device memory, in 1e9 bytes per second.
+        half_tflops: FP16 on the tensor cores.
+        single_tflops: FP32.
+    """
+
+    bandwidth_gb_per_sec: float
+    half_tflops: float
+    single_tflops: float
+
+
+FIGURES_BY_NAME: dict[str, CardFigures] = {
+    "A10": CardFigures(600, 125, 31.2),
+    "A100-40GB": CardFigures(1555, 312, 19.5),
+    "A100-80GB": CardFigures(1935, 312, 19.5),
+    "A10G": CardFigures(600, 70, 31.5),
+    "A30": CardFigures(933, 165, 10.3),
+    "A40": CardFigures(696, 149.7, 37.4),
+    "B200": CardFigures(8000, 2250, 75),
+    "H100-80GB": CardFigures(2000, 756, 51),
+    "H100-NVL": CardFigures(3900, 835, 60),
+    "H200": CardFigures(4800, 989, 67),
+    "L4": CardFigures(300, 121, 30.3),
+    "L40S": CardFigures(864, 362, 91.6),
+    "T4": CardFigures(320, 65, 8.1),
+    "V100-16GB": CardFigures(900, 112, 14),
+    "V100-32GB": CardFigures(900, 112, 14),
+}
+"""By the name gpupack uses. Source: NVIDIA's data sheet of each card; of cards that
+were sold in several forms (A100 80GB, H100, V100) those of the PCIe card, the
+slowest."""
 
 NAMES_BY_FAMILY: dict[str, tuple[str, ...]] = {
     family: tuple(name for name in MEMORY_MIB_BY_NAME if name.startswith(f"{family}-"))

@@ -82,6 +82,9 @@ class Recommendation(Record):
     """Less, for models that may be slowed down; None if that takes no less."""
     memory_only: BuyOption | None = None
     """Holds the models in memory, for models that are busy one at a time."""
+    estimated: BuyOption | None = None
+    """Less, by estimates on GPU types of which nothing was measured; None without
+    ``estimate_unmeasured``, or if that takes no less. It promises nothing."""
     has_demands: bool
     """Whether demands are met as predicted; else all models are busy at once."""
     reserve_ratio: float = Field(ge=0)
@@ -122,8 +125,8 @@ class Recommendation(Record):
             for one in self.assumptions
         ]
         return "\n".join(
-            [*self.lines, "", "Assumed, and how to say otherwise:", *assumed, ""]
-            + [self._table()]
+            [*self.lines, *self._by_estimates(), ""]
+            + ["Assumed, and how to say otherwise:", *assumed, "", self._table()]
             + [f"warning: {_told(one)}" for one in self.placement.warnings]
         )
 
@@ -197,6 +200,17 @@ class Recommendation(Record):
             f"{_fleet(one)} {holds} the models in memory, for models that are busy one "
             f"at a time: they must not run at the same time{self._in_brackets(one)}."
         )
+
+    def _by_estimates(self) -> list[str]:
+        """Return what would do by estimates alone; nothing if none was asked for."""
+        one = self.estimated
+        if one is None:
+            return []
+        return [
+            f"By estimates {_fleet(one)} would do{self._in_brackets(one)}, without a "
+            "promise: nothing was measured there, and throughput is scaled by "
+            "published figures. Measure before you buy."
+        ]
 
     def _in_brackets(self, one: BuyOption) -> str:
         cost = self._cost(one)

@@ -84,6 +84,11 @@ def place(
         optional: Models that may be left out; all others are served at least once.
         carry_memory_over: Let models go on a GPU type without records, by the memory
             measured on another, where nothing but memory binds.
+        estimate_unmeasured: Plan for a GPU type of which nothing was measured by
+            estimates: scaled from the measured type that is closest in speed, by the
+            memory bandwidth and FLOPS that the maker publishes. Every placement says
+            so; where something is promised (``demand_met="predicted"``,
+            ``min_retention``, latency limits) they are refused.
         min_retention: The share of its solo throughput that every model is
             predicted to keep beside its neighbours (``0.9``), or one by model name;
             models not named may lose anything. A replica counts as busy at its load

@@ -358,6 +358,8 @@ class RecordOrigin(StrEnum):
     """The model was driven at the load point."""
     ESTIMATED = "estimated"
     """Derived from what was seen in production, where nobody set the load."""
+    SCALED = "scaled"
+    """Scaled from what was measured on another GPU type, by published figures."""
 
 
 _LATER_READINGS = ("host_cpu_cores", "host_memory_bytes")
@@ -374,6 +376,8 @@ class ProfileRecord(GpuReadings):
     load_point: LoadPoint
     origin: RecordOrigin = RecordOrigin.MEASURED
     """Estimates say so; files of before hold none."""
+    scaled_from: str | None = None
+    """The GPU type that was measured, of an estimate that is scaled from it."""
     throughput_infer_per_sec: PositiveInferPerSec | None = _reading()
     """Completed requests × batch size ÷ seconds."""
     throughput_ci_ratio: Ratio | None = _reading()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.quoting import quoted
 from gpupack.records.gpu import Resource
+from gpupack.records.profile import RecordOrigin
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _UTILIZATIONS = {
 def cautions_of(placement: PlacementRecord) -> tuple[str, ...]:
     """Return what to know first, the gravest first; empty if there is nothing."""
     return (
+        *_estimated(placement),
         *_overfull(placement),
         *_broken_demands(placement),
         *_slowed_down(placement),
@@ -59,6 +61,41 @@ def lowest_kept(placement: PlacementRecord) -> tuple[GpuPlacement, Assignment] |
         return None
     _, gpu, one = min(predicted, key=lambda entry: entry[0])
     return gpu, one
+
+
+def estimated_gpus(placement: PlacementRecord) -> frozenset[str]:
+    """Return the GPU types in use of which nothing was measured, only estimated."""
+    used = {gpu.gpu_type.name for gpu in placement.gpus}
+    return frozenset(
+        one.gpu_type.name
+        for one in placement.profiles
+        if one.origin is RecordOrigin.SCALED and one.gpu_type.name in used
+    )
+
+
+def type_text(placement: PlacementRecord, gpu_type_name: str) -> str:
+    """Return the name of a GPU type, and whether what it holds is an estimate."""
+    is_estimated = gpu_type_name in estimated_gpus(placement)
+    return f"{gpu_type_name} (estimated)" if is_estimated else gpu_type_name
+
+
+def _estimated(placement: PlacementRecord) -> Iterator[str]:
+    """Say that nothing was measured on a GPU type."""
+    for name in sorted(estimated_gpus(placement)):
+        sources = sorted(
+            {
+                one.scaled_from
+                for one in placement.profiles
+                if one.gpu_type.name == name and one.scaled_from is not None
+            }
+        )
+        number = sum(gpu.gpu_type.name == name for gpu in placement.gpus)
+        yield (
+            f"nothing was measured on {name}: throughput and utilizations on "
+            f"{number} of {placement.num_gpus} GPUs are estimates, scaled from "
+            f"{', '.join(sources)} by published figures; measure there before anything "
+            "rests on them"
+        )
 
 
 def _overfull(placement: PlacementRecord) -> Iterator[str]:

@@ -12,6 +12,7 @@ from gpupack.quoting import printable_name
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.bars import RESOURCE_NAMES, bar_of, format_amount
+from gpupack.report.cautions import type_text
 from gpupack.report.text import (
     cost_details,
     format_number,
@@ -67,8 +68,11 @@ def facts_of(placement: PlacementRecord) -> tuple[Fact, ...]:
 
 
 def _gpus(placement: PlacementRecord) -> Fact:
-    by_type = Counter(printable_name(gpu.gpu_type.name) for gpu in placement.gpus)
-    detail = ", ".join(f"{count:,} × {name}" for name, count in by_type.items())
+    by_type = Counter(gpu.gpu_type.name for gpu in placement.gpus)
+    detail = ", ".join(
+        f"{count:,} × {printable_name(type_text(placement, name))}"
+        for name, count in by_type.items()
+    )
     sharing = placement.sharing_mode
     if sharing is not None:
         detail += f"; shared by {sharing.value.replace('_', ' ')}"

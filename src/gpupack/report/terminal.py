@@ -21,7 +21,7 @@ from gpupack.report.bars import (
     full_scale,
     shown_resources,
 )
-from gpupack.report.cautions import cautions_of, other_warnings
+from gpupack.report.cautions import cautions_of, other_warnings, type_text
 from gpupack.report.palette import SERVER_COLOR, style_by_model
 from gpupack.report.text import (
     cost_lines,
@@ -96,7 +96,7 @@ def _gpu_lines(
     glyphs = _UNICODE if console.encoding.lower().startswith("utf") else _ASCII
     styles = style_by_model(name for one in placement.gpus for name in one.models)
     colors = [styles[name].color for name in gpu.models]
-    name = printable_name(gpu.gpu_type.name)
+    name = printable_name(type_text(placement, gpu.gpu_type.name))
     lines = [Text.assemble((f"GPU {gpu.gpu_index}", "bold"), f"  {name}")]
     for resource in shown_resources([placement]):
         bar = bar_of(gpu, resource)

@@ -15,7 +15,7 @@ from gpupack.cost import HOURS_PER_MONTH, cost_of
 from gpupack.quoting import printable, printable_name
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
-from gpupack.report.cautions import cautions_of, other_warnings
+from gpupack.report.cautions import cautions_of, other_warnings, type_text
 from gpupack.report.markdown import markdown_name, markdown_text
 from gpupack.units import mib_from_bytes
 
@@ -43,8 +43,6 @@ RESOURCE_TITLES = {
     Resource.SM_UTILIZATION: "SM %",
 }
 """Short titles, as nvidia-smi abbreviates."""
-
-
 _MOST_COSTS = 8
 """Models whose cost is written out; those that cost most."""
 
@@ -271,10 +269,12 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
     is_aligned = separator == "\n"  # a line per model, so that traffic has a column
     below = "\n" if is_aligned else " "  # two lines of titles are narrower
     has_traffic_column = is_aligned and bool(placement.served_infer_per_sec)
+    names = {gpu.gpu_type.name for gpu in placement.gpus}
+    types = {name: told(type_text(placement, name)) for name in names}
     rows = [
         [
             str(gpu.gpu_index),
-            told(gpu.gpu_type.name),
+            types[gpu.gpu_type.name],
             separator.join(
                 f"{told(one.model_name)} "
                 f"({load_text(one, with_traffic=not is_aligned)})"

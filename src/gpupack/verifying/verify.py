@@ -24,6 +24,7 @@ from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind, is_same_card
 from gpupack.records.placement import PlacementRecord
 from gpupack.records.request.arrivals import POISSON, as_arrivals
+from gpupack.report.cautions import estimated_gpus
 from gpupack.store import open_verifications, record_line
 from gpupack.units import mib_from_bytes
 from gpupack.verifying.deployed import verify_deployment
@@ -136,6 +137,13 @@ def verify(
         )
     how = POISSON if arrivals is None else as_arrivals(arrivals)
     chosen = _chosen_gpus(placement, gpu_indices)
+    estimated = estimated_gpus(placement) & {one.gpu_type.name for one in chosen}
+    if estimated:
+        raise InvalidInputError(
+            f"nothing was measured on {listed(sorted(estimated))}: what the placement "
+            "says of it are estimates by published figures, which promise nothing that "
+            "could be verified; profile there, and place again"
+        )
     where = ServerOptions.of(server, model_repository=model_repository, gpu=gpu)
     if deployment is not None:
         if where.url is not None or where.model_repository is not None:

@@ -205,6 +205,14 @@ CarryMemoryOverOption = Annotated[
         help="Use GPU types without profiles, by the memory measured on another.",
     ),
 ]
+EstimateOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--estimate-unmeasured/--no-estimate-unmeasured",
+        help="Plan for GPU types without profiles by estimates from published figures; "
+        "they are flagged, and promise nothing.",
+    ),
+]
 MinRetentionOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -280,6 +288,7 @@ def wish_options(
     fairness: FairnessOption = None,
     optional: OptionalOption = None,
     carry_memory_over: CarryMemoryOverOption = None,
+    estimate_unmeasured: EstimateOption = None,
     min_retention: MinRetentionOption = None,
     sharing: SharingOption = None,
     contention: ContentionOption = None,
@@ -337,6 +346,7 @@ def wish_options(
             "latency_percentile": latency_percentile,
             "optional": optional,
             "carry_memory_over": carry_memory_over,
+            "estimate_unmeasured": estimate_unmeasured,
             "contention": contention,
             "demand_met": demand_met,
             "growth": growth,

@@ -23,10 +23,12 @@ from gpupack.planning.request import (
     PRICE_UNITS,
     Wishes,
     allowed_records,
+    estimated_types,
     require_prices,
     resolve_fleet,
     resolve_headroom,
     wishes_of,
+    with_estimates,
     with_named_type,
     within_budget,
     within_latency_limits,
@@ -223,6 +225,9 @@ def ask(
         require_prices(fleet)
     if any(one.name == UNKNOWN_GPU_TYPE.name for one in profiles.gpu_types):
         profiles = with_named_type(profiles, fleet)
+    if request.estimate_unmeasured:
+        profiles = with_estimates(profiles, fleet)
+    _require_measured_for_promises(request, wishes, fleet, profiles)
     every = allowed_records(
         profiles,
         wishes.load_points,
@@ -379,6 +384,40 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
             f"{setting('fairness', 'max_min')} shares out the demand of models that "
             "are not optional, but there is none; give "
             + setting("demand", python="{model: infer/sec}", shell="MODEL=RATE")
+        )
+
+
+def _require_measured_for_promises(
+    request: Request, wishes: Wishes, fleet: Fleet, profiles: ProfileSet
+) -> None:
+    """Check that nothing is promised by estimates of another GPU type.
+
+    Raises:
+        InvalidInputError: Naming the promise and the type.
+    """
+    planned = {entry.gpu_type.name for entry in fleet.entries}
+    types = sorted(planned.intersection(estimated_types(profiles.records)))
+    promises = [
+        words
+        for words, is_asked in (
+            (
+                setting("demand_met", "predicted"),
+                _keeps_demand_as_predicted(request, wishes),
+            ),
+            (setting("min_retention"), bool(wishes.min_retention)),
+            (setting("latency_limit_ms"), bool(wishes.latency_limit_ms)),
+            (
+                setting("contention", "predicted"),
+                request.contention is ContentionRule.PREDICTED,
+            ),
+        )
+        if is_asked
+    ]
+    if types and promises:
+        raise InvalidInputError(
+            f"{' and '.join(promises)} cannot be promised on {listed(types)}: nothing "
+            "was measured there, and estimates by published figures promise nothing. "
+            f"Profile there, or leave it out of {setting('gpus')}"
         )
 
 

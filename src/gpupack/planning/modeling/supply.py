@@ -139,8 +139,9 @@ def _donor(
     if not carry_memory_over:
         raise InvalidInputError(
             f"no model was profiled on {name}; profiles are of {measured}. Profile "
-            f"there, leave it out of {setting('gpus')}, or plan by memory alone with "
-            f"{setting('carry_memory_over', True)}"
+            f"there, leave it out of {setting('gpus')}, plan by memory alone with "
+            f"{setting('carry_memory_over', True)}, or by estimates with "
+            f"{setting('estimate_unmeasured', True)}"
         )
     if not is_memory_only:
         memory_alone = setting("headroom", {"memory": 1.0}, shell="memory=1")

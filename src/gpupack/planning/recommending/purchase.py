@@ -14,8 +14,10 @@ from gpupack.planning.reasons import explain_question
 from gpupack.planning.recommending.evidence import evidence_of
 from gpupack.planning.recommending.questions import (
     Wanted,
+    by_estimates,
     for_memory_alone,
     for_what_is_busy,
+    on_measured_types,
     with_slow_downs,
 )
 from gpupack.planning.recommending.reserve import KEPT_BASE, Reserve, reserve_for
@@ -94,11 +96,12 @@ def recommend(
     wanted, notes = request_of(profiles, None, request, asked, beside=beside)
     counted_in_full = with_server_memory(profiles, wanted)
     profiles = counted_in_full or profiles
-    question = ask(profiles, wanted)
+    measured = on_measured_types(profiles, wanted)
+    question = ask(profiles, measured)
     found_reserve = reserve_for(question)
     if reserve is not None:
         found_reserve = Reserve(reserve, ("as asked",))
-    busy = for_what_is_busy(wanted, question, found_reserve)
+    busy = for_what_is_busy(measured, question, found_reserve)
     tell = progress or (lambda done, total, text: None)
     tell(0, _NUM_STEPS, "the plan to buy")
     plan = place(profiles, request=busy.request)
@@ -106,14 +109,18 @@ def recommend(
         plan = plan.model_copy(update={"warnings": (*plan.warnings, *notes)})
     bought = _option(plan)
     tell(1, _NUM_STEPS, "if slow-downs are fine")
-    slower = _plan_or_none(profiles, with_slow_downs(wanted, busy))
+    slower = _plan_or_none(profiles, with_slow_downs(measured, busy))
     tell(2, _NUM_STEPS, "memory alone")
-    memory_only = _plan_or_none(profiles, for_memory_alone(wanted, busy))
+    memory_only = _plan_or_none(profiles, for_memory_alone(measured, busy))
+    estimated = None
+    if measured is not wanted:
+        estimated = _plan_or_none(profiles, by_estimates(wanted, busy))
     tell(3, _NUM_STEPS, "what would save one more")
     return Recommendation(
         buy=bought,
         slower=_if_less(slower, bought),
         memory_only=None if memory_only is None else _option(memory_only),
+        estimated=_if_less(estimated, bought),
         has_demands=busy.has_demands,
         reserve_ratio=found_reserve.ratio,
         min_kept_ratio=busy.min_kept_ratio,

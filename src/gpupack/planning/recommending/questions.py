@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InfeasibleError
+from gpupack.errors import InfeasibleError, InvalidInputError
 from gpupack.planning.modeling import best_records
 from gpupack.planning.recommending.reserve import KEPT_BASE
-from gpupack.records.gpu import Headroom, Resource
+from gpupack.planning.request import measured_types, resolve_fleet
+from gpupack.quoting import listed
+from gpupack.records.gpu import Headroom, Resource, is_same_card
 from gpupack.records.request import ContentionRule, ModelWishes, Objective
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.planning.recommending.reserve import Reserve
+    from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import LoadPoint
     from gpupack.records.request import Request
 
@@ -97,6 +100,51 @@ def with_slow_downs(request: Request, busy: Wanted) -> Request:
     shares["memory"] = _memory_share(request)
     return busy.request.model_copy(
         update={"models": models, "headroom": Headroom(**shares)}
+    )
+
+
+def on_measured_types(profiles: ProfileSet, request: Request) -> Request:
+    """Return the request without the GPU types of which there are estimates alone.
+
+    What is to be bought is promised, and estimates promise nothing.
+
+    Raises:
+        InvalidInputError: If no type was measured.
+    """
+    entries = resolve_fleet(request, profiles).entries
+    known = measured_types(profiles)
+    if not request.estimate_unmeasured and len(known) == len(profiles.gpu_types):
+        return request  # a type without profiles is refused where it is asked for
+    lacking = {
+        one.gpu_type.name
+        for one in entries
+        if not any(is_same_card(one.gpu_type, other) for other in known)
+    }
+    if not lacking:
+        return request
+    gpus = request.gpus
+    if not isinstance(gpus, dict) or len(lacking) == len(entries):
+        raise InvalidInputError(
+            f"nothing was measured on {listed(sorted(lacking))}, and what is to be "
+            "bought is no matter of estimates; profile there, name a type that was "
+            "measured beside it, or ask place() for an estimate"
+        )
+    kept = {
+        name: supply
+        for name, supply in gpus.items()
+        if name.partition(":")[0].casefold() not in {one.casefold() for one in lacking}
+    }
+    return request.model_copy(update={"gpus": kept, "estimate_unmeasured": False})
+
+
+def by_estimates(request: Request, busy: Wanted) -> Request:
+    """Return what is asked of all GPU types, of which estimates promise nothing."""
+    return with_slow_downs(request, busy).model_copy(
+        update={
+            "gpus": request.gpus,
+            "estimate_unmeasured": True,
+            "growth": busy.request.growth,
+        }
     )
 
 

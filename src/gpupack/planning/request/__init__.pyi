@@ -3,6 +3,7 @@ from .arguments import (
     request_of,
     takes_wishes,
 )
+from .estimates import estimated_types, measured_types, with_estimates
 from .fleet import (
     require_prices,
     resolve_fleet,
@@ -38,8 +39,10 @@ __all__ = [
     "ProfilesLike",
     "Wishes",
     "allowed_records",
+    "estimated_types",
     "is_unknown",
     "keeps_latency_limit",
+    "measured_types",
     "overlay_headroom",
     "overlay_requests",
     "price_units",
@@ -52,6 +55,7 @@ __all__ = [
     "told_with",
     "wishes_beside",
     "wishes_of",
+    "with_estimates",
     "with_named_type",
     "within_budget",
     "within_latency_limits",

@@ -23,6 +23,7 @@ from gpupack.records.frontier import FrontierPoint
 from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.placement import Objective, ObjectiveUnit
 from gpupack.records.request import Fairness
+from gpupack.report.cautions import type_text
 from gpupack.report.summary import SERVED_TOLERANCE
 from gpupack.spelling import setting
 
@@ -332,7 +333,10 @@ class FrontierSteps:
             served_share=shares,
             worst_served_share=min(shares.values(), default=None),
             headroom=headroom,
-            label=" + ".join(f"{count} × {name}" for name, count in counts.items())
+            label=" + ".join(
+                f"{count} × {type_text(placement, name)}"
+                for name, count in counts.items()
+            )
             if len(self._question.supplies) > 1
             else None,
         )

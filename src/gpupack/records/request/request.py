@@ -181,6 +181,8 @@ class Request(Record):
     """Of all prices, as it is to be told: ``EUR``."""
     carry_memory_over: Annotated[YesOrNo, Must("true or false")] = False
     """Let models go on a GPU type without records, by memory alone."""
+    estimate_unmeasured: Annotated[YesOrNo, Must("true or false")] = False
+    """Plan for GPU types without records by published figures; nothing is promised."""
     allow_unstable: Annotated[YesOrNo, Must("true or false")] = False
     """Use measurements that never settled."""
     time_limit_s: Annotated[NumberFromZero, Must("finite and ≥ 0 seconds")] = 10.0
@@ -263,6 +265,7 @@ class RequestArguments(TypedDict, total=False):
     fairness: Fairness | str | None
     optional: str | Sequence[str]
     carry_memory_over: bool
+    estimate_unmeasured: bool
     min_retention: ForModels | None
     sharing: SharingMode | str | None
     contention: ContentionRule | str

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.quoting import printable
+from gpupack.records.profile import RecordOrigin
 from gpupack.report.text import format_number
 from gpupack.units import BYTES_PER_MIB
 
@@ -28,11 +30,15 @@ class MeasurementColumn:
     @property
     def is_numeric(self) -> bool:
         """Whether it is a number rather than yes or no."""
-        return not self.field.startswith("is_")
+        return not (self.field.startswith("is_") or self.field == "origin")
 
     def text(self, record: ProfileRecord) -> str:
         """Return the reading for people, a dash where it is missing."""
         value = getattr(record, self.field)
+        if isinstance(value, RecordOrigin):
+            if record.scaled_from is not None:
+                return f"{value.value} from {printable(record.scaled_from)}"
+            return value.value
         if value is None:
             return "–"
         if isinstance(value, bool):
@@ -73,6 +79,7 @@ _COLUMNS = (
         divisor=BYTES_PER_MIB,
         digits=0,
     ),
+    MeasurementColumn("origin", "Origin", hint="measured, or how it was estimated"),
     MeasurementColumn("is_stable", "Settled", hint="whether the stopping rule was met"),
 )
 
@@ -82,5 +89,8 @@ def known_columns(records: Sequence[ProfileRecord]) -> list[MeasurementColumn]:
     return [
         column
         for column in _COLUMNS
-        if any(getattr(record, column.field) is not None for record in records)
+        if any(
+            getattr(record, column.field) not in (None, RecordOrigin.MEASURED)
+            for record in records
+        )
     ]

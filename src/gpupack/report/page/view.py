@@ -13,7 +13,7 @@ from gpupack.report.bars import (
     full_scale,
     shown_resources,
 )
-from gpupack.report.cautions import cautions_of
+from gpupack.report.cautions import cautions_of, type_text
 from gpupack.report.page.circumstances import circumstances
 from gpupack.report.page.comparison import compare_placements
 from gpupack.report.page.curves import ModelCurves, model_curves
@@ -80,6 +80,10 @@ class PlacementView:
         )
         self.model_rows: tuple[ModelRow, ...] = model_rows(placement)
         self.notices = _notices(placement)
+
+    def type_text(self, gpu_type_name: str) -> str:
+        """Return the name of a GPU type, and whether it is planned by estimates."""
+        return type_text(self.placement, gpu_type_name)
 
     @property
     def has_predicted(self) -> bool:
