@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-from gpupack.records.placement import PlacementRecord
+from gpupack.records.frontier import FrontierPoint, FrontierRecord
+from gpupack.records.placement import PlacementRecord, PlacementStatus
 from gpupack.report.page.html import render_report
 from tests.report.placements import (
     HOSTILE_NAME,
@@ -77,10 +78,27 @@ def two_gpus() -> PlacementRecord:
     )
 
 
+def two_steps() -> FrontierRecord:
+    return FrontierRecord(
+        steps=tuple(
+            FrontierPoint(
+                num_gpus=number,
+                throughput_infer_per_sec=100 * number,
+                bound_infer_per_sec=200,
+                status=PlacementStatus.OPTIMAL,
+                served_share={"small": number / 2, "shared": 1.0},
+                worst_served_share=number / 2,
+            )
+            for number in (1, 2)
+        )
+    )
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render_report([("two gpus", two_gpus())]), encoding="utf-8")
+    page = render_report([("two gpus", two_gpus())], frontier=two_steps())
+    path.write_text(page, encoding="utf-8")
     return path
 
 
@@ -175,6 +193,47 @@ def test_the_filter_leaves_only_gpus_with_such_a_model(report: OpenReport) -> No
 
     assert page.locator(".gpus tbody:visible").count() == 1
     assert "1 of 3 models on 1 of 2 GPUs" in page.inner_text("#picked")
+
+
+def test_the_filter_says_where_nothing_is_found(report: OpenReport) -> None:
+    page = report.page
+
+    page.get_by_label("Show models named").fill("no-such-model")
+
+    assert page.locator(".gpus tbody:visible").count() == 0
+    assert "nothing found" in page.inner_text("#picked")
+    assert "no-such-model" in page.inner_text("#picked")
+
+
+def test_on_a_phone_the_first_column_of_every_table_stays(
+    browser: Browser, path: Path
+) -> None:
+    page = OpenReport(browser, path, viewport={"width": 390, "height": 800}).page
+
+    shifts = page.evaluate(
+        """() => [...document.querySelectorAll('.scroll')].map(table => {
+            table.scrollLeft = 200;
+            const cell = table.querySelector('tbody tr > *').getBoundingClientRect();
+            return Math.abs(cell.left - table.getBoundingClientRect().left);
+        })"""
+    )
+
+    assert len(shifts) >= 2
+    assert max(shifts) <= 2, "its border"
+    page.context.close()
+
+
+def test_no_card_is_cut_where_it_is_printed(browser: Browser, path: Path) -> None:
+    page = OpenReport(browser, path).page
+
+    page.emulate_media(media="print")
+
+    for card in (".gpus tbody", ".facts > div", ".curves article", ".warnings li"):
+        ways = page.locator(card).evaluate_all(
+            "all => all.map(one => getComputedStyle(one).breakInside)"
+        )
+        assert set(ways) <= {"avoid"}, card
+    page.context.close()
 
 
 def test_the_bars_work_from_the_keyboard(report: OpenReport) -> None:
