@@ -19,8 +19,9 @@ from gpupack.records.profile import (
     ServerBaseline,
 )
 from gpupack.records.record import Record
+from gpupack.report.reading import format_profiles
 from gpupack.report.summary import count_of
-from gpupack.report.text import format_profiles, variant_name
+from gpupack.report.text import variant_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

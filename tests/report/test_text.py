@@ -143,3 +143,26 @@ def test_a_name_of_200_000_characters_does_not_fill_the_screen() -> None:
     for text in told:
         assert "nnn…nnn" in text
         assert max(map(len, text.splitlines())) < 1_000
+
+
+def test_gpus_that_hold_the_same_are_one_row() -> None:
+    same, other = (make_assignment("a"),), (make_assignment("b"),)
+    # What rounding tells apart is the same: a demand shared out three ways.
+    thirds = [
+        (make_assignment("c", served_infer_per_sec=rate),)
+        for rate in (33.33333333, 33.33333334)
+    ]
+    placement = make_placement(same, same, other, same, *thirds)
+
+    plain = format_placement(placement)
+    rows = {
+        " ".join(line.split("(1x1)")[0].split()[:-1])
+        for line in plain.splitlines()
+        if "(1x1)" in line
+    }
+
+    assert rows == {"0–1, 3 3 × test-gpu", "2 test-gpu", "4–5 2 × test-gpu"}
+    assert "3 × test-gpu: so many GPUs that hold just this, each" in plain
+    assert "3 × test-gpu | a (1x1)" in placement_markdown(placement)
+    assert sum(len(group) for group in placement.groups) == placement.num_gpus
+    assert "so many GPUs" not in format_placement(make_placement(same, other))

@@ -236,6 +236,17 @@ class PlacementRecord(Record):
         return value
 
     @property
+    def groups(self) -> tuple[tuple[GpuPlacement, ...], ...]:
+        """The GPUs, those together that are of one type and hold the same.
+
+        By the index of their first; traffic that rounding tells apart is the same.
+        """
+        found: dict[object, list[GpuPlacement]] = {}
+        for gpu in self.gpus:
+            found.setdefault(_content(gpu), []).append(gpu)
+        return tuple(map(tuple, found.values()))
+
+    @property
     def placed_profiles(self) -> tuple[ProfileRecord, ...]:
         """The profile records of the placed models, where they are placed.
 
@@ -291,3 +302,18 @@ class PlacementRecord(Record):
                     return None
                 total += assignment.throughput_infer_per_sec
         return total
+
+
+def _content(gpu: GpuPlacement) -> object:
+    """Return what is equal of GPUs that hold the same."""
+    return gpu.gpu_type.name, tuple(
+        (
+            one.model_name,
+            one.load_point,
+            *(
+                rate and float(f"{rate:.6g}")
+                for rate in (one.served_infer_per_sec, one.predicted_infer_per_sec)
+            ),
+        )
+        for one in gpu.assignments
+    )

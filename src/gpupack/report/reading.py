@@ -1,4 +1,4 @@
-"""How a source of profiles was understood, as text."""
+"""Profiles as text, and how their source was understood."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from gpupack.quoting import printable
+from gpupack.quoting import printable, printable_name
+from gpupack.report.text import format_number
+from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from gpupack.records.profile import (
+        FailedLoadPoint,
+        ProfileRecord,
+        ServerBaseline,
+    )
 
 ColumnRow = tuple[str, str, str, str]
 """Title, what it is understood as, unit, and a note."""
@@ -46,3 +54,82 @@ def _and(names: Sequence[str]) -> str:
     """Return names with commas between them, and "and" before the last."""
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def format_profiles(
+    records: Sequence[ProfileRecord],
+    baselines: Sequence[ServerBaseline],
+    failures: Sequence[FailedLoadPoint],
+) -> str:
+    """Return a table of profile records, baselines first, failures below."""
+    rows = [
+        ["(server only)", baseline.gpu_type.name, "", "", "", "", *_readings(baseline)]
+        for baseline in baselines
+    ]
+    rows += [
+        [
+            printable_name(record.model_name),
+            record.gpu_type.name,
+            printable_name(str(record.load_point)),
+            format_number(record.throughput_infer_per_sec),
+            _milliseconds(record.latency_p50_us),
+            _milliseconds(record.latency_p99_us),
+            *_readings(record),
+        ]
+        for record in records
+    ]
+    headers = [
+        "model",
+        "GPU",
+        "load",
+        "infer/s",
+        "p50 ms",
+        "p99 ms",
+        "GPU %",
+        "mem %",
+        "MiB",
+    ]
+    table = tabulate(
+        rows,
+        headers=headers,
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=["left", "left", "left"] + ["right"] * 6,
+    )
+    by_cause: dict[tuple[str, str, str], list[str]] = {}
+    for failure in failures:
+        message = printable(" ".join(failure.message.split()))
+        cause = printable_name(failure.model_name), failure.stage, message
+        by_cause.setdefault(cause, []).append(printable_name(str(failure.load_point)))
+    failed = [
+        f"failed: {model_name} at {', '.join(points)}, {stage}: {message}"
+        for (model_name, stage, message), points in by_cause.items()
+    ]
+    shown = [*records[:1]]
+    legend = [
+        f"load {one.load_point}: batch size {one.load_point.batch_size}, "
+        + (
+            f"{one.load_point.concurrency} requests in flight"
+            if one.load_point.requests_per_sec is None
+            else f"{one.load_point.requests_per_sec:g} requests sent a second"
+        )
+        for one in shown
+    ]
+    if baselines:
+        legend.append(
+            "(server only): the server with no model loaded; the other rows include it"
+        )
+    return "\n".join([table, *(["", *legend] if legend else []), *failed])
+
+
+def _readings(record: ProfileRecord | ServerBaseline) -> list[str]:
+    memory = record.gpu_memory_used_bytes
+    return [
+        format_number(record.gpu_utilization_percent),
+        format_number(record.memory_utilization_percent),
+        format_number(None if memory is None else mib_from_bytes(memory), 0),
+    ]
+
+
+def _milliseconds(value_us: float | None) -> str:
+    return format_number(None if value_us is None else value_us / 1000, 1)

@@ -26,18 +26,22 @@ from gpupack.report.palette import SERVER_COLOR, style_by_model
 from gpupack.report.text import (
     cost_lines,
     format_placement,
+    gpu_numbers,
     headline,
     load_text,
     placement_legend,
+    times,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from gpupack.records.placement import GpuPlacement, PlacementRecord
 
 _MOST_GPUS = 40
-"""GPUs drawn as bars; more are listed in the table only."""
+"""Different GPUs drawn as bars; more are listed in the table only."""
 _WIDTH = 80
 _NAME_WIDTH = 21
 _AMOUNT_WIDTH = 22
@@ -62,7 +66,8 @@ _ASCII = _Glyphs(blocks="#=+:", server="s", free=".", limit="|")
 
 def print_placement(placement: PlacementRecord, console: Console) -> None:
     """Print a placement: bars and numbers in a terminal, a plain table elsewhere."""
-    if not console.is_terminal or len(placement.gpus) > _MOST_GPUS:
+    groups = placement.groups
+    if not console.is_terminal or len(groups) > _MOST_GPUS:
         console.print(
             Text(format_placement(placement)), soft_wrap=True, highlight=False
         )
@@ -71,9 +76,9 @@ def print_placement(placement: PlacementRecord, console: Console) -> None:
     for caution in cautions_of(placement):
         _print_warning(caution, console, width)
     console.print(Text(headline(placement), style="bold"), width=width)
-    for gpu in placement.gpus:
+    for group in groups:
         console.print()
-        for line in _gpu_lines(placement, gpu, console, width):
+        for line in _gpu_lines(placement, group, console, width):
             console.print(line, width=width, highlight=False)
     console.print()
     for text in [
@@ -91,13 +96,19 @@ def _print_warning(text: str, console: Console, width: int) -> None:
 
 
 def _gpu_lines(
-    placement: PlacementRecord, gpu: GpuPlacement, console: Console, width: int
+    placement: PlacementRecord,
+    group: Sequence[GpuPlacement],
+    console: Console,
+    width: int,
 ) -> list[Text]:
+    gpu = group[0]  # the others hold the same
     glyphs = _UNICODE if console.encoding.lower().startswith("utf") else _ASCII
     styles = style_by_model(name for one in placement.gpus for name in one.models)
     colors = [styles[name].color for name in gpu.models]
     name = printable_name(type_text(placement, gpu.gpu_type.name))
-    lines = [Text.assemble((f"GPU {gpu.gpu_index}", "bold"), f"  {name}")]
+    lines = [
+        Text.assemble((f"GPU {gpu_numbers(group)}", "bold"), f"  {times(group)}{name}")
+    ]
     for resource in shown_resources([placement]):
         bar = bar_of(gpu, resource)
         title = f"  {RESOURCE_NAMES[resource]:<{_NAME_WIDTH - 2}}"

@@ -30,10 +30,7 @@ if TYPE_CHECKING:
         ResourceUse,
     )
     from gpupack.records.profile import (
-        FailedLoadPoint,
         LoadPoint,
-        ProfileRecord,
-        ServerBaseline,
     )
 
 RESOURCE_TITLES = {
@@ -157,6 +154,10 @@ def placement_legend(placement: PlacementRecord, *, has_left: bool) -> list[str]
     ]
     if has_left and tuple(placement.headroom):
         lines[0] += "; (left): what the headroom still allows"
+    several = next((one for one in placement.groups if len(one) > 1), None)
+    if several is not None:
+        name = printable(several[0].gpu_type.name)
+        lines.append(f"{times(several)}{name}: so many GPUs that hold just this, each")
     kept = [one for one in assignments if one.retention is not None]
     if kept:
         of_what = "the traffic it takes" if _takes(kept) else "its throughput alone"
@@ -273,8 +274,8 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
     types = {name: told(type_text(placement, name)) for name in names}
     rows = [
         [
-            str(gpu.gpu_index),
-            types[gpu.gpu_type.name],
+            gpu_numbers(group),
+            times(group) + types[gpu.gpu_type.name],
             separator.join(
                 f"{told(one.model_name)} "
                 f"({load_text(one, with_traffic=not is_aligned)})"
@@ -283,7 +284,8 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
             *([_traffic_text(gpu, separator)] if has_traffic_column else []),
             *(_use_text(gpu, resource) for resource in resources),
         ]
-        for gpu in placement.gpus
+        for group in placement.groups
+        for gpu in group[:1]
     ]
     titles = ["infer/sec"] if has_traffic_column else []
     titles += [
@@ -298,6 +300,22 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
         disable_numparse=True,
         colalign=["right", "left", "left"] + ["right"] * len(titles),
     )
+
+
+def gpu_numbers(group: Sequence[GpuPlacement]) -> str:
+    """Return the indices of GPUs in few words: ``"0–6"``, ``"0–2, 5"``."""
+    runs: list[list[int]] = []
+    for gpu in group:
+        if runs and runs[-1][-1] == gpu.gpu_index - 1:
+            runs[-1][1:] = [gpu.gpu_index]
+        else:
+            runs.append([gpu.gpu_index])
+    return ", ".join("–".join(map(str, run)) for run in runs)
+
+
+def times(group: Sequence[GpuPlacement]) -> str:
+    """Return how often a GPU is there: ``"7 × "``; nothing for one alone."""
+    return f"{len(group):,} × " if len(group) > 1 else ""
 
 
 def _traffic_text(gpu: GpuPlacement, separator: str) -> str:
@@ -318,82 +336,3 @@ def _in_display_unit(use: ResourceUse, value: float) -> str:
     if use.resource is Resource.MEMORY:
         return format_number(mib_from_bytes(value), 0)
     return format_number(value)
-
-
-def format_profiles(
-    records: Sequence[ProfileRecord],
-    baselines: Sequence[ServerBaseline],
-    failures: Sequence[FailedLoadPoint],
-) -> str:
-    """Return a table of profile records, baselines first, failures below."""
-    rows = [
-        ["(server only)", baseline.gpu_type.name, "", "", "", "", *_readings(baseline)]
-        for baseline in baselines
-    ]
-    rows += [
-        [
-            printable_name(record.model_name),
-            record.gpu_type.name,
-            printable_name(str(record.load_point)),
-            format_number(record.throughput_infer_per_sec),
-            _milliseconds(record.latency_p50_us),
-            _milliseconds(record.latency_p99_us),
-            *_readings(record),
-        ]
-        for record in records
-    ]
-    headers = [
-        "model",
-        "GPU",
-        "load",
-        "infer/s",
-        "p50 ms",
-        "p99 ms",
-        "GPU %",
-        "mem %",
-        "MiB",
-    ]
-    table = tabulate(
-        rows,
-        headers=headers,
-        tablefmt="simple",
-        disable_numparse=True,
-        colalign=["left", "left", "left"] + ["right"] * 6,
-    )
-    by_cause: dict[tuple[str, str, str], list[str]] = {}
-    for failure in failures:
-        message = printable(" ".join(failure.message.split()))
-        cause = printable_name(failure.model_name), failure.stage, message
-        by_cause.setdefault(cause, []).append(printable_name(str(failure.load_point)))
-    failed = [
-        f"failed: {model_name} at {', '.join(points)}, {stage}: {message}"
-        for (model_name, stage, message), points in by_cause.items()
-    ]
-    shown = [*records[:1]]
-    legend = [
-        f"load {one.load_point}: batch size {one.load_point.batch_size}, "
-        + (
-            f"{one.load_point.concurrency} requests in flight"
-            if one.load_point.requests_per_sec is None
-            else f"{one.load_point.requests_per_sec:g} requests sent a second"
-        )
-        for one in shown
-    ]
-    if baselines:
-        legend.append(
-            "(server only): the server with no model loaded; the other rows include it"
-        )
-    return "\n".join([table, *(["", *legend] if legend else []), *failed])
-
-
-def _readings(record: ProfileRecord | ServerBaseline) -> list[str]:
-    memory = record.gpu_memory_used_bytes
-    return [
-        format_number(record.gpu_utilization_percent),
-        format_number(record.memory_utilization_percent),
-        format_number(None if memory is None else mib_from_bytes(memory), 0),
-    ]
-
-
-def _milliseconds(value_us: float | None) -> str:
-    return format_number(None if value_us is None else value_us / 1000, 1)

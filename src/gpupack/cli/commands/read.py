@@ -80,8 +80,7 @@ def read_command(
 
 
 def _text(reading: Reading, goals: tuple[Readiness, ...]) -> str:
-    from gpupack.report.reading import format_columns, format_readiness
-    from gpupack.report.text import format_profiles
+    from gpupack.report.reading import format_columns, format_profiles, format_readiness
 
     profiles = reading.profiles
     parts = []
