@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 
 OBJECTS_PER_COLLECTION = 100_000
@@ -15,8 +14,6 @@ EXIT_INTERRUPTED = 130
 def main() -> None:
     """Run the command line; Ctrl-C while it still loads is no traceback either."""
     gc.set_threshold(OBJECTS_PER_COLLECTION)
-    # To look for plug-ins pydantic reads what every installed package says of itself.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         from gpupack.cli.app import run
 
