@@ -5,6 +5,7 @@ import random
 import pytest
 
 from gpupack.profiling.distributed.chunks import MAX_DEATHS, PointsLeft
+from gpupack.profiling.sweep import load_points
 from gpupack.records.profile import LoadPoint
 
 
@@ -23,14 +24,19 @@ def test_every_load_point_goes_out_once() -> None:
         }
         left = PointsLeft(points)
         last = [None] * rng.randint(1, 5)
-        seen: list[tuple[str, int, int]] = []
+        seen: list[tuple[str, int, int | None]] = []
 
         while len(left):
             who = rng.randrange(len(last))
             chunk = left.take(len(last), last_model=last[who])
             assert chunk is not None
             last[who] = chunk.model_name  # type: ignore[call-overload]
-            seen += [(chunk.model_name, *key) for key in chunk.keys]
+            seen += [
+                (chunk.model_name, one.batch_size, one.concurrency)
+                for one in chunk.points
+            ]
+            # What one call of profile() measures is every size at every load.
+            assert chunk.points == load_points(chunk.batch_sizes, chunk.concurrency)
 
         assert left.take(1) is None
         assert sorted(seen) == sorted(
@@ -48,7 +54,7 @@ def test_six_points_of_one_model_make_three_for_each_of_two_workers() -> None:
         who = 0 if done[0] <= done[1] else 1
         chunk = left.take(2)
         assert chunk is not None
-        done[who] += len(chunk.keys)
+        done[who] += len(chunk.points)
 
     assert done == [3, 3]
 
@@ -62,7 +68,7 @@ def test_of_many_models_whole_ones_go_out_so_that_each_is_loaded_once() -> None:
     chunks += [left.take(2) for _ in range(4)]
 
     found = [chunk for chunk in chunks if chunk is not None]
-    assert [len(chunk.keys) for chunk in found] == [9, 9, 3, 3, 2, 1]
+    assert [len(chunk.points) for chunk in found] == [9, 9, 3, 3, 2, 1]
     assert found[0].model_name != found[1].model_name
 
 
@@ -79,22 +85,33 @@ def test_what_a_dead_worker_left_goes_out_again() -> None:
     left = PointsLeft({"m": grid((1,), (1, 2))})
     chunk = left.take(1)
     assert chunk is not None
-    assert chunk.keys == ((1, 1), (1, 2))
+    assert chunk.points == tuple(grid((1,), (1, 2)))
     assert len(left) == 0
 
-    left.give_back("m", [(1, 1)])
+    left.give_back("m", grid((1,), (1,)))
 
     again = left.take(1)
     assert again is not None
-    assert again.keys == ((1, 1),)
+    assert again.points == tuple(grid((1,), (1,)))
 
 
 def test_a_load_point_that_kills_its_workers_is_given_up() -> None:
     left = PointsLeft({"m": grid((1,), (1,))})
 
-    told = [left.count_death("m", (1, 1)) for _ in range(MAX_DEATHS)]
+    told = [left.count_death("m", grid((1,), (1,))[0]) for _ in range(MAX_DEATHS)]
 
     assert told == [False] * (MAX_DEATHS - 1) + [True]
+
+
+def test_rates_and_concurrencies_of_a_batch_size_go_out_together() -> None:
+    points = load_points((1, 2), (1, 4), (50.0, 2.5))
+
+    chunk = PointsLeft({"m": points}).take(1)
+
+    assert chunk is not None
+    assert chunk.points == points
+    assert chunk.concurrency == [1, 4]
+    assert chunk.request_rates == [2.5, 50.0]
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -28,6 +28,7 @@ from gpupack.profiling.distributed.worker import (
     fault_of,
 )
 from gpupack.profiling.session import ServerOptions
+from gpupack.profiling.sweep import load_points
 from gpupack.record_lines import parse_lines
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord
 from tests.profiling.served_models import write_model
@@ -206,6 +207,8 @@ def test_what_was_asked_for_wrongly_is_said_as_on_one_machine(
         sweep(address, tmp_path / "nowhere", tmp_path / "p.jsonl")
     with pytest.raises(InvalidInputError, match="offers a GPU"):
         profile_on_ray(address, model_repository=repository)
+    with pytest.raises(InvalidInputError, match="instances: not for a Ray cluster"):
+        profile_on_ray(address, model_repository=repository, instances=[1, 2])
     with pytest.raises(InvalidInputError, match="rather than the URL"):
         profile_on_ray(address, server=ServerOptions(url="http://x:8000"))
 
@@ -313,7 +316,7 @@ def test_a_worker_measures_what_it_is_told_and_nothing_that_is_known(
         "host",
     )
     facts = worker.open()
-    chunk = Chunk("a", (1,), (1, 2))
+    chunk = Chunk("a", load_points((1,), (1, 2)))
 
     first = [text for kind, text in worker.measure(chunk) if kind == RECORD]
     again = [text for kind, text in worker.measure(chunk, first[:1]) if kind == RECORD]

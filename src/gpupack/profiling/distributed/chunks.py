@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Mapping, Sequence
 
     from gpupack.records.profile import LoadPoint
 
@@ -17,20 +17,33 @@ MAX_DEATHS = 3
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Load points of one model: every batch size at every concurrency."""
+    """Load points of one model that one call of ``profile`` measures.
+
+    Args:
+        model_name: The model.
+        points: Every batch size at every load, in the order of measurement.
+    """
 
     model_name: str
-    batch_sizes: tuple[int, ...]
-    concurrency: tuple[int, ...]
+    points: tuple[LoadPoint, ...]
 
     @property
-    def keys(self) -> tuple[tuple[int, int], ...]:
-        """Batch size and concurrency of each, in the order of measurement."""
-        return tuple(
-            (size, in_flight)
-            for size in self.batch_sizes
-            for in_flight in self.concurrency
+    def batch_sizes(self) -> list[int]:
+        """Inputs per request."""
+        return sorted({one.batch_size for one in self.points})
+
+    @property
+    def concurrency(self) -> list[int] | None:
+        """Requests kept in flight; None where all are sent at rates."""
+        return (
+            sorted({one.concurrency for one in self.points if one.concurrency}) or None
         )
+
+    @property
+    def request_rates(self) -> list[float] | None:
+        """Requests sent a second; None where all are kept in flight."""
+        rates = {one.requests_per_sec for one in self.points if one.requests_per_sec}
+        return sorted(rates) or None
 
 
 class PointsLeft:
@@ -40,13 +53,9 @@ class PointsLeft:
         points: By model, those that are still to be measured.
     """
 
-    def __init__(self, points: dict[str, list[LoadPoint]]) -> None:
-        self._left: dict[str, set[tuple[int, int]]] = {
-            name: {(one.batch_size, one.concurrency or 1) for one in of_model}
-            for name, of_model in points.items()
-            if of_model
-        }
-        self._deaths: Counter[tuple[str, tuple[int, int]]] = Counter()
+    def __init__(self, points: Mapping[str, Collection[LoadPoint]]) -> None:
+        self._left = {name: set(some) for name, some in points.items() if some}
+        self._deaths: Counter[tuple[str, LoadPoint]] = Counter()
 
     def __len__(self) -> int:
         """Return how many load points no worker has."""
@@ -73,28 +82,29 @@ class PointsLeft:
             if last_model in self._left
             else max(self._left, key=lambda one: len(self._left[one]))
         )
-        left = self._left[name]
-        rows: dict[int, tuple[int, ...]] = {}
-        for size, in_flight in sorted(left):
-            rows[size] = (*rows.get(size, ()), in_flight)
-        first = next(iter(rows))
-        if len(rows[first]) >= most:
-            chunk = Chunk(name, (first,), rows[first][:most])
-        else:
-            alike = [size for size, row in rows.items() if row == rows[first]]
-            chunk = Chunk(name, tuple(alike[: most // len(rows[first])]), rows[first])
-        left -= set(chunk.keys)
-        if not left:
-            del self._left[name]
-        return chunk
-
-    def give_back(self, name: str, keys: Iterable[tuple[int, int]]) -> None:
-        """Let others measure load points that a worker could not."""
-        self._left.setdefault(name, set()).update(keys)
+        rows: dict[int, list[LoadPoint]] = {}
+        for point in sorted(self._left[name], key=lambda one: one.sort_key):
+            rows.setdefault(point.batch_size, []).append(point)
+        first = next(iter(rows.values()))
+        points = first[:most]
+        if len(first) < most:
+            alike = [row for row in rows.values() if _loads(row) == _loads(first)]
+            points = [one for row in alike[: most // len(first)] for one in row]
+        self._left[name].difference_update(points)
         if not self._left[name]:
             del self._left[name]
+        return Chunk(name, tuple(points))
 
-    def count_death(self, name: str, key: tuple[int, int]) -> bool:
+    def give_back(self, name: str, points: Collection[LoadPoint]) -> None:
+        """Let others measure load points that a worker could not."""
+        if points:
+            self._left.setdefault(name, set()).update(points)
+
+    def count_death(self, name: str, point: LoadPoint) -> bool:
         """Count a worker's death at a load point; return whether it is given up."""
-        self._deaths[name, key] += 1
-        return self._deaths[name, key] >= MAX_DEATHS
+        self._deaths[name, point] += 1
+        return self._deaths[name, point] >= MAX_DEATHS
+
+
+def _loads(row: Sequence[LoadPoint]) -> list[tuple[int | None, float | None]]:
+    return [(one.concurrency, one.requests_per_sec) for one in row]

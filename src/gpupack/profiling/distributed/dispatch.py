@@ -62,16 +62,16 @@ class _Running:
     place: Place
     facts: WorkerFacts | None = None
     chunk: Chunk | None = None
-    done: set[tuple[int, int]] = field(default_factory=set)
+    done: set[LoadPoint] = field(default_factory=set)
     last_model: str | None = None
     num_losses: int = 0
     """At this place, since a record came from it."""
 
     @property
-    def undone(self) -> list[tuple[int, int]]:
+    def undone(self) -> list[LoadPoint]:
         """Load points of the chunk that were not told."""
-        keys = () if self.chunk is None else self.chunk.keys
-        return [key for key in keys if key not in self.done]
+        points = () if self.chunk is None else self.chunk.points
+        return [point for point in points if point not in self.done]
 
 
 _Event = tuple[int, str, Any]
@@ -285,10 +285,11 @@ class Dispatch:
             assert isinstance(record, ProfileRecord | FailedLoadPoint)
             self.store.add(record)
             one.num_losses = 0
-            point = record.load_point
-            key = point.batch_size, point.concurrency or 1
             # A shape with its batch makes another load point of one asked for.
-            one.done.add(key if key in one.undone else (one.undone or [key])[0])
+            undone = one.undone or [record.load_point]
+            one.done.add(
+                record.load_point if record.load_point in undone else undone[0]
+            )
             self._num_finished += 1
             self.progress.finished(record)
 
@@ -328,11 +329,11 @@ class Dispatch:
                 self._hand_out(other_number, other)
 
     def _give_up(
-        self, facts: WorkerFacts, name: str, key: tuple[int, int], message: str
+        self, facts: WorkerFacts, name: str, point: LoadPoint, message: str
     ) -> None:
         failure = FailedLoadPoint(
             model_name=name,
-            load_point=LoadPoint(batch_size=key[0], concurrency=key[1]),
+            load_point=point,
             gpu_type=facts.gpu_type,
             stage=SERVER_STAGE,
             message=f"{MAX_DEATHS} workers were lost while they measured it: {message}",

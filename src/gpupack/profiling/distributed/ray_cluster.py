@@ -79,7 +79,7 @@ class RayCluster:
             return self  # the caller's, who ends it
         try:
             ray.init(
-                address=None if self.address == LOCAL else self.address,
+                address=self.address,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 include_dashboard=False if self.address == LOCAL else None,
@@ -261,4 +261,4 @@ class RayWorker:
 
 def _first_line(err: BaseException) -> str:
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
-    return (lines or [type(err).__name__])[0][:300]
+    return (lines or [type(err).__name__])[0][:300].rstrip(".")

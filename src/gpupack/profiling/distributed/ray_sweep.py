@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from gpupack.arguments import names as names_of
 from gpupack.arguments import require_kind, several
 from gpupack.errors import InvalidInputError
-from gpupack.given_numbers import whole_number
 from gpupack.profiling.distributed.cluster_store import ClusterStore
 from gpupack.profiling.distributed.dispatch import Dispatch
 from gpupack.profiling.distributed.ray_cluster import RayCluster
@@ -20,13 +19,14 @@ from gpupack.profiling.session import ServerOptions
 from gpupack.profiling.sweep import (
     INPUTS_STAGE,
     SilentProgress,
+    load_points,
     prepare_folder,
     write_article_tables,
 )
-from gpupack.quoting import quoted
+from gpupack.quoting import listed, quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import GpuType, find_gpu_type
-from gpupack.records.profile import LoadPoint
+from gpupack.records.request.arrivals import as_arrivals
 from gpupack.store import PROFILE_FILE
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gpupack.files import AnyPath
     from gpupack.profile_set import ProfileSet
     from gpupack.profiling.sweep import SweepProgress
+    from gpupack.records.request.arrivals import Arrivals
 
 HOST = "host"
 
@@ -46,7 +47,9 @@ def profile_on_ray(
     server: ServerOptions | None = None,
     model_repository: AnyPath | None = None,
     batch_sizes: Sequence[int] = (1, 2, 4),
-    concurrency: Sequence[int] = (1, 2, 4),
+    concurrency: Sequence[int] | None = None,
+    request_rates: Sequence[float] | None = None,
+    arrivals: Arrivals | str | None = None,
     gpus: str | Sequence[str] | None = None,
     store: Path | str | None = None,
     export_path: Path | str | None = None,
@@ -61,6 +64,7 @@ def profile_on_ray(
     probe: bool | None = None,
     command: str | None = None,
     progress: SweepProgress | None = None,
+    **for_one_machine: object,
 ) -> ProfileSet:
     """Measure each model alone on every GPU type of a Ray cluster.
 
@@ -80,6 +84,8 @@ def profile_on_ray(
             files of ``inputs``.
         batch_sizes: Inputs per request.
         concurrency: Requests kept in flight.
+        request_rates: Requests sent a second.
+        arrivals: How they arrive.
         gpus: GPU types to measure on, such as ``"H200"``; None takes all there are,
             ``"host"`` the processors of each machine.
         store: File to keep the records in, of all GPU types, as they come.
@@ -95,12 +101,20 @@ def profile_on_ray(
         probe: Whether to read how each model gets on with a probe beside it.
         command: What to note in the records as the command that measured.
         progress: Told how the sweep goes on.
+        for_one_machine: Whatever else ``profile`` takes is refused here.
 
     Raises:
         MissingExtraError: Ray is not installed.
         ServerUnavailableError: There is no such cluster, or no worker is left.
     """
-    points = _points(batch_sizes, concurrency)
+    given = [name for name, value in for_one_machine.items() if value is not None]
+    if given:
+        raise InvalidInputError(
+            f"{listed(given)}: not for a Ray cluster; leave it out, or profile on one "
+            "machine"
+        )
+    how = None if arrivals is None else as_arrivals(arrivals)
+    points = load_points(batch_sizes, concurrency, request_rates, how)
     names = None if models is None else tuple(names_of("models", models))
     where = ServerOptions.of(server, model_repository=model_repository)
     if where.url is not None:
@@ -125,6 +139,7 @@ def profile_on_ray(
     assignment = Assignment(
         server=replace(where, gpu=None, model_repository=str(repository)),
         sharing=None if mode is None else mode.value,
+        arrivals=how,
         arguments={
             "strict": strict,
             "options": chosen,
@@ -159,28 +174,6 @@ def profile_on_ray(
     if bad and not profiles.records:
         raise InvalidInputError(bad[0].message)
     return profiles
-
-
-def _points(
-    batch_sizes: Sequence[int], concurrency: Sequence[int]
-) -> tuple[LoadPoint, ...]:
-    sizes: list[list[int]] = []
-    for title, values in (("batch size", batch_sizes), ("concurrency", concurrency)):
-        given = several(title, values, "[1, 2, 4]")
-        numbers = [whole_number(value) for value in given]
-        for value, number in zip(given, numbers, strict=True):
-            if number is None or number < 1:
-                raise InvalidInputError(
-                    f"a {title} is a whole number of at least 1, got {quoted(value)}"
-                )
-        if not numbers:
-            raise InvalidInputError(f"give at least one {title}, such as 1,2,4")
-        sizes.append(sorted({number for number in numbers if number is not None}))
-    return tuple(
-        LoadPoint(batch_size=size, concurrency=in_flight)
-        for size in sizes[0]
-        for in_flight in sizes[1]
-    )
 
 
 def _wanted_types(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from gpupack.profiling.distributed.chunks import Chunk
     from gpupack.records.profile import FailedLoadPoint, ProfileRecord
+    from gpupack.records.request.arrivals import Arrivals
 
 
 RECORD, BASELINE, WORKING, FAULT = "record", "baseline", "working", "fault"
@@ -41,11 +42,13 @@ class Assignment:
     Attributes:
         server: How each starts its server; its GPU is the worker's own.
         sharing: How the server's processes share the GPU.
+        arrivals: How requests arrive that are sent at a rate.
         arguments: Further arguments of ``profile``.
     """
 
     server: ServerOptions
     sharing: str | None = None
+    arrivals: Arrivals | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -165,6 +168,8 @@ class PointWorker:
                     server=self._server,
                     batch_sizes=chunk.batch_sizes,
                     concurrency=chunk.concurrency,
+                    request_rates=chunk.request_rates,
+                    arrivals=self._assignment.arrivals if chunk.request_rates else None,
                     store=store,
                     sharing=self._assignment.sharing,
                     progress=reporter,
@@ -172,7 +177,7 @@ class PointWorker:
                 )
             except InvalidInputError as err:
                 # Raised in the end where every load point failed, which was told.
-                if reporter.num_finished < len(chunk.keys):
+                if reporter.num_finished < len(chunk.points):
                     told.put(err)
             except BaseException as err:
                 told.put(err)

@@ -1,4 +1,5 @@
 from .exports import prepare_folder, write_article_tables
+from .load_points import load_points
 from .run import profile
 from .sweep_progress import SilentProgress, SweepProgress
 from .sweep_store import INPUTS_STAGE, RETRIED_STAGES, SERVER_STAGE, SweepStore
@@ -10,6 +11,7 @@ __all__ = [
     "SilentProgress",
     "SweepProgress",
     "SweepStore",
+    "load_points",
     "prepare_folder",
     "profile",
     "write_article_tables",

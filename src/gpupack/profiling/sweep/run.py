@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.arguments import names as names_of
 from gpupack.arguments import require_kind, several
 from gpupack.errors import InvalidInputError
-from gpupack.given_numbers import real_number, whole_number
+from gpupack.given_numbers import whole_number
 from gpupack.profiling.load import InputOptions
 from gpupack.profiling.measuring import MeasureOptions
 from gpupack.profiling.session import ServerOptions
@@ -16,13 +16,13 @@ from gpupack.profiling.sweep.exports import (
     prepare_folder,
     write_article_tables,
 )
+from gpupack.profiling.sweep.load_points import load_points
 from gpupack.profiling.sweep.model_unit import ModelUnits
 from gpupack.profiling.sweep.sweep_progress import SilentProgress
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SweepStore
 from gpupack.profiling.sweep.sweep_work import Sweep
 from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
-from gpupack.records.profile import LoadPoint
 from gpupack.records.request.arrivals import POISSON, Arrivals, as_arrivals
 from gpupack.store import PROFILE_FILE
 
@@ -34,11 +34,6 @@ if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.profiling.embedded import EmbeddedServer, InstallProgress
     from gpupack.profiling.sweep.sweep_progress import SweepProgress
-
-
-DEFAULT_CONCURRENCY = (1, 2, 4)
-MAX_REQUEST_RATE = 1_000_000
-"""More no client sends; what this one can is said when it was tried."""
 
 
 def profile(
@@ -125,7 +120,7 @@ def profile(
         StoreError: The store cannot be used; all before this point is in it.
     """
     how = None if arrivals is None else as_arrivals(arrivals)
-    points = _load_points(batch_sizes, concurrency, _rates(request_rates, how))
+    points = load_points(batch_sizes, concurrency, request_rates, how)
     names = _model_names(models)
     chosen = options or MeasureOptions()
     require_kind("options", chosen, MeasureOptions, "a MeasureOptions")
@@ -185,75 +180,6 @@ def profile(
     if bad and not profiles.records:
         raise InvalidInputError(bad[0].message)
     return profiles
-
-
-def _load_points(
-    batch_sizes: Sequence[int],
-    concurrency: Sequence[int] | None,
-    rates: Sequence[float] | None,
-) -> tuple[LoadPoint, ...]:
-    sizes = _counts("batch size", batch_sizes)
-    if concurrency is None:
-        concurrency = DEFAULT_CONCURRENCY if rates is None else None
-    in_flight = [] if concurrency is None else _counts("concurrency", concurrency)
-    return tuple(
-        one
-        for batch_size in sizes
-        for one in (
-            *(
-                LoadPoint(batch_size=batch_size, concurrency=count)
-                for count in in_flight
-            ),
-            *(
-                LoadPoint(batch_size=batch_size, requests_per_sec=rate)
-                for rate in rates or ()
-            ),
-        )
-    )
-
-
-def _counts(title: str, values: Sequence[int]) -> list[int]:
-    given = several(title, values, "[1, 2, 4]")
-    if not given:
-        raise InvalidInputError(f"give at least one {title}, such as 1,2,4")
-    numbers = [whole_number(value) for value in given]
-    for value, number in zip(given, numbers, strict=True):
-        if number is None or number < 1:
-            raise InvalidInputError(
-                f"a {title} is a whole number of at least 1, got {quoted(value)}"
-            )
-    return sorted({number for number in numbers if number is not None})
-
-
-def _rates(
-    request_rates: Sequence[float] | None, arrivals: Arrivals | None
-) -> list[float] | None:
-    """Return the rates asked for, or that of the arrivals; None to drive closed loops.
-
-    Raises:
-        InvalidInputError: One is no rate, or arrivals are given without a rate.
-    """
-    if request_rates is None:
-        if arrivals is None:
-            return None
-        own = arrivals.own_requests_per_sec
-        if own is None:
-            raise InvalidInputError(
-                f"{arrivals} arrivals need a rate: give request_rates "
-                "(--request-rate), in requests per second, such as 50,100"
-            )
-        return [own]
-    given = several("request_rates", request_rates, "[50, 100]")
-    numbers = [real_number(value) for value in given]
-    for value, number in zip(given, numbers, strict=True):
-        if number is None or not 0 < number <= MAX_REQUEST_RATE:
-            raise InvalidInputError(
-                "a request rate is a number of requests per second above 0 and up to "
-                f"{MAX_REQUEST_RATE:,}, got {quoted(value)}"
-            )
-    if not given:
-        raise InvalidInputError("give at least one request rate, such as 50,100")
-    return sorted({number for number in numbers if number is not None})
 
 
 def _versions(versions: Mapping[str, int] | int | None) -> dict[str, int]:
