@@ -1,5 +1,5 @@
 from .exports import prepare_folder, write_article_tables
-from .load_points import load_points
+from .point_grid import load_points
 from .run import profile
 from .sweep_progress import SilentProgress, SweepProgress
 from .sweep_store import INPUTS_STAGE, RETRIED_STAGES, SERVER_STAGE, SweepStore

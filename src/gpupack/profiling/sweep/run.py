@@ -16,8 +16,8 @@ from gpupack.profiling.sweep.exports import (
     prepare_folder,
     write_article_tables,
 )
-from gpupack.profiling.sweep.load_points import load_points
 from gpupack.profiling.sweep.model_unit import ModelUnits
+from gpupack.profiling.sweep.point_grid import load_points
 from gpupack.profiling.sweep.sweep_progress import SilentProgress
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SweepStore
 from gpupack.profiling.sweep.sweep_work import Sweep
