@@ -18,7 +18,7 @@ help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
 
 # The demo needs the library alone; pip says what it downloads, which takes a minute.
-$(DEMO_STAMP): pyproject.toml hatch_build.py $(KERNELS)
+$(DEMO_STAMP): pyproject.toml hatch_build.py src/gpupack/__init__.py $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "gpupack needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "Installing gpupack and what it needs into $(VENV), about 200 MB on disk"

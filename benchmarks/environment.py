@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import gpupack
 from gpupack.cpus import count_usable_cpus
 from gpupack.records.environment import Environment
 
@@ -21,7 +22,7 @@ def benchmark_environment(*, seed: int, notes: tuple[str, ...] = ()) -> Environm
     return Environment(
         source="gpupack benchmarks",
         measured_at=datetime.now(tz=UTC),
-        gpupack_version=_version("gpupack"),
+        gpupack_version=gpupack.__version__,
         commit=_commit(),
         cpu_name=_cpu_name(),
         num_cpus=count_usable_cpus(),

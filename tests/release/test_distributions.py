@@ -16,7 +16,10 @@ import pytest
 from packaging.utils import parse_wheel_filename
 
 import gpupack
+from benchmarks.environment import benchmark_environment
 from deploy.container import notices
+from gpupack.profiling.devices import HostDevice
+from gpupack.profiling.measuring import Circumstances
 from tests.release.conftest import PROJECT
 
 if TYPE_CHECKING:
@@ -113,6 +116,22 @@ def test_the_version_is_that_of_the_package_everywhere(
     # Nobody has to change it in two places.
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     assert "version" not in project
+
+
+def test_records_name_the_version_that_runs_and_not_one_installed_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gpupack, "__version__", "9.8.7")
+
+    measured = Circumstances("triton", "2.51.0").environment(HostDevice())
+
+    assert measured.gpupack_version == measured.client_version == "9.8.7"
+    assert benchmark_environment(seed=0).gpupack_version == "9.8.7"
+    # What pip wrote when it installed an editable copy is as old as that.
+    asks = re.compile(r"""version\(\s*["']gpupack["']""")
+    folders = (PROJECT / "src", PROJECT / "benchmarks")
+    sources = [path for folder in folders for path in folder.rglob("*.py")]
+    assert [path for path in sources if asks.search(path.read_text())] == []
 
 
 def test_the_changelog_knows_the_version() -> None:

@@ -7,9 +7,9 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import gpupack
 from gpupack.errors import InvalidInputError, ServerUnavailableError
 from gpupack.profiling.distributed.chunks import MAX_DEATHS, Chunk, PointsLeft
 from gpupack.profiling.distributed.cluster_store import ClusterStore
@@ -193,7 +193,7 @@ class Dispatch:
             self._drop(number, one, f"the worker on {one.place.host}: {message}")
             return
         one.facts = told
-        own = version("gpupack")
+        own = gpupack.__version__
         if told.gpupack_version != own:
             self._drop(
                 number,

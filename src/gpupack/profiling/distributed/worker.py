@@ -9,10 +9,10 @@ import tempfile
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gpupack
 from gpupack.errors import GpupackError, InvalidInputError
 from gpupack.profiling.embedded import find_repository
 from gpupack.profiling.session import ServerOptions, own_server
@@ -121,7 +121,7 @@ class PointWorker:
             host=platform.node(),
             gpu_type=device.gpu_type,
             models=tuple(_models_in(repository)),
-            gpupack_version=version("gpupack"),
+            gpupack_version=gpupack.__version__,
         )
 
     def measure(self, chunk: Chunk, known: Sequence[str] = ()) -> Iterator[Told]:

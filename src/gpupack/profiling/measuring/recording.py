@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import gpupack
 from gpupack.profiling.load import CLIENT_NAME
 from gpupack.profiling.measuring.kept_schedule import lateness_in_words
 from gpupack.profiling.measuring.percentiles import percentiles_with_intervals
@@ -65,13 +66,13 @@ class Circumstances:
             "source": SOURCE,
             "measured_at": datetime.now(UTC),
             "command": self.command,
-            "gpupack_version": _version("gpupack"),
+            "gpupack_version": gpupack.__version__,
             "server_name": self.server_name,
             "server_version": self.server_version,
             "backend": backend,
             "protocol": protocol,
             "client_name": CLIENT_NAME,
-            "client_version": _version("gpupack"),
+            "client_version": gpupack.__version__,
             "operating_system": _operating_system(),
             "python_version": platform.python_version(),
             "libraries": libraries,
