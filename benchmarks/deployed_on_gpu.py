@@ -81,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path)
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--commit", help="Of a copy that git does not know.")
     given = parser.parse_args()
     if given.root is not None:
         installation = installation_at(given.root, python=Path(sys.executable))
@@ -93,6 +94,8 @@ def main() -> None:
         for number, (mode, shares) in enumerate(CASES):
             out = Path(folder) / f"out-{number}"
             line = tried(models, out, mode, shares, environment)
+            if given.commit is not None:
+                line["commit"] = given.commit
             print({key: line[key] for key in line if key != "environment"}, flush=True)
             with given.results.open("a") as file:
                 file.write(json.dumps(line) + "\n")
