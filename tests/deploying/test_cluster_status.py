@@ -257,3 +257,19 @@ def test_the_command_line_ends_with_4_where_the_cluster_differs(
     shell = CliRunner().invoke(app, arguments)
     assert shell.exit_code == 4
     assert "missing" in shell.output
+
+
+def test_a_url_without_a_server_is_that_of_the_only_one(
+    written: Path, tmp_path: Path
+) -> None:
+    servers = json.loads((written / "deployment.json").read_text())["servers"]
+    assert len(servers) > 1
+    nobody = "http://127.0.0.1:9"
+    arguments = ["status", str(written), "--url"]
+    shell = CliRunner().invoke(app, [*arguments, nobody])
+    assert isinstance(shell.exception, InvalidInputError)
+    assert f"say which, such as {servers[0]['name']}={nobody}" in str(shell.exception)
+    shell = CliRunner().invoke(app, [*arguments, f"{servers[0]['name']}={nobody}"])
+    assert shell.exit_code == 4
+    assert f"{servers[0]['name']}: unreachable" in shell.output
+    assert f"not compared: server {servers[1]['name']}" in shell.output

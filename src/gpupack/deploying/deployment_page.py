@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.deploying.plan import MARK
-from gpupack.deploying.targets import needs_of
+from gpupack.deploying.targets import How, needs_of
 from gpupack.report.markdown import markdown_text
 from gpupack.units import mib_from_bytes
 
@@ -28,6 +28,7 @@ def deployment_page(
     notes: Sequence[str],
 ) -> str:
     """Return the page that lies beside what was written, as Markdown."""
+    table = target.expressions(options)
     return "\n".join(
         [
             f"<!-- {MARK.removeprefix('# ')} -->",
@@ -56,8 +57,9 @@ def deployment_page(
             "## How the rest is expressed",
             "",
             *_listed(
-                f"{need.value}: {target.expressions(options)[need].words}"
+                f"{need.value}: {table[need].words}"
                 for need in needs_of(plan)
+                if table[need].how is How.EXACT
             ),
             "",
             "## Files",
