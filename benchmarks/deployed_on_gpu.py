@@ -185,8 +185,7 @@ def stub_variables() -> dict[str, dict[str, str]]:
             found[Path(command.split("\0")[1]).parts[-3]] = {
                 name: value
                 for name, _, value in pairs
-                if (name.startswith("CUDA_MPS_")
-                and not name.endswith("DIRECTORY"))
+                if (name.startswith("CUDA_MPS_") and not name.endswith("DIRECTORY"))
                 or name == "CUDA_VISIBLE_DEVICES"
             }
     return found
