@@ -149,6 +149,8 @@ def _fitted_to(
     profiles takes precedence.
     """
     of_mode = [one for one in profiles.calibrations if one.sharing_mode is mode]
+    if not of_mode:
+        return []
     card = card_called(gpu_type.name)
     memory = None if card is None else bytes_from_mib(MEMORY_MIB_BY_NAME[card])
     is_whole = card is not None and gpu_type.memory_bytes in (None, memory)
