@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 from itertools import combinations_with_replacement
 
@@ -10,13 +11,17 @@ import pytest
 
 from gpupack.packing import (
     BinType,
+    CapacityPlan,
     CapacityProblem,
+    FilledBin,
     Goal,
     Job,
     Option,
     plan_capacity,
     with_fewer_copies,
 )
+from gpupack.packing.capacity import fewer_copies
+from gpupack.packing.capacity.model.plan import Copies
 from gpupack.packing.capacity.model.plan_check import check_plan
 from tests.packing.capacity.brute_force import (
     _fillings,
@@ -55,8 +60,32 @@ def num_copies(bins) -> int:
     )
 
 
-def fewest_copies(problem: CapacityProblem, num_bins: int, cost: int) -> int | None:
-    """Return the fewest copies of any plan of so many bins and at most this cost."""
+def rank(problem: CapacityProblem, bins) -> tuple[int, int]:
+    """Return copies, and those beside another of their job.
+
+    Args:
+        bins: Of each the pairs of option and number of copies.
+    """
+    copies = beside = 0
+    for counts in bins:
+        of_job = Counter()
+        for option, number in counts:
+            of_job[problem.options[option].job] += number
+        copies += sum(of_job.values())
+        beside += sum(number - 1 for number in of_job.values())
+    return copies, beside
+
+
+def rank_of(problem: CapacityProblem, plan: CapacityPlan) -> tuple[int, int]:
+    return rank(
+        problem, [one.counts for one in plan.bins for _ in range(one.multiplicity)]
+    )
+
+
+def lowest_rank(
+    problem: CapacityProblem, num_bins: int, cost: int
+) -> tuple[int, int] | None:
+    """Return the lowest rank of any plan of so many bins and at most this cost."""
     fillings = [
         (bin_type, filling)
         for bin_type in range(len(problem.bin_types))
@@ -64,8 +93,8 @@ def fewest_copies(problem: CapacityProblem, num_bins: int, cost: int) -> int | N
     ]
     best = None
     for bins in combinations_with_replacement(fillings, num_bins):
-        copies = sum(count for _, filling in bins for _, count in filling)
-        if best is not None and copies >= best:
+        found = rank(problem, [filling for _, filling in bins])
+        if best is not None and found >= best:
             continue
         if sum(problem.bin_types[one].cost for one, _ in bins) > cost:
             continue
@@ -74,12 +103,14 @@ def fewest_copies(problem: CapacityProblem, num_bins: int, cost: int) -> int | N
             and _has_copies(problem, bins)
             and _serve(problem, bins, Goal.MIN_BINS) is not None
         ):
-            best = copies
+            best = found
     return best
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_no_plan_of_the_same_bins_and_cost_has_fewer_copies(seed: int) -> None:
+def test_no_plan_of_that_cost_has_fewer_copies_or_fewer_side_by_side(
+    seed: int,
+) -> None:
     problem = random_problem(random.Random(seed))
     plan = plan_capacity(problem, Goal.MIN_BINS, time_limit_s=5, num_workers=1)
     if not plan.is_found or plan.num_bins > 3:
@@ -96,7 +127,39 @@ def test_no_plan_of_the_same_bins_and_cost_has_fewer_copies(seed: int) -> None:
     assert fewer.num_bins == plan.num_bins
     assert fewer.value == plan.value
     assert num_copies(fewer.bins) <= num_copies(plan.bins)
-    assert num_copies(fewer.bins) == fewest_copies(problem, plan.num_bins, cost)
+    assert rank_of(problem, fewer) == lowest_rank(problem, plan.num_bins, cost)
+
+
+def test_copies_of_a_large_plan_are_moved_apart_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the plain model is too large: here it is not asked."""
+    monkeypatch.setattr(fewer_copies, "is_worth_it", lambda *_: False)
+    a, b = (
+        Option(job=job, bin_type=0, fixed=(2, 0), proportional=(0, 6), rate=6)
+        for job in (0, 1)
+    )
+    problem = CapacityProblem(
+        (BinType((6, 12)),), (Job(demand=7), Job(demand=7)), (a, b)
+    )
+    plan = plan_capacity(problem, Goal.MIN_BINS, time_limit_s=5, num_workers=1)
+    crowded = replace(plan, bins=tuple(_crowded(problem)))
+
+    fewer = with_fewer_copies(
+        problem, Goal.MIN_BINS, crowded, time_limit_s=10, num_workers=1
+    )
+
+    check_plan(problem, fewer.bins, in_full=True)
+    assert rank_of(problem, crowded) == (4, 2)
+    assert rank_of(problem, fewer) == (4, 0)
+
+
+def _crowded(problem: CapacityProblem) -> list[FilledBin]:
+    """Two bins, each with both copies of one job."""
+    return [
+        FilledBin(0, (Copies(option, 2, 7.0),))
+        for option in range(len(problem.options))
+    ]
 
 
 @pytest.mark.parametrize("seed", range(15))

@@ -2,8 +2,10 @@
 
 A plan may share out a demand over many copies, some of which serve next to nothing.
 Without a rule of who may share a bin, and for few bins, the plain model asks for the
-fewest copies; in any case copies are then taken out one by one, those that serve least
-first, as long as the others can serve what they did.
+fewest copies, and of those plans for few copies beside another of their job, which one
+failing bin takes along. In any case copies are then taken out one by one, those that
+serve least first, as long as the others can serve what they did, and copies beside
+another of their job are moved to bins without.
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ from gpupack.packing.capacity.improving import (
     Completion,
     is_worth_it,
 )
-from gpupack.packing.capacity.model import Configuration, Goal, check_plan
+from gpupack.packing.capacity.model import (
+    Configuration,
+    Goal,
+    check_plan,
+    fixed_room_left,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     from gpupack.packing.capacity.model import (
         CapacityPlan,
         CapacityProblem,
+        Counts,
         FilledBin,
     )
 
@@ -66,7 +74,7 @@ def with_fewer_copies(
     if not plan.is_found or not goal.is_in_full:
         return plan
     least = _least_copies(problem, plan.bins)
-    if _num_copies(problem, plan.bins) <= least:
+    if _rank(problem, plan.bins) <= (least, 0):
         return plan
     limit_s = max(LEAST_LIMIT_S, LIMIT_SHARE * time_limit_s)
     clock = Clock(time.perf_counter(), limit_s)
@@ -84,9 +92,10 @@ def with_fewer_copies(
         )
         if found.uses is not None:
             fewer = _filled(problem, completion, found.uses)
-            if fewer and _num_copies(problem, fewer) < _num_copies(problem, bins):
+            if fewer and _rank(problem, fewer) < _rank(problem, bins):
                 bins = fewer
     bins = _thinned_out(problem, completion, bins, least, clock)
+    bins = _spread_out(problem, completion, bins, clock)
     return plan if bins is plan.bins else replace(plan, bins=bins)
 
 
@@ -98,6 +107,26 @@ def _num_copies(problem: CapacityProblem, bins: Sequence[FilledBin]) -> int:
         for group in one.copies
         if not problem.jobs[problem.options[group.option].job].is_whole
     )
+
+
+def _rank(problem: CapacityProblem, bins: Sequence[FilledBin]) -> tuple[int, int]:
+    """Return the number of copies, and of those beside another of their job."""
+    beside = sum(
+        (number - 1) * one.multiplicity
+        for one in bins
+        for number in _held(problem, one.counts).values()
+    )
+    return _num_copies(problem, bins), beside
+
+
+def _held(problem: CapacityProblem, counts: Counts) -> dict[int, int]:
+    """Return the copies of each job with a demand in a bin."""
+    held: dict[int, int] = {}
+    for option, number in counts:
+        job = problem.options[option].job
+        if not problem.jobs[job].is_whole:
+            held[job] = held.get(job, 0) + number
+    return held
 
 
 def _least_copies(problem: CapacityProblem, bins: Sequence[FilledBin]) -> int:
@@ -138,6 +167,73 @@ def _thinned_out(
         else:
             return bins
     return bins
+
+
+def _spread_out(
+    problem: CapacityProblem,
+    completion: Completion,
+    bins: tuple[FilledBin, ...],
+    clock: Clock,
+) -> tuple[FilledBin, ...]:
+    """Return the bins with copies moved away from others of their job, where they can.
+
+    To a bin of the same type that holds none of it and has the fixed room.
+    """
+    in_vain: set[tuple[Configuration, int, Configuration]] = set()
+    while _rank(problem, bins)[1]:
+        for source, option, target in _moves_apart(problem, bins):
+            if clock.is_over:
+                return bins
+            if (source, option, target) in in_vain:
+                continue
+            in_vain.add((source, option, target))
+            uses = _without(bins, source, option)
+            moved = _filled(problem, completion, _with_one_more(uses, target, option))
+            if moved:
+                bins = moved
+                break
+        else:
+            return bins
+    return bins
+
+
+def _moves_apart(
+    problem: CapacityProblem, bins: Sequence[FilledBin]
+) -> Iterator[tuple[Configuration, int, Configuration]]:
+    """Yield bins with an option of which a copy could go elsewhere, and where to."""
+    distinct = list(
+        dict.fromkeys(Configuration(one.bin_type, one.counts) for one in bins)
+    )
+    for source in distinct:
+        held = _held(problem, source.counts)
+        for option, _ in source.counts:
+            job = problem.options[option].job
+            if held.get(job, 0) < 2:
+                continue
+            fixed = problem.options[option].fixed
+            for target in distinct:
+                if (
+                    target.bin_type == source.bin_type
+                    and job not in _held(problem, target.counts)
+                    and all(
+                        size <= room
+                        for size, room in zip(
+                            fixed, fixed_room_left(problem, target), strict=True
+                        )
+                    )
+                ):
+                    yield source, option, target
+
+
+def _with_one_more(uses: Uses, target: Configuration, option: int) -> Uses:
+    """Return the configurations of bins, one of them with a copy more."""
+    found = dict(uses)
+    found[target] -= 1
+    counts = dict(target.counts)
+    counts[option] = counts.get(option, 0) + 1
+    fuller = Configuration(target.bin_type, tuple(sorted(counts.items())))
+    found[fuller] = found.get(fuller, 0) + 1
+    return tuple(sorted((one, number) for one, number in found.items() if number))
 
 
 def _by_service(

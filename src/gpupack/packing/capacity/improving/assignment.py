@@ -93,6 +93,8 @@ class AssignmentModel:
     def ask_for_fewest_copies(self, bins: Sequence[FilledBin]) -> None:
         """Ask for the fewest copies of jobs with a demand, in place of the goal.
 
+        Of those plans for one with the fewest copies beside another of their job.
+
         Args:
             bins: A plan that what is found must not be worse than: in the number of
                 bins, their cost, or what jobs of whole copies yield.
@@ -129,13 +131,36 @@ class AssignmentModel:
         for index, of_job in enumerate(self._copies):
             if problem.jobs[index].is_optional:
                 model.add(sum(of_job) >= (1 if index in there else 0))
-        model.minimize(
-            sum(
-                sum(of_job)
-                for job, of_job in zip(problem.jobs, self._copies, strict=True)
-                if not job.is_whole
-            )
-        )
+        num_copies = [
+            count
+            for job, of_job in zip(problem.jobs, self._copies, strict=True)
+            for count in of_job
+            if not job.is_whole
+        ]
+        beside, most = self._add_copies_beside_others()
+        terms: list[cp_model.LinearExprT] = [(most + 1) * one for one in num_copies]
+        model.minimize(sum([*terms, *beside]))
+
+    def _add_copies_beside_others(self) -> tuple[list[cp_model.IntVar], int]:
+        """Return the copies in a bin with another of their job, and how many may be."""
+        problem, model = self._problem, self._model
+        total: list[cp_model.IntVar] = []
+        most = 0
+        for _, _, counts in self._bins:
+            of_job: dict[int, list[int]] = {}
+            for index in counts:
+                job = problem.options[index].job
+                if not problem.jobs[job].is_whole:
+                    of_job.setdefault(job, []).append(index)
+            for indices in of_job.values():
+                highest = sum(problem.most_copies(index) for index in indices) - 1
+                if highest <= 0:
+                    continue
+                more = model.new_int_var(0, highest, "")
+                model.add(more >= sum(counts[index] for index in indices) - 1)
+                total.append(more)
+                most += highest
+        return total, most
 
     def _add_bin(
         self,
