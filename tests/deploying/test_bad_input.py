@@ -331,6 +331,17 @@ def test_servers_that_do_not_fit_onto_the_gpu_together(models: Path) -> None:
     assert any("one server runs all models" in note for note in made.notes)
 
 
+@pytest.mark.parametrize("to", ["kubernetes", "helm", "dra"])
+def test_configurations_that_no_config_map_takes(to: str, models: Path) -> None:
+    path = models / "alpha" / "config.pbtxt"
+    value = f'parameters {{ key: "k" value {{ string_value: "{"x" * 2**20}" }} }}'
+    path.write_text(path.read_text() + value)
+    refused(placed(), models, "a ConfigMap takes", to=to)
+    options = DeployOptions(in_repository=True)
+    made = deploy(placed(), to, model_repository=models, options=options)
+    assert any("claim models must hold the model repository" in n for n in made.notes)
+
+
 def test_options_that_name_what_is_not_placed(models: Path) -> None:
     for options, match in (
         ({"gpu_uuids": {7: "GPU-1"}}, r"no GPU 7"),

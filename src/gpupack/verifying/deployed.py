@@ -133,12 +133,11 @@ def verify_deployment(
 def _urls(record: DeploymentRecord, gpu_index: int) -> Mapping[str, str]:
     """Return where each model of a GPU is served."""
     return {
-        model.name: f"http://{_HOST}:{server.http_port}"
+        model.name: url
         for server in record.servers
+        if server.gpu_index == gpu_index and (url := server.url(_HOST)) is not None
         for model in server.models
-        if server.gpu_index == gpu_index
-        and server.http_port is not None
-        and not model.is_helper
+        if not model.is_helper
     }
 
 

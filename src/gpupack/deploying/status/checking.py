@@ -12,7 +12,7 @@ from gpupack.deploying.status.cluster_status import (
     read_objects,
 )
 from gpupack.deploying.status.difference import Difference, Status
-from gpupack.deploying.status.server_status import needs_grpc, server_differences
+from gpupack.deploying.status.server_status import server_differences
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.files import as_path
 from gpupack.quoting import listed, quoted_all
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
     from gpupack.files import AnyPath
     from gpupack.profiling import TlsOptions
-    from gpupack.records.running.deployment import DeployedServer, DeploymentRecord
-
-_GRPC_AFTER_HTTP = 1
+    from gpupack.records.running.deployment import DeploymentRecord
 
 
 def check_status(
@@ -66,8 +64,8 @@ def check_status(
         if name in given:
             own = given[name]
             asked[name] = [own] if isinstance(own, str) else list(own)
-        elif server.http_port is not None:
-            asked[name] = _known_urls(server, host)
+        elif (url := server.url(host)) is not None:
+            asked[name] = [url]
     if not asked and cluster is None:
         raise InvalidInputError(
             f"the plan for {record.target} does not say where its servers answer: give "
@@ -93,13 +91,6 @@ def check_status(
         equal += same
         unchecked += left_out
     return Status(tuple(found), tuple(equal), tuple(unchecked))
-
-
-def _known_urls(server: DeployedServer, host: str) -> list[str]:
-    assert server.http_port is not None  # only such servers are asked for
-    if needs_grpc(server):
-        return [f"grpc://{host}:{server.http_port + _GRPC_AFTER_HTTP}"]
-    return [f"http://{host}:{server.http_port}"]
 
 
 def _cluster(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from gpupack.deploying.plan import (
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
     from gpupack.profiling import TlsOptions
     from gpupack.records.running.deployment import DeployedModel, DeployedServer
-
-_IN_A_URL = re.compile(r"[A-Za-z0-9_.~-]+")
-"""Names that Triton finds over HTTP, where it does not decode what is escaped."""
 
 
 def server_differences(
@@ -63,11 +59,6 @@ def server_differences(
             for name in extra
         ]
     return found
-
-
-def needs_grpc(planned: DeployedServer) -> bool:
-    """Whether a server has models whose names it does not find over HTTP."""
-    return not all(_IN_A_URL.fullmatch(one.name) for one in planned.models)
 
 
 def _model_differences(

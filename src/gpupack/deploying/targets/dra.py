@@ -31,6 +31,7 @@ from gpupack.deploying.targets.objects import (
     pod_labels,
     pod_ports,
     probes,
+    repository_notes,
     volume_mounts,
     volumes,
 )
@@ -136,6 +137,7 @@ class DraTarget:
         made.notes = (
             "NVIDIA's DRA driver must manage GPUs (gpuResourcesEnabledOverride=true in "
             "its chart), on nodes without the device plugin",
+            *repository_notes(options),
             *notes,
         )
         made.apply = (

@@ -19,6 +19,7 @@ from gpupack.deploying.targets.objects import (
     gpu_type_notes,
     http_routes,
     model_services,
+    repository_notes,
 )
 from gpupack.deploying.targets.target import TargetFiles
 from gpupack.deploying.yaml_text import yaml_documents, yaml_text
@@ -95,7 +96,11 @@ class HelmTarget:
         made.files.add(OBJECTS, f"{MARK}.\n{yaml_documents([*objects, *services])}")
         made.files.add("router/weights.json", cluster_weights(plan))
         made.manifests = (OBJECTS,)
-        made.notes = (*gpu_type_notes(plan, names, options), *notes)
+        made.notes = (
+            *gpu_type_notes(plan, names, options),
+            *repository_notes(options),
+            *notes,
+        )
         made.apply = (f"helm upgrade --install {options.name} {CHART}",)
         made.check = cluster_checks(made.manifests)
         return made

@@ -16,6 +16,7 @@ from gpupack.deploying.targets.objects import (
     gpu_type_notes,
     http_routes,
     model_services,
+    repository_notes,
 )
 from gpupack.deploying.targets.target import (
     Ability,
@@ -119,7 +120,11 @@ class KubernetesTarget:
         if not plan.is_host:
             _add(made, PLUGIN, [plugin_config_map(plan, names)])
         made.files.add("router/weights.json", cluster_weights(plan))
-        made.notes = (*gpu_type_notes(plan, names, options), *notes)
+        made.notes = (
+            *gpu_type_notes(plan, names, options),
+            *repository_notes(options),
+            *notes,
+        )
         made.apply = (
             f"kubectl apply --kustomize {BASE}",
             *gateway_lines(has_routes=bool(routes)),

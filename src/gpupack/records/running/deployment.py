@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field
 
 from gpupack.records.environment import SharingMode
 from gpupack.records.record import Record
+
+_IN_A_URL = re.compile(r"[A-Za-z0-9_.~-]+")
+"""Names that Triton finds over HTTP, where it does not decode what is escaped."""
 
 
 class DeployedModel(Record):
@@ -31,8 +35,19 @@ class DeployedServer(Record):
     num_replicas: int = Field(default=1, ge=1)
     """Equal GPUs that each run such a server."""
     http_port: int | None = Field(default=None, ge=1, le=65535)
-    """On the host; None where the target has no ports of a host."""
+    """On the host, gRPC's is the next; None where the target has no ports of a host."""
     models: tuple[DeployedModel, ...]
+
+    def url(self, host: str) -> str | None:
+        """Return where all of its models are found, None if no port is known.
+
+        That is by gRPC if HTTP has no way to write one of their names.
+        """
+        if self.http_port is None:
+            return None
+        if all(_IN_A_URL.fullmatch(one.name) for one in self.models):
+            return f"http://{host}:{self.http_port}"
+        return f"grpc://{host}:{self.http_port + 1}"
 
 
 class DeploymentRecord(Record):

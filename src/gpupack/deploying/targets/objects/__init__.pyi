@@ -1,4 +1,4 @@
-from .nodes import gpu_type_notes, node_selector
+from .nodes import gpu_type_notes, node_selector, repository_notes
 from .object_names import Names, Object, container_ports, pod_ports
 from .pods import (
     FOLDER,
@@ -33,6 +33,7 @@ __all__ = [
     "pod_labels",
     "pod_ports",
     "probes",
+    "repository_notes",
     "volume_mounts",
     "volumes",
 ]

@@ -38,6 +38,16 @@ def product_of(gpu_type: GpuType, options: DeployOptions) -> str | None:
     return whole.replace(" ", "-") if _DRIVER_NAME.fullmatch(whole) else None
 
 
+def repository_notes(options: DeployOptions) -> tuple[str, ...]:
+    """Say what the pods' volume must hold beyond the models."""
+    if not options.in_repository:
+        return ()
+    return (
+        f"the claim {options.model_claim} must hold the model repository with the "
+        "configurations that were written into it",
+    )
+
+
 def gpu_type_notes(
     plan: DeploymentPlan, names: Names, options: DeployOptions
 ) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from gpupack.deploying.targets.objects.object_names import (
     port_name,
     selector,
 )
+from gpupack.errors import InvalidInputError
+from gpupack.spelling import setting
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from gpupack.deploying.plan import DeploymentPlan, PlannedGpu, PlannedServer
     from gpupack.deploying.targets.objects.object_names import Names, Object
 
+_MOST_BYTES = 1024 * 1024 - 16 * 1024
+"""A ConfigMap's data; a mebibyte is the whole object's limit."""
 SCRIPT = "start.sh"
 FOLDER = "/gpupack"
 """Where a pod sees its script and its models' configurations."""
@@ -63,10 +67,21 @@ def layout_of(gpu: PlannedGpu, names: Names, options: DeployOptions) -> Layout:
 def configurations(
     gpu: PlannedGpu, names: Names, scripts: dict[str, str], options: DeployOptions
 ) -> Object:
-    """Return the ConfigMap with these scripts."""
+    """Return the ConfigMap with these scripts.
+
+    Raises:
+        InvalidInputError: If it would be larger than the API takes.
+    """
     data = dict(scripts)
     if not options.in_repository:
         data |= {names.configuration(one.name): one.text for one in gpu.models.values()}
+    size = sum(len(text.encode()) for text in data.values())
+    if size > _MOST_BYTES:
+        raise InvalidInputError(
+            f"the configurations of {gpu.name} hold {size:,} bytes, and a ConfigMap "
+            f"takes {_MOST_BYTES:,}: write them into the model repository "
+            f"({setting('in_repository', True)})"
+        )
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
