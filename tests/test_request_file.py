@@ -78,6 +78,8 @@ def test_the_request_of_a_placement_can_be_asked_again(tmp_path: Path) -> None:
             "models.resnet.demand is 'lots'; it must be finite, infer/sec, ≥ 0",
         ),
         ("a.yaml", "models: {on: {}}", InvalidInputError, "put it in quotes"),
+        ("a.yaml", "objective:", UnknownNameError, "None, left empty; there are min"),
+        ("a.yaml", "seed:", InvalidInputError, "seed is None, left empty; it must be"),
         ("a.yaml", "seed: 1\nseed: 2", StoreError, "'seed' is given twice.*line 2"),
         ("a.yaml", "models: {a: {}, a: {}}", StoreError, "'a' is given twice"),
         ("a.json", '{"seed": 1, "seed": 2}', StoreError, "'seed' is given twice"),

@@ -44,13 +44,18 @@ def fault_in_words(
         known = first.get("ctx", {}).get("expected", "")
         known = known.replace("'", "").replace(" or ", ", ")
         return UnknownNameError(
-            f"unknown {where} {quoted(first['input'])}; there are {known}{more}"
+            f"unknown {where} {_value(first['input'])}; there are {known}{more}"
         )
     if kind == "extra_forbidden":
         return UnknownNameError(_unknown_field(path, classes, where) + more)
     return InvalidInputError(
-        f"{where} is {quoted(first['input'])}{_allowed(first, path, classes)}{more}"
+        f"{where} is {_value(first['input'])}{_allowed(first, path, classes)}{more}"
     )
+
+
+def _value(given: object) -> str:
+    """Return a value as messages show it; a field of YAML without one is None."""
+    return "None, left empty" if given is None else quoted(given)
 
 
 _BRANCHES = frozenset({COUNT_BRANCH, TYPES_BRANCH})
