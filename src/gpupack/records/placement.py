@@ -236,6 +236,11 @@ class PlacementRecord(Record):
         return value
 
     @property
+    def currency(self) -> str | None:
+        """Of its prices, as it was asked; None where nobody said."""
+        return None if self.request is None else self.request.currency
+
+    @property
     def groups(self) -> tuple[tuple[GpuPlacement, ...], ...]:
         """The GPUs, those together that are of one type and hold the same.
 

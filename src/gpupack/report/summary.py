@@ -101,7 +101,7 @@ def _value(placement: PlacementRecord, value: float) -> str:
     if unit is ObjectiveUnit.SERVED_SHARE:
         return f"{value:.1%} of every demand"
     if unit is ObjectiveUnit.PRICE_PER_HOUR:
-        return f"{format_price(value)} per hour"
+        return f"{format_price(value, placement.currency)} per hour"
     if unit is ObjectiveUnit.INFER_PER_SEC:
         return f"{format_number(value)} infer/s"
     return f"{format_number(value)} GPUs"
@@ -162,8 +162,16 @@ def _cost(placement: PlacementRecord) -> tuple[Fact, ...]:
         if used[entry.gpu_type.name]
     )
     return (
-        Fact("Cost per hour", format_price(cost.price_per_hour), detail),
-        Fact("Cost per month", format_price(cost.price_per_month), cost_details(cost)),
+        Fact(
+            "Cost per hour",
+            format_price(cost.price_per_hour, placement.currency),
+            detail,
+        ),
+        Fact(
+            "Cost per month",
+            format_price(cost.price_per_month, placement.currency),
+            cost_details(cost),
+        ),
     )
 
 

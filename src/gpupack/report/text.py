@@ -59,11 +59,12 @@ def format_rate(infer_per_sec: float | None) -> str:
     return format_number(infer_per_sec)
 
 
-def format_price(price: float | None) -> str:
-    """Return a price for people; a tiny one is told from nothing."""
+def format_price(price: float | None, currency: str | None = None) -> str:
+    """Return a price for people, in its currency; a tiny one is told from nothing."""
+    unit = "" if currency is None or price is None else f" {printable(currency)}"
     if price is not None and 0 < price < 0.1:
-        return f"{price:.3g}"
-    return format_number(price, 2)
+        return f"{price:.3g}{unit}"
+    return format_number(price, 2) + unit
 
 
 def load_text(assignment: Assignment, *, with_traffic: bool = True) -> str:
@@ -130,7 +131,7 @@ def cost_lines(placement: PlacementRecord) -> list[str]:
     ]
     more = len(dearest) - _MOST_COSTS
     return [
-        f"cost: {format_price(cost.price_per_hour)} per hour, "
+        f"cost: {format_price(cost.price_per_hour, placement.currency)} per hour, "
         f"{format_price(cost.price_per_month)} per month, {cost_details(cost)}",
         f"per month by model: {', '.join(told)}"
         + (f" and {more:,} more" if more > 0 else ""),
@@ -200,7 +201,8 @@ def headline(placement: PlacementRecord) -> str:
         )
     value = ""
     if placement.objective is Objective.MIN_COST:
-        value = f", {format_price(placement.objective_value)} per hour"
+        price = format_price(placement.objective_value, placement.currency)
+        value = f", {price} per hour"
     elif placement.objective_unit.is_maximized:
         value = f", {_served(placement, placement.objective_value)}"
     shares = ", ".join(
@@ -227,7 +229,7 @@ def _bound(placement: PlacementRecord) -> str:
     if placement.objective_unit.is_maximized:
         return _served(placement, placement.bound)
     if placement.objective_unit is ObjectiveUnit.PRICE_PER_HOUR:
-        return f"{format_price(placement.bound)} per hour"
+        return f"{format_price(placement.bound, placement.currency)} per hour"
     return format_number(placement.bound)
 
 

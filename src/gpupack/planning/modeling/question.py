@@ -311,9 +311,15 @@ def _require_profiles(request: Request, model_names: Sequence[str]) -> None:
     unknown = sorted(set(request.models) - set(model_names))
     if unknown:
         paths = listed([f"models.{name}" for name in unknown])
+        others = (
+            ". The request was made for other profiles: name those, or let "
+            "`gpupack init` write one for these"
+            if len(unknown) == len(request.models)
+            else ""
+        )
         raise UnknownNameError(
             f"{paths}: there is no profile of {quoted_all(unknown)}; there are "
-            f"profiles of {quoted_all(model_names) or 'nothing'}"
+            f"profiles of {quoted_all(model_names) or 'nothing'}{others}"
         )
 
 

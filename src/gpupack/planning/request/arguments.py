@@ -185,6 +185,7 @@ def _overlaid(request: Request, given: Request, notes: list[str]) -> Request:
         given: What was asked besides; it wins.
         notes: Takes a line for everything that was said otherwise.
     """
+    _require_one_currency(request, given)
     update: dict[str, object] = {}
     for name in given.model_fields_set - {"models", "defaults", "gpus"}:
         update[name] = getattr(given, name)
@@ -210,6 +211,26 @@ def _overlaid(request: Request, given: Request, notes: list[str]) -> Request:
         models[name] = now.model_copy(update=dict(asked_of(wishes)))
     update["models"] = models
     return request.model_copy(update=update)
+
+
+def _require_one_currency(request: Request, given: Request) -> None:
+    """Check that prices of a request are not told in a currency given beside it.
+
+    Raises:
+        InvalidInputError: If they would be; gpupack converts none.
+    """
+    old, new = request.currency, given.currency
+    if old is None or new is None or old.casefold() == new.casefold():
+        return
+    if isinstance(request.gpus, dict) and any(
+        one.price is not None or one.reserved_price is not None
+        for one in request.gpus.values()
+    ):
+        raise InvalidInputError(
+            f"currencies are mixed: the prices of the request are in {quoted(old)}, "
+            f"and {setting('currency')} says {quoted(new)}; gpupack converts none, so "
+            "give all prices in one"
+        )
 
 
 def _note(path: str, old: object, new: object, notes: list[str]) -> None:

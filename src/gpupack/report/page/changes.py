@@ -75,14 +75,17 @@ def _totals(
         ]
     old, new = comparison.price_per_hour_before, comparison.price_per_hour_after
     if old is not None or new is not None:
-        difference = (
-            _NOTHING
-            if old is None or new is None
-            else _signed(format_price(abs(new - old)), new - old)
+        if comparison.has_two_currencies:
+            difference = "currencies differ"
+        elif old is None or new is None:
+            difference = _NOTHING
+        else:
+            difference = _signed(format_price(abs(new - old)), new - old)
+        prices = (
+            escape(format_price(old, comparison.currency_before)),
+            escape(format_price(new, comparison.currency_after)),
         )
-        rows.append(
-            ["price per hour", format_price(old), format_price(new), difference]
-        )
+        rows.append(["price per hour", *prices, difference])
     rows.append(
         [
             "model instances",

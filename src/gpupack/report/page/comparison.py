@@ -46,6 +46,8 @@ def compare_placements(
         gpus_after=dict(Counter(gpu.gpu_type.name for gpu in after.gpus)),
         price_per_hour_before=price_per_hour(before),
         price_per_hour_after=price_per_hour(after),
+        currency_before=before.currency,
+        currency_after=after.currency,
         num_matched_gpus=len(match),
         number_by_gpu_after=numbers,
         models=tuple(

@@ -99,6 +99,8 @@ class ComparisonRecord(Record):
     gpus_after: dict[str, int]
     price_per_hour_before: float | None = Field(default=None, ge=0)
     price_per_hour_after: float | None = Field(default=None, ge=0)
+    currency_before: str | None = None
+    currency_after: str | None = None
     num_matched_gpus: int = Field(ge=0)
     """GPUs of the same type that share a model, each at most once."""
     number_by_gpu_after: dict[int, int]
@@ -113,8 +115,15 @@ class ComparisonRecord(Record):
         return (
             self.gpus_before == self.gpus_after
             and _is_same(self.price_per_hour_before, self.price_per_hour_after)
+            and not self.has_two_currencies
             and not self.changed_models
         )
+
+    @property
+    def has_two_currencies(self) -> bool:
+        """Whether the prices are in different currencies, and not to be compared."""
+        old, new = self.currency_before, self.currency_after
+        return old is not None and new is not None and old.casefold() != new.casefold()
 
     @property
     def changed_models(self) -> tuple[ModelChange, ...]:
