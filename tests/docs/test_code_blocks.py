@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
         "docs/index.md",
         "docs/explanation/utilization.md",
         "docs/howto/choose_headroom.md",
+        "docs/howto/compare_plans.md",
+        "docs/howto/decide_what_to_buy.md",
         "docs/howto/look_at_results.md",
         "docs/howto/plan_what_runs.md",
         "docs/howto/read_profiles.md",
