@@ -223,7 +223,7 @@ def test_a_served_configuration_may_say_more_and_nothing_else() -> None:
         "max_batch_size": 8,
         "input": [{"name": "X", "data_type": "TYPE_FP32", "dims": ["4"]}],
         "output": [{"name": "Y", "data_type": "TYPE_FP32", "dims": [4]}],
-        "parameters": {"tuned": {"string_value": "yes"}, "more": {"string_value": "1"}},
+        "parameters": {"tuned": {"string_value": "yes"}},
         "optimization": {"cuda": {"graphs": True}, "priority": "PRIORITY_DEFAULT"},
         "instance_group": [{"name": "alpha_0", "count": 2, "kind": "KIND_GPU"}],
         "version_policy": {"latest": {"num_versions": 1}},
@@ -240,6 +240,26 @@ def test_a_served_configuration_may_say_more_and_nothing_else() -> None:
         ({"backend": "python"}, "backend is python, not onnxruntime"),
         ({"optimization": {}}, "optimization.cuda.graphs is False, not True"),
         ({"instance_group": []}, "instance_group has 0 entries, not 1"),
+        (
+            {"parameters": {"tuned": {"string_value": "yes"}, "more": {}}},
+            "parameters[more] is set, and was not planned",
+        ),
+        (
+            {"response_cache": {"enable": True}},
+            "response_cache is set, and was not planned",
+        ),
+        (
+            {"model_transaction_policy": {"decoupled": True}},
+            "model_transaction_policy is set, and was not planned",
+        ),
+        (
+            {"instance_group": [{"count": 2, "rate_limiter": {"priority": 3}}]},
+            "instance_group[0].rate_limiter is set, and was not planned",
+        ),
+        (
+            {"version_policy": {"all": {}}},
+            "version_policy is all, not the latest version",
+        ),
     ):
         found = differences(planned, configuration_of_server(served | change))
         assert found == (told,)
@@ -256,3 +276,19 @@ def test_a_zero_that_was_planned_is_compared_too() -> None:
     assert differences(without, delayed) == (
         "dynamic_batching.max_queue_delay_microseconds is 9, not 0",
     )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ("", ()),
+        ("8", ()),  # Triton's own, where none are said
+        ("4", ("dynamic_batching.preferred_batch_size is [4], and none was planned",)),
+    ],
+)
+def test_preferred_batches_that_were_not_planned_are_the_servers_own(
+    sizes: str, expected: tuple[str, ...]
+) -> None:
+    planned = parse_configuration(BASE + "dynamic_batching { }", "own")
+    more = f"dynamic_batching {{ preferred_batch_size: [ {sizes} ] }}"
+    assert differences(planned, parse_configuration(BASE + more, "served")) == expected

@@ -156,10 +156,21 @@ def test_status_names_each_of_ten_planted_differences(
             {"output": [own["output"][0] | {"data_type": "TYPE_FP16"}]},
         ),
     ]
+    cases += [
+        (
+            "parameters[more] is set, and was not planned",
+            {"parameters": {"more": {"string_value": "1"}}},
+        ),
+        (
+            "version_policy is all, not the latest version",
+            {"version_policy": {"all": {}}},
+        ),
+    ]
     for expected, changes in cases:
         server.load(name, config=own | changes)
         assert told(folder) == [f"gpu-0: {name} wrong: {expected}"]
-    server.load(name, config=own)
+    server.unload(name)
+    server.load(name)
     assert told(folder) == []
 
     server.unload(name)

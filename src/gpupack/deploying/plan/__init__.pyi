@@ -1,8 +1,8 @@
+from .comparing import differences
 from .configuration import (
     MARK,
     configuration_of_server,
     configuration_text,
-    differences,
     is_own,
     parse_configuration,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpupack.errors import InvalidInputError
@@ -16,8 +15,7 @@ except ImportError as err:
     raise not_installed(err) from err
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import FieldDescriptor
-    from google.protobuf.message import Message
+    from collections.abc import Mapping
 
 MARK = "# Written by gpupack deploy"
 """Begins every configuration of gpupack's; a file without it is the user's."""
@@ -27,15 +25,6 @@ KIND_AUTO, KIND_GPU, KIND_CPU, KIND_MODEL = (
     model_config_pb2.ModelInstanceGroup.Kind.Value(name)
     for name in ("KIND_AUTO", "KIND_GPU", "KIND_CPU", "KIND_MODEL")
 )
-_GIVEN_BY_PLACE = frozenset({"name"})
-"""What the server fills in where a configuration leaves it out."""
-_ALSO_AS_DEFAULT = {
-    "ModelConfig": ("max_batch_size",),
-    "ModelDynamicBatching": ("max_queue_delay_microseconds", "preserve_ordering"),
-}
-"""Numbers that the server takes as they are, also where the text leaves out a 0."""
-_SCHEDULED_AS_WRITTEN = ("python", "ensemble")
-"""Backends and platforms to which the server adds no dynamic batching of its own."""
 
 
 def parse_configuration(text: str, where: str) -> Any:
@@ -72,78 +61,7 @@ def is_own(text: str) -> bool:
     return text.startswith(MARK)
 
 
-def differences(planned: Message, served: Message) -> tuple[str, ...]:
-    """Say where a served configuration is not as planned, field by field.
-
-    What the plan leaves to the server may be anything.
-    """
-    found = list(_differences(planned, served, ""))
-    wanted, given = (one.WhichOneof("scheduling_choice") for one in (planned, served))
-    backend = planned.backend or planned.platform
-    if wanted is None and given is not None and backend in _SCHEDULED_AS_WRITTEN:
-        found.append(f"{given} is set, and was not planned")
-    return tuple(found)
-
-
 def is_complete(config: Any) -> bool:
     """Whether a configuration leaves inputs, outputs and backend to nobody."""
     named = config.backend or config.platform
     return bool(config.input and config.output and named)
-
-
-def _differences(planned: Message, served: Message, path: str) -> Iterator[str]:
-    for field, wanted in planned.ListFields():
-        if not path and field.name in _GIVEN_BY_PLACE:
-            continue
-        place = f"{path}.{field.name}" if path else field.name
-        found = getattr(served, field.name)
-        if _is_map(field):
-            yield from _map_differences(field, wanted, found, place)
-        elif isinstance(found, str | bytes | int | float):
-            if wanted != found:
-                yield f"{place} is {_shown(field, found)}, not {_shown(field, wanted)}"
-        elif hasattr(found, "ListFields"):
-            if field.containing_oneof is not None and not served.HasField(field.name):
-                yield f"{place} is not set"
-            else:
-                yield from _differences(wanted, found, place)
-        elif len(wanted) != len(found):
-            yield f"{place} has {len(found)} entries, not {len(wanted)}"
-        elif len(wanted) and hasattr(wanted[0], "ListFields"):
-            for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
-                yield from _differences(one, other, f"{place}[{index}]")
-        elif list(wanted) != list(found):
-            yield f"{place} is {list(found)}, not {list(wanted)}"
-    kind = planned.DESCRIPTOR.name
-    if kind == "ModelConfig" and not is_complete(planned):
-        return
-    for name in _ALSO_AS_DEFAULT.get(kind, ()):
-        wanted, found = getattr(planned, name), getattr(served, name)
-        if not wanted and found:
-            yield f"{path}.{name}".lstrip(".") + f" is {found}, not {wanted}"
-
-
-def _map_differences(
-    field: FieldDescriptor, wanted: Any, found: Any, place: str
-) -> Iterator[str]:
-    for key in sorted(wanted):
-        name = f"{place}[{printable(str(key))}]"
-        if key not in found:
-            yield f"{name} is missing"
-        elif hasattr(wanted[key], "ListFields"):
-            yield from _differences(wanted[key], found[key], name)
-        elif wanted[key] != found[key]:
-            yield f"{name} is not as planned"
-
-
-def _is_map(field: FieldDescriptor) -> bool:
-    kind = field.message_type
-    return kind is not None and kind.GetOptions().map_entry
-
-
-def _shown(field: FieldDescriptor, value: object) -> str:
-    """Return a value as the configuration writes it: an enumeration by its name."""
-    if field.enum_type is not None and isinstance(value, int):
-        known = field.enum_type.values_by_number.get(value)
-        return known.name if known is not None else str(value)
-    return shortened(printable(str(value)), 100)
