@@ -431,3 +431,35 @@ def test_a_long_cell_is_not_repeated_in_full(tmp_path: Path, row: str) -> None:
         gpupack.read_profiles(path)
 
     assert len(str(caught.value)) < 1000
+
+
+def test_a_table_without_load_points_is_taken_as_one_request_at_a_time() -> None:
+    text = (
+        "model,gpu_util,mem_util,memory_mib,throughput,gpu\n"
+        ",0,0,420,,T4\nranker,9,4,920,240,T4\nupscale,88,66,6600,6,T4\n"
+        "total,97,70,7520,246,T4\n"
+    )
+
+    profiles = parse_table(text, "t.csv")
+
+    assert [(one.model_name, str(one.load_point)) for one in profiles.records] == [
+        ("ranker", "1x1"), ("upscale", "1x1"),
+    ]  # fmt: skip
+    assert profiles.records[0].throughput_infer_per_sec == 240
+    assert len(profiles.baselines) == 1
+    assert any("taken as 1 and 1" in note for note in profiles.notes)
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [
+        "model,batch_size,gpu_util,memory_mib",  # half of it is said
+        "model,gpu_util,memory_mib,throughput_requests_per_sec",  # times what?
+        "gpu_util,memory_mib,throughput",  # of whom?
+    ],
+)
+def test_half_a_load_point_is_not_completed(titles: str) -> None:
+    row = ",".join("m" if title == "model" else "1" for title in titles.split(","))
+
+    with pytest.raises(ProfileDataError, match="missing columns"):
+        parse_table(f"{titles}\n{row}\n", "t.csv")

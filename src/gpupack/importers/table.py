@@ -41,10 +41,10 @@ from gpupack.importers.tables.columns import (
 )
 from gpupack.importers.tables.csv_text import CsvTable, read_csv
 from gpupack.importers.tables.guesses import guess_unit
-from gpupack.importers.tables.loads import read_load
+from gpupack.importers.tables.loads import LOAD_ASSUMED, read_load, with_assumed_load
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.record_maker import RecordMaker
-from gpupack.importers.tables.table_content import TableContent
+from gpupack.importers.tables.table_content import TableContent, is_model_name
 from gpupack.importers.tables.values import count, style_of
 from gpupack.importers.tables.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
@@ -133,6 +133,15 @@ def read_table(
     uses = understand_columns(
         table.titles, where=where, dialect=PLAIN, columns=columns, units=units
     )
+    num_titles = len(uses)
+    loaded = with_assumed_load(table, uses, is_model_name)
+    if loaded is not None and batch_size is None:
+        table = loaded
+        uses = understand_columns(
+            table.titles, where=where, dialect=PLAIN, columns=columns, units=units
+        )
+    else:
+        loaded = None
     _require_columns(table, uses, model_name, batch_size)
     if not table.rows:
         raise ProfileDataError(f"{where}: the table has no rows")
@@ -143,6 +152,9 @@ def read_table(
     content = content.without_totals()
     records = _baselines(content) + _records(content)
     notes = [style.note] if style.note else []
+    if loaded is not None:
+        notes.append(LOAD_ASSUMED)
+        uses = uses[:num_titles]
     notes += [
         f"{quoted(use.title)}: {use.note}"
         for use in uses

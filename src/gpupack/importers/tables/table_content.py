@@ -33,6 +33,16 @@ _TOTAL_NAMES = frozenset(
 )
 
 
+def is_model_name(cell: str) -> bool:
+    """Return whether the name in a row is of a model, not of the server or a total."""
+    name = "" if is_missing(cell) else cell_text(cell).casefold()
+    return (
+        bool(name)
+        and name not in _SERVER_NAMES
+        and (name.strip(":") not in _TOTAL_NAMES)
+    )
+
+
 @dataclass(frozen=True)
 class TableContent:
     """A table's columns by the record's field, and what was noticed.
