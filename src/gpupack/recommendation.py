@@ -93,6 +93,9 @@ class Recommendation(Record):
     """Without demands: what every model keeps of its throughput at least."""
     changes: tuple[SavingChange, ...] = ()
     """Single changes that would save a GPU, or money."""
+    is_interrupted: bool = False
+    """Whether it was stopped once the plan to buy was found: None and an empty list
+    then mean that nothing was asked."""
     assumptions: tuple[Assumption, ...] = ()
     models: tuple[ModelEvidence, ...]
     currency: str | None = None
@@ -177,6 +180,8 @@ class Recommendation(Record):
 
     def _slower(self) -> str:
         one = self.slower
+        if one is None and self.is_interrupted:
+            return "Whether less would do was not asked: it was interrupted."
         if one is None:
             return "Less would not do, even where slow-downs are fine."
         kept = one.lowest_kept_ratio
@@ -190,6 +195,8 @@ class Recommendation(Record):
 
     def _memory_only(self) -> str:
         one = self.memory_only
+        if one is None and self.is_interrupted:
+            return "What memory alone takes was not asked: it was interrupted."
         if one is None:
             return "No number for memory alone: it was not measured for every model."
         holds = "hold" if one.num_gpus > 1 else "holds"
@@ -218,6 +225,8 @@ class Recommendation(Record):
 
     def _saves(self) -> str:
         if not self.changes:
+            if self.is_interrupted:
+                return "What would save one more was not asked: it was interrupted."
             if self.buy.is_proved:
                 return "What would save one more: no single change of those tried."
             return (

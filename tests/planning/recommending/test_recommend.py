@@ -242,3 +242,23 @@ def test_shells_are_told_flags_and_python_arguments(
     assert "reserve=0.2" not in shell
     assert "(reserve=0.2)" in python
     assert "--reserve" not in python
+
+
+def test_what_to_buy_is_kept_when_the_rest_is_interrupted(
+    twelve: gpupack.ProfileSet,
+) -> None:
+    steps: list[str] = []
+
+    def interrupt(done: int, total: int, text: str) -> None:
+        steps.append(text)
+        if done == 2:
+            raise KeyboardInterrupt
+
+    found = gpupack.recommend(twelve, progress=interrupt, **QUICK)
+
+    assert steps == ["the plan to buy", "if slow-downs are fine", "memory alone"]
+    assert found.lines[0].startswith(f"Buy {found.placement.num_gpus} T4")
+    assert found.slower is not None
+    assert (found.memory_only, found.changes) == (None, ())
+    assert found.lines[3].endswith("it was interrupted.")
+    assert found.lines[4].endswith("it was interrupted.")

@@ -29,6 +29,7 @@ from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import Resource
 from gpupack.records.request import (
     PERCENTILES,
+    Billing,
     ContentionRule,
     Fairness,
     HeadroomLike,
@@ -240,7 +241,8 @@ DemandMetOption = Annotated[
     str | None,
     typer.Option(
         help="predicted: every demand is met as predicted beside neighbors; plain "
-        "(default): as measured alone, with a warning."
+        "(default): as measured alone, with a warning.",
+        autocompletion=completed_by(ContentionRule),
     ),
 ]
 GrowthOption = Annotated[
@@ -248,7 +250,10 @@ GrowthOption = Annotated[
 ]
 BillingOption = Annotated[
     str | None,
-    typer.Option(help="Which price counts: on_demand (default) or reserved."),
+    typer.Option(
+        help="Which price counts: on_demand (default) or reserved.",
+        autocompletion=completed_by(Billing),
+    ),
 ]
 CurrencyOption = Annotated[
     str | None, typer.Option(help="Of the prices, as it is to be told: EUR.")

@@ -68,7 +68,9 @@ def recommend(
     GPUs where all have prices, else the fewest. Beside it stand the number that would
     do if slow-downs are fine, and the one that holds the models in memory alone.
 
-    Takes up to four times the time limit, which is 10 s if left out.
+    Takes up to four times the time limit, which is 10 s if left out. When interrupted
+    after the plan to buy was found, that is returned, and what was not asked any more
+    is left out.
 
     Args:
         profiles: As for ``place()``. Where the server's own memory was not, every
@@ -108,14 +110,20 @@ def recommend(
     if notes:
         plan = plan.model_copy(update={"warnings": (*plan.warnings, *notes)})
     bought = _option(plan)
-    tell(1, _NUM_STEPS, "if slow-downs are fine")
-    slower = _plan_or_none(profiles, with_slow_downs(measured, busy))
-    tell(2, _NUM_STEPS, "memory alone")
-    memory_only = _plan_or_none(profiles, for_memory_alone(measured, busy))
-    estimated = None
-    if measured is not wanted:
-        estimated = _plan_or_none(profiles, by_estimates(wanted, busy))
-    tell(3, _NUM_STEPS, "what would save one more")
+    slower = memory_only = estimated = None
+    changes: tuple[SavingChange, ...] = ()
+    is_interrupted = False
+    try:
+        tell(1, _NUM_STEPS, "if slow-downs are fine")
+        slower = _plan_or_none(profiles, with_slow_downs(measured, busy))
+        tell(2, _NUM_STEPS, "memory alone")
+        memory_only = _plan_or_none(profiles, for_memory_alone(measured, busy))
+        if measured is not wanted:
+            estimated = _plan_or_none(profiles, by_estimates(wanted, busy))
+        tell(3, _NUM_STEPS, "what would save one more")
+        changes = _changes(plan, profiles)
+    except KeyboardInterrupt:
+        is_interrupted = True  # what to buy is there, and all that counts
     return Recommendation(
         buy=bought,
         slower=_if_less(slower, bought),
@@ -124,7 +132,8 @@ def recommend(
         has_demands=busy.has_demands,
         reserve_ratio=found_reserve.ratio,
         min_kept_ratio=busy.min_kept_ratio,
-        changes=_changes(plan, profiles),
+        changes=changes,
+        is_interrupted=is_interrupted,
         assumptions=(
             *_assumptions(busy, found_reserve, plan),
             *([_SERVER_MEMORY] if counted_in_full else []),
