@@ -90,3 +90,20 @@ def test_init_writes_what_place_reads_and_nothing_over_a_file(tmp_path: Path) ->
     assert "--force" in again.stderr
     assert placed.returncode == 0
     assert printed.stdout == path.read_text()
+
+
+def test_what_a_table_asks_stands_in_the_request(tmp_path: Path) -> None:
+    table = tmp_path / "models.csv"
+    table.write_text(
+        "model,batch_size,concurrency,throughput,gpu_util,mem_util,memory_mib,gpu,"
+        "demand,optional\n,,,,0,0,400,T4,,\na,1,1,100,40,10,1000,T4,50,yes\n"
+        "b,1,1,100,40,10,1000,T4,,\n"
+    )
+
+    done = run("init", "plan.yaml", "--from", "models.csv", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    request = gpupack.read_request(tmp_path / "plan.yaml")
+    assert request.models["a"] == gpupack.ModelWishes(demand=50, optional=True)
+    assert request.models["b"] == gpupack.ModelWishes()
+    assert "b: {}  # {demand: 100}" in (tmp_path / "plan.yaml").read_text()

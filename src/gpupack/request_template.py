@@ -14,6 +14,7 @@ from gpupack.units import mib_from_bytes
 if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import ProfileRecord
+    from gpupack.records.request import Request
 
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _HEAD = """\
@@ -28,8 +29,18 @@ objective: min_gpus
 # headroom: 80%
 """
 _TAIL = """
+# Of all prices, as it is told; and which of them counts: on_demand or reserved.
+# currency: EUR
+# billing: on_demand
+
 # What every demand is multiplied by.
 # growth: 1.5
+
+# Whether demands are met as measured alone (plain) or beside their neighbors, too.
+# demand_met: predicted
+
+# Whether GPU types of which nothing was measured are planned for by estimates.
+# estimate_unmeasured: true
 
 # What is asked of every model that is not asked otherwise below.
 # defaults: {latency_limit_ms: 50, min_retention: 0.9}
@@ -48,11 +59,13 @@ _TAIL = """
 """
 
 
-def request_template(profiles: ProfileSet) -> str:
-    """Return a request that asks nothing yet, with a line for every model.
+def request_template(profiles: ProfileSet, asked: Request | None = None) -> str:
+    """Return a request to be filled in, with a line for every model.
 
     Args:
         profiles: What to plan for.
+        asked: What is asked of models already, such as by columns of their table; it
+            stands in the request. None for nothing yet.
 
     Returns:
         YAML that ``read_request()`` takes, with examples as comments.
@@ -63,16 +76,37 @@ def request_template(profiles: ProfileSet) -> str:
         by_name.setdefault(record.model_name, []).append(record)
     for name in sorted(by_name):
         parts.append(f"  # {_what_is_known(by_name[name])}\n")
-        parts.append(f"  {_key(name)}: {{}}  # {{demand: {_example(by_name[name])}}}\n")
+        wishes = _wishes(asked, name)
+        example = "" if wishes else f"  # {{demand: {_example(by_name[name])}}}"
+        parts.append(f"  {_key(name)}: {wishes or '{}'}{example}\n")
     if not by_name:
         parts[-1] = "models: {}\n"
     return "".join(parts)
 
 
+def _wishes(asked: Request | None, name: str) -> str:
+    """Return what is asked of a model already, as YAML in a line; empty if nothing."""
+    wishes = None if asked is None else asked.models.get(name)
+    if wishes is None:
+        return ""
+    said = wishes.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    if not said:
+        return ""
+    whole = {
+        wish: int(value) if isinstance(value, float) and value.is_integer() else value
+        for wish, value in said.items()
+    }
+    dumped: str = yaml.safe_dump(whole, default_flow_style=True, width=10**9)
+    return dumped.strip()
+
+
 def _supply(profiles: ProfileSet) -> str:
     """Return what GPUs there might be: those that were measured, as an example."""
     names = [gpu_type.name for gpu_type in profiles.gpu_types] or ["T4"]
-    fleet = ", ".join(f"{_key(name)}: {{count: 8, price: 0.35}}" for name in names)
+    fleet = ", ".join(
+        f"{_key(name)}: {{count: 8, price: 0.35, reserved_price: 0.22}}"
+        for name in names
+    )
     comment = (
         "# The GPUs, how many there are (as many as needed if left out), and what one\n"
         "# costs per hour, in your currency.\n"

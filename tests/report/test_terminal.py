@@ -139,3 +139,15 @@ def test_an_ascii_terminal_gets_ascii_bars() -> None:
     text = stream.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
 
     assert "####" in text
+
+
+def test_gpus_that_hold_the_same_are_drawn_once() -> None:
+    same = (make_assignment("a"),)
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, force_terminal=True, color_system=None)
+
+    print_placement(make_placement(same, same, (make_assignment("b"),), same), console)
+
+    heads = [line for line in stream.getvalue().splitlines() if line[:5] == "GPU 0"]
+    assert heads == ["GPU 0–1, 3  3 × test-gpu"]
+    assert stream.getvalue().count("a (1x1)") == 1

@@ -144,6 +144,7 @@ def init_command(
     Exit codes: 0 written, 2 bad input.
     """
     from gpupack.errors import InvalidInputError
+    from gpupack.planning import wishes_beside
     from gpupack.quoting import quoted
     from gpupack.request_template import request_template
 
@@ -158,7 +159,8 @@ def init_command(
                 "over it with --force"
             )
     require_apart({"PATH": path}, [source])
-    write_output(path, request_template(read_source(source, knowledge)))
+    profiles = read_source(source, knowledge)
+    write_output(path, request_template(profiles, wishes_beside(source)))
     if not is_standard_output(path):
         typer.echo(
             f"Written to {path}; fill it in, then: "
