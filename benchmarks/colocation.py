@@ -38,6 +38,7 @@ from benchmarks.colocation_report import (
     read_sessions,
     retentions_both_ways,
 )
+from benchmarks.pipelines_report import judge_pipelines
 from gpupack.profiling import (
     DrivenModel,
     EmbeddedServer,
@@ -321,7 +322,8 @@ def main() -> None:
         draw(judge(sessions), retentions_both_ways(sessions), arguments.figure)
     elif arguments.report:
         figures = judge(read_sessions(arguments.results)).to_json()
-        print(json.dumps(figures | {"plans": judge_plans(arguments.results)}))
+        figures |= {"plans": judge_plans(arguments.results)}
+        print(json.dumps(figures | judge_pipelines(arguments.results)))
     elif arguments.record and arguments.repository:
         record(arguments)
     else:

@@ -72,15 +72,17 @@ from .records.profile import (
     ServerBaseline,
 )
 from .records.request import (
+    ArrivalProcess,
+    Arrivals,
     Billing,
     ContentionRule,
     Fairness,
     GpuSupply,
+    LatencyRule,
     ModelWishes,
     Objective,
     Request,
 )
-from .records.request.arrivals import ArrivalProcess, Arrivals
 from .records.running.observed_cluster import (
     ObservationWindow,
     ObservedDemand,
@@ -141,6 +143,7 @@ __all__ = [
     "InputOptions",
     "InvalidInputError",
     "ItemTooLargeError",
+    "LatencyRule",
     "LoadPoint",
     "LoadPointError",
     "MeasureOptions",

@@ -106,6 +106,11 @@ def place(
             plans those are tried in which utilizations sum to less than may be used,
             and in which replicas serve a share of their throughput; the bound is that
             of plans without this condition.
+        latency: ``"alone"``: limits are about latencies as measured, of a model by
+            itself. ``"predicted"``: about the percentile beside neighbors, of requests
+            that arrive at the planned rate; every demand is then met as predicted, too.
+        arrivals: How these requests arrive: ``"poisson"``, ``"constant"``, or
+            ``"gamma:0.5"`` (in bursts; 1 is Poisson).
         growth: What every demand is multiplied by.
         billing: ``"on_demand"`` or ``"reserved"``: which price of a GPU counts.
         currency: Of all prices, as it is to be told.

@@ -14,7 +14,7 @@ from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
 from gpupack.records.request import Objective as Objective
 from gpupack.records.request import Request
-from gpupack.units import InferPerSec, NumBytes, Ratio, Seconds
+from gpupack.units import InferPerSec, Microseconds, NumBytes, Ratio, Seconds
 
 
 class ObjectiveUnit(StrEnum):
@@ -72,6 +72,12 @@ class Assignment(Record):
     predicted_infer_per_sec: InferPerSec | None = None
     """Expected beside its neighbours, of the traffic it takes where there is a demand;
     None where nothing was predicted."""
+    predicted_latency_p50_us: Microseconds | None = None
+    """Expected beside its neighbours, of requests that arrive as planned; None where
+    no latency limit is asked for, or nothing was predicted."""
+    predicted_latency_us: Microseconds | None = None
+    """The same of the percentile that limits are about."""
+    latency_limit_ms: float | None = Field(default=None, gt=0)
     memory_bytes: NumBytes
     """The model's own memory: what was measured less the server-only baseline."""
     gpu_utilization_percent: float | None = Field(default=None, ge=0)

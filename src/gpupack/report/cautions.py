@@ -7,6 +7,7 @@ written long ago is told the same way.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from gpupack.quoting import quoted
@@ -39,6 +40,7 @@ def cautions_of(placement: PlacementRecord) -> tuple[str, ...]:
         *_estimated(placement),
         *_overfull(placement),
         *_broken_demands(placement),
+        *_broken_latencies(placement),
         *_slowed_down(placement),
     )
 
@@ -148,6 +150,40 @@ def _broken_demands(placement: PlacementRecord) -> Iterator[str]:
         f"{quoted(worst)} is predicted to reach {predicted[worst]:,.4g} of "
         f"{served[worst]:,.4g} infer/sec beside its neighbors; "
         f"{setting('demand_met', 'predicted')} makes it a condition"
+    )
+
+
+def _broken_latencies(placement: PlacementRecord) -> Iterator[str]:
+    """Say which limit, kept alone, is predicted to be broken at the planned traffic."""
+    limited = [
+        one
+        for gpu in placement.gpus
+        for one in gpu.assignments
+        if one.latency_limit_ms is not None and one.served_infer_per_sec
+    ]
+    late = [
+        (
+            (one.predicted_latency_us or math.inf) / 1000 / (one.latency_limit_ms or 1),
+            one,
+        )
+        for one in limited
+        if one.predicted_latency_us is None
+        or one.predicted_latency_us > 1000 * (one.latency_limit_ms or math.inf)
+    ]
+    if not late or placement.request is None:
+        return
+    _, worst = max(late, key=lambda entry: entry[0])
+    told = (
+        "is predicted to answer later and later"
+        if worst.predicted_latency_us is None
+        else f"is predicted to take {worst.predicted_latency_us / 1000:.3g} ms"
+    )
+    yield (
+        f"{len(late)} of {len(limited)} latency limits, kept alone, are not kept as "
+        f"predicted: {quoted(worst.model_name)} {told} (p"
+        f"{placement.request.latency_percentile}, limit {worst.latency_limit_ms:g} ms) "
+        "beside its neighbors at its traffic; "
+        f"{setting('latency', 'predicted')} makes it a condition"
     )
 
 

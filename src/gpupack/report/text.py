@@ -79,7 +79,23 @@ def load_text(assignment: Assignment, *, with_traffic: bool = True) -> str:
         parts.append(f"{format_rate(assignment.served_infer_per_sec)} infer/sec")
     if assignment.retention is not None:
         parts.append(f"keeps {assignment.retention:.0%}")
+    latency = latency_text(assignment)
+    if latency is not None:
+        parts.append(latency)
     return ", ".join(parts)
+
+
+def latency_text(assignment: Assignment) -> str | None:
+    """Return the predicted latency beside its limit, as ``"31 of 50 ms"``.
+
+    None where there is no limit, or no traffic to predict a latency of.
+    """
+    limit_ms = assignment.latency_limit_ms
+    if limit_ms is None or not assignment.served_infer_per_sec:
+        return None
+    if assignment.predicted_latency_us is None:
+        return f"later and later, limit {limit_ms:g} ms"
+    return f"{assignment.predicted_latency_us / 1000:.3g} of {limit_ms:g} ms"
 
 
 def variant_name(load_point: LoadPoint) -> str | None:
@@ -164,6 +180,14 @@ def placement_legend(placement: PlacementRecord, *, has_left: bool) -> list[str]
         of_what = "the traffic it takes" if _takes(kept) else "its throughput alone"
         lines.append(
             f"keeps: predicted share of {of_what} while all models of the GPU are busy"
+        )
+    if any(latency_text(one) is not None for one in assignments):
+        request = placement.request
+        percentile = 99 if request is None else request.latency_percentile
+        arrivals = "poisson" if request is None else request.arrivals
+        lines.append(
+            f"31 of 50 ms: predicted p{percentile} latency beside its neighbors, of "
+            f"requests that arrive ({arrivals}) at the planned rate, and its limit"
         )
     return lines
 

@@ -237,6 +237,20 @@ ContentionOption = Annotated[
         autocompletion=completed_by(ContentionRule),
     ),
 ]
+LatencyOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What latency limits are about: alone (as measured) or predicted (beside "
+        "neighbors, of requests that arrive as planned)."
+    ),
+]
+PlannedArrivalsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How requests arrive, for --latency predicted: poisson (the default), "
+        "constant, or gamma:BURSTINESS, in bursts where that is below 1."
+    ),
+]
 DemandMetOption = Annotated[
     str | None,
     typer.Option(
@@ -298,6 +312,8 @@ def wish_options(
     sharing: SharingOption = None,
     contention: ContentionOption = None,
     demand_met: DemandMetOption = None,
+    latency: LatencyOption = None,
+    arrivals: PlannedArrivalsOption = None,
     growth: GrowthOption = None,
     billing: BillingOption = None,
     currency: CurrencyOption = None,
@@ -354,6 +370,8 @@ def wish_options(
             "estimate_unmeasured": estimate_unmeasured,
             "contention": contention,
             "demand_met": demand_met,
+            "latency": latency,
+            "arrivals": arrivals,
             "growth": growth,
             "billing": billing,
             "currency": currency,

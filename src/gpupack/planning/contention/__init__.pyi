@@ -5,6 +5,7 @@ from .calibration import (
     measured_sets,
 )
 from .delays import PROCESSOR_SHARING
+from .latency import LatencyLimits
 from .prediction import (
     SHARING_SHAPES,
     has_all_readings,
@@ -12,6 +13,7 @@ from .prediction import (
 )
 from .retention import (
     COMPARED,
+    MAX_PREDICTED_KINDS,
     Contention,
     RetentionRule,
     SharedGpu,
@@ -23,9 +25,11 @@ from .retention import (
 
 __all__ = [
     "COMPARED",
+    "MAX_PREDICTED_KINDS",
     "PROCESSOR_SHARING",
     "SHARING_SHAPES",
     "Contention",
+    "LatencyLimits",
     "MeasuredSet",
     "RetentionRule",
     "SharedGpu",

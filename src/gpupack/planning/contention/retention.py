@@ -16,6 +16,12 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME, card_called
 from gpupack.planning.contention.delays import PROCESSOR_SHARING, SharingShape
+from gpupack.planning.contention.latency import (
+    ArrivingTraffic,
+    LatencyLimits,
+    predict_percentiles,
+    service_times,
+)
 from gpupack.planning.contention.network import (
     classes_at_load,
     limits_beside,
@@ -23,6 +29,7 @@ from gpupack.planning.contention.network import (
 )
 from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
+    DEFAULT_LATENCY_MARGINS,
     DEFAULT_RETENTION_MARGINS,
     HOST_CONTENTION_FACTOR,
     SHARING_SHAPES,
@@ -64,6 +71,8 @@ class Contention:
         factor: The contention factor.
         shape: Who waits how much for whom.
         margin: What a predicted retention must have to spare over the asked-for one.
+        latency_margin: By this share of itself a predicted latency is to be below its
+            limit.
         num_sets: Measured sets that the factor was fitted to; 0 for a default.
         warnings: What a reader of the prediction should know.
     """
@@ -72,6 +81,7 @@ class Contention:
     factor: float
     shape: SharingShape = PROCESSOR_SHARING
     margin: float = 0.0
+    latency_margin: float = DEFAULT_LATENCY_MARGINS[SharingMode.TIME_SLICING]
     num_sets: int = 0
     warnings: tuple[str, ...] = ()
 
@@ -117,6 +127,7 @@ def resolve_contention(
             fitted[-1].contention_factor,
             shape=SHARING_SHAPES[mode],
             margin=default_margin if margin is None else margin,
+            latency_margin=DEFAULT_LATENCY_MARGINS[mode],
             num_sets=fitted[-1].num_sets,
             warnings=warnings,
         )
@@ -135,6 +146,7 @@ def resolve_contention(
         factor,
         shape=SHARING_SHAPES[mode],
         margin=default_margin,
+        latency_margin=DEFAULT_LATENCY_MARGINS[mode],
         warnings=warnings,
     )
 
@@ -213,6 +225,7 @@ class RetentionRule:
         weights: Of one infer/sec, by model name; 1 for models not named.
         loads: The most traffic that each record can be given ÷ its throughput, 0–1; 1
             if left out. What is kept is a share of the traffic then.
+        latency: Which latencies are kept; None for any.
 
     Raises:
         MissingReadingError: If a record lacks what the prediction needs.
@@ -225,8 +238,10 @@ class RetentionRule:
         min_retention: Mapping[str, float],
         weights: Mapping[str, float] | None = None,
         loads: Sequence[float] | None = None,
+        latency: LatencyLimits | None = None,
     ) -> None:
         self._contention = contention
+        self._latency = latency
         self._classes = customer_classes(records, contention.factor, contention.shape)
         self._alone = [record.requests_per_sec or 0.0 for record in records]
         self._loads = list(loads or [1.0] * len(records))
@@ -244,6 +259,64 @@ class RetentionRule:
             for record in records
         ]
         self._known: dict[Counts, tuple[float, ...]] = {}
+        self._names = [record.model_name for record in records]
+        self._services = (
+            [] if latency is None else [service_times(record) for record in records]
+        )
+        self._in_time: dict[Counts, bool] = {}
+
+    def latencies_s(
+        self, counts: Counts, percentiles: Sequence[float]
+    ) -> list[tuple[float, ...]]:
+        """Return the latency percentiles of an instance of each item, in seconds.
+
+        Infinite of one without planned traffic, or that cannot serve it.
+        """
+        limits = self._latency
+        if limits is None:
+            raise ValueError("no latency was asked for")
+        items = [item for item, _ in counts]
+        services = [self._services[item] for item in items]
+        known = [one for one in services if one is not None]
+        if len(known) < len(services):
+            return [(math.inf,) * len(percentiles)] * len(items)
+        return predict_percentiles(
+            [self._classes[item] for item in items],
+            known,
+            [
+                ArrivingTraffic(
+                    self._loads[item] * self._alone[item]
+                    if self._names[item] in limits.arriving
+                    else None,
+                    limits.gap_cv2,
+                )
+                for item in items
+            ],
+            percentiles,
+            contention_factor=self._contention.factor,
+            shape=self._contention.shape,
+            copies=[copies for _, copies in counts],
+        )
+
+    def keeps_latency(self, counts: Counts) -> bool:
+        """Return whether every model of a set keeps its latency limit, with margin."""
+        limits = self._latency
+        if limits is None or not any(
+            self._names[item] in limits.limits_s for item, _ in counts
+        ):
+            return True
+        known = self._in_time.get(counts)
+        if known is None:
+            found = self.latencies_s(counts, [limits.percentile])
+            known = all(
+                latency * (1 + self._contention.latency_margin)
+                <= limits.limits_s.get(self._names[item], math.inf)
+                for (latency,), (item, _) in zip(found, counts, strict=True)
+            )
+            if len(self._in_time) >= MAX_KNOWN_SETS:
+                self._in_time.clear()
+            self._in_time[counts] = known
+        return known
 
     def retentions(self, counts: Counts) -> tuple[float, ...]:
         """Return what an instance of each of these items keeps beside the others."""
@@ -263,6 +336,9 @@ class RetentionRule:
 
         More than ``MAX_PREDICTED_KINDS`` different ones may not share a GPU.
         """
+        return self._keeps_throughput(counts) and self.keeps_latency(counts)
+
+    def _keeps_throughput(self, counts: Counts) -> bool:
         if _is_alone(counts):
             return True
         if len(counts) > MAX_PREDICTED_KINDS:

@@ -13,7 +13,12 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.packing import Goal
-from gpupack.planning.contention import Contention, RetentionRule, resolve_contention
+from gpupack.planning.contention import (
+    Contention,
+    LatencyLimits,
+    RetentionRule,
+    resolve_contention,
+)
 from gpupack.planning.modeling.averages import with_averages, without_unmeasured
 from gpupack.planning.modeling.load_levels import FULL_LOAD, LoadLevel
 from gpupack.planning.modeling.supply import Supply, supplies_of
@@ -36,7 +41,13 @@ from gpupack.planning.request import (
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Headroom
 from gpupack.records.profile import RecordOrigin
-from gpupack.records.request import ContentionRule, Fairness, Objective
+from gpupack.records.request import (
+    Arrivals,
+    ContentionRule,
+    Fairness,
+    LatencyRule,
+    Objective,
+)
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
@@ -79,6 +90,8 @@ class CapacityQuestion:
         fixed_replicas: By model name: exactly so many, each of which serves what
             ``least_traffic`` says at least.
         least_traffic: In infer/sec, of the models in ``fixed_replicas``.
+        latency_limits: What models keep of latency beside their neighbors at their
+            traffic; None where limits are about models alone.
     """
 
     profiles: ProfileSet
@@ -103,6 +116,7 @@ class CapacityQuestion:
     load_levels: tuple[LoadLevel, ...] = (FULL_LOAD,)
     fixed_replicas: Mapping[str, int] = field(default_factory=dict)
     least_traffic: Mapping[str, float] = field(default_factory=dict)
+    latency_limits: LatencyLimits | None = None
 
     @property
     def goal(self) -> Goal:
@@ -167,7 +181,8 @@ class CapacityQuestion:
                 for one, cost in zip(problem.bin_types, costs, strict=True)
             )
             problem = replace(problem, bin_types=bin_types, budget=budget)
-        rule = self._retention_rule(translation) if self.min_retention else None
+        has_rule = self.min_retention or self.latency_limits
+        rule = self._retention_rule(translation) if has_rule else None
         rule = one_variant_each(translation.records, self.wishes, rule)
         if rule is not None:
             problem = replace(problem, rule=rule)
@@ -189,7 +204,11 @@ class CapacityQuestion:
         ]
         rules = [
             RetentionRule(
-                translation.records, contention, self.min_retention, loads=loads
+                translation.records,
+                contention,
+                self.min_retention,
+                loads=loads,
+                latency=self.latency_limits,
             )
             for contention in self.contentions
         ]
@@ -284,11 +303,43 @@ def ask(
         max_price_per_hour=request.max_price_per_hour,
         num_workers=request.workers,
         keeps_demand_as_predicted=_keeps_demand_as_predicted(request, wishes),
+        latency_limits=_latency_limits(request, wishes),
     )
 
 
 def _keeps_demand_as_predicted(request: Request, wishes: Wishes) -> bool:
-    return request.demand_met is ContentionRule.PREDICTED and bool(wishes.demand)
+    # A model that cannot serve its traffic answers later and later.
+    is_asked = (
+        request.demand_met is ContentionRule.PREDICTED
+        or _latency_limits(request, wishes) is not None
+    )
+    return is_asked and bool(wishes.demand)
+
+
+def _latency_limits(request: Request, wishes: Wishes) -> LatencyLimits | None:
+    """Return what is to be kept of latency at planned traffic, None if nothing is.
+
+    Raises:
+        InvalidInputError: If a model has a limit that is to be predicted, but no
+            traffic that would be planned for.
+    """
+    if request.latency is not LatencyRule.PREDICTED or not wishes.latency_limit_ms:
+        return None
+    without = [
+        name for name in wishes.latency_limit_ms if not wishes.demand.get(name, 0.0)
+    ]
+    if without:
+        raise InvalidInputError(
+            f"{setting('latency', 'predicted')} is about requests that arrive: give "
+            f"{setting('demand')} for {listed(sorted(without))}, or leave the limit of "
+            "a model without traffic out"
+        )
+    return LatencyLimits(
+        {name: limit / 1000 for name, limit in wishes.latency_limit_ms.items()},
+        frozenset(name for name, demand in wishes.demand.items() if demand > 0),
+        percentile=float(wishes.latency_percentile),
+        gap_cv2=Arrivals.parse(request.arrivals).gap_cv2,
+    )
 
 
 def _kept_shares(request: Request, wishes: Wishes) -> dict[str, float]:

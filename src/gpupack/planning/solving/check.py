@@ -176,6 +176,26 @@ class _Check:
                 )
         if self._placement.min_retention:
             self._check_retention(gpu, instances)
+        if self._question.latency_limits is not None:
+            self._check_latency(gpu)
+
+    def _check_latency(self, gpu: GpuPlacement) -> None:
+        """Check what is predicted of latency against the limits, as asked for."""
+        for one in gpu.assignments:
+            limit_ms = self._wishes.latency_limit_ms.get(one.model_name)
+            if limit_ms != one.latency_limit_ms:
+                raise CheckError(
+                    f"{_where(gpu, one)} has a limit of {one.latency_limit_ms} ms, "
+                    f"asked for were {limit_ms}"
+                )
+            if limit_ms is None or not one.served_infer_per_sec:
+                continue
+            latency_us = one.predicted_latency_us
+            if latency_us is None or latency_us > 1000 * limit_ms:
+                raise CheckError(
+                    f"{_where(gpu, one)} is predicted to take {latency_us} µs at its "
+                    f"traffic, not within {limit_ms} ms"
+                )
 
     def _instance(self, gpu: GpuPlacement, one: Assignment) -> _Instance:
         """Return what an assignment stands for.

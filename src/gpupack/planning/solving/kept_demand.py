@@ -39,6 +39,8 @@ _FILLED_LOAD = 0.7
 """Of a replica's throughput, where GPUs are filled less."""
 _LEVELS = ((0.5, 0.7, 0.85), (0.2, 0.4, 0.6, 0.8), (0.35, 0.6, 0.75, 0.9))
 """Of a replica's throughput: where its levels of traffic end, beside all of it."""
+_LATENCY_LEVELS = ((0.1, 0.2, 0.3, 0.45, 0.6, 0.8), (0.03, 0.06, 0.1, 0.15))
+"""The same where a latency limit may want replicas that are idle most of the time."""
 _BOUND_LEVELS = (0.2, 0.4, 0.6, 0.8, 0.9)
 """The same where every replica is judged by the least of its level."""
 _LOAD_RATIOS = (0.6, 0.7, 0.5)
@@ -86,6 +88,7 @@ def answer_keeping_demand(
     free = replace(
         question,
         keeps_demand_as_predicted=False,
+        latency_limits=None,
         min_retention={
             name: share
             for name, share in question.min_retention.items()
@@ -109,7 +112,7 @@ def answer_keeping_demand(
         if found is not None and is_new and _keeps_all(found, question):
             best = found
     if best is None:
-        return Clash(_not_found)
+        return Clash(lambda: _not_found(question))
     if not _is_as_good(best, bound) and not deadline.has_passed:
         relaxed = _judged_by_the_least(question)
         other = _found(answer, relaxed, deadline.remaining_s, seed)
@@ -145,7 +148,15 @@ def _is_tighter(found: Found, bound: float) -> bool:
     return found.bound > bound
 
 
-def _not_found() -> NotFoundInTimeError:
+def _not_found(question: CapacityQuestion) -> NotFoundInTimeError:
+    limits = question.latency_limits
+    if limits is not None:
+        return NotFoundInTimeError(
+            f"no placement was found in which every model keeps its latency limit as "
+            f"predicted (p{limits.percentile:g}, at its traffic, beside neighbors), "
+            "and none is proved impossible: raise the limits, lower the demands, add "
+            "GPUs, or let limits be about models alone (latency alone)"
+        )
     return NotFoundInTimeError(
         "no placement was found that meets every demand as predicted, and none is "
         "proved impossible; add GPUs or lower the demands, or let demands be met "
@@ -164,8 +175,11 @@ def _trials(
         free: Without the condition.
     """
     judged = replace(question, keeps_demand_as_predicted=False)
+    ends_of_levels: tuple[tuple[float, ...], ...] = _LEVELS
+    if question.latency_limits is not None:
+        ends_of_levels = (*_LEVELS, *_LATENCY_LEVELS)
     finest, *other_levels = (
-        replace(judged, load_levels=levels_up_to(*ends, 1.0)) for ends in _LEVELS
+        replace(judged, load_levels=levels_up_to(*ends, 1.0)) for ends in ends_of_levels
     )
     single = (
         replace(judged, load_levels=levels_up_to(ratio)) for ratio in _LOAD_RATIOS
@@ -212,13 +226,15 @@ def _keeps_all(found: Found, question: CapacityQuestion) -> bool:
 
 def _keeps(gpu: FilledGpu, question: CapacityQuestion) -> bool:
     records = [one.record for one in gpu.instances]
-    if len(records) > 1 and not has_all_readings(records):
+    is_predicted = len(records) > 1 or question.latency_limits is not None
+    if is_predicted and not has_all_readings(records):
         return False
     rule = RetentionRule(
         records,
         question.contentions[gpu.supply],
         question.min_retention,
         loads=[one.load_ratio for one in gpu.instances],
+        latency=question.latency_limits,
     )
     return rule.is_allowed(tuple((item, 1) for item in range(len(records))))
 

@@ -1,4 +1,5 @@
-from .objective import Billing, ContentionRule, Fairness, Objective
+from .arrivals import POISSON, ArrivalProcess, Arrivals
+from .objective import Billing, ContentionRule, Fairness, LatencyRule, Objective
 from .request import (
     ForModels,
     GpusLike,
@@ -16,6 +17,9 @@ from .wish_types import MAX_REPLICAS, PERCENTILES
 __all__ = [
     "MAX_REPLICAS",
     "PERCENTILES",
+    "POISSON",
+    "ArrivalProcess",
+    "Arrivals",
     "Billing",
     "ContentionRule",
     "Fairness",
@@ -23,6 +27,7 @@ __all__ = [
     "GpuSupply",
     "GpusLike",
     "HeadroomLike",
+    "LatencyRule",
     "LoadPointLike",
     "ModelWishes",
     "Objective",

@@ -68,19 +68,31 @@ class Arrivals(Record):
         """
         if not isinstance(text, str | Path):
             raise InvalidInputError(f"arrivals are {_WORDS}, got {quoted(text)}")
-        word = str(text).strip().lower()
-        if word in (ArrivalProcess.POISSON, ArrivalProcess.CONSTANT):
-            return cls(process=ArrivalProcess(word))
-        if word.startswith(_GAMMA) or word == ArrivalProcess.GAMMA:
-            return cls(
-                process=ArrivalProcess.GAMMA,
-                burstiness=_burstiness(word.removeprefix(_GAMMA), str(text)),
-            )
+        named = cls.by_name(str(text))
+        if named is not None:
+            return named
         if not Path(text).exists():
             raise InvalidInputError(
                 f"arrivals are {_WORDS}; there is no file {quoted(str(text))}"
             )
         return cls.read(text)
+
+    @classmethod
+    def by_name(cls, text: str) -> Arrivals | None:
+        """Return the arrivals of that name, None if it is none.
+
+        Raises:
+            InvalidInputError: If its burstiness is no number that there may be.
+        """
+        word = text.strip().lower()
+        if word in (ArrivalProcess.POISSON, ArrivalProcess.CONSTANT):
+            return cls(process=ArrivalProcess(word))
+        if not (word.startswith(_GAMMA) or word == ArrivalProcess.GAMMA):
+            return None
+        return cls(
+            process=ArrivalProcess.GAMMA,
+            burstiness=_burstiness(word.removeprefix(_GAMMA), text),
+        )
 
     @classmethod
     def read(cls, path: AnyPath) -> Arrivals:

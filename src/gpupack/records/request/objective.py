@@ -41,3 +41,12 @@ class Billing(StrEnum):
     """``price``."""
     RESERVED = "reserved"
     """``reserved_price``."""
+
+
+class LatencyRule(StrEnum):
+    """Which latency a limit is about."""
+
+    ALONE = "alone"
+    """As measured: one model by itself, requests kept in flight."""
+    PREDICTED = "predicted"
+    """As predicted: beside neighbors, of requests that arrive at the planned rate."""

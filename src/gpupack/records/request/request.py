@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict
 
 from pydantic import (
@@ -15,15 +16,18 @@ from pydantic import (
     model_validator,
 )
 
+from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import whole_number
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import Fleet, GpuType, Headroom
 from gpupack.records.profile import LoadPoint
 from gpupack.records.record import Record
+from gpupack.records.request.arrivals import Arrivals
 from gpupack.records.request.objective import (
     Billing,
     ContentionRule,
     Fairness,
+    LatencyRule,
     Objective,
 )
 from gpupack.records.request.request_fault import as_path, fault_in_words
@@ -109,6 +113,15 @@ class GpuSupply(Record):
         return value
 
 
+def _arrivals(value: object) -> object:
+    # A request is data: what a file of times says belongs into a burstiness.
+    if isinstance(value, str):
+        with suppress(InvalidInputError):
+            if Arrivals.by_name(value) is not None:
+                return value
+    raise fault("; poisson, constant, or gamma:BURSTINESS such as gamma:0.5")
+
+
 def _percentile(value: object) -> object:
     number = whole_number(value)
     if number not in PERCENTILES:
@@ -171,6 +184,12 @@ class Request(Record):
     """Whether throughput counts as measured alone or as predicted together."""
     demand_met: ContentionRule = ContentionRule.PLAIN
     """Whether replicas serve as much as measured alone, or as predicted together."""
+    latency: LatencyRule = LatencyRule.ALONE
+    """Whether latency limits are about what was measured alone, or is predicted beside
+    neighbors for the planned traffic."""
+    arrivals: Annotated[str, BeforeValidator(_arrivals)] = "poisson"
+    """How the requests of planned traffic arrive: ``poisson``, ``constant``, or
+    ``gamma:BURSTINESS``, in bursts where that is below 1."""
     growth: Annotated[PositiveNumber, Must("finite and > 0, such as 1.5")] = 1.0
     """What every demand is multiplied by."""
     billing: Billing = Billing.ON_DEMAND
@@ -270,6 +289,8 @@ class RequestArguments(TypedDict, total=False):
     sharing: SharingMode | str | None
     contention: ContentionRule | str
     demand_met: ContentionRule | str
+    latency: LatencyRule | str
+    arrivals: str
     growth: float
     billing: Billing | str
     currency: str | None
