@@ -5,7 +5,7 @@ from .calibration import (
     measured_sets,
 )
 from .delays import PROCESSOR_SHARING
-from .latency import LatencyLimits
+from .latency_prediction import LatencyLimits
 from .prediction import (
     SHARING_SHAPES,
     has_all_readings,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME, card_called
 from gpupack.planning.contention.delays import PROCESSOR_SHARING, SharingShape
-from gpupack.planning.contention.latency import (
+from gpupack.planning.contention.latency_prediction import (
     ArrivingTraffic,
     LatencyLimits,
     predict_percentiles,

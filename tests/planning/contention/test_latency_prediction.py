@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gpupack.planning.contention.delays import CustomerClass, SharingShape
-from gpupack.planning.contention.latency import (
+from gpupack.planning.contention.latency_prediction import (
     NUM_LEVELS,
     ArrivingTraffic,
     ServiceTimes,
