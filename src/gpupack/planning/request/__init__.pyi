@@ -8,7 +8,7 @@ from .fleet import (
     require_prices,
     resolve_fleet,
 )
-from .latency_prediction import (
+from .latency import (
     keeps_latency_limit,
     within_latency_limits,
 )
