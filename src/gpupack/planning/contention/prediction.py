@@ -135,15 +135,6 @@ DEFAULT_RETENTION_MARGINS = {
 }
 """What a predicted retention must have to spare over what was asked to be kept."""
 
-DEFAULT_LATENCY_MARGINS = {
-    SharingMode.TIME_SLICING: 0.31,
-    SharingMode.MPS: 1.03,
-    SharingMode.STREAMS: 0.31,
-}
-"""By this share of itself a predicted latency is to be below its limit: 95 of 100 then
-keep it. Fitted on half of the sets of pipelines recorded on an H200, see the
-documentation; streams, and the host, were not measured: taken like time slicing."""
-
 UNPROBED_MPS_MARGIN = 0.094
 """The same under MPS, where the kernel probe did not read every model."""
 

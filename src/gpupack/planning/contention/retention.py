@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 from gpupack.catalogue import MEMORY_MIB_BY_NAME, card_called
 from gpupack.planning.contention.delays import PROCESSOR_SHARING, SharingShape
 from gpupack.planning.contention.latency_prediction import (
-    ArrivingTraffic,
+    DEFAULT_LATENCY_MARGINS,
     LatencyLimits,
-    predict_percentiles,
-    service_times,
 )
+from gpupack.planning.contention.latency_rule import LatencyRule
 from gpupack.planning.contention.network import (
     classes_at_load,
     limits_beside,
@@ -29,7 +28,6 @@ from gpupack.planning.contention.network import (
 )
 from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
-    DEFAULT_LATENCY_MARGINS,
     DEFAULT_RETENTION_MARGINS,
     HOST_CONTENTION_FACTOR,
     SHARING_SHAPES,
@@ -241,7 +239,6 @@ class RetentionRule:
         latency: LatencyLimits | None = None,
     ) -> None:
         self._contention = contention
-        self._latency = latency
         self._classes = customer_classes(records, contention.factor, contention.shape)
         self._alone = [record.requests_per_sec or 0.0 for record in records]
         self._loads = list(loads or [1.0] * len(records))
@@ -259,11 +256,22 @@ class RetentionRule:
             for record in records
         ]
         self._known: dict[Counts, tuple[float, ...]] = {}
-        self._names = [record.model_name for record in records]
-        self._services = (
-            [] if latency is None else [service_times(record) for record in records]
+        self._latency = (
+            None
+            if latency is None
+            else LatencyRule(
+                latency,
+                records,
+                self._classes,
+                [
+                    load * rate
+                    for load, rate in zip(self._loads, self._alone, strict=True)
+                ],
+                contention_factor=contention.factor,
+                shape=contention.shape,
+                margin=contention.latency_margin,
+            )
         )
-        self._in_time: dict[Counts, bool] = {}
 
     def latencies_s(
         self, counts: Counts, percentiles: Sequence[float]
@@ -272,51 +280,9 @@ class RetentionRule:
 
         Infinite of one without planned traffic, or that cannot serve it.
         """
-        limits = self._latency
-        if limits is None:
+        if self._latency is None:
             raise ValueError("no latency was asked for")
-        items = [item for item, _ in counts]
-        services = [self._services[item] for item in items]
-        known = [one for one in services if one is not None]
-        if len(known) < len(services):
-            return [(math.inf,) * len(percentiles)] * len(items)
-        return predict_percentiles(
-            [self._classes[item] for item in items],
-            known,
-            [
-                ArrivingTraffic(
-                    self._loads[item] * self._alone[item]
-                    if self._names[item] in limits.arriving
-                    else None,
-                    limits.gap_cv2,
-                )
-                for item in items
-            ],
-            percentiles,
-            contention_factor=self._contention.factor,
-            shape=self._contention.shape,
-            copies=[copies for _, copies in counts],
-        )
-
-    def keeps_latency(self, counts: Counts) -> bool:
-        """Return whether every model of a set keeps its latency limit, with margin."""
-        limits = self._latency
-        if limits is None or not any(
-            self._names[item] in limits.limits_s for item, _ in counts
-        ):
-            return True
-        known = self._in_time.get(counts)
-        if known is None:
-            found = self.latencies_s(counts, [limits.percentile])
-            known = all(
-                latency * (1 + self._contention.latency_margin)
-                <= limits.limits_s.get(self._names[item], math.inf)
-                for (latency,), (item, _) in zip(found, counts, strict=True)
-            )
-            if len(self._in_time) >= MAX_KNOWN_SETS:
-                self._in_time.clear()
-            self._in_time[counts] = known
-        return known
+        return self._latency.latencies_s(counts, percentiles)
 
     def retentions(self, counts: Counts) -> tuple[float, ...]:
         """Return what an instance of each of these items keeps beside the others."""
@@ -336,7 +302,9 @@ class RetentionRule:
 
         More than ``MAX_PREDICTED_KINDS`` different ones may not share a GPU.
         """
-        return self._keeps_throughput(counts) and self.keeps_latency(counts)
+        return self._keeps_throughput(counts) and (
+            self._latency is None or self._latency.is_kept(counts)
+        )
 
     def _keeps_throughput(self, counts: Counts) -> bool:
         if _is_alone(counts):

@@ -12,19 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.placement import Placement
-from gpupack.planning.contention import (
-    MAX_PREDICTED_KINDS,
-    LatencyLimits,
-    RetentionRule,
-    SharedGpu,
-    alternatives_of,
-    has_all_readings,
-    retentions_of,
-)
+from gpupack.planning.contention import SharedGpu, alternatives_of, retentions_of
 from gpupack.planning.modeling import READING_FIELDS, model_memories
+from gpupack.planning.solving.expected_latency import (
+    expected_latencies_s,
+    latency_fields,
+)
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import Assignment, GpuPlacement, ResourceUse
-from gpupack.records.request import Arrivals
 from gpupack.report.cautions import cautions_of
 
 if TYPE_CHECKING:
@@ -162,7 +157,7 @@ def build_placement(
             question,
             loads[id(one)],
             kept.get(id(one)) or (),
-            _latencies(one, question, request, loads[id(one)]),
+            expected_latencies_s(one, question, request, loads[id(one)]),
         )
         for one in fillings
     }
@@ -283,9 +278,7 @@ def gpu_placement(
                 if kept and traffic is not None
                 else None,
                 **(
-                    _latency_fields(one, question, latencies[place])
-                    if latencies
-                    else {}
+                    latency_fields(one, question, latencies[place]) if latencies else {}
                 ),
                 memory_bytes=own_bytes[place],
                 gpu_utilization_percent=used[Resource.GPU_UTILIZATION][place],
@@ -300,62 +293,6 @@ def gpu_placement(
         baseline_memory_bytes=supply.baseline_bytes,
         resources=_resource_uses(instances, supply, own_bytes, used, question),
     )
-
-
-def _latencies(
-    filled: FilledGpu,
-    question: CapacityQuestion,
-    request: Request,
-    loads: Sequence[float],
-) -> list[tuple[float, float]]:
-    """Return the latencies of each instance; none where nothing can be predicted."""
-    wishes = question.wishes
-    records = [one.record for one in filled.instances]
-    supply = question.supplies[filled.supply]
-    if (
-        not any(one.model_name in wishes.latency_limit_ms for one in records)
-        or supply.is_carried_over
-        or not has_all_readings(records)
-        or len(records) > MAX_PREDICTED_KINDS
-    ):
-        return []
-    percentile = float(wishes.latency_percentile)
-    rule = RetentionRule(
-        records,
-        question.contentions[filled.supply],
-        {},
-        loads=list(loads),
-        latency=LatencyLimits(
-            {},
-            frozenset(
-                one.record.model_name
-                for one in filled.instances
-                if one.served_infer_per_sec
-            ),
-            percentile=percentile,
-            gap_cv2=Arrivals.parse(request.arrivals).gap_cv2,
-        ),
-    )
-    found = rule.latencies_s(
-        tuple((item, 1) for item in range(len(records))), [50.0, percentile]
-    )
-    return [(median, high) for median, high in found]
-
-
-def _latency_fields(
-    one: ModelInstance, question: CapacityQuestion, latency_s: tuple[float, float]
-) -> dict[str, float | None]:
-    limit_ms = question.wishes.latency_limit_ms.get(one.record.model_name)
-    if limit_ms is None:
-        return {}
-    median_us, high_us = (
-        1e6 * value if math.isfinite(value) else None for value in latency_s
-    )
-    return {
-        "predicted_latency_p50_us": median_us,
-        "predicted_latency_us": high_us,
-        "latency_limit_ms": limit_ms,
-    }
 
 
 def _utilizations(

@@ -1,0 +1,96 @@
+"""Which models may share a GPU, by the latency that is predicted of each."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from gpupack.planning.contention.latency_prediction import (
+    ArrivingTraffic,
+    LatencyLimits,
+    predict_percentiles,
+    service_times,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.planning.contention.delays import CustomerClass, SharingShape
+    from gpupack.records.profile import ProfileRecord
+
+MAX_KNOWN_ANSWERS = 100_000
+"""Answers kept, so that none is found twice."""
+
+
+class LatencyRule:
+    """Predicts the latencies of sets of items, and says whether limits are kept.
+
+    Args:
+        limits: What is to be kept.
+        records: Item i is record i.
+        classes: How the contention network sees each.
+        requests_per_s: The traffic of each, where its model's traffic is planned.
+        contention_factor: Of the GPU type and sharing mode.
+        shape: Of the sharing mode.
+        margin: By this share of itself a predicted latency is to be below its limit.
+    """
+
+    def __init__(
+        self,
+        limits: LatencyLimits,
+        records: Sequence[ProfileRecord],
+        classes: Sequence[CustomerClass],
+        requests_per_s: Sequence[float],
+        *,
+        contention_factor: float,
+        shape: SharingShape,
+        margin: float,
+    ) -> None:
+        self._limits = limits
+        self._classes = classes
+        self._names = [record.model_name for record in records]
+        self._services = [service_times(record) for record in records]
+        self._traffic = [
+            ArrivingTraffic(rate if name in limits.arriving else None, limits.gap_cv2)
+            for name, rate in zip(self._names, requests_per_s, strict=True)
+        ]
+        self._factor = contention_factor
+        self._shape = shape
+        self._margin = margin
+        self._known: dict[tuple[tuple[int, int], ...], bool] = {}
+
+    def latencies_s(
+        self, counts: Sequence[tuple[int, int]], percentiles: Sequence[float]
+    ) -> list[tuple[float, ...]]:
+        """Return the latency percentiles of an instance of each item, in seconds."""
+        items = [item for item, _ in counts]
+        services = [one for item in items if (one := self._services[item]) is not None]
+        if len(services) < len(items):
+            return [(math.inf,) * len(percentiles)] * len(items)
+        return predict_percentiles(
+            [self._classes[item] for item in items],
+            services,
+            [self._traffic[item] for item in items],
+            percentiles,
+            contention_factor=self._factor,
+            shape=self._shape,
+            copies=[copies for _, copies in counts],
+        )
+
+    def is_kept(self, counts: tuple[tuple[int, int], ...]) -> bool:
+        """Return whether every model of a set keeps its limit, with the margin."""
+        limits_s = self._limits.limits_s
+        if not any(self._names[item] in limits_s for item, _ in counts):
+            return True
+        known = self._known.get(counts)
+        if known is None:
+            found = self.latencies_s(counts, [self._limits.percentile])
+            known = all(
+                latency_s * (1 + self._margin)
+                <= limits_s.get(self._names[item], math.inf)
+                for (latency_s,), (item, _) in zip(found, counts, strict=True)
+            )
+            if len(self._known) >= MAX_KNOWN_ANSWERS:
+                self._known.clear()
+            self._known[counts] = known
+        return known
