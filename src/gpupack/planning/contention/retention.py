@@ -1,3 +1,4 @@
+# Long because how models share, the wish about it and its rule stand together.
 """From wishes about shared GPUs to a rule that the packing engine can follow.
 
 And what is predicted of a placement: what its models keep, in this way of sharing and

@@ -157,7 +157,13 @@ def build_placement(
             question,
             loads[id(one)],
             kept.get(id(one)) or (),
-            expected_latencies_s(one, question, request, loads[id(one)]),
+            expected_latencies_s(
+                question,
+                request,
+                one.supply,
+                [instance.record for instance in one.instances],
+                [instance.served_infer_per_sec for instance in one.instances],
+            ),
         )
         for one in fillings
     }
@@ -278,7 +284,9 @@ def gpu_placement(
                 if kept and traffic is not None
                 else None,
                 **(
-                    latency_fields(one, question, latencies[place]) if latencies else {}
+                    latency_fields(one.record.model_name, question, latencies[place])
+                    if latencies
+                    else {}
                 ),
                 memory_bytes=own_bytes[place],
                 gpu_utilization_percent=used[Resource.GPU_UTILIZATION][place],

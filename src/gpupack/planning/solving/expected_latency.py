@@ -17,39 +17,56 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.planning.modeling import CapacityQuestion
-    from gpupack.planning.solving.found import FilledGpu, ModelInstance
+    from gpupack.records.profile import ProfileRecord
     from gpupack.records.request import Request
 
 
 def expected_latencies_s(
-    filled: FilledGpu,
     question: CapacityQuestion,
     request: Request,
-    loads: Sequence[float],
+    supply_index: int,
+    records: Sequence[ProfileRecord],
+    served_infer_per_sec: Sequence[float | None],
 ) -> list[tuple[float, float]]:
-    """Return the latencies of each instance; none where nothing can be predicted."""
+    """Return the latencies of each instance on a GPU; empty if nothing is predicted.
+
+    Args:
+        question: Says which models have limits.
+        request: Says how requests arrive.
+        supply_index: Of the GPU's type.
+        records: Of the instances.
+        served_infer_per_sec: The traffic of each; None of those without a demand.
+
+    Returns:
+        The median, and the percentile that limits are about, in seconds; infinite of
+        an instance without traffic, or with more than it can serve.
+    """
     wishes = question.wishes
-    records = [one.record for one in filled.instances]
-    supply = question.supplies[filled.supply]
     if (
         not any(one.model_name in wishes.latency_limit_ms for one in records)
-        or supply.is_carried_over
+        or question.supplies[supply_index].is_carried_over
         or not has_all_readings(records)
         or len(records) > MAX_PREDICTED_KINDS
     ):
         return []
     percentile = float(wishes.latency_percentile)
+    loads = [
+        1.0
+        if served is None or not one.throughput_infer_per_sec
+        else min(1.0, served / one.throughput_infer_per_sec)
+        for one, served in zip(records, served_infer_per_sec, strict=True)
+    ]
     rule = RetentionRule(
         records,
-        question.contentions[filled.supply],
+        question.contentions[supply_index],
         {},
-        loads=list(loads),
+        loads=loads,
         latency=LatencyLimits(
             {},
             frozenset(
-                one.record.model_name
-                for one in filled.instances
-                if one.served_infer_per_sec
+                one.model_name
+                for one, served in zip(records, served_infer_per_sec, strict=True)
+                if served
             ),
             percentile=percentile,
             gap_cv2=Arrivals.parse(request.arrivals).gap_cv2,
@@ -62,10 +79,10 @@ def expected_latencies_s(
 
 
 def latency_fields(
-    one: ModelInstance, question: CapacityQuestion, latency_s: tuple[float, float]
+    model_name: str, question: CapacityQuestion, latency_s: tuple[float, float]
 ) -> dict[str, float | None]:
     """Return the fields of an assignment that are about latency, by name."""
-    limit_ms = question.wishes.latency_limit_ms.get(one.record.model_name)
+    limit_ms = question.wishes.latency_limit_ms.get(model_name)
     if limit_ms is None:
         return {}
     median_us, high_us = (
