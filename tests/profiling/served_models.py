@@ -25,6 +25,65 @@ class TritonPythonModel:
 _READ = 'y = pb_utils.get_input_tensor_by_name(request, "X").as_numpy()'
 
 SLEEP_S = 0.003
+NUM_RESPONSES, BETWEEN_S = 3, 0.004
+STREAMING = f"""\
+import time
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            sender = request.get_response_sender()
+            x = pb_utils.get_input_tensor_by_name(request, "X").as_numpy()
+            for _ in range({NUM_RESPONSES}):
+                time.sleep({BETWEEN_S})
+                sender.send(pb_utils.InferenceResponse([pb_utils.Tensor("Y", x)]))
+            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+STATEFUL_CONFIG = """
+sequence_batching {
+  direct { }
+  control_input [
+    { name: "START" control [
+      { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } ] },
+    { name: "END" control [
+      { kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] } ] },
+    { name: "READY" control [
+      { kind: CONTROL_SEQUENCE_READY int32_false_true: [ 0, 1 ] } ] },
+    { name: "NUMBER" control [
+      { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } ] }
+  ]
+}
+"""
+SEQUENCE_LENGTH = 5
+STATEFUL = """\
+import time
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    open = {}
+
+    def execute(self, requests):
+        responses = []
+        for request in requests:
+            starts, ends, ready, number = (
+                int(pb_utils.get_input_tensor_by_name(request, name).as_numpy().max())
+                for name in ("START", "END", "READY", "NUMBER")
+            )
+            known = self.open.pop(number, None)
+            if ready and bool(starts) == (known is not None):
+                raise ValueError(f"sequence {number} is torn")
+            if ready and not ends:
+                self.open[number] = (known or 0) + 1
+            if len(self.open) > 4:
+                raise ValueError(f"left open: {sorted(self.open)}")
+            time.sleep(0.002)
+            x = pb_utils.get_input_tensor_by_name(request, "X").as_numpy()
+            tensor = pb_utils.Tensor("Y", x)
+            responses.append(pb_utils.InferenceResponse([tensor]))
+        return responses
+"""
 
 
 def write_model(
@@ -82,10 +141,17 @@ def write_repository(repository: Path) -> Path:
         "liar",
         body=_HEAD.format(initialize="pass", execute="y = np.zeros((3, 5), 'f')"),
     )
-    write_model(repository, "stateful", extra="sequence_batching { }")
+    write_model(repository, "stateful", extra=STATEFUL_CONFIG, body=STATEFUL)
     write_model(
         repository,
         "decoupled",
         extra="model_transaction_policy { decoupled: True }",
+        body=STREAMING,
+    )
+    write_model(
+        repository,
+        "both",
+        extra="sequence_batching { } model_transaction_policy { decoupled: True }",
+        body=STREAMING,
     )
     return repository

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,12 @@ from gpupack.profiling.server.triton import TritonServer
 from gpupack.profiling.session.server_options import ServerOptions
 from gpupack.profiling.sweep.run import profile
 from gpupack.store import read_profile_file
-from tests.profiling.served_models import write_model
+from tests.profiling.served_models import (
+    STATEFUL,
+    STATEFUL_CONFIG,
+    STREAMING,
+    write_model,
+)
 from tests.profiling.sweep.test_sweep import QUICK, Watcher, points
 
 pytestmark = [pytest.mark.triton, pytest.mark.usefixtures("installed")]
@@ -431,8 +437,8 @@ def test_one_version_is_measured_and_kept_apart_in_the_store(tmp_path: Path) -> 
     assert [one.stage for one in unknown.failures] == ["load"]
 
 
-def test_a_repository_of_many_kinds_is_profiled_by_one_command(tmp_path: Path) -> None:
-    repository, store = tmp_path / "models", tmp_path / "store.jsonl"
+def write_many_kinds(repository: Path, data: Path) -> list[str]:
+    """Write a repository of twelve kinds of models; return the options for them."""
     write_ensemble(repository)
     write_completed(repository, "self_described")
     write_bare_batch(repository, inputs="[ -1, -1 ]", outputs="[ -1, -1 ]")
@@ -440,30 +446,94 @@ def test_a_repository_of_many_kinds_is_profiled_by_one_command(tmp_path: Path) -
     write_model(repository, "classify")
     call = CALL.format(error="answer.error().message()")
     write_model(repository, "caller", execute=call)
-    names = ["caller", "pipeline", "reranker", "self_described", "unbatched"]
+    write_model(repository, "versions")
+    newest = repository / "versions" / "7"
+    newest.mkdir()
+    code = (repository / "versions" / "1" / "model.py").read_text()
+    (newest / "model.py").write_text(code.replace("y = ", "raise ValueError(7); y = "))
+    more = 'name: "MORE" data_type: TYPE_INT32 dims: [ 1 ] optional: true'
+    write_model(repository, "optional", extra=f"input [{{ {more} }}]")
+    write_model(repository, "cached", extra="response_cache { enable: true }")
+    write_model(repository, "stateful", extra=STATEFUL_CONFIG, body=STATEFUL)
+    write_model(
+        repository,
+        "streaming",
+        extra="model_transaction_policy { decoupled: True }",
+        body=STREAMING,
+    )
+    text = "pb_utils.get_input_tensor_by_name(request, 'X').as_numpy()[0][0]"
+    write_model(
+        repository,
+        "reader",
+        initialize="import json; self.parse = json.loads",
+        execute=f"self.parse({text})",
+        datatype="TYPE_STRING",
+        dims="[ 1 ]",
+    )
+    write_model(
+        repository,
+        "images",
+        execute=f"assert {text}.startswith(b'\\x89PNG')",
+        datatype="TYPE_STRING",
+        dims="[ 1 ]",
+    )
+    (data / "pictures").mkdir(parents=True)
+    for number in range(3):
+        (data / "pictures" / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    entry = {"X": {"content": ['{"prompt": 1}'], "shape": [1]}}
+    (data / "prompts.json").write_text(json.dumps({"data": [entry]}))
+    return [
+        *("--data", f"reader={data / 'prompts.json'}"),
+        *("--data", f"images={data / 'pictures'}"),
+        *("--version", "versions=1", "--shape", "reranker/X:16"),
+        *("--sequence-length", "5"),
+    ]
+
+
+KINDS = (
+    *("caller", "images", "optional", "pipeline", "reader", "reranker"),
+    *("self_described", "stateful", "streaming", "unbatched", "versions", "cached"),
+)
+
+
+def test_a_repository_of_twelve_kinds_is_profiled_by_one_command(
+    tmp_path: Path,
+) -> None:
+    repository, store = tmp_path / "models", tmp_path / "store.jsonl"
+    options = write_many_kinds(repository, tmp_path / "data")
     command = [
         *(sys.executable, "-m", "gpupack", "profile", "--store", str(store)),
-        *("--models", ",".join(names)),
+        *("--models", ",".join(KINDS)),
         *("--model-repository", str(repository), "--batch", "1,2"),
-        *("--concurrency", "1", "--shape", "reranker/X:16"),
+        *("--concurrency", "1"),
         *("--min-seconds", "0.1", "--max-seconds", "0.2", "--warm-up", "0"),
     ]
 
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False
+        [*command, *options], capture_output=True, text=True, timeout=200, check=False
     )
 
     assert done.returncode == 0, done.stderr
     profiles = read_profile_file(store)
-    measured = {record.model_name for record in profiles.records}
-    assert measured == set(names)
-    # The one batch size that cannot be is said, and is no error.
-    (failure,) = profiles.failures
-    assert failure.model_name == "unbatched"
-    assert "--batch-dim" in failure.message
+    measured = {record.model_name: record for record in profiles.records}
+    assert set(measured) == set(KINDS)
+    assert measured["pipeline"].helpers == ("core", "prep")
+    assert measured["caller"].helpers == ("classify",)
+    assert measured["reranker"].batch_dim == 0
+    assert measured["versions"].model_version == 1
+    assert measured["stateful"].sequence_length == 5
+    assert measured["streaming"].stream is not None
+    assert any("MORE" in note for note in measured["optional"].environment.notes)
+    for name in ("reader", "images"):
+        assert measured[name].environment.input_data_sha256 is not None
+    # The batch sizes that cannot be are said, and are no error.
+    told = {one.model_name: one.message for one in profiles.failures}
+    assert set(told) == {"stateful", "unbatched"}, told
+    assert {one.load_point.batch_size for one in profiles.failures} == {2}
+    assert "one step of one sequence" in told["stateful"]
+    assert "--batch-dim" in told["unbatched"]
 
     command[command.index("--models") + 1] = "reranker,unbatched"
-    command[command.index("--shape") : command.index("--shape") + 2] = []
     command[command.index(str(store))] = str(tmp_path / "other.jsonl")
     without_shape = subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False

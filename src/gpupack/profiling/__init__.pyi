@@ -10,15 +10,20 @@ from .embedded import (
     TRITON_VERSION,
     EmbeddedServer,
     InstallProgress,
+    ModelRuntime,
     MpsDaemon,
     cache_folder,
     check_platform,
     find_installation,
     find_repository,
+    find_runtimes,
     inspect_python,
+    install_runtimes,
     install_server,
     installation_folder,
+    remove_runtimes,
     remove_server,
+    runtimes_folder,
 )
 from .load import (
     CLIENT_NAME,
@@ -39,10 +44,13 @@ from .measuring import (
     wait_until_settled,
 )
 from .measuring_stack import not_installed
+from .model_files import ModelFileOptions
 from .server import (
     LOAD_TIMEOUT_S,
+    ModelSetup,
     TlsOptions,
     TritonServer,
+    can_set_up,
 )
 from .session import (
     ServerOptions,
@@ -74,17 +82,23 @@ __all__ = [
     "MeasureOptions",
     "MeasuredLoad",
     "Measurement",
+    "ModelFileOptions",
     "ModelLoad",
+    "ModelRuntime",
+    "ModelSetup",
     "MpsDaemon",
     "ServerOptions",
     "ServerSession",
     "TlsOptions",
     "TritonServer",
     "cache_folder",
+    "can_set_up",
     "check_platform",
     "find_installation",
     "find_repository",
+    "find_runtimes",
     "inspect_python",
+    "install_runtimes",
     "install_server",
     "installation_folder",
     "make_request_inputs",
@@ -96,6 +110,8 @@ __all__ = [
     "percentiles_with_intervals",
     "profile",
     "profile_on_ray",
+    "remove_runtimes",
     "remove_server",
+    "runtimes_folder",
     "wait_until_settled",
 ]

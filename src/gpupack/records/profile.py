@@ -52,6 +52,10 @@ class ModelVariant(Record):
     has_dynamic_batching: bool | None = None
     preferred_batch_sizes: tuple[int, ...] = ()
     """Of the dynamic batcher; empty if none were set, or the source does not say."""
+    execution_provider: str | None = None
+    """What computes, for a model file: ``cpu``, ``cuda``, ``tensorrt``."""
+    precision: str | None = None
+    """Of a model file's weights as they were run: ``fp32``, ``fp16``, ``int8``."""
     composing: tuple[ModelVariant, ...] = ()
     """The variants of the models that an ensemble or BLS model calls."""
 
@@ -351,6 +355,23 @@ MAX_LATE_SHARE = 0.01
 """A client that is late more often has no percentile to tell."""
 
 
+class StreamReadings(Record):
+    """How the responses of a request came, where it may have several of them.
+
+    A percentile is None where too few were counted for it.
+    """
+
+    responses_per_request: float = Field(ge=0)
+    first_response_mean_us: Microseconds | None = None
+    """From the request to its first response with an output."""
+    first_response_p50_us: Microseconds | None = None
+    first_response_p95_us: Microseconds | None = None
+    between_responses_mean_us: Microseconds | None = None
+    """From one response to the next of the same request."""
+    between_responses_p50_us: Microseconds | None = None
+    between_responses_p95_us: Microseconds | None = None
+
+
 class RecordOrigin(StrEnum):
     """How the numbers of a record came about."""
 
@@ -431,6 +452,11 @@ class ProfileRecord(GpuReadings):
     none (``max_batch_size: 0``); None if it declares one, or has none."""
     probe: ProbeReadings | None = None
     """What a probe beside the model saw, where the GPU is shared through MPS."""
+    stream: StreamReadings | None = None
+    """How responses came, where the model is decoupled; a latency is then the time to
+    the last of them."""
+    sequence_length: int | None = Field(default=None, ge=1)
+    """Requests of each sequence, where the model is stateful."""
     windows: tuple[MeasurementWindow, ...] = ()
     """Raw counts of the measurement windows; empty if the source gives none."""
     warnings: tuple[str, ...] = ()

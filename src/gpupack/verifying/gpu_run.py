@@ -7,8 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from gpupack.errors import LoadPointError, ServerError
-from gpupack.profiling import LOAD_TIMEOUT_S, wait_until_settled
+from gpupack.errors import InvalidInputError, LoadPointError, ServerError
+from gpupack.profiling import (
+    LOAD_TIMEOUT_S,
+    ModelSetup,
+    can_set_up,
+    wait_until_settled,
+)
 from gpupack.verifying.measurement import measure_set
 from gpupack.verifying.verdict import driven_assignments
 
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from gpupack.records.colocation import CoLocation
     from gpupack.records.environment import SharingMode
     from gpupack.records.placement import GpuPlacement
-    from gpupack.records.profile import LoadPoint
+    from gpupack.records.profile import LoadPoint, ModelVariant
     from gpupack.records.request.arrivals import Arrivals
 
 _MAX_LOADS_AT_ONCE = 4
@@ -108,7 +113,7 @@ def run_gpu(
 
     say(f"GPU {gpu.gpu_index}: loading {', '.join(sorted(set(gpu.models)))}")
     for some in (sorted(helpers), sorted(set(gpu.models).difference(helpers))):
-        failures = _load(session, some, load_timeout_s)
+        failures = _load(session, some, load_timeout_s, _variants(gpu))
         if failures:
             return GpuRun(failures=failures)
     try:
@@ -212,15 +217,31 @@ def clear_gpu(
     wait_until_settled(session.device.memory_used_bytes)
 
 
+def _variants(gpu: GpuPlacement) -> dict[str, ModelVariant]:
+    """Return the variants that a server can set up by itself, by model."""
+    return {
+        one.model_name: variant
+        for one in gpu.assignments
+        if (variant := one.load_point.variant) is not None and can_set_up(variant)
+    }
+
+
 def _load(
-    session: ServerSession, names: Sequence[str], timeout_s: float
+    session: ServerSession,
+    names: Sequence[str],
+    timeout_s: float,
+    variants: Mapping[str, ModelVariant],
 ) -> dict[str, str]:
     """Return how the models failed that did not load."""
 
     def load(name: str) -> str | None:
         try:
-            session.server.load(name, timeout_s=timeout_s)
-        except ServerError as err:
+            if name in variants:
+                setup = ModelSetup(variants[name])
+                session.server.load_variant(name, setup, timeout_s=timeout_s)
+            else:
+                session.server.load(name, timeout_s=timeout_s)
+        except (InvalidInputError, ServerError) as err:
             return str(err)
         return None
 

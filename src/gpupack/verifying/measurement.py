@@ -93,6 +93,7 @@ def measure_set(
                 arrivals=arrivals or POISSON,
                 # Neighbors, and replicas, are not in step.
                 seed=f"{given.seed}/{label}/{len(loads)}",
+                sequence_length=given.sequence_length,
             )
         )
     measurement = measure_together(

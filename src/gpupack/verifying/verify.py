@@ -17,6 +17,7 @@ from gpupack.profiling import (
     InputOptions,
     MeasureOptions,
     ServerOptions,
+    can_set_up,
     find_repository,
 )
 from gpupack.quoting import listed, quoted, quoted_all
@@ -104,7 +105,8 @@ def verify(
         strict: Refuse to measure beside other processes on the GPU.
         options: How well to measure.
         progress: Told what is being done.
-        inputs: Where requests' data come from: shapes, files, seed.
+        inputs: Where requests' data come from: shapes, files, seed. Shapes that are
+            not given are those that the models were profiled with.
         on_gpu: Told the verdict on each GPU as it comes, those of the store first.
         install_progress: Told about the installation of the embedded server.
         deployment: The folder that ``deploy`` wrote for this placement, instead of a
@@ -183,7 +185,7 @@ def verify(
             if store is not None
             else None
         )
-        given = inputs or InputOptions()
+        given = (inputs or InputOptions()).with_shapes_of(placement.placed_profiles)
         (options or MeasureOptions()).check()
         found = where.device()
         if (
@@ -329,7 +331,7 @@ def _variant_notes(gpu: GpuPlacement) -> tuple[str, ...]:
     variants = {
         one.model_name: str(one.load_point.variant)
         for one in gpu.assignments
-        if one.load_point.variant is not None
+        if (variant := one.load_point.variant) is not None and not can_set_up(variant)
     }
     return tuple(
         f"{name} was placed as its variant {variant}, but is served as its "

@@ -187,8 +187,7 @@ FAULTS = {
     "crasher": ("warmup measure", "crasher"),
     "silent": ("warmup", "no response within 0.5 s"),
     "liar": ("warmup", "declares FP32"),
-    "stateful": ("inputs", "stateful"),
-    "decoupled": ("inputs load", "decoupled"),
+    "both": ("inputs", "stateful (sequence_batching) and decoupled at once"),
     "dynamic": ("inputs", "--shape X:64,4"),
 }
 

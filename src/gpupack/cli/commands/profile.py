@@ -13,6 +13,7 @@ import typer
 from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import print_error, print_warning
 from gpupack.cli.options.measuring import Measuring, takes_measuring_options
+from gpupack.cli.options.model_files import ModelFiles, takes_model_file_options
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError
 from gpupack.quoting import quoted
@@ -26,8 +27,10 @@ EXIT_BAD_INPUT = 2
 
 
 @takes_measuring_options
+@takes_model_file_options
 def profile_command(
     *,
+    model_files: ModelFiles,
     models: Annotated[
         str | None,
         typer.Option(
@@ -52,6 +55,21 @@ def profile_command(
             metavar="RATES",
             help="Requests sent a second, answered or not, such as 50,100: latencies "
             "are then those of requests that arrive.",
+        ),
+    ] = None,
+    instances: Annotated[
+        str | None,
+        typer.Option(
+            help="Copies of each model that the server runs, each count a variant of "
+            "its own, such as 1,2; what its configuration says if left out.",
+        ),
+    ] = None,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GPU,…",
+            help="Several GPUs of one type that share the work, such as 0,1,2,3, each "
+            "with a server, clients and CPU cores of its own; with --ray, GPU types.",
         ),
     ] = None,
     embedded: Annotated[
@@ -138,6 +156,9 @@ def profile_command(
 ) -> None:
     """Measure each model alone, at every batch size × concurrency.
 
+    The models are files (gpupack profile resnet50.onnx), those of a repository
+    (--model-repository), or those of a running Triton (--url).
+
     Exit codes: 0 done (failed load points are listed), 2 server lost, nothing measured,
     or a model that was asked for wrongly at every load point, 130 interrupted.
     """
@@ -149,6 +170,34 @@ def profile_command(
         raise InvalidInputError(
             "--url names a running server, with a repository of its own: leave out "
             "--embedded and --model-repository"
+        )
+    if model_files.paths and (server.url or server.model_repository or models):
+        raise InvalidInputError(
+            "model files get a repository and a server of their own: leave out --url, "
+            "--model-repository and --models, or the files"
+        )
+    asked = {
+        name: value
+        for name, value in {
+            "concurrency": None
+            if concurrency is None
+            else _counts("--concurrency", concurrency),
+            "request_rates": None
+            if request_rate is None
+            else _rates("--request-rate", request_rate),
+            "arrivals": measuring.arrivals,
+            "instances": None
+            if instances is None
+            else _counts("--instances", instances),
+            "files": model_files.options,
+        }.items()
+        if value is not None
+    }
+    if ray is not None and {"instances", "files"} & set(asked):
+        raise InvalidInputError(
+            "the workers of a Ray cluster measure the models of a repository as they "
+            "are: leave out --instances and model files (--keep-repository makes a "
+            "repository of them), or --ray"
         )
     if export and export_path is None:
         export_path = Path()
@@ -165,16 +214,11 @@ def profile_command(
                 else partial(profile_on_ray, ray)
             )
             profiles = measure(
-                models=_names(models),
+                models=model_files.paths or _names(models),
                 server=server,
                 batch_sizes=_counts("--batch", batch),
-                concurrency=None
-                if concurrency is None
-                else _counts("--concurrency", concurrency),
-                request_rates=None
-                if request_rate is None
-                else _rates("--request-rate", request_rate),
-                arrivals=measuring.arrivals,
+                gpus=_gpus(gpus),
+                **asked,
                 store=store,
                 export_path=export_path,
                 sharing=sharing,
@@ -275,6 +319,15 @@ def _names(text: str | None) -> list[str] | None:
     if not names:
         raise InvalidInputError("--models: name at least one, such as a,b")
     return names
+
+
+def _gpus(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    found = [one.strip() for one in text.split(",") if one.strip()]
+    if not found:
+        raise InvalidInputError("--gpus: name at least one, such as 0,1")
+    return found
 
 
 def _helpers(options: list[str] | None) -> dict[str, list[str]]:

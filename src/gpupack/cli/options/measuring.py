@@ -76,6 +76,9 @@ FillOptionalOption = Annotated[
         "--fill-optional", help="Also send optional inputs that were not given."
     ),
 ]
+SequenceLengthOption = Annotated[
+    int, typer.Option(help="For stateful models: requests of each sequence.")
+]
 SeedOption = Annotated[int, typer.Option(help="For random inputs.")]
 StabilityOption = Annotated[
     str,
@@ -162,6 +165,7 @@ def measuring_options(
     shape: ShapeOption = None,
     batch_dim: BatchDimOption = None,
     fill_optional: FillOptionalOption = False,
+    sequence_length: SequenceLengthOption = 20,
     data: DataOption = None,
     seed: SeedOption = 0,
     arrivals: ArrivalsOption = None,
@@ -239,6 +243,7 @@ def measuring_options(
             seed=seed,
             batch_dims=_parse_batch_dims(batch_dim),
             fills_optional=fill_optional,
+            sequence_length=sequence_length,
         ),
         strict=strict,
         arrivals=None if arrivals is None else Arrivals.parse(arrivals),

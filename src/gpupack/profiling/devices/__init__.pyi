@@ -11,6 +11,7 @@ from .host import (
     HostDevice,
     ProcessFamily,
 )
+from .nvml import has_driver
 from .remote_device import RemoteDevice
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "ProcessFamily",
     "RemoteDevice",
     "Sampler",
+    "has_driver",
     "open_device",
 ]

@@ -69,6 +69,10 @@ class Device(Protocol):
         """
         ...
 
+    def near_cores(self) -> frozenset[int]:
+        """Return the host's cores that its bus is attached to; none where unknown."""
+        ...
+
     def memory_used_bytes(self) -> int | None:
         """Return the memory in use now, None where it cannot be read."""
         ...

@@ -73,6 +73,10 @@ class HostDevice:
         """Return nothing: a host always runs other processes than the server."""
         return ()
 
+    def near_cores(self) -> frozenset[int]:
+        """Return nothing: no bus is between."""
+        return frozenset()
+
     def memory_used_bytes(self) -> int | None:
         """Return the resident memory of the server's process tree."""
         if self._server_pid is None:

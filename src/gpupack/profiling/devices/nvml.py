@@ -9,6 +9,7 @@ with the reason, since the rest of a measurement is still worth having.
 from __future__ import annotations
 
 import math
+import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -195,6 +196,19 @@ class NvmlDevice:
             if pid not in known and _MPS_SERVER not in name:
                 described.append(describe_process(pid, name, used_bytes))
         return tuple(described)
+
+    def near_cores(self) -> frozenset[int]:
+        """Return the cores that the driver calls ideal for the GPU."""
+        num_words = -(-(os.cpu_count() or 1) // 64)
+        with suppress(pynvml.NVMLError):
+            words = pynvml.nvmlDeviceGetCpuAffinity(self._gpm_handle, num_words)
+            return frozenset(
+                64 * at + bit
+                for at, word in enumerate(words)
+                for bit in range(64)
+                if int(word) >> bit & 1
+            )
+        return frozenset()
 
     def memory_used_bytes(self) -> int | None:
         """Return used device memory: all that cannot be allocated, reserve included."""

@@ -35,6 +35,10 @@ class RemoteDevice:
         """Return nothing: they cannot be seen."""
         return ()
 
+    def near_cores(self) -> frozenset[int]:
+        """Return nothing: no bus is between."""
+        return frozenset()
+
     def memory_used_bytes(self) -> int | None:
         """Return None."""
         return None

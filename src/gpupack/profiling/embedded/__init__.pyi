@@ -15,6 +15,14 @@ from .installation import (
     remove_server,
 )
 from .model_python import inspect_python
+from .model_runtimes import (
+    ModelRuntime,
+    RuntimeInstallation,
+    find_runtimes,
+    install_runtimes,
+    remove_runtimes,
+    runtimes_folder,
+)
 from .mps import (
     PIPE_VARIABLE,
     MpsDaemon,
@@ -27,13 +35,19 @@ __all__ = [
     "TRITON_VERSION",
     "EmbeddedServer",
     "InstallProgress",
+    "ModelRuntime",
     "MpsDaemon",
+    "RuntimeInstallation",
     "cache_folder",
     "check_platform",
     "find_installation",
     "find_repository",
+    "find_runtimes",
     "inspect_python",
+    "install_runtimes",
     "install_server",
     "installation_folder",
+    "remove_runtimes",
     "remove_server",
+    "runtimes_folder",
 ]

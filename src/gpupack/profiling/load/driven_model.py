@@ -6,7 +6,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from gpupack.errors import LoadPointError, ServerError
+from gpupack.errors import InvalidInputError, LoadPointError, ServerError
+from gpupack.profiling.load.input_options import DEFAULT_SEQUENCE_LENGTH
 from gpupack.profiling.load.load_process import LoadProcess
 from gpupack.profiling.load.request import (
     SHARED_MEMORY_THRESHOLD_BYTES,
@@ -17,6 +18,7 @@ from gpupack.profiling.load.request import (
     share_inputs,
 )
 from gpupack.profiling.load.schedule import Schedule
+from gpupack.profiling.load.sequences import FIRST_NUMBER, SequencePlan
 from gpupack.profiling.load.shared_region import SharedRegion
 from gpupack.profiling.load.tensors import find_variation
 from gpupack.records.profile import RATE_IN_FLIGHT
@@ -26,7 +28,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gpupack.profiling.load.tensors import Tensors, Variation
-    from gpupack.profiling.server import ModelSignature, ModelStatistics, TritonServer
+    from gpupack.profiling.server import (
+        ModelSignature,
+        ModelStatistics,
+        ServerUrl,
+        TritonServer,
+    )
     from gpupack.records.profile import LoadPoint
 
 
@@ -45,6 +52,7 @@ class ModelLoad:
         server: That has it loaded, where models measured together are on several.
         arrivals: How the requests of an open loop arrive.
         seed: Of their times: models that are driven together need different ones.
+        sequence_length: Requests of each sequence, for a stateful model.
     """
 
     signature: ModelSignature
@@ -54,6 +62,7 @@ class ModelLoad:
     server: TritonServer | None = None
     arrivals: Arrivals = POISSON
     seed: str = ""
+    sequence_length: int = DEFAULT_SEQUENCE_LENGTH
 
     @property
     def requests_per_s(self) -> float | None:
@@ -103,8 +112,28 @@ class DrivenModel:
         self._given_process = process
         self._requests: list[bytes] = []
         self._variation: Variation | None = None
+        self._sequences: SequencePlan | None = None
+        self._url = server.url
         self._uses_shared_memory = False
         self._stack = ExitStack()
+
+    def _find_url(self) -> ServerUrl:
+        """Return where requests are sent: streams are gRPC's alone.
+
+        Raises:
+            InvalidInputError: The model needs a stream, and the server's address for
+                gRPC is not known.
+        """
+        server = self._server
+        if not self.load.signature.is_decoupled or server.url.is_grpc:
+            return server.url
+        if server.grpc_url is None:
+            raise InvalidInputError(
+                f"model {self.model_name} is decoupled, so that its answers come on "
+                "streams, which gRPC alone has: give the server's gRPC address, such "
+                f"as --url grpc://{server.url.host}:8001"
+            )
+        return server.grpc_url
 
     @property
     def model_name(self) -> str:
@@ -114,7 +143,7 @@ class DrivenModel:
     @property
     def protocol(self) -> str:
         """How requests travel, as ``Environment.protocol`` spells it."""
-        name = "grpc" if self._server.url.is_grpc else "http"
+        name = "grpc" if self._url.is_grpc else "http"
         return f"{name}+shm" if self._uses_shared_memory else name
 
     def statistics(self) -> ModelStatistics:
@@ -127,9 +156,11 @@ class DrivenModel:
 
     def __enter__(self) -> Self:
         with self._stack:
-            self.process = self._given_process or self._stack.enter_context(
-                LoadProcess(self._server.url, self._server.tls)
-            )
+            url = self._url = self._find_url()
+            given = self._given_process
+            if given is None or given.url != url:
+                given = self._stack.enter_context(LoadProcess(url, self._server.tls))
+            self.process = given
             try:
                 self._prepare()
             except ServerError as err:
@@ -166,37 +197,54 @@ class DrivenModel:
                 seed=f"{self.load.seed}/{self.model_name}",
             ),
             variation=self._variation,
+            sequences=self._sequences,
+            is_streamed=self.load.signature.is_decoupled,
         )
 
     def _prepare(self) -> None:
-        load, url = self.load, self._server.url
+        load, url, signature = self.load, self._url, self.load.signature
         last = None
-        if load.signature.has_response_cache:
+        if signature.has_response_cache and not signature.is_sequence:
             # What is measured is the model, not what a server remembers of it.
             last, self._variation = find_variation(load.inputs)
         shared_inputs = {} if self._variation else self._share_inputs()
-        request = build_request(
-            url, load.signature, load.inputs, shared_inputs=shared_inputs, last=last
+
+        def build(
+            sequence: tuple[int, bool, bool] | None = None,
+            shared_outputs: dict[str, SharedTensor] | None = None,
+        ) -> bytes:
+            return build_request(
+                url,
+                signature,
+                load.inputs,
+                shared_inputs=shared_inputs,
+                shared_outputs=shared_outputs,
+                last=last,
+                sequence=sequence,
+            )
+
+        alone = (FIRST_NUMBER, True, True) if signature.is_sequence else None
+        request = build(alone)
+        body, header_length = self.process.once(
+            request, timeout_s=self._timeout_s, is_streamed=signature.is_decoupled
         )
-        body, header_length = self.process.once(request, timeout_s=self._timeout_s)
         self.outputs = check_response(
-            url, load.signature, load.load_point.batch_size, body, header_length
+            url, signature, load.load_point.batch_size, body, header_length
         )
-        requests = [request] * load.num_in_flight
-        shared_outputs = self._share_outputs()
-        if shared_outputs:
-            requests = [
-                build_request(
-                    url,
-                    load.signature,
-                    load.inputs,
-                    shared_inputs=shared_inputs,
-                    shared_outputs=of_one,
-                    last=last,
-                )
-                for of_one in shared_outputs
-            ]
-        self._requests = requests
+        self._requests = [request] * load.num_in_flight
+        if signature.is_sequence:
+            self._sequences = SequencePlan.of(
+                lambda *which: build(which),
+                length=load.sequence_length,
+                is_text=not url.is_grpc,
+            )
+            self.notes.append(
+                f"driven by whole sequences of {load.sequence_length} requests each"
+            )
+        elif not signature.is_decoupled:
+            shared = self._share_outputs()
+            if shared:
+                self._requests = [build(None, of_one) for of_one in shared]
 
     def _share_inputs(self) -> dict[str, SharedTensor]:
         num_bytes = sum(array.nbytes for array in self.load.inputs.values())

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.files import AnyPath, as_path, cannot_read, require_file
+from gpupack.given_numbers import whole_number
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from gpupack.profiling.server import ModelSignature
     from gpupack.records.profile import ProfileRecord
 
+DEFAULT_SEQUENCE_LENGTH = 20
+"""Requests of a sequence; perf_analyzer's, too."""
 MAX_DATA_BYTES = 8 * 1024**3
 """A file of input data holds no more: four requests of the largest size."""
 
@@ -34,6 +37,7 @@ class InputOptions:
             which dimension of their tensors it is, None for none, by model name;
             ``""`` for all such models. One that looks like it is found by itself.
         fills_optional: Also fill optional inputs for which nothing is given here.
+        sequence_length: Requests of each sequence, for stateful models.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -41,6 +45,14 @@ class InputOptions:
     seed: int = 0
     batch_dims: Mapping[str, int | None] = field(default_factory=dict)
     fills_optional: bool = False
+    sequence_length: int = DEFAULT_SEQUENCE_LENGTH
+
+    def __post_init__(self) -> None:
+        if (whole_number(self.sequence_length) or 0) < 1:
+            raise InvalidInputError(
+                "a sequence has a whole number of requests from 1, got "
+                f"{quoted(self.sequence_length)}"
+            )
 
     def with_batch_dim(self, signature: ModelSignature) -> ModelSignature:
         """Return a model's signature with its batch dimension, said or found.
@@ -87,6 +99,20 @@ class InputOptions:
                 chosen[input_name] = shape
         return chosen
 
+    def with_shapes_of(self, records: Iterable[ProfileRecord]) -> InputOptions:
+        """Return these options, with the shapes that records were measured with.
+
+        They hold for inputs of which nothing is said here.
+        """
+        measured = {
+            f"{record.model_name}/{input_name}": shape
+            for record in records
+            if self.data_of(record.model_name) is None
+            for input_name, shape in record.environment.input_shapes.items()
+            if input_name not in self.shapes
+        }
+        return replace(self, shapes={**measured, **self.shapes})
+
     def data_of(self, model_name: str) -> Path | None:
         """Return the data file that concerns one model."""
         path = self.data.get(model_name) or self.data.get("")
@@ -119,6 +145,11 @@ class InputOptions:
         known, name = record.environment, record.model_name
         if not known.measure_options:
             return ""
+        if record.sequence_length not in (None, self.sequence_length):
+            return (
+                f"sequences of {record.sequence_length} requests, not "
+                f"{self.sequence_length}"
+            )
         data_sha256 = self.data_sha256_of(name)
         if data_sha256 != known.input_data_sha256:
             if known.input_data_sha256 is None:

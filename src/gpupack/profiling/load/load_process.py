@@ -8,6 +8,7 @@ import multiprocessing.connection
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gpupack.profiling.load.schedule import Schedule
+    from gpupack.profiling.load.sequences import SequencePlan
     from gpupack.profiling.load.tensors import Variation
 
     Nanoseconds = npt.NDArray[np.int64]
@@ -38,17 +40,16 @@ _STOP_TIMEOUT_S = 10.0
 class LoadTrace:
     """What a load process has reported so far; times of ``time.monotonic_ns``."""
 
-    ends: list[bytes] = field(default_factory=list)
-    latencies: list[bytes] = field(default_factory=list)
+    parts: defaultdict[str, list[bytes]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Arrays of 64 bits, by what the worker calls them."""
     ticks: list[tuple[int, int, int]] = field(default_factory=list)
     """Per tick: when, CPU time so far, time waiting for a CPU so far."""
-    due: list[bytes] = field(default_factory=list)
-    sent: list[bytes] = field(default_factory=list)
-    late: list[bytes] = field(default_factory=list)
 
     def completions(self) -> tuple[Nanoseconds, Nanoseconds]:
         """Return when each request ended and how long it took, in order of ending."""
-        return _joined(self.ends), _joined(self.latencies)
+        return self.array("ends"), self.array("latencies")
 
     def sendings(self) -> tuple[Nanoseconds, Nanoseconds, Nanoseconds]:
         """Return, of an open loop, when requests were due, when sent, how much late.
@@ -56,7 +57,15 @@ class LoadTrace:
         The first that was due was sent first; the last may not have been sent yet. Late
         is what the client itself added, not the wait for a free connection.
         """
-        return _joined(self.due), _joined(self.sent), _joined(self.late)
+        return self.array("due"), self.array("sent"), self.array("late")
+
+    def array(self, name: str) -> Nanoseconds:
+        """Return one of the arrays that the worker reports."""
+        parts = self.parts[name]
+        if len(parts) > 1:
+            # Joined once: the stopping rule asks again at every tick.
+            parts[:] = [b"".join(parts)]
+        return np.frombuffer(b"".join(parts), dtype=np.int64)
 
     def cpu_shares(self, start_ns: int, end_ns: int) -> tuple[float, float] | None:
         """Return the shares of the time on a CPU, and on one or waiting for one.
@@ -70,13 +79,6 @@ class LoadTrace:
         wall = last[0] - first[0]
         cpu = last[1] - first[1]
         return cpu / wall, (cpu + last[2] - first[2]) / wall
-
-
-def _joined(parts: list[bytes]) -> Nanoseconds:
-    # Joined once: the stopping rule asks again at every tick.
-    if len(parts) > 1:
-        parts[:] = [b"".join(parts)]
-    return np.frombuffer(b"".join(parts), dtype=np.int64)
 
 
 class LoadProcess:
@@ -98,7 +100,7 @@ class LoadProcess:
                 start_new_session=True,  # Ctrl-C is gpupack's to handle
             )
         self._pipe = own
-        self._url = url
+        self.url = url
         self.trace = LoadTrace()
         self._is_running = False
         tls_options = {
@@ -153,17 +155,22 @@ class LoadProcess:
             self._process.kill()
             self._process.wait()
 
-    def once(self, request: bytes, *, timeout_s: float) -> tuple[bytes, int | None]:
+    def once(
+        self, request: bytes, *, timeout_s: float, is_streamed: bool = False
+    ) -> tuple[bytes, int | None]:
         """Send one request; return its body and the length of its JSON head, if any.
+
+        ``is_streamed`` waits for the first response of a stream.
 
         Raises:
             ServerError: The server refused it, or did not answer in time.
         """
-        self._send(("once", request, timeout_s))
+        asked = (request, timeout_s)
+        self._send(("once", *asked, True) if is_streamed else ("once", *asked))
         if not self._pipe.poll(timeout_s + 5):
-            raise ServerError(f"{self._url}: no response within {timeout_s:g} s")
+            raise ServerError(f"{self.url}: no response within {timeout_s:g} s")
         message = self._receive()
-        if self._url.is_grpc:
+        if self.url.is_grpc:
             return message[1], None
         return _split_http(message[1])
 
@@ -174,15 +181,26 @@ class LoadProcess:
         timeout_s: float,
         schedule: Schedule | None = None,
         variation: Variation | None = None,
+        sequences: SequencePlan | None = None,
+        is_streamed: bool = False,
     ) -> None:
         """Begin the closed loop, one request in flight for each of ``requests``.
 
         With a ``schedule`` it is an open loop: requests are sent when they are due, but
         at most one is in flight for each of ``requests`` all the same, and others wait
-        for it. With a ``variation`` no request is like another.
+        for it. With a ``variation`` no request is like another. With ``sequences`` each
+        client sends whole sequences. ``is_streamed`` sends on streams of gRPC, on which
+        a request has any number of responses.
         """
         self.trace = LoadTrace()
-        self._send(("run", list(requests), timeout_s, schedule, variation))
+        options: dict[str, Any] = {}
+        if variation is not None:
+            options["variation"] = variation
+        if sequences is not None:
+            options["sequences"] = sequences
+        if is_streamed:
+            options["is_streamed"] = True
+        self._send(("run", list(requests), timeout_s, schedule, options))
         self._is_running = True
 
     def collect(self) -> None:
@@ -203,21 +221,17 @@ class LoadProcess:
         while self._is_running:
             if not self._pipe.poll(max(0.0, deadline - time.monotonic())):
                 raise ServerError(
-                    f"{self._url}: the load process did not stop within "
+                    f"{self.url}: the load process did not stop within "
                     f"{_STOP_TIMEOUT_S:g} s"
                 )
             self._take(self._receive())
 
     def _take(self, message: Any) -> None:
         if message[0] == "tick":
-            _, now, cpu, waited, ends, latencies, (due, sent, late) = message
-            if due or sent:
-                self.trace.due.append(due)
-                self.trace.sent.append(sent)
-                self.trace.late.append(late)
+            _, now, cpu, waited, told = message
             self.trace.ticks.append((now, cpu, waited))
-            self.trace.ends.append(ends)
-            self.trace.latencies.append(latencies)
+            for name, part in told.items():
+                self.trace.parts[name].append(part)
         elif message[0] == "stopped":
             self._is_running = False
 
@@ -235,7 +249,7 @@ class LoadProcess:
             ) from err
         if message[0] == "failed":
             self._is_running = False
-            raise ServerError(f"{self._url}: {message[1]}")
+            raise ServerError(f"{self.url}: {message[1]}")
         return message
 
 

@@ -94,10 +94,13 @@ def build_request(
     shared_inputs: Mapping[str, SharedTensor] | None = None,
     shared_outputs: Mapping[str, SharedTensor] | None = None,
     last: str | None = None,
+    sequence: tuple[int, bool, bool] | None = None,
 ) -> bytes:
     """Return all bytes of one request: an HTTP message, or a gRPC message's body.
 
-    The data of the input named ``last`` end it, if they are not shared.
+    The data of the input named ``last`` end it, if they are not shared. A ``sequence``
+    is the number of the one that the request belongs to, and whether it starts and
+    ends it.
     """
     if url.is_grpc:
         from tritonclient import grpc as protocol
@@ -123,8 +126,8 @@ def build_request(
             wanted.set_shared_memory(where.region_name, where.num_bytes, where.offset)
             outputs.append(wanted)
     if url.is_grpc:
-        return _grpc_body(signature, tensors, outputs)
-    return _http_message(url, signature, tensors, outputs)
+        return _grpc_body(signature, tensors, outputs, sequence)
+    return _http_message(url, signature, tensors, outputs, sequence)
 
 
 def _http_message(
@@ -132,11 +135,17 @@ def _http_message(
     signature: ModelSignature,
     tensors: list[Any],
     outputs: list[Any] | None,
+    sequence: tuple[int, bool, bool] | None,
 ) -> bytes:
     from tritonclient.http import InferenceServerClient
 
+    number, starts, ends = sequence or (0, False, False)
     body, json_size = InferenceServerClient.generate_request_body(
-        tensors, outputs=outputs
+        tensors,
+        outputs=outputs,
+        sequence_id=number,
+        sequence_start=starts,
+        sequence_end=ends,
     )
     body = bytes(body) if isinstance(body, bytes | bytearray) else body.encode()
     version = "" if signature.version is None else f"/versions/{signature.version}"
@@ -152,7 +161,10 @@ def _http_message(
 
 
 def _grpc_body(
-    signature: ModelSignature, tensors: list[Any], outputs: list[Any] | None
+    signature: ModelSignature,
+    tensors: list[Any],
+    outputs: list[Any] | None,
+    sequence: tuple[int, bool, bool] | None,
 ) -> bytes:
     from tritonclient.grpc import service_pb2
 
@@ -160,6 +172,14 @@ def _grpc_body(
     request = service_pb2.ModelInferRequest(
         model_name=signature.name, model_version=version
     )
+    if sequence is not None:
+        number, starts, ends = sequence
+        request.parameters["sequence_id"].int64_param = number
+        request.parameters["sequence_start"].bool_param = starts
+        request.parameters["sequence_end"].bool_param = ends
+    if signature.is_decoupled:
+        # The end of the answer is told, also where it comes without an output.
+        request.parameters["triton_enable_empty_final_response"].bool_param = True
     for tensor in tensors:
         request.inputs.append(tensor._get_tensor())
         content = tensor._get_content()

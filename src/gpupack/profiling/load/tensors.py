@@ -32,6 +32,15 @@ _INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UI
 _FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
 _INTEGER_LIMIT = 100
 """Random integers stay below this: they often index a table, such as a vocabulary."""
+_KNOWN_INPUTS = {
+    "attention_mask": 1,
+    "decoder_attention_mask": 1,
+    "input_mask": 1,
+    "segment_ids": 0,
+    "token_type_ids": 0,
+}
+"""Whole numbers of text models, by their usual names: masks that hide nothing, and one
+kind of token, of which there are seldom more than two."""
 _STRING_LENGTH = 16
 _RANDOM_STRING = re.compile(rb"[a-z]{%d}" % _STRING_LENGTH)
 _NUM_VALUES = 256
@@ -94,7 +103,8 @@ def make_inputs(
         data_path: A file that ``read_data_file`` reads, one array per input: either
             one input's shape, which is repeated, or a stack, whose first are taken.
         seed: For the random data: floats in [0, 1), integers in [0, 100), strings of
-            16 letters.
+            16 letters. Masks and kinds of tokens of text models, known by their names,
+            are ones and zeros.
         fills_optional: Also fill optional inputs for which nothing was given, if the
             data are random; by default they are left out.
 
@@ -146,7 +156,11 @@ def make_inputs(
             item = _STRING_LENGTH if spec.datatype == "BYTES" else dtype.itemsize
             num_bytes += prod(dims) * item
             _check_size(signature, batch_size, num_bytes)
-            array = _random(rng, dims, spec.datatype, dtype)
+            known = _KNOWN_INPUTS.get(spec.name.lower())
+            if known is not None and spec.datatype in _INTEGERS:
+                array = np.full(dims, known, dtype=dtype)
+            else:
+                array = _random(rng, dims, spec.datatype, dtype)
         tensors[spec.name] = array
     return tensors
 

@@ -33,6 +33,7 @@ from gpupack.profiling.measuring.stability import (
     Window,
     cut_windows,
 )
+from gpupack.profiling.measuring.stream_readings import stream_readings
 from gpupack.profiling.server import ModelStatistics
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from gpupack.profiling.devices import Device, DeviceReadings, Sampler
     from gpupack.profiling.load import LoadProcess
     from gpupack.profiling.server import TritonServer
-    from gpupack.records.profile import OpenLoop, ProbeReadings
+    from gpupack.records.profile import OpenLoop, ProbeReadings, StreamReadings
 
 NUM_RECORDED_WINDOWS = 20
 _WARM_UP_ROUNDS = 2
@@ -84,6 +85,7 @@ class MeasuredLoad:
     protocol: str
     notes: tuple[str, ...] = ()
     open_loop: OpenLoop | None = None
+    stream: StreamReadings | None = None
 
 
 @dataclass(frozen=True)
@@ -322,6 +324,7 @@ def _summarize(
         protocol=model.protocol,
         notes=tuple(model.notes),
         open_loop=open_loop,
+        stream=stream_readings(model, begin_ns, end_ns, verdict.begin),
     )
 
 

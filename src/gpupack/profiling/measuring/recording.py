@@ -47,6 +47,8 @@ class Circumstances:
     seed: int | None = None
     sharing_mode: SharingMode | None = None
     measure_options: Mapping[str, str] = field(default_factory=dict)
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what the models run on, by package."""
 
     def environment(
         self,
@@ -62,6 +64,7 @@ class Circumstances:
         ``more`` are further fields of ``Environment``.
         """
         libraries = {name: found for name in _LIBRARIES if (found := _version(name))}
+        libraries |= self.libraries
         values: dict[str, Any] = {
             "source": SOURCE,
             "measured_at": datetime.now(UTC),
@@ -140,6 +143,10 @@ def profile_record(
             for window in measured.windows
         ),
         "probe": measurement.probe,
+        "stream": measured.stream,
+        "sequence_length": (
+            measured.load.sequence_length if signature.is_sequence else None
+        ),
         "model_version": signature.version,
         "batch_dim": signature.batch_dim,
         "helpers": helpers,

@@ -154,23 +154,24 @@ class ModelSignature:
         return dims if axis is None else (*dims[:axis], batch_size, *dims[axis:])
 
     def check_drivable(self, batch_size: int) -> None:
-        """Refuse what a closed loop of single requests cannot drive.
+        """Refuse what gpupack's clients cannot drive.
 
         Raises:
-            InvalidInputError: A sequence or decoupled model, or a batch size that
-                the model does not take.
+            InvalidInputError: A model of sequences that is decoupled, too, or a batch
+                size that the model does not take.
         """
-        if self.is_sequence:
+        if self.is_sequence and self.is_decoupled:
             raise InvalidInputError(
-                f"model {self.name} is stateful (sequence_batching): its requests "
-                "belong together, which gpupack does not drive; profile a version "
-                "of it without sequences, or leave it out with --models"
+                f"model {self.name} is stateful (sequence_batching) and decoupled at "
+                "once: when a sequence may go on depends on its answers, which gpupack "
+                "does not follow; leave it out with --models"
             )
-        if self.is_decoupled:
+        if self.is_sequence and batch_size > 1:
             raise InvalidInputError(
-                f"model {self.name} is decoupled: it may answer a request any number "
-                "of times, so requests per second say nothing; leave it out with "
-                "--models"
+                f"model {self.name} is stateful (sequence_batching): a request holds "
+                f"one step of one sequence, not {batch_size}, and Triton itself "
+                "batches those of different sequences; leave the batch size out, and "
+                "raise the concurrency"
             )
         if self.batch_dim is not None:
             fixed = self.fixed_batch_size

@@ -1,3 +1,4 @@
+# Long because it is the one door to a server: every call of the control has its words.
 """Control of a Triton server: load, unload, describe, count; over HTTP or gRPC."""
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 from gpupack.errors import ServerError, UnknownNameError
 from gpupack.profiling.server.interrupts import interrupts_deferred, quiet_interrupts
+from gpupack.profiling.server.model_config import config_of_variant
 from gpupack.profiling.server.model_state import (
     LOADING,
     READY,
@@ -25,6 +27,8 @@ from gpupack.quoting import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
+
+    from gpupack.profiling.server.model_setup import ModelSetup
 
 CALL_TIMEOUT_S = 10.0
 """For every call that is neither a load nor an unload."""
@@ -41,8 +45,18 @@ class TritonServer:
         InvalidInputError: The URL or the TLS files cannot be used.
     """
 
-    def __init__(self, url: ServerUrl | str, *, tls: TlsOptions | None = None) -> None:
+    def __init__(
+        self,
+        url: ServerUrl | str,
+        *,
+        tls: TlsOptions | None = None,
+        grpc_url: ServerUrl | str | None = None,
+    ) -> None:
         self.url = ServerUrl.parse(url) if isinstance(url, str) else url
+        self.grpc_url = (
+            ServerUrl.parse(grpc_url) if isinstance(grpc_url, str) else grpc_url
+        )
+        """Where it answers gRPC, beside ``url``; None if that is not known."""
         self.tls = tls or TlsOptions()
         self.tls.check_fits(self.url)
         self._grpc_client: Any = None
@@ -185,6 +199,29 @@ class TritonServer:
         config["instance_group"] = [
             group | {"count": factor * int(group.get("count") or 1)} for group in groups
         ]
+        self.load(model_name, timeout_s=timeout_s, config=config)
+
+    def load_variant(
+        self,
+        model_name: str,
+        setup: ModelSetup,
+        *,
+        timeout_s: float = LOAD_TIMEOUT_S,
+    ) -> None:
+        """Load a model as one of its variants.
+
+        The repository's own configuration is back once the model was unloaded.
+
+        Raises:
+            InvalidInputError: The model has no such variant.
+            ServerError: It did not load, or not in time.
+        """
+        config = setup.config
+        if config is None:
+            self.load(model_name, timeout_s=timeout_s)
+            config = self.configuration(model_name)
+        if setup.variant is not None:
+            config = config_of_variant(config, setup.variant)
         self.load(model_name, timeout_s=timeout_s, config=config)
 
     def load_version(

@@ -181,7 +181,8 @@ class ServerSession:
     def _connect(self) -> None:
         url = self.embedded.url if self.embedded is not None else self._url
         assert url is not None
-        self._server = TritonServer(url, tls=self._tls)
+        grpc_url = None if self.embedded is None else self.embedded.grpc_url
+        self._server = TritonServer(url, tls=self._tls, grpc_url=grpc_url)
         self._server.check_ready()
         loaded = sorted(self._server.ready_models())
         if loaded and self.embedded is not None:

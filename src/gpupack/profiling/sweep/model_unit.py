@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.errors import ServerError, UnknownNameError
+from gpupack.errors import InvalidInputError, ServerError, UnknownNameError
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from gpupack.profiling.server import ModelSignature
+    from gpupack.profiling.server import ModelSetup, ModelSignature
     from gpupack.profiling.session import ServerSession
 
 logger = logging.getLogger(__name__)
@@ -74,22 +75,23 @@ class ModelUnits:
                 f"{', '.join(known) or 'none'}"
             )
 
-    def load(self, name: str) -> ModelSignature:
+    def load(self, name: str, setup: ModelSetup | None = None) -> ModelSignature:
         """Load a model with what it needs, on a server with no other model.
 
         Raises:
+            InvalidInputError: It has no such variant.
             NotAloneError: The server is not ours and has models of somebody else.
             ServerError: A model did not load, or not in time.
         """
         self._clear()
         try:
-            return self._load(name)
+            return self._load(name, setup)
         except BaseException:
             if self._session.embedded is None:
                 self._take_back()
             raise
 
-    def _load(self, name: str) -> ModelSignature:
+    def _load(self, name: str, setup: ModelSetup | None) -> ModelSignature:
         server = self._session.server
         for helper in self._helpers.get(name, ()):
             self._ours.add(helper)
@@ -99,13 +101,26 @@ class ModelUnits:
                 raise ServerError(f"{helper}, which {name} needs: {err}") from err
         self._ours.add(name)
         version = self._versions.get(name, self._versions.get(""))
-        if version is None:
+        if setup is not None and setup.variant is not None:
+            if version is not None:
+                raise InvalidInputError(
+                    f"model {name}: a version and variants cannot be asked for "
+                    "together; keep the version alone in its repository"
+                )
+            server.load_variant(name, setup, timeout_s=self._load_timeout_s)
+        elif version is None:
             server.load(name, timeout_s=self._load_timeout_s)
         else:
             server.load_version(name, version, timeout_s=self._load_timeout_s)
         signature = server.signature(name, version=version)
-        self._add_steps(signature)
-        return signature
+        steps = self._add_steps(signature)
+        # An ensemble is what its steps are; its own configuration does not say it.
+        return replace(
+            signature,
+            is_sequence=signature.is_sequence or any(one.is_sequence for one in steps),
+            is_decoupled=signature.is_decoupled
+            or any(one.is_decoupled for one in steps),
+        )
 
     def helpers_of(self, name: str) -> tuple[str, ...]:
         """Return the models that are loaded beside a model, which all are its own.
@@ -181,11 +196,14 @@ class ModelUnits:
             for name in sorted(server.ready_models()):
                 server.unload(name)
 
-    def _add_steps(self, signature: ModelSignature) -> None:
+    def _add_steps(self, signature: ModelSignature) -> list[ModelSignature]:
+        """Take an ensemble's steps, and theirs, for ours, and return them."""
+        steps = []
         for step in signature.steps:
-            if step not in self._ours:
-                self._ours.add(step)
-                self._add_steps(self._session.server.signature(step))
+            self._ours.add(step)
+            found = self._session.server.signature(step)
+            steps += [found, *self._add_steps(found)]
+        return steps
 
     def _told(self, strangers: frozenset[str]) -> str:
         return (

@@ -16,11 +16,11 @@ from gpupack.profiling.sweep.exports import (
     prepare_folder,
     write_article_tables,
 )
-from gpupack.profiling.sweep.model_unit import ModelUnits
 from gpupack.profiling.sweep.point_grid import load_points
+from gpupack.profiling.sweep.spreading import WorkOrder, sweep_over_gpus
 from gpupack.profiling.sweep.sweep_progress import SilentProgress
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SweepStore
-from gpupack.profiling.sweep.sweep_work import Sweep
+from gpupack.profiling.sweep.swept_models import SweptModels
 from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.request.arrivals import POISSON, Arrivals, as_arrivals
@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from gpupack.files import AnyPath
     from gpupack.profile_set import ProfileSet
     from gpupack.profiling.embedded import EmbeddedServer, InstallProgress
+    from gpupack.profiling.model_files import ModelFileOptions
     from gpupack.profiling.sweep.sweep_progress import SweepProgress
 
 
 def profile(
-    models: str | Sequence[str] | None = None,
+    models: AnyPath | Sequence[AnyPath] | None = None,
     *,
     server: ServerOptions | EmbeddedServer | str | None = None,
     model_repository: AnyPath | None = None,
@@ -45,12 +46,14 @@ def profile(
     concurrency: Sequence[int] | None = None,
     request_rates: Sequence[float] | None = None,
     arrivals: Arrivals | str | None = None,
+    instances: Sequence[int] | int | None = None,
     gpus: int | str | Sequence[int | str] | None = None,
     store: Path | str | None = None,
     export_path: Path | str | None = None,
     strict: bool = False,
     options: MeasureOptions | None = None,
     inputs: InputOptions | None = None,
+    files: ModelFileOptions | None = None,
     retry_failed: bool = False,
     retry_unstable: bool = False,
     helpers: Mapping[str, str | Sequence[str]] | None = None,
@@ -68,7 +71,9 @@ def profile(
     A load point that fails becomes a failure in the result, and the sweep goes on.
 
     Args:
-        models: Names of models; None takes the whole repository.
+        models: Names of models; None takes the whole repository. With neither a server
+            nor a repository they are model files: ONNX, TorchScript, programs of
+            ``torch.export``, folders of Hugging Face checkpoints.
         server: URL of a running Triton (``http://``, ``https://``, ``grpc://``,
             ``grpcs://``) with explicit model control, an ``EmbeddedServer``, or a
             ``ServerOptions`` that says more. None starts an embedded one on
@@ -82,8 +87,11 @@ def profile(
         arrivals: How they arrive: ``"poisson"`` (the default), ``"constant"``,
             ``"gamma:0.5"`` (in bursts; 1 is Poisson), or a file of times, whose own
             rate is taken where ``request_rates`` are left out.
+        instances: Copies of each model that the server runs, each count a variant of
+            its own; by default what the model's configuration says.
         gpus: The GPU to measure on: index, ``"GPU:MIG"`` indices, UUID, or ``"host"``.
-            For a server on another host, the name of its GPU type.
+            For a server on another host, the name of its GPU type. Several of one type
+            share the work, each with an embedded server and cores of its own.
         store: File to keep the records in, as they come; by default gpupack's own
             file in ``export_path``, nowhere without that.
         export_path: Folder for the three CSV tables, written at the end, and gpupack's
@@ -91,6 +99,7 @@ def profile(
         strict: Refuse, rather than warn, when other processes use the GPU.
         options: How well to measure, and by which stopping rule.
         inputs: Shapes of dynamic inputs, real data, seed.
+        files: How model files are served, and whether their repository is kept.
         retry_failed: Measure again what failed in an earlier run of this store.
         retry_unstable: Measure again what did not settle then; a record is replaced
             once its new measurement is there.
@@ -121,12 +130,15 @@ def profile(
     """
     how = None if arrivals is None else as_arrivals(arrivals)
     points = load_points(batch_sizes, concurrency, request_rates, how)
-    names = _model_names(models)
+    counts = _instances(instances)
     chosen = options or MeasureOptions()
     require_kind("options", chosen, MeasureOptions, "a MeasureOptions")
     chosen.check()
+    several_gpus = _gpus(gpus)
     where = ServerOptions.of(
-        server, model_repository=model_repository, gpu=_one_gpu(gpus)
+        server,
+        model_repository=model_repository,
+        gpu=several_gpus[0] if several_gpus else None,
     )
     if export_path is not None:
         # Before anything is measured: a sweep must not end in a folder it cannot use.
@@ -138,40 +150,64 @@ def profile(
         for name, some in (helpers or {}).items()
     }
     wanted = _versions(versions)
+    asked = inputs or InputOptions()
     with ExitStack() as stack:
-        session = where.session(stack, sharing=mode, install_progress=install_progress)
+        swept = SweptModels.of(
+            models,
+            stack,
+            where=where,
+            files=files,
+            inputs=asked,
+            batch_sizes=sorted({one.batch_size for one in points}),
+            num_instances=counts,
+            progress=progress,
+            install_progress=install_progress,
+        )
+        names, where, asked = swept.names, swept.server, swept.inputs
+        order = WorkOrder(
+            where,
+            points,
+            chosen,
+            asked,
+            strict=strict,
+            retry_failed=retry_failed,
+            retry_unstable=retry_unstable,
+            helpers=needed,
+            versions=wanted,
+            sharing_mode=mode,
+            probe=probe,
+            command=command,
+            setups=swept.setups,
+            refused=swept.refused,
+            libraries=swept.libraries,
+            arrivals=how or POISSON,
+        )
         sweep_store = stack.enter_context(SweepStore(store))
-        gpu_name = session.device.gpu_type.name
-        sweep_store.check_fits(names, gpu_name)
-        asked = inputs or InputOptions()
+        device = where.device()
+        sweep_store.check_fits(names, device.gpu_type.name)
         sweep_store.check_inputs(asked)
         sweep_store.check_versions(wanted)
         sweep_store.check_sharing(mode)
-        sweep = Sweep(
-            session,
-            sweep_store,
-            points=points,
-            arrivals=how or POISSON,
-            options=chosen,
-            inputs=asked,
-            strict=strict,
-            units=ModelUnits(
-                session,
-                helpers=needed,
-                versions=wanted,
-                load_timeout_s=where.load_timeout_s,
-            ),
-            retry_failed=retry_failed,
-            retry_unstable=retry_unstable,
-            sharing_mode=mode,
-            command=command,
-            progress=progress or SilentProgress(),
-        )
-        sweep_store.warn_of_other_options(sweep.told_options)
-        if names is None or sweep_store.baseline is None or sweep.has_work(names):
-            sweep.probe = session.kernel_probe(probe)
-            with session:
-                sweep.run(names)
+        told = progress or SilentProgress()
+        if len(several_gpus) > 1:
+            sweep_over_gpus(
+                order,
+                several_gpus,
+                names=names,
+                store=sweep_store,
+                progress=told,
+                install_progress=install_progress,
+            )
+        else:
+            session = where.session(
+                stack, sharing=mode, install_progress=install_progress
+            )
+            sweep = order.sweep(session, sweep_store, told)
+            sweep_store.warn_of_other_options(sweep.told_options)
+            if names is None or sweep_store.baseline is None or sweep.has_work(names):
+                sweep.probe = session.kernel_probe(probe)
+                with session:
+                    sweep.run(names)
         profiles = sweep_store.profiles()
         if export_path is not None:
             # While the store is still ours: it may be one of the files.
@@ -195,24 +231,25 @@ def _versions(versions: Mapping[str, int] | int | None) -> dict[str, int]:
     return given
 
 
-def _model_names(models: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    if models is None:
-        return None
-    found = names_of("models", models)
-    if not found or not all(found):
-        raise InvalidInputError(
-            "name at least one model, or leave models out for the whole repository"
-        )
-    return tuple(dict.fromkeys(found))
+def _instances(instances: Sequence[int] | int | None) -> tuple[int, ...]:
+    given = [instances] if isinstance(instances, int) else list(instances or ())
+    counts = [whole_number(one) for one in given]
+    for value, count in zip(given, counts, strict=True):
+        if count is None or count < 1:
+            raise InvalidInputError(
+                f"a model has a whole number of instances from 1, got {quoted(value)}"
+            )
+    return tuple(dict.fromkeys(one for one in counts if one is not None))
 
 
-def _one_gpu(gpus: int | str | Sequence[int | str] | None) -> int | str | None:
-    if gpus is None or isinstance(gpus, int | str):
-        return gpus
-    found = several("gpus", gpus, "[0]")
-    if len(found) != 1:
-        raise InvalidInputError(
-            f"each model is measured alone on one GPU, got {len(found)} of them; "
-            "profile once per kind of GPU, each with a store of its own"
-        )
-    return found[0]
+def _gpus(
+    gpus: int | str | Sequence[int | str] | None,
+) -> tuple[int | str, ...]:
+    if gpus is None:
+        return ()
+    if isinstance(gpus, int | str):
+        return (gpus,)
+    found = several("gpus", gpus, "[0, 1]")
+    if not found:
+        raise InvalidInputError("gpus: name at least one, such as 0, or leave it out")
+    return tuple(found)

@@ -212,6 +212,20 @@ class SweepStore:
             and not retry_failed
         )
 
+    def records_of(self, model_name: str) -> list[AnyRecord]:
+        """Return what is known of one model: its records and failures."""
+        records: list[AnyRecord] = [*self._records.values(), *self._failures.values()]
+        return [
+            one
+            for one in records
+            if isinstance(one, ProfileRecord | FailedLoadPoint)
+            and one.model_name == model_name
+        ]
+
+    def record_of(self, model_name: str, load_point: LoadPoint) -> ProfileRecord | None:
+        """Return what was measured at one load point, None if nothing was."""
+        return self._records.get((model_name, load_point))
+
     def add(self, record: AnyRecord) -> None:
         """Keep a record; it is on the disk when this returns.
 
@@ -231,6 +245,22 @@ class SweepStore:
         self._remember(record)
         if self.file is not None and replaces:
             # A file has one record of each load point.
+            self.file.replace(profile_lines(self.profiles()))
+
+    def forget_requests(
+        self, model_name: str, load_points: Collection[LoadPoint]
+    ) -> None:
+        """Forget what was asked for wrongly, where it is not asked for any more."""
+        gone = [
+            key
+            for key, failure in self._failures.items()
+            if key[0] == model_name
+            and failure.stage == INPUTS_STAGE
+            and key[1] not in load_points
+        ]
+        for key in gone:
+            del self._failures[key]
+        if gone and self.file is not None:
             self.file.replace(profile_lines(self.profiles()))
 
     def profiles(self) -> ProfileSet:

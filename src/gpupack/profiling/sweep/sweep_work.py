@@ -1,3 +1,4 @@
+# Long because what follows each kind of failure stands beside what may fail.
 """The work of a sweep on an open session: baseline, loads, points, failures."""
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from gpupack.profiling.measuring import (
     server_baseline,
     wait_until_settled,
 )
-from gpupack.profiling.server import UNLOAD_TIMEOUT_S
+from gpupack.profiling.server import UNLOAD_TIMEOUT_S, ModelSetup
 from gpupack.profiling.sweep.model_unit import ModelUnits, NotAloneError
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SERVER_STAGE, SweepStore
 from gpupack.records.gpu import DeviceKind
 from gpupack.records.request.arrivals import POISSON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gpupack.profiling.load import InputOptions
     from gpupack.profiling.measuring import KernelProbe
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from gpupack.profiling.session import ServerSession
     from gpupack.profiling.sweep.sweep_progress import SweepProgress
     from gpupack.records.environment import SharingMode
-    from gpupack.records.profile import LoadPoint
+    from gpupack.records.profile import LoadPoint, ModelVariant
     from gpupack.records.request.arrivals import Arrivals
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,16 @@ class Sweep:
     command: str | None
     progress: SweepProgress
     arrivals: Arrivals = POISSON
+    setups: Mapping[str, Sequence[ModelSetup]] = field(default_factory=dict)
+    """How each model is loaded, one for each of its variants; ``""`` for all others."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Why a model that was asked for cannot be served, by its name."""
+    libraries: Mapping[str, str] = field(default_factory=dict)
     probe: KernelProbe | None = None
+    before_point: Callable[[], None] | None = None
+    """Called when all is ready for a load point."""
+    warnings: tuple[str, ...] = ()
+    """What holds for every load point from now on."""
     _circumstances: Circumstances = field(init=False)
     _process: LoadProcess | None = field(default=None, init=False)
     _tried: set[tuple[str, LoadPoint]] = field(default_factory=set, init=False)
@@ -92,12 +102,35 @@ class Sweep:
 
     def run(self, names: Sequence[str] | None) -> None:
         """Measure the baseline, then every model that has work left."""
+        names = self.prepare(names)
+        to_do = self.to_do(names)
+        num_points = self.num_points(names)
+        self.progress.begin(num_points, num_points - sum(map(len, to_do.values())))
+        try:
+            self._check_isolation()
+            if self.store.baseline is None:
+                self.measure_baseline()
+            self.refuse(to_do)
+            with_work = [name for name in names if to_do.get(name)]
+            for name in with_work:
+                self.measure_model(name, to_do[name], is_last=name == with_work[-1])
+        finally:
+            self.end()
+
+    def prepare(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the models to measure, all of the repository for None.
+
+        Raises:
+            UnknownNameError: The repository does not have one.
+            InvalidInputError: It has none at all.
+            StoreError: The store belongs to another sweep.
+        """
         server = self.session.server
         known = [model.name for model in server.repository()]
         if names is None:
             names = self._models_among(known)
             self.store.check_fits(names, self.session.device.gpu_type.name)
-        unknown = [name for name in names if name not in known]
+        unknown = [name for name in names if name not in {*known, *self.refused}]
         if unknown:
             raise UnknownNameError(
                 f"the repository of {server.url} has no model "
@@ -119,26 +152,51 @@ class Sweep:
             seed=self.inputs.seed,
             sharing_mode=self.sharing_mode,
             measure_options=self.told_options,
+            libraries=self.libraries,
         )
-        to_do = {name: self._to_do(name) for name in names}
-        num_points = len(names) * len(self.points)
-        self.progress.begin(num_points, num_points - sum(map(len, to_do.values())))
-        try:
-            self._check_isolation()
-            if self.store.baseline is None:
-                self._measure_baseline()
-            with_work = [name for name in names if to_do[name]]
-            for name in with_work:
-                self._measure_model(name, to_do[name], is_last=name == with_work[-1])
-        finally:
-            self._end_process()
+        for name in names:
+            self.store.forget_requests(name, self._points_of(name))
+        return tuple(names)
+
+    def to_do(self, names: Iterable[str]) -> dict[str, list[LoadPoint]]:
+        """Return the load points that are still to be measured, by model."""
+        return {name: self._to_do(name) for name in names}
+
+    def num_points(self, names: Iterable[str]) -> int:
+        """Return how many load points models have, measured or not."""
+        return sum(len(self._points_of(name)) for name in names)
+
+    def refuse(self, to_do: dict[str, list[LoadPoint]]) -> None:
+        """Fail the points of models that cannot be served, and take them out."""
+        for name, message in self.refused.items():
+            for point in to_do.pop(name, ()):
+                self._fail(name, point, INPUTS_STAGE, message)
+
+    def end(self) -> None:
+        """End the client process, if one is left."""
+        self._end_process()
 
     @property
     def _batch_sizes(self) -> set[int]:
         return {point.batch_size for point in self.points}
 
+    def _setups_of(self, name: str) -> Sequence[ModelSetup]:
+        return self.setups.get(name) or self.setups.get("") or (ModelSetup(),)
+
+    def _points_of(self, name: str) -> list[LoadPoint]:
+        """Return the load points of a model, variant after variant."""
+        return [
+            point.model_copy(update={"variant": setup.variant})
+            for setup in self._setups_of(name)
+            for point in self.points
+        ]
+
     def _to_do(self, name: str) -> list[LoadPoint]:
-        return [point for point in self.points if not self._is_finished(name, point)]
+        return [
+            point
+            for point in self._points_of(name)
+            if not self._is_finished(name, point)
+        ]
 
     def _is_finished(self, name: str, point: LoadPoint) -> bool:
         is_new = (name, point) not in self._tried
@@ -182,7 +240,8 @@ class Sweep:
         logger.warning(warning)
         return (warning,)
 
-    def _measure_baseline(self) -> None:
+    def measure_baseline(self) -> None:
+        """Measure the server with no model loaded."""
         self.progress.working("server only")
         device = self.session.device
         duration_s = _BASELINE_S[device.gpu_type.kind]
@@ -212,25 +271,37 @@ class Sweep:
             )
         return settled
 
-    def _measure_model(
+    def measure_model(
         self, name: str, points: Sequence[LoadPoint], *, is_last: bool
     ) -> None:
+        """Measure load points of one model; every one is in the store at the end.
+
+        ``is_last`` leaves the model loaded where the server is about to be stopped.
+        """
         signature: ModelSignature | None = None
+        variant: ModelVariant | None = None
         is_warm = False
         left = deque(points)
         while left:
             point = left.popleft()
+            if signature is not None and point.variant != variant:
+                self._unload(name)
+                signature, is_warm = None, False
             if self._lost is not None:
                 self._fail(name, point, SERVER_STAGE, self._lost)
                 continue
             self._tried.add((name, point))
             if signature is None:
+                variant = point.variant
                 try:
-                    signature = self._load(name)
+                    signature = self._load(name, variant)
                 except NotAloneError as err:
                     for one in (point, *left):
                         self._fail(name, one, SERVER_STAGE, str(err))
                     return
+                except InvalidInputError as err:
+                    left = self._fail_variant(name, point, left, str(err), INPUTS_STAGE)
+                    continue
                 except (ServerError, UnknownNameError) as err:
                     if self._is_lost():
                         self._fail(name, point, SERVER_STAGE, str(self._lost))
@@ -240,13 +311,14 @@ class Sweep:
                         left.appendleft(point)
                         continue
                     message = self.session.explain(str(err))
-                    for one in (point, *left):
-                        self._fail(name, one, "load", message)
+                    left = self._fail_variant(name, point, left, message, "load")
                     if not self._is_unloaded(name):
                         self._recover()
-                    return
+                    continue
             self.progress.working(f"{name} at {point}")
-            warnings = self._check_isolation()
+            warnings = (*self.warnings, *self._check_isolation())
+            if self.before_point is not None:
+                self.before_point()
             try:
                 self._measure_point(signature, point, warnings, is_warm=is_warm)
                 is_warm = True
@@ -267,6 +339,23 @@ class Sweep:
         if signature is None or (is_last and self.session.is_owned):
             return  # a server that is about to be stopped need not unload first
         self._unload(name, wait=not is_last)
+
+    def _fail_variant(
+        self,
+        name: str,
+        point: LoadPoint,
+        left: Iterable[LoadPoint],
+        message: str,
+        stage: str,
+    ) -> deque[LoadPoint]:
+        """Fail the points of a variant that does not load; return the others."""
+        others: deque[LoadPoint] = deque()
+        for one in (point, *left):
+            if one.variant == point.variant:
+                self._fail(name, one, stage, message)
+            else:
+                others.append(one)
+        return others
 
     def _rejection_hint(self, name: str, error: LoadPointError) -> str:
         """Return what may be wrong if a model's own code rejected random inputs."""
@@ -296,14 +385,15 @@ class Sweep:
                 )
         return self._lost is not None
 
-    def _load(self, name: str) -> ModelSignature:
+    def _load(self, name: str, variant: ModelVariant | None) -> ModelSignature:
         self.progress.working(f"loading {name}")
         if self._process is None:
             # Its start overlaps with the load.
             self._process = LoadProcess(
                 self.session.server.url, self.session.server.tls
             )
-        return self.units.load(name)
+        setups = self._setups_of(name)
+        return self.units.load(name, next(s for s in setups if s.variant == variant))
 
     def _measure_point(
         self,
@@ -331,6 +421,7 @@ class Sweep:
                 tensors,
                 arrivals=self.arrivals,
                 seed=str(self.inputs.seed),
+                sequence_length=self.inputs.sequence_length,
             ),
             device=self.session.device,
             options=self.options,

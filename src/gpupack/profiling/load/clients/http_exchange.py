@@ -13,6 +13,7 @@ from gpupack.profiling.load.clients.load_report import DRAIN_S, LoadError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gpupack.profiling.load.sequences import Sequence
     from gpupack.profiling.load.tensors import Variation
 
 _MAX_ERROR_TEXT = 2000
@@ -148,6 +149,30 @@ class VaryingExchange(Exchange):
         """Begin another request than the last."""
         self.request = self._variation.vary(self.request)
         return super().send(now_ns)
+
+
+class SequenceExchange(Exchange):
+    """A connection whose requests are those of sequences, one after the other."""
+
+    __slots__ = ("_sequence",)
+
+    def __init__(self, sock: socket.socket, request: bytes, sequence: Sequence) -> None:
+        super().__init__(sock, request)
+        self._sequence = sequence
+
+    def send(self, now_ns: int) -> bool:
+        """Begin the next request of its sequence."""
+        self.request = self._sequence.next()
+        return super().send(now_ns)
+
+    def end_sequence(self, timeout_s: float) -> None:
+        """End the sequence that has begun, so that the model forgets it."""
+        if self._sequence.is_open:
+            self.sock.settimeout(timeout_s)
+            self.request = self._sequence.next(ends=True)
+            super().send(0)
+            while self.receive() is None:
+                pass
 
 
 def response_length(data: bytes | bytearray) -> int:

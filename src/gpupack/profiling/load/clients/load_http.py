@@ -13,21 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 from gpupack.profiling.load.clients.http_exchange import (
     Exchange,
+    SequenceExchange,
     VaryingExchange,
     drain,
     error_text,
     is_success,
     open_socket,
 )
-from gpupack.profiling.load.clients.load_report import TICK_NS, LoadError, Reporter
+from gpupack.profiling.load.clients.load_report import (
+    DRAIN_S,
+    TICK_NS,
+    LoadError,
+    Reporter,
+)
 from gpupack.profiling.load.clients.open_loop import run_open_loop
+from gpupack.profiling.load.sequences import Sequence
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
     from gpupack.profiling.load.schedule import Schedule
+    from gpupack.profiling.load.sequences import SequencePlan
     from gpupack.profiling.load.tensors import Variation
 
 
@@ -65,11 +72,12 @@ class HttpLoop:
 
     def run(
         self,
-        requests: Sequence[bytes],
+        requests: list[bytes],
         timeout_s: float,
         pipe: Connection,
         schedule: Schedule | None = None,
         variation: Variation | None = None,
+        sequences: SequencePlan | None = None,
     ) -> None:
         """Drive the server until the pipe says stop; report every tick.
 
@@ -82,11 +90,13 @@ class HttpLoop:
             if not self._is_tls:  # else its handshake was a greeting
                 self._greet(sock, timeout_s)
             sock.setblocking(False)
-            exchanges[sock.fileno()] = (
-                Exchange(sock, request)
-                if variation is None
-                else VaryingExchange(sock, request, variation)
-            )
+            if sequences is not None:
+                own = Sequence(sequences, len(exchanges), len(requests))
+                exchanges[sock.fileno()] = SequenceExchange(sock, request, own)
+            elif variation is not None:
+                exchanges[sock.fileno()] = VaryingExchange(sock, request, variation)
+            else:
+                exchanges[sock.fileno()] = Exchange(sock, request)
             return sock.fileno()
 
         try:
@@ -100,10 +110,13 @@ class HttpLoop:
                     pipe=pipe,
                     is_tls=self._is_tls,
                 )
-                return
-            for request in requests:
-                connect(request)
-            self._run_closed_loop(exchanges, timeout_s, pipe)
+            else:
+                for request in requests:
+                    connect(request)
+                self._run_closed_loop(exchanges, timeout_s, pipe)
+            for exchange in exchanges.values():
+                if isinstance(exchange, SequenceExchange):
+                    exchange.end_sequence(DRAIN_S)
         finally:
             for exchange in exchanges.values():
                 exchange.sock.close()

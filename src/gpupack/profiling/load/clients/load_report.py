@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 TICK_NS = 30_000_000
 """How often the worker reports."""
+REPORTED = (
+    *("ends", "latencies", "due", "sent", "late"),
+    *("firsts", "counts", "gap_ends", "gaps"),
+)
+"""What a tick may hold: arrays of ``Reporter``, by name, as bytes."""
 DRAIN_S = 2.0
 """How long requests in flight may take to end after the loop was stopped."""
 
@@ -32,23 +37,29 @@ class Reporter:
         """When they were sent: the first of ``due`` first."""
         self.late = array("q")
         """By how much that was the client's own fault: not for want of a connection."""
+        self.firsts = array("q")
+        """Of each request answered by a stream: time to its first response, or -1."""
+        self.counts = array("q")
+        """Of each such request: how many responses came."""
+        self.gap_ends = array("q")
+        self.gaps = array("q")
+        """Between two responses of a request: when it ended, and how long it was."""
 
     def tick(self) -> None:
         """Send what came since the last tick, with the CPU time so far."""
-        ends, self.ends = self.ends, array("q")
-        latencies, self.latencies = self.latencies, array("q")
-        due, self.due = self.due, array("q")
-        sent, self.sent = self.sent, array("q")
-        late, self.late = self.late, array("q")
+        told = {}
+        for name in REPORTED:
+            times = getattr(self, name)
+            if times:
+                told[name] = times.tobytes()
+                setattr(self, name, array("q"))
         self._pipe.send(
             (
                 "tick",
                 time.monotonic_ns(),
                 time.process_time_ns(),
                 waited_ns(),
-                ends.tobytes(),
-                latencies.tobytes(),
-                (due.tobytes(), sent.tobytes(), late.tobytes()),
+                told,
             )
         )
 

@@ -34,9 +34,10 @@ def serve(pipe: Connection) -> None:
             return
         try:
             if command[0] == "once":
-                pipe.send(("response", loop.once(command[1], command[2])))
+                pipe.send(("response", loop.once(*command[1:])))
             elif command[0] == "run":
-                loop.run(command[1], command[2], pipe, command[3], command[4])
+                _, requests, timeout_s, schedule, options = command
+                loop.run(requests, timeout_s, pipe, schedule, **options)
                 pipe.send(("stopped",))
         except LoadError as err:
             pipe.send(("failed", str(err)))
