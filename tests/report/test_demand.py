@@ -31,6 +31,35 @@ def test_all_that_is_asked_for_is_met() -> None:
     assert str(verdict) == "demand met: yes"
 
 
+def test_what_is_to_spare_is_what_the_tightest_instance_and_gpu_leave() -> None:
+    # Each does 100 alone: a is asked for 80, so all could grow by a quarter.
+    placement = serving(a=80, b=40).model_copy(
+        update={
+            "request": gpupack.Request.model_validate(
+                {"models": {"a": {"demand": 80}, "b": {"demand": 40}}}
+            )
+        }
+    )
+    busy = placement.gpus[0].resources[0].model_copy(
+        update={"resource": gpupack.Resource.GPU_UTILIZATION, "capacity": 100.0,
+                "used": 90.0, "limit": 99.0}
+    )  # fmt: skip
+    gpu = placement.gpus[0]
+    tight = placement.model_copy(
+        update={"gpus": (gpu.model_copy(update={"resources": (*gpu.resources, busy)}),)}
+    )
+
+    assert (
+        str(demand_verdict(placement))
+        == "demand met: yes, with 25% to spare as measured alone"
+    )
+    # 90 of the 99 % that may be used: a tenth more.
+    assert (
+        str(demand_verdict(tight))
+        == "demand met: yes, with 10% to spare as measured alone"
+    )
+
+
 def test_the_model_that_gets_least_is_named() -> None:
     verdict = demand_verdict(serving(a=100, b=40, c=80))
 

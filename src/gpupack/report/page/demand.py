@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.quoting import quoted
+from gpupack.records.gpu import Resource
 from gpupack.report.cautions import KEPT_TOLERANCE
 
 if TYPE_CHECKING:
     from gpupack.records.placement import PlacementRecord
+
+
+_LEAST_TOLD = 0.01
+"""Less to spare is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +26,15 @@ class DemandVerdict:
         share: Of its demand, as served and as predicted, whichever is less; 0–1.
         num_short: Models that get less than all.
         num_demands: Models with a demand above 0.
+        spare_ratio: By how much all demands could grow as traffic is shared out now,
+            by what instances do alone and by sums of utilizations; at least 0.
     """
 
     model_name: str
     share: float
     num_short: int
     num_demands: int
+    spare_ratio: float = 0.0
 
     @property
     def is_met(self) -> bool:
@@ -35,6 +43,8 @@ class DemandVerdict:
 
     def __str__(self) -> str:
         """Return ``"demand met: no, …"`` in half a sentence."""
+        if self.is_met and self.spare_ratio >= _LEAST_TOLD:
+            return f"demand met: yes, with {self.spare_ratio:.0%} to spare as measured alone"
         if self.is_met:
             return "demand met: yes"
         return (
@@ -73,4 +83,22 @@ def demand_verdict(placement: PlacementRecord) -> DemandVerdict | None:
         share=min(1.0, shares[worst]),
         num_short=sum(share < 1 - KEPT_TOLERANCE for share in shares.values()),
         num_demands=len(demands),
+        spare_ratio=_spare_ratio(placement),
     )
+
+
+def _spare_ratio(placement: PlacementRecord) -> float:
+    """Return by how much all traffic could grow where it is, as measured alone."""
+    ratios = [
+        one.throughput_infer_per_sec / one.served_infer_per_sec
+        for gpu in placement.gpus
+        for one in gpu.assignments
+        if one.served_infer_per_sec and one.throughput_infer_per_sec
+    ]
+    ratios += [
+        use.limit / use.used
+        for gpu in placement.gpus
+        for use in gpu.resources
+        if use.resource is not Resource.MEMORY and use.limit is not None and use.used
+    ]
+    return max(0.0, min(ratios, default=1.0) - 1)
