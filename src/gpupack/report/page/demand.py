@@ -44,7 +44,8 @@ class DemandVerdict:
     def __str__(self) -> str:
         """Return ``"demand met: no, …"`` in half a sentence."""
         if self.is_met and self.spare_ratio >= _LEAST_TOLD:
-            return f"demand met: yes, with {self.spare_ratio:.0%} to spare as measured alone"
+            spare = f"{self.spare_ratio:.0%} to spare as measured alone"
+            return f"demand met: yes, with {spare}"
         if self.is_met:
             return "demand met: yes"
         return (
