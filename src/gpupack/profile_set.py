@@ -15,6 +15,7 @@ from gpupack.records.gpu import GpuType
 from gpupack.records.profile import (
     FailedLoadPoint,
     LoadPoint,
+    ModelVariant,
     ProfileRecord,
     ServerBaseline,
 )
@@ -62,10 +63,20 @@ class ProfileSet(Record):
     def _nothing_is_measured_twice(self) -> Self:
         # Rows of a table share their load points, whose hashes take their time.
         points = {id(one.load_point): one.load_point for one in self.records}
-        first: dict[LoadPoint, LoadPoint] = {}
-        same = {key: id(first.setdefault(one, one)) for key, one in points.items()}
+        variants = {id(one.variant): one.variant for one in points.values()}
+        first: dict[ModelVariant | None, int] = {}
+        same = {key: first.setdefault(one, key) for key, one in variants.items()}
+        loads = {
+            key: (
+                one.batch_size,
+                one.concurrency,
+                one.requests_per_sec,
+                same[id(one.variant)],
+            )
+            for key, one in points.items()
+        }
         names = [
-            (one.model_name, same[id(one.load_point)], one.gpu_type.name)
+            (one.model_name, loads[id(one.load_point)], one.gpu_type.name)
             for one in self.records
         ]
         is_repeated = len(set(names)) < len(names)

@@ -170,21 +170,32 @@ def _add(
 
 
 def _load(parameters: Mapping[str, object]) -> Load:
-    def number(name: str) -> float | None:
-        value = parameters.get(name)
-        if isinstance(value, str):
-            value = float(value)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return float(value) if is_number else None  # type: ignore[arg-type]
+    told = [parameters.get(name) for name in _DRIVEN]
+    if any(isinstance(one, list | dict) for one in told):
+        raise TypeError("number")
+    return _load_of(*told)
 
-    size = number("batch-size") or 1
-    rate = number("request-rate-range")
-    concurrency = number("concurrency-range")
+
+_DRIVEN = ("batch-size", "request-rate-range", "concurrency-range")
+
+
+@lru_cache(maxsize=10_000, typed=True)
+def _load_of(*told: object) -> Load:
+    """Return how a model was driven; the same for all that were driven so."""
+    size, rate, concurrency = map(_number, told)
     if rate is not None:
-        return int(size), None, rate
+        return int(size or 1), None, rate
     if concurrency is None:
         raise KeyError("concurrency-range")
-    return int(size), int(concurrency), None
+    return int(size or 1), int(concurrency), None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
 
 
 def _values(metrics: object) -> dict[str, float]:
@@ -192,11 +203,11 @@ def _values(metrics: object) -> dict[str, float]:
     values = {}
     for pair in _sequence(metrics):
         tag, content = _sequence(pair)[:2]
-        field, factor = _field_of(str(tag))
         value = _mapping(content)["_value"]
+        field, factor = _field_of(tag if type(tag) is str else str(tag))
         if field is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if type(value) is not float and type(value) is not int:
             raise TypeError(field)
         number = value * factor
         if not 0 <= number < _MOST:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpupack.errors import ProfileDataError
 from gpupack.importers.tables.cells import is_missing
@@ -17,7 +19,7 @@ from gpupack.importers.tables.values import column_numbers, style_of
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from gpupack.importers.tables.csv_text import CsvTable
 
@@ -61,9 +63,11 @@ class TableKind(Enum):
     SERVER = "the server alone"
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredRow:
-    """One row of a table.
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class MeasuredRow(NamedTuple):
+    """One row of a table; there may be hundreds of thousands.
 
     Args:
         source: Where it stands: the file, or the place in it.
@@ -81,8 +85,8 @@ class MeasuredRow:
     variant: str = ""
     load: Load | None = None
     gpu_uuid: str = ""
-    values: Mapping[str, float] = field(default_factory=dict)
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, float] = _NOTHING
+    attributes: Mapping[str, str] = _NOTHING
     row_number: int | None = None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -102,13 +102,15 @@ class Search:
         order: list[Key] = []
         for table in by_kind[TableKind.INFERENCE]:
             for row in table.rows:
-                inference[_key(row)].append(row)
-                order.append(_key(row))
+                key = _key(row)
+                inference[key].append(row)
+                order.append(key)
         for table in by_kind[TableKind.GPU]:
             for row in table.rows:
-                of_key = gpu_rows.setdefault(_key(row), {})
+                key = _key(row)
+                of_key = gpu_rows.setdefault(key, {})
                 of_key.setdefault(row.gpu_uuid, []).append(row)
-                orders[row.gpu_uuid].append(_key(row))
+                orders[row.gpu_uuid].append(key)
         server = [row for one in by_kind[TableKind.SERVER] for row in one.rows]
         wheres = [one.where for tables in by_kind.values() for one in tables]
         return cls(
@@ -198,7 +200,7 @@ class Search:
         taken = [
             of_gpu[best]
             if self.is_in_step and len(of_gpu) == len(rows)
-            else replace(of_gpu[0], values=_highest(of_gpu))
+            else of_gpu[0]._replace(values=_highest(of_gpu))
             for of_gpu in by_uuid.values()
         ]
         use = gpu_use(taken, self.baselines)

@@ -25,12 +25,17 @@ class RecordMaker:
     def __init__(self, reason: str) -> None:
         self._reason = reason
         self._points: dict[tuple[Load, int], LoadPoint] = {}
-        self._distinct: dict[LoadPoint, LoadPoint] = {}
+        self._variants: dict[int, ModelVariant | None] = {}
+        self._distinct: dict[ModelVariant | None, ModelVariant | None] = {}
         self._templates: dict[object, RecordTemplate[ProfileRecord]] = {}
         self._kept: list[object] = []
 
     def load_point(self, load: Load, variant: ModelVariant | None = None) -> LoadPoint:
         """Return the load point: one object for all that are equal."""
+        if id(variant) not in self._variants:
+            self._kept.append(variant)
+            self._variants[id(variant)] = self._distinct.setdefault(variant, variant)
+        variant = self._variants[id(variant)]
         key = (load, id(variant))
         point = self._points.get(key)
         if point is None:
@@ -40,8 +45,6 @@ class RecordMaker:
                 requests_per_sec=load[2],
                 variant=variant,
             )
-            self._kept.append(variant)
-            point = self._distinct.setdefault(point, point)
             self._points[key] = point
         return point
 
