@@ -146,6 +146,8 @@ def one_core(burners: Path) -> Iterator[Callable[..., CoLocation]]:
                 options=options,
                 server_pid=embedded.pid,
                 offered_infer_per_sec=offered,
+                # Evenly: queues of chance are none of the closed network's.
+                arrivals=gpupack.Arrivals(process=gpupack.ArrivalProcess.CONSTANT),
             )
 
         yield measure

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from gpupack.quoting import printable, printable_name
+from gpupack.records.running.verification import Outcome
 from gpupack.report.text import format_number
 from gpupack.units import mib_from_bytes
 
@@ -69,9 +70,19 @@ def _summary(gpus: Sequence[GpuVerification]) -> str:
 
 
 def _verdict(model: ModelVerdict) -> str:
-    if model.broken is not None:
-        return "BROKEN"
-    return "kept" if model.not_judged is None else "not judged"
+    if model.outcome is Outcome.BROKEN:
+        told = "BROKEN"
+    elif model.outcome is Outcome.SLOWER_ALONE:
+        told = "BROKEN (slower alone)"
+    else:
+        told = model.outcome.value
+    if model.latency is None or model.latency_limit_ms is None:
+        return told
+    latency = model.latency
+    return (
+        f"{told}, p{latency.percentile:g} {latency.value_us / 1000:.3g} of "
+        f"{model.latency_limit_ms:g} ms"
+    )
 
 
 def _text(text: str) -> str:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.records.request import LatencyRule
 from gpupack.records.running.verification import GpuVerification, ModelVerdict
 from gpupack.units import mib_from_bytes
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         GpuPlacement,
         PlacementRecord,
     )
+    from gpupack.records.profile import LatencyPercentile
 
 MEMORY_TOLERANCE = 0.03
 """Share by which measured memory may exceed the prediction."""
@@ -97,6 +99,7 @@ def judge_gpu(
             _Reading.of(beside, last.duration_s),
             placement.min_retention.get(assignment.model_name),
             tolerance,
+            _promised_percentile(placement),
         )
         notes += _measurement_notes(beside)
         if verdict.not_judged is not None:
@@ -157,15 +160,24 @@ def _judge_model(
     beside: _Reading,
     min_retention: float | None,
     tolerance: float,
+    percentile: float | None,
 ) -> ModelVerdict:
     promised = _promised_infer_per_sec(assignment)
     broken = None
     is_open = False
+    is_slower_alone = False
     if promised is not None:
         least = (1 - tolerance) * promised
         is_open = beside.low < least
         if beside.high < least:
             broken = f"{beside} of {promised:.1f} promised"
+            if _is_slower_alone(assignment, alone, beside, tolerance):
+                is_slower_alone = True
+                broken += (
+                    f": alone it reaches {alone.rate:.1f} now, "
+                    f"{assignment.throughput_infer_per_sec or 0:.1f} when profiled, "
+                    "and its neighbors take no more than predicted"
+                )
     if min_retention is not None and broken is None:
         least = min_retention - tolerance
         is_open = is_open or beside.low < least * alone.high
@@ -174,18 +186,101 @@ def _judge_model(
                 f"kept {beside.rate / alone.rate:.2f} of its throughput alone, asked "
                 f"for {min_retention:g}"
             )
+    doubt = _doubt(alone, beside) if is_open and broken is None else None
+    limit_ms = assignment.latency_limit_ms if percentile is not None else None
+    latency = None
+    if percentile is not None and limit_ms is not None and beside.model.open_loop:
+        latency = _percentile_of(beside.model, percentile)
+        if broken is None:
+            broken, latency_doubt = _judge_latency(
+                beside.model, latency, percentile, limit_ms
+            )
+            doubt = None if broken else doubt or latency_doubt
     return ModelVerdict(
         model_name=assignment.model_name,
         load_point=assignment.load_point,
         promised_infer_per_sec=promised,
+        latency_limit_ms=limit_ms,
+        latency=latency,
+        is_slower_alone=is_slower_alone,
         alone_infer_per_sec=alone.model.throughput_infer_per_sec,
         together_infer_per_sec=beside.model.throughput_infer_per_sec,
         predicted_retention=assignment.retention,
         min_retention=min_retention,
         is_client_limited=beside.model.is_client_limited,
         broken=broken,
-        not_judged=_doubt(alone, beside) if is_open and broken is None else None,
+        not_judged=doubt,
     )
+
+
+def _is_slower_alone(
+    assignment: Assignment, alone: _Reading, beside: _Reading, tolerance: float
+) -> bool:
+    """Return whether a model is slow by itself, not for its neighbors.
+
+    It reaches less alone than its profile says, but keeps beside its neighbors as much
+    of that as was predicted; or, sent less than it could serve, misses that alone.
+    """
+    profiled = assignment.throughput_infer_per_sec
+    if profiled is None or assignment.retention is None or not alone.rate:
+        return False
+    wanted = assignment.served_infer_per_sec
+    expected = profiled if wanted is None else min(profiled, wanted)
+    return (
+        alone.high < (1 - tolerance) * expected
+        and beside.high >= (assignment.retention - tolerance) * alone.rate
+    )
+
+
+def _promised_percentile(placement: PlacementRecord) -> float | None:
+    """Return the percentile of the latency that is promised, None if none is."""
+    request = placement.request
+    if request is None or request.latency is not LatencyRule.PREDICTED:
+        return None
+    return float(request.latency_percentile)
+
+
+def _percentile_of(
+    model: CoLocatedModel, percentile: float
+) -> LatencyPercentile | None:
+    for one in model.latency_percentiles:
+        if one.percentile == percentile:
+            return one
+    return None
+
+
+def _judge_latency(
+    model: CoLocatedModel,
+    latency: LatencyPercentile | None,
+    percentile: float,
+    limit_ms: float,
+) -> tuple[str | None, str | None]:
+    """Return how the limit was broken, or why that cannot be said; None if neither."""
+    told = f"p{percentile:g}"
+    sent = model.open_loop
+    if latency is None:
+        return None, (
+            f"too few requests ended for a {told} (limit {limit_ms:g} ms): measure "
+            "longer"
+        )
+    interval = f"{latency.low_us / 1000:.3g} to " + (
+        "no known end"
+        if latency.high_us is None
+        else f"{latency.high_us / 1000:.3g} ms"
+    )
+    if latency.low_us > 1000 * limit_ms:
+        if sent is not None and not sent.is_on_schedule:
+            return None, f"its client was late, which the {told} holds"
+        return (
+            f"took {latency.value_us / 1000:.3g} ms ({told}, {interval}), "
+            f"{limit_ms:g} ms were promised"
+        ), None
+    if latency.high_us is None or latency.high_us > 1000 * limit_ms:
+        return None, (
+            f"its {told} is between {interval}, and {limit_ms:g} ms were promised: "
+            "measure longer"
+        )
+    return None, None
 
 
 @dataclass(frozen=True)

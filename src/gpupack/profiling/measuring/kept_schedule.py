@@ -23,6 +23,10 @@ SENT_SHARE = 0.99
 """A client that sends less than this of what is due cannot offer the rate."""
 KEPT_UP_SHARE = 0.95
 """A server that answers less than this of what is due does not keep up."""
+_REPORTED_NS = 150_000_000
+"""A client reports several times as often."""
+_NUM_MISSED = 20
+"""Arrivals expected in a gap that is none by chance."""
 _FEW_REQUESTS = 5
 """So many may be under way at the end of a measurement and prove nothing."""
 
@@ -39,7 +43,9 @@ def judge_schedule(
     if asked is None:
         return None
     due, sent, late = model.process.trace.sendings()
-    num_due = _num_between(due, begin_ns, end_ns)
+    num_due = _num_between(due, begin_ns, end_ns) + _num_not_reached(
+        due, asked, begin_ns, end_ns
+    )
     first, last = np.searchsorted(sent, [begin_ns, end_ns])
     limit_ns = LATE_NS
     if len(latencies):
@@ -93,21 +99,43 @@ def lateness_in_words(open_loop: OpenLoop) -> str | None:
 
 
 def served_requests_per_s(
-    open_loop: OpenLoop, ends: npt.NDArray[np.int64], begin_ns: int, end_ns: int
+    open_loop: OpenLoop,
+    ends: npt.NDArray[np.int64],
+    begin_ns: int,
+    end_ns: int,
+    ci_ratio: float | None,
 ) -> tuple[float | None, float | None]:
     """Return the requests per second served of those asked for, and how well known.
 
-    The share of what was due that was answered, of the rate asked for: how many were
-    due is chance, not the server's doing.
+    All of them, as long as client and server keep up: how many were due is chance, not
+    the server's doing. A server that falls behind serves what it was seen to answer.
+
+    Args:
+        open_loop: What came of the schedule.
+        ends: When requests ended.
+        begin_ns: Of the measurement.
+        end_ns: Likewise.
+        ci_ratio: Of the throughput that was seen.
     """
     num_due = open_loop.offered_requests_per_sec * (end_ns - begin_ns) / 1e9
     if not len(ends) or num_due < 1:
         return None, None
-    share = min(1.0, len(ends) / num_due)
     if open_loop.is_kept_up and open_loop.is_sent:
-        share = 1.0
-    ratio = (abs(num_due - len(ends)) + 1) / len(ends)
-    return share * open_loop.asked_requests_per_sec, min(1.0, ratio)
+        ratio = (abs(num_due - len(ends)) + 1) / len(ends)
+        return open_loop.asked_requests_per_sec, min(1.0, ratio)
+    share = min(1.0, len(ends) / num_due)
+    return share * open_loop.asked_requests_per_sec, ci_ratio
+
+
+def _num_not_reached(
+    due: npt.NDArray[np.int64], asked: float, begin_ns: int, end_ns: int
+) -> int:
+    """Return how many were due that a client too busy had not even come to."""
+    last_ns = max(int(due[-1]) if len(due) else begin_ns, begin_ns)
+    number = asked * (end_ns - last_ns) / 1e9
+    if end_ns - last_ns < _REPORTED_NS or number < _NUM_MISSED:
+        return 0  # a report is on its way, or chance left a gap
+    return int(number)
 
 
 def _num_between(times_ns: npt.NDArray[np.int64], begin_ns: int, end_ns: int) -> int:

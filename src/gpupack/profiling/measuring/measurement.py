@@ -309,7 +309,9 @@ def _summarize(
     if open_loop is not None:
         is_limited = not open_loop.is_sent
         verdict = verdict_on_schedule(verdict, open_loop)
-        rate, ci_ratio = served_requests_per_s(open_loop, ends, begin_ns, end_ns)
+        rate, ci_ratio = served_requests_per_s(
+            open_loop, ends, begin_ns, end_ns, ci_ratio
+        )
     return MeasuredLoad(
         load=model.load,
         throughput_infer_per_sec=None if rate is None else rate * load_point.batch_size,

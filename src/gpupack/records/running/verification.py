@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
 from gpupack.records.colocation import CoLocation
 from gpupack.records.environment import SharingMode
-from gpupack.records.profile import LoadPoint
+from gpupack.records.profile import LatencyPercentile, LoadPoint
 from gpupack.records.record import Record
 from gpupack.units import InferPerSec, NumBytes, Ratio
+
+
+class Outcome(StrEnum):
+    """What became of the promises about one model instance."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    """Beside its neighbors it does less than was promised."""
+    SLOWER_ALONE = "slower alone"
+    """It does less than was promised, and did so alone already: the neighbors take no
+    more than was predicted, but it is not what was profiled."""
+    NOT_JUDGED = "not judged"
+    """What was measured is too uncertain to tell."""
 
 
 class ModelVerdict(Record):
@@ -32,8 +46,21 @@ class ModelVerdict(Record):
     """Whether the load generator, not the server, set the throughput."""
     broken: str | None = None
     """Which promise was broken, in words; None if none was."""
+    is_slower_alone: bool = False
+    """Whether it was broken alone already: slower than profiled, not for neighbors."""
+    latency_limit_ms: float | None = Field(default=None, gt=0)
+    """That was promised of it at its traffic; None if none was."""
+    latency: LatencyPercentile | None = None
+    """Measured beside its neighbors, of the percentile that the limit is about."""
     not_judged: str | None = None
     """Why nothing can be said about the promises; None if something can."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Kept, broken, slower alone than profiled, or not judged."""
+        if self.broken is not None:
+            return Outcome.SLOWER_ALONE if self.is_slower_alone else Outcome.BROKEN
+        return Outcome.KEPT if self.not_judged is None else Outcome.NOT_JUDGED
 
     @property
     def retention(self) -> float | None:
