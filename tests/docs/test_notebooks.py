@@ -40,5 +40,17 @@ def test_another_proved_number_is_stale_and_another_unproved_one_is_not() -> Non
     assert not is_fresh(["4 GPUs (FEASIBLE)"], [])
 
 
+def test_a_timed_cell_is_compared_by_how_much_it_tells() -> None:
+    def cell(text: str, **metadata: list[str]) -> nbformat.NotebookNode:
+        output = nbformat.v4.new_output("stream", text=text)
+        return nbformat.v4.new_code_cell("x", outputs=[output], metadata=metadata)
+
+    def tells(text: str, **metadata: list[str]) -> list[list[str]]:
+        return told(nbformat.v4.new_notebook(cells=[cell(text, **metadata)]))
+
+    assert tells("a", tags=["timed"]) == tells("b", tags=["timed"])
+    assert tells("a") != tells("b")
+
+
 def test_both_case_studies_are_there() -> None:
     assert {"four_gpus", "six_gpus"} <= {path.stem for path in NOTEBOOKS}
