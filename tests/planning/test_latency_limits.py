@@ -111,3 +111,8 @@ def test_a_predicted_limit_needs_traffic() -> None:
 def test_planned_arrivals_are_named(arrivals: object) -> None:
     with pytest.raises(InvalidInputError, match="poisson, constant, or gamma"):
         placed(40, latency="predicted", arrivals=arrivals)
+
+
+def test_the_explanation_names_the_limit_that_is_nearest() -> None:
+    text = str(placed(50, latency="predicted").explain())
+    assert "of 6 latency limits that of 'a' on GPU 0 is nearest: its p99" in text

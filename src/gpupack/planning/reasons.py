@@ -17,6 +17,7 @@ from gpupack.planning.explaining import (
 from gpupack.planning.modeling import CapacityQuestion, ask
 from gpupack.planning.request import ProfilesLike, profiles_of, request_of
 from gpupack.profile_set import ProfileSet
+from gpupack.quoting import quoted
 from gpupack.records.explanation import BindingResource, Explanation
 from gpupack.records.placement import PlacementRecord, PlacementStatus
 
@@ -125,7 +126,7 @@ def explain_question(
         is_bound_by_retention=proof.is_by_retention,
         needs=needs,
         changes=changes,
-        notes=(*notes, *_sharing_notes(placement)),
+        notes=(*notes, *_latency_notes(placement), *_sharing_notes(placement)),
     )
 
 
@@ -148,6 +149,25 @@ def _summary(placement: PlacementRecord) -> str:
     return (
         f"{placement.objective.value}: {value}; nothing better than "
         f"{placement.bound:g} is possible, in between is not known."
+    )
+
+
+def _latency_notes(placement: PlacementRecord) -> tuple[str, ...]:
+    """Return which predicted latency is nearest to its limit."""
+    limited = [
+        (one.predicted_latency_us / 1000 / one.latency_limit_ms, gpu, one)
+        for gpu in placement.gpus
+        for one in gpu.assignments
+        if one.latency_limit_ms is not None and one.predicted_latency_us is not None
+    ]
+    if not limited or placement.request is None:
+        return ()
+    share, gpu, one = max(limited, key=lambda entry: entry[0])
+    return (
+        f"of {len(limited)} latency limits that of {quoted(one.model_name)} on GPU "
+        f"{gpu.gpu_index} is nearest: its p{placement.request.latency_percentile} is "
+        f"predicted to take {share:.0%} of {one.latency_limit_ms:g} ms beside its "
+        "neighbors, at its traffic",
     )
 
 
