@@ -57,3 +57,19 @@ def test_the_copy_too_many_is_dropped_where_most_is_in_use():
         (0,),
         (1,),
     ]
+
+
+def test_a_million_million_equal_bins_stay_one_and_part_where_some_lose_a_copy():
+    # 10^12 bins with two copies of a whole job each, of which one copy in all is too
+    # many: one bin has one copy, the others two. Bin by bin it would never end.
+    number = 10**12
+    problem = CapacityProblem(
+        (BinType((10,), count=number),), (Job(),), (Option(0, 0, (4,), (0,), 7),)
+    )
+    uses = ((Configuration(0, ((0, 2),)), number),)
+
+    bins = share_out(problem, uses, (None,), (2 * number - 1,), ({},))
+
+    assert sorted(
+        (filled.copies[0].num_copies, filled.multiplicity) for filled in bins
+    ) == [(1, 1), (2, number - 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model.configurations import Configuration, fixed_room_left
@@ -15,8 +16,16 @@ if TYPE_CHECKING:
 
     from gpupack.packing.capacity.model.capacity_problem import CapacityProblem
 
-OpenBin = tuple[int, dict[int, int], dict[int, float]]
-"""A bin's type, the copies of each option in it, and the loads of each."""
+
+@dataclass(frozen=True)
+class _EqualBins:
+    """Bins that hold the same: the copies of each option in one, and their loads."""
+
+    bin_type: int
+    counts: dict[int, int]
+    loads: dict[int, float]
+    number: int
+
 
 MAX_ROUNDS = 3
 """Of dropping copies and evening out what is left."""
@@ -50,9 +59,9 @@ def share_out(
     """
     least = _least_copies(problem, shares)
     uses, loads = _without_spares(problem, uses, shares, least, served, deadline)
-    bins = _each_bin(uses, loads)
+    bins = _filled(uses, loads)
     for _ in range(MAX_ROUNDS):
-        is_less = _drop_idle(problem, bins, shares, whole_copies, least)
+        bins, is_less = _drop_idle(problem, bins, shares, whole_copies, least)
         if (
             not is_less
             or len(uses) > MAX_SPARE_TRIALS
@@ -64,25 +73,25 @@ def share_out(
         evened = _even_loads(problem, uses, shares, deadline)
         if evened is None:
             break
-        bins = _each_bin(uses, evened[0])
+        bins = _filled(uses, evened[0])
     else:
-        _drop_idle(problem, bins, shares, whole_copies, least)
+        bins, _ = _drop_idle(problem, bins, shares, whole_copies, least)
     merged: dict[FilledBin, int] = {}
-    for bin_type, counts, load in bins:
+    for group in bins:
         copies = tuple(
             Copies(
                 option,
-                counts[option],
-                float(counts[option] * problem.options[option].rate)
+                count,
+                float(count * problem.options[option].rate)
                 if problem.jobs[problem.options[option].job].is_whole
-                else load.get(option, 0.0) * problem.options[option].rate,
+                else group.loads.get(option, 0.0) * problem.options[option].rate,
             )
-            for option in sorted(counts)
-            if counts[option]
+            for option, count in sorted(group.counts.items())
+            if count
         )
         if copies:
-            one = FilledBin(bin_type, copies)
-            merged[one] = merged.get(one, 0) + 1
+            one = FilledBin(group.bin_type, copies)
+            merged[one] = merged.get(one, 0) + group.number
     return tuple(
         FilledBin(one.bin_type, one.copies, count) for one, count in merged.items()
     )
@@ -98,23 +107,22 @@ def _least_copies(
     ]
 
 
-def _each_bin(
+def _filled(
     uses: Sequence[tuple[Configuration, int]], loads: Sequence[dict[int, float]]
-) -> list[OpenBin]:
+) -> list[_EqualBins]:
     return [
-        (configuration.bin_type, dict(configuration.counts), dict(load))
-        for (configuration, multiplicity), load in zip(uses, loads, strict=True)
-        for _ in range(multiplicity)
+        _EqualBins(configuration.bin_type, dict(configuration.counts), load, number)
+        for (configuration, number), load in zip(uses, loads, strict=True)
     ]
 
 
-def _uses_of(bins: Sequence[OpenBin]) -> list[tuple[Configuration, int]]:
+def _uses_of(bins: Sequence[_EqualBins]) -> list[tuple[Configuration, int]]:
     numbers: dict[Configuration, int] = {}
-    for bin_type, counts, _ in bins:
-        held = tuple((option, count) for option, count in counts.items() if count)
+    for group in bins:
+        held = tuple((option, count) for option, count in group.counts.items() if count)
         if held:
-            one = Configuration(bin_type, held)
-            numbers[one] = numbers.get(one, 0) + 1
+            one = Configuration(group.bin_type, held)
+            numbers[one] = numbers.get(one, 0) + group.number
     return list(numbers.items())
 
 
@@ -298,64 +306,88 @@ def _even_loads(
 
 def _drop_idle(
     problem: CapacityProblem,
-    bins: Sequence[OpenBin],
+    bins: Sequence[_EqualBins],
     shares: Sequence[float | None],
     whole_copies: Sequence[int],
     least: Sequence[int],
-) -> bool:
-    """Take out copies that nothing needs; return whether there were any.
+) -> tuple[list[_EqualBins], bool]:
+    """Take out copies that nothing needs; return the bins, and if there were any.
 
     From the last bin to the first; whole copies, whose load goes with them, from the
-    fullest.
+    fullest. Bins that hold the same are parted only where some lose what others keep.
     """
-    total = [0] * len(problem.jobs)
+    num_bins = sum(group.number for group in bins)
     placed = [0] * len(problem.options)
-    for _, counts, _ in bins:
-        for option, count in counts.items():
-            total[problem.options[option].job] += count
-            placed[option] += count
-    order = list(reversed(bins))
+    spare_of_job = [-number for number in least]
+    for group in bins:
+        for option, count in group.counts.items():
+            spare_of_job[problem.options[option].job] += count * group.number
+            placed[option] += count * group.number
+    spare_of_option = [
+        count - wanted for count, wanted in zip(placed, whole_copies, strict=True)
+    ]
+    order = list(reversed(range(len(bins))))
     if any(
-        count > whole_copies[option]
-        for option, count in enumerate(placed)
-        if problem.jobs[problem.options[option].job].is_whole
+        spare > 0 and problem.jobs[problem.options[option].job].is_whole
+        for option, spare in enumerate(spare_of_option)
     ):
-        order.sort(key=lambda one: -_fill(problem, one))
+        order.sort(key=lambda place: -_fill(problem, bins[place]))
+    parts: list[list[_EqualBins]] = [[] for _ in bins]
     is_less = False
-    for _, counts, load in order:
-        for option in sorted(counts, reverse=True):
-            index = problem.options[option].job
-            job = problem.jobs[index]
-            if job.is_whole:
-                spare = placed[option] - whole_copies[option]
-                idle = min(counts[option], spare)
-                placed[option] -= max(0, idle)
-            else:
-                copies = load.get(option, 0.0)
-                needed = math.ceil(copies - ROUNDING)
-                share = copies * problem.options[option].rate / (job.demand or 1)
-                if share > ROUNDING * (shares[index] or 0.0) / len(bins):
-                    # Little of a copy, but not little of what the job gets.
-                    needed = max(1, needed)
-                idle = min(counts[option] - needed, total[index] - least[index])
-            idle = max(0, idle)
-            counts[option] -= idle
-            total[index] -= idle
-            is_less |= idle > 0
-    return is_less
+    for place in order:
+        group, left = bins[place], bins[place].number
+        while left:
+            idle: dict[int, int] = {}
+            taken_of_job: dict[int, int] = {}
+            num_alike = left
+            for option in sorted(group.counts, reverse=True):
+                count = group.counts[option]
+                index = problem.options[option].job
+                job = problem.jobs[index]
+                if job.is_whole:
+                    most, spare = count, spare_of_option[option]
+                    taken = max(0, min(most, spare))
+                    if taken:
+                        num_alike = min(num_alike, max(1, spare // most))
+                else:
+                    copies = group.loads.get(option, 0.0)
+                    needed = math.ceil(copies - ROUNDING)
+                    share = copies * problem.options[option].rate / (job.demand or 1)
+                    if share > ROUNDING * (shares[index] or 0.0) / num_bins:
+                        # Little of a copy, but not little of what the job gets.
+                        needed = max(1, needed)
+                    most = count - needed
+                    spare = spare_of_job[index] - taken_of_job.get(index, 0)
+                    taken = max(0, min(most, spare))
+                    taken_of_job[index] = taken_of_job.get(index, 0) + taken
+                idle[option] = taken
+            for index, taken in taken_of_job.items():
+                if taken:
+                    # As many bins as can lose so much; the next may lose less.
+                    num_alike = min(num_alike, max(1, spare_of_job[index] // taken))
+            for option, taken in idle.items():
+                spare_of_option[option] -= taken * num_alike
+            for index, taken in taken_of_job.items():
+                spare_of_job[index] -= taken * num_alike
+            is_less |= any(idle.values())
+            counts = {
+                option: count - idle[option] for option, count in group.counts.items()
+            }
+            parts[place].append(replace(group, counts=counts, number=num_alike))
+            left -= num_alike
+    return [part for here in parts for part in reversed(here)], is_less
 
 
-def _fill(problem: CapacityProblem, one: OpenBin) -> float:
-    """Return the highest fill of a bin, as a share of its capacity."""
-    bin_type, counts, load = one
+def _fill(problem: CapacityProblem, group: _EqualBins) -> float:
+    """Return the highest fill of one of these bins, as a share of its capacity."""
     used = [0.0] * problem.num_dimensions
-    for index, count in counts.items():
+    for index, count in group.counts.items():
         option = problem.options[index]
         for dimension, size in enumerate(option.fixed):
             used[dimension] += size * count
         for dimension, size in enumerate(option.proportional):
-            used[dimension] += size * load.get(index, 0.0)
-    capacity = problem.bin_types[bin_type].capacity
+            used[dimension] += size * group.loads.get(index, 0.0)
+    capacity = problem.bin_types[group.bin_type].capacity
     return max(
         (have / most for have, most in zip(used, capacity, strict=True) if most),
         default=0.0,
