@@ -485,3 +485,15 @@ def test_a_disk_that_takes_no_files_is_told() -> None:
         opened(Path("/proc/profiles.jsonl"))
     with pytest.raises(StoreError, match="cannot write '/proc/profiles.jsonl': "):
         write_profiles(make_profiles(make_record("a")), "/proc/profiles.jsonl")
+
+
+def test_a_file_made_for_lines_that_never_came_is_removed(tmp_path):
+    path = tmp_path / "profiles.jsonl"
+    with JsonLinesFile(path, ("{",), writer="sweep", option="--store"):
+        assert path.exists()
+    assert not path.exists()
+
+    path.write_bytes(b"")
+    with JsonLinesFile(path, ("{",), writer="sweep", option="--store"):
+        pass
+    assert path.exists(), "it was there before"

@@ -91,6 +91,7 @@ class JsonLinesFile:
         self._writer = writer
         self._option = option
         self._is_mended = False
+        self._is_new = False
         self._handle = self._lock()
 
     def __enter__(self) -> Self:
@@ -105,7 +106,13 @@ class JsonLinesFile:
         self.close()
 
     def close(self) -> None:
-        """Let others write to it."""
+        """Let others write to it; a file made here that holds nothing is removed."""
+        if self._is_new and not self._handle.closed:
+            with suppress(OSError):
+                # Still locked: who waits for it finds it gone, and makes another.
+                found = os.fstat(self._handle.fileno())
+                if not found.st_size and os.path.samestat(found, self.path.stat()):
+                    self.path.unlink()
         self._handle.close()
 
     def is_at(self, path: AnyPath) -> bool:
@@ -217,6 +224,7 @@ class JsonLinesFile:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if not existed:
+                    self._is_new = True
                     sync_folder(self.path.parent)
                 if os.path.samestat(os.fstat(handle.fileno()), self.path.stat()):
                     return handle

@@ -29,11 +29,17 @@ main()
     "module",
     ["typer", "gpupack.errors", "rich.progress", "gpupack.profiling.sweep.run"],
 )
-def test_an_interrupt_while_a_module_is_imported_is_one_message(module: str) -> None:
+def test_an_interrupt_while_a_module_is_imported_is_one_message(
+    module: str, tmp_path: Path
+) -> None:
     code = INTERRUPTED.format(module=module)
 
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
     )
 
     assert (done.returncode, done.stdout) == (130, "")

@@ -234,14 +234,21 @@ def profile_command(
                 progress=bar,
             )
     except KeyboardInterrupt:
-        print_error(
-            f"interrupted; every finished load point is in {store}: run the same "
-            "command again to go on"
-        )
+        print_error(_interrupted(store))
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _show(profiles, store=store, export_path=export_path, quiet=quiet)
     if _lacks_what_was_asked(profiles):
         raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _interrupted(store: Path) -> str:
+    """What is kept of an interrupted sweep, if anything was measured yet."""
+    if not (store.exists() and store.stat().st_size):
+        return "interrupted"
+    return (
+        f"interrupted; every finished load point is in {store}: run the same "
+        "command again to go on"
+    )
 
 
 def _lacks_what_was_asked(profiles: ProfileSet) -> bool:
