@@ -177,6 +177,34 @@ def test_a_configuration_that_is_none(models: Path) -> None:
     refused(placed(), models, r"alpha/config.pbtxt is no model configuration: 1:17")
 
 
+def test_a_configuration_that_names_another_model(models: Path) -> None:
+    path = models / "alpha" / "config.pbtxt"
+    text = path.read_text().replace('name: "alpha"', "")
+    path.write_text(text + 'name: "other"')
+    match = r"names the model 'other', and Triton .*write name: 'alpha'"
+    refused(placed(), models, match)
+    refused(placed(), models, match, in_repository=True)
+    path.write_text(text + 'name: ""')
+    deploy(placed(), "triton", model_repository=models)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link to nothing"])
+def test_a_configuration_that_is_no_file(kind: str, models: Path) -> None:
+    path = models / "alpha" / "config.pbtxt"
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+    refused(placed(), models, r"alpha/config.pbtxt' is no file")
+
+
+def test_a_model_whose_name_triton_takes_for_all(models: Path) -> None:
+    write_models(models, ("*",))
+    refused(placed("*"), models, r"model '\*' cannot be deployed: .*rename its folder")
+    refused(placed(helpers=("*",)), models, "cannot be deployed")
+
+
 def test_a_placement_without_the_records_it_needs(models: Path) -> None:
     bare = placed().model_copy(update={"profiles": ()})
     refused(bare, models, "written without the profile record")
@@ -223,6 +251,18 @@ def test_ports_that_collide_or_that_there_are_not(models: Path) -> None:
     refused(placement, models, "port 9002 is that of GPU 0 and of GPU 1", ports=taken)
     refused(placement, models, "port 8000 is that", ports={indices[1]: 7999})
     refused(placement, models, "65535 is the last", first_port=65533)
+    for port in (8078, 8079, 8080):
+        match = r"port 8080 is that of GPU \d and of the router .* router_port"
+        refused(placement, models, match, first_port=port)
+        refused(placement, models, match, ports={indices[1]: port})
+    refused(placement, models, "of the router", router_port=8001)
+    refused(placement, models, "router.port=0: give", router_port=0)
+    deploy(
+        placement,
+        "triton",
+        model_repository=models,
+        options=DeployOptions(first_port=8080, router_port=80),
+    )
     refused(placement, models, "three from 1 to 65535", ports={0: 0})
     refused(placement, models, "first.port", first_port=70000)
 
@@ -357,7 +397,19 @@ def test_options_that_name_what_is_not_placed(models: Path) -> None:
         mps_shares_percent={"gamma": 50},
     )
     refused(placed(), models, "nvidia-smi -L", gpu_uuids={0: "0; rm -rf /"})
-    refused(placed(), models, "above 0 and up to 100", mps_shares_percent={"alpha": 0})
+    for share in (0, 0.00001, 0.9, 101):
+        refused(placed(), models, "from 1 to 100", mps_shares_percent={"alpha": share})
+    refused(
+        placed(),
+        models,
+        r"gpu_products: the placement has no GPU of type nosuch; it has NVIDIA H200",
+        error=UnknownNameError,
+        gpu_products={"nosuch": "abc"},
+    )
+    for text in ("a..b", "a.-b", "a-.b", ".a", "a.", "-a", "A", "a_b", "a" * 254, ""):
+        refused(placed(), models, "model_claim.*DNS name", model_claim=text)
+        refused(placed(), models, "gateway.*DNS name", gateway=text)
+    DeployOptions(model_claim="a.b-c.0", gateway="a" * 253).check()
     refused(placed(), models, "name", name="Two Words")
     refused(placed(), models, "image", image="a b\nc")
 

@@ -240,7 +240,7 @@ def test_routers_are_valid(
     )
     output_of(tool("nginx"), "-t", "-c", str(main))
     routes = yaml.safe_load((out / "router" / "envoy.yaml").read_text())
-    assert len(routes["static_resources"]["clusters"]) == len(HOSTILE) + 8
+    assert len(routes["static_resources"]["clusters"]) == len(HOSTILE) + 8 + 1
     weights = json.loads((out / "router" / "weights.json").read_text())
     assert weights["models"].keys() == set(HOSTILE)
 
@@ -265,6 +265,14 @@ def test_a_server_is_given_its_models_as_single_words() -> None:
         "--grpc-port=2",
         "--metrics-port=3",
     ]
+
+
+@pytest.mark.parametrize(
+    ("percent", "written"), [(1.0, "1"), (100, "100"), (33.3333333, "33.3333")]
+)
+def test_shares_under_mps_are_plain_decimals(percent: float, written: str) -> None:
+    server = PlannedServer("s", (), (1, 2, 3), 0, mps_percent=percent)
+    assert server.environment == {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": written}
 
 
 def test_yaml_documents_hold_what_was_put_in() -> None:

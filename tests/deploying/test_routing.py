@@ -91,16 +91,37 @@ def test_every_form_has_the_plans_shares(models: Path) -> None:
     (listener,) = envoy["static_resources"]["listeners"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     routes = manager["route_config"]["virtual_hosts"][0]["routes"]
-    (alpha,) = [one for one in routes if one["match"]["prefix"] == "/v2/models/alpha/"]
+    (alpha,) = [
+        one
+        for one in routes
+        if one["match"] == {"path_separated_prefix": "/v2/models/alpha"}
+    ]
     assert alpha["route"]["weighted_clusters"]["clusters"] == [
         {"name": "gpu-0", "weight": 3750},
         {"name": "gpu-1", "weight": 3750},
         {"name": "gpu-2", "weight": 2500},
     ]
+    any_server = [one for one in routes if "cluster" in one["route"]]
+    assert [one["match"] for one in any_server] == [
+        {"path": "/v2"},
+        {"path_separated_prefix": "/v2/health"},
+    ]
+    clusters = {one["name"]: one for one in envoy["static_resources"]["clusters"]}
+    (group,) = clusters[any_server[0]["route"]["cluster"]]["load_assignment"][
+        "endpoints"
+    ]
+    assert [
+        one["endpoint"]["address"]["socket_address"]["port_value"]
+        for one in group["lb_endpoints"]
+    ] == [8000, 8003, 8006]
     cluster = deploy(placement, "kubernetes", model_repository=models)
     routed = {
         one["metadata"]["name"]: one["spec"]["rules"][0]["backendRefs"]
         for one in documents(cluster.files["gateway/http-routes.yaml"])
+    }
+    assert {one["name"] for one in routed["gpupack--servers"]} == {
+        "gpupack-alpha",
+        "gpupack-beta",
     }
     # GPUs 0 and 1 are alike, and replicas of one Deployment.
     assert routed["gpupack-alpha"] == [
@@ -112,19 +133,22 @@ def test_every_form_has_the_plans_shares(models: Path) -> None:
     ]
 
 
-def test_nginx_sends_requests_in_the_plans_shares(models: Path, tmp_path: Path) -> None:
+@contextmanager
+def routed_by_nginx(
+    placement: gpupack.Placement, models: Path, tmp_path: Path
+) -> Iterator[tuple[int, http.client.HTTPConnection, Counter[tuple[str, int]]]]:
+    """A real NGINX before servers that count: their first port, a client, requests."""
     first = free_ports(12)
+    front = first + 9
     deploy(
-        split({0: 30.0, 1: 10.0}),
+        placement,
         "triton",
         model_repository=models,
         output=tmp_path / "out",
-        options=DeployOptions(first_port=first),
+        options=DeployOptions(first_port=first, router_port=front),
     )
-    front = first + 9
-    text = (tmp_path / "out" / "router" / "nginx.conf").read_text()
-    snippet = tmp_path / "router.conf"
-    snippet.write_text(text.replace("listen 8080;", f"listen 127.0.0.1:{front};"))
+    snippet = tmp_path / "out" / "router" / "nginx.conf"
+    assert f"    listen {front};\n" in snippet.read_text()
     main = tmp_path / "nginx.conf"
     temporary = "".join(
         f"{name}_temp_path {tmp_path}/{name};"
@@ -137,24 +161,91 @@ def test_nginx_sends_requests_in_the_plans_shares(models: Path, tmp_path: Path) 
     )
     got: Counter[tuple[str, int]] = Counter()
     with ExitStack() as stack:
-        for port in (first, first + 3):
-            stack.enter_context(counting_server(port, got))
+        for gpu in range(len(placement.gpus)):
+            stack.enter_context(counting_server(first + 3 * gpu, got))
         process = subprocess.Popen([tool("nginx"), "-c", str(main)])
         stack.callback(process.wait, 30)
         stack.callback(process.terminate)
-        connection = connected(front)
+        yield first, connected(front), got
+
+
+def status_of(connection: http.client.HTTPConnection, path: str) -> int:
+    connection.request("GET", path)
+    response = connection.getresponse()
+    response.read()
+    return response.status
+
+
+def test_nginx_sends_requests_in_the_plans_shares(models: Path, tmp_path: Path) -> None:
+    placement = split({0: 30.0, 1: 10.0})
+    with routed_by_nginx(placement, models, tmp_path) as (first, connection, got):
         for path in ["/v2/models/alpha/infer"] * 400 + ["/v2/models/beta/infer"] * 10:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            response.read()
-            assert response.status == 200
-        connection.request("GET", "/v2/models/gamma/infer")
-        assert connection.getresponse().status == 404
+            assert status_of(connection, path) == 200
+        assert status_of(connection, "/v2/models/gamma/infer") == 404
     assert got == {
         ("/v2/models/alpha/infer", first): 300,
         ("/v2/models/alpha/infer", first + 3): 100,
         ("/v2/models/beta/infer", first + 3): 10,
     }
+
+
+def test_nginx_finds_metadata_and_health(models: Path, tmp_path: Path) -> None:
+    asked = [
+        "/v2/models/beta",
+        "/v2/models/beta/",
+        "/v2/models/beta/config",
+        "/v2/models/beta/versions/1/ready",
+        "/v2",
+        "/v2/health/ready",
+        "/v2/health/live",
+    ]
+    placement = split({0: 30.0, 1: 10.0})
+    with routed_by_nginx(placement, models, tmp_path) as (first, connection, got):
+        for path in asked:
+            assert status_of(connection, path) == 200, path
+        for path in ("/v2/models/bet", "/v2/models/beta2", "/v2/models", "/v2/x", "/"):
+            assert status_of(connection, path) == 404, path
+    of_beta = [one for one in asked if "beta" in one]
+    assert {path for path, _ in got} == set(asked)
+    assert all(got[path, first + 3] == 1 for path in of_beta)
+
+
+@pytest.mark.parametrize("length", [243, 244, 245, 250])
+def test_nginx_keeps_names_apart_that_are_longer_than_its_locations(
+    length: int, tmp_path: Path
+) -> None:
+    long = "a.+$" + "b" * (length - 4)
+    models = write_models(tmp_path / "models", (long, "beta"))
+    start = split({0: 30.0})
+    (gpu,) = start.gpus
+    own, other = gpu.assignments
+    placement = start.model_copy(
+        update={
+            "gpus": (
+                gpu.model_copy(
+                    update={
+                        "assignments": (
+                            own.model_copy(update={"model_name": long}),
+                            other,
+                        )
+                    }
+                ),
+            ),
+            "profiles": tuple(
+                one.model_copy(update={"model_name": long})
+                if one.model_name == "alpha"
+                else one
+                for one in start.profiles
+            ),
+        }
+    )
+    with routed_by_nginx(placement, models, tmp_path) as (_, connection, got):
+        for path in (f"/v2/models/{long}", f"/v2/models/{long}/infer"):
+            assert status_of(connection, path) == 200
+        assert status_of(connection, "/v2/models/beta/infer") == 200
+        for path in ("nosuch/infer", f"{long}c/infer", f"{long[:-1]}/infer", "a"):
+            assert status_of(connection, f"/v2/models/{path}") == 404
+    assert got.total() == 3
 
 
 @contextmanager

@@ -299,6 +299,19 @@ def test_equal_gpus_are_replicas_of_one_deployment(models: Path) -> None:
     assert found["spec"]["strategy"] == {"type": "Recreate"}
 
 
+@pytest.mark.parametrize("target", ["triton", "compose"])
+def test_no_server_of_many_has_the_routers_port(target: str, models: Path) -> None:
+    placement = a_placement(1, most_gpus=1)
+    gpu = placement.gpus[0]
+    many = tuple(gpu.model_copy(update={"gpu_index": index}) for index in range(30))
+    made = deploy(
+        placement.model_copy(update={"gpus": many}), target, model_repository=models
+    )
+    firsts = [one.http_port for one in made.record.servers]
+    assert firsts == [8000 + 3 * n for n in range(26)] + [8081, 8084, 8087, 8090]
+    assert "    listen 8080;\n" in made.files["router/nginx.conf"]
+
+
 def test_the_device_plugins_configuration_is_one_that_it_reads(models: Path) -> None:
     made = deploy(a_placement(1), "kubernetes", model_repository=models)
     (one,) = documents(made.files["device-plugin/config-map.yaml"])

@@ -25,8 +25,16 @@ PORTS_PER_SERVER = 3
 _UUID = re.compile(r"(GPU|MIG)-[0-9A-Za-z][0-9A-Za-z/-]{0,100}")
 _LABEL = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_DNS_RULE = (
+    "a DNS name: words of small letters, digits and dashes, joined by single dots, and "
+    "no dash first or last in a word"
+)
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,400}")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_SUBDOMAIN = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+)
+_LEAST_SHARE_PERCENT = 1
+"""Less is no multiprocessor of any GPU that has MPS."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class DeployOptions:
             than was planned for it.
         first_port: The HTTP port of the first server; each takes three.
         ports: By GPU index, the first port of its servers.
+        router_port: Where the router in front of the servers listens, on the host;
+            no server is given it.
         image: Container image with ``tritonserver``.
         shared_memory_mib: ``/dev/shm`` of each container, for Python models and
             clients' shared memory.
@@ -71,6 +81,7 @@ class DeployOptions:
     mps_memory_limits: bool = True
     first_port: int = 8000
     ports: Mapping[int, int] = field(default_factory=dict)
+    router_port: int = 8080
     image: str = DEFAULT_IMAGE
     shared_memory_mib: int = 1024
     kubernetes_version: str = "1.34"
@@ -89,6 +100,7 @@ class DeployOptions:
         self._check_names()
         for option, number, least, most in (
             ("first_port", self.first_port, 1, MAX_PORT - PORTS_PER_SERVER + 1),
+            ("router_port", self.router_port, 1, MAX_PORT),
             ("shared_memory_mib", self.shared_memory_mib, 1, 2**24),
             ("server_batching_delay_us", self.server_batching_delay_us, 0, 10**9),
         ):
@@ -116,10 +128,10 @@ class DeployOptions:
         by_name("mps_shares_percent", self.mps_shares_percent, '{"bert": 70}')
         for model, percent in self.mps_shares_percent.items():
             share = real_number(percent)
-            if share is None or not 0 < share <= 100:
+            if share is None or not _LEAST_SHARE_PERCENT <= share <= 100:
                 raise InvalidInputError(
                     f"model {quoted(model)} is given {quoted(percent)} % of the GPU "
-                    "under MPS; give a number above 0 and up to 100"
+                    f"under MPS; give a number from {_LEAST_SHARE_PERCENT} to 100"
                 )
 
     def _check_names(self) -> None:
@@ -136,8 +148,8 @@ class DeployOptions:
                 "up to 20 small letters, digits and dashes, the first a letter",
             ),
             ("image", self.image, _IMAGE, "a container image, such as NAME:TAG"),
-            ("model_claim", self.model_claim, _SUBDOMAIN, "a DNS name"),
-            ("gateway", self.gateway, _SUBDOMAIN, "a DNS name"),
+            ("model_claim", self.model_claim, _SUBDOMAIN, _DNS_RULE),
+            ("gateway", self.gateway, _SUBDOMAIN, _DNS_RULE),
         ):
             if not isinstance(text, str) or not pattern.fullmatch(text):
                 raise InvalidInputError(f"{_given(option, text)}: give {rule}")

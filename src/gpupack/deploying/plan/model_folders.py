@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CONFIGURATION = "config.pbtxt"
 CONFIGURATIONS = "configs"
 """Folder of a model that ``--model-config-name`` chooses from."""
+_EVERY_MODEL = "*"
+"""What ``--load-model`` takes for all models."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,12 @@ class ModelRepository:
                 if one.name.isdecimal() and one.name.isascii() and one.is_dir()
             )
         )
+        if name == _EVERY_MODEL:
+            raise InvalidInputError(
+                f"model {quoted(name)} cannot be deployed: Triton takes --load-model="
+                f"{name} for every model of the repository; rename its folder, and "
+                "profile it by that name"
+            )
         if not versions:
             raise InvalidInputError(
                 f"model {quoted(name)} has no version in {folder}: put its files into "
@@ -134,11 +142,22 @@ class ModelRepository:
             )
         file = folder / CONFIGURATION
         is_written = file.is_file()
+        if not is_written and (file.exists() or file.is_symlink()):
+            raise InvalidInputError(
+                f"{quoted(str(file))} is no file, and Triton reads the model's "
+                "configuration there: put one in its place, or take it away"
+            )
         config = (
             parse_configuration(read_text(file), str(file))
             if is_written
             else ModelConfig()
         )
+        if config.name not in ("", name):
+            raise InvalidInputError(
+                f"{quoted(str(file))} names the model {quoted(config.name)}, and "
+                f"Triton loads only a model that is named as its folder: write "
+                f"name: {quoted(name)} there, or leave the name out"
+            )
         is_completed = False
         if self._server_url is not None and not is_complete(config):
             with TritonServer(self._server_url) as server:

@@ -44,7 +44,7 @@ class PlannedServer:
         """Variables that make MPS keep it to its share."""
         found: dict[str, str] = {}
         if self.mps_percent is not None:
-            found["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] = f"{self.mps_percent:g}"
+            found["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] = _decimal(self.mps_percent)
         if self.memory_limit_bytes is not None:
             mib = -int(-mib_from_bytes(self.memory_limit_bytes) // 1)
             found["CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"] = f"0={mib}M"
@@ -64,6 +64,11 @@ class PlannedServer:
             f"--grpc-port={grpc}",
             f"--metrics-port={metrics}",
         ]
+
+
+def _decimal(number: float) -> str:
+    """Return a number without an exponent, which MPS does not read."""
+    return f"{number:.4f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,13 @@ def _require_placed(placement: PlacementRecord, options: DeployOptions) -> None:
                 f"{setting(option)}: the placement has no GPU {quoted_all(unknown)}; "
                 f"it has GPUs {quoted_all(sorted(indices))}"
             )
+    types = {gpu.gpu_type.name for gpu in placement.gpus}
+    unknown_types = sorted(set(options.gpu_products) - types)
+    if unknown_types:
+        raise UnknownNameError(
+            f"{setting('gpu_products')}: the placement has no GPU of type "
+            f"{listed(unknown_types)}; it has {listed(sorted(types))}"
+        )
     again = [uuid for uuid, n in Counter(options.gpu_uuids.values()).items() if n > 1]
     if again:
         raise InvalidInputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gpupack.deploying.plan import MARK, dns_names
@@ -11,15 +12,23 @@ from gpupack.quoting import printable
 if TYPE_CHECKING:
     from gpupack.deploying.plan import DeploymentPlan
 
+_LONGEST_LOCATION = 255
+"""NGINX keeps the length of a location that is no regular expression in one byte."""
+_SERVERS = "gpupack"
+"""The upstream of all servers; those of models have a label behind it."""
 _ESCAPED = {'"': '\\"', "\\": "\\\\"}
 
 
-def nginx_configuration(plan: DeploymentPlan, *, host: str) -> str:
-    """Return a file for NGINX's ``http`` block: ``/v2/models/M/…`` by weight.
+def nginx_configuration(plan: DeploymentPlan, *, host: str, port: int) -> str:
+    """Return a file for NGINX's ``http`` block: each model's requests by weight.
+
+    That is ``/v2/models/M`` and all below it. What is asked of no model, the servers'
+    health and metadata, goes to any server.
 
     Args:
         plan: What runs.
         host: Where the servers' ports are.
+        port: Where it listens.
     """
     labels = dns_names(plan.model_names)
     lines = [
@@ -41,20 +50,43 @@ def nginx_configuration(plan: DeploymentPlan, *, host: str) -> str:
         ]
     lines += [
         "",
+        "# any server, for what is asked of no model",
+        f"upstream {_SERVERS} {{",
+        *(f"    server {host}:{server.ports[0]};" for server in plan.servers),
+        "    keepalive 64;",
+        "}",
+        "",
         "server {",
-        "    listen 8080;",
+        f"    listen {port};",
         "    client_max_body_size 0;",
         "    proxy_http_version 1.1;",
         '    proxy_set_header Connection "";',
     ]
+    lines += ["", "    location / {", "        return 404;", "    }"]
+    for location in ("= /v2", *_locations("/v2/health")):
+        lines += _location(location, _SERVERS)
     for name in plan.model_names:
-        lines += [
-            "",
-            f"    location ^~ {_quoted(f'/v2/models/{name}/')} {{",
-            f"        proxy_pass http://gpupack-{labels[name]};",
-            "    }",
-        ]
+        for location in _locations(f"/v2/models/{name}"):
+            lines += _location(location, f"{_SERVERS}-{labels[name]}")
     return "\n".join([*lines, "}", ""])
+
+
+def _locations(path: str) -> tuple[str, ...]:
+    """Return what matches a path and all below it, and nothing else."""
+    if len(f"{path}/".encode()) <= _LONGEST_LOCATION:
+        # Without the first, NGINX answers the path itself with a redirect.
+        return f"= {_quoted(path)}", f"^~ {_quoted(f'{path}/')}"
+    pattern = "^" + re.escape(path) + r"(?:/|\z)"
+    return (f"~ {_quoted(pattern)}",)
+
+
+def _location(location: str, upstream: str) -> list[str]:
+    return [
+        "",
+        f"    location {location} {{",
+        f"        proxy_pass http://{upstream};",
+        "    }",
+    ]
 
 
 def _quoted(path: str) -> str:

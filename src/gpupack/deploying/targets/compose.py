@@ -91,7 +91,7 @@ class ComposeTarget:
             f"{MARK}: docker compose --project-name {options.name} up --detach\n"
             + yaml_text(_escaped(content)),
         )
-        made.files.add_all(router_files(plan))
+        made.files.add_all(router_files(plan, port=options.router_port))
         up = f"docker compose --project-name {options.name} up --detach"
         made.apply = (f"{up} --remove-orphans",)
         made.check = (

@@ -72,7 +72,7 @@ class TritonTarget:
             made.files.add(
                 f"{gpu.name}.sh", start_script(gpu, layout, ports), is_program=True
             )
-        made.files.add_all(router_files(plan))
+        made.files.add_all(router_files(plan, port=options.router_port))
         made.apply = tuple(f"./{gpu.name}.sh" for gpu in plan.gpus)
         made.check = HOST_CHECKS
         return made

@@ -110,6 +110,9 @@ def deploy_command(
             metavar="INDEX=PORT", help="First port of a planned GPU's servers; repeat."
         ),
     ] = None,
+    router_port: Annotated[
+        int, typer.Option(help="Where NGINX or Envoy listens before the servers.")
+    ] = 8080,
     image: Annotated[
         str | None, typer.Option(help="Container image that has tritonserver.")
     ] = None,
@@ -158,6 +161,7 @@ def deploy_command(
         mps_memory_limits=not no_mps_memory_limits,
         first_port=first_port,
         ports=_pairs("--port", port, "0=8000", _index, int),
+        router_port=router_port,
         shared_memory_mib=shared_memory,
         kubernetes_version=kubernetes_version,
         model_claim=model_claim,

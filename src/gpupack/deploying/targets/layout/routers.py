@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 
 
-def router_files(plan: DeploymentPlan) -> dict[str, str]:
-    """Return the plan's shares as JSON, for NGINX and for Envoy, by path."""
+def router_files(plan: DeploymentPlan, *, port: int) -> dict[str, str]:
+    """Return the plan's shares as JSON, for NGINX and for Envoy, by path.
+
+    Args:
+        plan: What runs.
+        port: Where the router listens.
+    """
     return {
         "router/weights.json": host_weights(plan),
-        "router/nginx.conf": nginx_configuration(plan, host=_HOST),
-        "router/envoy.yaml": envoy_configuration(plan, host=_HOST),
+        "router/nginx.conf": nginx_configuration(plan, host=_HOST, port=port),
+        "router/envoy.yaml": envoy_configuration(plan, host=_HOST, port=port),
     }

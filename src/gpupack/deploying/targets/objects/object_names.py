@@ -54,6 +54,11 @@ class Names:
         """Return the label of pods that hold a model."""
         return f"gpupack/model.{self._models[model_name]}"
 
+    @property
+    def all_servers(self) -> str:
+        """Return the name of what leads to any server; no model's has two dashes."""
+        return f"{self.whole}--servers"
+
     def gpu_type(self, gpu_type: GpuType) -> str:
         """Return the label's value for nodes with a GPU type."""
         return self._types[gpu_type.name]

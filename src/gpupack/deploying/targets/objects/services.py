@@ -55,7 +55,10 @@ def groups_of(plan: DeploymentPlan, model_name: str) -> list[tuple[PlannedGpu, .
 def http_routes(
     plan: DeploymentPlan, names: Names, options: DeployOptions
 ) -> tuple[list[Object], tuple[str, ...]]:
-    """Return a route per model with the plan's weights, and what has none, in words."""
+    """Return a route per model with the plan's weights, and what has none, in words.
+
+    One more sends what is asked of no model, the servers' health and metadata, to any.
+    """
     routes, notes = [], []
     shares = shares_of(plan)
     for model_name in plan.model_names:
@@ -83,17 +86,37 @@ def http_routes(
         path = f"/v2/models/{quote(model_name, safe='')}"
         match = {"path": {"type": "PathPrefix", "value": path}}
         routes.append(
-            {
-                "apiVersion": "gateway.networking.k8s.io/v1",
-                "kind": "HTTPRoute",
-                "metadata": {"name": names.model(model_name), "labels": names.labels},
-                "spec": {
-                    "parentRefs": [{"name": options.gateway}],
-                    "rules": [{"matches": [match], "backendRefs": backends}],
-                },
-            }
+            _route(names.model(model_name), [match], backends, names, options)
         )
+    if routes:
+        of_servers = [
+            {"path": {"type": "Exact", "value": "/v2"}},
+            {"path": {"type": "PathPrefix", "value": "/v2/health"}},
+        ]
+        any_server = [
+            {"name": names.model(model_name), "port": FIRST_PORTS[0], "weight": 1}
+            for model_name in plan.model_names[:MOST_BACKENDS]
+        ]
+        routes.append(_route(names.all_servers, of_servers, any_server, names, options))
     return routes, tuple(notes)
+
+
+def _route(
+    name: str,
+    matches: list[Object],
+    backends: list[Object],
+    names: Names,
+    options: DeployOptions,
+) -> Object:
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name, "labels": names.labels},
+        "spec": {
+            "parentRefs": [{"name": options.gateway}],
+            "rules": [{"matches": matches, "backendRefs": backends}],
+        },
+    }
 
 
 def _service(
