@@ -63,3 +63,24 @@ def test_points_that_never_settled_are_named_once_for_each_model() -> None:
 
     (warning,) = (text for text in placement.warnings if "never settled" in text)
     assert warning.endswith(", ".join(unstable))
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("Tesla T4", "T4"),
+        ("NVIDIA L4", "L4"),
+        ("NVIDIA A100-SXM4-80GB", "A100-80GB"),
+        ("NVIDIA H100 80GB HBM3", "H100-80GB"),
+    ],
+)
+def test_a_card_can_be_named_as_its_driver_does(name: str, known: str) -> None:
+    assert find_gpu_type(name) == find_gpu_type(known)
+
+
+@pytest.mark.parametrize(
+    "name", ["NVIDIA", "NVIDIA A100", "Tesla", "NVIDIA H200 MIG 1g.18gb"]
+)
+def test_a_name_that_leaves_the_card_open_is_refused(name: str) -> None:
+    with pytest.raises(gpupack.UnknownNameError):
+        find_gpu_type(name)

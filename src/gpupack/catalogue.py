@@ -80,6 +80,8 @@ NAMES_BY_FAMILY: dict[str, tuple[str, ...]] = {
 
 _PARTS = frozenset(["mig", "grid", "vgpu"])
 """Words of what is called after a card and is less than one."""
+_MAKERS = ("nvidia", "tesla")
+"""What drivers' names of cards begin with."""
 _MAX_MIB = 2**40
 _NOMINAL = re.compile(r"(?P<gib>[1-9]\d{0,3})GB")
 _CUSTOM = re.compile(r"(?P<name>.+):(?P<mib>[^:]+)", re.DOTALL)
@@ -111,7 +113,8 @@ def find_card(name: str) -> tuple[str, int]:
     """Return the name of a GPU type, and its memory in MiB.
 
     Args:
-        name: A catalogue name (``"T4"``, case ignored); a nominal size
+        name: A catalogue name (``"T4"``, case ignored) or what a driver calls the card
+            (``"NVIDIA A100-SXM4-80GB"``, ``"Tesla T4"``); a nominal size
             (``"16GB"``, taken as 16 × 1024 MiB); or ``"NAME:MIB"`` for a card
             that the catalogue lacks.
 
@@ -136,6 +139,8 @@ def find_card(name: str) -> tuple[str, int]:
                 f"whole number ≥ 1, got {quoted(mib)}"
             )
         return custom["name"], int(mib)
+    if name.strip().casefold().startswith(_MAKERS) and (card := card_called(name)):
+        return card, MEMORY_MIB_BY_NAME[card]
     variants = NAMES_BY_FAMILY.get(name.strip().upper())
     if variants is not None:
         raise UnknownNameError(

@@ -80,6 +80,8 @@ class Recommendation(Record):
     buy: BuyOption
     slower: BuyOption | None = None
     """Less, for models that may be slowed down; None if that takes no less."""
+    is_less_ruled_out: bool = True
+    """Whether, where ``slower`` is None, it is proved that less would not do."""
     memory_only: BuyOption | None = None
     """Holds the models in memory, for models that are busy one at a time."""
     estimated: BuyOption | None = None
@@ -182,6 +184,11 @@ class Recommendation(Record):
         one = self.slower
         if one is None and self.is_interrupted:
             return "Whether less would do was not asked: it was interrupted."
+        if one is None and not self.is_less_ruled_out:
+            return (
+                "Nothing less was found where slow-downs are fine, and nothing proves "
+                "that less would not do."
+            )
         if one is None:
             return "Less would not do, even where slow-downs are fine."
         kept = one.lowest_kept_ratio

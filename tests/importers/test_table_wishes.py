@@ -135,3 +135,13 @@ def test_a_request_wins_over_the_table_and_nothing_else_of_it_is_lost(
     assert any("models.m0.demand of the table" in one for one in placed.warnings)
     assert argued.served_infer_per_sec == pytest.approx({"m0": 250, "m1": 30})
     assert any("models.m1.demand" in one for one in argued.warnings)
+
+
+def test_a_row_of_totals_asks_nothing(tmp_path: Path) -> None:
+    path = table(tmp_path, "demand", "5", "6")
+    path.write_text(f"{path.read_text()}Total,,,200,80,20,2000,,11\n")
+
+    asked = read_table_wishes(path)
+
+    assert asked is not None
+    assert set(asked.models) == {"m0", "m1"}

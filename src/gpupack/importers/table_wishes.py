@@ -14,6 +14,7 @@ from gpupack.files import AnyPath, read_text
 from gpupack.importers.tables.cells import NumberStyle, is_missing, number_style
 from gpupack.importers.tables.columns import Dialect, understand
 from gpupack.importers.tables.csv_text import read_csv
+from gpupack.importers.tables.table_content import is_model_name
 from gpupack.importers.tables.vocabulary import WISH_COLUMNS
 from gpupack.quoting import quoted
 from gpupack.records.request import Request
@@ -63,7 +64,7 @@ def read_table_wishes(path: AnyPath) -> Request | None:
     for index, name in enumerate(table.column(names)):
         for title, wish in wishes.items():
             cell = table.column(title)[index]
-            if name and not is_missing(cell):
+            if is_model_name(name) and not is_missing(cell):
                 value = _value(wish, cell, style, f"{table.row_name(index)}, {title}")
                 _add(models.setdefault(cell_text(name), {}), wish, value, table, index)
     try:

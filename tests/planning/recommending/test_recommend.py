@@ -262,3 +262,32 @@ def test_what_to_buy_is_kept_when_the_rest_is_interrupted(
     assert (found.memory_only, found.changes) == (None, ())
     assert found.lines[3].endswith("it was interrupted.")
     assert found.lines[4].endswith("it was interrupted.")
+
+
+def test_less_is_found_where_a_utilization_was_not_read(tmp_path: Path) -> None:
+    # Two models at 40 % of a GPU each: one GPU holds both where slow-downs are fine,
+    # though nobody read the memory utilization.
+    path = tmp_path / "two.csv"
+    path.write_text(
+        "model_name,batch_size,concurrency,throughput_infer_per_sec,"
+        "gpu_utilization_percent,gpu_memory_used_mib,latency_p99_ms,gpu\n"
+        ",,,,0,420,,T4\na,1,1,100,40,2000,9,T4\nb,1,1,100,40,2000,9,T4\n"
+    )
+
+    found = gpupack.recommend(
+        path, min_retention=0.99, reserve=0.0, gpus={"T4": None}, **QUICK
+    )
+
+    assert found.buy.num_gpus == 2
+    assert found.slower is not None
+    assert found.slower.num_gpus == 1
+
+
+def test_that_less_would_not_do_is_said_where_it_is_proved_alone(
+    busy: gpupack.Recommendation,
+) -> None:
+    proved = busy.model_copy(update={"slower": None, "is_less_ruled_out": True})
+    unknown = busy.model_copy(update={"slower": None, "is_less_ruled_out": False})
+
+    assert proved.lines[2].startswith("Less would not do")
+    assert "nothing proves that less would not do" in unknown.lines[2]

@@ -26,6 +26,7 @@ from .sizes import (
     item_size,
     item_sizes,
     model_memories,
+    reading,
     require_readings,
 )
 from .supply import (
@@ -53,6 +54,7 @@ __all__ = [
     "levels_up_to",
     "model_memories",
     "readiness",
+    "reading",
     "require_readings",
     "supplies_of",
     "told_apart",

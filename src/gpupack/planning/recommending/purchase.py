@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Unpack
 
-from gpupack.errors import GpupackError, InvalidInputError
+from gpupack.errors import GpupackError, InfeasibleError, InvalidInputError
 from gpupack.packing import Deadline
 from gpupack.planning.modeling import ask
 from gpupack.planning.placing import place
@@ -112,14 +112,16 @@ def recommend(
     bought = _option(plan)
     slower = memory_only = estimated = None
     changes: tuple[SavingChange, ...] = ()
-    is_interrupted = False
+    is_interrupted = is_less_ruled_out = False
     try:
         tell(1, _NUM_STEPS, "if slow-downs are fine")
-        slower = _plan_or_none(profiles, with_slow_downs(measured, busy))
+        slower_request = with_slow_downs(profiles, measured, busy)
+        slower, is_less_ruled_out = _plan_or_none(profiles, slower_request)
         tell(2, _NUM_STEPS, "memory alone")
-        memory_only = _plan_or_none(profiles, for_memory_alone(measured, busy))
+        memory_only, _ = _plan_or_none(profiles, for_memory_alone(measured, busy))
         if measured is not wanted:
-            estimated = _plan_or_none(profiles, by_estimates(wanted, busy))
+            asked_of_all = by_estimates(profiles, wanted, busy)
+            estimated, _ = _plan_or_none(profiles, asked_of_all)
         tell(3, _NUM_STEPS, "what would save one more")
         changes = _changes(plan, profiles)
     except KeyboardInterrupt:
@@ -127,6 +129,7 @@ def recommend(
     return Recommendation(
         buy=bought,
         slower=_if_less(slower, bought),
+        is_less_ruled_out=is_less_ruled_out,
         memory_only=None if memory_only is None else _option(memory_only),
         estimated=_if_less(estimated, bought),
         has_demands=busy.has_demands,
@@ -155,14 +158,21 @@ _SERVER_MEMORY = Assumption(
 )
 
 
-def _plan_or_none(profiles: ProfileSet, request: Request | None) -> Placement | None:
-    """Return the plan for a request, None if there is none or nothing is asked."""
-    if request is None:
-        return None
+def _plan_or_none(
+    profiles: ProfileSet, request: Request
+) -> tuple[Placement | None, bool]:
+    """Return the plan for a request, if any, and whether it is proved the least.
+
+    That there is none is a proof, too. The number to buy stands without the one beside
+    it, which may need more time or readings than there are.
+    """
     try:
-        return place(profiles, request=request)
+        plan = place(profiles, request=request)
+    except InfeasibleError:
+        return None, True
     except GpupackError:
-        return None  # The number to buy stands without the one beside it.
+        return None, False
+    return plan, plan.status is PlacementStatus.OPTIMAL
 
 
 def _if_less(plan: Placement | None, bought: BuyOption) -> BuyOption | None:

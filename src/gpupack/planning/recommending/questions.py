@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, InvalidInputError
-from gpupack.planning.modeling import best_records
+from gpupack.planning.modeling import best_records, reading
 from gpupack.planning.recommending.reserve import KEPT_BASE
 from gpupack.planning.request import measured_types, resolve_fleet
 from gpupack.quoting import listed
@@ -86,8 +86,11 @@ def for_what_is_busy(
     )
 
 
-def with_slow_downs(request: Request, busy: Wanted) -> Request:
-    """Return what is asked where slow-downs are fine: plain sums decide."""
+def with_slow_downs(profiles: ProfileSet, request: Request, busy: Wanted) -> Request:
+    """Return what is asked where slow-downs are fine: plain sums decide.
+
+    Of what was read for every model: what was not read can bind nothing.
+    """
     if busy.has_demands:
         return busy.request.model_copy(
             update={"growth": request.growth, "demand_met": ContentionRule.PLAIN}
@@ -96,10 +99,20 @@ def with_slow_downs(request: Request, busy: Wanted) -> Request:
         name: wishes.model_copy(update={"min_retention": None})
         for name, wishes in busy.request.models.items()
     }
-    shares = {one.value: 1.0 for one in _UTILIZATIONS}
+    shares = {
+        one.value: 1.0
+        for one in _UTILIZATIONS
+        if all(reading(record, one) is not None for record in profiles.records)
+    }
     shares["memory"] = _memory_share(request)
     return busy.request.model_copy(
-        update={"models": models, "headroom": Headroom(**shares)}
+        update={
+            "models": models,
+            "defaults": busy.request.defaults.model_copy(
+                update={"min_retention": None}
+            ),
+            "headroom": Headroom(**shares),
+        }
     )
 
 
@@ -137,9 +150,9 @@ def on_measured_types(profiles: ProfileSet, request: Request) -> Request:
     return request.model_copy(update={"gpus": kept, "estimate_unmeasured": False})
 
 
-def by_estimates(request: Request, busy: Wanted) -> Request:
+def by_estimates(profiles: ProfileSet, request: Request, busy: Wanted) -> Request:
     """Return what is asked of all GPU types, of which estimates promise nothing."""
-    return with_slow_downs(request, busy).model_copy(
+    return with_slow_downs(profiles, request, busy).model_copy(
         update={
             "gpus": request.gpus,
             "estimate_unmeasured": True,
