@@ -25,12 +25,16 @@ Objects = dict[tuple[str, str], dict[str, Any]]
 
 @pytest.fixture(params=["kubernetes", "helm", "dra"])
 def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return written_to(tmp_path, request.param)
+
+
+def written_to(folder: Path, target: str) -> Path:
     placement = random_placement(
         1, gpu_type=H200, sharing_mode=SharingMode.MPS, most_gpus=6
     )
-    out = tmp_path / "out"
-    models = write_models(tmp_path / "models")
-    deploy(placement, request.param, model_repository=models, output=out)
+    out = folder / "out"
+    models = write_models(folder / "models")
+    deploy(placement, target, model_repository=models, output=out)
     return out
 
 
@@ -220,11 +224,205 @@ def test_what_is_gone_is_missing_and_what_was_added_is_extra(
     ]
 
 
-def test_kinds_that_were_not_asked_for_are_said(written: Path, tmp_path: Path) -> None:
-    objects = {key: one for key, one in live(written).items() if key[0] == "Service"}
-    found = check_status(written, cluster=saved(objects, tmp_path / "c.json"))
-    assert found.is_equal
-    assert "objects of kind Deployment: the output has none" in found.unchecked
+@pytest.mark.parametrize("left", [("Service",), ("ConfigMap", "Pod"), ()])
+def test_every_planned_object_that_is_not_in_the_file_is_missing(
+    left: tuple[str, ...], written: Path, tmp_path: Path
+) -> None:
+    objects = live(written)
+    path = saved({k: one for k, one in objects.items() if k[0] in left}, tmp_path / "c")
+    found = check_status(written, cluster=path)
+    assert [(one.kind, one.what) for one in found.differences] == [
+        (DifferenceKind.MISSING, f"{kind} {name}")
+        for kind, name in sorted(objects)
+        if kind not in (*left, "Pod")
+    ]
+    told = [one.detail for one in found.differences if "Deployment " in one.what]
+    assert set(told) == {f"no Deployment is in '{path}'; was it asked for?"}
+
+
+UNPLANNED: list[tuple[str, Callable[[Objects], object]]] = [
+    (
+        "containers[0].env was not planned: CUDA_VISIBLE_DEVICES",
+        lambda objects: pod_of(objects)["containers"][0].update(
+            env=[{"name": "CUDA_VISIBLE_DEVICES", "value": "7"}]
+        ),
+    ),
+    (
+        'containers[0].args was not planned: ["x"]',
+        lambda objects: pod_of(objects)["containers"][0].update(args=["x"]),
+    ),
+    (
+        "containers[0].envFrom was not planned",
+        lambda objects: pod_of(objects)["containers"][0].update(
+            envFrom=[{"configMapRef": {"name": "x"}}]
+        ),
+    ),
+    (
+        "spec.initContainers was not planned: i",
+        lambda objects: pod_of(objects).update(initContainers=[{"name": "i"}]),
+    ),
+    (
+        "spec.hostNetwork was not planned: true",
+        lambda objects: pod_of(objects).update(hostNetwork=True),
+    ),
+    (
+        "spec.paused was not planned: true",
+        lambda objects: first(objects, "Deployment")["spec"].update(paused=True),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("told", "change"), [pytest.param(*one, id=one[0]) for one in UNPLANNED]
+)
+def test_settings_of_pods_that_were_not_planned_are_named(
+    told: str, change: Callable[[Objects], object], tmp_path: Path
+) -> None:
+    out = written_to(tmp_path, "kubernetes")
+    objects = live(out)
+    change(objects)
+    found = check_status(out, cluster=saved(objects, tmp_path / "c.json"))
+    assert [one.kind for one in found.differences] == [DifferenceKind.WRONG]
+    assert told in found.differences[0].detail
+
+
+def test_what_kubernetes_fills_in_by_itself_is_no_difference(tmp_path: Path) -> None:
+    out = written_to(tmp_path, "kubernetes")
+    objects = live(out)
+    pod = pod_of(objects)
+    pod |= {"securityContext": {}, "restartPolicy": "Always", "hostNetwork": False}
+    token = "/var/run/secrets/kubernetes.io/serviceaccount"
+    pod["containers"][0]["volumeMounts"].append(
+        {"name": "kube-api-access-x", "mountPath": token, "readOnly": True}
+    )
+    pod["volumes"].append({"name": "kube-api-access-x", "projected": {}})
+    pod["containers"][0] |= {
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "env": [],
+    }
+    found = check_status(out, cluster=saved(objects, tmp_path / "c.json"))
+    assert found.differences == ()
+
+
+def in_namespaces(objects: Objects, *namespaces: str) -> list[dict[str, Any]]:
+    found = []
+    for namespace in namespaces:
+        for one in copy.deepcopy(list(objects.values())):
+            one["metadata"]["namespace"] = namespace
+            found.append(one)
+    return found
+
+
+@pytest.mark.parametrize("wrong", ["a", "b"])
+def test_namespaces_are_kept_apart(wrong: str, written: Path, tmp_path: Path) -> None:
+    items = in_namespaces(live(written), "a", "b")
+    changed = next(
+        one
+        for one in items
+        if one["kind"] == "Deployment" and one["metadata"]["namespace"] == wrong
+    )
+    changed["spec"]["template"]["spec"]["containers"][0]["image"] = "other:1"
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"kind": "List", "items": items}))
+    found = check_status(written, cluster=path)
+    assert [(one.kind, one.what) for one in found.differences] == [
+        (DifferenceKind.EXTRA, ""),
+        (DifferenceKind.WRONG, f"Deployment {wrong}/{changed['metadata']['name']}"),
+    ]
+    assert "namespaces a, b hold objects" in found.differences[0].detail
+    for chosen in ("a", "b"):
+        of_one = check_status(written, cluster=path, namespace=chosen)
+        assert len(of_one.differences) == (chosen == wrong)
+    of_none = check_status(written, cluster=path, namespace="c")
+    assert {one.kind for one in of_none.differences} == {DifferenceKind.MISSING}
+    assert "is in namespace 'c' of" in of_none.differences[0].detail
+
+
+def test_a_stranger_of_the_same_name_elsewhere_is_none_of_the_deployment(
+    written: Path, tmp_path: Path
+) -> None:
+    items = in_namespaces(live(written), "ml")
+    stranger = next(one for one in items if one["kind"] == "Service")
+    stranger = copy.deepcopy(stranger)
+    stranger["metadata"] |= {"namespace": "z", "labels": {}}
+    stranger["spec"] = {}
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"kind": "List", "items": [*items, stranger]}))
+    assert check_status(written, cluster=path).differences == ()
+    arguments = ["status", str(written), "--cluster", str(path), "--namespace"]
+    assert CliRunner().invoke(app, [*arguments, "ml"]).exit_code == 0
+    assert CliRunner().invoke(app, [*arguments, "z"]).exit_code == 4
+    with pytest.raises(InvalidInputError, match="give both, or neither"):
+        check_status(written, namespace="ml")
+
+
+BROKEN: list[tuple[str, Callable[[Objects], object]]] = [
+    ("spec is [1]", lambda objects: first(objects, "Deployment").update(spec=[1])),
+    ("spec is 'x'", lambda objects: first(objects, "Service").update(spec="x")),
+    ("status is 'x'", lambda objects: first(objects, "Deployment").update(status="x")),
+    (
+        "status.readyReplicas is 'x'",
+        lambda objects: first(objects, "Deployment")["status"].update(
+            readyReplicas="x"
+        ),
+    ),
+    (
+        "status.containerStatuses[0] is 1",
+        lambda objects: first(objects, "Pod")["status"].update(containerStatuses=[1]),
+    ),
+    (
+        "status.conditions[0] is None",
+        lambda objects: first(objects, "Pod")["status"].update(conditions=[None]),
+    ),
+    (
+        "metadata.labels is 'x'",
+        lambda objects: first(objects, "Pod")["metadata"].update(labels="x"),
+    ),
+    ("metadata is None", lambda objects: first(objects, "Pod").update(metadata=None)),
+    ("kind is 5", lambda objects: first(objects, "Pod").update(kind=5)),
+    ("metadata is missing", lambda objects: first(objects, "Pod").pop("metadata")),
+]
+
+
+@pytest.mark.parametrize(
+    ("told", "change"), [pytest.param(*one, id=one[0]) for one in BROKEN]
+)
+def test_objects_that_kubectl_does_not_print_are_refused(
+    told: str, change: Callable[[Objects], object], tmp_path: Path
+) -> None:
+    out = written_to(tmp_path, "kubernetes")
+    objects = live(out)
+    change(objects)
+    path = saved(objects, tmp_path / "c.json")
+    with pytest.raises(StoreError) as raised:
+        check_status(out, cluster=path)
+    assert f"'{path}' is not what `kubectl get" in str(raised.value)
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "\x00", "5", "- 1", "kind: Deployment", "{? [1]: 2}", "&a [*a]"]
+)
+def test_manifests_that_are_none_are_refused(text: str, tmp_path: Path) -> None:
+    out = written_to(tmp_path, "kubernetes")
+    path = saved(live(out), tmp_path / "c.json")
+    (out / "base" / "services.yaml").write_text(text)
+    with pytest.raises(StoreError, match=r"services\.yaml' holds no manifests"):
+        check_status(out, cluster=path)
+
+
+@pytest.mark.parametrize(
+    "path", ["../../../etc/passwd", "/etc/passwd", "base/../../x.yaml", "", "a\0b"]
+)
+def test_manifests_outside_the_folder_are_refused(path: str, tmp_path: Path) -> None:
+    out = written_to(tmp_path, "kubernetes")
+    cluster = saved(live(out), tmp_path / "c.json")
+    record = json.loads((out / "deployment.json").read_text())
+    record["manifests"] = [path]
+    (out / "deployment.json").write_text(json.dumps(record))
+    with pytest.raises(StoreError, match="no path below the folder"):
+        check_status(out, cluster=cluster)
 
 
 def test_what_cannot_be_compared_is_refused(written: Path, tmp_path: Path) -> None:
@@ -236,8 +434,13 @@ def test_what_cannot_be_compared_is_refused(written: Path, tmp_path: Path) -> No
     other.write_text("NAME READY\n")
     with pytest.raises(StoreError, match="kubectl get"):
         check_status(written, cluster=other)
-    other.write_text('{"kind": "List", "items": []}')
-    with pytest.raises(InvalidInputError, match="no object of the kinds"):
+    other.write_text("[" * 200_000)
+    with pytest.raises(StoreError, match="kubectl get"):
+        check_status(written, cluster=other)
+    twice = list(live(written).values())
+    twice.append(twice[0] | {"data": {"x": "y"}, "spec": {}})
+    other.write_text(json.dumps({"kind": "List", "items": twice}))
+    with pytest.raises(StoreError, match="two different objects"):
         check_status(written, cluster=other)
     with pytest.raises(UnknownNameError, match="no server 'gpu-99'"):
         check_status(written, urls={"gpu-99": "http://localhost:8000"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpupack.errors import InvalidInputError
+from gpupack.errors import InvalidInputError, ServerError
 from gpupack.profiling import not_installed
 from gpupack.quoting import printable, shortened
 
@@ -44,10 +44,21 @@ def parse_configuration(text: str, where: str) -> Any:
 
 
 def configuration_of_server(answer: Mapping[str, Any]) -> Any:
-    """Return the ``ModelConfig`` in a server's answer; unknown fields are left out."""
-    return json_format.ParseDict(
-        dict(answer), ModelConfig(), ignore_unknown_fields=True
-    )
+    """Return the ``ModelConfig`` in a server's answer; unknown fields are left out.
+
+    Raises:
+        ServerError: If it is none, as Triton's answers always are.
+    """
+    try:
+        return json_format.ParseDict(
+            dict(answer), ModelConfig(), ignore_unknown_fields=True
+        )
+    except (json_format.ParseError, TypeError, ValueError) as err:
+        reason = printable(shortened(" ".join(str(err).split()), 200))
+        raise ServerError(
+            f"the server's answer is no model configuration, so it is no Triton's: "
+            f"{reason}"
+        ) from err
 
 
 def configuration_text(config: Any, *, about: str) -> str:

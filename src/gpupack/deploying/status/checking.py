@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import by_name
-from gpupack.deploying.status.cluster_status import (
-    CLUSTER,
-    cluster_differences,
-    read_cluster,
-    read_objects,
-)
+from gpupack.deploying.status.cluster_status import cluster_differences
 from gpupack.deploying.status.difference import Difference, Status
+from gpupack.deploying.status.kubectl_output import read_cluster, read_objects
 from gpupack.deploying.status.server_status import server_differences
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.files import as_path
-from gpupack.quoting import listed, quoted_all
+from gpupack.quoting import listed, quoted, quoted_all
+from gpupack.spelling import setting
 from gpupack.store import read_deployment
 
 if TYPE_CHECKING:
@@ -32,6 +29,7 @@ def check_status(
     urls: Mapping[str, str | Sequence[str]] | None = None,
     host: str = "127.0.0.1",
     cluster: AnyPath | None = None,
+    namespace: str | None = None,
     tls: TlsOptions | None = None,
 ) -> Status:
     """Return whether what runs equals what ``deploy()`` planned.
@@ -42,6 +40,8 @@ def check_status(
             ports the plan knows are asked there if they are not named.
         host: Where those ports are.
         cluster: File with what ``kubectl get … -o json`` printed.
+        namespace: The one of the cluster's to compare; by default that in which objects
+            of the deployment are.
         tls: For ``https`` and ``grpcs`` URLs.
 
     Raises:
@@ -66,6 +66,11 @@ def check_status(
             asked[name] = [own] if isinstance(own, str) else list(own)
         elif (url := server.url(host)) is not None:
             asked[name] = [url]
+    if namespace is not None and (cluster is None or not namespace):
+        raise InvalidInputError(
+            f"{setting('namespace', namespace)} is about the objects in cluster.json "
+            f"({setting('cluster', 'cluster.json')}): give both, or neither"
+        )
     if not asked and cluster is None:
         raise InvalidInputError(
             f"the plan for {record.target} does not say where its servers answer: give "
@@ -86,32 +91,28 @@ def check_status(
         f"server {name}: no URL was given" for name in known if name not in asked
     ]
     if cluster is not None:
-        differing, same, left_out = _cluster(record, folder, cluster)
+        differing, same = _cluster(record, folder, cluster, namespace)
         found += differing
         equal += same
-        unchecked += left_out
     return Status(tuple(found), tuple(equal), tuple(unchecked))
 
 
 def _cluster(
-    record: DeploymentRecord, folder: AnyPath, cluster: AnyPath
-) -> tuple[list[Difference], list[str], list[str]]:
+    record: DeploymentRecord,
+    folder: AnyPath,
+    cluster: AnyPath,
+    namespace: str | None,
+) -> tuple[list[Difference], list[str]]:
     if not record.manifests:
         raise InvalidInputError(
             f"a plan for {record.target} has no objects of a cluster to compare: leave "
             "--cluster out"
         )
     base = as_path(folder)
-    planned = read_objects(base / path for path in record.manifests)
-    there = read_cluster(cluster)
-    differing = cluster_differences(planned, there, name=record.name)
-    kinds = {kind for kind, _ in there}
-    asked = sorted({kind for kind, _ in planned} & kinds)
-    left_out = sorted({kind for kind, _ in planned} - kinds)
-    wrong = {one.what for one in differing if one.where == CLUSTER}
-    same = sum(f"{kind} {name}" not in wrong for kind, name in planned if kind in asked)
-    return (
-        differing,
-        [f"{same} objects of the cluster ({', '.join(asked)})"] if same else [],
-        [f"objects of kind {kind}: the output has none" for kind in left_out],
+    return cluster_differences(
+        read_objects(base / path for path in record.manifests),
+        read_cluster(cluster),
+        name=record.name,
+        where=quoted(str(cluster)),
+        namespace=namespace,
     )

@@ -5,30 +5,67 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from gpupack.deploying.status.difference import Difference, DifferenceKind
-from gpupack.errors import InvalidInputError, StoreError
-from gpupack.files import read_text
-from gpupack.quoting import quoted, shortened
+from gpupack.deploying.status.kubectl_output import key_of, namespace_of
+from gpupack.quoting import listed, quoted, shortened
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from gpupack.files import AnyPath
+    from gpupack.deploying.status.kubectl_output import Key, Object
 
 PART_OF = "app.kubernetes.io/part-of"
 CLUSTER = "cluster"
-Object: TypeAlias = "dict[str, Any]"
 
 _MAY_GROW = ("annotations", "labels", "tolerations", "volumeMounts", "volumes")
 """Lists and maps to which a cluster, or its admission, adds entries of its own."""
 _COMPARED = ("metadata", "spec", "data")
 _WHOLE = ("data", "nodeSelector", "requests", "limits", "selector", "matchLabels")
 """Maps in which an entry that was not planned is a difference."""
+_ABSENT = (
+    (re.compile(r"spec"), ("paused",)),
+    (
+        re.compile(r"spec\.template\.spec"),
+        (
+            "affinity",
+            "hostIPC",
+            "hostNetwork",
+            "hostPID",
+            "initContainers",
+            "nodeName",
+            "nodeSelector",
+            "resourceClaims",
+            "runtimeClassName",
+            "securityContext",
+            "shareProcessNamespace",
+            "topologySpreadConstraints",
+        ),
+    ),
+    (
+        re.compile(r"spec\.template\.spec\.(initC|c)ontainers\[[0-9]+\]"),
+        (
+            "args",
+            "command",
+            "env",
+            "envFrom",
+            "lifecycle",
+            "livenessProbe",
+            "readinessProbe",
+            "securityContext",
+            "startupProbe",
+            "volumeDevices",
+            "workingDir",
+        ),
+    ),
+    (
+        re.compile(r"spec\.template\.spec\.(initC|c)ontainers\[[0-9]+\]\.resources"),
+        ("claims", "limits"),
+    ),
+)
+"""What changes a pod and Kubernetes never fills in, by where: absent if not planned."""
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|)")
 _FACTORS = {
     "": Decimal(1),
@@ -38,65 +75,91 @@ _FACTORS = {
 }
 
 
-def read_objects(paths: Iterable[Path]) -> dict[tuple[str, str], Object]:
-    """Return the objects in files of a deployment, by kind and name."""
-    found: dict[tuple[str, str], Object] = {}
-    for path in paths:
-        for one in yaml.safe_load_all(read_text(path)):
-            if one:
-                found[_key(one)] = one
-    return found
-
-
-def read_cluster(path: AnyPath) -> dict[tuple[str, str], Object]:
-    """Return the objects that ``kubectl get -o json`` printed, by kind and name.
-
-    Raises:
-        StoreError: If the file cannot be read, or is no such output.
-    """
-    wanted = "what `kubectl get deployments,services,configmaps,pods -o json` prints"
-    try:
-        content = json.loads(read_text(path))
-        items = content["items"] if content["kind"] == "List" else [content]
-        return {_key(one): one for one in items}
-    except (ValueError, KeyError, TypeError) as err:
-        raise StoreError(f"{quoted(str(path))} is not {wanted}") from err
-
-
 def cluster_differences(
-    planned: Mapping[tuple[str, str], Object],
-    there: Mapping[tuple[str, str], Object],
+    planned: Mapping[Key, Object],
+    there: Sequence[Object],
     *,
     name: str,
-) -> list[Difference]:
-    """Return how a cluster's objects differ from those planned.
+    where: str,
+    namespace: str | None = None,
+) -> tuple[list[Difference], list[str]]:
+    """Return how a cluster's objects differ from those planned, and what does not.
 
-    Kinds of which the output has none at all are left out: they were not asked for.
+    Every planned object that is not there is missing, also if no other of its kind is:
+    whether it was asked for cannot be told. Where several namespaces hold the
+    deployment's objects, each is compared, and that is a difference of its own.
 
     Args:
         planned: As written.
         there: As they are.
         name: Of the deployment; only objects labelled with it can be extra.
-
-    Raises:
-        InvalidInputError: If nothing of the kinds planned is in the output.
+        where: What ``there`` was read from, for messages.
+        namespace: The only one to compare.
     """
-    kinds = {kind for kind, _ in there}
-    if not kinds & {kind for kind, _ in planned}:
-        raise InvalidInputError(
-            "the cluster's output has no object of the kinds that were planned: "
-            f"{', '.join(sorted({kind for kind, _ in planned}))}; ask kubectl for them"
+    namespaces = (
+        _namespaces(planned, there, name) if namespace is None else (namespace,)
+    )
+    found: list[Difference] = []
+    equal: list[str] = []
+    if len(namespaces) > 1:
+        detail = (
+            f"the namespaces {listed(namespaces)} hold objects of this name each, and "
+            f"each is compared: choose one ({setting('namespace', namespaces[0])})"
         )
+        found.append(Difference(DifferenceKind.EXTRA, CLUSTER, "", detail))
+    is_named = namespace is not None or len(namespaces) > 1
+    for one in namespaces:
+        prefix = f"{one}/" if len(namespaces) > 1 else ""
+        of_namespace = {
+            key_of(live): live for live in there if namespace_of(live) in (one, "")
+        }
+        differing = _differences_in(
+            planned,
+            of_namespace,
+            name=name,
+            prefix=prefix,
+            where=f"namespace {quoted(one)} of {where}" if is_named else where,
+        )
+        found += differing
+        wrong = {each.what for each in differing}
+        same = [key for key in planned if f"{key[0]} {prefix}{key[1]}" not in wrong]
+        if same:
+            kinds = ", ".join(sorted({kind for kind, _ in same}))
+            suffix = f" in namespace {one}" if is_named else ""
+            equal.append(f"{len(same)} objects of the cluster ({kinds}){suffix}")
+    return found, equal
+
+
+def _namespaces(
+    planned: Mapping[Key, Object], there: Sequence[Object], name: str
+) -> tuple[str, ...]:
+    """Return the namespaces with objects of a deployment; an empty one if none has."""
+    of_names = {namespace_of(one) for one in there if key_of(one) in planned}
+    labelled = {namespace_of(one) for one in there if _labels(one).get(PART_OF) == name}
+    found = (of_names & labelled) or of_names or labelled
+    return tuple(sorted(found - {""})) or ("",)
+
+
+def _differences_in(
+    planned: Mapping[Key, Object],
+    there: Mapping[Key, Object],
+    *,
+    name: str,
+    prefix: str,
+    where: str,
+) -> list[Difference]:
+    kinds = {kind for kind, _ in there}
     found: list[Difference] = []
     for (kind, object_name), wanted in sorted(planned.items()):
-        if kind not in kinds:
-            continue
-        what = f"{kind} {object_name}"
+        what = f"{kind} {prefix}{object_name}"
         live = there.get((kind, object_name))
         if live is None:
-            found.append(
-                Difference(DifferenceKind.MISSING, CLUSTER, what, "it is not there")
+            detail = (
+                "it is not there"
+                if kind in kinds
+                else f"no {kind} is in {where}; was it asked for?"
             )
+            found.append(Difference(DifferenceKind.MISSING, CLUSTER, what, detail))
             continue
         for key in _COMPARED:
             if key in wanted:
@@ -106,10 +169,9 @@ def cluster_differences(
                 ]
         found += _not_running(kind, what, live)
     for (kind, object_name), live in sorted(there.items()):
-        labels = live.get("metadata", {}).get("labels") or {}
-        if labels.get(PART_OF) != name:
+        if _labels(live).get(PART_OF) != name:
             continue
-        what = f"{kind} {object_name}"
+        what = f"{kind} {prefix}{object_name}"
         if kind == "Pod":
             found += _pod_differences(what, live)
         elif (kind, object_name) not in planned and kind in {k for k, _ in planned}:
@@ -118,8 +180,8 @@ def cluster_differences(
     return found
 
 
-def _key(one: Object) -> tuple[str, str]:
-    return str(one["kind"]), str(one["metadata"]["name"])
+def _labels(one: Object) -> Mapping[str, str]:
+    return one["metadata"].get("labels") or {}
 
 
 def _object_differences(wanted: Any, live: Any, path: str) -> Iterator[str]:
@@ -133,6 +195,9 @@ def _object_differences(wanted: Any, live: Any, path: str) -> Iterator[str]:
         if name in _WHOLE:
             for key in sorted(set(live) - set(wanted)):
                 yield f"{path}.{key} was not planned"
+        for key in _must_be_absent(path):
+            if key not in wanted and live.get(key):
+                yield f"{path}.{key} was not planned: {_shown(live[key])}"
     elif isinstance(wanted, list) and isinstance(live, list):
         if name in _MAY_GROW:
             for one in wanted:
@@ -150,6 +215,22 @@ def _object_differences(wanted: Any, live: Any, path: str) -> Iterator[str]:
             f"{path} is {shortened(json.dumps(live), 200)}, not "
             f"{shortened(json.dumps(wanted), 200)}"
         )
+
+
+def _must_be_absent(path: str) -> tuple[str, ...]:
+    for pattern, keys in _ABSENT:
+        if pattern.fullmatch(path):
+            return keys
+    return ()
+
+
+def _shown(value: Any) -> str:
+    """Return a value, and of entries with names the names: values may be secrets."""
+    if isinstance(value, list) and all(
+        isinstance(one, dict) and isinstance(one.get("name"), str) for one in value
+    ):
+        return listed([one["name"] for one in value])
+    return shortened(json.dumps(value), 200)
 
 
 def _is_same(wanted: Any, live: Any) -> bool:
@@ -173,8 +254,9 @@ def _quantity(value: Any) -> Decimal | None:
 def _not_running(kind: str, what: str, live: Object) -> Iterator[Difference]:
     status = live.get("status") or {}
     if kind == "Deployment":
-        wanted = (live.get("spec") or {}).get("replicas", 1)
-        ready = status.get("readyReplicas", 0)
+        replicas = (live.get("spec") or {}).get("replicas")
+        wanted = 1 if replicas is None else replicas
+        ready = status.get("readyReplicas") or 0
         if ready != wanted:
             detail = f"{ready} of {wanted} pods are ready"
             yield Difference(DifferenceKind.NOT_RUNNING, CLUSTER, what, detail)
@@ -198,6 +280,6 @@ def _pod_differences(what: str, pod: Object) -> Iterator[Difference]:
     for container in status.get("containerStatuses") or []:
         if not container.get("ready"):
             waiting = (container.get("state") or {}).get("waiting") or {}
-            reason = waiting.get("reason", "it is not ready")
+            reason = waiting.get("reason") or "it is not ready"
             detail = f"container {container.get('name')}: {reason}"
             yield Difference(DifferenceKind.NOT_RUNNING, CLUSTER, what, detail)

@@ -66,11 +66,11 @@ def _model_differences(
 ) -> Iterator[Difference]:
     wanted = parse_configuration(model.configuration, f"the plan of {model.name}")
     try:
-        answer = server.configuration(model.name)
+        served = configuration_of_server(server.configuration(model.name))
     except ServerError as err:
         yield _difference(DifferenceKind.NOT_RUNNING, planned, model.name, str(err))
         return
-    for detail in differences(wanted, configuration_of_server(answer)):
+    for detail in differences(wanted, served):
         yield _difference(DifferenceKind.WRONG, planned, model.name, detail)
 
 

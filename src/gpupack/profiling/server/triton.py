@@ -122,12 +122,27 @@ class TritonServer:
         return str(metadata["name"]), str(metadata.get("version", ""))
 
     def repository(self) -> tuple[RepositoryModel, ...]:
-        """Return the models in the server's repository, sorted by name."""
-        listing = self._json("list its models", "get_model_repository_index")
-        entries = listing if isinstance(listing, list) else listing.get("models", [])
+        """Return the models in the server's repository, sorted by name.
+
+        Raises:
+            ServerError: Nobody answers, or not as Triton does.
+        """
+        purpose = "list its models"
+        listing = self._json(purpose, "get_model_repository_index")
+        # Over gRPC, an object without models where there are none.
+        entries = (
+            (listing.get("models") if listing else [])
+            if isinstance(listing, dict)
+            else listing
+        )
+        if not isinstance(entries, list) or not all(
+            isinstance(entry, dict) and isinstance(entry.get("name"), str)
+            for entry in entries
+        ):
+            raise self._is_no_triton(purpose)
         models: dict[str, RepositoryModel] = {}
         for entry in entries:
-            name, state = str(entry["name"]), str(entry.get("state", ""))
+            name, state = entry["name"], str(entry.get("state", ""))
             reason = str(entry.get("reason", ""))
             # One entry per version: the liveliest counts.
             if name not in models or state in (READY, UNLOADING):
@@ -323,11 +338,18 @@ class TritonServer:
 
     def configuration(self, model_name: str) -> dict[str, Any]:
         """Return a loaded model's configuration, as the server completed it."""
-        answer: dict[str, Any] = self._json(
-            f"describe model {model_name}", "get_model_config", model_name
-        )
-        config: dict[str, Any] = answer.get("config", answer)
+        purpose = f"describe model {model_name}"
+        answer = self._json(purpose, "get_model_config", model_name)
+        config = answer.get("config", answer) if isinstance(answer, dict) else None
+        if not isinstance(config, dict):
+            raise self._is_no_triton(purpose)
         return config
+
+    def _is_no_triton(self, purpose: str) -> ServerError:
+        return ServerError(
+            f"{self.url} answers what Triton does not, when asked to {purpose}: is "
+            "another program at this address?"
+        )
 
     def _json(self, purpose: str, method: str, *arguments: str) -> Any:
         def ask(client: Any, options: dict[str, Any]) -> Any:

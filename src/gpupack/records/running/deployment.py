@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.record import Record
 
@@ -67,3 +69,12 @@ class DeploymentRecord(Record):
     """What the target could not express, or was changed."""
     files: dict[str, str] = Field(default_factory=dict)
     """By path below the folder: what tells whether one is still as it was written."""
+
+    @field_validator("manifests")
+    @classmethod
+    def _are_in_the_folder(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            parts = PurePosixPath(path).parts
+            if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
+                raise ValueError(f"{quoted(path)} is no path below the folder")
+        return paths

@@ -206,7 +206,14 @@ def status_command(
         Path | None,
         typer.Option(
             help="What `kubectl get deployments,services,configmaps,pods -o json` "
-            "printed."
+            "printed, and with dra resourceclaims; what is not in it is missing."
+        ),
+    ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            help="The only one of the cluster's to compare; without: where the "
+            "deployment's objects are."
         ),
     ] = None,
     json_path: Annotated[
@@ -237,6 +244,7 @@ def status_command(
         ),
         host=host,
         cluster=cluster,
+        namespace=namespace,
         tls=TlsOptions(
             ca_path=tls_ca,
             certificate_path=tls_cert,
