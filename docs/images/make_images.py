@@ -51,7 +51,8 @@ def photograph(page: str, picture: Path) -> None:
         path = Path(folder) / "report.html"
         path.write_text(page, encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        tab = browser.new_page(viewport={"width": 1180, "height": 1000})
+        # High enough for all rows: the page leaves those out of sight unpainted.
+        tab = browser.new_page(viewport={"width": 1180, "height": 2400})
         tab.goto(path.as_uri())
         tab.evaluate("document.getElementById('tools').hidden = true")
         bottom = tab.locator(".gpus").bounding_box()
