@@ -328,11 +328,123 @@ def test_a_users_own_configuration_in_the_repository(models: Path) -> None:
     refused(placed(), models, "does not begin with", in_repository=True)
 
 
+def on_gpus(placement: gpupack.Placement, *indices: int) -> gpupack.Placement:
+    """The same placement, its one GPU repeated."""
+    (gpu,) = placement.gpus
+    gpus = tuple(gpu.model_copy(update={"gpu_index": index}) for index in indices)
+    return placement.model_copy(update={"gpus": gpus})
+
+
+def own_configurations(models: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(models)): path.read_text()
+        for path in models.glob("*/configs/*")
+    }
+
+
+@pytest.mark.parametrize("to", ["triton", "kubernetes"])
+def test_a_deployment_replaces_and_removes_its_own_in_the_repository(
+    to: str, models: Path
+) -> None:
+    out, chosen = models.parent / "out", DeployOptions(in_repository=True)
+
+    def deploy_on(*indices: int, name: str = "alpha", batch: int = 1) -> None:
+        point = LoadPoint(batch_size=batch, concurrency=1)
+        deploy(
+            on_gpus(placed(name, point=point), *indices),
+            to,
+            model_repository=models,
+            output=out,
+            options=chosen,
+        )
+
+    deploy_on(0, 1, 2)
+    assert own_configurations(models).keys() == {
+        f"alpha/configs/gpu-{index}.pbtxt" for index in range(3)
+    }
+    mine = models / "alpha" / "configs" / "mine.pbtxt"
+    mine.write_text("max_batch_size: 2\n")
+    deploy_on(1, batch=4)
+    found = own_configurations(models)
+    assert found.keys() == {"alpha/configs/gpu-1.pbtxt", "alpha/configs/mine.pbtxt"}
+    assert "at 4x1\n" in found["alpha/configs/gpu-1.pbtxt"]
+    mine.unlink()
+    deploy_on(1, name="beta")
+    assert own_configurations(models).keys() == {"beta/configs/gpu-1.pbtxt"}
+    assert not (models / "alpha" / "configs").exists()
+    deploy(placed(), to, model_repository=models, output=out)
+    assert own_configurations(models) == {}
+
+
+def test_another_deployments_configurations_are_not_written_over(models: Path) -> None:
+    other, chosen = models.parent / "other", DeployOptions(in_repository=True)
+    deploy(placed(), "triton", model_repository=models, output=other, options=chosen)
+    refused(placed(), models, "gpu-0.pbtxt' is of another dep", in_repository=True)
+    deploy(on_gpus(placed(), 1), "triton", model_repository=models, options=chosen)
+    # Where nothing collides, both are there, and each removes its own alone.
+    mine = models.parent / "out"
+    deploy(
+        on_gpus(placed(), 1),
+        "triton",
+        model_repository=models,
+        output=mine,
+        options=chosen,
+    )
+    deploy(placed("beta"), "triton", model_repository=models, output=mine)
+    assert own_configurations(models).keys() == {"alpha/configs/gpu-0.pbtxt"}
+
+
+def test_a_configuration_that_was_changed_in_the_repository(models: Path) -> None:
+    out, chosen = models.parent / "out", DeployOptions(in_repository=True)
+    deploy(placed(), "triton", model_repository=models, output=out, options=chosen)
+    path = models / "alpha" / "configs" / "gpu-0.pbtxt"
+    path.write_text(path.read_text() + "# mine\n")
+    refused(placed(), models, "was changed since gpupack wrote", in_repository=True)
+    # What is needed no more stays, if somebody changed it.
+    deploy(placed(), "triton", model_repository=models, output=out)
+    assert path.read_text().endswith("# mine\n")
+
+
+def test_only_configurations_are_removed_whatever_the_folder_says(
+    models: Path,
+) -> None:
+    out, chosen = models.parent / "out", DeployOptions(in_repository=True)
+    deploy(placed(), "triton", model_repository=models, output=out, options=chosen)
+    record = json.loads((out / "deployment.json").read_text())
+    ((path, digest),) = record["repository_files"].items()
+    elsewhere = models.parent / "kept.pbtxt"
+    elsewhere.write_bytes(Path(path).read_bytes())
+    record["repository_files"] = {str(elsewhere): digest}
+    (out / "deployment.json").write_text(json.dumps(record))
+    deploy(placed(), "triton", model_repository=models, output=out)
+    assert elsewhere.exists()
+
+
+def test_a_hidden_configuration_of_the_users_is_told(models: Path) -> None:
+    own = models / "alpha" / "configs" / "gpu-0.pbtxt"
+    own.parent.mkdir()
+    own.write_text("max_batch_size: 3\n")
+    made = deploy(placed(), "triton", model_repository=models)
+    (note,) = [one for one in made.notes if "configs/gpu-0.pbtxt" in one]
+    assert note.startswith("alpha: ")
+    assert "is not served" in note
+    own.write_text(made.files["repository/alpha/configs/gpu-0.pbtxt"])
+    again = deploy(placed(), "triton", model_repository=models)
+    assert not any("is not served" in one for one in again.notes)
+
+
+@pytest.mark.parametrize("in_repository", [False, True])
 def test_a_failure_midway_leaves_everything_as_it_was(
-    models: Path, monkeypatch: pytest.MonkeyPatch
+    in_repository: bool, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = models.parent / "out"
-    deploy(placed(), "triton", model_repository=models, output=out)
+    deploy(
+        placed(),
+        "triton",
+        model_repository=models,
+        output=out,
+        options=DeployOptions(in_repository=in_repository),
+    )
     before = contents(models.parent)
     real: Callable[..., Any] = Path.rename
 

@@ -14,6 +14,7 @@ from gpupack.deploying.writing import (
     check_folder,
     check_repository,
     digests,
+    repository_digests,
     write_folder,
 )
 from gpupack.records.running.deployment import DeploymentRecord
@@ -89,8 +90,8 @@ def deploy(
         UnknownNameError: An unknown target, GPU, model or version of Kubernetes.
         InvalidInputError: The repository lacks a model or version, a configuration
             contradicts its load point, the target cannot express the placement, ports
-            collide, or the output folder has files that are not gpupack's; all before
-            anything is written.
+            collide, or the output folder or the repository has files that are not
+            this deployment's; all before anything is written.
         StoreError: A file cannot be read or written; then everything is as it was.
         ServerError: The server that completes configurations cannot be asked.
     """
@@ -116,14 +117,19 @@ def deploy(
         notes=notes,
     )
     made.files.add(PAGE, deployment_page(plan, target, chosen, made, notes))
-    record = record.model_copy(update={"files": digests(made.files)})
+    record = record.model_copy(
+        update={
+            "files": digests(made.files),
+            "repository_files": repository_digests(made.files, plan.repository),
+        }
+    )
     texts = made.files.texts | {
         DEPLOYMENT_FILE: record.model_dump_json(indent=2) + "\n"
     }
     made.files.texts = dict(sorted(texts.items()))
     if output is not None:
         check_folder(output, plan.repository)
-        check_repository(made.files, plan.repository)
+        check_repository(output, made.files, plan.repository)
         write_folder(output, made.files, plan.repository)
     return Deployment(
         record=record,

@@ -10,6 +10,7 @@ from gpupack.deploying.plan.configuration import (
     ModelConfig,
     configuration_of_server,
     is_complete,
+    is_own,
     parse_configuration,
 )
 from gpupack.errors import InvalidInputError, ServerError
@@ -64,6 +65,13 @@ class ModelFolder:
         if not folder.is_dir():
             return ()
         return tuple(sorted(one.name for one in folder.iterdir()))
+
+    def has_users_own(self, configuration: str) -> bool:
+        """Whether the user, not gpupack, wrote this file in ``configs``."""
+        path = self.path / CONFIGURATIONS / configuration
+        if not path.is_file():
+            return path.exists()
+        return not is_own(path.read_bytes().decode(errors="replace"))
 
     @property
     def backend(self) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind
-from gpupack.deploying.plan.model_folders import ModelRepository
+from gpupack.deploying.plan.model_folders import CONFIGURATIONS, ModelRepository
 from gpupack.deploying.plan.naming import dns_names
 from gpupack.deploying.plan.planned_server import (
     DeploymentPlan,
@@ -266,6 +266,13 @@ def _served_models(
     models = {}
     for model_name, what in sorted(wanted.items()):
         folder = repository.model(model_name)
+        hidden = f"{gpu_name}.pbtxt"
+        if not options.in_repository and folder.has_users_own(hidden):
+            notes.append(
+                f"{model_name}: {CONFIGURATIONS}/{hidden} of the model repository is "
+                "not served; the configuration that was made from its config.pbtxt has "
+                "that name"
+            )
         config = planned_configuration(
             folder,
             what,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpupack.deploying.plan import MARK, is_own
+from gpupack.deploying.writing.digesting import digest_of
+from gpupack.deploying.writing.repository import (
+    remove_from_repository,
+    restore_repository,
+    stale_configurations,
+    write_into_repository,
+)
 from gpupack.errors import InvalidInputError, StoreError
-from gpupack.files import AnyPath, as_path, cannot_write, read_text
+from gpupack.files import AnyPath, as_path, cannot_write
 from gpupack.quoting import listed, quoted
 from gpupack.store import DEPLOYMENT_FILE, read_deployment
 
@@ -20,13 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gpupack.deploying.writing.generated_files import GeneratedFiles
-
-
-def digests(files: GeneratedFiles) -> dict[str, str]:
-    """Return what tells whether a file is still as gpupack wrote it, by path."""
-    found = {path: _digest(text.encode()) for path, text in files.texts.items()}
-    found |= {path: f"link to {target}" for path, target in files.links.items()}
-    return dict(sorted(found.items()))
 
 
 def check_folder(folder: AnyPath, repository: Path) -> None:
@@ -88,26 +85,11 @@ def check_folder(folder: AnyPath, repository: Path) -> None:
         )
 
 
-def check_repository(files: GeneratedFiles, repository: Path) -> None:
-    """Refuse to write over a user's configurations in the model repository.
-
-    Raises:
-        InvalidInputError: Naming the file.
-        StoreError: If one cannot be read.
-    """
-    for name in sorted(files.in_repository):
-        path = repository / name
-        if not path.exists():
-            continue
-        if not path.is_file() or not is_own(read_text(path)):
-            raise InvalidInputError(
-                f"{quoted(str(path))} does not begin with {MARK!r}, so it is not "
-                "gpupack's: rename it, or deploy into an overlay"
-            )
-
-
 def write_folder(folder: AnyPath, files: GeneratedFiles, repository: Path) -> None:
     """Put files in the place of what was in a folder, all of them or none.
+
+    Configurations that the folder's deployment has in a model repository, and needs no
+    more, are removed.
 
     Raises:
         StoreError: If that fails; then everything is as it was.
@@ -129,11 +111,13 @@ def write_folder(folder: AnyPath, files: GeneratedFiles, repository: Path) -> No
         try:
             _fill(fresh, files)
             for name, text in sorted(files.in_repository.items()):
-                _write_into_repository(repository / name, text, undo)
+                write_into_repository(repository / name, text, undo)
+            for stale in stale_configurations(folder, files, repository):
+                remove_from_repository(stale, undo)
             _exchange(fresh, place)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
-            _restore(undo)
+            restore_repository(undo)
             raise
     except OSError as err:
         raise cannot_write(path, err) from err
@@ -174,28 +158,6 @@ def _exchange(fresh: Path, place: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_into_repository(
-    path: Path, text: str, undo: list[tuple[Path, str | None]]
-) -> None:
-    before = read_text(path) if path.exists() else None
-    path.parent.mkdir(exist_ok=True)
-    undo.append((path, before))
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(path)
-
-
-def _restore(undo: list[tuple[Path, str | None]]) -> None:
-    for path, before in reversed(undo):
-        with suppress(OSError):
-            path.with_name(f".{path.name}.part").unlink(missing_ok=True)
-            if before is None:
-                path.unlink(missing_ok=True)
-                path.parent.rmdir()  # only if it was made for this, and is empty
-            else:
-                path.write_text(before, encoding="utf-8", newline="\n")
-
-
 def _contents(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield every file below a folder, with what tells whether it was changed."""
     for parent, names, files in os.walk(folder):
@@ -205,10 +167,6 @@ def _contents(folder: Path) -> Iterator[tuple[str, str]]:
             if path.is_symlink():
                 yield relative, f"link to {path.readlink()}"
             elif path.is_file():
-                yield relative, _digest(path.read_bytes())
+                yield relative, digest_of(path.read_bytes())
             elif not path.is_dir():
                 yield relative, "neither a file nor a folder"
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"

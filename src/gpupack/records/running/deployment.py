@@ -78,3 +78,5 @@ class DeploymentRecord(Record):
             if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
                 raise ValueError(f"{quoted(path)} is no path below the folder")
         return paths
+    repository_files: dict[str, str] = Field(default_factory=dict)
+    """By whole path: the same of its configurations in the user's model repository."""
