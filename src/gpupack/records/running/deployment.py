@@ -69,6 +69,8 @@ class DeploymentRecord(Record):
     """What the target could not express, or was changed."""
     files: dict[str, str] = Field(default_factory=dict)
     """By path below the folder: what tells whether one is still as it was written."""
+    repository_files: dict[str, str] = Field(default_factory=dict)
+    """By whole path: the same of its configurations in the user's model repository."""
 
     @field_validator("manifests")
     @classmethod
@@ -78,5 +80,3 @@ class DeploymentRecord(Record):
             if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
                 raise ValueError(f"{quoted(path)} is no path below the folder")
         return paths
-    repository_files: dict[str, str] = Field(default_factory=dict)
-    """By whole path: the same of its configurations in the user's model repository."""
