@@ -51,9 +51,10 @@ def photograph(page: str, picture: Path) -> None:
         path = Path(folder) / "report.html"
         path.write_text(page, encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        # High enough for all rows: the page leaves those out of sight unpainted.
         tab = browser.new_page(viewport={"width": 1180, "height": 2400})
         tab.goto(path.as_uri())
+        # The page leaves rows out of sight unpainted, and guesses how high they are.
+        tab.add_style_tag(content="* { content-visibility: visible !important; }")
         tab.evaluate("document.getElementById('tools').hidden = true")
         bottom = tab.locator(".gpus").bounding_box()
         assert bottom is not None
