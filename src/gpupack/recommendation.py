@@ -7,7 +7,13 @@ from typing import Literal
 from pydantic import Field
 from tabulate import tabulate
 
-from gpupack.quoting import MAX_MESSAGE, printable, printable_name, shortened
+from gpupack.quoting import (
+    MAX_MESSAGE,
+    printable,
+    printable_name,
+    quoted_all,
+    shortened,
+)
 from gpupack.records.explanation import SavingChange
 from gpupack.records.placement import PlacementRecord
 from gpupack.records.record import Record
@@ -169,16 +175,27 @@ class Recommendation(Record):
 
     def _gives(self) -> str:
         if self.has_demands:
-            return (
-                "Every model keeps its demand as predicted, with "
-                f"{self.reserve_ratio:.0%} to spare on all at once."
-            )
+            spare = f"with {self.reserve_ratio:.0%} to spare on all at once"
+            if all(one.demand_infer_per_sec is not None for one in self.models):
+                return f"Every model keeps its demand as predicted, {spare}."
+            return f"Every model that has a demand keeps it as predicted, {spare}."
         kept = self.buy.lowest_kept_ratio
         told = "" if kept is None else f"; none is predicted below {kept:.0%}"
+        left_out = self._left_out()
+        which = f"All models but {quoted_all(left_out)}" if left_out else "All models"
         return (
-            "All models may be busy at once, each keeping at least "
+            f"{which} may be busy at once, each keeping at least "
             f"{self.min_kept_ratio or 0:.0%} of its throughput alone{told}."
         )
+
+    def _left_out(self) -> list[str]:
+        """Return the optional models that the plan to buy has no room for."""
+        placed = {one.model_name for one in self.models}
+        return [
+            name
+            for name, wishes in self.buy.request.models.items()
+            if wishes.optional and name not in placed
+        ]
 
     def _slower(self) -> str:
         one = self.slower

@@ -291,3 +291,21 @@ def test_that_less_would_not_do_is_said_where_it_is_proved_alone(
 
     assert proved.lines[2].startswith("Less would not do")
     assert "nothing proves that less would not do" in unknown.lines[2]
+
+
+def test_the_text_says_of_which_models_it_speaks(tmp_path: Path) -> None:
+    # One of two is left out where it may be; of one of two the demand is not known.
+    path = tmp_path / "two.csv"
+    rows = (
+        "model_name,batch_size,concurrency,throughput_infer_per_sec,"
+        "gpu_utilization_percent,memory_utilization_percent,gpu_memory_used_mib,gpu\n"
+        ",,,,0,0,420,T4\na,1,1,100,60,10,9000,T4\nb,1,1,100,60,10,9000,T4\n"
+    )
+    path.write_text(rows)
+
+    left_out = gpupack.recommend(path, optional=["a"], gpus={"T4": 1}, **QUICK)
+    half = gpupack.recommend(path, demand={"a": 20}, gpus={"T4": None}, **QUICK)
+
+    assert left_out.lines[1].startswith("All models but 'a' may be busy at once")
+    assert half.lines[1].startswith("Every model that has a demand keeps it")
+    assert any(one.flag == "--demand b=20" for one in half.assumptions)

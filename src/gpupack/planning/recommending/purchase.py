@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Unpack
 
@@ -253,9 +254,10 @@ def _assumptions(
             found.append(
                 Assumption(
                     text=f"no demand is known of {quoted_all(busy.without_demand)}: "
-                    "each runs once, at full rate",
-                    argument='demand={"resnet": 20}',
-                    flag="--demand resnet=20",
+                    "each runs once, busy all the time, and reaches what its "
+                    "neighbors leave it",
+                    argument=f"demand={{{busy.without_demand[0]!r}: 20}}",
+                    flag=f"--demand {shlex.quote(busy.without_demand[0])}=20",
                 )
             )
     else:
