@@ -13,7 +13,7 @@ from gpupack.deploying.targets.layout import (
     router_files,
 )
 from gpupack.deploying.targets.target import Ability, TargetFiles, changed, exact
-from gpupack.deploying.targets.triton import HOST_CHECKS
+from gpupack.deploying.targets.triton import HOST_CHECKS, ON_ONE_HOST
 from gpupack.deploying.yaml_text import yaml_text
 
 if TYPE_CHECKING:
@@ -35,12 +35,8 @@ _PIPE = "/tmp/nvidia-mps"
 
 _TABLE = MappingProxyType(
     {
+        **ON_ONE_HOST,
         Ability.CHOSEN_GPU: exact("device_ids names its UUID"),
-        Ability.GPU_TYPE: changed(
-            "the GPUs of the placement are taken to be those of one host, in "
-            "nvidia-smi's order; see that their types are the placement's, or name "
-            "them with --gpu-uuid"
-        ),
         Ability.SEVERAL_SERVERS: exact("a service each, with the same device"),
         Ability.MPS: changed(
             "the daemon of a GPU is a service of its own, and the servers share its "
@@ -48,13 +44,7 @@ _TABLE = MappingProxyType(
         ),
         Ability.UNEQUAL_SHARES: exact("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE per service"),
         Ability.MEMORY_LIMITS: exact("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT per service"),
-        Ability.MIG_DEVICE: changed(
-            "the devices are not made, and have no number: make them, and name each "
-            "with --gpu-uuid"
-        ),
         Ability.HOST: exact("services without a device, instances of KIND_CPU"),
-        Ability.UNEQUAL_TRAFFIC: exact("router/: weights for Envoy and NGINX"),
-        Ability.CONFIGURATIONS: exact("configs/<gpu>.pbtxt and --model-config-name"),
     }
 )
 

@@ -22,25 +22,32 @@ if TYPE_CHECKING:
     from gpupack.deploying.plan import DeploymentPlan, PlannedGpu
     from gpupack.deploying.targets.target import Expression
 
-_TABLE = MappingProxyType(
+ON_ONE_HOST: Mapping[Ability, Expression] = MappingProxyType(
     {
-        Ability.CHOSEN_GPU: exact("CUDA_VISIBLE_DEVICES names its UUID"),
         Ability.GPU_TYPE: changed(
             "the GPUs of the placement are taken to be those of one host, in "
             "nvidia-smi's order; see that their types are the placement's, or name "
             "them with --gpu-uuid"
         ),
-        Ability.SEVERAL_SERVERS: exact("a process each, started by one script"),
-        Ability.MPS: exact("a daemon for the servers of each GPU"),
-        Ability.UNEQUAL_SHARES: exact("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE per server"),
-        Ability.MEMORY_LIMITS: exact("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT per server"),
         Ability.MIG_DEVICE: changed(
             "the devices are not made, and have no number: make them, and name each "
             "with --gpu-uuid"
         ),
-        Ability.HOST: exact("instances of KIND_CPU"),
         Ability.UNEQUAL_TRAFFIC: exact("router/: weights for Envoy and NGINX"),
         Ability.CONFIGURATIONS: exact("configs/<gpu>.pbtxt and --model-config-name"),
+    }
+)
+"""What every target for one host expresses in the same way."""
+
+_TABLE = MappingProxyType(
+    {
+        **ON_ONE_HOST,
+        Ability.CHOSEN_GPU: exact("CUDA_VISIBLE_DEVICES names its UUID"),
+        Ability.SEVERAL_SERVERS: exact("a process each, started by one script"),
+        Ability.MPS: exact("a daemon for the servers of each GPU"),
+        Ability.UNEQUAL_SHARES: exact("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE per server"),
+        Ability.MEMORY_LIMITS: exact("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT per server"),
+        Ability.HOST: exact("instances of KIND_CPU"),
     }
 )
 
