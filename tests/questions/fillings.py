@@ -36,6 +36,14 @@ class Reading(Enum):
         value: Fraction = self.value
         return value
 
+    @property
+    def no_room(self) -> Fraction:
+        """What a reading may be off by: of a GPU with no more left, nothing is asked.
+
+        Readings that fill a GPU to 99.9999999 % fill it.
+        """
+        return Fraction(1, 10**7) if self is Reading.STRICT else Fraction(0)
+
 
 @dataclass(frozen=True)
 class Filling:

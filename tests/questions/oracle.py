@@ -355,6 +355,11 @@ class _Search:
             if self.programs > MAX_PROGRAMS:
                 raise TooLargeError("programs")
             self.known[chosen] = served(
-                self.facts, self.gpus.options, self.gpus.limits, chosen, what
+                self.facts,
+                self.gpus.options,
+                self.gpus.limits,
+                chosen,
+                what,
+                no_room=self.reading.no_room,
             )
         return self.known[chosen]

@@ -75,6 +75,25 @@ def test_one_gpu_serves_what_its_utilization_allows() -> None:
     assert value(asked(profiles, gpus={GPU.name: None}, demand=demand)) == 2.0
 
 
+def test_what_is_left_within_the_tolerance_of_readings_is_no_room() -> None:
+    def question(percent: float) -> Question:
+        profiles = make_profiles(
+            make_record("a", gpu_utilization_percent=percent),
+            make_record("b", gpu_utilization_percent=50.0),
+        )
+        return asked(
+            profiles, "max_throughput", gpus={GPU.name: 1}, demand={"b": 100.0}
+        )
+
+    full, nearly_full = question(100 - 5e-8), question(100 - 2e-5)
+
+    # Readings that fill a GPU but for 5e-10 of it fill it: a's 100/s are all.
+    assert value(full) == 100.0
+    assert not judge(full, expect(full))
+    # 2e-7 of a GPU is more than that, and serves 2e-7 / 0.5 * 100.
+    assert value(nearly_full) == pytest.approx(100.00004, abs=1e-6)
+
+
 def test_an_optional_model_is_left_out_where_another_is_worth_more() -> None:
     profiles = make_profiles(
         make_record("a", throughput_infer_per_sec=10.0, gpu_utilization_percent=60.0),

@@ -23,8 +23,12 @@ def served(
     limits: Sequence[Fraction],
     chosen: tuple[Filling, ...],
     what: str,
+    *,
+    no_room: Fraction = Fraction(0),
 ) -> float | None:
     """Return the most weighted service, or the largest smallest share, of fillings.
+
+    What is left of a GPU counts as no room where it is at most ``no_room`` of it.
 
     Every variable and coefficient is around 1: a load is counted in parts of the most
     that is of use, what a model gets in parts of its demand.
@@ -63,7 +67,8 @@ def served(
                     )
         for d, row in enumerate(rows):
             if row:
-                lp.Add(lp.Sum(row) <= max(0.0, float(left[d] / limits[d])))
+                room = left[d] / limits[d]
+                lp.Add(lp.Sum(row) <= (float(room) if room > no_room else 0.0))
     smallest = lp.NumVar(0.0, 1.0, "")
     scale = max(
         (facts.weights[name] * facts.demand[name] for name in shares),
