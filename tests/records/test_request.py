@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gpupack
-from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.errors import GpupackError, InvalidInputError, UnknownNameError
 from gpupack.records.gpu import Headroom
 from gpupack.records.profile import LoadPoint
 from gpupack.records.request import GpuSupply, ModelWishes, Request
@@ -50,6 +50,54 @@ def test_what_people_write_is_what_is_asked() -> None:
         "L4": GpuSupply(),
         "mine": GpuSupply(memory_mib=9),
     }
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [{"name": "T4", "count": 2}, "L4"],
+        [{"gpu_type": "T4", "count": 2}, {"gpu": "L4"}],
+        [{"T4": 2}, {"L4": None}],
+        [["T4", 2], ("L4", None)],
+        [{"T4": 2, "L4": None}],
+    ],
+)
+def test_gpus_may_be_listed(listed: list[Any]) -> None:
+    assert Request(gpus=listed).gpus == {"T4": GpuSupply(count=2), "L4": GpuSupply()}
+
+
+def test_two_names_are_two_gpu_types_and_not_a_name_and_a_count() -> None:
+    assert Request(gpus=["T4", "L4"]).gpus == {"T4": GpuSupply(), "L4": GpuSupply()}
+    assert Request(gpus=["T4"]).gpus == {"T4": GpuSupply()}
+    assert Request(gpus=["T4", 2]).gpus == {"T4": GpuSupply(count=2)}
+
+
+@pytest.mark.parametrize(
+    ("listed", "told"),
+    [
+        ([], "names no GPU type"),
+        (["T4", "T4"], "'T4' twice"),
+        ([3, 4], "a list of such"),
+        ([{"name": {}, "count": 2}], "a list of such"),
+        ([{"name": "T4", "gpu": "L4"}], "both name and gpu"),
+        ([{"name": "T4", "coun": 2}], "unknown field gpus.T4.coun"),
+    ],
+)
+def test_a_list_that_names_no_gpus_is_refused(listed: list[Any], told: str) -> None:
+    with pytest.raises(GpupackError, match=told):
+        Request(gpus=listed)
+
+
+def test_every_fault_is_told() -> None:
+    asked = {"models": {"a": {"demand": "many"}, "b": {"demnd": 3}}, "seed": "x"}
+
+    with pytest.raises(InvalidInputError) as caught:
+        Request.model_validate(asked)
+
+    told = str(caught.value)
+    assert told.startswith("models.a.demand is 'many'; it must be finite")
+    assert ". Also: unknown field models.b.demnd; there are demand, " in told
+    assert ". Also: seed is 'x'" in told
 
 
 def test_requests_are_compared_hashed_pickled_copied_and_read_again() -> None:

@@ -26,30 +26,48 @@ def as_path(path: tuple[str, ...]) -> str:
 def fault_in_words(
     err: ValidationError, classes: Sequence[type[BaseModel]], words: Words
 ) -> GpupackError:
-    """Return the error that tells the first fault: where, what, and what is allowed.
+    """Return the error that tells the faults: where, what, and what is allowed.
+
+    It is of the first one's class.
 
     Args:
         err: What pydantic found.
         classes: The request's own first, then those of its parts.
         words: How a place in the request is called.
     """
-    first = err.errors(include_url=False)[0]
-    path = tuple(str(part) for part in first["loc"] if part not in _BRANCHES)
+    faults = err.errors(include_url=False)
+    first = _one_in_words(faults[0], classes, words)
+    told = dict.fromkeys(
+        str(_one_in_words(fault, classes, words)) for fault in faults[:_MOST_TOLD]
+    )
+    more = len(faults) - _MOST_TOLD
+    return type(first)(
+        ". Also: ".join(told) + (f" (and {more:,} more)" if more > 0 else "")
+    )
+
+
+_MOST_TOLD = 5
+"""Faults that one error tells."""
+
+
+def _one_in_words(
+    fault: ErrorDetails, classes: Sequence[type[BaseModel]], words: Words
+) -> GpupackError:
+    path = tuple(str(part) for part in fault["loc"] if part not in _BRANCHES)
     where = words(tuple(part for part in path if part != _KEY))
-    more = f" (and {err.error_count() - 1} more)" if err.error_count() > 1 else ""
-    kind = first["type"]
+    kind = fault["type"]
     if kind == "unknown_name":
-        return UnknownNameError(first["msg"] + more)
+        return UnknownNameError(fault["msg"])
     if kind in {"enum", "literal_error"} and path[-1] != "schema_version":
-        known = first.get("ctx", {}).get("expected", "")
+        known = fault.get("ctx", {}).get("expected", "")
         known = known.replace("'", "").replace(" or ", ", ")
         return UnknownNameError(
-            f"unknown {where} {_value(first['input'])}; there are {known}{more}"
+            f"unknown {where} {_value(fault['input'])}; there are {known}"
         )
     if kind == "extra_forbidden":
-        return UnknownNameError(_unknown_field(path, classes, where) + more)
+        return UnknownNameError(_unknown_field(path, classes, where))
     return InvalidInputError(
-        f"{where} is {_value(first['input'])}{_allowed(first, path, classes)}{more}"
+        f"{where} is {_value(fault['input'])}{_allowed(fault, path, classes)}"
     )
 
 
@@ -77,7 +95,11 @@ def _allowed(
             if isinstance(one, Must):
                 return f"; it must be {one.words}"
     if fault["type"] in {"model_type", "model_attributes_type", "dict_type"}:
-        return "; it must be fields and their values"
+        if path == ("models",):
+            return "; it must be models by name, as {resnet: {demand: 20}}"
+        of_models = path[:1] in {("models",), ("defaults",)}
+        example = ", as {demand: 20}" if of_models else ""
+        return f"; it must be fields and their values{example}"
     return f"; {fault['msg']}"
 
 

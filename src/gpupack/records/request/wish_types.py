@@ -6,7 +6,7 @@ Each type says in words what is allowed, so that an error can tell it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -215,13 +215,12 @@ def supply_by_name(value: object) -> object:
         ]
     elif isinstance(value, Mapping):
         pairs = list(value.items())
-    elif isinstance(value, tuple | list) and len(value) == 2:
+    elif isinstance(value, tuple | list) and _is_pair(value):
         pairs = [(value[0], value[1])]
+    elif isinstance(value, tuple | list):
+        pairs = [pair for entry in value for pair in _listed(entry)]
     else:
-        raise fault(
-            "; it must be a GPU name, a count, (name, count) or counts by name, such "
-            'as {"T4": 4}'
-        )
+        raise _unclear_gpus()
     if not pairs:
         raise fault("; it names no GPU type")
     named: dict[object, object] = {}
@@ -232,10 +231,49 @@ def supply_by_name(value: object) -> object:
             name = key.name
             if key.memory_bytes is not None:
                 supply = {"memory_mib": mib_from_bytes(key.memory_bytes), **supply}
+        if not isinstance(name, Hashable):
+            raise _unclear_gpus()
         if name in named:
             raise fault(f"; it names the GPU type {quoted(name)} twice")
         named[name] = supply
     return named
+
+
+_NAME_KEYS = ("name", "gpu_type", "gpu")
+"""What a listed entry may call its GPU type."""
+
+
+def _is_pair(value: Sequence[object]) -> bool:
+    """Return whether this is (name, count), not a list of names or of entries."""
+    return (
+        len(value) == 2
+        and isinstance(value[0], str | GpuType)
+        and not isinstance(value[1], str | GpuType | list | tuple)
+    )
+
+
+def _listed(entry: object) -> list[tuple[Any, Any]]:
+    """Return the types, and how many, that one entry of a list names."""
+    if isinstance(entry, str | GpuType):
+        return [(entry, None)]
+    if isinstance(entry, tuple | list) and _is_pair(entry):
+        return [(entry[0], entry[1])]
+    if not isinstance(entry, Mapping):
+        raise _unclear_gpus()
+    keys = [key for key in _NAME_KEYS if key in entry]
+    if len(keys) > 1:
+        raise fault(f"; an entry says both {keys[0]} and {keys[1]}")
+    if keys:
+        rest = {key: told for key, told in entry.items() if key != keys[0]}
+        return [(entry[keys[0]], rest)]
+    return list(entry.items())
+
+
+def _unclear_gpus() -> PydanticCustomError:
+    return fault(
+        "; it must be a GPU name, a count, (name, count), counts by name, such as "
+        '{"T4": 4}, or a list of such, as [{"name": "T4", "count": 4}]'
+    )
 
 
 def _counted(wanted: object) -> dict[str, object]:
