@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from typing import Any
 
 import pytest
@@ -262,18 +263,67 @@ def test_a_supply_too_small_says_how_many_would_do() -> None:
 
 
 def test_a_reading_that_binds_and_is_missing_is_asked_for_by_name() -> None:
-    profiles = make_profiles(make_record("a", memory_utilization_percent=None))
+    profiles = make_profiles(
+        make_record("a", memory_utilization_percent=None), make_record("b")
+    )
 
     assert gpupack.place(profiles).num_gpus == 1
-    with pytest.raises(MissingReadingError, match="memory_utilization_percent.*'a'"):
+    with pytest.raises(
+        MissingReadingError, match="memory_utilization_percent.*'a'"
+    ) as told:
         gpupack.place(profiles, "max_throughput")
+    # What it says to ask instead answers.
+    way_out = '{"memory": 1.0, "gpu_utilization": 1.0}'.replace('"', "'")
+    assert f"headroom={way_out}" in str(told.value)
+    known = {"memory": 1.0, "gpu_utilization": 1.0}
+    assert gpupack.place(profiles, "max_throughput", headroom=known).num_gpus == 1
 
 
-def test_a_missing_baseline_is_asked_for() -> None:
-    profiles = ProfileSet(records=(make_record(),))
+def test_a_memory_utilization_that_nobody_read_does_not_bind() -> None:
+    # 60 % and 50 % of GPU utilization do not go together; memory is busy no longer
+    # than the GPU.
+    profiles = make_profiles(
+        *(
+            make_record(
+                name, gpu_utilization_percent=busy, memory_utilization_percent=None
+            )
+            for name, busy in (("a", 60.0), ("b", 50.0), ("c", 40.0))
+        )
+    )
 
-    with pytest.raises(MissingReadingError, match="server-only baseline"):
-        gpupack.place(profiles)
+    placed = gpupack.place(profiles, "max_throughput")
+    steps = gpupack.frontier(profiles, time_limit_s=1)
+
+    assert placed.num_gpus == 2
+    assert any("memory utilization does not bind" in one for one in placed.warnings)
+    assert [one.num_gpus for one in steps.steps] == [1, 2]
+    # What is asked for by name binds, and is asked for.
+    with pytest.raises(MissingReadingError, match="memory_utilization"):
+        gpupack.place(profiles, headroom={"memory": 1.0, "memory_utilization": 1.0})
+
+
+def test_without_the_servers_memory_every_models_counts_in_full() -> None:
+    # A GPU has 1,000 MiB; the server takes 100 of what each model was measured at.
+    records = tuple(
+        make_record(name, gpu_memory_used_bytes=400 * MIB) for name in "abc"
+    )
+    known = make_profiles(*records, baseline_mib=100)
+    bare = ProfileSet(records=records)
+
+    assert gpupack.place(known).num_gpus == math.ceil(3 * 300 / (1000 - 100))
+    placed = gpupack.place(bare)
+    assert placed.num_gpus == math.ceil(3 * 400 / 1000)
+    assert any("counts in full" in one for one in placed.warnings)
+    for again in (
+        gpupack.place(bare, "max_throughput"),
+        gpupack.frontier(bare, time_limit_s=1).placements[-1],
+        gpupack.recommend(bare, time_limit_s=1).placement,
+    ):
+        assert again.num_gpus >= 2
+        assert any("counts in full" in one for one in again.warnings)
+    # Where memory does not bind nothing has to be assumed.
+    busy_alone = gpupack.place(bare, headroom={"gpu_utilization": 1.0})
+    assert not any("counts in full" in one for one in busy_alone.warnings)
 
 
 def test_no_profiles_at_all_are_refused() -> None:

@@ -9,6 +9,7 @@ from .contention import (
 from .frontier_search import frontier
 from .modeling import (
     Readiness,
+    assumed,
     readiness,
 )
 from .placing import place
@@ -30,6 +31,7 @@ __all__ = [
     "ProfilesLike",
     "Readiness",
     "Rightsizing",
+    "assumed",
     "explain",
     "fit_contention_factor",
     "fit_retention_margin",

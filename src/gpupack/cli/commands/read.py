@@ -57,7 +57,7 @@ def read_command(
     """
     from gpupack.files import write_text
     from gpupack.importers.reader import examine
-    from gpupack.planning import readiness
+    from gpupack.planning import assumed, readiness
     from gpupack.store import write_profiles
 
     require_apart({"--to": to, "--json": json_path}, [source])
@@ -69,7 +69,7 @@ def read_command(
         write_text(json_path, _json(reading, goals) + "\n")
     if not quiet:
         results.print(_text(reading, goals), markup=False, soft_wrap=True)
-    for note in reading.profiles.notes:
+    for note in (*reading.profiles.notes, *assumed(reading.profiles)):
         print_warning(note)
     of_records: dict[str, int] = {}
     for record in reading.profiles.records:
@@ -110,6 +110,8 @@ def _count(number: int, what: str) -> str:
 
 def _json(reading: Reading, goals: tuple[Readiness, ...]) -> str:
     profiles = reading.profiles
+    from gpupack.planning import assumed
+
     return json.dumps(
         {
             "sources": [
@@ -133,6 +135,7 @@ def _json(reading: Reading, goals: tuple[Readiness, ...]) -> str:
             "num_baselines": len(profiles.baselines),
             "model_names": list(profiles.model_names),
             "notes": list(profiles.notes),
+            "assumed": list(assumed(profiles)),
             "lacking": {one.goal: list(one.lacking) for one in goals},
         },
         indent=2,

@@ -259,7 +259,7 @@ def _is_allowed(question: CapacityQuestion, record: ProfileRecord) -> bool:
     if not keeps_latency_limit(record, question.wishes):
         return False
     try:
-        require_readings([record], [resource for resource, _ in question.headroom])
+        require_readings([record], question.headroom)
     except MissingReadingError:
         return False
     return True

@@ -12,6 +12,7 @@ from .load_levels import (
 )
 from .missing_for import (
     Readiness,
+    assumed,
     readiness,
 )
 from .question import (
@@ -45,6 +46,7 @@ __all__ = [
     "Supply",
     "Translation",
     "ask",
+    "assumed",
     "best_records",
     "capacity_for",
     "evening_loads",

@@ -68,7 +68,8 @@ def without_unmeasured(
     kept = headroom.model_copy(update={"memory_utilization": None})
     return kept, (
         "memory utilization does not bind: no profile has it "
-        f"({every[0].missing.get('memory_utilization_percent', 'not measured')})",
+        f"({every[0].missing.get('memory_utilization_percent', 'not measured')}), and "
+        "a GPU is busy whenever its memory is read",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.planning.modeling.sizes import no_baseline, reading
+from gpupack.planning.modeling.sizes import reading, server_is_in_models
 from gpupack.planning.request import BINDING_BY_DEFAULT
 from gpupack.quoting import quoted_all
 from gpupack.records.gpu import Resource
@@ -41,7 +41,7 @@ def readiness(profiles: ProfileSet) -> tuple[Readiness, ...]:
     throughput = _without(records, "throughput_infer_per_sec")
     goals = []
     for objective, binding in BINDING_BY_DEFAULT.items():
-        lacking = _baseline(profiles) + _lacking(records, binding)
+        lacking = _lacking(records, _binding(records, binding))
         if Resource.GPU_UTILIZATION in binding:
             lacking += throughput
         goals.append(Readiness(objective.value, lacking))
@@ -51,7 +51,7 @@ def readiness(profiles: ProfileSet) -> tuple[Readiness, ...]:
         if one.gpu_utilization_percent is None
         and one.gpu_utilization_mean_percent is None
     )
-    demand = _baseline(profiles) + _lacking(records, (Resource.MEMORY,)) + throughput
+    demand = _lacking(records, (Resource.MEMORY,)) + throughput
     demand += _told(never_busy, "gpu_utilization_percent")
     return (
         *goals,
@@ -60,10 +60,22 @@ def readiness(profiles: ProfileSet) -> tuple[Readiness, ...]:
     )
 
 
-def _baseline(profiles: ProfileSet) -> tuple[str, ...]:
-    if any(one.gpu_memory_used_bytes is not None for one in profiles.baselines):
+def assumed(profiles: ProfileSet) -> tuple[str, ...]:
+    """Return in words what is taken for granted where nothing was measured."""
+    if not profiles.records or any(
+        one.gpu_memory_used_bytes is not None for one in profiles.baselines
+    ):
         return ()
-    return (no_baseline(profiles),)
+    return (server_is_in_models(profiles),)
+
+
+def _binding(
+    records: tuple[ProfileRecord, ...], resources: tuple[Resource, ...]
+) -> tuple[Resource, ...]:
+    """Return what binds by default, less a memory utilization that nobody measured."""
+    one = Resource.MEMORY_UTILIZATION
+    is_known = any(reading(record, one) is not None for record in records)
+    return tuple(other for other in resources if other is not one or is_known)
 
 
 def _lacking(

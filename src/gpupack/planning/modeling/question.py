@@ -255,9 +255,9 @@ def ask(
     stand_ins: tuple[str, ...] = ()
     if wishes.demand and objective is not Objective.MAX_THROUGHPUT:
         every, stand_ins = with_averages(every)
-        if isinstance(_headroom(request), float):
-            shares, not_binding = without_unmeasured(shares, every)
-            stand_ins += not_binding
+    if isinstance(_headroom(request), float):
+        shares, not_binding = without_unmeasured(shares, every)
+        stand_ins += not_binding
     records: Mapping[str, tuple[ProfileRecord, ...]] = every
     doubts: tuple[str, ...] = ()
     if wishes.latency_limit_ms:

@@ -14,9 +14,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingReadingError
-from gpupack.quoting import listed
+from gpupack.planning.request import is_unknown
+from gpupack.quoting import listed, quoted_all
 from gpupack.records.gpu import GpuType, Headroom, Resource
-from gpupack.spelling import setting
+from gpupack.spelling import flag_of, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,73 +50,69 @@ def reading(record: ProfileRecord, resource: Resource) -> float | None:
     return value
 
 
-def require_readings(
-    records: Sequence[ProfileRecord], resources: Sequence[Resource]
-) -> None:
+def require_readings(records: Sequence[ProfileRecord], headroom: Headroom) -> None:
     """Check that every record has every binding resource.
 
     Raises:
-        MissingReadingError: Naming models, field and the reason the records give.
+        MissingReadingError: Naming models, field, the reason the records give, and how
+            to let only what was measured bind.
     """
-    for resource in resources:
+    for resource, _ in headroom:
         field = READING_FIELDS[resource]
         lacking = [record for record in records if getattr(record, field) is None]
         if lacking:
-            names = ", ".join(dict.fromkeys(repr(one.model_name) for one in lacking))
+            names = quoted_all(list(dict.fromkeys(one.model_name for one in lacking)))
             raise MissingReadingError(
                 f"{resource.value} binds, but {field} is missing for {names}: "
-                f"{lacking[0].missing.get(field, 'not measured')}; or name what binds "
-                f"without it in {setting('headroom')}"
+                f"{lacking[0].missing.get(field, 'not measured')}; "
+                + _bind_what_is_known(records, headroom)
             )
 
 
-def baseline_memory_bytes(
-    profiles: ProfileSet, measured_on: GpuType, *, needed: bool
-) -> int:
-    """Return what the server alone takes on this GPU type.
+def _bind_what_is_known(records: Sequence[ProfileRecord], headroom: Headroom) -> str:
+    """Return how to ask that only what every record has binds."""
+    known = {
+        resource.value: share
+        for resource, share in headroom
+        if all(reading(one, resource) is not None for one in records)
+    }
+    if not known:
+        return f"or name what binds without it in {setting('headroom')}"
+    flags = [f"{name}={share:g}" for name, share in known.items()]
+    way = setting("headroom", known, shell=f" {flag_of('headroom')} ".join(flags))
+    return f"or let what was measured of every model bind alone: {way}"
 
-    Raises:
-        MissingReadingError: If it is needed and was not measured.
-    """
+
+def server_memory_bytes(profiles: ProfileSet, measured_on: GpuType) -> int | None:
+    """Return what the server alone takes on this GPU type, None if not measured."""
     baseline: ServerBaseline | None = profiles.baseline(measured_on.name)
-    if baseline is not None and baseline.gpu_memory_used_bytes is not None:
-        return baseline.gpu_memory_used_bytes
-    if not needed:
-        return 0
-    why = (
-        no_baseline(profiles, measured_on)
-        if baseline is None
-        else f"{baseline.missing['gpu_memory_used_bytes']}; {_ADD_BASELINE}"
-    )
-    raise MissingReadingError(
-        "memory binds, but gpu_memory_used_bytes of the server-only baseline on "
-        f"{measured_on.name} is missing: {why}"
-    )
+    return None if baseline is None else baseline.gpu_memory_used_bytes
 
 
-def no_baseline(profiles: ProfileSet, measured_on: GpuType | None = None) -> str:
-    """Return that profiles have no server-only baseline, where, and what to do.
+def server_is_in_models(profiles: ProfileSet, measured_on: GpuType | None = None) -> str:
+    """Return what is assumed where the server's own memory was not measured.
+
+    What a model was measured to take includes the server. Taken as the model's own, it
+    is counted once for every model on a GPU and not once in all: never too little.
 
     Args:
-        profiles: Have none.
-        measured_on: The GPU type of which there is none; None for any.
+        profiles: That lack it.
+        measured_on: The GPU type of which they do; None for any.
     """
     sources = dict.fromkeys(
         one.environment.source
         for one in profiles.records
         if measured_on is None or one.gpu_type.name == measured_on.name
     )
-    where = listed(list(sources)) or "them"
+    where = listed(list(sources)) or "the profiles"
+    on = "" if measured_on is None or is_unknown(measured_on) else measured_on.name
     return (
-        "the profiles have no server-only baseline: what the server takes without a "
-        f"model is not in {where}; {_ADD_BASELINE}"
+        f"what the server takes without a model{f' on {on}' if on else ''} was not "
+        f"measured (not in {where}), so every model's memory counts in full, which is "
+        "safe and may take a GPU more; to plan with it, add a row with an empty model "
+        "name to a table, metrics-server-only.csv beside Model Analyzer's other "
+        "tables, or let gpupack profile measure it first"
     )
-
-
-_ADD_BASELINE = (
-    "add it: a row with an empty model name in a table, metrics-server-only.csv beside "
-    "Model Analyzer's other tables, or gpupack profile, which measures it first"
-)
 
 
 def model_memory_bytes(record: ProfileRecord, baseline_bytes: int) -> int:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.planning.modeling.sizes import baseline_memory_bytes, require_readings
+from gpupack.planning.modeling.sizes import (
+    require_readings,
+    server_is_in_models,
+    server_memory_bytes,
+)
 from gpupack.planning.request import is_unknown
 from gpupack.quoting import quoted
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Resource, is_same_card
@@ -28,9 +32,11 @@ class Supply:
         entry: Type, count and price.
         measured_on: The type that the records are of; another one only where the
             memory was carried over, which then is all that holds of them.
-        baseline_bytes: What the server alone takes.
+        baseline_bytes: What the server alone takes; 0 where it is counted in models.
         records: By model name; a model without a record may not go here.
         is_carried_over: Whether the records were measured on another type.
+        is_server_in_models: Whether the server's own memory binds and was not
+            measured, so that every model's memory counts in full.
     """
 
     entry: FleetEntry
@@ -38,6 +44,7 @@ class Supply:
     baseline_bytes: int
     records: Mapping[str, tuple[ProfileRecord, ...]]
     is_carried_over: bool = False
+    is_server_in_models: bool = False
 
     @property
     def gpu_type(self) -> GpuType:
@@ -72,8 +79,7 @@ def supplies_of(
     Raises:
         InvalidInputError: If a GPU type has no records and nothing may be carried
             over, or a model was profiled on none of the types and is not optional.
-        MissingReadingError: If a reading that binds, or a baseline that is needed,
-            was not measured.
+        MissingReadingError: If a reading that binds was not measured.
     """
     types = {one.name: one for one in profiles.gpu_types}
     binding = [resource for resource, _ in headroom]
@@ -93,12 +99,23 @@ def supplies_of(
             measured_on = _donor(types, name, carry_memory_over, is_memory_only)
             warnings.append(_carried_over(measured_on, name))
         here = by_type.get(measured_on.name, {})
-        # Who has no readings hears of those before the baseline they come with.
         require_readings(
-            [record for of_model in here.values() for record in of_model], binding
+            [record for of_model in here.values() for record in of_model], headroom
         )
-        baseline = baseline_memory_bytes(profiles, measured_on, needed=is_memory_needed)
-        supplies.append(Supply(entry, measured_on, baseline, here, is_carried_over))
+        baseline = server_memory_bytes(profiles, measured_on)
+        is_server_in_models = baseline is None and is_memory_needed
+        if is_server_in_models:
+            warnings.append(server_is_in_models(profiles, measured_on))
+        supplies.append(
+            Supply(
+                entry,
+                measured_on,
+                baseline or 0,
+                here,
+                is_carried_over,
+                is_server_in_models,
+            )
+        )
     warnings += _never_profiled(supplies, records, optional)
     return tuple(supplies), tuple(warnings)
 

@@ -117,7 +117,7 @@ def translate(
         for name in names
         for record in supply.records.get(name, ())
     ]
-    require_readings(every, binding)
+    require_readings(every, headroom)
     _require_throughput(every, wishes, needs_throughput=needs_throughput)
     is_rated = all(record.throughput_infer_per_sec is not None for record in every)
     throughputs = _throughputs(every)

@@ -22,7 +22,6 @@ from gpupack.planning.recommending.questions import (
     with_slow_downs,
 )
 from gpupack.planning.recommending.reserve import KEPT_BASE, Reserve, reserve_for
-from gpupack.planning.recommending.server_memory import with_server_memory
 from gpupack.planning.request import (
     ProfilesLike,
     profiles_of,
@@ -97,8 +96,6 @@ def recommend(
             "fifth above every demand"
         )
     wanted, notes = request_of(profiles, None, request, asked, beside=beside)
-    counted_in_full = with_server_memory(profiles, wanted)
-    profiles = counted_in_full or profiles
     measured = on_measured_types(profiles, wanted)
     question = ask(profiles, measured)
     found_reserve = reserve_for(question)
@@ -140,7 +137,11 @@ def recommend(
         is_interrupted=is_interrupted,
         assumptions=(
             *_assumptions(busy, found_reserve, plan),
-            *([_SERVER_MEMORY] if counted_in_full else []),
+            *(
+                [_SERVER_MEMORY]
+                if any(one.is_server_in_models for one in question.supplies)
+                else []
+            ),
         ),
         models=evidence_of(plan, profiles, wanted),
         currency=wanted.currency,
