@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import gpupack
 from gpupack.cli.app import app
+from gpupack.cli.commands.frontier import _limit_that_bound
 from gpupack.errors import StoreError
 from gpupack.records.placement import Objective
 from gpupack.store import read_placement
@@ -65,7 +67,7 @@ def test_warnings_of_the_placements_are_printed_once_each(tmp_path: Path) -> Non
     assert "warning: 1 of 2 steps: optional models left out: c" in done.stderr
 
 
-def test_a_quiet_frontier_writes_its_file_and_says_nothing(tmp_path: Path) -> None:
+def test_a_quiet_frontier_writes_its_file_and_only_warns(tmp_path: Path) -> None:
     table = tmp_path / "frontier.json"
 
     done = CliRunner().invoke(
@@ -74,8 +76,8 @@ def test_a_quiet_frontier_writes_its_file_and_says_nothing(tmp_path: Path) -> No
         catch_exceptions=False,
     )
 
-    assert done.exit_code == 0
-    assert done.output == ""
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert all(line.startswith("warning: ") for line in done.stderr.splitlines())
     assert table.stat().st_size > 0
 
 
@@ -152,3 +154,22 @@ def test_what_several_steps_warn_of_is_told_once(tmp_path: Path) -> None:
     assert [one["worst_served_share"] for one in found["steps"]] == [
         min(one["served_share"].values()) for one in found["steps"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("step_s", "total_s", "longest_s", "told"),
+    [
+        (10.0, 6.0, 1.5, "6 s in all; raise --total-time-limit"),
+        (10.0, 60.0, 4.0, "60 s in all; raise --total-time-limit"),
+        (2.0, 60.0, 2.1, "2 s each; raise --time-limit and --total-time-limit"),
+    ],
+)
+def test_the_limit_that_the_steps_had_is_told(
+    step_s: float, total_s: float, longest_s: float, told: str
+) -> None:
+    placed = gpupack.place("medical", time_limit_s=step_s)
+    unproved = [
+        placed.model_copy(update={"seconds": seconds}) for seconds in (0.1, longest_s)
+    ]
+
+    assert _limit_that_bound(unproved, total_s) == told

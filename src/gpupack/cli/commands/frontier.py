@@ -107,18 +107,26 @@ def frontier_command(
         _write_figure(found.plot(), plot_path)
     if not quiet and not is_piped:
         results.print(str(found), markup=False, soft_wrap=True)
-    if not quiet:
-        _print_warnings(found.placements)
+    _print_warnings(found.placements)
     unproved = [
-        point for point in found.steps if point.status is PlacementStatus.FEASIBLE
+        placement
+        for point, placement in zip(found.steps, found.placements, strict=True)
+        if point.status is PlacementStatus.FEASIBLE
     ]
     if unproved:
-        step = found.placements[0].request
-        within = f" within {step.time_limit_s:g} s each" if step else ""
         print_warning(
-            f"{len(unproved)} of {len(found.steps)} steps not proved{within}; raise "
-            "--time-limit and --total-time-limit"
+            f"{len(unproved)} of {len(found.steps)} steps not proved within "
+            + _limit_that_bound(unproved, total_time_limit)
         )
+
+
+def _limit_that_bound(unproved: Sequence[Placement], total_s: float) -> str:
+    """Return in words which limit the longest of these searches ended at."""
+    longest = max(unproved, key=lambda one: one.seconds)
+    step_s = longest.request.time_limit_s if longest.request else total_s
+    if step_s < total_s and longest.seconds >= 0.9 * step_s:
+        return f"{step_s:g} s each; raise --time-limit and --total-time-limit"
+    return f"{total_s:g} s in all; raise --total-time-limit"
 
 
 def _print_warnings(placements: Sequence[Placement]) -> None:

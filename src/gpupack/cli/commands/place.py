@@ -83,11 +83,7 @@ def place_command(
         write_placement(placement, json_path)
     if markdown_path is not None:
         write_output(markdown_path, placement.to_markdown())
-    if is_piped:
-        # Standard output holds what was asked for and nothing else.
-        for text in other_warnings(placement):
-            print_warning(text)
-    elif not quiet:
+    if not quiet and not is_piped:
         print_placement(placement, results)
     if explain:
         (errors if is_piped else results).print(
@@ -97,6 +93,10 @@ def place_command(
         # In a terminal it stands above the table already.
         for caution in cautions_of(placement):
             print_warning(caution)
+    if quiet or is_piped:
+        # Below the table, where there is one: they are about how far it can be trusted.
+        for text in other_warnings(placement):
+            print_warning(text)
     if placement.status is PlacementStatus.FEASIBLE:
         found = _found_and_bound(placement)
         time_limit = placement.request.time_limit_s if placement.request else 0.0

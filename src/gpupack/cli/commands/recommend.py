@@ -48,7 +48,7 @@ def recommend_command(
     time.
     """
     from gpupack.planning import recommend
-    from gpupack.report.cautions import cautions_of
+    from gpupack.report.cautions import cautions_of, other_warnings
 
     if verbose:
         log_to_stderr()
@@ -61,7 +61,11 @@ def recommend_command(
         )
     if json_path is not None:
         write_output(json_path, found.to_json() + "\n")
-    if not quiet and not is_standard_output(json_path):
+    is_text = not quiet and not is_standard_output(json_path)
+    if is_text:
         results.print(found.to_text(for_shell=True), markup=False, soft_wrap=True)
     for caution in cautions_of(found.placement):
         print_warning(caution)
+    if not is_text:
+        for text in other_warnings(found.placement):
+            print_warning(text)

@@ -150,7 +150,12 @@ AllowUnstableOption = Annotated[
         help="Use measurements that never settled.",
     ),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")]
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="No table and no progress: warnings and errors alone."
+    ),
+]
 
 
 VerboseOption = Annotated[
