@@ -84,8 +84,16 @@ class Recommendation(Record):
     kind: Literal["recommendation"] = "recommendation"
     schema_version: Literal[1] = 1
     buy: BuyOption
+    without_reserve: BuyOption | None = None
+    """Less, where nothing is given up but the reserve; None if that takes no less."""
     slower: BuyOption | None = None
-    """Less, for models that may be slowed down; None if that takes no less."""
+    """Less than with that, too, for models that may be slowed down; None if that takes
+    no less."""
+    slower_keeps_reserve: bool = False
+    """Whether ``slower`` is planned for demands with their reserve all the same."""
+    is_reserve_alone_ruled_out: bool = True
+    """Whether it is proved that to give up the reserve alone would not do what
+    ``slower`` does."""
     is_less_ruled_out: bool = True
     """Whether, where ``slower`` is None, it is proved that less would not do."""
     memory_only: BuyOption | None = None
@@ -198,24 +206,48 @@ class Recommendation(Record):
         ]
 
     def _slower(self) -> str:
-        one = self.slower
-        if one is None and self.is_interrupted:
+        offers = [
+            f"{_fleet(one)} would do {why}{self._in_brackets(one)}"
+            for one, why in (
+                (self.without_reserve, self._without_reserve()),
+                (self.slower, self._if_slow_downs_are_fine()),
+            )
+            if one is not None
+        ]
+        if self.slower is not None and not self.is_reserve_alone_ruled_out:
+            offers.append("nothing proves that such slow-downs are needed for that")
+        if offers:
+            return "; ".join(offers) + "."
+        if self.is_interrupted:
             return "Whether less would do was not asked: it was interrupted."
-        if one is None and not self.is_less_ruled_out:
+        if not self.is_less_ruled_out:
             return (
                 "Nothing less was found where slow-downs are fine, and nothing proves "
                 "that less would not do."
             )
-        if one is None:
-            return "Less would not do, even where slow-downs are fine."
-        kept = one.lowest_kept_ratio
+        return "Less would not do, even where slow-downs are fine."
+
+    def _without_reserve(self) -> str:
+        if self.has_demands or self.without_reserve is None:
+            return "without the reserve"
+        wishes = self.without_reserve.request.models.values()
+        kept = min((one.min_retention or 1.0 for one in wishes), default=0.0)
+        return f"without the reserve, every model keeping at least {kept:.0%}"
+
+    def _if_slow_downs_are_fine(self) -> str:
+        """Return the least that is to be given up for the plan with slow-downs."""
+        if self.slower is None:
+            return ""
+        kept = self.slower.lowest_kept_ratio
+        is_without = self.has_demands and self.reserve_ratio > 0
+        is_without = is_without and not self.slower_keeps_reserve
         if kept is None:
             why = "if what sharing costs does not matter"
         elif kept >= _NO_LOSS:
-            why = "without any reserve"
+            return "without any reserve"
         else:
             why = f"if slow-downs of up to {1 - kept:.0%} are fine"
-        return f"{_fleet(one)} would do {why}{self._in_brackets(one)}."
+        return f"without the reserve and {why}" if is_without else why
 
     def _memory_only(self) -> str:
         one = self.memory_only

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections import Counter
 from typing import TYPE_CHECKING, Unpack
 
-from gpupack.errors import GpupackError, InfeasibleError, InvalidInputError
+from gpupack.errors import InvalidInputError
 from gpupack.packing import Deadline
 from gpupack.planning.modeling import ask
 from gpupack.planning.placing import place
 from gpupack.planning.reasons import explain_question
 from gpupack.planning.recommending.evidence import evidence_of
+from gpupack.planning.recommending.offers import (
+    LesserOffers,
+    if_less,
+    option_of,
+    plan_or_none,
+)
 from gpupack.planning.recommending.questions import (
     Wanted,
     by_estimates,
     for_memory_alone,
     for_what_is_busy,
     on_measured_types,
-    with_slow_downs,
 )
 from gpupack.planning.recommending.reserve import KEPT_BASE, Reserve, reserve_for
 from gpupack.planning.request import (
@@ -30,14 +34,9 @@ from gpupack.planning.request import (
     wishes_beside,
 )
 from gpupack.quoting import quoted_all
-from gpupack.recommendation import Assumption, BuyOption, Recommendation
-from gpupack.records.placement import (
-    ObjectiveUnit,
-    PlacementRecord,
-    PlacementStatus,
-)
-from gpupack.records.request import GpuSupply, Request, RequestArguments
-from gpupack.report.cautions import lowest_kept
+from gpupack.recommendation import Assumption, Recommendation
+from gpupack.records.placement import ObjectiveUnit, PlacementRecord
+from gpupack.records.request import Request, RequestArguments
 
 if TYPE_CHECKING:
     from gpupack.placement import Placement
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 _PRICE_TOLERANCE = 1e-9
 CHANGES_LIMIT_S = 10.0
 """For trying what would save one more."""
-_NUM_STEPS = 4
+_NUM_STEPS = 5
 
 
 @takes_wishes
@@ -65,10 +64,11 @@ def recommend(
     With demands, every one of them is met as predicted, and a reserve above it.
     Without, all models may be busy at once: each is at the load point at which it
     yields most, and keeps a share of its throughput beside its neighbors. The cheapest
-    GPUs where all have prices, else the fewest. Beside it stand the number that would
-    do if slow-downs are fine, and the one that holds the models in memory alone.
+    GPUs where all have prices, else the fewest. Beside it stand the numbers that would
+    do without the reserve and if slow-downs are fine, each where nothing less is given
+    up for it, and the one that holds the models in memory alone.
 
-    Takes up to four times the time limit, which is 10 s if left out. When interrupted
+    Takes up to six times the time limit, which is 10 s if left out. When interrupted
     after the plan to buy was found, that is returned, and what was not asked any more
     is left out.
 
@@ -107,29 +107,35 @@ def recommend(
     plan = place(profiles, request=busy.request)
     if notes:
         plan = plan.model_copy(update={"warnings": (*plan.warnings, *notes)})
-    bought = _option(plan)
-    slower = memory_only = estimated = None
+    bought = option_of(plan)
+    offers = LesserOffers()
+    memory_only = estimated = None
     changes: tuple[SavingChange, ...] = ()
-    is_interrupted = is_less_ruled_out = False
+    is_interrupted = False
     try:
         tell(1, _NUM_STEPS, "if slow-downs are fine")
-        slower_request = with_slow_downs(profiles, measured, busy)
-        slower, is_less_ruled_out = _plan_or_none(profiles, slower_request)
-        tell(2, _NUM_STEPS, "memory alone")
-        memory_only, _ = _plan_or_none(profiles, for_memory_alone(measured, busy))
+        offers.ask_with_slow_downs(profiles, measured, busy, bought)
+        if found_reserve.ratio:
+            tell(2, _NUM_STEPS, "without the reserve")
+            offers.ask_without_reserve(profiles, measured, busy, bought, question)
+        tell(3, _NUM_STEPS, "memory alone")
+        memory_only, _ = plan_or_none(profiles, for_memory_alone(measured, busy))
         if measured is not wanted:
             asked_of_all = by_estimates(profiles, wanted, busy)
-            estimated, _ = _plan_or_none(profiles, asked_of_all)
-        tell(3, _NUM_STEPS, "what would save one more")
+            estimated, _ = plan_or_none(profiles, asked_of_all)
+        tell(4, _NUM_STEPS, "what would save one more")
         changes = _changes(plan, profiles)
     except KeyboardInterrupt:
         is_interrupted = True  # what to buy is there, and all that counts
     return Recommendation(
         buy=bought,
-        slower=_if_less(slower, bought),
-        is_less_ruled_out=is_less_ruled_out,
-        memory_only=None if memory_only is None else _option(memory_only),
-        estimated=_if_less(estimated, bought),
+        without_reserve=offers.without_reserve,
+        is_reserve_alone_ruled_out=offers.is_reserve_alone_ruled_out,
+        slower=offers.slower,
+        slower_keeps_reserve=offers.slower_keeps_reserve,
+        is_less_ruled_out=offers.is_less_ruled_out,
+        memory_only=None if memory_only is None else option_of(memory_only),
+        estimated=if_less(estimated, bought),
         has_demands=busy.has_demands,
         reserve_ratio=found_reserve.ratio,
         min_kept_ratio=busy.min_kept_ratio,
@@ -158,64 +164,6 @@ _SERVER_MEMORY = Assumption(
     argument="a row without a model name in the table, or profile()",
     flag="a row without a model name in the table, or gpupack profile",
 )
-
-
-def _plan_or_none(
-    profiles: ProfileSet, request: Request
-) -> tuple[Placement | None, bool]:
-    """Return the plan for a request, if any, and whether it is proved the least.
-
-    That there is none is a proof, too. The number to buy stands without the one beside
-    it, which may need more time or readings than there are.
-    """
-    try:
-        plan = place(profiles, request=request)
-    except InfeasibleError:
-        return None, True
-    except GpupackError:
-        return None, False
-    return plan, plan.status is PlacementStatus.OPTIMAL
-
-
-def _if_less(plan: Placement | None, bought: BuyOption) -> BuyOption | None:
-    """Return a plan's numbers if it costs less, or takes fewer GPUs, than another's."""
-    if plan is None:
-        return None
-    option = _option(plan)
-    if option.price_per_hour is not None and bought.price_per_hour is not None:
-        return option if option.price_per_hour < bought.price_per_hour - 1e-9 else None
-    return option if option.num_gpus < bought.num_gpus else None
-
-
-def _option(plan: Placement) -> BuyOption:
-    if plan.request is None:
-        raise ValueError("a plan that place() made holds its request")
-    counts = Counter(gpu.gpu_type.name for gpu in plan.gpus)
-    least = lowest_kept(plan)
-    return BuyOption(
-        num_gpus=plan.num_gpus,
-        num_gpus_by_type=dict(counts),
-        price_per_hour=_price(plan.request, counts, "price"),
-        reserved_price_per_hour=_price(plan.request, counts, "reserved_price"),
-        is_proved=plan.status is PlacementStatus.OPTIMAL,
-        bound=plan.bound,
-        lowest_kept_ratio=None if least is None else least[1].retention,
-        request=plan.request,
-    )
-
-
-def _price(request: Request, counts: Counter[str], which: str) -> float | None:
-    """Return what GPUs cost per hour, None if one of them has no such price."""
-    supplies = request.gpus if isinstance(request.gpus, dict) else {}
-    folded = {name.partition(":")[0].casefold(): one for name, one in supplies.items()}
-    prices = [
-        getattr(folded.get(name.casefold(), GpuSupply()), which) for name in counts
-    ]
-    if not prices or any(price is None for price in prices):
-        return None
-    return math.fsum(
-        price * count for price, count in zip(prices, counts.values(), strict=True)
-    )
 
 
 def _changes(plan: Placement, profiles: ProfileSet) -> tuple[SavingChange, ...]:

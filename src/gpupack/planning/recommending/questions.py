@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, InvalidInputError
 from gpupack.planning.modeling import best_records, reading
-from gpupack.planning.recommending.reserve import KEPT_BASE
+from gpupack.planning.recommending.reserve import KEPT_BASE, NO_RESERVE
 from gpupack.planning.request import measured_types, resolve_fleet
 from gpupack.quoting import listed
 from gpupack.records.gpu import Headroom, Resource, is_same_card
@@ -86,14 +86,31 @@ def for_what_is_busy(
     )
 
 
-def with_slow_downs(profiles: ProfileSet, request: Request, busy: Wanted) -> Request:
+def without_reserve(request: Request, question: CapacityQuestion) -> Request:
+    """Return what is asked where the reserve alone is given up.
+
+    Demands, or what models shall keep beside each other, are kept as predicted.
+    """
+    return for_what_is_busy(request, question, NO_RESERVE).request
+
+
+def with_slow_downs(
+    profiles: ProfileSet, request: Request, busy: Wanted, *, keeps_reserve: bool = False
+) -> Request:
     """Return what is asked where slow-downs are fine: plain sums decide.
 
     Of what was read for every model: what was not read can bind nothing.
+
+    Args:
+        profiles: To plan for.
+        request: What is asked, without a reserve.
+        busy: What is asked of the plan to buy.
+        keeps_reserve: Whether demands are planned for with the reserve all the same.
     """
     if busy.has_demands:
+        growth = busy.request.growth if keeps_reserve else request.growth
         return busy.request.model_copy(
-            update={"growth": request.growth, "demand_met": ContentionRule.PLAIN}
+            update={"growth": growth, "demand_met": ContentionRule.PLAIN}
         )
     models = {
         name: wishes.model_copy(update={"min_retention": None})

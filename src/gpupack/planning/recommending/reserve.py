@@ -31,6 +31,10 @@ class Reserve:
     reasons: tuple[str, ...]
 
 
+NO_RESERVE = Reserve(0.0, ())
+"""What is asked exactly, and no more."""
+
+
 def reserve_for(question: CapacityQuestion) -> Reserve:
     """Return the reserve that the measurements call for."""
     records = [
