@@ -89,7 +89,9 @@ def server_memory_bytes(profiles: ProfileSet, measured_on: GpuType) -> int | Non
     return None if baseline is None else baseline.gpu_memory_used_bytes
 
 
-def server_is_in_models(profiles: ProfileSet, measured_on: GpuType | None = None) -> str:
+def server_is_in_models(
+    profiles: ProfileSet, measured_on: GpuType | None = None
+) -> str:
     """Return what is assumed where the server's own memory was not measured.
 
     What a model was measured to take includes the server. Taken as the model's own, it
