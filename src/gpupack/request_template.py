@@ -56,6 +56,7 @@ _TAIL = """
 #   load_point        the only one to plan with: 2x4 (batch size x concurrency)
 #   weight            of one infer/sec in max_throughput
 #   optional          true: it may be left out
+#   left_out          true: it is not planned for, as if it had no profile
 """
 
 

@@ -21,6 +21,7 @@ from gpupack.planning.solving import (
     Clash,
     FrontierSteps,
     StepClock,
+    StepFound,
     StepProgress,
 )
 from gpupack.quoting import quoted
@@ -50,6 +51,7 @@ def frontier(
     find_headroom: bool = True,
     total_time_limit_s: float = 60.0,
     progress: StepProgress | None = None,
+    found: StepFound | None = None,
     **asked: Unpack[RequestArguments],
 ) -> Frontier:
     """Return the most throughput for each number of GPUs, or for each budget.
@@ -80,6 +82,8 @@ def frontier(
             ``budgets_not_tried``.
         progress: Called before every step with how many are done, of how many (0 of 0
             while that is not known), and what is done next.
+        found: Called with every step as soon as its placement is found, before it is
+            known whether it yields more than the others.
         **asked: Everything that ``place()`` takes. Optional models are left out while
             GPUs are few, but wanted all the same, so that the last step serves them.
 
@@ -145,16 +149,17 @@ def frontier(
         wanted,
         clock=clock,
         progress=progress or (lambda done, total, text: None),
+        found=found or (lambda point, placement: None),
     )
     planned = steps.budgets(budgets, most_points)
     if isinstance(planned, Clash):
         raise planned.error()
-    found, not_placed = steps.walk(planned)
-    if not found and steps.clash is not None:
+    placed, not_placed = steps.walk(planned)
+    if not placed and steps.clash is not None:
         raise steps.clash.error()
     return Frontier(
-        steps=tuple(steps.points(found, find_headroom=find_headroom)),
-        placements=tuple(placement for _, placement in found),
+        steps=tuple(steps.points(placed, find_headroom=find_headroom)),
+        placements=tuple(placement for _, placement in placed),
         wanted_infer_per_sec=steps.wanted,
         budgets_not_placed=tuple(not_placed),
         budgets_not_tried=tuple(steps.not_tried),

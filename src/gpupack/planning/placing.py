@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Unpack
 
-from gpupack.planning.modeling import ask
+from gpupack.planning.modeling import CapacityQuestion, ask
 from gpupack.planning.request import (
     ProfilesLike,
     profiles_of,
@@ -17,17 +17,23 @@ from gpupack.planning.request import (
 )
 from gpupack.planning.solving import (
     Clash,
+    Found,
     answer,
     build_placement,
     check_placement,
+    with_bound,
 )
 from gpupack.records.request import Request, RequestArguments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gpupack.placement import Placement
     from gpupack.records.request import Objective
 
 
+LEAST_BETWEEN_S = 0.1
+"""Between two placements that are told of while the search goes on."""
 _logger = logging.getLogger(__name__)
 
 
@@ -37,6 +43,7 @@ def place(
     objective: Objective | str | Request | None = None,
     *,
     request: Request | None = None,
+    progress: Callable[[Placement], None] | None = None,
     **asked: Unpack[RequestArguments],
 ) -> Placement:
     """Return the best placement of every model, with what proves it.
@@ -52,6 +59,9 @@ def place(
             utilizations bind. A ``Request`` may stand here, too.
         request: Everything below as one object; what is given beside it wins, with a
             warning where the request says otherwise.
+        progress: Called while the search goes on: with the first placement, with
+            better ones, and with the best at a tighter bound. What it raises ends the
+            search.
         gpus: The supply: a catalogue name (``"16GB"``, ``"T4"``) or ``GpuType``, or
             types with counts, None for as many as needed
             (``{"L4": 8, "A100-80GB": None}``). Left out, as many as needed of the
@@ -82,6 +92,7 @@ def place(
         fairness: ``"sum"``, or ``"max_min"``: make the smallest served share of
             demand as large as possible first.
         optional: Models that may be left out; all others are served at least once.
+        without: Models that are not planned for, as if they had no profile.
         carry_memory_over: Let models go on a GPU type without records, by the memory
             measured on another, where nothing but memory binds.
         estimate_unmeasured: Plan for a GPU type of which nothing was measured by
@@ -153,9 +164,56 @@ def place(
             wanted.objective.value,
             wanted.time_limit_s,
         )
-        found = answer(question, time_limit_s=wanted.time_limit_s, seed=wanted.seed)
+        found = answer(
+            question,
+            time_limit_s=wanted.time_limit_s,
+            seed=wanted.seed,
+            progress=None
+            if progress is None
+            else _Telling(question, wanted, started, progress).tell,
+        )
         if isinstance(found, Clash):
             raise found.error()
     placement = build_placement(found, question, wanted)
     check_placement(placement, question)
     return placement.model_copy(update={"seconds": time.perf_counter() - started})
+
+
+class _Telling:
+    """Tells what a search has found so far, as checked placements.
+
+    Searches find better packings by the dozen within milliseconds: those that follow
+    one another closely are not built, since the last of them will be told.
+    """
+
+    def __init__(
+        self,
+        question: CapacityQuestion,
+        request: Request,
+        started: float,
+        progress: Callable[[Placement], None],
+    ) -> None:
+        self._question = question
+        self._request = request
+        self._started = started
+        self._progress = progress
+        self._told: tuple[Found, Placement] | None = None
+        self._next_at = 0.0
+
+    def tell(self, found: Found) -> None:
+        now = time.perf_counter()
+        if now < self._next_at:
+            return
+        seconds = now - self._started
+        if self._told is not None and self._told[0].gpus == found.gpus:
+            placement = with_bound(self._told[1], found, seconds=seconds)
+        else:
+            placement = build_placement(
+                found, self._question, self._request, seconds=seconds
+            )
+            check_placement(placement, self._question)
+        self._told = found, placement
+        self._progress(placement)
+        # Building takes longer the more there is to build: at most a tenth of the time.
+        spent_s = time.perf_counter() - now
+        self._next_at = now + max(LEAST_BETWEEN_S, 10 * spent_s)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError
+from gpupack.packing import Deadline
 from gpupack.planning.explaining import (
     EXPLANATION_LIMIT_S,
     WhatIf,
@@ -18,13 +19,12 @@ from gpupack.planning.modeling import CapacityQuestion, ask
 from gpupack.planning.request import ProfilesLike, profiles_of, request_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
-from gpupack.records.explanation import BindingResource, Explanation
+from gpupack.records.explanation import BindingResource, Explanation, SavingChange
 from gpupack.records.placement import PlacementRecord, PlacementStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from gpupack.packing import Deadline
     from gpupack.placement import Placement
     from gpupack.records.request import Request
 
@@ -35,6 +35,8 @@ def explain(
     *,
     request: Request | None = None,
     workers: int | None = None,
+    time_limit_s: float = EXPLANATION_LIMIT_S,
+    progress: Callable[[SavingChange], None] | None = None,
 ) -> Explanation:
     """Return why a placement is as it is; takes up to 25 s.
 
@@ -44,6 +46,8 @@ def explain(
         request: What was asked, of a placement that an older gpupack wrote and that
             does not hold it.
         workers: Threads; left out, as many as were asked for.
+        time_limit_s: For trying changes; what was found by then is told.
+        progress: Called with every change that helps, as soon as it is found.
 
     Raises:
         InvalidInputError: If the placement holds no profiles and none are given, those
@@ -65,7 +69,12 @@ def explain(
         )
     if workers is not None:
         request, _ = request_of(profiles, None, request, {"workers": workers})
-    return explain_question(placement, ask(profiles, request))
+    return explain_question(
+        placement,
+        ask(profiles, request),
+        deadline=Deadline.after(time_limit_s),
+        progress=progress,
+    )
 
 
 def _profiles(placement: Placement, given: ProfilesLike | None) -> ProfileSet:
@@ -102,6 +111,7 @@ def explain_question(
     question: CapacityQuestion,
     *,
     deadline: Deadline | None = None,
+    progress: Callable[[SavingChange], None] | None = None,
 ) -> Explanation:
     """Return why the answer to a question is as it is.
 
@@ -109,23 +119,28 @@ def explain_question(
         placement: The answer.
         question: What was asked.
         deadline: For trying changes; ``EXPLANATION_LIMIT_S`` from now if left out.
+        progress: Called with every change that helps.
     """
     what_if = WhatIf(placement, question, deadline=deadline)
     is_serving = placement.objective_unit.is_maximized
     needs, proof = needs_and_proof(what_if)
-    changes = tuple((serving_changes if is_serving else saving_changes)(what_if))
+    changes = []
+    for change in (serving_changes if is_serving else saving_changes)(what_if):
+        changes.append(change)
+        if progress is not None:
+            progress(change)
     notes = []
     if is_serving and not what_if.serves_all:
         notes.append("what more GPUs would serve is the frontier: gpupack.frontier()")
     if what_if.is_out_of_time:
-        notes.append(f"not every change was tried within {EXPLANATION_LIMIT_S:g} s")
+        notes.append("not every change was tried in the time there was")
     return Explanation(
         summary=_summary(placement),
         proof=proof.words,
         binding=tuple(_binding(placement)),
         is_bound_by_retention=proof.is_by_retention,
         needs=needs,
-        changes=changes,
+        changes=tuple(changes),
         notes=(*notes, *_latency_notes(placement), *_sharing_notes(placement)),
     )
 

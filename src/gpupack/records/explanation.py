@@ -9,6 +9,7 @@ from pydantic import Field
 from gpupack.records.gpu import Resource
 from gpupack.records.placement import ObjectiveUnit
 from gpupack.records.record import Record
+from gpupack.records.request import Request
 
 
 class ChangeKind(StrEnum):
@@ -57,6 +58,9 @@ class SavingChange(Record):
     """What the value counts, where that is not what the placement's value counts."""
     trade_off: str = ""
     """What is given in return, in words; empty if nothing is."""
+    request: Request | None = None
+    """``place(profiles, request=...)`` asks with the change; None in placements of
+    before requests were kept."""
 
     def __str__(self) -> str:
         """Return the change in words."""

@@ -140,6 +140,13 @@ OptionalOption = Annotated[
         metavar="MODEL", help="A model that may be left out; repeat for several."
     ),
 ]
+WithoutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL",
+        help="A model that is not planned for, as if it had no profile; repeat.",
+    ),
+]
 SeedOption = Annotated[
     int | None, typer.Option(help="For every random choice; 0 if left out.")
 ]
@@ -311,6 +318,7 @@ def wish_options(
     weight: WeightOption = None,
     fairness: FairnessOption = None,
     optional: OptionalOption = None,
+    without: WithoutOption = None,
     carry_memory_over: CarryMemoryOverOption = None,
     estimate_unmeasured: EstimateOption = None,
     min_retention: MinRetentionOption = None,
@@ -371,6 +379,7 @@ def wish_options(
         plain: dict[str, object] = {
             "latency_percentile": latency_percentile,
             "optional": optional,
+            "without": without,
             "carry_memory_over": carry_memory_over,
             "estimate_unmeasured": estimate_unmeasured,
             "contention": contention,

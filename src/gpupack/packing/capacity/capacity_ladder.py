@@ -51,6 +51,8 @@ from gpupack.packing.capacity.under_rule import under_rule
 from gpupack.packing.runtime import kernels_are_ready, weaknesses
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     Uses = tuple[tuple[Configuration, int], ...]
 
 PROGRAM = "program over all fillings"
@@ -89,6 +91,7 @@ def plan_capacity(
     seed: int = 0,
     num_workers: int | None = None,
     target_gap: float = 0.0,
+    progress: Callable[[CapacityPlan], None] | None = None,
 ) -> CapacityPlan:
     """Return a checked plan and a proven bound.
 
@@ -110,6 +113,8 @@ def plan_capacity(
         num_workers: Threads; as many as cores may be used if None.
         target_gap: Stop as soon as value and bound are this close, relative to the
             value.
+        progress: Called with the first plan, and with it again at a tighter bound,
+            while the search goes on.
 
     Raises:
         InvalidInputError: If the limit is negative or not a number, the workers are
@@ -126,6 +131,21 @@ def plan_capacity(
     # A limit of 0 still gets a moment: beside a first plan, a bound on it.
     clock = Clock(time.perf_counter(), max(LEAST_LIMIT_S, time_limit_s))
     reduction = reduced(problem, goal)
+
+    def restored(plan: CapacityPlan) -> CapacityPlan:
+        if reduction is None:
+            return plan
+        bins = reduction.restored(plan.bins, problem)
+        if reduction.is_without_ties:
+            bins = with_faster_options(problem, bins)
+        if plan.is_found:
+            check_plan(problem, bins, in_full=goal.is_in_full)
+        return replace(plan, bins=bins, seconds=clock.spent_s)
+
+    def tell(plan: CapacityPlan) -> None:
+        if progress is not None:
+            progress(restored(plan))
+
     plan = _Search(
         problem if reduction is None else reduction.problem,
         goal,
@@ -133,17 +153,15 @@ def plan_capacity(
         seed=seed,
         num_workers=num_workers or count_usable_cpus(),
         target_gap=target_gap,
+        tell=tell,
     ).run()
     if plan.status not in {PlanStatus.OPTIMAL, PlanStatus.INFEASIBLE}:
         plan = replace(plan, warnings=weaknesses())
-    if reduction is None:
-        return plan
-    bins = reduction.restored(plan.bins, problem)
-    if reduction.is_without_ties:
-        bins = with_faster_options(problem, bins)
-    if plan.is_found:
-        check_plan(problem, bins, in_full=goal.is_in_full)
-    return replace(plan, bins=bins, seconds=clock.spent_s)
+    return restored(plan)
+
+
+def _tell_nobody(_: CapacityPlan) -> None:
+    """Of a search within a search, whose plans answer another question."""
 
 
 class _Search:
@@ -162,7 +180,9 @@ class _Search:
         seed: int,
         num_workers: int,
         target_gap: float,
+        tell: Callable[[CapacityPlan], None] = _tell_nobody,
     ) -> None:
+        self._tell = tell
         self._asked = problem
         self._problem = counted(problem, goal)
         self._goal = goal
@@ -197,6 +217,8 @@ class _Search:
         self._best = starting_plan(self._task, self._most_value())
         if self._best is not None and self._clock.is_over:
             return self._best
+        if self._best is not None:
+            self._tell(self._best)
         try:
             plan = self._searched()
         except (CheckError, UnsolvedError) as err:
@@ -328,6 +350,14 @@ class _Search:
         if not goal.is_in_full:
             # Infinite where time was too short for a round of exact pricing.
             bound = min(bound, self._most_value())
+        if self._best is not None:
+            known = self._completion.plan(
+                self._best.bins,
+                bound,
+                "column generation",
+                found_by=self._best.found_by,
+            )
+            self._tell(self._task.better(self._best, known))
         plan = None
         # Compiled code cannot ask the rule.
         if problem.rule is None and kernels_are_ready(
@@ -349,12 +379,12 @@ class _Search:
                 deadline=time.perf_counter() + clock.remaining_s * self._search_share(),
             )
         if plan is None:
-            hint, known = self._simple_plan(relaxer), None
+            hint, known_value = self._simple_plan(relaxer), None
             if self._best is not None:
                 hint = hint or uses_of(self._best.bins)
-                known = self._best.value
+                known_value = self._best.value
             plan = choose_patterns(
-                self._task, relaxation, bound, hint=hint, known_value=known
+                self._task, relaxation, bound, hint=hint, known_value=known_value
             )
         plan = self._task.better(self._best, plan)
         if goal.is_in_full and plan.status is PlanStatus.FEASIBLE:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.errors import GpupackError, InfeasibleError, MissingReadingError
 from gpupack.planning.contention import COMPARED, resolve_sharing
+from gpupack.planning.explaining.asked_again import asked_again
 from gpupack.planning.modeling import (
     Supply,
     best_records,
@@ -229,6 +230,7 @@ def _load_point_changes(what_if: WhatIf) -> Iterator[SavingChange]:
                     ChangeKind.LOAD_POINT,
                     f"{quoted(name)} at {load_point}{where}",
                     changed,
+                    load_points={name: load_point},
                 )
 
 
@@ -384,10 +386,12 @@ def _change(
     question: CapacityQuestion,
     *,
     trade_off: str = "",
+    load_points: dict[str, LoadPoint] | None = None,
 ) -> Iterator[SavingChange]:
     """Yield the change, unless no better plan is found with it."""
     value = what_if.better_value(question)
     if value is not None:
+        request = what_if.placement.request
         saved = abs(what_if.placement.objective_value - value)
         yield SavingChange(
             kind=kind,
@@ -396,4 +400,9 @@ def _change(
             saved=saved,
             is_more=what_if.unit.is_maximized,
             trade_off=trade_off,
+            request=None
+            if request is None
+            else asked_again(
+                request, what_if.question, question, load_points=load_points
+            ),
         )

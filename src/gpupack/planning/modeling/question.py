@@ -231,6 +231,8 @@ def ask(
     """
     every_name = profiles.model_names
     _require_profiles(request, every_name)
+    profiles = _without_left_out(request, profiles)
+    every_name = profiles.model_names
     objective = request.objective
     wishes = wishes_of(request, every_name)
     _require_sense(request, wishes)
@@ -359,7 +361,12 @@ def _require_profiles(request: Request, model_names: Sequence[str]) -> None:
     Raises:
         UnknownNameError: Naming those without, as the request's file does.
     """
-    unknown = sorted(set(request.models) - set(model_names))
+    unknown = sorted(
+        name
+        for name, wishes in request.models.items()
+        # A placement holds no profiles of models that were left out of it.
+        if name not in model_names and not wishes.left_out
+    )
     if unknown:
         paths = listed([f"models.{name}" for name in unknown])
         others = (
@@ -372,6 +379,24 @@ def _require_profiles(request: Request, model_names: Sequence[str]) -> None:
             f"{paths}: there is no profile of {quoted_all(unknown)}; there are "
             f"profiles of {quoted_all(model_names) or 'nothing'}{others}"
         )
+
+
+def _without_left_out(request: Request, profiles: ProfileSet) -> ProfileSet:
+    """Return the profiles of the models that are planned for.
+
+    Raises:
+        InvalidInputError: If every model is left out.
+    """
+    names = profiles.model_names
+    left_out = {name for name in names if request.of_model(name).left_out}
+    if not left_out:
+        return profiles
+    if len(left_out) == len(names):
+        raise InvalidInputError(
+            f"{setting('without')} leaves out every model: nothing is left to plan for"
+        )
+    records = tuple(one for one in profiles.records if one.model_name not in left_out)
+    return profiles.model_copy(update={"records": records})
 
 
 def _headroom(request: Request) -> float | Headroom:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., object])
 
-_ARGUMENT_BY_WISH = {"weight": "weights"}
+_ARGUMENT_BY_WISH = {"weight": "weights", "left_out": "without"}
 """What a wish about models is called as an argument, where it is called otherwise."""
 _WISH_BY_ARGUMENT = {
     _ARGUMENT_BY_WISH.get(wish, wish): wish for wish in ModelWishes.model_fields
@@ -106,7 +106,7 @@ def request_of(
         if wish is None:
             data[argument] = value
             continue
-        if argument == "optional":
+        if argument in ("optional", "without"):
             value = dict.fromkeys(names(argument, cast("str", value)), True)
         if isinstance(value, Mapping):
             named = by_name(argument, value, '{"resnet": ...}')

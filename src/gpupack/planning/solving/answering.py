@@ -13,7 +13,7 @@ from gpupack.records.placement import Objective
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.planning.solving.building import Found
@@ -28,6 +28,7 @@ def answer(
     time_limit_s: float,
     seed: int,
     is_trial: bool = False,
+    progress: Callable[[Found], None] | None = None,
 ) -> Found | Clash:
     """Return what is best, or why there is nothing.
 
@@ -37,6 +38,8 @@ def answer(
         seed: For every random choice.
         is_trial: Whether only value and bound are wanted, so that no time is spent on
             running as few copies as would do.
+        progress: Called with what is found while the search goes on: better answers,
+            or the best at a tighter bound.
 
     Raises:
         InvalidInputError: If the prediction cannot be followed through choices, or
@@ -49,7 +52,11 @@ def answer(
         from gpupack.planning.solving.kept_demand import answer_keeping_demand
 
         return answer_keeping_demand(
-            question, answer, time_limit_s=time_limit_s, seed=seed
+            question,
+            answer,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            progress=progress,
         )
     if question.wishes.min_traffic or question.wishes.one_load_point:
         from gpupack.planning.solving.runnable import answer_runnable
@@ -60,6 +67,7 @@ def answer(
             time_limit_s=time_limit_s,
             seed=seed,
             is_trial=is_trial,
+            progress=progress,
         )
     chosen = None if question.has_choices else _without_choice(question)
     if isinstance(chosen, InfeasibleError):
@@ -79,11 +87,21 @@ def answer(
         from gpupack.planning.solving.with_choices import plan_with_choices
 
         return plan_with_choices(
-            question, time_limit_s=time_limit_s, seed=seed, is_trial=is_trial
+            question,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            is_trial=is_trial,
+            progress=progress,
         )
     if all(len(records) == 1 for records in chosen.values()):
         records = [chosen[name][0] for name in sorted(chosen)]
-        return pack_one_type(question, records, time_limit_s=time_limit_s, seed=seed)
+        return pack_one_type(
+            question,
+            records,
+            time_limit_s=time_limit_s,
+            seed=seed,
+            progress=progress,
+        )
     from gpupack.planning.solving.with_choices import plan_with_choices
 
     # Each model yields the same at any of its load points: the fewest GPUs are best.
@@ -96,6 +114,7 @@ def answer(
         time_limit_s=time_limit_s,
         seed=seed,
         is_trial=is_trial,
+        progress=progress,
     )
 
 

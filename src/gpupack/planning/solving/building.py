@@ -176,7 +176,7 @@ def build_placement(
         num_gpus=len(found.gpus),
         objective_value=found.value,
         bound=found.bound,
-        gap=abs(found.value - found.bound) / found.value if found.value else 0.0,
+        gap=_gap(found),
         method=found.method,
         found_by=found.found_by,
         proved_by=found.proved_by,
@@ -242,6 +242,24 @@ def _predicted_by(
         for contention in (question.contentions[one.supply],)
     }
     return next(iter(used.values())) if len(used) == 1 else None
+
+
+def with_bound(placement: Placement, found: Found, *, seconds: float) -> Placement:
+    """Return a placement with the bound that a search has come to since."""
+    return placement.model_copy(
+        update={
+            "bound": found.bound,
+            "gap": _gap(found),
+            "status": found.status,
+            "method": found.method,
+            "proved_by": found.proved_by,
+            "seconds": seconds,
+        }
+    )
+
+
+def _gap(found: Found) -> float:
+    return abs(found.value - found.bound) / found.value if found.value else 0.0
 
 
 def gpu_placement(

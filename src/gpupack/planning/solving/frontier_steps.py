@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 StepProgress = Callable[[int, int, str], None]
 """Told how many steps of how many are done (0 of 0: not known yet) and what is next."""
 
+StepFound = Callable[["FrontierPoint", "Placement"], None]
+"""Told a step of a frontier, and the placement behind it."""
+
+
+def _tell_nobody(_: FrontierPoint, __: Placement) -> None:
+    """Where the steps are wanted once all are there."""
+
+
 HEADROOM_STEP = 0.01
 MAX_HEADROOM = 100.0
 """Utilization headroom beyond which a step counts as never appearing."""
@@ -52,6 +60,7 @@ class FrontierSteps:
         request: The same as it was asked, for the placements.
         clock: Says how long each step may take.
         progress: Told how many steps of how many are done, and what is done now.
+        found: Told every step once it has a placement.
 
     Attributes:
         wanted: Weighted throughput of all that is asked for.
@@ -68,6 +77,7 @@ class FrontierSteps:
         *,
         clock: StepClock,
         progress: StepProgress,
+        found: StepFound = _tell_nobody,
     ) -> None:
         self._question = question
         self._is_priced = by == "price"
@@ -76,6 +86,7 @@ class FrontierSteps:
         self._seed = request.seed
         self.clash: Clash | None = None
         self._progress = progress
+        self._found = found
         self.not_tried: list[float] = []
         self._in_full = _served_in_full(question.wishes)
         self.wanted = math.fsum(
@@ -187,6 +198,8 @@ class FrontierSteps:
                 self._progress(index, len(budgets), self._in_words(budget))
                 steps.append(self._step(budget, time_limit_s))
                 placed = steps[-1].placement
+                if placed is not None:
+                    self._found(self._point(budget, placed, None), placed)
                 if placed is not None and self._serves_all_of(placed):
                     budgets = budgets[: index + 1]
                     break

@@ -26,6 +26,8 @@ from gpupack.records.gpu import Headroom, Resource
 from gpupack.records.placement import PlacementStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.planning.solving.building import FilledGpu, Found
 
@@ -57,6 +59,7 @@ class Answerer(Protocol):
         time_limit_s: float,
         seed: int,
         is_trial: bool = False,
+        progress: Callable[[Found], None] | None = None,
     ) -> Found | Clash:
         """Return what is best, or why there is nothing."""
         ...
@@ -68,6 +71,7 @@ def answer_keeping_demand(
     *,
     time_limit_s: float,
     seed: int,
+    progress: Callable[[Found], None] | None = None,
 ) -> Found | Clash:
     """Return the best that was found which keeps every demand as predicted.
 
@@ -76,6 +80,8 @@ def answer_keeping_demand(
         answer: Answers questions without this condition.
         time_limit_s: Wall time of all searches together.
         seed: For every random choice.
+        progress: Called with what is found while the search goes on: better answers,
+            or the best at a tighter bound.
 
     Returns:
         A clash if there is nothing even without the condition, or nothing was found
@@ -111,6 +117,8 @@ def answer_keeping_demand(
         is_new = found is not None and (best is None or found.is_better_than(best))
         if found is not None and is_new and _keeps_all(found, question):
             best = found
+            if progress is not None:
+                progress(_with_bound(best, bound, proved_by))
     if best is None:
         return Clash(lambda: _not_found(question))
     if not _is_as_good(best, bound) and not deadline.has_passed:
@@ -121,6 +129,10 @@ def answer_keeping_demand(
             # A plan found this way may keep it all.
             if other.is_better_than(best) and _keeps_all(other, question):
                 best = other
+    return _with_bound(best, bound, proved_by)
+
+
+def _with_bound(best: Found, bound: float, proved_by: str) -> Found:
     return replace(
         best,
         bound=bound,

@@ -47,6 +47,7 @@ def pack_one_type(
     *,
     time_limit_s: float,
     seed: int,
+    progress: Callable[[Found], None] | None = None,
 ) -> Found | Clash:
     """Return every record, once, on the fewest GPUs; or why that cannot be.
 
@@ -57,6 +58,8 @@ def pack_one_type(
         records: One of each model, sorted by name, with every binding resource.
         time_limit_s: Wall time of the search.
         seed: For every random choice.
+        progress: Called with what is found while the search goes on: better answers,
+            or the best at a tighter bound.
     """
     deadline = Deadline.after(time_limit_s)
     (supply,), (contention,) = question.supplies, question.contentions
@@ -107,7 +110,16 @@ def pack_one_type(
         found = _most_throughput(best, records)
         is_proved_impossible = found is None and best.status is SolveStatus.OPTIMAL
     if found is None:
-        packed = _pack(question, problem, rule, deadline, seed)
+
+        def told(packed: PackingResult) -> None:
+            if progress is None or (
+                available is not None and packed.num_bins > available
+            ):
+                return
+            bins = _expand(packed.bins)
+            progress(_counted(question, packed, bins, records))
+
+        packed = _pack(question, problem, rule, deadline, seed, told)
         if available is not None and packed.num_bins > available:
             if is_proved_impossible:
                 packed = replace(packed, bound=max(packed.bound, available + 1))
@@ -147,6 +159,7 @@ def _pack(
     rule: RetentionRule | None,
     deadline: Deadline,
     seed: int,
+    told: Callable[[PackingResult], None],
 ) -> PackingResult:
     """Return a packing into few bins, of sets that the rule allows."""
     if rule is None:
@@ -155,6 +168,7 @@ def _pack(
             time_limit_s=deadline.remaining_s,
             seed=seed,
             num_workers=question.num_workers,
+            progress=told,
         )
     return solve_allowed(
         problem,

@@ -19,6 +19,8 @@ from gpupack.planning.solving.building import Clash
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.planning.request import Wishes
     from gpupack.planning.solving.building import Found
@@ -36,6 +38,7 @@ def answer_runnable(
     time_limit_s: float,
     seed: int,
     is_trial: bool,
+    progress: Callable[[Found], None] | None = None,
 ) -> Found | Clash:
     """Return the best that was found which keeps ``min_traffic`` and one load point.
 
@@ -45,6 +48,8 @@ def answer_runnable(
         time_limit_s: Wall time of all searches together.
         seed: For every random choice.
         is_trial: Whether only value and bound are wanted.
+        progress: Called with what is found while the search goes on: better answers,
+            or the best at a tighter bound.
 
     Returns:
         A clash if there is nothing even without these wishes, or nothing was found
@@ -82,6 +87,10 @@ def answer_runnable(
             continue  # so few replicas, or this load point, do not do
         if _is_runnable(found, wishes) and (best is None or found.is_better_than(best)):
             best = found
+            if progress is not None:
+                progress(
+                    replace(best, bound=first.bound, status=PlacementStatus.FEASIBLE)
+                )
     if best is None:
         return Clash(_not_found)
     is_proved = (

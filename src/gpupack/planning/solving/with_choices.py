@@ -14,7 +14,7 @@ from gpupack.planning.solving.building import Clash, FilledGpu, Found, ModelInst
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gpupack.packing import CapacityPlan, FilledBin
     from gpupack.planning.modeling import CapacityQuestion, Translation
@@ -26,6 +26,7 @@ def plan_with_choices(
     time_limit_s: float,
     seed: int,
     is_trial: bool = False,
+    progress: Callable[[Found], None] | None = None,
 ) -> Found | Clash:
     """Return what is best, or why there is nothing.
 
@@ -34,18 +35,26 @@ def plan_with_choices(
         time_limit_s: Wall time of the search.
         seed: For every random choice.
         is_trial: Whether only value and bound are wanted.
+        progress: Called with what is found while the search goes on: better answers,
+            or the best at a tighter bound.
 
     Raises:
         MissingReadingError: If a reading that is needed is missing.
     """
     started = time.perf_counter()
     translation = question.translated()
+
+    def told(plan: CapacityPlan) -> None:
+        if progress is not None:
+            progress(_found(question, translation, plan))
+
     plan = plan_capacity(
         translation.problem,
         question.goal,
         time_limit_s=max(0.0, time_limit_s - (time.perf_counter() - started)),
         seed=seed,
         num_workers=question.num_workers,
+        progress=None if progress is None else told,
     )
     if plan.status is PlanStatus.UNKNOWN:
         return Clash(lambda: not_found(question, time_limit_s=time_limit_s))
@@ -62,6 +71,13 @@ def plan_with_choices(
             seed=seed,
             num_workers=question.num_workers,
         )
+    return _found(question, translation, plan)
+
+
+def _found(
+    question: CapacityQuestion, translation: Translation, plan: CapacityPlan
+) -> Found:
+    """Return a plan as filled GPUs, with what it is worth and what was proved."""
     gpus = _filled(translation, plan)
     value, bound, unit = _value(question, translation, plan, len(gpus))
     return Found(

@@ -81,6 +81,8 @@ class ModelWishes(Record):
     """Of one infer/sec in ``max_throughput``; default 1."""
     optional: Annotated[YesOrNo | None, Must("true or false")] = None
     """Whether the model may be left out."""
+    left_out: Annotated[YesOrNo | None, Must("true or false")] = None
+    """Whether the model is not planned for, as if it had no profile."""
     min_retention: Annotated[
         KeptShare | None, Must("a number, such as 0.9, above 0 and at most 1")
     ] = None
@@ -283,6 +285,7 @@ class RequestArguments(TypedDict, total=False):
     weights: ForModels | None
     fairness: Fairness | str | None
     optional: str | Sequence[str]
+    without: str | Sequence[str]
     carry_memory_over: bool
     estimate_unmeasured: bool
     min_retention: ForModels | None

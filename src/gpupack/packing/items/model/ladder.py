@@ -12,7 +12,7 @@ from gpupack.cpus import count_usable_cpus
 from gpupack.packing.items.model.problem import Bin, RungReport, check_packing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gpupack.packing.items.model.problem import PackingProblem
 
@@ -44,6 +44,7 @@ class Ladder:
         max_bins: Stop as soon as it is known whether this many bins do.
         seed: For every random choice.
         num_workers: Threads a rung may use; None for as many as cores may be used.
+        tell: Called after every better packing or bound.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class Ladder:
         max_bins: int | None,
         seed: int,
         num_workers: int | None,
+        tell: Callable[[Ladder], None] | None = None,
     ) -> None:
+        self._tell = tell
         self.problem = problem
         self.deadline = deadline
         self.time_limit_s = time_limit_s
@@ -108,6 +111,8 @@ class Ladder:
         if self.background is not None:
             self.background.improve_on(bins)
         self._log("%d bins found by %s", num_bins, self.found_by)
+        if self._tell is not None:
+            self._tell(self)
         return True
 
     def raise_bound(self, bound: int, *, by: str = "") -> bool:
@@ -123,6 +128,8 @@ class Ladder:
         self.method = self._rung_name
         self.proved_by = by or self._rung_name
         self._log("at least %d bins, proved by %s", bound, self.proved_by)
+        if self._tell is not None and self.bins:
+            self._tell(self)
         return True
 
     def _log(self, message: str, *values: object) -> None:

@@ -24,7 +24,7 @@ from gpupack.packing.items.search.cpsat import improve_by_assignment
 from gpupack.packing.runtime import kernels_are_coming, kernels_are_ready, weaknesses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gpupack.packing.items.model import Bin, PackingProblem
 
@@ -44,6 +44,7 @@ def solve(
     num_workers: int | None = None,
     hint: Sequence[Bin] | None = None,
     max_bins: int | None = None,
+    progress: Callable[[PackingResult], None] | None = None,
 ) -> PackingResult:
     """Return a checked packing into few bins and a proven bound.
 
@@ -65,6 +66,8 @@ def solve(
         hint: A packing to start from; used if it is one of this problem.
         max_bins: Stop as soon as a packing into this many bins is found or
             proved impossible (``bound > max_bins``).
+        progress: Called with every better packing, and with the best at every better
+            bound, while the search goes on.
 
     Raises:
         InvalidInputError: If the limit is negative or not a number, or the
@@ -78,6 +81,23 @@ def solve(
         raise InvalidInputError(f"max_bins is {max_bins}; it must be ≥ 1")
     started = time.perf_counter()
     canonical = canonicalize(problem)
+
+    def result_of(ladder: Ladder) -> PackingResult:
+        return PackingResult(
+            bins=canonical.restore(ladder.bins),
+            bound=ladder.bound,
+            seconds=time.perf_counter() - started,
+            method=ladder.method,
+            rungs=tuple(ladder.rungs),
+            found_by=ladder.found_by,
+            proved_by=ladder.proved_by,
+            warnings=() if ladder.is_closed else weaknesses(),
+        )
+
+    def tell(ladder: Ladder) -> None:
+        if progress is not None:
+            progress(result_of(ladder))
+
     ladder = Ladder(
         canonical.problem,
         deadline=started + time_limit_s,
@@ -85,6 +105,7 @@ def solve(
         max_bins=max_bins,
         seed=seed,
         num_workers=num_workers,
+        tell=tell,
     )
     if problem.num_types == 0:
         ladder.offer(())
@@ -93,16 +114,7 @@ def solve(
             with ladder.rung("hint"):
                 ladder.offer(canonical.translate(hint))
         climb(ladder)
-    result = PackingResult(
-        bins=canonical.restore(ladder.bins),
-        bound=ladder.bound,
-        seconds=time.perf_counter() - started,
-        method=ladder.method,
-        rungs=tuple(ladder.rungs),
-        found_by=ladder.found_by,
-        proved_by=ladder.proved_by,
-        warnings=() if ladder.is_closed else weaknesses(),
-    )
+    result = result_of(ladder)
     check_result(problem, result)
     return result
 
