@@ -28,7 +28,7 @@ $(DEMO_STAMP): pyproject.toml hatch_build.py src/gpupack/__init__.py $(KERNELS)
 
 $(STAMP): $(DEMO_STAMP)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[clusters,frames,ray,report]' --group dev --group docs --group notebooks --group release
+	$(BIN)/python -m pip install --quiet --editable '.[clusters,explore,frames,ray,report]' --group dev --group docs --group notebooks --group release
 	@touch $@
 
 demo: $(DEMO_STAMP) ## Both case studies on the built-in example

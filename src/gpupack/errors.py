@@ -115,6 +115,8 @@ class InfeasibleError(GpupackError):
         limits: With ``model_names``, the smallest set of limits that clash: leaving
             out any one of them, or of the models, would make it possible. Without
             models, the limits that were kept to.
+        fields: Where a request asks for these limits, each as the path of a field:
+            ``("models", "resnet", "demand")``. Empty where it is not known.
     """
 
     exit_code = 3
@@ -127,8 +129,10 @@ class InfeasibleError(GpupackError):
         resource: str | None = None,
         suggestion: str | None = None,
         limits: Sequence[str] = (),
+        fields: Sequence[tuple[str, ...]] = (),
     ) -> None:
         super().__init__(message)
+        self.fields = tuple(fields)
         self.model_names = tuple(model_names)
         self.resource = resource
         self.suggestion = suggestion

@@ -47,7 +47,7 @@ def test_placements_told_while_searching_are_checked_and_get_better() -> None:
         "min_cost",
         gpus={"small-gpu": None, "test-gpu": None},
         prices={"small-gpu": 1.0, "test-gpu": 1.7},
-        demand={name: 400.0 for name in profiles.model_names},
+        demand=dict.fromkeys(profiles.model_names, 400.0),
         workers=1,
         time_limit_s=3,
         progress=told.append,

@@ -57,6 +57,7 @@ COMMANDS = {
     "recommend": ("recommend", "recommend_command"),
     "init": ("place", "init_command"),
     "frontier": ("frontier", "frontier_command"),
+    "explore": ("explore", "explore_command"),
     "report": ("report", "report_command"),
     "compare": ("report", "compare_command"),
     "read-prometheus": ("clusters.read_prometheus", "read_prometheus_command"),

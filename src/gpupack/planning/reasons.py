@@ -67,6 +67,8 @@ def explain(
             "this placement was written by a gpupack that did not keep what was "
             "asked; give it: gpupack.explain(placement, request=gpupack.Request(...))"
         )
+    if placement.request is None:
+        placement = placement.model_copy(update={"request": request})
     if workers is not None:
         request, _ = request_of(profiles, None, request, {"workers": workers})
     return explain_question(

@@ -73,6 +73,7 @@ def infeasible(
         resource=limits.resources[0].value if len(limits.resources) == 1 else None,
         suggestion=suggestion,
         limits=held,
+        fields=limits.fields(question),
     )
 
 

@@ -86,6 +86,30 @@ class Limits:
             ),
         )
 
+    def fields(self, question: CapacityQuestion) -> tuple[tuple[str, ...], ...]:
+        """Return where a request asks for the limits."""
+        is_by_type = len(question.fleet.entries) > 1
+        counts = [
+            ("gpus", name, "count") if is_by_type else ("gpus",)
+            for name in self.counted
+        ]
+        wishes = {
+            "demand": self.demands,
+            "replicas": self.replicas,
+            "latency_limit_ms": self.latencies,
+            "min_retention": self.retentions,
+        }
+        return (
+            *((("headroom",),) if self.resources else ()),
+            *counts,
+            *((field,) for field in self.budgets),
+            *(
+                ("models", name, wish)
+                for wish, names in wishes.items()
+                for name in names
+            ),
+        )
+
     def of(self, models: tuple[str, ...]) -> Limits:
         """Return the limits that concern these models."""
         return replace(

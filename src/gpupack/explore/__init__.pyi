@@ -1,0 +1,3 @@
+from .listening import ExploreOptions, explore
+
+__all__ = ["ExploreOptions", "explore"]

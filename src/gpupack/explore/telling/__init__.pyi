@@ -1,0 +1,18 @@
+from .answer import AnswerView, answer_view
+from .clash import Place, places_of
+from .command_line import Command, command_of
+from .comparison import ComparisonView, comparison_view
+from .source import SourceView, source_view
+
+__all__ = [
+    "AnswerView",
+    "Command",
+    "ComparisonView",
+    "Place",
+    "SourceView",
+    "answer_view",
+    "command_of",
+    "comparison_view",
+    "places_of",
+    "source_view",
+]

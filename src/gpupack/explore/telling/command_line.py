@@ -1,0 +1,179 @@
+"""The command line that asks the same as the page."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gpupack.records.gpu import Headroom
+from gpupack.records.record import Record
+from gpupack.records.request import ModelWishes, Request, asked_of
+from gpupack.spelling import flag_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PLAIN = (
+    "max_gpus", "max_price_per_hour", "latency_percentile", "fairness", "sharing",
+    "contention", "demand_met", "latency", "arrivals", "growth", "billing", "currency",
+    "time_limit_s", "seed", "workers",
+)  # fmt: skip
+"""Fields with an option of one value."""
+_SWITCHES = ("carry_memory_over", "estimate_unmeasured", "allow_unstable")
+_FOR_ALL_OR_EACH = (
+    "latency_limit_ms", "replicas", "max_replicas", "min_traffic", "min_retention",
+)  # fmt: skip
+"""Wishes with an option of one value for all, or by model."""
+_FOR_EACH = ("demand", "weight")
+"""Wishes with an option by model alone."""
+_ARGUMENTS = {"weight": "weights", "left_out": "without"}
+REQUEST_FILE = "request.json"
+
+
+class Command(Record):
+    """What to type for the same answer, and what that takes."""
+
+    text: str
+    needs_file: bool
+    """Whether it reads the request from a file, since no option says all of it."""
+
+
+@dataclass
+class _Options:
+    words: list[str] = field(default_factory=list)
+    is_complete: bool = True
+
+    def add(self, argument: str, value: object) -> None:
+        self.words += [flag_of(argument), _text(value)]
+
+
+def command_of(
+    request: Request,
+    model_names: Sequence[str],
+    source: Sequence[str],
+    *,
+    beside: Request | None = None,
+) -> Command:
+    """Return ``gpupack place …`` that asks what a request asks.
+
+    Args:
+        request: What is asked.
+        model_names: Every model of the profiles.
+        source: Where the profiles are, and what was said about them: the words between
+            ``gpupack place`` and the options.
+        beside: What the table that the profiles are in asks, which holds where no
+            option says otherwise.
+    """
+    before = ""
+    if beside is not None and _takes_back(request, beside):
+        # No option takes back what a table asks; its profiles alone ask nothing.
+        words = ["gpupack", "read", *source, "--to", "profiles.jsonl"]
+        before = f"{shlex.join(words)} && "
+        source = ["profiles.jsonl"]
+    options = _Options()
+    if request.objective is not Request.model_fields["objective"].default:
+        options.words += ["--objective", request.objective.value]
+    _add_supply(options, request)
+    _add_headroom(options, request)
+    for name in _PLAIN:
+        value = getattr(request, name)
+        if value != Request.model_fields[name].default:
+            options.add(name, value)
+    options.words += [flag_of(name) for name in _SWITCHES if getattr(request, name)]
+    _add_wishes(options, request, model_names)
+    command = ["gpupack", "place", *source]
+    if options.is_complete:
+        command += options.words
+    else:
+        command += ["--request", REQUEST_FILE]
+    return Command(
+        text=before + shlex.join(command), needs_file=not options.is_complete
+    )
+
+
+def _takes_back(request: Request, beside: Request) -> bool:
+    """Return whether a table asks something of a model that the request does not."""
+    return any(
+        getattr(request.of_model(name), wish) is None
+        for name, wishes in beside.models.items()
+        for wish, _ in asked_of(wishes)
+    )
+
+
+def _add_supply(options: _Options, request: Request) -> None:
+    if request.gpus is None:
+        return
+    if isinstance(request.gpus, int):
+        options.add("gpus", request.gpus)
+        return
+    for name, supply in request.gpus.items():
+        # A type that nobody knows is named with its memory.
+        named = name if supply.memory_mib is None else f"{name}:{supply.memory_mib:g}"
+        count = "" if supply.count is None else f"={supply.count}"
+        options.add("gpus", named + count)
+        if "=" in name or not name or _is_number(name):
+            options.is_complete = False
+    for name, supply in request.gpus.items():
+        if supply.price is not None:
+            options.add("prices", f"{name}={_text(supply.price)}")
+        if supply.reserved_price is not None:
+            options.is_complete = False
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _add_headroom(options: _Options, request: Request) -> None:
+    if isinstance(request.headroom, Headroom):
+        for resource, share in request.headroom:
+            options.add("headroom", f"{resource.value}={_text(share)}")
+    elif request.headroom != Request.model_fields["headroom"].default:
+        options.add("headroom", request.headroom)
+
+
+def _add_wishes(
+    options: _Options, request: Request, model_names: Sequence[str]
+) -> None:
+    asked = {name: request.of_model(name) for name in model_names}
+    for wish in (*_FOR_ALL_OR_EACH, "load_point"):
+        _add_for_all_or_each(options, wish, request.defaults, asked)
+    for wish in _FOR_EACH:
+        for name, wishes in asked.items():
+            value = getattr(wishes, wish)
+            if value is not None:
+                options.add(_ARGUMENTS.get(wish, wish), f"{name}={_text(value)}")
+    for wish in ("optional", "left_out"):
+        for name, wishes in asked.items():
+            if getattr(wishes, wish):
+                options.add(_ARGUMENTS.get(wish, wish), name)
+    at_one = [wishes.one_load_point for wishes in asked.values()]
+    if any(at_one):
+        options.words.append(flag_of("one_load_point"))
+        options.is_complete = options.is_complete and all(at_one)
+
+
+def _add_for_all_or_each(
+    options: _Options,
+    wish: str,
+    defaults: ModelWishes,
+    asked: Mapping[str, ModelWishes],
+) -> None:
+    overall = getattr(defaults, wish)
+    if overall is not None:
+        options.add(wish, overall)
+    for name, wishes in asked.items():
+        value = getattr(wishes, wish)
+        if value is not None and value != overall:
+            options.add(wish, f"{name}={_text(value)}")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)

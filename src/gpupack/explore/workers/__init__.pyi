@@ -1,0 +1,4 @@
+from .messages import Event, Job
+from .pool import WorkerPool
+
+__all__ = ["Event", "Job", "WorkerPool"]
