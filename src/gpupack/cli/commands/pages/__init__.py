@@ -1,0 +1,1 @@
+"""Commands whose outcome is a page: reports, comparisons, and questions."""
