@@ -48,7 +48,7 @@ from gpupack.importers.perf_analyzer.perf_analyzer_tables import (
     parse_perf_analyzer_csv,
 )
 from gpupack.importers.table import read_table
-from gpupack.importers.tables.csv_text import first_titles
+from gpupack.importers.tables.layout.csv_text import first_titles
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.json_lines import split_lines
 from gpupack.profile_set import ProfileSet

@@ -16,7 +16,7 @@ column                            meaning
 ``gpu``                           GPU type: a catalogue name or ``NAME:MIB``
 ================================  =============================================
 
-Other titles are understood as ``gpupack.importers.tables.columns`` says, the published
+Other titles are understood as ``gpupack.importers.tables.titles.columns`` says, the published
 tables' among them; their "MB" are MiB. Columns that are not understood are kept aside
 and named. An apostrophe before a name that begins with ``=``, ``+``, ``-`` or ``@``
 says that it is no formula, and is not part of the name.
@@ -31,7 +31,7 @@ from pydantic import ValidationError
 
 from gpupack.errors import GpupackError, ProfileDataError
 from gpupack.importers.tables.cells import is_missing
-from gpupack.importers.tables.columns import (
+from gpupack.importers.tables.titles.columns import (
     AS_GIVEN,
     MEANINGS,
     WISH_NOTE,
@@ -39,7 +39,7 @@ from gpupack.importers.tables.columns import (
     Dialect,
     understand_columns,
 )
-from gpupack.importers.tables.csv_text import CsvTable, read_csv
+from gpupack.importers.tables.layout.csv_text import CsvTable, read_csv
 from gpupack.importers.tables.guesses import guess_unit
 from gpupack.importers.tables.loads import LOAD_ASSUMED, read_load, with_assumed_load
 from gpupack.importers.tables.reading import Reading, SourceReading

@@ -13,7 +13,7 @@ from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import require_apart
 
 if TYPE_CHECKING:
-    from gpupack.importers.tables.columns import ColumnUse
+    from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.importers.tables.reading import Reading, SourceReading
     from gpupack.planning import Readiness
 

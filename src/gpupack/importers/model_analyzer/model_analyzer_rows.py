@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpupack.errors import ProfileDataError
 from gpupack.importers.tables.cells import is_missing
-from gpupack.importers.tables.columns import ColumnUse, Dialect, understand_columns
-from gpupack.importers.tables.csv_text import note_of_cut, read_csv
+from gpupack.importers.tables.titles.columns import ColumnUse, Dialect, understand_columns
+from gpupack.importers.tables.layout.csv_text import note_of_cut, read_csv
 from gpupack.importers.tables.loads import Load, read_load
 from gpupack.importers.tables.values import column_numbers, style_of
 from gpupack.quoting import quoted
@@ -21,7 +21,7 @@ from gpupack.quoting import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gpupack.importers.tables.csv_text import CsvTable
+    from gpupack.importers.tables.layout.csv_text import CsvTable
 
 MODEL_ANALYZER = Dialect(
     memory_unit="mb",

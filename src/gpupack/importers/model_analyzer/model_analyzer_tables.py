@@ -22,8 +22,8 @@ from gpupack.importers.model_analyzer.model_analyzer_rows import (
     read_table_rows,
 )
 from gpupack.importers.model_analyzer.model_analyzer_search import Search
-from gpupack.importers.tables.columns import require_used, understand
-from gpupack.importers.tables.csv_text import first_titles
+from gpupack.importers.tables.titles.columns import require_used, understand
+from gpupack.importers.tables.layout.csv_text import first_titles
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted

@@ -22,7 +22,7 @@ from gpupack.importers.perf_analyzer.perf_analyzer_json import (
     describe_malformed,
 )
 from gpupack.importers.perf_analyzer.perf_analyzer_tables import rate_warnings
-from gpupack.importers.tables.csv_text import first_titles
+from gpupack.importers.tables.layout.csv_text import first_titles
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.units import Kind, worth
 from gpupack.profile_set import ProfileSet

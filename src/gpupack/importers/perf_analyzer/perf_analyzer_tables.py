@@ -18,8 +18,8 @@ from gpupack.errors import ProfileDataError
 from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
 from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
 from gpupack.importers.tables.cells import is_missing
-from gpupack.importers.tables.columns import Dialect, understand_columns
-from gpupack.importers.tables.csv_text import (
+from gpupack.importers.tables.titles.columns import Dialect, understand_columns
+from gpupack.importers.tables.layout.csv_text import (
     CsvTable,
     first_titles,
     note_of_cut,
@@ -40,7 +40,7 @@ from gpupack.records.profile import ProfileRecord
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpupack.importers.tables.columns import ColumnUse
+    from gpupack.importers.tables.titles.columns import ColumnUse
 
 DEFAULT_BATCH_SIZE = 1
 """perf_analyzer's own default (its option ``-b``)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
 from gpupack.importers.tables.cells import is_missing
-from gpupack.importers.tables.columns import AS_GIVEN
+from gpupack.importers.tables.titles.columns import AS_GIVEN
 from gpupack.importers.tables.units import Kind, worth
 from gpupack.importers.tables.values import has_units
 from gpupack.quoting import quoted
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.importers.tables.cells import NumberStyle
-    from gpupack.importers.tables.columns import ColumnUse
-    from gpupack.importers.tables.csv_text import CsvTable
+    from gpupack.importers.tables.titles.columns import ColumnUse
+    from gpupack.importers.tables.layout.csv_text import CsvTable
 
 _LEAST_MIB = 64
 """A server with a model on a GPU takes more; CUDA's context alone does."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpupack.importers.tables.columns import ColumnUse
+    from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.profile_set import ProfileSet
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.importers.tables.cells import NumberStyle
-    from gpupack.importers.tables.columns import ColumnUse
-    from gpupack.importers.tables.csv_text import CsvTable
+    from gpupack.importers.tables.titles.columns import ColumnUse
+    from gpupack.importers.tables.layout.csv_text import CsvTable
 
 _SERVER_NAMES = frozenset(
     [

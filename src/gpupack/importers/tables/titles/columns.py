@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, ProfileDataError
 from gpupack.importers.tables.units import Kind, folded, spelled, worth
-from gpupack.importers.tables.vocabulary import (
+from gpupack.importers.tables.titles.vocabulary import (
     CAMEL,
     QUANTITIES,
     QUANTITY_WORDS,

@@ -1,0 +1,1 @@
+"""How a table is laid out in a file: separators, lines, objects."""

@@ -1,0 +1,1 @@
+"""What the titles of columns mean."""
