@@ -6,7 +6,8 @@ The tree::
     ├── InvalidInputError        what the caller gave cannot be used (exit code 2)
     │   ├── UnknownNameError     no such example, GPU, objective, resource, model
     │   ├── ProfileDataError     a table or record with values that cannot be
-    │   │   └── MissingReadingError   a reading that the question needs is absent
+    │   │   ├── MissingReadingError   a reading that the question needs is absent
+    │   │   └── NotProfilesError      a file that holds no profiles at all
     │   ├── ItemTooLargeError    an item larger than every empty bin
     │   └── MissingExtraError    an optional dependency is not installed
     ├── StoreError               a file that cannot be read or written (exit code 2)
@@ -59,6 +60,10 @@ class ProfileDataError(InvalidInputError):
 
 class MissingReadingError(ProfileDataError):
     """A question needs a reading that the profiles do not have."""
+
+
+class NotProfilesError(ProfileDataError):
+    """A file holds no profiles at all: among others in a folder it is passed over."""
 
 
 class ItemTooLargeError(InvalidInputError):

@@ -1,5 +1,6 @@
 """Model Analyzer's exports of every release: titles, variants, rates and GPUs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -222,7 +223,9 @@ pipe,{GPU_A},1,16,pipe_config_6,8:GPU,Yes,1300.0,60.0,90.0
     assert best.throughput_infer_per_sec == 10077.3
     assert best.latency_p99_us == 2200
     assert best.gpu_memory_used_bytes == 1300 * MB
-    assert any("1 load points have several rows" in note for note in profiles.notes)
+    (told,) = (note for note in profiles.notes if "several rows" in note)
+    assert "a BLS or ensemble model" in told
+    assert re.search(r"is 10077\.3 in .*, row 2 and 3121 in .*, row 3", told)
 
 
 def test_repeated_rows_in_step_keep_their_own_readings(tmp_path: Path) -> None:

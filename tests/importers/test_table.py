@@ -103,8 +103,8 @@ def test_an_empty_cell_is_a_missing_reading_and_not_zero() -> None:
         ("m,1,1,5,1,1", r"row 2: 6 cells under 7 titles"),
         ("m,1,1,5,1,1,1,9", r"row 2: 8 cells under 7 titles"),
         ("m,1,1,0,1,1,1", r"row 2: throughput_infer_per_sec is 0"),
-        ("m,1,1,5,1,1,1\nm,1,1,6,1,1,1", r"'m' has 2 records at load point 1x1"),
-        (",,,,1,1,1\n,,,,2,2,2", r"2 server-only baselines"),
+        ("m,1,1,5,1,1,1\nm,1,1,6,1,1,1", r"'m' at 1x1: .* 5 in row 2 and 6 in row 3"),
+        (",,,,1,1,1\n,,,,2,2,2", r"server alone .* 1 MiB in row 2 and 2 MiB in row 3"),
         ('"m,1,1,5,1,1,1', r"not a CSV table"),
     ],
 )
@@ -147,7 +147,7 @@ def test_records_that_contradict_each_other_are_named_with_their_file(
     path = tmp_path / "twice.csv"
     path.write_text(f"{OWN_TITLES}\nm,1,1,5,1,1,1\nm,1,1,6,1,1,1\n")
 
-    with pytest.raises(ProfileDataError, match=r"twice\.csv.*'m' has 2 records"):
+    with pytest.raises(ProfileDataError, match=r"twice\.csv.*row 2 and 6 in row 3"):
         gpupack.read_profiles(path)
 
 
@@ -414,7 +414,7 @@ def test_a_table_of_very_many_titles_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "wide.csv"
     path.write_text(",".join(f"title {index}" for index in range(100_000)) + "\n")
 
-    with pytest.raises(ProfileDataError, match="missing columns") as caught:
+    with pytest.raises(ProfileDataError, match="not profiles") as caught:
         gpupack.read_profiles(path)
 
     assert len(str(caught.value)) < 1000

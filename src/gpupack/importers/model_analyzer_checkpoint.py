@@ -23,9 +23,9 @@ from gpupack.importers.perf_analyzer.perf_analyzer_json import (
     MALFORMED,
     describe_malformed,
 )
-from gpupack.importers.tables.titles.columns import understand
 from gpupack.importers.tables.loads import Load
 from gpupack.importers.tables.reading import Reading
+from gpupack.importers.tables.titles.columns import understand
 from gpupack.importers.tables.units import Kind, worth
 from gpupack.records.gpu import GpuType
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import gc
 import itertools
-import json
 import stat
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic_core import from_json
-
 from gpupack.arguments import by_name, require_kind
-from gpupack.errors import InvalidInputError, ProfileDataError, StoreError
+from gpupack.errors import (
+    InvalidInputError,
+    NotProfilesError,
+    ProfileDataError,
+    StoreError,
+)
 from gpupack.files import AnyPath, as_path, decode, file_mode, read_parts, read_text
 from gpupack.given_numbers import whole_number
+from gpupack.importers.agreement.merging import merged
 from gpupack.importers.folders import checkpoints_in, summaries_in, tables_in
 from gpupack.importers.model_analyzer.model_analyzer_search import (
     GPU_FILE,
@@ -49,6 +52,8 @@ from gpupack.importers.perf_analyzer.perf_analyzer_tables import (
 )
 from gpupack.importers.table import read_table
 from gpupack.importers.tables.layout.csv_text import first_titles
+from gpupack.importers.tables.layout.flat_json import csv_of, csv_of_lines
+from gpupack.importers.tables.layout.json_text import json_of, require_unicode
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.json_lines import split_lines
 from gpupack.profile_set import ProfileSet
@@ -59,6 +64,8 @@ from gpupack.store import PROFILE_FILE, parse_profile_file
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+_ENDINGS = (".csv", ".tsv", ".json", ".jsonl")
+"""Of files that may hold profiles."""
 _BOM = b"\xef\xbb\xbf"
 _MOST_OF_A_LINE = 8
 """Pieces of a file, of a MiB each, that its first line is looked for in."""
@@ -208,14 +215,19 @@ def _read(source: Path, given: _Given) -> Reading:
     if not text.strip():
         raise ProfileDataError(f"{where}: the file is empty")
     if not text.lstrip().startswith("{"):
-        return _read_csv(text, where, given, default_name=source.stem)
-    found = _json(text)
+        is_list = text.lstrip().startswith("[")
+        as_table = csv_of(json_of(text)) if is_list else None
+        return _read_csv(as_table or text, where, given, default_name=source.stem)
+    found = json_of(text)
+    as_table = csv_of(found) or (csv_of_lines(text) if found is None else None)
+    if as_table is not None:
+        return _read_csv(as_table, where, given, default_name=source.stem)
     if found is None:
-        refuse_other_artifacts(_json(text.lstrip().partition("\n")[0]), where)
+        refuse_other_artifacts(json_of(text.lstrip().partition("\n")[0]), where)
         if '"experiments"' in text[:1000] or is_checkpoint_text(text):
             load_json(text, where)  # says what is wrong
         return _own(source, deque([text.encode()]))
-    _require_unicode(text, found, where)
+    require_unicode(text, found, where)
     if isinstance(found, dict) and "kind" in found and not is_checkpoint(found):
         return _own(source, deque([text.encode()]))
     del text  # which takes as much memory again
@@ -245,41 +257,11 @@ def _read_object(found: object, source: Path, given: _Given) -> Reading:
         )
     refuse_other_artifacts(found, where)
     keys = listed(list(found)) if isinstance(found, dict) else ""
-    raise ProfileDataError(
-        f"{where}: a JSON object with {keys or 'nothing'}: none of "
+    raise NotProfilesError(
+        f"{where}: not profiles: a JSON object with {keys or 'nothing'}: none of "
         "gpupack's own, perf_analyzer's request times, a checkpoint of Model "
         "Analyzer, or a summary of GenAI-Perf or AIPerf"
     )
-
-
-def _require_unicode(text: str, found: object, where: str) -> None:
-    """Check that what was read can be written again.
-
-    Raises:
-        ProfileDataError: If half of a surrogate pair is escaped in it.
-    """
-    if "\\ud" not in text and "\\uD" not in text:
-        return
-    try:
-        json.dumps(found, ensure_ascii=False).encode()
-    except UnicodeEncodeError as err:
-        raise ProfileDataError(
-            f"{where}: it has text that is no Unicode, half of a surrogate pair; write "
-            "it again"
-        ) from err
-
-
-def _json(text: str) -> object:
-    """Return what a text holds, None if it is no JSON."""
-    with suppress(ValueError):
-        # Half the time and memory; what it does not read, the other one may.
-        fast: object = from_json(text, cache_strings="all")
-        return fast
-    try:
-        found: object = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found
 
 
 def _is_own(parts: deque[bytes]) -> bool:
@@ -290,7 +272,7 @@ def _is_own(parts: deque[bytes]) -> bool:
     if len(parts) > len(beginning) and not any(b"\n" in one for one in beginning):
         return False
     line = next(split_lines(deque(beginning)))
-    first = _json(line.removeprefix(_BOM).decode(errors="replace"))
+    first = json_of(line.removeprefix(_BOM).decode(errors="replace"))
     return isinstance(first, dict) and "kind" in first
 
 
@@ -343,14 +325,39 @@ def _read_folder(folder: Path, given: _Given) -> Reading:
         return _read_tables(folder, tables, given)
     found = checkpoints_in(folder) or summaries_in(folder)
     if found:
-        return _merged([_read(path, given) for path in found])
+        return merged([_read(path, given) for path in found])
+    readings, others = _read_each(folder, given)
+    if readings:
+        return merged(readings, others)
     names = sorted(path.name for path in folder.iterdir())
     raise StoreError(
         f"{quoted(str(folder))} is a folder without Model Analyzer's tables "
         f"({INFERENCE_FILE}, {GPU_FILE}, {SERVER_FILE}) or checkpoints, summaries of "
-        f"GenAI-Perf or AIPerf ({', '.join(SUMMARY_PATTERNS)}) or {PROFILE_FILE}; it "
-        f"has {listed(names) or 'nothing'}; name a file"
+        f"GenAI-Perf or AIPerf ({', '.join(SUMMARY_PATTERNS)}), {PROFILE_FILE} or "
+        f"tables of profiles; it has {listed(names) or 'nothing'}"
+        + (": not profiles" if others else "")
+        + ("; name a file" if names else "")
     )
+
+
+def _read_each(folder: Path, given: _Given) -> tuple[list[Reading], list[str]]:
+    """Return what the files of profiles in a folder say, and the names of the others.
+
+    Raises:
+        ProfileDataError: If one of them has profiles that cannot be used.
+    """
+    readings, others = [], []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if path.suffix.lower() not in _ENDINGS:
+            others.append(path.name)
+            continue
+        try:
+            readings.append(_read(path, given))
+        except NotProfilesError:
+            others.append(path.name)
+    return readings, others
 
 
 def _read_tables(folder: Path, present: Sequence[Path], given: _Given) -> Reading:
@@ -365,21 +372,10 @@ def _read_tables(folder: Path, present: Sequence[Path], given: _Given) -> Readin
     if present[0].name == INFERENCE_FILE:
         # In the article's tables this one repeats the readings of the GPU table.
         texts.pop(quoted(str(folder / GPU_FILE)), None)
-    return _merged(
+    return merged(
         [
             _read_csv(text, where, given, default_name=folder.name)
             for where, text in texts.items()
             if first_titles(text) and text.strip().count("\n")
         ]
-    )
-
-
-def _merged(parts: Sequence[Reading]) -> Reading:
-    return Reading(
-        ProfileSet(
-            records=tuple(one for part in parts for one in part.profiles.records),
-            baselines=tuple(one for part in parts for one in part.profiles.baselines),
-            notes=tuple(one for part in parts for one in part.profiles.notes),
-        ),
-        tuple(source for part in parts for source in part.sources),
     )

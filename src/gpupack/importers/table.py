@@ -16,7 +16,7 @@ column                            meaning
 ``gpu``                           GPU type: a catalogue name or ``NAME:MIB``
 ================================  =============================================
 
-Other titles are understood as ``gpupack.importers.tables.titles.columns`` says, the published
+Other titles are understood as ``gpupack.importers.tables.titles`` says, the published
 tables' among them; their "MB" are MiB. Columns that are not understood are kept aside
 and named. An apostrophe before a name that begins with ``=``, ``+``, ``-`` or ``@``
 says that it is no formula, and is not part of the name.
@@ -30,25 +30,30 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import GpupackError, ProfileDataError
+from gpupack.importers.agreement.memory_units import require_one_unit
+from gpupack.importers.agreement.repeats import joined_baselines, joined_repeats
 from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.guesses import guess_unit
+from gpupack.importers.tables.layout.csv_text import CsvTable, read_csv
+from gpupack.importers.tables.loads import LOAD_ASSUMED, read_load, with_assumed_load
+from gpupack.importers.tables.reading import Reading, SourceReading
+from gpupack.importers.tables.record_maker import RecordMaker
+from gpupack.importers.tables.table_content import TableContent, is_model_name
 from gpupack.importers.tables.titles.columns import (
     AS_GIVEN,
-    MEANINGS,
+    UNIT_FIELD,
     WISH_NOTE,
     ColumnUse,
     Dialect,
     understand_columns,
 )
-from gpupack.importers.tables.layout.csv_text import CsvTable, read_csv
-from gpupack.importers.tables.guesses import guess_unit
-from gpupack.importers.tables.loads import LOAD_ASSUMED, read_load, with_assumed_load
-from gpupack.importers.tables.reading import Reading, SourceReading
-from gpupack.importers.tables.record_maker import RecordMaker
-from gpupack.importers.tables.table_content import TableContent, is_model_name
+from gpupack.importers.tables.titles.required_columns import require_columns
+from gpupack.importers.tables.unit_columns import with_units_in_cells
+from gpupack.importers.tables.units import unit_of_server
 from gpupack.importers.tables.values import count, style_of
 from gpupack.importers.tables.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
-from gpupack.quoting import printable, quoted, quoted_all, shortened
+from gpupack.quoting import quoted, quoted_all
 from gpupack.record_lines import describe_validation_error
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import (
@@ -74,8 +79,6 @@ WISHES_NOTE = (
     "columns with wishes about models, asked for where the file itself is planned for: "
 )
 """Begins the note on such columns."""
-_MAX_SHOWN = 200
-"""Letters of a table's titles that a message repeats."""
 _GPU_FIELDS = (
     "gpu_utilization_percent",
     "memory_utilization_percent",
@@ -130,6 +133,7 @@ def read_table(
         InvalidInputError: If ``columns`` or ``units`` cannot be.
     """
     table = read_csv(text, where)
+    units, server_unit = unit_of_server(units or {})
     uses = understand_columns(
         table.titles, where=where, dialect=PLAIN, columns=columns, units=units
     )
@@ -142,23 +146,32 @@ def read_table(
         )
     else:
         loaded = None
-    _require_columns(table, uses, model_name, batch_size)
+    require_columns(table, uses, model_name, batch_size)
     if not table.rows:
         raise ProfileDataError(f"{where}: the table has no rows")
     num_rows = len(table.rows)
+    table, uses = with_units_in_cells(table, uses)
     style = style_of(table, uses)
-    uses = [guess_unit(table, use, style) for use in uses]
+    guessed_from = table if server_unit is None else _of_models(table, uses)
+    uses = [guess_unit(guessed_from, use, style) for use in uses]
     content = TableContent.of(table, uses, style, model_name, batch_size, gpu_type)
     content = content.without_totals()
-    records = _baselines(content) + _records(content)
-    notes = [style.note] if style.note else []
+    if server_unit is not None:
+        content = content.with_server_memory(server_unit)
+    baselines = _baselines(content)
+    records, repeats = _records(content)
+    require_one_unit(records, baselines, source=where)
+    notes = [*table.notes, *([style.note] if style.note else [])]
     if loaded is not None:
         notes.append(LOAD_ASSUMED)
         uses = uses[:num_titles]
     notes += [
         f"{quoted(use.title)}: {use.note}"
         for use in uses
-        if use.field and use.note and not use.note.endswith(AS_GIVEN)
+        if use.field
+        and use.note
+        and not use.note.endswith(AS_GIVEN)
+        and not use.field.startswith(UNIT_FIELD)
     ]
     wishes = [use for use in uses if use.note == WISH_NOTE]
     if wishes:
@@ -166,11 +179,22 @@ def read_table(
     aside = [use for use in uses if use.field is None and use not in wishes]
     if aside:
         notes.append(f"columns kept aside: {', '.join(map(_aside, aside))}")
-    notes += content.notes
-    profiles = ProfileSet.of(records).model_copy(
-        update={"notes": tuple(f"{where}: {note}" for note in notes)}
+    notes += [*content.notes, *repeats]
+    profiles = ProfileSet(
+        records=tuple(records),
+        baselines=tuple(baselines),
+        notes=tuple(f"{where}: {note}" for note in notes),
     )
     return Reading(profiles, (SourceReading(where, "a table", num_rows, tuple(uses)),))
+
+
+def _of_models(table: CsvTable, uses: Sequence[ColumnUse]) -> CsvTable:
+    """Return the rows of models: the server alone is in another unit."""
+    title = next((use.title for use in uses if use.field == "model_name"), None)
+    if title is None:
+        return table
+    names = table.column(title)
+    return table.only(lambda index: is_model_name(names[index]))
 
 
 def _aside(use: ColumnUse) -> str:
@@ -178,35 +202,9 @@ def _aside(use: ColumnUse) -> str:
     return f"{title} ({use.note})" if use.note else title
 
 
-def _require_columns(
-    table: CsvTable,
-    uses: Sequence[ColumnUse],
-    model_name: str | None,
-    batch_size: int | None,
-) -> None:
-    fields = {use.field for use in uses}
-    missing = []
-    if "model_name" not in fields and model_name is None:
-        missing.append("model_name")
-    if "batch_size" not in fields and batch_size is None:
-        missing.append("batch_size")
-    if not fields & {"concurrency", "requests_per_sec"}:
-        missing.append("concurrency")
-    if missing:
-        raise ProfileDataError(
-            f"{table.where}: missing columns {', '.join(missing)}; a table of profiles "
-            f"has {', '.join(MEANINGS)} (see 'Read profiles' in the documentation), "
-            f"this one has {_titles(table.titles)}; say which of them is meant with "
-            f'columns={{"TITLE": "{missing[0]}"}}, or --column TITLE={missing[0]}'
-        )
-
-
-def _titles(titles: Sequence[str]) -> str:
-    return shortened(printable(", ".join(titles)), _MAX_SHOWN)
-
-
 def _baselines(content: TableContent) -> list[ServerBaseline]:
     found = []
+    rows = []
     environment = Environment(source=f"table {content.table.where}")
     for index in range(len(content.names)):
         if not content.is_server(index):
@@ -216,6 +214,7 @@ def _baselines(content: TableContent) -> list[ServerBaseline]:
                 f"{content.table.row_name(index)}: there is a load point, but "
                 f"{content.uses['model_name'].title} is empty; name the model"
             )
+        rows.append(index)
         readings = {name: content.value(name, index) for name in _GPU_FIELDS}
         memory = readings["gpu_memory_used_bytes"]
         try:
@@ -239,14 +238,19 @@ def _baselines(content: TableContent) -> list[ServerBaseline]:
             )
         except ValidationError as err:
             raise _cannot_be(content, index, err) from err
-    return found
+    return joined_baselines(
+        found,
+        where=lambda index: f"row {content.table.numbers[rows[index]]}",
+        source=content.table.where,
+    )
 
 
 def _no_column(name: str) -> str:
     return f"the table has no column {_COLUMN_OF.get(name, name)}"
 
 
-def _records(content: TableContent) -> list[ProfileRecord]:
+def _records(content: TableContent) -> tuple[list[ProfileRecord], list[str]]:
+    """Return a record for each load point, and what to say of repeated rows."""
     environment = Environment(source=f"table {content.table.where}")
     missing = {
         name: _no_column(name)
@@ -264,9 +268,11 @@ def _records(content: TableContent) -> list[ProfileRecord]:
     instances: dict[tuple[str, ...], dict[str, int]] = {}
     gpu_types: dict[str, GpuType] = {}
     records = []
+    indices = []
     for index, model_name in enumerate(content.names):
         if content.is_server(index):
             continue
+        indices.append(index)
         row = content.table.rows[index]
         cells = tuple([row[position] for position in positions])
         if cells not in points:
@@ -295,7 +301,26 @@ def _records(content: TableContent) -> list[ProfileRecord]:
             )
         except ValidationError as err:
             raise _cannot_be(content, index, err) from err
-    return records
+    return joined_repeats(
+        records,
+        where=lambda index: f"row {content.table.numbers[indices[index]]}",
+        source=content.table.where,
+        hint=lambda alike: _what_differs(content, [indices[one] for one in alike]),
+    )
+
+
+def _what_differs(content: TableContent, rows: Sequence[int]) -> str:
+    """Return which column that was kept aside tells rows of one load point apart."""
+    for position, title in enumerate(content.table.titles):
+        cells = {content.table.rows[row][position]: None for row in rows}
+        is_used = position in content.position.values()
+        if title and len(cells) == len(rows) and not is_used:
+            return (
+                f", or, if {quoted(title)} ({quoted_all(list(cells))}) tells "
+                f"configurations of the model apart, say --column "
+                f"{quoted(title)}=variant (columns= in Python)"
+            )
+    return ""
 
 
 def _instances(content: TableContent, index: int) -> dict[str, int]:

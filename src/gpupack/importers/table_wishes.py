@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from gpupack.errors import GpupackError, ProfileDataError
 from gpupack.files import AnyPath, read_text
 from gpupack.importers.tables.cells import NumberStyle, is_missing, number_style
-from gpupack.importers.tables.titles.columns import Dialect, understand
 from gpupack.importers.tables.layout.csv_text import read_csv
 from gpupack.importers.tables.table_content import is_model_name
+from gpupack.importers.tables.titles.columns import Dialect, understand
 from gpupack.importers.tables.titles.vocabulary import WISH_COLUMNS
 from gpupack.quoting import quoted
 from gpupack.records.request import Request

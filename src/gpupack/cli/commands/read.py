@@ -13,8 +13,8 @@ from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import require_apart
 
 if TYPE_CHECKING:
-    from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.importers.tables.reading import Reading, SourceReading
+    from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.planning import Readiness
 
 _MOST_RECORDS = 30

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
+from gpupack.importers.agreement.repeats import are_within_noise
 from gpupack.importers.tables.variants import num_instances, variant_of
 from gpupack.quoting import quoted
 
@@ -42,6 +43,58 @@ class Setups:
                 _require_agreement(rows)
             self._known[key] = (_described_variant(rows), _described_instances(rows))
         return self._known[key]
+
+
+def told_of_repeats(model: str, points: Sequence[Sequence[MeasuredRow]]) -> str:
+    """Return what there is to say of load points of which several rows tell.
+
+    Args:
+        model: Whose they are.
+        points: The rows of each.
+
+    Raises:
+        ProfileDataError: If rows of one variant and load are of different
+            configurations: of two searches, which both number theirs from 0.
+    """
+    for rows in points:
+        _require_agreement([row for row in rows if row.variant])
+    several = "a load point has" if len(points) == 1 else f"{len(points)} have"
+    first, last = points[0][0], points[0][-1]
+    told = f"{quoted(model)}: {several} several rows"
+    taken = "the row with the most throughput was taken"
+    if all(_are_repeats(rows) for rows in points):
+        return f"{told}, within noise of each other: {taken}"
+    names = ("throughput_infer_per_sec", *first.values)
+    differing = next(
+        (one for one in names if first.values.get(one) != last.values.get(one)),
+        names[0],
+    )
+    figures = (
+        f"{differing} is {_shown(first, differing)} in {first.where} and "
+        f"{_shown(last, differing)} in {last.where}"
+    )
+    if not first.variant:
+        return (
+            f"{told}, of configurations that the table does not name (Model Analyzer's "
+            f"output field model_config_path): {taken}; {figures}"
+        )
+    return (
+        f"{told}, as those of a BLS or ensemble model whose called models were varied; "
+        f"the export does not say how (the checkpoint may): {taken}. If it calls no "
+        f"models, two runs are mixed, and one of them is to be removed: {figures}"
+    )
+
+
+def _are_repeats(rows: Sequence[MeasuredRow]) -> bool:
+    return all(
+        are_within_noise(name, [row.values[name] for row in rows if name in row.values])
+        for name in rows[0].values
+    )
+
+
+def _shown(row: MeasuredRow, name: str) -> str:
+    value = row.values.get(name)
+    return "not given" if value is None else f"{value:g}"
 
 
 def _require_agreement(rows: Sequence[MeasuredRow]) -> None:

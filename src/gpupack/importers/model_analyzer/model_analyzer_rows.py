@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpupack.errors import ProfileDataError
 from gpupack.importers.tables.cells import is_missing
-from gpupack.importers.tables.titles.columns import ColumnUse, Dialect, understand_columns
-from gpupack.importers.tables.layout.csv_text import note_of_cut, read_csv
+from gpupack.importers.tables.layout.csv_text import notes_of, read_csv
 from gpupack.importers.tables.loads import Load, read_load
+from gpupack.importers.tables.titles.columns import (
+    ColumnUse,
+    Dialect,
+    understand_columns,
+)
+from gpupack.importers.tables.unit_columns import with_units_in_cells
+from gpupack.importers.tables.units import unit_of_server
 from gpupack.importers.tables.values import column_numbers, style_of
 from gpupack.quoting import quoted
 
@@ -157,16 +163,25 @@ def read_table_rows(
         InvalidInputError: If ``columns`` or ``units`` cannot be.
     """
     table = read_csv(text, where)
-    uses = tuple(
-        understand_columns(
-            table.titles,
-            where=where,
-            dialect=MODEL_ANALYZER,
-            columns=columns,
-            units=units,
-            is_one_of_several=True,
+    of_columns, server_unit = unit_of_server(units or {})
+
+    def understood(given: Mapping[str, str]) -> tuple[ColumnUse, ...]:
+        return tuple(
+            understand_columns(
+                table.titles,
+                where=where,
+                dialect=MODEL_ANALYZER,
+                columns=columns,
+                units=given,
+                is_one_of_several=True,
+            )
         )
-    )
+
+    uses = understood(of_columns)
+    if server_unit is not None and _is_of_server(table, uses):
+        uses = understood(of_columns | {"memory": server_unit})
+    table, applied = with_units_in_cells(table, uses)
+    uses = tuple(applied)
     title_of = {use.field: use.title for use in uses if use.field is not None}
     cells = {name: table.column(title) for name, title in title_of.items()}
     kind = _kind(title_of, cells)
@@ -195,8 +210,14 @@ def read_table_rows(
         together=tuple(_together(table, cells, index) for index in sorted(several)),
         num_failing=num_failing,
         num_rows=len(table.rows),
-        notes=note_of_cut(table),
+        notes=notes_of(table),
     )
+
+
+def _is_of_server(table: CsvTable, uses: Sequence[ColumnUse]) -> bool:
+    title_of = {use.field: use.title for use in uses if use.field is not None}
+    cells = {name: table.column(title) for name, title in title_of.items()}
+    return _kind(title_of, cells) is TableKind.SERVER
 
 
 def _kind(title_of: Mapping[str, str], cells: Mapping[str, Sequence[str]]) -> TableKind:

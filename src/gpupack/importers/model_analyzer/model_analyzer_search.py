@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.model_analyzer.model_analyzer_configs import Setups
+from gpupack.importers.model_analyzer.model_analyzer_configs import (
+    Setups,
+    told_of_repeats,
+)
 from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
 from gpupack.importers.model_analyzer.model_analyzer_rows import (
     MeasuredRow,
@@ -152,21 +155,15 @@ class Search:
     def records(self) -> list[ProfileRecord]:
         """Return a record for each model, variant and load, by name and load."""
         found: dict[tuple[str, int], ProfileRecord] = {}
-        repeated: dict[str, int] = {}
+        repeated: dict[str, list[Sequence[MeasuredRow]]] = {}
         for key in {**self.inference, **self._lone_gpu_keys()}:
             rows = self.inference.get(key, [])
             if len(rows) > 1 and any(row.values != rows[0].values for row in rows):
-                repeated[key[0]] = repeated.get(key[0], 0) + 1
+                repeated.setdefault(key[0], []).append(rows)
             record = self._record(key, rows)
             # Equal load points are one object here.
             found[record.model_name, id(record.load_point)] = record
-        for model, number in repeated.items():
-            self.notes.append(
-                f"{quoted(model)}: {number} load points have several rows, as those of "
-                "a BLS or ensemble model whose called models were varied; the export "
-                "does not say how (the checkpoint may), so the row with the most "
-                "throughput was taken"
-            )
+        self.notes += [told_of_repeats(*one) for one in repeated.items()]
         self._say_what_does_not_match()
         points = {id(one.load_point): one.load_point for one in found.values()}
         order = {key: point.sort_key for key, point in points.items()}

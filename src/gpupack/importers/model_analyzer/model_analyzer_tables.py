@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.errors import ProfileDataError
+from gpupack.errors import InvalidInputError, ProfileDataError
+from gpupack.importers.agreement.memory_units import require_one_unit
 from gpupack.importers.model_analyzer.model_analyzer_rows import (
     MODEL_ANALYZER,
     SERVER_NAME,
@@ -22,9 +23,10 @@ from gpupack.importers.model_analyzer.model_analyzer_rows import (
     read_table_rows,
 )
 from gpupack.importers.model_analyzer.model_analyzer_search import Search
-from gpupack.importers.tables.titles.columns import require_used, understand
 from gpupack.importers.tables.layout.csv_text import first_titles
 from gpupack.importers.tables.reading import Reading, SourceReading
+from gpupack.importers.tables.titles.columns import require_used, understand
+from gpupack.importers.tables.units import SERVER_MEMORY, unit_of_server
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+_HEAD = 10_000
+"""Letters of a table that are looked at; a machine has few GPUs."""
 _OWN_FIELDS = frozenset(
     ["variant", "satisfies_constraints", "instance_group", "gpu_uuid"]
 )
@@ -40,13 +44,21 @@ _OWN_FIELDS = frozenset(
 
 
 def is_model_analyzer_table(text: str) -> bool:
-    """Say whether a table is Model Analyzer's, by its titles and what it names."""
+    """Say whether a table is Model Analyzer's, by its titles and what it names.
+
+    A table whose only rows are of the server alone is; people's own tables name it
+    between their models.
+    """
     titles = first_titles(text)
     fields = {understand(title, MODEL_ANALYZER).field for title in titles}
     if "model_name" in fields or "variant" in fields:
         if fields & _OWN_FIELDS and _is_own(titles):
             return True
-        return f"\n{SERVER_NAME}," in text[:1000] or f",{SERVER_NAME}," in text[:1000]
+        rows = text[:_HEAD].strip().splitlines()[1:]
+        return bool(rows) and all(
+            row.startswith(f"{SERVER_NAME},") or f",{SERVER_NAME}," in row
+            for row in rows
+        )
     return False
 
 
@@ -82,7 +94,15 @@ def parse_model_analyzer(
         read_table_rows(text, where, columns=columns, units=units)
         for where, text in texts.items()
     ]
-    require_used(columns or {}, units or {}, {one.where: one.uses for one in tables})
+    of_columns, server_unit = unit_of_server(units or {})
+    if server_unit is not None and all(
+        one.kind is not TableKind.SERVER for one in tables
+    ):
+        raise InvalidInputError(
+            f"{', '.join(texts)}: a unit is given for {SERVER_MEMORY}, but no table is "
+            "of the server alone"
+        )
+    require_used(columns or {}, of_columns, {one.where: one.uses for one in tables})
     return join(tables, gpu_type=gpu_type)
 
 
@@ -99,6 +119,7 @@ def join(tables: Sequence[TableRows], *, gpu_type: GpuType | None = None) -> Rea
     baseline = search.baseline()
     if not records:
         _require_rows(tables, wheres)
+    require_one_unit(records, [] if baseline is None else [baseline], source=wheres)
     notes = [*_left_out(tables), *search.notes, *_not_understood(tables)]
     notes += [note for table in tables for note in table.notes]
     profiles = ProfileSet(

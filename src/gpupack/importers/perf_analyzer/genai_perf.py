@@ -16,12 +16,12 @@ from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
 from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
+from gpupack.importers.perf_analyzer.gaps import rate_warnings
 from gpupack.importers.perf_analyzer.genai_telemetry import as_object, gpu_rows
 from gpupack.importers.perf_analyzer.perf_analyzer_json import (
     MALFORMED,
     describe_malformed,
 )
-from gpupack.importers.perf_analyzer.perf_analyzer_tables import rate_warnings
 from gpupack.importers.tables.layout.csv_text import first_titles
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.units import Kind, worth

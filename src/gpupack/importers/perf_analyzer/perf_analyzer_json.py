@@ -14,7 +14,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.perf_analyzer.perf_analyzer_tables import (
+from gpupack.importers.agreement.repeats import joined_repeats
+from gpupack.importers.perf_analyzer.gaps import (
     DEFAULT_BATCH_SIZE,
     assumptions,
     environment,
@@ -84,8 +85,13 @@ def parse_perf_analyzer_json(
         ) from err
     if not records:
         raise ProfileDataError(f"{where}: the export holds no experiment")
+    joined, repeats = joined_repeats(
+        records, where=lambda index: f"experiment {index + 1}", source=where
+    )
     return Reading(
-        ProfileSet(records=tuple(records)),
+        ProfileSet(
+            records=tuple(joined), notes=tuple(f"{where}: {one}" for one in repeats)
+        ),
         (SourceReading(where, "perf_analyzer's request times", len(records)),),
     )
 

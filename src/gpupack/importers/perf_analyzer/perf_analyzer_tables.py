@@ -9,31 +9,39 @@ microseconds, memory in bytes and utilization a share of 1.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
+from gpupack.importers.agreement.memory_units import require_one_unit
+from gpupack.importers.agreement.repeats import joined_repeats
 from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
 from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
+from gpupack.importers.perf_analyzer.gaps import (
+    DEFAULT_BATCH_SIZE,
+    assumptions,
+    environment,
+    missing_gpu_readings,
+    rate_warnings,
+)
 from gpupack.importers.tables.cells import is_missing
-from gpupack.importers.tables.titles.columns import Dialect, understand_columns
 from gpupack.importers.tables.layout.csv_text import (
     CsvTable,
     first_titles,
-    note_of_cut,
+    notes_of,
     read_csv,
 )
 from gpupack.importers.tables.loads import Load, read_load
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.record_maker import RecordMaker
+from gpupack.importers.tables.titles.columns import Dialect, understand_columns
+from gpupack.importers.tables.unit_columns import with_units_in_cells
 from gpupack.importers.tables.values import column_numbers, style_of
 from gpupack.importers.tables.variants import variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted, quoted_all
 from gpupack.record_lines import describe_validation_error
-from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import ProfileRecord
 
@@ -42,8 +50,6 @@ if TYPE_CHECKING:
 
     from gpupack.importers.tables.titles.columns import ColumnUse
 
-DEFAULT_BATCH_SIZE = 1
-"""perf_analyzer's own default (its option ``-b``)."""
 
 PERF_ANALYZER = Dialect(
     memory_unit="bytes",
@@ -54,17 +60,6 @@ PERF_ANALYZER = Dialect(
 )
 _LOAD_FIELDS = ("batch_size", "concurrency", "requests_per_sec")
 _THROUGHPUT = "inferences/second"
-_NO_GPU = (
-    "perf_analyzer's export has no GPU readings; measure the model with gpupack profile"
-)
-_AVERAGE_ONLY = (
-    "perf_analyzer reports the average GPU utilization, not the highest; measure the "
-    "model with gpupack profile"
-)
-_NO_MEMORY_UTILIZATION = (
-    "perf_analyzer does not report memory utilization; measure the model with gpupack "
-    "profile"
-)
 _OF_ALL_GPUS = frozenset(
     [
         *("throughput_infer_per_sec", "gpu_utilization_mean_percent"),
@@ -80,28 +75,6 @@ _OF_ALL_GPUS = frozenset(
 def is_perf_analyzer_table(text: str) -> bool:
     """Say whether a table is perf_analyzer's, by its titles."""
     return _THROUGHPUT in {title.casefold() for title in first_titles(text)}
-
-
-def assumptions(batch_size: int | None, unknown: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return what is assumed where nobody says the batch size.
-
-    Args:
-        batch_size: As it was given.
-        unknown: Columns that are not understood: one of them may say it.
-    """
-    if batch_size is not None:
-        return ()
-    told = (
-        "perf_analyzer's export does not give the batch size; its default of "
-        f"{DEFAULT_BATCH_SIZE} was assumed (batch_size= says otherwise)"
-    )
-    if unknown:
-        told += (
-            f"; not understood were the columns {quoted_all(unknown)}: if "
-            "one of them is the batch size, say so (columns= in Python, --column in "
-            "the shell)"
-        )
-    return (told,)
 
 
 def parse_perf_analyzer_csv(
@@ -134,6 +107,7 @@ def parse_perf_analyzer_csv(
     uses = understand_columns(
         table.titles, where=where, dialect=PERF_ANALYZER, columns=columns, units=units
     )
+    table, uses = with_units_in_cells(table, uses)
     title_of = {use.field: use.title for use in uses if use.field is not None}
     if not {"concurrency", "requests_per_sec"} & title_of.keys():
         raise ProfileDataError(
@@ -150,10 +124,17 @@ def parse_perf_analyzer_csv(
         rows.record(index, gpu_type or UNKNOWN_GPU_TYPE)
         for index in range(len(table.rows))
     ]
+    records, repeats = joined_repeats(
+        records,
+        where=lambda index: f"row {table.numbers[index]}",
+        source=where,
+    )
+    notes += repeats
+    require_one_unit(records, (), source=where)
     return Reading(
         ProfileSet(
             records=tuple(records),
-            notes=(*(f"{where}: {one}" for one in notes), *note_of_cut(table)),
+            notes=(*(f"{where}: {one}" for one in notes), *notes_of(table)),
         ),
         (SourceReading(where, "perf_analyzer's table", len(table.rows), tuple(uses)),),
     )
@@ -342,53 +323,3 @@ class _Rows:
 def _whole(cell: str) -> int | None:
     text = cell.removesuffix(".0")
     return int(text) if text.isdecimal() and len(text) < 10 else None
-
-
-def rate_warnings(requests_per_sec: float | None) -> tuple[str, ...]:
-    """Return what a record at a request rate says of its throughput."""
-    if requests_per_sec is None:
-        return ()
-    return (
-        f"requests were sent at {requests_per_sec:g} a second: the throughput is what "
-        "was asked for, the model may reach more",
-    )
-
-
-@lru_cache(maxsize=1000)
-def environment(
-    where: str, *, version: str | None = None, gpu_uuid: str | None = None
-) -> Environment:
-    """Return what is known of a measurement of perf_analyzer, which file it is in."""
-    return Environment(
-        source=f"perf_analyzer export {where}",
-        client_name="perf_analyzer",
-        client_version=version,
-        gpu_uuid=gpu_uuid or None,
-    )
-
-
-def missing_gpu_readings(values: Mapping[str, float]) -> dict[str, str]:
-    """Return why perf_analyzer has no reading of the GPU, by field."""
-    return dict(_reasons(*(name in values for name in _GPU_READINGS)))
-
-
-_GPU_READINGS = (
-    "memory_utilization_percent",
-    "gpu_utilization_percent",
-    "gpu_memory_used_bytes",
-    "gpu_utilization_mean_percent",
-)
-
-
-@cache
-def _reasons(
-    has_memory_utilization: bool, has_highest: bool, has_memory: bool, has_mean: bool
-) -> dict[str, str]:
-    reasons = {}
-    if not has_memory_utilization:
-        reasons["memory_utilization_percent"] = _NO_MEMORY_UTILIZATION
-    if not has_highest:
-        reasons["gpu_utilization_percent"] = _AVERAGE_ONLY if has_mean else _NO_GPU
-    if not has_memory:
-        reasons["gpu_memory_used_bytes"] = _NO_GPU
-    return reasons

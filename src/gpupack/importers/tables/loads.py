@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpupack.importers.tables.cells import NumberStyle
-    from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.importers.tables.layout.csv_text import CsvTable
+    from gpupack.importers.tables.titles.columns import ColumnUse
 
 Load = tuple[int, int | None, float | None]
 """Batch size, concurrency and requests a second; one of the last two is None."""

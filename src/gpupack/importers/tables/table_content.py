@@ -7,8 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gpupack.errors import InvalidInputError
 from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.units import SERVER_MEMORY, Kind, worth
 from gpupack.importers.tables.values import Numbers, column_numbers
+from gpupack.quoting import quoted
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.spreadsheet_cells import cell_text
 
@@ -16,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpupack.importers.tables.cells import NumberStyle
-    from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.importers.tables.layout.csv_text import CsvTable
+    from gpupack.importers.tables.titles.columns import ColumnUse
 
 _SERVER_NAMES = frozenset(
     [
@@ -130,6 +133,34 @@ class TableContent:
         """Return whether a row is of the server alone."""
         name = self.names[index].casefold()
         return not name or (name in _SERVER_NAMES and not self.has_load_point(index))
+
+    def with_server_memory(self, unit: str) -> TableContent:
+        """Return the content with the memory of the server alone in another unit.
+
+        Raises:
+            InvalidInputError: If no row is of the server alone, or its cell has a unit.
+        """
+        field = "gpu_memory_used_bytes"
+        numbers = self.numbers.get(field)
+        rows = [one for one in range(len(self.names)) if self.is_server(one)]
+        if numbers is None or not rows:
+            raise InvalidInputError(
+                f"{self.table.where}: a unit is given for {SERVER_MEMORY}, but no row "
+                "is of the server alone"
+            )
+        values = list(numbers.values)
+        for row in rows:
+            if values[row] is None:
+                continue
+            number, of_cell = self.style.parse(self.cell(field, row))
+            if of_cell and worth(Kind.MEMORY, of_cell) != worth(Kind.MEMORY, unit):
+                raise InvalidInputError(
+                    f"{self.cell_name(field, row)} is "
+                    f"{quoted(self.cell(field, row))}, but its unit is given as {unit}"
+                )
+            values[row] = number * (worth(Kind.MEMORY, unit) or 1.0)
+        changed = {field: replace(numbers, values=values)}
+        return replace(self, numbers={**self.numbers, **changed})
 
     def without_totals(self) -> TableContent:
         """Return the content without rows that sum up the others."""

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from gpupack.errors import InvalidInputError
+from gpupack.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Kind(StrEnum):
@@ -17,6 +24,8 @@ class Kind(StrEnum):
     ENERGY = "energy"
 
 
+SERVER_MEMORY = "server memory"
+"""What ``units`` calls the memory of the server alone, where it is in another unit."""
 BYTES_PER_MB = 1_000_000
 
 _MICROSECONDS = {
@@ -132,3 +141,23 @@ def spelled(kind: Kind) -> str:
         Kind.POWER: "W",
         Kind.ENERGY: "J",
     }[kind]
+
+
+def unit_of_server(units: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
+    """Return the units of columns, and that of the server alone if it is another's.
+
+    Raises:
+        InvalidInputError: If that is no unit of memory.
+    """
+    of_columns = {key: one for key, one in units.items() if not _is_server(key)}
+    unit = next((one for key, one in units.items() if _is_server(key)), None)
+    if unit is not None and worth(Kind.MEMORY, unit) is None:
+        raise InvalidInputError(
+            f"the unit of {SERVER_MEMORY} is given as {quoted(unit)}; it may be "
+            f"{spelled(Kind.MEMORY)}"
+        )
+    return of_columns, unit
+
+
+def _is_server(key: str) -> bool:
+    return " ".join(key.casefold().replace("_", " ").split()) == SERVER_MEMORY

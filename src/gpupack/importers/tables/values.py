@@ -14,8 +14,8 @@ from gpupack.quoting import quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.importers.tables.layout.csv_text import CsvTable
+    from gpupack.importers.tables.titles.columns import ColumnUse
 
 _MAX_DIGITS = 9
 """Of a batch size or a concurrency."""

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, ProfileDataError
-from gpupack.importers.tables.units import Kind, folded, spelled, worth
 from gpupack.importers.tables.titles.vocabulary import (
     CAMEL,
     QUANTITIES,
@@ -20,7 +19,9 @@ from gpupack.importers.tables.titles.vocabulary import (
     WISH_COLUMNS,
     Quantity,
     title_parts,
+    unit_of,
 )
+from gpupack.importers.tables.units import Kind, folded, spelled, worth
 from gpupack.quoting import quoted, quoted_all
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 AS_GIVEN = ", as given"
 WISH_NOTE = "a wish about the model, no reading"
 """Ends the note of a column whose unit the caller gave."""
+UNIT_FIELD = "unit"
+"""Begins the field of a column that says the units of another: ``unit of memory``."""
 IGNORE = "ignore"
 """As a column's meaning: do not read it."""
 
@@ -200,6 +203,10 @@ def understand(title: str, dialect: Dialect) -> ColumnUse:
 def _understand(title: str, dialect: Dialect) -> ColumnUse:
     if title.strip().casefold() in WISH_COLUMNS:
         return ColumnUse(title, note=WISH_NOTE)
+    of_unit = unit_of(title)
+    if of_unit is not None and (not of_unit or _is_of_numbers(of_unit, dialect)):
+        of = f" of {of_unit}" if of_unit else ""
+        return ColumnUse(title, f"{UNIT_FIELD}{of}")
     words, statistic, unit = title_parts(title)
     is_rate = unit is not None and worth(Kind.RATE, unit) is not None
     if is_rate and words <= {"completed", "successful"}:
@@ -215,6 +222,15 @@ def _understand(title: str, dialect: Dialect) -> ColumnUse:
             return _use(title, one, statistic, unit, dialect)
     looks = bool(words & _READING_WORDS) or unit is not None
     return ColumnUse(title, looks_like_reading=looks)
+
+
+def _is_of_numbers(title: str, dialect: Dialect) -> bool:
+    """Return whether a title, of a latency without a statistic also, is of numbers."""
+    words, _, unit = title_parts(title)
+    return unit is None and (
+        any(one.kind and one.is_named_by(words) for one in QUANTITIES)
+        or _understand(title, dialect).kind is not None
+    )
 
 
 def _use(

@@ -35,6 +35,8 @@ _WORDS = re.compile(r"p\d+(?:\.\d+)?|\d+(?:th|st|nd|rd)?|[^\W\d_]+")
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _PER = re.compile(r"([^\W\d_]+)(?:\s*/\s*|[\s_]+per[\s_]+)(s|sec|second|min)\b")
 _IN_UNIT = re.compile(r"(?:,|\bin\b)\s*([^\W\d_]+)\s*$")
+_UNIT_SPLIT = re.compile(r"[\W_]+")
+_UNIT_WORDS = frozenset(["unit", "units", "einheit", "unité", "unidad", "unità"])
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ORDINAL = re.compile(r"(\d+)(?:th|st|nd|rd)?")
 
@@ -134,6 +136,17 @@ QUANTITIES = [
 
 QUANTITY_WORDS = frozenset(word for one in QUANTITIES for word in one.core)
 """A title without any of them is of no quantity."""
+
+
+def unit_of(title: str) -> str | None:
+    """Return what a title of units is of: ``"memory unit"`` of ``"memory"``.
+
+    Empty if it does not say; None if it is no title of units.
+    """
+    words = [one for one in _UNIT_SPLIT.split(title.casefold()) if one]
+    rest = [one for one in words if one not in _UNIT_WORDS and one != "of"]
+    is_unit = bool(words) and (words[0] in _UNIT_WORDS or words[-1] in _UNIT_WORDS)
+    return " ".join(rest) if is_unit else None
 
 
 def title_parts(title: str) -> tuple[frozenset[str], str | None, str | None]:

@@ -1,0 +1,1 @@
+"""Whether what sources say agrees: repeats of a measurement, units of memory."""

@@ -1,0 +1,111 @@
+"""Whether the memory of models and of the server alone is in one unit.
+
+What a model takes includes the server, so none takes less than the server alone: a
+baseline above every model, or a thousand times below, is in another unit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpupack.errors import ProfileDataError
+from gpupack.importers.tables.units import SERVER_MEMORY
+from gpupack.quoting import quoted
+from gpupack.records.gpu import DeviceKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpupack.records.profile import ProfileRecord, ServerBaseline
+
+_SLACK = 1.1
+"""How far a measured baseline may lie above models that take hardly anything."""
+_FAR = 1000
+"""The least that two units are apart."""
+_LEAST_BYTES = 16 * 2**20
+"""Less than any process with a CUDA context takes of a GPU."""
+_ONE_UNIT = "one of them is in another unit; write all in one"
+_LEAST_SHARE = 0.1
+"""Of the server alone: a model that takes less is in another unit."""
+
+
+def require_one_unit(
+    records: Sequence[ProfileRecord],
+    baselines: Sequence[ServerBaseline],
+    *,
+    source: str,
+) -> None:
+    """Check that memory is of one size, but for what models may differ by.
+
+    Args:
+        records: Of models.
+        baselines: Of the server alone.
+        source: Name of the file for messages.
+
+    Raises:
+        ProfileDataError: Naming both amounts and how to say the unit.
+    """
+    where = f"{source}: "
+    server = {
+        one.gpu_type.name: one.gpu_memory_used_bytes
+        for one in baselines
+        if one.gpu_memory_used_bytes and one.gpu_type.kind is not DeviceKind.HOST
+    }
+    by_type: dict[str, list[ProfileRecord]] = {}
+    for one in records:
+        if one.gpu_memory_used_bytes and one.gpu_type.kind is not DeviceKind.HOST:
+            by_type.setdefault(one.gpu_type.name, []).append(one)
+    for name, of_type in by_type.items():
+        least = min(of_type, key=_memory)
+        most = max(of_type, key=_memory)
+        base = server.get(name)
+        if base is not None and base > _memory(most) * _SLACK:
+            raise ProfileDataError(
+                f"{where}the server alone takes {_shown(base)}, but no model, which "
+                f"includes it, more than {_told(most)}: one of them is in another "
+                f"unit; {_way_out('KiB', 'GB')}"
+            )
+        if base is not None and base < _LEAST_BYTES and _memory(least) > _FAR * base:
+            raise ProfileDataError(
+                f"{where}the server alone takes {_shown(base)}, but every model, "
+                f"which includes it, a thousand times more, at least "
+                f"{_told(least)}: one of them is in another unit; "
+                f"{_way_out('GB', 'KiB')}"
+            )
+        if base is not None and _memory(least) < base * _LEAST_SHARE:
+            raise ProfileDataError(
+                f"{where}a model takes {_told(least)}, less than a tenth of the "
+                f"server alone, {_shown(base)}, which it includes: {_ONE_UNIT}"
+            )
+        if _memory(least) < min(_memory(most) / _FAR, _LEAST_BYTES):
+            raise ProfileDataError(
+                f"{where}a model takes {_told(least)}, a thousand times less than "
+                f"another, {_told(most)}: {_ONE_UNIT}"
+            )
+
+
+def _memory(record: ProfileRecord) -> int:
+    return record.gpu_memory_used_bytes or 0
+
+
+def _told(record: ProfileRecord) -> str:
+    return (
+        f"{_shown(_memory(record))} ({quoted(record.model_name)} at "
+        f"{record.load_point})"
+    )
+
+
+def _shown(num_bytes: int) -> str:
+    if num_bytes < 2**20:
+        return f"{num_bytes:,} bytes"
+    return f"{num_bytes / 2**20:,.0f} MiB"
+
+
+def _way_out(of_server: str, of_models: str) -> str:
+    def option(unit: str) -> str:
+        return f"--unit {quoted(f'{SERVER_MEMORY}={unit}')}"
+
+    return (
+        f"say which (units= in Python): the server's, as {option(of_server)}, or the "
+        f"models', as --unit memory={of_models} {option('MiB')}"
+    )

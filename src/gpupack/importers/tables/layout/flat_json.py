@@ -1,0 +1,83 @@
+"""Tables as JSON: a list of objects, an object a line, or a list for each column."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
+
+from pydantic_core import from_json
+
+Cell = str | int | float | bool | None
+
+
+def csv_of(found: object) -> str | None:
+    """Return the CSV text of a table as JSON; None if it is no table.
+
+    Args:
+        found: A list of objects without lists or objects in them, an object of equally
+            long lists, or what pandas calls ``split``: ``columns`` and ``data``.
+    """
+    if isinstance(found, list):
+        return _of_objects(found)
+    if not isinstance(found, dict):
+        return None
+    titles, data = found.get("columns"), found.get("data")
+    if _are_cells(titles) and isinstance(data, list) and "index" in found:
+        rows = [one for one in data if _are_cells(one) and len(one) == len(titles)]
+        return (
+            _written(list(map(str, titles)), rows) if len(rows) == len(data) else None
+        )
+    columns = list(found.values())
+    if not columns or not all(map(_are_cells, columns)):
+        return None
+    if len({len(one) for one in columns}) > 1:
+        return None
+    return _written(list(found), list(zip(*columns, strict=True)))
+
+
+def csv_of_lines(text: str) -> str | None:
+    """Return the CSV text of a table with an object in each line; None if it is none.
+
+    Objects with a ``kind`` are gpupack's own records.
+    """
+    found = []
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        try:
+            one = from_json(line)
+        except ValueError:
+            return None
+        if not isinstance(one, dict) or "kind" in one:
+            return None
+        found.append(one)
+    return _of_objects(found)
+
+
+def _of_objects(found: Sequence[object]) -> str | None:
+    titles: dict[str, None] = {}
+    rows: list[Mapping[str, Cell]] = []
+    for one in found:
+        if not isinstance(one, dict) or not _are_cells(list(one.values())):
+            return None
+        titles.update(dict.fromkeys(one))
+        rows.append(one)
+    if not rows:
+        return None
+    return _written(list(titles), [[one.get(name) for name in titles] for one in rows])
+
+
+def _are_cells(values: object) -> TypeGuard[list[Cell]]:
+    return isinstance(values, list) and all(
+        one is None or isinstance(one, str | int | float) for one in values
+    )
+
+
+def _written(titles: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(titles)
+    writer.writerows(["" if one is None else one for one in row] for row in rows)
+    return stream.getvalue()
