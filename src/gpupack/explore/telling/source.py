@@ -13,7 +13,7 @@ from gpupack.report.text import format_number
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
-    from gpupack.importers.tables.columns import ColumnUse
+    from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.importers.tables.reading import Reading
     from gpupack.profile_set import ProfileSet
 
