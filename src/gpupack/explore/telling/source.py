@@ -13,8 +13,8 @@ from gpupack.report.text import format_number
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
-    from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.importers.tables.reading import Reading
+    from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.profile_set import ProfileSet
 
 
