@@ -9,7 +9,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gpupack.given_numbers import real_number, whole_number
+from gpupack.given_numbers import (
+    currency_in,
+    real_number,
+    share_number,
+    whole_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +66,22 @@ def test_a_whole_number_is_an_int(given: object) -> None:
 @pytest.mark.parametrize("given", [3.0, np.float64(3), Decimal(3), Fraction(3, 2)])
 def test_a_number_with_a_point_is_no_whole_number(given: object) -> None:
     assert whole_number(given) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "share"),
+    [(0.2, 0.2), ("20%", 0.2), (" 7 % ", 0.07), ("0.2", None), ("x%", None)],
+)
+def test_a_share_is_a_number_or_percent(given: object, share: float | None) -> None:
+    assert share_number(given) == share
+
+
+@pytest.mark.parametrize(
+    ("price", "currency"),
+    [
+        ("0.35 EUR", "EUR"), ("$0.35", "$"), ("0,35 €", "€"), ("USD 1.2", "USD"),
+        ("0.35 EUR per hour", "EUR"), ("0.35", None), (0.35, None), ("cheap", None),
+    ],
+)  # fmt: skip
+def test_a_currency_in_a_price_is_found(price: object, currency: str | None) -> None:
+    assert currency_in(price) == currency

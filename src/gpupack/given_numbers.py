@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal
 from numbers import Integral, Rational, Real
 
@@ -26,6 +27,29 @@ def real_number(value: object) -> float | None:
         return math.inf if is_positive else -math.inf
     except ValueError:  # a signaling NaN of decimal
         return math.nan
+
+
+def share_number(value: object) -> float | None:
+    """Return a share as a number: 0.8, or a text such as "80%"; None for all else."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            # By the decimal point, not by division: "7%" is 0.07.
+            return float(f"{value.strip().removesuffix('%').strip()}e-2")
+        except ValueError:
+            return None
+    return real_number(value)
+
+
+_MONEY = re.compile(
+    r"\s*(?P<before>[^\W\d_]{3}|[$€£¥₹])?\s*[-+]?\d[\d.,]*\s*"
+    r"(?P<after>[^\W\d_]{3}|[$€£¥₹])?(?:\s*(?:/|per\b).*)?\s*"
+)
+
+
+def currency_in(value: object) -> str | None:
+    """Return the currency in a price such as "0.35 EUR" or "$0.35", None if none."""
+    found = _MONEY.fullmatch(value) if isinstance(value, str) else None
+    return None if found is None else found["before"] or found["after"]
 
 
 def whole_number(value: object) -> int | None:

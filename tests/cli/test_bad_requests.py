@@ -42,7 +42,46 @@ def folder(tmp_path: Path) -> Path:
         (
             "gpus: {T4: {price: 0.3, currency: USD}}\n",
             [],
-            ["plan.yaml", "gpus.T4.currency", "price"],
+            ["plan.yaml", "gpus.T4.currency", "price", "currency: USD"],
+        ),
+        (
+            "gpus: {T4: {price: 0.35 EUR}, L4: {price: 0.71 USD}}\n",
+            [],
+            ["plan.yaml", "currencies are mixed", "gpus.T4.price is '0.35 EUR'",
+             "gpus.L4.price is '0.71 USD'"],
+        ),
+        (
+            "gpus: [{name: T4, price: 0.3, currency: EUR}, "
+            "{name: L4, price: 0.7, currency: USD}]\n",
+            [],
+            ["currencies are mixed", "gpus.T4.currency is 'EUR'",
+             "gpus.L4.currency is 'USD'"],
+        ),
+        (
+            "currency: EUR\ngpus: {T4: {price: $0.35, reserved_price: $0.2}}\n",
+            [],
+            ["currencies are mixed", "currency is 'EUR'", "gpus.T4.price is '$0.35'"],
+        ),
+        (
+            "gpus: {T4: {price: 0.35 EUR}, L4: {price: 0.71}}\n",
+            [],
+            ["gpus.T4.price is '0.35 EUR'", "are numbers", "currency: EUR"],
+        ),
+        (
+            "objective: min_cost\nbilling: reserved\n"
+            "gpus: {T4: {price: 0.35, reserved_price: 0.2}, L4: {price: 0.71}}\n",
+            [],
+            ["no reserved price of L4", "reserved_price: …", "--billing on_demand"],
+        ),
+        (
+            "objective: min_cost\ngpus: {T4: {price: 0.35}, L4: {reserved_price: 1}}\n",
+            [],
+            ["a price per hour of L4", "--price L4=PRICE"],
+        ),
+        (
+            "",
+            ["--price", "T4=0.35 EUR"],
+            ["'0.35 EUR' is no number", "--currency EUR"],
         ),
         (
             "models: {a: {replicas: 3, max_replicas: 2}}\n",

@@ -139,7 +139,7 @@ def frontier(
     )
     question = ask(profiles, plain, warnings=warnings)
     if by == "price":
-        require_prices(question.fleet)
+        require_prices(question.fleet, wanted.billing)
     wishes = _demand_of_all(question)
     question = replace(question, wishes=replace(wishes, fairness=wanted.fairness))
     wanted = _asked_in_full(plain, question.wishes)

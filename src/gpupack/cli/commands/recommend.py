@@ -16,6 +16,7 @@ from gpupack.cli.options.asked import (
     read_source,
     takes_wish_options,
 )
+from gpupack.cli.options.named_values import parse_plain_share
 from gpupack.cli.options.sources import Knowledge, takes_source_options
 from gpupack.cli.outputs import is_standard_output, require_apart, write_output
 from gpupack.cli.progress import steps_bar
@@ -29,10 +30,11 @@ def recommend_command(
     knowledge: Knowledge,
     wishes: WishReader,
     reserve: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            help="Planned for above every demand: 0.2 for a fifth; 0.05 to 0.15 by "
-            "what is known of the data if left out."
+            metavar="SHARE",
+            help="Planned for above every demand: 0.2 or 20% for a fifth; 0.05 to 0.15 "
+            "by what is known of the data if left out.",
         ),
     ] = None,
     json_path: Annotated[
@@ -57,7 +59,11 @@ def recommend_command(
     request, asked = wishes(profiles, None)
     with steps_bar(quiet=quiet) as progress:
         found = recommend(
-            profiles, request, reserve=reserve, progress=progress, **asked
+            profiles,
+            request,
+            reserve=parse_plain_share("--reserve", reserve),
+            progress=progress,
+            **asked,
         )
     if json_path is not None:
         write_output(json_path, found.to_json() + "\n")

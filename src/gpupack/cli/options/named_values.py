@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
+from gpupack.given_numbers import currency_in
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
@@ -33,9 +34,11 @@ def parse_named(
             value = number(value_text)
         except ValueError as err:
             kind = "whole number" if number is int else "number"
+            currency = currency_in(value_text) if option == "--price" else None
+            told = f", and once for all --currency {currency}" if currency else ""
             raise InvalidInputError(
                 f"{option} {quoted(text)}: {quoted(value_text)} is no {kind}; give "
-                f"{example}"
+                f"{example}{told}"
             ) from err
         if (equals and name in named) or (not equals and overall is not None):
             raise InvalidInputError(f"{option} {quoted(text)}: given twice")
@@ -98,6 +101,23 @@ def parse_counts(
     if isinstance(found, dict):
         return {name: int(value) for name, value in found.items()}
     return None if found is None else int(found)
+
+
+def parse_plain_share(option: str, text: str | None) -> float | str | None:
+    """Return a number, a share in percent as it stands, or None if there is none.
+
+    Raises:
+        InvalidInputError: If it is neither.
+    """
+    if text is None:
+        return None
+    try:
+        share = parse_share(text)
+    except ValueError as err:
+        raise InvalidInputError(
+            f"{option} {quoted(text)}: neither a number nor percent; give 0.2 or 20%"
+        ) from err
+    return text.strip() if text.strip().endswith("%") else share
 
 
 def parse_share(text: str) -> float:

@@ -243,7 +243,7 @@ def ask(
     )
     fleet = resolve_fleet(request, profiles)
     if objective is Objective.MIN_COST or request.max_price_per_hour is not None:
-        require_prices(fleet)
+        require_prices(fleet, request.billing)
     if any(one.name == UNKNOWN_GPU_TYPE.name for one in profiles.gpu_types):
         profiles = with_named_type(profiles, fleet)
     if request.estimate_unmeasured:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from typing import TYPE_CHECKING, Unpack
 
-from gpupack.errors import InvalidInputError
 from gpupack.packing import Deadline
 from gpupack.planning.modeling import ask
 from gpupack.planning.placing import place
@@ -25,18 +23,25 @@ from gpupack.planning.recommending.questions import (
     for_what_is_busy,
     on_measured_types,
 )
-from gpupack.planning.recommending.reserve import KEPT_BASE, Reserve, reserve_for
+from gpupack.planning.recommending.reserve import (
+    KEPT_BASE,
+    Reserve,
+    asked_reserve,
+    reserve_for,
+)
 from gpupack.planning.request import (
     ProfilesLike,
     profiles_of,
     request_of,
+    reserved_price_way_out,
     takes_wishes,
+    unpriced,
     wishes_beside,
 )
-from gpupack.quoting import quoted_all
+from gpupack.quoting import listed, quoted_all
 from gpupack.recommendation import Assumption, Recommendation
 from gpupack.records.placement import ObjectiveUnit, PlacementRecord
-from gpupack.records.request import Request, RequestArguments
+from gpupack.records.request import Billing, Request, RequestArguments
 
 if TYPE_CHECKING:
     from gpupack.placement import Placement
@@ -55,7 +60,7 @@ def recommend(
     profiles: ProfilesLike,
     request: Request | None = None,
     *,
-    reserve: float | None = None,
+    reserve: float | str | None = None,
     progress: StepProgress | None = None,
     **asked: Unpack[RequestArguments],
 ) -> Recommendation:
@@ -76,7 +81,7 @@ def recommend(
         profiles: As for ``place()``. Where the server's own memory was not, every
             model's memory counts in full.
         request: What is asked, or arguments as those of ``place()`` beside it.
-        reserve: Planned for above every demand: 0.2 is a fifth. Left out, 5 % and as
+        reserve: Planned for above every demand: 0.2 or "20%" is a fifth. Left out, 5 % and as
             much again for every reason to doubt the data: nothing was measured
             together on the GPU, measurements never settled or are not known to have.
         progress: Called before every step with how many are done, of how many, and
@@ -90,17 +95,11 @@ def recommend(
     """
     beside = wishes_beside(profiles)
     profiles = profiles_of(profiles)
-    if reserve is not None and not 0 <= reserve < math.inf:
-        raise InvalidInputError(
-            f"the reserve is {reserve}; it must be finite and ≥ 0, such as 0.2 for a "
-            "fifth above every demand"
-        )
+    wanted_reserve = None if reserve is None else asked_reserve(reserve)
     wanted, notes = request_of(profiles, None, request, asked, beside=beside)
     measured = on_measured_types(profiles, wanted)
     question = ask(profiles, measured)
-    found_reserve = reserve_for(question)
-    if reserve is not None:
-        found_reserve = Reserve(reserve, ("as asked",))
+    found_reserve = wanted_reserve or reserve_for(question)
     busy = for_what_is_busy(measured, question, found_reserve)
     tell = progress or (lambda done, total, text: None)
     tell(0, _NUM_STEPS, "the plan to buy")
@@ -234,15 +233,26 @@ def _assumptions(
             )
         )
     if plan.objective_unit is not ObjectiveUnit.PRICE_PER_HOUR:
-        name = plan.gpus[0].gpu_type.name if plan.gpus else "T4"
-        found.append(
-            Assumption(
-                text="no price of every GPU type is known, so the fewest GPUs count",
-                argument=f'prices={{"{name}": 0.35}}',
-                flag=f"--price '{name}=0.35'",
-            )
-        )
+        found.append(_fewest_because(plan))
     return tuple(found)
+
+
+def _fewest_because(plan: Placement) -> Assumption:
+    """Return that no price counts, and which one would have to be known."""
+    lacking = unpriced(plan.fleet)
+    if plan.request is not None and plan.request.billing is Billing.RESERVED:
+        way_out = reserved_price_way_out(lacking)
+        return Assumption(
+            text=f"no reserved price of {listed(lacking)} is known, so the fewest GPUs "
+            "count",
+            argument=way_out,
+            flag=way_out,
+        )
+    return Assumption(
+        text=f"no price of {listed(lacking)} is known, so the fewest GPUs count",
+        argument=f"prices={{{lacking[0]!r}: 0.35}}",
+        flag=f"--price {shlex.quote(f'{lacking[0]}=0.35')}",
+    )
 
 
 def _kept_because(busy: Wanted, reasons: str) -> str:

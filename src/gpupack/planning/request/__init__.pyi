@@ -6,7 +6,9 @@ from .arguments import (
 from .estimates import estimated_types, measured_types, with_estimates
 from .fleet import (
     require_prices,
+    reserved_price_way_out,
     resolve_fleet,
+    unpriced,
 )
 from .latency import (
     keeps_latency_limit,
@@ -49,10 +51,12 @@ __all__ = [
     "profiles_of",
     "request_of",
     "require_prices",
+    "reserved_price_way_out",
     "resolve_fleet",
     "resolve_headroom",
     "takes_wishes",
     "told_with",
+    "unpriced",
     "wishes_beside",
     "wishes_of",
     "with_estimates",

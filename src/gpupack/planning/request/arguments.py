@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from gpupack.arguments import by_name, names, require_kind
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.request.fleet import measured_type
-from gpupack.planning.request.wishes import headroom_doubts
+from gpupack.planning.request.wishes import growth_doubts, headroom_doubts
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.request import (
     GpuSupply,
@@ -126,7 +126,7 @@ def request_of(
     prices = asked.get("prices")
     if prices is not None:
         found = _priced(found, prices, profiles, notes)
-    notes += headroom_doubts(found)
+    notes += headroom_doubts(found) + growth_doubts(found)
     return found, tuple(notes)
 
 

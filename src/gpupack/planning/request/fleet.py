@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import NAMES_BY_FAMILY
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.quoting import listed
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
     DeviceKind,
@@ -16,10 +17,12 @@ from gpupack.records.gpu import (
     is_same_card,
 )
 from gpupack.records.request import Billing
-from gpupack.spelling import setting
+from gpupack.spelling import in_words_of, setting
 from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpupack.profile_set import ProfileSet
     from gpupack.records.request import GpuSupply, Request
 
@@ -93,15 +96,27 @@ def _measured_variant(name: str, profiles: ProfileSet) -> GpuType | None:
     return measured[0] if len(measured) == 1 else None
 
 
-def require_prices(fleet: Fleet) -> None:
-    """Check that every GPU type has a price.
-
-    Raises:
-        InvalidInputError: Naming those without; gpupack ships no prices.
-    """
-    lacking = [
+def unpriced(fleet: Fleet) -> list[str]:
+    """Return the names of the GPU types without a price that counts."""
+    return [
         entry.gpu_type.name for entry in fleet.entries if entry.price_per_hour is None
     ]
+
+
+def require_prices(fleet: Fleet, billing: Billing = Billing.ON_DEMAND) -> None:
+    """Check that every GPU type has the price that counts.
+
+    Raises:
+        InvalidInputError: Naming those without, and which price it is; gpupack ships
+            none.
+    """
+    lacking = unpriced(fleet)
+    if lacking and billing is Billing.RESERVED:
+        raise InvalidInputError(
+            f"{setting('billing', billing.value)} counts reserved prices, and there is "
+            f"no reserved price of {listed(lacking)}: {reserved_price_way_out(lacking)}, "
+            f"or count prices on demand: {setting('billing', 'on_demand')}"
+        )
     if lacking:
         prices = ", ".join(f'"{name}": ...' for name in lacking)
         way_out = setting("prices", python=f"{{{prices}}}", shell=f"{lacking[0]}=PRICE")
@@ -109,6 +124,16 @@ def require_prices(fleet: Fleet) -> None:
             f"planning by price needs a price per hour of {', '.join(lacking)}; give "
             f"{way_out} (gpupack ships none, they differ by provider)"
         )
+
+
+def reserved_price_way_out(lacking: Sequence[str]) -> str:
+    """Return how to give the reserved prices of GPU types."""
+    return in_words_of(
+        python=f"give gpus={{{lacking[0]!r}: "
+        "{'price': ..., 'reserved_price': ...}}",
+        shell="give it in a file for --request: "
+        f"gpus: {{{listed(lacking[:1])}: {{price: …, reserved_price: …}}}}",
+    )
 
 
 def measured_type(profiles: ProfileSet) -> GpuType:

@@ -222,6 +222,17 @@ def allowed_records(
     return allowed
 
 
+def growth_doubts(request: Request) -> list[str]:
+    """Return in words where a factor on demands looks like what is added to them."""
+    growth = request.growth
+    if growth >= 1:
+        return []
+    return [
+        f"growth {growth:g} multiplies every demand, which leaves {growth:.0%} of it; "
+        f"if {growth:.0%} more is meant, give {setting('growth', round(1 + growth, 6))}"
+    ]
+
+
 LOW_HEADROOM = 0.5
 """Who lets less than half of a GPU be used may have meant to leave so much free."""
 

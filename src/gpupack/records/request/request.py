@@ -30,6 +30,7 @@ from gpupack.records.request.objective import (
     LatencyRule,
     Objective,
 )
+from gpupack.records.request.currencies import require_one_currency
 from gpupack.records.request.request_fault import as_path, fault_in_words
 from gpupack.records.request.wish_types import (
     COUNT_BRANCH,
@@ -84,7 +85,7 @@ class ModelWishes(Record):
     left_out: Annotated[YesOrNo | None, Must("true or false")] = None
     """Whether the model is not planned for, as if it had no profile."""
     min_retention: Annotated[
-        KeptShare | None, Must("a number, such as 0.9, above 0 and at most 1")
+        KeptShare | None, Must('a number above 0 and at most 1, such as 0.9, or "90%"')
     ] = None
     """The share of its throughput that it is predicted to keep beside neighbors."""
     load_point: PinnedLoadPoint | None = None
@@ -217,6 +218,7 @@ class Request(Record):
     def _faults_are_told_by_path(
         cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
     ) -> Self:
+        require_one_currency(value)
         try:
             return handler(value)
         except ValidationError as err:

@@ -14,7 +14,12 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 from gpupack.errors import InvalidInputError
-from gpupack.given_numbers import real_number, truth_value, whole_number
+from gpupack.given_numbers import (
+    real_number,
+    share_number,
+    truth_value,
+    whole_number,
+)
 from gpupack.quoting import quoted
 from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource
 from gpupack.records.profile import LoadPoint
@@ -74,12 +79,9 @@ def _whole(value: object) -> object:
 
 def _share(value: object) -> object:
     """Return "80%" as 0.8; anything else but a plain number as it is."""
-    if isinstance(value, str) and value.strip().endswith("%"):
-        try:
-            # By the decimal point, not by division: "7%" is 0.07.
-            return float(f"{value.strip().removesuffix('%').strip()}e-2")
-        except ValueError:
-            return value
+    if isinstance(value, str):
+        share = share_number(value)
+        return value if share is None else share
     return _real(value)
 
 
@@ -187,9 +189,10 @@ def _finite(value: object, name: object = None) -> float:
 
 
 def _too_much_memory(share: float) -> PydanticCustomError:
+    meant = f"for {share:g} % give {share / 100:g}, or " if 2 <= share <= 100 else ""
     return fault(
         f"; its share of memory is {share:g}, that is {share:.0%}, but a GPU cannot "
-        "hold more than it has; name the resources that may exceed 1, for example "
+        f"hold more than it has; {meant}name the resources that may exceed 1, such as "
         '{"memory": 1.0, "gpu_utilization": 1.1, "memory_utilization": 1.1}'
     )
 
@@ -239,7 +242,7 @@ def supply_by_name(value: object) -> object:
     return named
 
 
-_NAME_KEYS = ("name", "gpu_type", "gpu")
+NAME_KEYS = ("name", "gpu_type", "gpu")
 """What a listed entry may call its GPU type."""
 
 
@@ -260,7 +263,7 @@ def _listed(entry: object) -> list[tuple[Any, Any]]:
         return [(entry[0], entry[1])]
     if not isinstance(entry, Mapping):
         raise _unclear_gpus()
-    keys = [key for key in _NAME_KEYS if key in entry]
+    keys = [key for key in NAME_KEYS if key in entry]
     if len(keys) > 1:
         raise fault(f"; an entry says both {keys[0]} and {keys[1]}")
     if keys:
