@@ -308,8 +308,10 @@ def test_a_thousand_gpus_stay_usable(browser: Browser, tmp_path: Path) -> None:
     page = OpenReport(browser, path).page
 
     page.get_by_label("Show models named").fill("model_0007")
-    # 5,000 instances of 250 models dealt out in turn: 20 of each, on GPUs of their own.
-    assert page.locator(".gpus tbody:visible").count() == 20
+    # 5,000 instances of 250 models dealt out in turn: 20 of each, on GPUs that are
+    # equal, and a row.
+    assert page.locator(".gpus tbody:visible").count() == 1
+    assert "on 20 of 1000 GPUs" in page.inner_text("#picked")
     page.keyboard.press("Escape")
     models = page.locator("section:has(> h2:text-is('Models'))")
     assert models.locator("tbody tr:visible").count() == 200
@@ -320,3 +322,22 @@ def test_a_thousand_gpus_stay_usable(browser: Browser, tmp_path: Path) -> None:
     page.mouse.wheel(0, 20_000)
     page.wait_for_function("scrollY > 10000")
     page.context.close()
+
+
+def test_equal_gpus_count_as_many_where_a_model_is_picked_or_sought(
+    browser: Browser, tmp_path: Path
+) -> None:
+    gpus = [(make_assignment("ranker"),)] * 7 + [(make_assignment("spam"),)]
+    path = tmp_path / "groups.html"
+    path.write_text(render_report([("p", make_placement(*gpus))]), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+
+    assert page.locator(".gpus tbody").count() == 2
+    page.locator(".chip", has_text="ranker").first.click()
+    assert page.inner_text("#picked") == "ranker: on 7 GPUs (0–6)"
+    page.fill("#filter", "rank")
+    assert page.inner_text("#picked") == "1 of 2 models on 7 of 8 GPUs"
+    page.locator(".bar i[data-m]").first.hover()
+    assert "Memory on GPU 0–6" in page.inner_text("#tip")
+    page.close()

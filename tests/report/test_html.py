@@ -288,3 +288,33 @@ def test_an_amount_beyond_all_measure_still_makes_a_page() -> None:
     page = Page(render_report([("p", placement.model_copy(update={"gpus": (gpu,)}))]))
 
     assert "resnet" in page.words
+
+
+def test_equal_gpus_are_one_row_with_their_number() -> None:
+    ranker = make_assignment("ranker")
+    gpus = [(ranker,)] * 2000 + [(ranker, make_assignment("spam"))] * 3
+    text = render_report([("p", make_placement(*gpus))])
+
+    page = Page(text)
+    rows = [one for tag, one in page.tags if tag == "th" and one.get("data-g")]
+
+    assert [(one["data-g"], one["data-n"]) for one in rows] == [
+        ("0–1999", "2000"),
+        ("2000–2002", "3"),
+    ]
+    assert "GPU 0–19992,000 × test-gpu" in page.words
+    assert "GPU 2000–20023 × test-gpu" in page.words
+    (memory, _) = [one["aria-label"] for one in page.having(role="img", data_r="0")]
+    assert memory is not None
+    assert memory.startswith("GPU 0–1999, memory: 150 of 1,000 MiB")
+    # No more than a plan of three GPUs, the styles and the script included.
+    few = render_report([("p", make_placement((ranker,), *gpus[-2:]))])
+    assert len(text) < len(few) + 1000
+
+
+def test_many_apart_gpus_that_are_equal_are_not_all_numbered() -> None:
+    one, other = (make_assignment("a"),), (make_assignment("b"),)
+    page = Page(render_report([("p", make_placement(*([one, other] * 100)))]))
+
+    (first, _) = [one for tag, one in page.tags if one.get("data-n") == "100"]
+    assert first["data-g"] == "0, 2, 4, 6, 8, 10, 12, 14 and 92 more"

@@ -41,6 +41,8 @@ class Bar:
     """One resource of one GPU."""
 
     gpu_index: int
+    gpu_numbers: str
+    """Of all the GPUs that hold the same, in few words."""
     resource: Resource
     segments: tuple[Segment, ...]
     used: float
@@ -70,7 +72,7 @@ class Bar:
             else f"limit {format_amount(self.resource, self.limit)}"
         )
         name = RESOURCE_NAMES[self.resource].replace("Mem", "mem")
-        return f"GPU {self.gpu_index}, {name}: {self.text}, {limit}"
+        return f"GPU {self.gpu_numbers}, {name}: {self.text}, {limit}"
 
     @property
     def description(self) -> str:
@@ -98,8 +100,14 @@ def amount_of(assignment: Assignment, resource: Resource) -> float | None:
     return value
 
 
-def bar_of(gpu: GpuPlacement, resource: Resource) -> Bar | None:
-    """Return the bar of a resource, None where a model lacks the reading."""
+def bar_of(gpu: GpuPlacement, resource: Resource, *, numbers: str = "") -> Bar | None:
+    """Return the bar of a resource, None where a model lacks the reading.
+
+    Args:
+        gpu: The GPU.
+        resource: What the bar is of.
+        numbers: Of all GPUs that hold the same, where it stands for several.
+    """
     use = gpu.resource(resource)
     if use is None:
         return None
@@ -111,6 +119,7 @@ def bar_of(gpu: GpuPlacement, resource: Resource) -> Bar | None:
         segments.insert(0, Segment(model_name=None, amount=gpu.baseline_memory_bytes))
     return Bar(
         gpu_index=gpu.gpu_index,
+        gpu_numbers=numbers or str(gpu.gpu_index),
         resource=resource,
         segments=tuple(segments),
         used=use.used,

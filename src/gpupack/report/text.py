@@ -78,7 +78,8 @@ def load_text(assignment: Assignment, *, with_traffic: bool = True) -> str:
     if with_traffic and assignment.served_infer_per_sec is not None:
         parts.append(f"{format_rate(assignment.served_infer_per_sec)} infer/sec")
     if assignment.retention is not None:
-        parts.append(f"keeps {assignment.retention:.0%}")
+        is_idle = assignment.served_infer_per_sec == 0
+        parts.append("loaded" if is_idle else f"keeps {assignment.retention:.0%}")
     latency = latency_text(assignment)
     if latency is not None:
         parts.append(latency)
@@ -175,12 +176,21 @@ def placement_legend(placement: PlacementRecord, *, has_left: bool) -> list[str]
     if several is not None:
         name = printable(several[0].gpu_type.name)
         lines.append(f"{times(several)}{name}: so many GPUs that hold just this, each")
-    kept = [one for one in assignments if one.retention is not None]
+    kept = [
+        one
+        for one in assignments
+        if one.retention is not None and one.served_infer_per_sec != 0
+    ]
     if kept:
         of_what = "the traffic it takes" if _takes(kept) else "its throughput alone"
         lines.append(
             f"keeps: predicted share of {of_what} while all models of the GPU are busy"
         )
+    if any(
+        one.served_infer_per_sec == 0 and one.retention is not None
+        for one in assignments
+    ):
+        lines.append("loaded: in memory, and takes no traffic (as for a demand of 0)")
     if any(latency_text(one) is not None for one in assignments):
         request = placement.request
         percentile = 99 if request is None else request.latency_percentile
@@ -328,15 +338,21 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
     )
 
 
+_MOST_RUNS = 8
+"""Indices in a row of equal GPUs, or ranges of them."""
+
+
 def gpu_numbers(group: Sequence[GpuPlacement]) -> str:
-    """Return the indices of GPUs in few words: ``"0–6"``, ``"0–2, 5"``."""
+    """Return the indices of GPUs in few words: ``"0–6"``, ``"0–2, 5 and 9 more"``."""
     runs: list[list[int]] = []
     for gpu in group:
         if runs and runs[-1][-1] == gpu.gpu_index - 1:
             runs[-1][1:] = [gpu.gpu_index]
         else:
             runs.append([gpu.gpu_index])
-    return ", ".join("–".join(map(str, run)) for run in runs)
+    shown = ", ".join("–".join(map(str, run)) for run in runs[:_MOST_RUNS])
+    more = sum(run[-1] - run[0] + 1 for run in runs[_MOST_RUNS:])
+    return shown + (f" and {more:,} more" if more else "")
 
 
 def times(group: Sequence[GpuPlacement]) -> str:

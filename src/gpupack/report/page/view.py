@@ -23,6 +23,7 @@ from gpupack.report.page.model_table import ModelRow, model_rows
 from gpupack.report.page.plot_area import PlotArea, Series, draw
 from gpupack.report.palette import ModelStyle, style_by_model
 from gpupack.report.summary import Fact, facts_of, served_least, title_of
+from gpupack.report.text import gpu_numbers, times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _MOST_CURVES = 60
 """Models whose curves are drawn; more would only make the file heavy."""
 _MOST_DESCRIBED = 200
-"""GPUs whose bars name every model in words; the models are listed below each bar."""
+"""Different GPUs whose bars name every model in words; the models are listed below each bar."""
 _MOST_RECORDS = 2000
 """Profile records listed."""
 _MOST_MOVES = 5000
@@ -45,10 +46,29 @@ _MOST_MOVES = 5000
 
 @dataclass(frozen=True, slots=True)
 class GpuRow:
-    """One GPU with a bar per shown resource, None where it is not known."""
+    """Equal GPUs with a bar per shown resource, None where it is not known."""
 
-    gpu: GpuPlacement
+    group: tuple[GpuPlacement, ...]
+    """Those that hold the same; one at least."""
+    numbers: str
+    """Their indices: ``"0–6"``."""
     bars: tuple[Bar | None, ...]
+
+    @property
+    def gpu(self) -> GpuPlacement:
+        """The first of them."""
+        return self.group[0]
+
+    @property
+    def times(self) -> str:
+        """How many there are: ``"7 × "``; nothing for one alone."""
+        return times(self.group)
+
+
+def _gpu_row(group: tuple[GpuPlacement, ...], resources: Sequence[Resource]) -> GpuRow:
+    numbers = gpu_numbers(group)
+    bars = tuple([bar_of(group[0], one, numbers=numbers) for one in resources])
+    return GpuRow(group, numbers, bars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +94,7 @@ class PlacementView:
         if told:
             self.title = f"{told[:1].upper()}{told[1:]} – {self.title}"
         self.facts: tuple[Fact, ...] = facts_of(placement)
-        self.gpu_rows = tuple(
-            GpuRow(gpu, tuple(bar_of(gpu, resource) for resource in resources))
-            for gpu in placement.gpus
-        )
+        self.gpu_rows = tuple(_gpu_row(group, resources) for group in placement.groups)
         self.model_rows: tuple[ModelRow, ...] = model_rows(placement)
         self.notices = _notices(placement)
 

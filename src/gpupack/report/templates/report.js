@@ -25,7 +25,9 @@
   const sheet = document.head.appendChild(document.createElement("style")).sheet;
   const bodies = all(".gpus tbody").map((body) => ({
     body, models: body.dataset.ms.trim().split(" ").filter(Boolean).map(Number),
+    gpus: body.querySelector("th").dataset,  // a row stands for all GPUs that hold the same
   }));
+  const count = (rows) => rows.reduce((sum, one) => sum + Number(one.gpus.n), 0);
   const articles = all("article[data-m]");
   const buttons = new Map();
   for (const button of all("button.pick")) {
@@ -41,12 +43,12 @@
 
   const describePick = () => {
     if (pick === null) { return ""; }
-    const on = bodies.filter((one) => one.models.includes(pick))
-      .map((one) => one.body.querySelector("th").dataset.s);
-    const where = on.length > 20 ? `${on.slice(0, 20).join(", ")} and ${on.length - 20} more`
-      : on.join(", ");
-    return `${names[pick]}: on ${on.length} GPU${on.length === 1 ? "" : "s"}` +
-      (on.length ? ` (${where})` : "");
+    const rows = bodies.filter((one) => one.models.includes(pick));
+    const shown = rows.slice(0, 20);
+    const left = count(rows) - count(shown);
+    const where = shown.map((one) => one.gpus.g).join(", ") + (left ? ` and ${left} more` : "");
+    const on = count(rows);
+    return `${names[pick]}: on ${on} GPU${on === 1 ? "" : "s"}` + (on ? ` (${where})` : "");
   };
   const choose = (model) => {
     press(pick, false);
@@ -103,10 +105,8 @@
     const text = filter.value.trim().toLowerCase();
     wanted = text === "" ? null
       : new Set(lowered.flatMap((name, index) => name.includes(text) ? [index] : []));
-    let shown = 0;
     for (const { body, models } of bodies) {
       body.hidden = wanted !== null && !models.some((model) => wanted.has(model));
-      shown += !body.hidden;
     }
     for (const article of articles) {
       article.hidden = wanted !== null && !wanted.has(Number(article.dataset.m));
@@ -114,7 +114,8 @@
     tables.forEach(showRows);
     picked.textContent = wanted === null ? describePick()
       : wanted.size === 0 ? `nothing found: no model is named like “${filter.value.trim()}”`
-      : `${wanted.size} of ${names.length} models on ${shown} of ${bodies.length} GPUs`;
+      : `${wanted.size} of ${names.length} models on ` +
+        `${count(bodies.filter((one) => !one.body.hidden))} of ${count(bodies)} GPUs`;
     clear.hidden = pick === null && text === "";
     startBars();
   };
@@ -173,7 +174,7 @@
         figures[index] && figures[index] !== "–" ? [`${figures[index]} ${what}`] : [])].join("\n");
     }
     const bar = part.closest(".bar");
-    const gpu = bar.closest("tbody").querySelector("th").dataset.s;
+    const gpu = bar.closest("tbody").querySelector("th").dataset.g;
     return `${name}\n${resourceOf(bar)} on GPU ${gpu}: ${part.dataset.v}`;
   };
   const showTip = (text, x, y) => {
