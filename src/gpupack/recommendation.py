@@ -52,7 +52,8 @@ class ModelEvidence(Record):
     model_name: str
     num_replicas: int = Field(ge=1)
     demand_infer_per_sec: InferPerSec | None = None
-    """As asked, growth included; None without a demand."""
+    """As asked, growth included; 0 for a model that is loaded and has no traffic to
+    meet; None where no demand was given."""
     served_infer_per_sec: InferPerSec | None = None
     """The traffic that was planned for: the demand and its reserve; without a demand,
     the throughput alone."""
@@ -183,6 +184,8 @@ class Recommendation(Record):
 
     def _gives(self) -> str:
         if self.has_demands:
+            if not any(one.demand_infer_per_sec for one in self.models):
+                return self._gives_no_traffic()
             spare = f"with {self.reserve_ratio:.0%} to spare on all at once"
             if all(one.demand_infer_per_sec is not None for one in self.models):
                 return f"Every model keeps its demand as predicted, {spare}."
@@ -194,6 +197,17 @@ class Recommendation(Record):
         return (
             f"{which} may be busy at once, each keeping at least "
             f"{self.min_kept_ratio or 0:.0%} of its throughput alone{told}."
+        )
+
+    def _gives_no_traffic(self) -> str:
+        others = [
+            one.model_name for one in self.models if one.demand_infer_per_sec is None
+        ]
+        if not others:
+            return "Every model is loaded; none has traffic to meet (demand 0)."
+        return (
+            f"{quoted_all(others)} may be busy all the time; the others are loaded and "
+            "have no traffic to meet (demand 0)."
         )
 
     def _left_out(self) -> list[str]:

@@ -46,7 +46,8 @@ _TAIL = """
 # defaults: {latency_limit_ms: 50, min_retention: 0.9}
 
 # Of each model:
-#   demand            infer/sec to be served, by as many replicas as needed
+#   demand            infer/sec to be served, by as many replicas as needed; 0 keeps it
+#                     loaded with no traffic to meet, left out nobody knows
 #   latency_limit_ms  load points that take longer, measured alone, are no options
 #   replicas          instances: exactly so many, or at least so many with a demand
 #   max_replicas      instances at most, with a demand

@@ -62,6 +62,8 @@ class Frontier(FrontierRecord):
         parts = ["Served least, of what each model wants:\n" + "\n".join(told)]
         if not told:
             parts = []
+        if not self.wanted_infer_per_sec:
+            parts.append("No traffic is asked for: every model has a demand of 0.")
         shown = format_price if self._is_priced else format_number
         unit = "per hour" if self._is_priced else "GPUs"
         for what, budgets in (

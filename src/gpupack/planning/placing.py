@@ -76,7 +76,8 @@ def place(
             every model, or of some by name. Otherwise every record is an option.
         demand: Infer/sec to be served by model name, by as many replicas as needed.
             A replica takes its memory in full, its utilizations in proportion to the
-            traffic it serves. 0 keeps a model loaded and idle.
+            traffic it serves. 0 keeps a model loaded, with no traffic to meet; a model
+            without a demand may be busy at any time.
         latency_limit_ms: Load points that exceed it, measured alone, are no options;
             nor are those without the percentile, of which a warning tells.
         latency_percentile: Of the limit: 50, 90, 95 or 99.

@@ -136,10 +136,18 @@ def _print_warnings(placements: Sequence[Placement]) -> None:
     """
     from gpupack.quoting import printable
 
+    if not placements:
+        return
+    of_all = set.intersection(*(set(one.warnings) for one in placements))
+    for text in placements[0].warnings:
+        if text in of_all:
+            print_warning(printable(text))
     steps: dict[str, set[int]] = {}
     last: dict[str, str] = {}
     for index, placement in enumerate(placements):
         for text in placement.warnings:
+            if text in of_all:
+                continue
             kind = _NUMBER_OR_NAME.sub("", text)
             steps.setdefault(kind, set()).add(index)
             last[kind] = text
@@ -148,7 +156,7 @@ def _print_warnings(placements: Sequence[Placement]) -> None:
             text
             for one in placements
             for text in one.warnings
-            if _NUMBER_OR_NAME.sub("", text) == kind
+            if text not in of_all and _NUMBER_OR_NAME.sub("", text) == kind
         }
         where = ""
         if len(found) < len(placements) or len(texts) > 1:

@@ -104,7 +104,8 @@ DemandOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="MODEL=RATE",
-        help="Infer/sec to be served: MODEL=900; repeat for each model.",
+        help="Infer/sec to be served: MODEL=900; repeat for each model. 0 loads a "
+        "model that has no traffic to meet.",
     ),
 ]
 LatencyLimitOption = Annotated[

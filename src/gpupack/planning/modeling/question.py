@@ -333,7 +333,7 @@ def _latency_limits(request: Request, wishes: Wishes) -> LatencyLimits | None:
     if without:
         raise InvalidInputError(
             f"{setting('latency', 'predicted')} is about requests that arrive: give "
-            f"{setting('demand')} for {listed(sorted(without))}, or leave the limit of "
+            f"{setting('demand')} above 0 for {listed(sorted(without))}, or leave the limit of "
             "a model without traffic out"
         )
     return LatencyLimits(
@@ -464,7 +464,7 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
     ):
         raise InvalidInputError(
             f"{setting('fairness', 'max_min')} shares out the demand of models that "
-            "are not optional, but there is none; give "
+            "are not optional, but none is above 0; give "
             + setting("demand", python="{model: infer/sec}", shell="MODEL=RATE")
         )
 

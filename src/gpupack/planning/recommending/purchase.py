@@ -44,6 +44,8 @@ from gpupack.records.placement import ObjectiveUnit, PlacementRecord
 from gpupack.records.request import Billing, Request, RequestArguments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpupack.placement import Placement
     from gpupack.planning.solving import StepProgress
     from gpupack.profile_set import ProfileSet
@@ -191,13 +193,10 @@ def _assumptions(
     sharing = (plan.sharing_mode or "host").replace("_", " ")
     found: list[Assumption] = []
     if busy.has_demands:
-        found.append(
-            Assumption(
-                text=f"a reserve of {reserve.ratio:.0%} above every demand: {reasons}",
-                argument="reserve=0.2",
-                flag="--reserve 0.2",
-            )
-        )
+        if len(busy.idle) < len(plan.served_infer_per_sec):
+            found.append(_reserve_above(reserve, reasons))
+        if busy.idle:
+            found.append(_loaded(busy.idle))
         if busy.without_demand:
             found.append(
                 Assumption(
@@ -235,6 +234,24 @@ def _assumptions(
     if plan.objective_unit is not ObjectiveUnit.PRICE_PER_HOUR:
         found.append(_fewest_because(plan))
     return tuple(found)
+
+
+def _reserve_above(reserve: Reserve, reasons: str) -> Assumption:
+    return Assumption(
+        text=f"a reserve of {reserve.ratio:.0%} above every demand: {reasons}",
+        argument="reserve=0.2",
+        flag="--reserve 0.2",
+    )
+
+
+def _loaded(idle: Sequence[str]) -> Assumption:
+    """Return what a demand of 0 is taken for."""
+    are = "is loaded and has" if len(idle) == 1 else "are loaded and have"
+    return Assumption(
+        text=f"{quoted_all(idle)} {are} no traffic to meet: a demand of 0",
+        argument=f"demand={{{idle[0]!r}: 20}}",
+        flag=f"--demand {shlex.quote(idle[0])}=20",
+    )
 
 
 def _fewest_because(plan: Placement) -> Assumption:

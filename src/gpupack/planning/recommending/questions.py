@@ -32,7 +32,8 @@ class Wanted:
 
     Args:
         request: To ``place()``.
-        has_demands: Whether demands were given.
+        has_demands: Whether demands were given, of 0 at least.
+        idle: Models with a demand of 0: loaded, with no traffic to meet.
         without_demand: Models that have none where others do.
         min_kept_ratio: What every model shall keep, where there are no demands.
         is_kept_share_asked: Whether somebody asked for that.
@@ -40,6 +41,7 @@ class Wanted:
 
     request: Request
     has_demands: bool
+    idle: tuple[str, ...] = ()
     without_demand: tuple[str, ...] = ()
     min_kept_ratio: float | None = None
     is_kept_share_asked: bool = False
@@ -51,7 +53,7 @@ def for_what_is_busy(
     """Return the question of which the answer is to be bought."""
     demands = question.wishes.demand
     goal = {"objective": _objective(question)}
-    if any(demands.values()):
+    if demands:
         asked = request.model_copy(
             update=goal
             | {
@@ -62,6 +64,7 @@ def for_what_is_busy(
         return Wanted(
             asked,
             has_demands=True,
+            idle=tuple(name for name, demand in demands.items() if not demand),
             without_demand=tuple(
                 name for name in question.model_names if name not in demands
             ),

@@ -61,7 +61,8 @@ class ModelWishes(Record):
     """What is asked of one model; None where nothing is."""
 
     demand: Annotated[NumberFromZero | None, Must("finite, infer/sec, ≥ 0")] = None
-    """Infer/sec to be served, by as many replicas as needed; 0 keeps it loaded."""
+    """Infer/sec to be served, by as many replicas as needed; 0 keeps it loaded, with no
+    traffic to meet, and None says that nobody knows."""
     latency_limit_ms: Annotated[
         PositiveNumber | None, Must("finite, milliseconds, > 0")
     ] = None

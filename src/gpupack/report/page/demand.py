@@ -43,6 +43,8 @@ class DemandVerdict:
 
     def __str__(self) -> str:
         """Return ``"demand met: no, …"`` in half a sentence."""
+        if not self.num_demands:
+            return "demand met: yes, no traffic is asked for (demand 0)"
         if self.is_met and self.spare_ratio >= _LEAST_TOLD:
             spare = f"{self.spare_ratio:.0%} to spare as measured alone"
             return f"demand met: yes, with {spare}"
@@ -61,13 +63,16 @@ def demand_verdict(placement: PlacementRecord) -> DemandVerdict | None:
         return None
     names = {one.model_name for gpu in placement.gpus for one in gpu.assignments}
     names |= {*request.models, *(one.model_name for one in placement.profiles)}
-    demands = {
+    asked = {
         name: demand * request.growth
         for name in names
-        if (demand := request.of_model(name).demand)
+        if (demand := request.of_model(name).demand) is not None
     }
-    if not demands:
+    if not asked:
         return None
+    demands = {name: demand for name, demand in asked.items() if demand}
+    if not demands:
+        return DemandVerdict(min(asked), share=1.0, num_short=0, num_demands=0)
     reached = dict.fromkeys(demands, 0.0)
     for gpu in placement.gpus:
         for one in gpu.assignments:
