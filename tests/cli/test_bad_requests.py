@@ -47,15 +47,22 @@ def folder(tmp_path: Path) -> Path:
         (
             "gpus: {T4: {price: 0.35 EUR}, L4: {price: 0.71 USD}}\n",
             [],
-            ["plan.yaml", "currencies are mixed", "gpus.T4.price is '0.35 EUR'",
-             "gpus.L4.price is '0.71 USD'"],
+            [
+                "plan.yaml",
+                "currencies are mixed",
+                "gpus.T4.price is '0.35 EUR'",
+                "gpus.L4.price is '0.71 USD'",
+            ],
         ),
         (
             "gpus: [{name: T4, price: 0.3, currency: EUR}, "
             "{name: L4, price: 0.7, currency: USD}]\n",
             [],
-            ["currencies are mixed", "gpus.T4.currency is 'EUR'",
-             "gpus.L4.currency is 'USD'"],
+            [
+                "currencies are mixed",
+                "gpus.T4.currency is 'EUR'",
+                "gpus.L4.currency is 'USD'",
+            ],
         ),
         (
             "currency: EUR\ngpus: {T4: {price: $0.35, reserved_price: $0.2}}\n",

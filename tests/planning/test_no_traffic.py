@@ -31,7 +31,9 @@ def test_what_is_recommended_tells_no_traffic_from_an_unknown_one() -> None:
     # Of two models that may be busy at once each takes a GPU; memory holds both.
     assert [one.buy.num_gpus for one in (unknown, idle, half, busy)] == [2, 1, 1, 1]
     assert "busy at once" in unknown.lines[1]
-    assert idle.lines[1] == "Every model is loaded; none has traffic to meet (demand 0)."
+    assert (
+        idle.lines[1] == "Every model is loaded; none has traffic to meet (demand 0)."
+    )
     assert half.lines[1].startswith("'b' may be busy all the time; the others are load")
     assert busy.lines[1].startswith("Every model keeps its demand as predicted")
     by_name = {one.model_name: one.demand_infer_per_sec for one in half.models}

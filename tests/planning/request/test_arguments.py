@@ -263,5 +263,7 @@ def test_growth_below_one_is_asked_about() -> None:
     placed = gpupack.place("medical", growth=0.2, time_limit_s=1)
     grown = gpupack.place("medical", growth=1.2, time_limit_s=1)
 
-    assert any("if 20% more is meant, give growth=1.2" in one for one in placed.warnings)
+    assert any(
+        "if 20% more is meant, give growth=1.2" in one for one in placed.warnings
+    )
     assert not any("growth" in one for one in grown.warnings)

@@ -333,8 +333,8 @@ def _latency_limits(request: Request, wishes: Wishes) -> LatencyLimits | None:
     if without:
         raise InvalidInputError(
             f"{setting('latency', 'predicted')} is about requests that arrive: give "
-            f"{setting('demand')} above 0 for {listed(sorted(without))}, or leave the limit of "
-            "a model without traffic out"
+            f"{setting('demand')} above 0 for {listed(sorted(without))}, or leave the "
+            "limit of a model without traffic out"
         )
     return LatencyLimits(
         {name: limit / 1000 for name, limit in wishes.latency_limit_ms.items()},

@@ -83,9 +83,10 @@ def recommend(
         profiles: As for ``place()``. Where the server's own memory was not, every
             model's memory counts in full.
         request: What is asked, or arguments as those of ``place()`` beside it.
-        reserve: Planned for above every demand: 0.2 or "20%" is a fifth. Left out, 5 % and as
-            much again for every reason to doubt the data: nothing was measured
-            together on the GPU, measurements never settled or are not known to have.
+        reserve: Planned for above every demand: 0.2 or "20%" is a fifth. Left out,
+            5 % and as much again for every reason to doubt the data: nothing was
+            measured together on the GPU, measurements never settled or are not known
+            to have.
         progress: Called before every step with how many are done, of how many, and
             what is done next.
 

@@ -60,7 +60,8 @@ def asked_reserve(given: float | str) -> Reserve:
         in_percent = (
             f"for {share:g} % give {setting('reserve', share / 100)}"
             if share >= 2
-            else f"for {share - 1:.0%} more give {setting('reserve', round(share - 1, 6))}"
+            else f"for {share - 1:.0%} more give "
+            f"{setting('reserve', round(share - 1, 6))}"
         )
         as_text = f"{100 * share:g}%"
         raise InvalidInputError(

@@ -114,8 +114,9 @@ def require_prices(fleet: Fleet, billing: Billing = Billing.ON_DEMAND) -> None:
     if lacking and billing is Billing.RESERVED:
         raise InvalidInputError(
             f"{setting('billing', billing.value)} counts reserved prices, and there is "
-            f"no reserved price of {listed(lacking)}: {reserved_price_way_out(lacking)}, "
-            f"or count prices on demand: {setting('billing', 'on_demand')}"
+            f"no reserved price of {listed(lacking)}: "
+            f"{reserved_price_way_out(lacking)}, or count prices on demand: "
+            f"{setting('billing', 'on_demand')}"
         )
     if lacking:
         prices = ", ".join(f'"{name}": ...' for name in lacking)
@@ -129,8 +130,7 @@ def require_prices(fleet: Fleet, billing: Billing = Billing.ON_DEMAND) -> None:
 def reserved_price_way_out(lacking: Sequence[str]) -> str:
     """Return how to give the reserved prices of GPU types."""
     return in_words_of(
-        python=f"give gpus={{{lacking[0]!r}: "
-        "{'price': ..., 'reserved_price': ...}}",
+        python=f"give gpus={{{lacking[0]!r}: {{'price': ..., 'reserved_price': ...}}}}",
         shell="give it in a file for --request: "
         f"gpus: {{{listed(lacking[:1])}: {{price: …, reserved_price: …}}}}",
     )

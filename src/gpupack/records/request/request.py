@@ -23,6 +23,7 @@ from gpupack.records.gpu import Fleet, GpuType, Headroom
 from gpupack.records.profile import LoadPoint
 from gpupack.records.record import Record
 from gpupack.records.request.arrivals import Arrivals
+from gpupack.records.request.currencies import require_one_currency
 from gpupack.records.request.objective import (
     Billing,
     ContentionRule,
@@ -30,7 +31,6 @@ from gpupack.records.request.objective import (
     LatencyRule,
     Objective,
 )
-from gpupack.records.request.currencies import require_one_currency
 from gpupack.records.request.request_fault import as_path, fault_in_words
 from gpupack.records.request.wish_types import (
     COUNT_BRANCH,

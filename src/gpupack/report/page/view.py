@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _MOST_CURVES = 60
 """Models whose curves are drawn; more would only make the file heavy."""
 _MOST_DESCRIBED = 200
-"""Different GPUs whose bars name every model in words; the models are listed below each bar."""
+"""Different GPUs whose bars name every model in words; chips below list them."""
 _MOST_RECORDS = 2000
 """Profile records listed."""
 _MOST_MOVES = 5000
