@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.questions.draw import draw
+from tests.questions.draw import HOST_CHANCE, draw
 from tests.questions.judge import Fault, Finding, expect, judge
 from tests.questions.question import Question
 
@@ -29,6 +29,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0, help="of the first case")
     parser.add_argument("--cases", type=int, default=None, help="at most so many")
+    parser.add_argument(
+        "--host-chance",
+        type=float,
+        default=HOST_CHANCE,
+        help="share of the questions in which GPUs' hosts bind, too",
+    )
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"))
     parser.add_argument("--again", type=Path, help="ask this written question again")
     parser.add_argument("--verbose", action="store_true", help="tell every finding")
@@ -45,7 +51,7 @@ def main() -> int:
     cases = 0
     while time.monotonic() - started < arguments.seconds and cases != arguments.cases:
         seed = arguments.seed + cases
-        question, expected = draw(seed)
+        question, expected = draw(seed, host_chance=arguments.host_chance)
         found = judge(question, expected)
         cases += 1
         # One count a case: of its gravest fault.

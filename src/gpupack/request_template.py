@@ -111,7 +111,8 @@ def _supply(profiles: ProfileSet) -> str:
     )
     comment = (
         "# The GPUs, how many there are (as many as needed if left out), and what one\n"
-        "# costs per hour, in your currency.\n"
+        "# costs per hour, in your currency. Models take no more of the host\n"
+        "# than is said for each (host_cpus_per_gpu: 8, host_memory_per_gpu: 64GB).\n"
     )
     if len(names) > 1:
         types = ", ".join(f"{_key(name)}: {{}}" for name in names)

@@ -12,6 +12,7 @@ from gpupack.errors import MissingExtraError
 from gpupack.placement import Placement
 from gpupack.quoting import printable_name
 from gpupack.records.frontier import FrontierRecord
+from gpupack.records.gpu import ResourceUnit
 from gpupack.report.summary import count_of, served_least, served_text
 from gpupack.report.text import format_number, format_price
 
@@ -165,7 +166,11 @@ def _columns(frontier: Frontier) -> list[list[str]]:
 def _utilization_headroom(point: FrontierPoint) -> float | None:
     if point.headroom is None:
         return None
-    shares = [share for resource, share in point.headroom if resource.value != "memory"]
+    shares = [
+        share
+        for resource, share in point.headroom
+        if resource.unit is ResourceUnit.PERCENT
+    ]
     return max(shares, default=None)
 
 

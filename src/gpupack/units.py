@@ -11,6 +11,8 @@ from typing import Annotated
 from pydantic import Field
 
 BYTES_PER_MIB = 1024 * 1024
+BYTES_PER_GB = 10**9
+BYTES_PER_GIB = 1024 * BYTES_PER_MIB
 
 NumBytes = Annotated[int, Field(ge=0, le=2**62)]
 """A number of bytes."""

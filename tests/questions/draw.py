@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.questions.fillings import TooLargeError
 from tests.questions.gpu_kinds import other_type, predicted, retention, unknown_type
+from tests.questions.hosts import on_hosts
 from tests.questions.judge import Expected, expect
 from tests.questions.kinds import (
     brim,
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
 
 
 MAX_TRIES = 50
+HOST_CHANCE = 0.2
+"""Of a question in which a GPU's share of its host binds."""
 
 
-def draw(seed: int) -> tuple[Question, Expected]:
+def draw(seed: int, *, host_chance: float = HOST_CHANCE) -> tuple[Question, Expected]:
     """Return the question of a seed, and what the oracle says of it."""
     rng = random.Random(seed)
     for _ in range(MAX_TRIES):
@@ -42,6 +45,8 @@ def draw(seed: int) -> tuple[Question, Expected]:
             [(name, make) for name, make, _ in KINDS], [w for *_, w in KINDS]
         )[0]
         question = make(random.Random(rng.getrandbits(64)), name)
+        if rng.random() < host_chance:
+            question = on_hosts(rng, question)
         try:
             return question, expect(question)
         except TooLargeError:

@@ -36,7 +36,9 @@ class Option:
         type_index: The GPU type.
         record: What was measured.
         memory_bytes: Its own; 0 where memory does not bind.
-        loads: Of each binding utilization, in percent.
+        host_bytes: Of its host's memory; 0 where that does not bind.
+        loads: Of each binding utilization, in percent, and of the host's cores, in
+            percent of those that a GPU of the type has.
         rate: Infer/sec alone; 0 where it counts for nothing.
     """
 
@@ -44,6 +46,7 @@ class Option:
     type_index: int
     record: ProfileRecord
     memory_bytes: int
+    host_bytes: int
     loads: tuple[Fraction, ...]
     rate: Fraction
 
@@ -60,6 +63,7 @@ class GpuKind:
     Args:
         name: Of the type.
         memory_room: Bytes for models, the server's taken off; None: does not bind.
+        host_room: Bytes of the host's memory for models; None: does not bind.
         baseline_bytes: Of the server.
         count: None for as many as needed.
         price: None without one.
@@ -68,10 +72,21 @@ class GpuKind:
 
     name: str
     memory_room: Fraction | None
+    host_room: Fraction | None
     baseline_bytes: int
     count: int | None
     price: Fraction | None
     is_carried: bool
+
+    def holds(self, *options: Option) -> bool:
+        """Return whether there is memory for all of these."""
+        return all(
+            room is None or sum(getattr(one, name) for one in options) <= room
+            for name, room in (
+                ("memory_bytes", self.memory_room),
+                ("host_bytes", self.host_room),
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -134,8 +149,7 @@ class Facts:
 
     def fits_alone(self, option: Option) -> bool:
         """Return whether one instance at full load fits on a GPU of its own."""
-        room = self.kinds[option.type_index].memory_room
-        return (room is None or option.memory_bytes <= room) and all(
+        return self.kinds[option.type_index].holds(option) and all(
             load <= limit * (1 + Fraction(1, 10**9))
             for load, limit in zip(option.loads, self.limits, strict=True)
         )
@@ -171,7 +185,8 @@ def read(question: Question) -> Facts:
     is_predicted = asked.get("contention", "plain") == "predicted"
     optional = frozenset(asked.get("optional") or ())
     shares = _shares(objective, bool(demand), is_predicted, asked.get("headroom", 1.0))
-    utilizations = tuple(one for one in UTILIZATIONS if one in shares)
+    _add_host(shares, asked)
+    utilizations = tuple(one for one in (*UTILIZATIONS, "host_cpu") if one in shares)
     every = _pinned(question)
     records = {
         name: [one for one in of_model if _keeps_latency(one, asked)]
@@ -181,7 +196,9 @@ def read(question: Question) -> Facts:
     measured = {one.gpu_type.name: one.gpu_type for one in profiles.records}
     is_unknown = list(measured) == ["unknown"]
     only_memory = (
-        set(shares) == {"memory"} and not demand and objective != "max_throughput"
+        set(shares) <= {"memory", "host_memory"}
+        and not demand
+        and objective != "max_throughput"
     )
     kinds: list[GpuKind] = []
     options: list[Option] = []
@@ -202,10 +219,18 @@ def read(question: Question) -> Facts:
             if "memory" in shares
             else None
         )
+        host_bytes = _by_name(asked.get("host_memory_per_gpu"), type_name, None)
+        of_server = _host_baseline(question, source)
+        host_room = (
+            None
+            if host_bytes is None
+            else host_bytes * exact(shares["host_memory"]) - of_server
+        )
         kinds.append(
             GpuKind(
                 type_name,
                 room,
+                host_room,
                 baseline,
                 count,
                 None if price is None else exact(price),
@@ -223,6 +248,8 @@ def read(question: Question) -> Facts:
                             baseline,
                             utilizations,
                             "memory" in shares,
+                            _by_name(asked.get("host_cpus_per_gpu"), type_name, None),
+                            None if host_bytes is None else of_server,
                         )
                     )
     _require_known_models(question, every, options, optional, named, is_unknown)
@@ -266,8 +293,7 @@ def _require_sane_demand(facts: Facts) -> None:
         rates = [
             facts.rate_alone(one, Fraction(0))
             for one in facts.of_model(name)
-            if (room := facts.kinds[one.type_index].memory_room) is None
-            or one.memory_bytes <= room
+            if facts.kinds[one.type_index].holds(one)
         ]
         if rates and demand > MAX_REPLICAS * max(rates):
             raise RefusedError("invalid", f"{name}: {float(demand)} infer/sec")
@@ -278,12 +304,34 @@ def _shares(
 ) -> dict[str, float]:
     """Return the share that may be used of whatever binds."""
     if isinstance(headroom, dict):
-        return headroom
+        return dict(headroom)
     if is_predicted:
         return {"memory": headroom}
     if objective == "max_throughput" or has_demand:
         return dict.fromkeys(("memory", *UTILIZATIONS[:2]), headroom)
     return {"memory": headroom}
+
+
+def _add_host(shares: dict[str, float], asked: dict[str, Any]) -> None:
+    """Add the share of what is said of the host, which binds then."""
+    headroom = asked.get("headroom", 1.0)
+    for name, argument in (
+        ("host_cpu", "host_cpus_per_gpu"),
+        ("host_memory", "host_memory_per_gpu"),
+    ):
+        if asked.get(argument) is not None:
+            shares[name] = (
+                headroom.get(name, 1.0) if isinstance(headroom, dict) else headroom
+            )
+        elif name in shares:
+            raise RefusedError("invalid", f"{name} without {argument}")
+
+
+def _host_baseline(question: Question, type_name: str) -> int:
+    for one in question.profiles.baselines:
+        if one.gpu_type.name == type_name:
+            return one.host_memory_bytes or 0
+    return 0
 
 
 def _by_name(given: Any, name: str, otherwise: Any) -> Any:
@@ -346,13 +394,24 @@ def _option(
     baseline: int,
     utilizations: tuple[str, ...],
     binds_memory: bool,
+    host_cpus: float | None,
+    host_baseline: int | None,
 ) -> Option:
     loads = []
     for one in utilizations:
-        value = getattr(record, f"{one}_percent")
+        if one == "host_cpu":
+            value = record.host_cpu_cores
+            parts = Fraction(0) if host_cpus is None else 100 / exact(host_cpus)
+            if host_cpus is None:
+                value = 0.0
+        else:
+            value, parts = getattr(record, f"{one}_percent"), Fraction(1)
         if value is None:
             raise RefusedError("invalid", f"{name} has no {one}")
-        loads.append(exact(value))
+        loads.append(exact(value) * parts)
+    held = record.host_memory_bytes
+    if host_baseline is not None and held is None:
+        raise RefusedError("invalid", f"{name} has no host_memory")
     used = record.gpu_memory_used_bytes
     if binds_memory and used is None:
         raise RefusedError("invalid", f"{name} has no memory reading")
@@ -361,6 +420,7 @@ def _option(
         index,
         record,
         max(0, (used or 0) - baseline) if binds_memory else 0,
+        0 if host_baseline is None else max(0, (held or 0) - host_baseline),
         tuple(loads),
         exact(record.throughput_infer_per_sec or 0.0),
     )

@@ -132,14 +132,15 @@ class Fillings:
         return max(self.facts.replicas[name], int(-(-self.facts.demand[name] // rate)))
 
     def _of_kind(self, kind: int) -> list[Filling]:
-        room = self.facts.kinds[kind].memory_room
+        gpu = self.facts.kinds[kind]
+        rooms = gpu.memory_room, gpu.host_room
         here = [i for i, one in enumerate(self.options) if one.type_index == kind]
         found: list[Filling] = []
 
         def extend(
             start: int,
             counts: tuple[tuple[int, int], ...],
-            memory: int,
+            memory: tuple[int, int],
             loads: tuple[Fraction, ...],
             copies: Counter[str],
         ) -> None:
@@ -151,7 +152,7 @@ class Fillings:
                 grown, used, taken, held = counts, memory, loads, Counter(copies)
                 most = self._most_of(option) if not is_whole else None
                 for number in itertools.count(1):
-                    used += option.memory_bytes
+                    used = used[0] + option.memory_bytes, used[1] + option.host_bytes
                     held[name] += 1
                     if is_whole:
                         taken = tuple(
@@ -161,7 +162,10 @@ class Fillings:
                     if (
                         (held[name] if most is None else number)
                         > (self.most_copies[name] if most is None else most)
-                        or (room is not None and used > room)
+                        or any(
+                            room is not None and taken_bytes > room
+                            for taken_bytes, room in zip(used, rooms, strict=True)
+                        )
                         or any(a > b for a, b in zip(taken, self.limits, strict=True))
                         or not self._may_share(grown)
                     ):
@@ -171,9 +175,9 @@ class Fillings:
                         raise TooLargeError(f"{len(found)} fillings")
                     extend(position + 1, grown, used, taken, held)
 
-        if room is not None and room < 0:
+        if any(room is not None and room < 0 for room in rooms):
             return []
-        extend(0, (), 0, (Fraction(0),) * len(self.limits), Counter())
+        extend(0, (), (0, 0), (Fraction(0),) * len(self.limits), Counter())
         return self._undominated(found)
 
     def _undominated(self, found: list[Filling]) -> list[Filling]:

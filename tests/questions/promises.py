@@ -98,6 +98,10 @@ def _broken_on_gpu(
             yield "memory", f"{where} take {memory}, not {float(kind.memory_room)}"
         if gpu.memory_bytes != memory + kind.baseline_bytes:
             yield "memory told", f"{gpu.memory_bytes}, not {memory}"
+    if kind.host_room is not None:
+        held = sum(one.host_bytes for one in options)
+        if held > kind.host_room:
+            yield "host memory", f"{where} take {held}, not {float(kind.host_room)}"
     loads = [
         float(exact(one.served_infer_per_sec or 0.0) / option.rate)
         if option.model_name in facts.demand and option.rate
@@ -114,7 +118,12 @@ def _broken_on_gpu(
         if total > limit * (1 + _part()):
             yield name, f"{where} take {float(total)} %, not {float(limit)} %"
         use = next((one for one in gpu.resources if one.resource.value == name), None)
-        if use is None or abs(use.used - float(total)) > 1e-5 * max(1, use.used):
+        if use is None and name == "host_cpu" and not total:
+            continue  # of this type nobody said how many cores there are
+        told = None if use is None else use.used
+        if use is not None and name == "host_cpu":
+            told = 100 * use.used / use.capacity
+        if told is None or abs(told - float(total)) > 1e-5 * max(1, told):
             yield f"{name} told", f"{where}: {use}, not {float(total)} %"
     if facts.floors or facts.is_predicted:
         yield from _broken_retention(gpu, options, loads, facts, where)

@@ -84,6 +84,9 @@ _GPU_FIELDS = (
     "memory_utilization_percent",
     "gpu_memory_used_bytes",
 )
+_SERVER_FIELDS = (*_GPU_FIELDS, "host_memory_bytes")
+"""What is read of the server alone."""
+_BYTE_FIELDS = ("gpu_memory_used_bytes", "host_memory_bytes")
 _LOAD_FIELDS = (
     *("batch_size", "concurrency", "requests_per_sec", "variant", "instance_group"),
     *("max_batch_size", "dynamic_batching", "preferred_batch_sizes"),
@@ -92,6 +95,8 @@ _LOAD_FIELDS = (
 _COLUMN_OF = {
     "throughput_infer_per_sec": "throughput_infer_per_sec",
     "gpu_memory_used_bytes": "gpu_memory_used_mib",
+    "host_cpu_cores": "host_cpu_cores",
+    "host_memory_bytes": "host_memory_mib",
     **{
         f"latency_{one}_us": f"latency_{one}_ms"
         for one in ("mean", "p50", "p90", "p95", "p99")
@@ -215,8 +220,10 @@ def _baselines(content: TableContent) -> list[ServerBaseline]:
                 f"{content.uses['model_name'].title} is empty; name the model"
             )
         rows.append(index)
-        readings = {name: content.value(name, index) for name in _GPU_FIELDS}
-        memory = readings["gpu_memory_used_bytes"]
+        readings = {name: content.value(name, index) for name in _SERVER_FIELDS}
+        for name in _BYTE_FIELDS:
+            value = readings[name]
+            readings[name] = None if value is None else math.ceil(value)
         try:
             found.append(
                 ServerBaseline.with_reason(
@@ -225,15 +232,10 @@ def _baselines(content: TableContent) -> list[ServerBaseline]:
                     environment=environment,
                     missing={
                         name: _no_column(name)
-                        for name in _GPU_FIELDS
+                        for name in _SERVER_FIELDS
                         if name not in content.numbers
                     },
-                    **readings
-                    | {
-                        "gpu_memory_used_bytes": (
-                            None if memory is None else math.ceil(memory)
-                        )
-                    },
+                    **readings,
                 )
             )
         except ValidationError as err:
@@ -284,9 +286,9 @@ def _records(content: TableContent) -> tuple[list[ProfileRecord], list[str]]:
             value = of_row[index]
             if value is not None:
                 values[name] = value * point.batch_size if are_requests else value
-        memory = values.get("gpu_memory_used_bytes")
-        if memory is not None:
-            values["gpu_memory_used_bytes"] = math.ceil(memory)
+        for name in _BYTE_FIELDS:
+            if name in values:
+                values[name] = math.ceil(values[name])
         values |= instances[cells]
         try:
             records.append(

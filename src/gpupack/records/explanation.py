@@ -19,6 +19,7 @@ class ChangeKind(StrEnum):
     LOAD_POINT = "load_point"
     GPU_TYPE = "gpu_type"
     NUM_GPUS = "num_gpus"
+    HOST = "host"
     MIN_RETENTION = "min_retention"
     SHARING = "sharing"
 

@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class ResourceUnit(StrEnum):
+    """What a resource is counted in."""
+
+    BYTES = "bytes"
+    PERCENT = "percent"
+    CORES = "cores"
+
+
 class Resource(StrEnum):
-    """What a GPU can run out of."""
+    """What a GPU, or its share of its host, can run out of."""
 
     MEMORY = "memory"
     """Device memory, in bytes."""
@@ -30,6 +38,53 @@ class Resource(StrEnum):
     """Share of time device memory was read or written (NVML), in percent."""
     SM_UTILIZATION = "sm_utilization"
     """Share of the streaming multiprocessors in use (NVML GPM), in percent."""
+    HOST_CPU = "host_cpu"
+    """Processor time of the host that the models' server takes, in cores."""
+    HOST_MEMORY = "host_memory"
+    """Main memory of the host that the models' server holds, in bytes."""
+
+    @property
+    def unit(self) -> ResourceUnit:
+        """What it is counted in."""
+        if self is Resource.HOST_CPU:
+            return ResourceUnit.CORES
+        is_memory = self in {Resource.MEMORY, Resource.HOST_MEMORY}
+        return ResourceUnit.BYTES if is_memory else ResourceUnit.PERCENT
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a loaded model holds it whatever its traffic, as it does memory.
+
+        Of the others it takes its share of the time, in proportion to the traffic.
+        """
+        return self.unit is ResourceUnit.BYTES
+
+    @property
+    def is_of_host(self) -> bool:
+        """Whether it is the host's, and binds only where a GPU's share is said."""
+        return self in HOST_SHARES
+
+    @property
+    def reading_name(self) -> str:
+        """What a profile record calls its reading of it."""
+        return _READING_NAMES.get(self, f"{self.value}_percent")
+
+    @property
+    def server_reading_name(self) -> str | None:
+        """What a baseline calls what the server alone holds; None if it holds none."""
+        return self.reading_name if self.is_held else None
+
+
+_READING_NAMES = {
+    Resource.MEMORY: "gpu_memory_used_bytes",
+    Resource.HOST_CPU: "host_cpu_cores",
+    Resource.HOST_MEMORY: "host_memory_bytes",
+}
+HOST_SHARES = {
+    Resource.HOST_CPU: "host_cpus_per_gpu",
+    Resource.HOST_MEMORY: "host_memory_per_gpu",
+}
+"""What a GPU type calls its share of its host's resources."""
 
 
 class DeviceKind(StrEnum):
@@ -51,6 +106,23 @@ class GpuType(Record):
     memory_bytes: Annotated[NumBytes, Field(gt=0)] | None = None
     """What NVML reports as the device's total memory; None if the source is silent."""
     kind: DeviceKind = DeviceKind.GPU
+    host_cpus_per_gpu: Annotated[float, Field(gt=0)] | None = None
+    """Cores of the host that each GPU's models may use; None: they do not bind."""
+    host_memory_per_gpu: Annotated[NumBytes, Field(gt=0)] | None = None
+    """Bytes of the host's memory that they may hold; None: it does not bind."""
+
+    def capacity_of(self, resource: Resource) -> float | None:
+        """Return all there is of a resource, in its unit; None if it does not bind.
+
+        Raises:
+            MissingReadingError: If it is the memory, and nobody said how much.
+        """
+        if resource is Resource.MEMORY:
+            return self.known_memory_bytes()
+        if resource.is_of_host:
+            share: float | None = getattr(self, HOST_SHARES[resource])
+            return share
+        return 100.0
 
     def known_memory_bytes(self) -> int:
         """Return the total memory.
@@ -97,14 +169,17 @@ class Fleet(Record):
 class Headroom(Record):
     """The share of each resource that may be used; None where it does not bind.
 
-    Memory never exceeds 1: a GPU cannot hold more than it has. The utilizations
-    may, trading throughput for hardware.
+    Memory never exceeds 1: a GPU cannot hold more than it has. What models take a share
+    of the time of may, trading throughput for hardware. What is of the host binds where
+    a GPU's share of it is said (``host_cpus_per_gpu``), and only there.
     """
 
     memory: float | None = Field(default=None, gt=0, le=1)
     gpu_utilization: float | None = Field(default=None, gt=0)
     memory_utilization: float | None = Field(default=None, gt=0)
     sm_utilization: float | None = Field(default=None, gt=0)
+    host_cpu: float | None = Field(default=None, gt=0)
+    host_memory: float | None = Field(default=None, gt=0, le=1)
 
     def __iter__(self) -> Iterator[tuple[Resource, float]]:  # type: ignore[override]
         """Yield each binding resource and its share, in a fixed order."""
@@ -117,6 +192,19 @@ class Headroom(Record):
         """Return the share of ``resource`` that may be used, None if unlimited."""
         value: float | None = getattr(self, resource.value)
         return value
+
+    def binding_on(self, gpu_type: GpuType) -> Headroom:
+        """Return the shares of what GPUs of a type have a known amount of.
+
+        Elsewhere the host's resources do not bind.
+        """
+        return Headroom(
+            **{
+                resource.value: share
+                for resource, share in self
+                if not resource.is_of_host or gpu_type.capacity_of(resource) is not None
+            }
+        )
 
 
 def find_gpu_type(name: str) -> GpuType:

@@ -83,6 +83,10 @@ class Assignment(Record):
     gpu_utilization_percent: float | None = Field(default=None, ge=0)
     memory_utilization_percent: float | None = Field(default=None, ge=0)
     sm_utilization_percent: float | None = Field(default=None, ge=0)
+    host_cpu_cores: float | None = Field(default=None, ge=0)
+    """Of the host, at the traffic it takes; None where a GPU's share is not said."""
+    host_memory_bytes: NumBytes | None = None
+    """Of the host, less what the server alone holds; None likewise."""
 
     @property
     def retention(self) -> Ratio | None:
@@ -95,14 +99,21 @@ class Assignment(Record):
         return self.predicted_infer_per_sec / wanted if wanted else None
 
 
+def assignment_field(resource: Resource) -> str:
+    """Return what an assignment calls the amount that it takes of a resource."""
+    if resource is Resource.MEMORY:
+        return "memory_bytes"
+    return resource.reading_name
+
+
 class ResourceUse(Record):
     """How much of one resource of one GPU is used, and how much may be."""
 
     resource: Resource
     used: float = Field(ge=0)
-    """In bytes for memory (server included), in percent for utilizations."""
+    """In the resource's unit, what the server alone holds included."""
     capacity: float = Field(gt=0)
-    """All there is: the GPU's bytes, or 100 %."""
+    """All there is: bytes, 100 %, or cores."""
     limit: float | None = Field(default=None, ge=0)
     """What the headroom allows; None where the resource does not bind."""
 
@@ -127,6 +138,9 @@ class GpuPlacement(Record):
     assignments: tuple[Assignment, ...]
     baseline_memory_bytes: NumBytes
     """What the server takes with no model loaded."""
+    baseline_host_memory_bytes: NumBytes = 0
+    """The same of the host's memory; 0 where a GPU's share of it is not said, or it was
+    not measured."""
     resources: tuple[ResourceUse, ...]
     """Totals per resource; one that a model lacks a reading of is left out."""
 
@@ -141,6 +155,13 @@ class GpuPlacement(Record):
             if use.resource is resource:
                 return use
         return None
+
+    def baseline_bytes_of(self, resource: Resource) -> int:
+        """Return what the server alone holds of a resource, in bytes."""
+        return {
+            Resource.MEMORY: self.baseline_memory_bytes,
+            Resource.HOST_MEMORY: self.baseline_host_memory_bytes,
+        }.get(resource, 0)
 
     @property
     def memory_bytes(self) -> int:

@@ -277,11 +277,34 @@ class GpuReadings(MissingReasons):
     """Highest used device memory, the server included."""
 
 
+def _with_later_readings(data: Any, names: tuple[str, ...]) -> Any:
+    """Return what a file holds, with a reason for readings that it is too old for."""
+    if not isinstance(data, dict):
+        return data
+    missing = data.get("missing") or {}
+    added = {
+        name: _NOT_READ_THEN
+        for name in names
+        if data.get(name) is None and isinstance(missing, dict)
+    }
+    return data | {"missing": added | missing} if added else data
+
+
+_NOT_READ_THEN = "the source does not say"
+
+
 class ServerBaseline(GpuReadings):
     """The readings with the server up and no model loaded."""
 
     kind: Literal["server_baseline"] = "server_baseline"
     schema_version: Literal[1] = 1
+    host_memory_bytes: NumBytes | None = _reading()
+    """Highest resident memory of the server's process tree."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _readings_of_older_files_are_missing(cls, data: Any) -> Any:
+        return _with_later_readings(data, ("host_memory_bytes",))
 
 
 class KernelTimes(Record):
@@ -385,7 +408,6 @@ class RecordOrigin(StrEnum):
 
 _LATER_READINGS = ("host_cpu_cores", "host_memory_bytes")
 """Readings that files of this schema version may lack: they came to it later."""
-_NOT_READ_THEN = "the source does not say"
 
 
 class ProfileRecord(GpuReadings):
@@ -464,15 +486,7 @@ class ProfileRecord(GpuReadings):
     @model_validator(mode="before")
     @classmethod
     def _readings_of_older_files_are_missing(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        missing = data.get("missing") or {}
-        added = {
-            name: _NOT_READ_THEN
-            for name in _LATER_READINGS
-            if data.get(name) is None and isinstance(missing, dict)
-        }
-        return data | {"missing": added | missing} if added else data
+        return _with_later_readings(data, _LATER_READINGS)
 
     @property
     def key(self) -> tuple[str, LoadPoint, str]:

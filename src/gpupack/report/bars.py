@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.quoting import printable
-from gpupack.records.gpu import Resource
-from gpupack.report.text import format_number
-from gpupack.units import mib_from_bytes
+from gpupack.records.gpu import Resource, ResourceUnit
+from gpupack.records.placement import assignment_field
+from gpupack.report.text import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,8 @@ RESOURCE_NAMES = {
     Resource.GPU_UTILIZATION: "GPU utilization",
     Resource.MEMORY_UTILIZATION: "Memory utilization",
     Resource.SM_UTILIZATION: "SM utilization",
+    Resource.HOST_CPU: "Host CPU",
+    Resource.HOST_MEMORY: "Host memory",
 }
 _MAX_SCALE = 1000.0
 """Nobody reads more off a bar than this many times its capacity."""
@@ -33,7 +35,7 @@ class Segment:
     model_name: str | None
     """None: the server with no model loaded."""
     amount: float
-    """Bytes of memory, or percent of the time."""
+    """In the resource's unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,10 @@ class Bar:
     @property
     def text(self) -> str:
         """What is used, of what: ``"15,143 of 16,384 MiB"``, ``"92 %"``."""
-        if self.resource is Resource.MEMORY:
-            used = format_number(mib_from_bytes(self.used), 0)
-            return f"{used} of {format_amount(self.resource, self.capacity)}"
-        return format_amount(self.resource, self.used)
+        if self.resource.unit is ResourceUnit.PERCENT:
+            return format_amount(self.resource, self.used)
+        used, _, _ = format_amount(self.resource, self.used).rpartition(" ")
+        return f"{used} of {format_amount(self.resource, self.capacity)}"
 
     @property
     def short_description(self) -> str:
@@ -86,17 +88,18 @@ class Bar:
 
 
 def format_amount(resource: Resource, amount: float) -> str:
-    """Return an amount with its unit: MiB for memory, else percent."""
-    if resource is Resource.MEMORY:
-        return f"{format_number(mib_from_bytes(amount), 0)} MiB"
-    return f"{format_number(amount)} %"
+    """Return an amount with its unit: MiB for memory, cores, else percent."""
+    unit = {
+        ResourceUnit.BYTES: "MiB",
+        ResourceUnit.CORES: "cores",
+        ResourceUnit.PERCENT: "%",
+    }[resource.unit]
+    return f"{number_of(resource, amount)} {unit}"
 
 
 def amount_of(assignment: Assignment, resource: Resource) -> float | None:
     """Return what a model instance takes, None where it was not measured."""
-    if resource is Resource.MEMORY:
-        return assignment.memory_bytes
-    value: float | None = getattr(assignment, f"{resource.value}_percent")
+    value: float | None = getattr(assignment, assignment_field(resource))
     return value
 
 
@@ -115,8 +118,10 @@ def bar_of(gpu: GpuPlacement, resource: Resource, *, numbers: str = "") -> Bar |
         Segment(model_name=one.model_name, amount=amount_of(one, resource) or 0.0)
         for one in gpu.assignments
     ]
-    if resource is Resource.MEMORY:
-        segments.insert(0, Segment(model_name=None, amount=gpu.baseline_memory_bytes))
+    if resource.is_held:
+        segments.insert(
+            0, Segment(model_name=None, amount=gpu.baseline_bytes_of(resource))
+        )
     return Bar(
         gpu_index=gpu.gpu_index,
         gpu_numbers=numbers or str(gpu.gpu_index),

@@ -45,6 +45,8 @@ _AXIS_TITLES = {
     Resource.GPU_UTILIZATION: "GPU utilization, %",
     Resource.MEMORY_UTILIZATION: "memory utilization, %",
     Resource.SM_UTILIZATION: "SM utilization, %",
+    Resource.HOST_CPU: "host CPU, cores",
+    Resource.HOST_MEMORY: "host memory, MiB",
 }
 _MOST_LABELS = 40
 """GPUs and models that are written out; more would only overlap."""
@@ -342,7 +344,7 @@ def _draw_curves(axes: Axes, curves: ModelCurves, field: str) -> None:
 
 
 def _in_unit(resource: Resource, amount: float) -> float:
-    return mib_from_bytes(amount) if resource is Resource.MEMORY else amount
+    return mib_from_bytes(amount) if resource.is_held else amount
 
 
 def _literal(text: str) -> str:

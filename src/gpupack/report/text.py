@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from gpupack.cost import HOURS_PER_MONTH, cost_of
 from gpupack.quoting import printable, printable_name
-from gpupack.records.gpu import Resource
+from gpupack.records.gpu import Resource, ResourceUnit
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.cautions import cautions_of, other_warnings, type_text
 from gpupack.report.markdown import markdown_name, markdown_text
@@ -38,6 +38,8 @@ RESOURCE_TITLES = {
     Resource.GPU_UTILIZATION: "GPU %",
     Resource.MEMORY_UTILIZATION: "mem %",
     Resource.SM_UTILIZATION: "SM %",
+    Resource.HOST_CPU: "host cores",
+    Resource.HOST_MEMORY: "host MiB",
 }
 """Short titles, as nvidia-smi abbreviates."""
 _MOST_COSTS = 8
@@ -50,6 +52,19 @@ def format_number(value: float | None, digits: int = 1) -> str:
         return "–"
     text = f"{value:,.{digits}f}"
     return text.removesuffix("." + "0" * digits) if digits else text
+
+
+def number_of(resource: Resource, amount: float) -> str:
+    """Return an amount of a resource for people: MiB, percent or cores, unit left out.
+
+    Cores have two decimals: a hundredth of a core is a whole percent of it.
+    """
+    if resource.unit is ResourceUnit.BYTES:
+        return format_number(mib_from_bytes(amount), 0)
+    if resource.unit is ResourceUnit.CORES:
+        text = format_number(amount, 2)
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return format_number(amount)
 
 
 def format_rate(infer_per_sec: float | None) -> str:
@@ -375,6 +390,4 @@ def _use_text(gpu: GpuPlacement, resource: Resource) -> str:
 
 
 def _in_display_unit(use: ResourceUse, value: float) -> str:
-    if use.resource is Resource.MEMORY:
-        return format_number(mib_from_bytes(value), 0)
-    return format_number(value)
+    return number_of(use.resource, value)

@@ -15,6 +15,7 @@ from gpupack.cli.console import print_warning
 from gpupack.cli.options.groups import takes_options
 from gpupack.cli.options.named_values import (
     parse_by_model,
+    parse_by_type,
     parse_counts,
     parse_for_models,
     parse_named,
@@ -26,7 +27,7 @@ from gpupack.errors import InvalidInputError
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
-from gpupack.records.gpu import Resource
+from gpupack.records.gpu import HOST_SHARES, Resource
 from gpupack.records.request import (
     PERCENTILES,
     Billing,
@@ -80,6 +81,24 @@ PriceOption = Annotated[
     typer.Option(
         metavar="TYPE=PRICE",
         help="Price per GPU and hour: L4=0.71; repeat for each type.",
+    ),
+]
+HostCpusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host-cpus-per-gpu",
+        metavar="[TYPE=]CORES",
+        help="Cores of the host that each GPU's models may use: 8, or T4=8 for one "
+        "type; they bind only where this is said.",
+    ),
+]
+HostMemoryOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host-memory-per-gpu",
+        metavar="[TYPE=]SIZE",
+        help="Memory of the host that each GPU's models may hold: 64GB, 64GiB, or "
+        "T4=64GB for one type; it binds only where this is said.",
     ),
 ]
 HeadroomOption = Annotated[
@@ -306,6 +325,8 @@ def wish_options(
     gpu: GpuOption = None,
     gpus: GpusOption = None,
     price: PriceOption = None,
+    host_cpus_per_gpu: HostCpusOption = None,
+    host_memory_per_gpu: HostMemoryOption = None,
     max_gpus: MaxGpusOption = None,
     max_price_per_hour: MaxPriceOption = None,
     load_point: LoadPointOption = None,
@@ -350,6 +371,14 @@ def wish_options(
         given = RequestArguments(
             gpus=parse_supply(gpu, gpus),
             prices=parse_by_model("--price", price, "L4=0.71"),
+            host_cpus_per_gpu=parse_by_type(
+                "--host-cpus-per-gpu", host_cpus_per_gpu, "8, or L4=8 for each type"
+            ),
+            host_memory_per_gpu=parse_by_type(
+                "--host-memory-per-gpu",
+                host_memory_per_gpu,
+                "64GB, or L4=64GB for each type",
+            ),
             max_gpus=max_gpus,
             max_price_per_hour=max_price_per_hour,
             load_point=_parse_load_points(load_point, names),
@@ -396,7 +425,14 @@ def wish_options(
         }
         if headroom is not None:
             plain["headroom"] = _parse_headroom(
-                objective, asked, headroom, has_demand=bool(demand)
+                objective,
+                asked,
+                headroom,
+                has_demand=bool(demand),
+                host={
+                    Resource.HOST_CPU: bool(host_cpus_per_gpu),
+                    Resource.HOST_MEMORY: bool(host_memory_per_gpu),
+                },
             )
         known = {name: value for name, value in plain.items() if value is not None}
         return asked, given | cast("RequestArguments", known)
@@ -453,7 +489,17 @@ def _parse_headroom(
     options: Sequence[str],
     *,
     has_demand: bool,
+    host: dict[Resource, bool],
 ) -> HeadroomLike:
+    """Return the headroom of ``--headroom`` options.
+
+    Args:
+        objective: Says, with demands, what binds by default.
+        request: The request beside the options, if any.
+        options: Shares, of one resource each or of whatever binds.
+        has_demand: Whether options give demands.
+        host: Whether options say how much of the host GPUs have.
+    """
     from gpupack.planning import overlay_headroom
     from gpupack.records.request import Request
 
@@ -469,7 +515,13 @@ def _parse_headroom(
         goal = Request.model_validate({"objective": objective}).objective
     else:
         goal = asked.objective
-    return overlay_headroom(goal, overall, named)
+    gpus = asked.gpus.values() if isinstance(asked.gpus, dict) else ()
+    of_host = [
+        resource
+        for resource, name in HOST_SHARES.items()
+        if host[resource] or any(getattr(one, name) is not None for one in gpus)
+    ]
+    return overlay_headroom(goal, overall, named, also=of_host)
 
 
 def _parse_load_points(

@@ -84,6 +84,25 @@ def parse_for_models(
     return dict.fromkeys(model_names, overall) | named
 
 
+def parse_by_type(
+    option: str, texts: Sequence[str] | None, example: str
+) -> str | dict[str, str] | None:
+    """Return a text for GPUs of every type, or texts by type; None if there are none.
+
+    Raises:
+        InvalidInputError: If one is given twice, or one for all beside one by name.
+    """
+    named: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.rpartition("=")
+        if name in named or (named and ("" in named or not equals)):
+            raise InvalidInputError(
+                f"{option} {quoted(text)}: given twice; give {example}"
+            )
+        named[name if equals else ""] = value
+    return named.get("", named or None)
+
+
 def parse_counts(
     option: str,
     texts: Sequence[str] | None,

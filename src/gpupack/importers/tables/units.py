@@ -22,6 +22,7 @@ class Kind(StrEnum):
     RATE = "rate"
     POWER = "power"
     ENERGY = "energy"
+    CORES = "cores"
 
 
 SERVER_MEMORY = "server memory"
@@ -55,6 +56,7 @@ _REQUESTS = (
 _TOKENS = ("tokens/s", "tokens/sec", "tokens/second", "token/s", "tok/s", "tps")
 _WATTS = {("w", "watt", "watts"): 1.0, ("mw", "milliwatts"): 0.001, ("kw",): 1000.0}
 _JOULES = {("j", "joule", "joules"): 1.0, ("kj",): 1000.0, ("wh",): 3600.0}
+_CORES = {("cores", "core", "cpus", "vcpus"): 1.0, ("%",): 0.01}
 _SHOWN = {"w": "W", "j": "J", "percent": "%", "watts": "W"}
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -69,6 +71,7 @@ _WORTH: dict[Kind, dict[str, float]] = {
     Kind.RATE: _flat(_PER_SECOND) | dict.fromkeys(_REQUESTS, 1.0),
     Kind.POWER: _flat(_WATTS),
     Kind.ENERGY: _flat(_JOULES),
+    Kind.CORES: _flat(_CORES),
 }
 _MEMORY_WORDS = frozenset(
     ["b", "byte", "bytes", "megabytes", "gigabytes"]
@@ -140,6 +143,7 @@ def spelled(kind: Kind) -> str:
         Kind.RATE: "infer/sec or requests/sec",
         Kind.POWER: "W",
         Kind.ENERGY: "J",
+        Kind.CORES: "cores or %",
     }[kind]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,16 +21,19 @@ from gpupack.planning.request import keeps_latency_limit
 from gpupack.quoting import quoted
 from gpupack.records.explanation import ChangeKind, SavingChange
 from gpupack.records.gpu import (
+    HOST_SHARES,
     DeviceKind,
     Fleet,
     FleetEntry,
     GpuType,
     Headroom,
     Resource,
+    ResourceUnit,
     find_gpu_type,
 )
 from gpupack.records.placement import Objective, ObjectiveUnit
 from gpupack.spelling import setting
+from gpupack.units import BYTES_PER_GB, BYTES_PER_GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,11 +46,14 @@ MAX_UTILIZATION_PERCENT = 300
 """Above three times what a GPU has, more headroom is no advice."""
 ABOVE_ONE = "models may lose throughput, since above 1 they wait for each other"
 """What a utilization headroom of more than all of a GPU's time costs."""
+MAX_HOST_FACTOR = 4
+"""More than four times what a GPU has of its host is no advice."""
 
 
 def saving_changes(what_if: WhatIf) -> Iterator[SavingChange]:
     """Yield the changes that lower the number of GPUs, or their price."""
     yield from _headroom_changes(what_if)
+    yield from _host_changes(what_if)
     yield from _retention_changes(what_if)
     yield from _sharing_changes(what_if)
     yield from _load_point_changes(what_if)
@@ -72,6 +79,7 @@ def serving_changes(what_if: WhatIf) -> Iterator[SavingChange]:
                 f"headroom of {resource.value} from {share:g} to 1",
                 _with_shares(what_if, [resource], 100),
             )
+    yield from _host_changes(what_if)
     yield from _retention_changes(what_if)
     yield from _sharing_changes(what_if)
     yield from _load_point_changes(what_if)
@@ -92,7 +100,7 @@ def _headroom_changes(what_if: WhatIf) -> Iterator[SavingChange]:
     utilizations = []
     for resource, _ in what_if.question.headroom:
         most = 100
-        if resource is not Resource.MEMORY:
+        if resource.unit is ResourceUnit.PERCENT:
             utilizations.append(resource)
             most = MAX_UTILIZATION_PERCENT
         for change in _raised_headroom(what_if, [resource], most):
@@ -122,6 +130,63 @@ def _raised_headroom(
             raised(percent),
             trade_off=ABOVE_ONE if percent > 100 else "",
         )
+
+
+def _host_changes(what_if: WhatIf) -> Iterator[SavingChange]:
+    """Try more of the host for every GPU, in whole cores and GiB."""
+    for resource, _ in what_if.question.headroom:
+        shares = [
+            share
+            for supply in what_if.question.supplies
+            if resource.is_of_host
+            and (share := supply.gpu_type.capacity_of(resource)) is not None
+        ]
+        if not shares:
+            continue
+        step, unit = 1, ""
+        if resource.is_held:
+            is_decimal = all(share % BYTES_PER_GB == 0 for share in shares)
+            step, unit = (BYTES_PER_GB, "GB") if is_decimal else (BYTES_PER_GIB, "GiB")
+        now = math.floor(min(shares) / step)
+        most = math.ceil(MAX_HOST_FACTOR * max(shares) / step)
+
+        def raised(
+            number: int, resource: Resource = resource, step: int = step
+        ) -> CapacityQuestion:
+            return _with_host(what_if.question, resource, number * step)
+
+        number = _least_change(what_if, now, most, raised)
+        if number is not None:
+            told = "/".join(
+                f"{share / step:g}{unit}" for share in dict.fromkeys(shares)
+            )
+            yield from _change(
+                what_if,
+                ChangeKind.HOST,
+                f"{HOST_SHARES[resource]} from {told} to {number}{unit}",
+                raised(number),
+            )
+
+
+def _with_host(
+    question: CapacityQuestion, resource: Resource, least: float
+) -> CapacityQuestion:
+    """Return the question where every GPU that has so much of the host has more."""
+
+    def grown(entry: FleetEntry) -> FleetEntry:
+        share = entry.gpu_type.capacity_of(resource)
+        if share is None or share >= least:
+            return entry
+        more = entry.gpu_type.model_copy(update={HOST_SHARES[resource]: least})
+        return entry.model_copy(update={"gpu_type": more})
+
+    return replace(
+        question,
+        supplies=tuple(
+            replace(one, entry=grown(one.entry)) for one in question.supplies
+        ),
+        fleet=Fleet(entries=tuple(grown(one) for one in question.fleet.entries)),
+    )
 
 
 def _retention_changes(what_if: WhatIf) -> Iterator[SavingChange]:
@@ -262,7 +327,20 @@ def _is_allowed(question: CapacityQuestion, record: ProfileRecord) -> bool:
     if not keeps_latency_limit(record, question.wishes):
         return False
     try:
-        require_readings([record], question.headroom)
+        require_readings(
+            [record],
+            Headroom(
+                **{
+                    resource.value: share
+                    for resource, share in question.headroom
+                    if any(
+                        supply.binds(resource)
+                        for supply in question.supplies
+                        if _is_of(supply, record)
+                    )
+                }
+            ),
+        )
     except MissingReadingError:
         return False
     return True
@@ -317,9 +395,9 @@ def _other_types(what_if: WhatIf) -> list[GpuType]:
     used = {supply.gpu_type.name for supply in question.supplies}
     used |= {supply.measured_on.name for supply in question.supplies}
     measured = [one for one in what_if.asked.profiles.gpu_types if one.name not in used]
-    binding = [resource for resource, _ in question.headroom]
     if (
-        binding != [Resource.MEMORY]
+        # What GPUs of another type would have of their hosts is not known.
+        [resource for resource, _ in question.headroom] != [Resource.MEMORY]
         or _promises_traffic(what_if)
         # What neighbours cost on another GPU is not known from this one.
         or question.min_retention

@@ -14,6 +14,7 @@ from gpupack.planning.infeasible.relaxed_question import (
     is_plainly_impossible,
     plan_relaxed,
 )
+from gpupack.records.gpu import HOST_SHARES
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
@@ -154,7 +155,13 @@ def _way_out(
             if count:
                 parts.append(f"{count} {supply.gpu_type.name}")
         return f"{' and '.join(parts)} GPUs would do{_price(question, plan)}."
-    return "Raise the headroom, lower batch sizes, or add a larger GPU type."
+    shares = [
+        setting(HOST_SHARES[resource])
+        for resource, _ in question.headroom
+        if resource.is_of_host
+    ]
+    more = f", {' or '.join(shares)}" if shares else ""
+    return f"Raise the headroom{more}, lower batch sizes, or add a larger GPU type."
 
 
 def _price(question: CapacityQuestion, plan: CapacityPlan) -> str:

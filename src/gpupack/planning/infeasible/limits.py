@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gpupack.planning.modeling import amount_in_words
 from gpupack.quoting import quoted
+from gpupack.records.gpu import HOST_SHARES
 
 if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion
@@ -61,6 +63,7 @@ class Limits:
             *(
                 f"headroom of {resource.value} "
                 f"{(question.headroom.share(resource) or 0):g}"
+                f"{_host_in_words(question, resource)}"
                 for resource in self.resources
             ),
             *(
@@ -119,6 +122,17 @@ class Limits:
             retentions=tuple(name for name in self.retentions if name in models),
             replicas=tuple(name for name in self.replicas if name in models),
         )
+
+
+def _host_in_words(question: CapacityQuestion, resource: Resource) -> str:
+    """Return how much of the host each GPU has: " (host_cpus_per_gpu T4=2)"."""
+    told = [
+        f"{entry.gpu_type.name}={amount_in_words(resource, capacity)}"
+        for entry in question.fleet.entries
+        if resource.is_of_host
+        and (capacity := entry.gpu_type.capacity_of(resource)) is not None
+    ]
+    return f" ({HOST_SHARES[resource]} {', '.join(told)})" if told else ""
 
 
 def _budget_in_words(question: CapacityQuestion, field: str) -> str:

@@ -1,4 +1,5 @@
 from .amounts import (
+    amount_in_words,
     told_apart,
     told_to_divide,
 )
@@ -20,13 +21,13 @@ from .question import (
     ask,
 )
 from .sizes import (
-    READING_FIELDS,
     READING_TOLERANCE,
+    ServerNeeds,
     capacity_for,
     evening_loads,
     item_size,
     item_sizes,
-    model_memories,
+    model_bytes,
     reading,
     require_readings,
 )
@@ -38,13 +39,14 @@ from .translation import Translation
 
 __all__ = [
     "FULL_LOAD",
-    "READING_FIELDS",
     "READING_TOLERANCE",
     "CapacityQuestion",
     "LoadLevel",
     "Readiness",
+    "ServerNeeds",
     "Supply",
     "Translation",
+    "amount_in_words",
     "ask",
     "assumed",
     "best_records",
@@ -54,7 +56,7 @@ __all__ = [
     "item_sizes",
     "levels_above",
     "levels_up_to",
-    "model_memories",
+    "model_bytes",
     "readiness",
     "reading",
     "require_readings",

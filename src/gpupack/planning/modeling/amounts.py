@@ -7,17 +7,39 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from gpupack.planning.modeling.sizes import to_reading_unit
-from gpupack.records.gpu import Resource
-from gpupack.units import BYTES_PER_MIB
+from gpupack.records.gpu import Resource, ResourceUnit
+from gpupack.units import BYTES_PER_GB, BYTES_PER_GIB, BYTES_PER_MIB
 
 MAX_DECIMALS = 9
-"""Utilizations are counted in billionths of a percent; a byte has six in MiB."""
+"""Percents and cores are counted in billionths; a byte has six in MiB."""
+_TOLD = {
+    ResourceUnit.BYTES: ("MiB", 0),
+    ResourceUnit.PERCENT: ("%", 1),
+    ResourceUnit.CORES: ("cores", 2),
+}
+"""Unit and decimals, as a rule."""
+
+
+def amount_in_words(resource: Resource, amount: float) -> str:
+    """Return an amount in the resource's unit, as an option takes it: 8, 64GiB."""
+    if resource.unit is not ResourceUnit.BYTES:
+        return f"{amount:g}"
+    gib, gb = amount / BYTES_PER_GIB, amount / BYTES_PER_GB
+    return f"{gb:g}GB" if gb == round(gb) != round(gib) else f"{gib:g}GiB"
 
 
 def told_apart(resource: Resource, *amounts: int) -> tuple[str, ...]:
     """Return amounts with as few decimals as keep different ones different."""
     num_different = len(set(amounts))
     return _told(resource, amounts, lambda told: len(set(told)) == num_different)
+
+
+def told_up(resource: Resource, amount: int) -> str:
+    """Return an amount, rounded up to what people would give a GPU of it."""
+    value = to_reading_unit(resource, amount)
+    if resource.unit is ResourceUnit.BYTES:
+        return f"{math.ceil(value / BYTES_PER_GIB):,}GiB"
+    return f"{math.ceil(value * 10 - 1e-9) / 10:g}"
 
 
 def told_to_divide(resource: Resource, total: int, part: int) -> tuple[str, ...]:
@@ -36,17 +58,14 @@ def _told(
     amounts: Sequence[int],
     is_enough: Callable[[Sequence[Fraction]], bool],
 ) -> tuple[str, ...]:
-    """Return amounts in MiB, or in tenths of a percent, or finer if need be."""
-    is_memory = resource is Resource.MEMORY
-    values = [
-        to_reading_unit(resource, one) / (BYTES_PER_MIB if is_memory else 1)
-        for one in amounts
-    ]
-    for decimals in range(0 if is_memory else 1, MAX_DECIMALS + 1):
+    """Return amounts in MiB, tenths of a percent or cores, or finer if need be."""
+    unit, least = _TOLD[resource.unit]
+    divisor = BYTES_PER_MIB if resource.unit is ResourceUnit.BYTES else 1
+    values = [to_reading_unit(resource, one) / divisor for one in amounts]
+    for decimals in range(least, MAX_DECIMALS + 1):
         texts = [f"{value:,.{decimals}f}" for value in values]
         if is_enough([Fraction(text.replace(",", "")) for text in texts]):
             break
-    unit = "MiB" if is_memory else "%"
     return tuple(f"{_without_zeros(text)} {unit}" for text in texts)
 
 

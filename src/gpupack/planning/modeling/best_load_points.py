@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from gpupack.planning.modeling.diagnosis import too_large_alone
 from gpupack.planning.modeling.sizes import item_size, limit_of
-from gpupack.records.gpu import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,13 +35,12 @@ def best_records(
         By load point, at least one of each model; or the error that says which model
         has no record that fits.
     """
+    headroom = headroom.binding_on(supply.gpu_type)
     chosen: dict[str, tuple[ProfileRecord, ...]] = {}
     for name, records in supply.records.items():
         fitting = [record for record in records if _fits(record, supply, headroom)]
         if not fitting:
-            error = too_large_alone(
-                records, supply.gpu_type, headroom, supply.baseline_bytes
-            )
+            error = too_large_alone(records, supply.gpu_type, headroom, supply.server)
             if error is not None:
                 return error
         most = max(one.throughput_infer_per_sec or 0.0 for one in fitting)
@@ -80,15 +78,12 @@ def _undominated(
 def _sizes(
     record: ProfileRecord, supply: Supply, headroom: Headroom
 ) -> tuple[int, ...]:
-    return tuple(
-        item_size(record, resource, supply.baseline_bytes) for resource, _ in headroom
-    )
+    return tuple(item_size(record, resource, supply.server) for resource, _ in headroom)
 
 
 def _fits(record: ProfileRecord, supply: Supply, headroom: Headroom) -> bool:
     limits = [
-        limit_of(supply.gpu_type, headroom, resource)
-        - (supply.baseline_bytes if resource is Resource.MEMORY else 0)
+        limit_of(supply.gpu_type, headroom, resource) - supply.server.of(resource)
         for resource, _ in headroom
     ]
     return all(

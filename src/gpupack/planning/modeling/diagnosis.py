@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.errors import InfeasibleError
-from gpupack.planning.modeling.amounts import told_apart
+from gpupack.planning.modeling.amounts import told_apart, told_up
 from gpupack.planning.modeling.sizes import item_size, limit_of, to_reading_unit
 from gpupack.quoting import quoted
-from gpupack.records.gpu import GpuType, Headroom, Resource
+from gpupack.records.gpu import HOST_SHARES, GpuType, Headroom, Resource
+from gpupack.spelling import setting
 from gpupack.units import BYTES_PER_MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpupack.planning.modeling.sizes import ServerNeeds
     from gpupack.records.profile import ProfileRecord
 
 MAX_FAULTS_SHOWN = 3
@@ -26,7 +28,7 @@ def too_large_alone(
     records: Sequence[ProfileRecord],
     gpu_type: GpuType,
     headroom: Headroom,
-    baseline_bytes: int,
+    server: ServerNeeds,
 ) -> InfeasibleError | None:
     """Return the error for models that fit on no GPU, None if every one does.
 
@@ -36,11 +38,11 @@ def too_large_alone(
     faults = []
     too_large = []
     largest_need: dict[Resource, int] = {}
-    for resource, share in headroom:
+    for resource, share in headroom.binding_on(gpu_type):
         limit = limit_of(gpu_type, headroom, resource)
-        taken = baseline_bytes if resource is Resource.MEMORY else 0
+        taken = server.of(resource)
         for record in records:
-            need = item_size(record, resource, baseline_bytes) + taken
+            need = item_size(record, resource, server) + taken
             if need <= limit:
                 continue
             largest_need[resource] = max(need, largest_need.get(resource, 0))
@@ -55,7 +57,7 @@ def too_large_alone(
     if not faults:
         return None
     first, need = next(iter(largest_need.items()))
-    suggestion = _way_out(first, need, gpu_type)
+    suggestion = _way_out(first, need, gpu_type, headroom.share(first) or 1.0)
     return InfeasibleError(
         f"models that fit on no GPU: {_shorten(faults)}. {suggestion}",
         model_names=sorted(set(too_large)),
@@ -71,8 +73,17 @@ def _shorten(faults: Sequence[str]) -> str:
     return f"{shown}; and {more} more" if more > 0 else shown
 
 
-def _way_out(resource: Resource, need: int, gpu_type: GpuType) -> str:
+def _way_out(
+    resource: Resource, need: int, gpu_type: GpuType, headroom_share: float
+) -> str:
     lower = "lower its batch size"
+    if resource.is_of_host:
+        least = told_up(resource, math.ceil(need / headroom_share))
+        at = "" if headroom_share == 1 else f" (at headroom {headroom_share:g})"
+        return (
+            f"Raise {setting(HOST_SHARES[resource])} to at least {least}{at}, or "
+            f"{lower}."
+        )
     if resource is not Resource.MEMORY:
         share = _round_up(to_reading_unit(resource, need) / 100)
         return f"Raise the headroom of {resource.value} to {share:g}, or {lower}."

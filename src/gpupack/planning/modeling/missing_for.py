@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING
 from gpupack.planning.modeling.sizes import reading, server_is_in_models
 from gpupack.planning.request import BINDING_BY_DEFAULT
 from gpupack.quoting import quoted_all
-from gpupack.records.gpu import Resource
+from gpupack.records.gpu import HOST_SHARES, Resource
 
 if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import ProfileRecord
 
-_FIELDS = {
-    Resource.MEMORY: "gpu_memory_used_bytes",
-    Resource.GPU_UTILIZATION: "gpu_utilization_percent",
-    Resource.MEMORY_UTILIZATION: "memory_utilization_percent",
-}
 _PERCENTILES = (50, 90, 95, 99)
 
 
@@ -57,6 +52,10 @@ def readiness(profiles: ProfileSet) -> tuple[Readiness, ...]:
         *goals,
         Readiness("a demand", demand),
         Readiness("a latency limit", _latencies(records)),
+        *(
+            Readiness(name, _lacking(records, (resource,)))
+            for resource, name in HOST_SHARES.items()
+        ),
     )
 
 
@@ -86,7 +85,7 @@ def _lacking(
         for resource in resources
         for text in _told(
             tuple(one for one in records if reading(one, resource) is None),
-            _FIELDS[resource],
+            resource.reading_name,
         )
     )
 

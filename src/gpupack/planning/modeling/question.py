@@ -34,12 +34,13 @@ from gpupack.planning.request import (
     resolve_headroom,
     wishes_of,
     with_estimates,
+    with_host,
     with_named_type,
     within_budget,
     within_latency_limits,
 )
 from gpupack.quoting import listed, quoted, quoted_all
-from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Headroom
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Headroom, Resource
 from gpupack.records.profile import RecordOrigin
 from gpupack.records.request import (
     Arrivals,
@@ -260,6 +261,7 @@ def ask(
     if isinstance(_headroom(request), float):
         shares, not_binding = without_unmeasured(shares, every)
         stand_ins += not_binding
+    shares = with_host(shares, request.headroom, fleet)
     records: Mapping[str, tuple[ProfileRecord, ...]] = every
     doubts: tuple[str, ...] = ()
     if wishes.latency_limit_ms:
@@ -529,7 +531,7 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
         for supply in supplies
         for record in _records([supply])
         if record.gpu_memory_used_bytes is not None
-        and record.gpu_memory_used_bytes < supply.baseline_bytes
+        and record.gpu_memory_used_bytes < supply.server.of(Resource.MEMORY)
     ]
     unstable: dict[str, list[str]] = {}
     for record in _records(supplies):

@@ -1,14 +1,15 @@
 """From readings to the integers that the packing engine works with.
 
 Sizes round up and capacities down, once, here. Memory is counted in bytes and never
-exceeded, utilizations in billionths of a percent and up to ``READING_TOLERANCE``;
-decimals are taken as written (80 % of 16 GiB is what a person computes, not what binary
+exceeded, utilizations and cores in billionths and up to ``READING_TOLERANCE``; decimals
+are taken as written (80 % of 16 GiB is what a person computes, not what binary
 fractions make of it).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING
 from gpupack.errors import MissingReadingError
 from gpupack.planning.request import is_unknown
 from gpupack.quoting import listed, quoted_all
-from gpupack.records.gpu import GpuType, Headroom, Resource
+from gpupack.records.gpu import HOST_SHARES, Resource, ResourceUnit
 from gpupack.spelling import flag_of, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gpupack.profile_set import ProfileSet
+    from gpupack.records.gpu import GpuType, Headroom
     from gpupack.records.profile import ProfileRecord, ServerBaseline
 
 READING_TOLERANCE = Fraction(1, 10**7)
@@ -33,20 +35,29 @@ Readings are decimals of limited precision: three models of 33.333333333333336 %
 three thirds of a GPU. NVML reports whole percents, so that nothing measured is lost;
 and it is a tenth of the one in a million to which traffic is shared out, so that what
 is served does not show it."""
-_UNITS_PER_PERCENT = 10**9
-"""So fine that thousands of sizes rounded up stay within the tolerance."""
-READING_FIELDS = {
-    Resource.MEMORY: "gpu_memory_used_bytes",
-    Resource.GPU_UTILIZATION: "gpu_utilization_percent",
-    Resource.MEMORY_UTILIZATION: "memory_utilization_percent",
-    Resource.SM_UTILIZATION: "sm_utilization_percent",
-}
-"""What a record calls its reading of a resource, in bytes or percent."""
+_PARTS = 10**9
+"""Of a percent, or of a core, that sizes are counted in: so fine that thousands of them
+rounded up stay within the tolerance."""
+
+
+@dataclass(frozen=True)
+class ServerNeeds:
+    """What a GPU's server holds with no model loaded.
+
+    Args:
+        held: Bytes by resource; nothing of those that are not there.
+    """
+
+    held: Mapping[Resource, int] = field(default_factory=dict)
+
+    def of(self, resource: Resource) -> int:
+        """Return what it holds of a resource, in bytes; 0 of what nobody holds."""
+        return self.held.get(resource, 0)
 
 
 def reading(record: ProfileRecord, resource: Resource) -> float | None:
-    """Return what a record measured of a resource: bytes or percent."""
-    value: float | None = getattr(record, READING_FIELDS[resource])
+    """Return what a record measured of a resource, in the resource's unit."""
+    value: float | None = getattr(record, resource.reading_name)
     return value
 
 
@@ -58,14 +69,19 @@ def require_readings(records: Sequence[ProfileRecord], headroom: Headroom) -> No
             to let only what was measured bind.
     """
     for resource, _ in headroom:
-        field = READING_FIELDS[resource]
-        lacking = [record for record in records if getattr(record, field) is None]
+        name = resource.reading_name
+        lacking = [record for record in records if getattr(record, name) is None]
         if lacking:
             names = quoted_all(list(dict.fromkeys(one.model_name for one in lacking)))
+            way_out = (
+                "measure it with `gpupack profile`, give it as a column of the table, "
+                f"or leave {setting(HOST_SHARES[resource])} out"
+                if resource.is_of_host
+                else _bind_what_is_known(records, headroom)
+            )
             raise MissingReadingError(
-                f"{resource.value} binds, but {field} is missing for {names}: "
-                f"{lacking[0].missing.get(field, 'not measured')}; "
-                + _bind_what_is_known(records, headroom)
+                f"{resource.value} binds, but {name} is missing for {names}: "
+                f"{lacking[0].missing.get(name, 'not measured')}; {way_out}"
             )
 
 
@@ -74,7 +90,8 @@ def _bind_what_is_known(records: Sequence[ProfileRecord], headroom: Headroom) ->
     known = {
         resource.value: share
         for resource, share in headroom
-        if all(reading(one, resource) is not None for one in records)
+        if not resource.is_of_host
+        and all(reading(one, resource) is not None for one in records)
     }
     if not known:
         return f"or name what binds without it in {setting('headroom')}"
@@ -117,74 +134,75 @@ def server_is_in_models(
     )
 
 
-def model_memory_bytes(record: ProfileRecord, baseline_bytes: int) -> int:
-    """Return a model's own memory: what was measured less the server's, ≥ 0."""
-    return max(0, (record.gpu_memory_used_bytes or 0) - baseline_bytes)
+def host_memory_of_server(profiles: ProfileSet, measured_on: GpuType) -> int | None:
+    """Return what the server alone holds of the host's memory; None if unknown."""
+    baseline: ServerBaseline | None = profiles.baseline(measured_on.name)
+    return None if baseline is None else baseline.host_memory_bytes
 
 
-def model_memories(records: Sequence[ProfileRecord], baseline_bytes: int) -> list[int]:
-    """Return the own memory of each model."""
-    return [model_memory_bytes(one, baseline_bytes) for one in records]
+def model_bytes(record: ProfileRecord, resource: Resource, server: ServerNeeds) -> int:
+    """Return what a model holds itself: what was measured less the server's, ≥ 0."""
+    return max(0, int(reading(record, resource) or 0) - server.of(resource))
 
 
 def item_sizes(
     records: Sequence[ProfileRecord],
     resources: Sequence[Resource],
-    baseline_bytes: int,
+    server: ServerNeeds,
 ) -> list[tuple[int, ...]]:
     """Return each record's size in every binding resource, in their integers."""
     return [
-        tuple([item_size(record, resource, baseline_bytes) for resource in resources])
+        tuple([item_size(record, resource, server) for resource in resources])
         for record in records
     ]
 
 
-def item_size(record: ProfileRecord, resource: Resource, baseline_bytes: int) -> int:
+def item_size(record: ProfileRecord, resource: Resource, server: ServerNeeds) -> int:
     """Return a record's size in a binding resource, in the resource's integers."""
-    if resource is Resource.MEMORY:
-        return model_memory_bytes(record, baseline_bytes)
-    return percent_to_units_up(reading(record, resource) or 0.0)
+    if resource.is_held:
+        return model_bytes(record, resource, server)
+    return to_parts_up(reading(record, resource) or 0.0)
 
 
 def evening_loads(
-    records: Sequence[ProfileRecord], baseline_bytes: int
+    records: Sequence[ProfileRecord], server: ServerNeeds
 ) -> list[tuple[int, ...]]:
     """Return what shall be evened out: known utilizations, or else memory."""
     known: list[Resource] = [
         resource
         for resource in Resource
-        if resource is not Resource.MEMORY
+        if resource.unit is ResourceUnit.PERCENT
         and all(reading(record, resource) is not None for record in records)
     ] or [Resource.MEMORY]
     return [
-        tuple(item_size(record, resource, baseline_bytes) for resource in known)
+        tuple(item_size(record, resource, server) for resource in known)
         for record in records
     ]
 
 
-def percent_to_units_up(percent: float) -> int:
-    """Return a percentage in billionths of a percent, rounded up."""
-    return math.ceil(Decimal(repr(percent)) * _UNITS_PER_PERCENT)
+def to_parts_up(amount: float) -> int:
+    """Return a number of percent, or of cores, in billionths, rounded up."""
+    return math.ceil(Decimal(repr(amount)) * _PARTS)
 
 
 def limit_of(gpu_type: GpuType, headroom: Headroom, resource: Resource) -> int:
     """Return what a whole GPU may be used up to, in the resource's integers.
 
-    That is what the headroom allows and, of utilizations, the tolerance of readings.
+    That is what the headroom allows and, of what models take a share of the time of,
+    the tolerance of readings.
     """
     limit = exact_limit(gpu_type, headroom, resource)
-    if resource is not Resource.MEMORY:
-        limit *= (1 + READING_TOLERANCE) * _UNITS_PER_PERCENT
+    if not resource.is_held:
+        limit *= (1 + READING_TOLERANCE) * _PARTS
     return math.floor(limit)
 
 
 def exact_limit(gpu_type: GpuType, headroom: Headroom, resource: Resource) -> Fraction:
-    """Return what the headroom allows of a whole GPU: bytes or percent."""
-    share = headroom.share(resource)
-    if share is None:
+    """Return what the headroom allows of a whole GPU, in the resource's unit."""
+    share, whole = headroom.share(resource), gpu_type.capacity_of(resource)
+    if share is None or whole is None:
         raise ValueError(f"{resource} does not bind")
-    whole = gpu_type.known_memory_bytes() if resource is Resource.MEMORY else 100
-    return Fraction(repr(share)) * whole
+    return Fraction(repr(share)) * Fraction(repr(whole))
 
 
 def capacity_for(
@@ -192,7 +210,7 @@ def capacity_for(
     gpu_type: GpuType,
     headroom: Headroom,
     resource: Resource,
-    baseline_bytes: int,
+    server: ServerNeeds,
 ) -> int:
     """Return what a GPU offers to items of these sizes, in the resource's integers.
 
@@ -204,21 +222,21 @@ def capacity_for(
         gpu_type: The type of the GPU.
         headroom: Says what may be used of it.
         resource: One that binds.
-        baseline_bytes: What the server alone takes of its memory.
+        server: What the server alone holds.
 
     Returns:
         At least 0.
     """
     limit = limit_of(gpu_type, headroom, resource)
-    if resource is Resource.MEMORY:
-        return max(0, limit - baseline_bytes)
+    if resource.is_held:
+        return max(0, limit - server.of(resource))
     exact = exact_limit(gpu_type, headroom, resource)
-    exact_units = math.floor(exact * _UNITS_PER_PERCENT)
+    exact_parts = math.floor(exact * _PARTS)
     step = math.gcd(*sizes)
-    is_needed = step > 0 and limit // step * step > exact_units
-    return limit if is_needed else exact_units
+    is_needed = step > 0 and limit // step * step > exact_parts
+    return limit if is_needed else exact_parts
 
 
-def to_reading_unit(resource: Resource, units: int) -> float:
-    """Return an integer of the packing engine as bytes or percent."""
-    return units if resource is Resource.MEMORY else units / _UNITS_PER_PERCENT
+def to_reading_unit(resource: Resource, amount: int) -> float:
+    """Return an integer of the packing engine in the resource's unit."""
+    return amount if resource.is_held else amount / _PARTS

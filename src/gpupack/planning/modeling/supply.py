@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
 from gpupack.planning.modeling.sizes import (
+    ServerNeeds,
+    host_memory_of_server,
     require_readings,
     server_is_in_models,
     server_memory_bytes,
@@ -32,7 +34,7 @@ class Supply:
         entry: Type, count and price.
         measured_on: The type that the records are of; another one only where the
             memory was carried over, which then is all that holds of them.
-        baseline_bytes: What the server alone takes; 0 where it is counted in models.
+        server: What the server alone holds; nothing where it is counted in models.
         records: By model name; a model without a record may not go here.
         is_carried_over: Whether the records were measured on another type.
         is_server_in_models: Whether the server's own memory binds and was not
@@ -41,7 +43,7 @@ class Supply:
 
     entry: FleetEntry
     measured_on: GpuType
-    baseline_bytes: int
+    server: ServerNeeds
     records: Mapping[str, tuple[ProfileRecord, ...]]
     is_carried_over: bool = False
     is_server_in_models: bool = False
@@ -50,6 +52,12 @@ class Supply:
     def gpu_type(self) -> GpuType:
         """The type of the GPUs."""
         return self.entry.gpu_type
+
+    def binds(self, resource: Resource) -> bool:
+        """Return whether there is an amount of a resource that could run out."""
+        return (
+            not resource.is_of_host or self.gpu_type.capacity_of(resource) is not None
+        )
 
 
 def supplies_of(
@@ -82,9 +90,11 @@ def supplies_of(
         MissingReadingError: If a reading that binds was not measured.
     """
     types = {one.name: one for one in profiles.gpu_types}
-    binding = [resource for resource, _ in headroom]
-    is_memory_only = binding == [Resource.MEMORY] and not promises_traffic
-    is_memory_needed = Resource.MEMORY in binding
+    # What models hold they hold on any card; a share of the time is one card's.
+    is_memory_only = (
+        all(resource.is_held for resource, _ in headroom) and not promises_traffic
+    )
+    is_memory_needed = headroom.memory is not None
     supplies = []
     by_type = _by_type(records)
     warnings: list[str] = []
@@ -99,25 +109,39 @@ def supplies_of(
             measured_on = _donor(types, name, carry_memory_over, is_memory_only)
             warnings.append(_carried_over(measured_on, name))
         here = by_type.get(measured_on.name, {})
+        binding = headroom.binding_on(entry.gpu_type)
         require_readings(
-            [record for of_model in here.values() for record in of_model], headroom
+            [record for of_model in here.values() for record in of_model], binding
         )
         baseline = server_memory_bytes(profiles, measured_on)
         is_server_in_models = baseline is None and is_memory_needed
         if is_server_in_models:
             warnings.append(server_is_in_models(profiles, measured_on))
+        held = {Resource.MEMORY: baseline or 0}
+        if binding.host_memory is not None:
+            of_server = host_memory_of_server(profiles, measured_on)
+            held[Resource.HOST_MEMORY] = of_server or 0
+            if of_server is None:
+                warnings.append(_SERVER_IN_EVERY_MODEL)
         supplies.append(
             Supply(
                 entry,
                 measured_on,
-                baseline or 0,
+                ServerNeeds(held),
                 here,
                 is_carried_over,
                 is_server_in_models,
             )
         )
+    warnings = list(dict.fromkeys(warnings))
     warnings += _never_profiled(supplies, records, optional)
     return tuple(supplies), tuple(warnings)
+
+
+_SERVER_IN_EVERY_MODEL = (
+    "what the server alone holds of the host's memory was not measured, so it counts "
+    "with every model: host_memory is rather too high"
+)
 
 
 def _by_type(
@@ -165,7 +189,7 @@ def _donor(
         raise InvalidInputError(
             f"no model was profiled on {name}, and only memory carries over from "
             f"{measured}: let nothing else bind ({memory_alone}, no demand, not "
-            f"max_throughput), or profile on {name}"
+            f"max_throughput, no {setting('host_cpus_per_gpu')}), or profile on {name}"
         )
     # The largest card: what a model takes does not shrink with the card's memory.
     return max(types.values(), key=lambda one: (one.memory_bytes or 0, one.name))

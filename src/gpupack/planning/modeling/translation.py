@@ -22,7 +22,6 @@ from gpupack.planning.modeling.sizes import (
 )
 from gpupack.planning.request import price_units
 from gpupack.quoting import quoted
-from gpupack.records.gpu import Resource
 from gpupack.records.request import MAX_REPLICAS
 
 if TYPE_CHECKING:
@@ -36,6 +35,9 @@ if TYPE_CHECKING:
 UNKNOWN_RATE = 1
 """Of a throughput that is not known; the engine wants one. Never where it counts: it
 only tells equally good placements apart, where what is not known counts least."""
+
+_UNLIMITED = 1
+"""Of a resource that does not bind on a type, and of which its options take nothing."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,11 @@ def translate(
         for name in names
         for record in supply.records.get(name, ())
     ]
-    require_readings(every, headroom)
+    for supply in supplies:
+        require_readings(
+            [one for name in names for one in supply.records.get(name, ())],
+            headroom.binding_on(supply.gpu_type),
+        )
     _require_throughput(every, wishes, needs_throughput=needs_throughput)
     is_rated = all(record.throughput_infer_per_sec is not None for record in every)
     throughputs = _throughputs(every)
@@ -153,10 +159,12 @@ def translate(
             rated = not is_whole or (is_rated and not supply.is_carried_over)
             for record in supply.records.get(name, ()):
                 sizes = [
-                    item_size(record, resource, supply.baseline_bytes)
+                    item_size(record, resource, supply.server)
+                    if supply.binds(resource)
+                    else 0
                     for resource in binding
                 ]
-                is_fixed = [is_whole or one is Resource.MEMORY for one in binding]
+                is_fixed = [is_whole or one.is_held for one in binding]
                 for level in _levels_of_use(record, wishes, load_levels):
                     taken = [
                         size if fixed_size else math.ceil(size * level.most_ratio)
@@ -292,8 +300,10 @@ def _bin_type(
                 supply.gpu_type,
                 headroom,
                 resource,
-                supply.baseline_bytes,
+                supply.server,
             )
+            if supply.binds(resource)
+            else _UNLIMITED
             for index, (resource, _) in enumerate(headroom)
         ),
         cost=price_units(supply.entry.price_per_hour or 0.0),

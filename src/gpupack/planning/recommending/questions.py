@@ -10,7 +10,7 @@ from gpupack.planning.modeling import best_records, reading
 from gpupack.planning.recommending.reserve import KEPT_BASE, NO_RESERVE
 from gpupack.planning.request import measured_types, resolve_fleet
 from gpupack.quoting import listed
-from gpupack.records.gpu import Headroom, Resource, is_same_card
+from gpupack.records.gpu import HOST_SHARES, Headroom, Resource, is_same_card
 from gpupack.records.request import ContentionRule, ModelWishes, Objective
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gpupack.planning.recommending.reserve import Reserve
     from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import LoadPoint
-    from gpupack.records.request import Request
+    from gpupack.records.request import GpuSupply, Request
 
 MOST_KEPT = 0.9
 """Above it the prediction's margin would put most models on a GPU of their own."""
@@ -125,6 +125,7 @@ def with_slow_downs(
         if all(reading(record, one) is not None for record in profiles.records)
     }
     shares["memory"] = _memory_share(request)
+    shares |= _host_shares(request)
     return busy.request.model_copy(
         update={
             "models": models,
@@ -201,7 +202,12 @@ def for_memory_alone(request: Request, busy: Wanted) -> Request:
                 name: loaded(wishes) for name, wishes in busy.request.models.items()
             },
             "defaults": loaded(busy.request.defaults),
-            "headroom": Headroom(memory=_memory_share(request)),
+            "headroom": Headroom(
+                memory=_memory_share(request),
+                host_memory=_host_shares(request).get(Resource.HOST_MEMORY.value),
+            ),
+            # The host's cores, like the GPU, are one model's at a time.
+            "gpus": _without_cores(request.gpus),
             "demand_met": ContentionRule.PLAIN,
             "growth": 1.0,
         }
@@ -224,12 +230,41 @@ def _memory_share(request: Request) -> float:
     return request.headroom
 
 
+def _host_shares(request: Request) -> dict[str, float]:
+    """Return the share of what is said of the host that may be used, by resource."""
+    gpus = request.gpus.values() if isinstance(request.gpus, dict) else ()
+    asked = request.headroom
+    return {
+        resource.value: (asked.share(resource) or 1.0)
+        if isinstance(asked, Headroom)
+        else asked
+        for resource, name in HOST_SHARES.items()
+        if any(getattr(one, name) is not None for one in gpus)
+    }
+
+
+def _without_cores(
+    gpus: int | dict[str, GpuSupply] | None,
+) -> int | dict[str, GpuSupply] | None:
+    if not isinstance(gpus, dict):
+        return gpus
+    cores = HOST_SHARES[Resource.HOST_CPU]
+    return {name: one.model_copy(update={cores: None}) for name, one in gpus.items()}
+
+
 def _best_load_points(question: CapacityQuestion) -> dict[str, LoadPoint]:
     """Return the load point with the most throughput of models with several."""
     best: dict[str, tuple[float, LoadPoint]] = {}
     for supply in question.supplies:
-        memory = question.headroom.memory or 1.0
-        fastest = best_records(supply, Headroom(memory=memory))
+        shares = question.headroom
+        fastest = best_records(
+            supply,
+            Headroom(
+                memory=shares.memory or 1.0,
+                host_cpu=shares.host_cpu,
+                host_memory=shares.host_memory,
+            ),
+        )
         if isinstance(fastest, InfeasibleError):
             raise fastest
         for name, (record, *_) in fastest.items():

@@ -32,6 +32,7 @@ from .wishes import (
     overlay_headroom,
     resolve_headroom,
     wishes_of,
+    with_host,
 )
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "wishes_beside",
     "wishes_of",
     "with_estimates",
+    "with_host",
     "with_named_type",
     "within_budget",
     "within_latency_limits",

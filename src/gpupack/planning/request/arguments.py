@@ -100,7 +100,7 @@ def request_of(
     models: dict[str, dict[str, object]] = {}
     defaults: dict[str, object] = {}
     for argument, value in asked.items():
-        if value is None or argument == "prices":
+        if value is None or argument in _FIELDS_BY_TYPE:
             continue
         wish = _WISH_BY_ARGUMENT.get(argument)
         if wish is None:
@@ -123,9 +123,10 @@ def request_of(
         request, told = overlay_requests(beside, request)
         notes += told
     found = given if request is None else _overlaid(request, given, notes)
-    prices = asked.get("prices")
-    if prices is not None:
-        found = _priced(found, prices, profiles, notes)
+    for argument in _FIELDS_BY_TYPE:
+        by_type = asked.get(argument)
+        if by_type is not None:
+            found = _with_by_type(found, argument, by_type, profiles, notes)
     notes += headroom_doubts(found) + growth_doubts(found)
     return found, tuple(notes)
 
@@ -160,6 +161,8 @@ def _as_argument(path: tuple[str, ...]) -> str:
             return f"the price of {listed([name])}"
         case (argument,) if argument in RequestArguments.__annotations__:
             return setting(argument)
+        case ("gpus", name, field) if field in _FIELDS_BY_TYPE:
+            return f"{setting(field)} of {listed([name])}"
         case ("gpus", name, "reserved_price"):
             return f"the reserved price of {listed([name])}"
     return as_path(path)
@@ -282,39 +285,53 @@ def _known(supply: GpuSupply) -> list[tuple[str, object]]:
     ]
 
 
-def _priced(
+def _with_by_type(
     request: Request,
-    prices: Mapping[str, float],
+    argument: str,
+    given: object,
     profiles: ProfileSet,
     notes: list[str],
 ) -> Request:
-    """Return the request with prices per GPU and hour by the name of the type.
+    """Return the request with amounts per GPU by the name of the type, or for all.
 
     Raises:
-        UnknownNameError: If a price is of a type that is not in the supply.
-        InvalidInputError: If a price is not a finite number > 0.
+        UnknownNameError: If one is of a type that is not in the supply.
+        InvalidInputError: If a value cannot be used.
     """
+    field, what, example = _FIELDS_BY_TYPE[argument]
     gpus = request.gpus
     supplies = (
         dict(gpus)
         if isinstance(gpus, dict)
         else {measured_type(profiles).name: GpuSupply(count=gpus)}
     )
+    if argument != "prices" and not isinstance(given, Mapping):
+        given = dict.fromkeys(supplies, given)
     # Of names that are alike the first.
     spelled = {_folded(one): one for one in reversed(supplies)}
-    for name, price in by_name("prices", prices, '{"L4": 0.71}').items():
+    for name, value in by_name(
+        argument, cast("Mapping[str, object]", given), example
+    ).items():
         known = spelled.get(_folded(name))
         if known is None:
             raise UnknownNameError(
-                f"a price is given for {quoted(name)}, which is not among the GPUs: "
+                f"{what} is given for {quoted(name)}, which is not among the GPUs: "
                 f"{', '.join(supplies)}"
             )
-        supply = {known: supplies[known].model_dump() | {"price": price}}
+        supply = {known: supplies[known].model_dump() | {field: value}}
         found = Request.model_validate(
             {"gpus": supply}, context={"words": _as_argument}
         ).gpus
         if isinstance(found, dict):
-            old = supplies[known].price
-            _note(f"gpus.{known}.price", old, found[known].price, notes)
+            old, new = getattr(supplies[known], field), getattr(found[known], field)
+            _note(f"gpus.{known}.{field}", old, new, notes)
             supplies |= found
     return request.model_copy(update={"gpus": supplies})
+
+
+_FIELDS_BY_TYPE = {
+    "prices": ("price", "a price", '{"L4": 0.71}'),
+    "host_cpus_per_gpu": ("host_cpus_per_gpu", "a number of cores", '{"L4": 8}'),
+    "host_memory_per_gpu": ("host_memory_per_gpu", "memory", '{"L4": "64GB"}'),
+}
+"""Arguments about GPU types: field of the supply, what it is, and an example."""

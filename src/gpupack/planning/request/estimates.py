@@ -147,6 +147,9 @@ def _scaled(record: ProfileRecord, gpu_type: GpuType) -> ProfileRecord:
         values[field] = (
             None if percent is None else min(100.0, percent * factor / stretch)
         )
+    # A request takes the host as long as it did; the requests are fewer, or more.
+    cores = record.host_cpu_cores
+    values["host_cpu_cores"] = None if cores is None else cores / stretch
     why = f"estimated from {record.gpu_type.name} by published figures, not measured"
     return ProfileRecord.with_reason(
         why,
@@ -154,13 +157,14 @@ def _scaled(record: ProfileRecord, gpu_type: GpuType) -> ProfileRecord:
         missing={
             name: reason
             for name, reason in record.missing.items()
-            if name in (*values, "gpu_memory_used_bytes")
+            if name in (*values, "gpu_memory_used_bytes", "host_memory_bytes")
         },
         model_name=record.model_name,
         load_point=record.load_point,
         gpu_type=gpu_type,
         environment=record.environment,
         gpu_memory_used_bytes=record.gpu_memory_used_bytes,
+        host_memory_bytes=record.host_memory_bytes,
         num_model_instances=record.num_model_instances,
         origin=RecordOrigin.SCALED,
         scaled_from=record.gpu_type.name,
@@ -181,4 +185,5 @@ def _of_other_type(baseline: ServerBaseline, gpu_type: GpuType) -> ServerBaselin
         gpu_type=gpu_type,
         environment=baseline.environment,
         gpu_memory_used_bytes=baseline.gpu_memory_used_bytes,
+        host_memory_bytes=baseline.host_memory_bytes,
     )

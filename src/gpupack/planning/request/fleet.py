@@ -9,6 +9,7 @@ from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.quoting import listed
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
+    HOST_SHARES,
     DeviceKind,
     Fleet,
     FleetEntry,
@@ -48,6 +49,8 @@ def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:
                 name,
                 supply,
                 measured.get(name) or _measured_variant(name, profiles),
+            ).model_copy(
+                update={one: getattr(supply, one) for one in HOST_SHARES.values()}
             ),
             num_gpus=supply.count,
             price_per_hour=(

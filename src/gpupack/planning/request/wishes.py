@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.quoting import quoted
-from gpupack.records.gpu import Headroom, Resource
+from gpupack.records.gpu import HOST_SHARES, Headroom, Resource
 from gpupack.records.request import MAX_REPLICAS as MAX_REPLICAS
 from gpupack.records.request import Fairness as Fairness
 from gpupack.records.request import Objective
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpupack.profile_set import ProfileSet
+    from gpupack.records.gpu import Fleet
     from gpupack.records.profile import LoadPoint, ProfileRecord
     from gpupack.records.request import ModelWishes, Request
 
@@ -134,7 +135,11 @@ BINDING_BY_DEFAULT: dict[Objective, tuple[Resource, ...]] = {
 
 
 def overlay_headroom(
-    objective: Objective, overall: float | None, named: Mapping[str, float]
+    objective: Objective,
+    overall: float | None,
+    named: Mapping[str, float],
+    *,
+    also: Sequence[Resource] = (),
 ) -> float | dict[str, float]:
     """Return the headroom of a share for whatever binds, and shares by name.
 
@@ -142,13 +147,15 @@ def overlay_headroom(
         objective: Says what binds by default.
         overall: The share of whatever binds; None if there is only ``named``.
         named: Shares by resource name, taking precedence; they bind in any case.
+        also: What binds besides.
     """
     if overall is None:
         return dict(named) if named else 1.0
     if not named:
         return overall
     default = dict.fromkeys(
-        (resource.value for resource in BINDING_BY_DEFAULT[objective]), overall
+        (resource.value for resource in (*BINDING_BY_DEFAULT[objective], *also)),
+        overall,
     )
     return default | dict(named)
 
@@ -231,6 +238,38 @@ def growth_doubts(request: Request) -> list[str]:
         f"growth {growth:g} multiplies every demand, which leaves {growth:.0%} of it; "
         f"if {growth:.0%} more is meant, give {setting('growth', round(1 + growth, 6))}"
     ]
+
+
+def with_host(headroom: Headroom, asked: float | Headroom, fleet: Fleet) -> Headroom:
+    """Return the headroom with a share of what is said of the host, where it is.
+
+    Args:
+        headroom: Of the GPUs themselves.
+        asked: A number is the share of whatever binds; one that names other resources
+            alone leaves all of the host's to be used.
+        fleet: Says what GPUs have of their hosts.
+
+    Raises:
+        InvalidInputError: If a resource of the host is named, and no GPU's share of it
+            is said.
+    """
+    shares = {resource.value: share for resource, share in headroom}
+    for resource, name in HOST_SHARES.items():
+        is_said = any(
+            entry.gpu_type.capacity_of(resource) is not None for entry in fleet.entries
+        )
+        if is_said:
+            named = (
+                asked.share(resource) or 1.0 if isinstance(asked, Headroom) else asked
+            )
+            shares[resource.value] = named
+        elif resource.value in shares:
+            raise InvalidInputError(
+                f"headroom names {resource.value}, but not how much of it each GPU "
+                f"has; give {setting(name)}, or leave it out of "
+                f"{setting('headroom')}"
+            )
+    return Headroom(**shares)
 
 
 LOW_HEADROOM = 0.5

@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING
 
 from gpupack.placement import Placement
 from gpupack.planning.contention import SharedGpu, alternatives_of, retentions_of
-from gpupack.planning.modeling import READING_FIELDS, model_memories
+from gpupack.planning.modeling import model_bytes, reading
 from gpupack.planning.solving.expected_latency import (
     expected_latencies_s,
     latency_fields,
 )
-from gpupack.records.gpu import Resource
-from gpupack.records.placement import Assignment, GpuPlacement, ResourceUse
+from gpupack.records.gpu import Resource, ResourceUnit
+from gpupack.records.placement import (
+    Assignment,
+    GpuPlacement,
+    ResourceUse,
+    assignment_field,
+)
 from gpupack.report.cautions import cautions_of
 
 if TYPE_CHECKING:
@@ -117,9 +122,6 @@ class Clash:
     """
 
     error: Callable[[], InfeasibleError | NotFoundInTimeError]
-
-
-UTILIZATIONS = tuple(one for one in Resource if one is not Resource.MEMORY)
 
 
 def build_placement(
@@ -281,9 +283,12 @@ def gpu_placement(
     """
     supply = question.supplies[filled.supply]
     instances = filled.instances
-    own_bytes = model_memories([one.record for one in instances], supply.baseline_bytes)
-    used: dict[Resource, list[float | None]] = {
-        one: _utilizations(instances, loads, supply, one) for one in UTILIZATIONS
+    taken = {
+        one: [
+            _amount(instance, load, supply, one)
+            for instance, load in zip(instances, loads, strict=True)
+        ]
+        for one in Resource
     }
     assignments = []
     for place, one in enumerate(instances):
@@ -306,63 +311,63 @@ def gpu_placement(
                     if latencies
                     else {}
                 ),
-                memory_bytes=own_bytes[place],
-                gpu_utilization_percent=used[Resource.GPU_UTILIZATION][place],
-                memory_utilization_percent=used[Resource.MEMORY_UTILIZATION][place],
-                sm_utilization_percent=used[Resource.SM_UTILIZATION][place],
+                **{
+                    assignment_field(resource): amounts[place]
+                    for resource, amounts in taken.items()
+                    if resource is not Resource.MEMORY
+                },
+                memory_bytes=model_bytes(one.record, Resource.MEMORY, supply.server),
             )
         )
     return GpuPlacement(
         gpu_index=0,
         gpu_type=supply.gpu_type,
         assignments=tuple(assignments),
-        baseline_memory_bytes=supply.baseline_bytes,
-        resources=_resource_uses(instances, supply, own_bytes, used, question),
+        baseline_memory_bytes=supply.server.of(Resource.MEMORY),
+        baseline_host_memory_bytes=supply.server.of(Resource.HOST_MEMORY),
+        resources=_resource_uses(supply, taken, question),
     )
 
 
-def _utilizations(
-    instances: Sequence[ModelInstance],
-    loads: Sequence[float],
-    supply: Supply,
-    resource: Resource,
-) -> list[float | None]:
-    """Return what each instance uses of a utilization, in percent; None if unknown."""
-    if supply.is_carried_over:
-        return [None] * len(instances)
-    field = READING_FIELDS[resource]
-    return [
-        None if (percent := getattr(one.record, field)) is None else percent * load
-        for one, load in zip(instances, loads, strict=True)
-    ]
+def _amount(
+    instance: ModelInstance, load: float, supply: Supply, resource: Resource
+) -> float | None:
+    """Return what an instance takes of a resource, in its unit; None if unknown.
+
+    Of the host only where a GPU's share of it is said.
+    """
+    read = reading(instance.record, resource)
+    if read is None or not supply.binds(resource):
+        return None
+    if resource.is_held:
+        return model_bytes(instance.record, resource, supply.server)
+    return None if supply.is_carried_over else read * load
 
 
 def _resource_uses(
-    instances: Sequence[ModelInstance],
     supply: Supply,
-    own_bytes: Sequence[int],
-    used: Mapping[Resource, Sequence[float | None]],
+    taken: Mapping[Resource, Sequence[float | None]],
     question: CapacityQuestion,
 ) -> tuple[ResourceUse, ...]:
     """Return the total of each resource of which every instance has the reading."""
-    totals: dict[Resource, tuple[float, float]] = {}
-    if all(one.record.gpu_memory_used_bytes is not None for one in instances):
-        totals[Resource.MEMORY] = (
-            float(supply.baseline_bytes + sum(own_bytes)),
-            float(supply.gpu_type.known_memory_bytes()),
-        )
-    for resource, parts in used.items():
-        known = [part for part in parts if part is not None]
-        if len(known) == len(parts):
-            # Decimals as written add up as a person adds them: 23.1 + 56.2 = 79.3.
-            totals[resource] = round(math.fsum(known), 6), 100.0
     shares = dict(question.headroom)
-    return tuple(
-        ResourceUse(
-            resource=resource,
-            used=total,
-            capacity=capacity,
-            limit=round(shares[resource] * capacity, 6) if resource in shares else None,
+    found = []
+    for resource, parts in taken.items():
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts) or not supply.binds(resource):
+            continue
+        capacity = float(supply.gpu_type.capacity_of(resource) or 0.0)
+        # Decimals as written add up as a person adds them: 23.1 + 56.2 = 79.3.
+        digits = 9 if resource.unit is ResourceUnit.CORES else 6
+        total = round(supply.server.of(resource) + math.fsum(known), digits)
+        found.append(
+            ResourceUse(
+                resource=resource,
+                used=float(total),
+                capacity=capacity,
+                limit=round(shares[resource] * capacity, 6)
+                if resource in shares
+                else None,
+            )
         )
-        for resource, (total, capacity) in totals.items()
-    )
+    return tuple(found)

@@ -39,7 +39,9 @@ READINGS = {
     Resource.GPU_UTILIZATION: "gpu_utilization_percent",
     Resource.MEMORY_UTILIZATION: "memory_utilization_percent",
     Resource.SM_UTILIZATION: "sm_utilization_percent",
+    Resource.HOST_CPU: "host_cpu_cores",
 }
+MEMORIES = (Resource.MEMORY, Resource.HOST_MEMORY)
 
 
 def check_placement(placement: PlacementRecord, question: CapacityQuestion) -> None:
@@ -96,6 +98,13 @@ class _Check:
         self._baselines = {
             one.gpu_type.name: one.gpu_memory_used_bytes
             for one in question.profiles.baselines
+        }
+        self._host_baselines = {
+            one.gpu_type.name: one.host_memory_bytes
+            for one in question.profiles.baselines
+        }
+        self._offered = {
+            entry.gpu_type.name: entry.gpu_type for entry in question.fleet.entries
         }
 
     def run(self) -> None:
@@ -159,13 +168,18 @@ class _Check:
             predicted = one.assignment.predicted_infer_per_sec
             self._predicted += (predicted or 0.0) * weight * multiplicity
         for resource, share in self._placement.headroom:
+            whole = self._capacity(gpu.gpu_type, resource)
+            if whole is None:
+                continue  # of the host, and nobody said how much there is
             used = (
                 self._memory(gpu, instances)
                 if resource is Resource.MEMORY
+                else self._host_memory(instances)
+                if resource is Resource.HOST_MEMORY
                 else _utilization(instances, resource)
             )
-            limit = Fraction(repr(share)) * _capacity(gpu.gpu_type, resource)
-            if resource is not Resource.MEMORY:
+            limit = Fraction(repr(share)) * whole
+            if resource not in MEMORIES:
                 limit *= 1 + READING_TOLERANCE
                 if any(one.load < 1 for one in instances):
                     limit *= 1 + TRAFFIC_TOLERANCE
@@ -255,9 +269,9 @@ class _Check:
         ]
         if here:
             return here[0], False
-        is_memory_alone = [resource for resource, _ in self._placement.headroom] == [
-            Resource.MEMORY
-        ] and not self._wishes.demand
+        is_memory_alone = not self._wishes.demand and all(
+            resource in MEMORIES for resource, _ in self._placement.headroom
+        )
         if is_memory_alone:
             for record in known:
                 if self._own_memory(gpu, record) == one.memory_bytes:
@@ -285,6 +299,36 @@ class _Check:
                     f"{one.assignment.memory_bytes}"
                 )
         return Fraction(baseline + sum(own))
+
+    def _host_memory(self, instances: Sequence[_Instance]) -> Fraction:
+        """Return what the server and its models hold of the host's memory, in bytes.
+
+        Raises:
+            CheckError: If it was not measured.
+        """
+        of_server = max(
+            self._host_baselines.get(one.record.gpu_type.name) or 0 for one in instances
+        )
+        total = of_server
+        for one in instances:
+            held = one.record.host_memory_bytes
+            if held is None:
+                raise CheckError(f"{one.name!r}: host_memory is not known")
+            total += max(0, held - of_server)
+        return Fraction(total)
+
+    def _capacity(self, gpu_type: GpuType, resource: Resource) -> Fraction | None:
+        """Return what there is, of the host as the fleet says it; None if unsaid."""
+        if resource is Resource.MEMORY:
+            return Fraction(gpu_type.known_memory_bytes())
+        if resource in (Resource.HOST_CPU, Resource.HOST_MEMORY):
+            offered = self._offered[gpu_type.name]
+            if resource is Resource.HOST_MEMORY:
+                held = offered.host_memory_per_gpu
+                return None if held is None else Fraction(held)
+            cores = offered.host_cpus_per_gpu
+            return None if cores is None else Fraction(repr(cores))
+        return Fraction(100)
 
     def _check_retention(
         self, gpu: GpuPlacement, instances: Sequence[_Instance]
@@ -426,12 +470,6 @@ def _require_one_variant_each(gpu: GpuPlacement) -> None:
                 f"GPU {gpu.gpu_index}: {one.model_name!r} is there as "
                 f"{variants[one.model_name]} and as {variant}"
             )
-
-
-def _capacity(gpu_type: GpuType, resource: Resource) -> Fraction:
-    if resource is Resource.MEMORY:
-        return Fraction(gpu_type.known_memory_bytes())
-    return Fraction(100)
 
 
 def _names(instances: Sequence[_Instance]) -> str:

@@ -20,7 +20,7 @@ from gpupack.planning.solving.step_clock import StepClock
 from gpupack.planning.solving.with_choices import plan_with_choices
 from gpupack.quoting import quoted
 from gpupack.records.frontier import FrontierPoint
-from gpupack.records.gpu import Headroom, Resource
+from gpupack.records.gpu import Headroom, ResourceUnit
 from gpupack.records.placement import Objective, ObjectiveUnit
 from gpupack.records.request import Fairness
 from gpupack.report.cautions import type_text
@@ -389,11 +389,14 @@ class FrontierSteps:
     def _scaled(self, share: float) -> Headroom | None:
         """Return the headroom with this share of every utilization that binds."""
         shares = {
-            resource.value: own if resource is Resource.MEMORY else share
+            resource.value: share if resource.unit is ResourceUnit.PERCENT else own
             for resource, own in self._question.headroom
         }
-        is_memory_only = set(shares) <= {Resource.MEMORY.value}
-        return None if is_memory_only else Headroom(**shares)
+        has_utilization = any(
+            resource.unit is ResourceUnit.PERCENT
+            for resource, _ in self._question.headroom
+        )
+        return Headroom(**shares) if has_utilization else None
 
     def _serves_all(self, budget: float, share: float, deadline: float) -> bool:
         headroom = self._scaled(share)

@@ -22,7 +22,7 @@ from gpupack.planning.contention import RetentionRule, has_all_readings
 from gpupack.planning.modeling import levels_above, levels_up_to
 from gpupack.planning.solving.building import Clash
 from gpupack.planning.solving.check import PROVED_TOLERANCE
-from gpupack.records.gpu import Headroom, Resource
+from gpupack.records.gpu import Headroom
 from gpupack.records.placement import PlacementStatus
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def _less_filled(
     question: CapacityQuestion, free: CapacityQuestion
 ) -> list[CapacityQuestion]:
     """Return questions in which less of the utilizations may be used, fullest first."""
-    utilizations = [one for one, _ in question.headroom if one is not Resource.MEMORY]
+    utilizations = [one for one, _ in question.headroom if not one.is_held]
     if not utilizations:
         return []
     return [

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gpupack.errors import InfeasibleError
     from gpupack.packing import BestPartition, Bin, PackingResult
     from gpupack.planning.contention import Contention
-    from gpupack.planning.modeling import CapacityQuestion
+    from gpupack.planning.modeling import CapacityQuestion, ServerNeeds
     from gpupack.records.profile import ProfileRecord
 
 _OTHERWISE_LIMIT_S = 1.0
@@ -63,13 +63,13 @@ def pack_one_type(
     """
     deadline = Deadline.after(time_limit_s)
     (supply,), (contention,) = question.supplies, question.contentions
-    headroom, baseline = question.headroom, supply.baseline_bytes
+    headroom, server = question.headroom, supply.server
     available = supply.entry.num_gpus
     shares = dict(headroom)
-    sizes = item_sizes(records, list(shares), baseline)
+    sizes = item_sizes(records, list(shares), server)
     capacity = tuple(
         [
-            capacity_for(column, supply.gpu_type, headroom, resource, baseline)
+            capacity_for(column, supply.gpu_type, headroom, resource, server)
             for resource, column in zip(shares, zip(*sizes, strict=True), strict=True)
         ]
     )
@@ -78,7 +78,7 @@ def pack_one_type(
         most < 1 or most < max(column)
         for most, column in zip(capacity, zip(*sizes, strict=True), strict=True)
     ):
-        error = too_large_alone(records, supply.gpu_type, headroom, baseline)
+        error = too_large_alone(records, supply.gpu_type, headroom, server)
         if error is not None:
             return Clash(lambda: error)
     problem = PackingProblem(
@@ -142,7 +142,7 @@ def pack_one_type(
             # Found late, by looking for the fewest GPUs.
             found = _valued(problem, rule, packed, records)
         else:
-            bins = _evened(packed, rule, sizes, capacity, records, baseline)
+            bins = _evened(packed, rule, sizes, capacity, records, server)
             found = _counted(question, packed, bins, records)
     return replace(
         found,
@@ -196,11 +196,11 @@ def _evened(
     sizes: Sequence[tuple[int, ...]],
     capacity: Sequence[int],
     records: Sequence[ProfileRecord],
-    baseline_bytes: int,
+    server: ServerNeeds,
 ) -> list[list[int]]:
     """Return the bins with what is used evened out, unless less is kept than asked."""
     bins = _expand(packed.bins)
-    evened = even_out(bins, sizes, capacity, evening_loads(records, baseline_bytes))
+    evened = even_out(bins, sizes, capacity, evening_loads(records, server))
     if rule is not None and not all(
         rule.is_allowed(tuple((item, 1) for item in one_bin)) for one_bin in evened
     ):

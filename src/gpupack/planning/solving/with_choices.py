@@ -200,12 +200,12 @@ def _instances(
         positions[number].append(position)
     if all(problem.jobs[problem.options[one].job].is_whole for one, _, _ in instances):
         records = [translation.records[option] for option, _, _ in instances]
-        baseline = translation.supplies[bin_type].baseline_bytes
+        server = translation.supplies[bin_type].server
         evened = even_out(
             positions,
             [problem.options[option].fixed for option, _, _ in instances],
             problem.bin_types[bin_type].capacity,
-            evening_loads(records, baseline),
+            evening_loads(records, server),
         )
         if all(
             problem.is_allowed(

@@ -163,14 +163,21 @@ def profile_record(
 
 
 def server_baseline(
-    readings: DeviceReadings, *, device: Device, circumstances: Circumstances
+    readings: DeviceReadings,
+    *,
+    device: Device,
+    circumstances: Circumstances,
+    host_memory_bytes: int | None = None,
 ) -> ServerBaseline:
     """Return the record of the server with no model loaded."""
     values: dict[str, Any] = {
         "gpu_type": device.gpu_type,
         "environment": circumstances.environment(device),
+        "host_memory_bytes": host_memory_bytes,
         "missing": {},
     }
+    if host_memory_bytes is None:
+        values["missing"]["host_memory_bytes"] = "the server's process is not known"
     _add_readings(values, readings, ServerBaseline.readings())
     return ServerBaseline.with_reason("not read", **values)
 

@@ -15,6 +15,7 @@ from gpupack.errors import (
     ServerError,
     UnknownNameError,
 )
+from gpupack.profiling.devices import ProcessFamily
 from gpupack.profiling.load import LoadProcess, ModelLoad, make_request_inputs
 from gpupack.profiling.measuring import (
     Circumstances,
@@ -253,8 +254,18 @@ class Sweep:
                 time.sleep(duration_s)
             readings = sampler.readings()
         self.store.add(
-            server_baseline(readings, device=device, circumstances=self._circumstances)
+            server_baseline(
+                readings,
+                device=device,
+                circumstances=self._circumstances,
+                host_memory_bytes=self._host_memory_bytes(),
+            )
         )
+
+    def _host_memory_bytes(self) -> int | None:
+        """Return what the server holds of the host's memory now; None if unknown."""
+        pid = self.session.server_pid
+        return None if pid is None else ProcessFamily(pid).read().resident_bytes or None
 
     def _settle(self, *, quiet_s: float | None = None) -> SettledMemory:
         device, baseline = self.session.device, self.store.baseline

@@ -38,6 +38,8 @@ from gpupack.records.request.wish_types import (
     TYPES_BRANCH,
     Count,
     HeadroomWish,
+    HostCpus,
+    HostMemory,
     KeptShare,
     Must,
     NumberFromZero,
@@ -107,6 +109,10 @@ class GpuSupply(Record):
     """Per GPU and hour where GPUs are reserved; counts with ``billing: reserved``."""
     memory_mib: Annotated[PositiveNumber | None, Must("MiB, > 0")] = None
     """Of a card that neither the profiles nor the catalogue know."""
+    host_cpus_per_gpu: HostCpus | None = None
+    """Cores of its host that each GPU's models may use; None: they do not bind."""
+    host_memory_per_gpu: HostMemory | None = None
+    """Memory of its host that they may hold, in bytes or as ``64GB``; None likewise."""
 
     @model_validator(mode="before")
     @classmethod
@@ -264,6 +270,10 @@ LoadPointLike = str | LoadPoint | Mapping[str, str | LoadPoint]
 """One load point for every model (``"2x4"``), or one by model name."""
 ForModels = float | Mapping[str, float]
 """A number for every model, or by model name."""
+ForGpuTypes = float | str | Mapping[str, float] | Mapping[str, str]
+"""An amount for GPUs of every type, or by the name of the type."""
+MemoryForGpuTypes = int | str | Mapping[str, int] | Mapping[str, str]
+"""Bytes, or such as ``"64GB"``, for GPUs of every type, or by the name of the type."""
 
 
 class RequestArguments(TypedDict, total=False):
@@ -274,6 +284,8 @@ class RequestArguments(TypedDict, total=False):
 
     gpus: GpusLike | None
     prices: Mapping[str, float] | None
+    host_cpus_per_gpu: ForGpuTypes | None
+    host_memory_per_gpu: MemoryForGpuTypes | None
     max_gpus: int | None
     max_price_per_hour: float | None
     headroom: HeadroomLike

@@ -6,11 +6,20 @@ Each type says in words what is allowed, so that an error can tell it.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 
 from gpupack.errors import InvalidInputError
@@ -21,7 +30,7 @@ from gpupack.given_numbers import (
     whole_number,
 )
 from gpupack.quoting import quoted
-from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource
+from gpupack.records.gpu import HOST_SHARES, Fleet, GpuType, Headroom, Resource
 from gpupack.records.profile import LoadPoint
 from gpupack.units import mib_from_bytes
 
@@ -116,6 +125,75 @@ def _price(value: object) -> object:
 Price = Annotated[float, Field(ge=MIN_PRICE, le=MAX_PRICE), BeforeValidator(_price)]
 
 
+MAX_HOST_CPUS = 10_000
+"""Cores per GPU; more than any host has."""
+MIN_HOST_MEMORY = 2**20
+MAX_HOST_MEMORY = 2**50
+"""Bytes per GPU; beyond these the unit is taken to be wrong."""
+_SHORT_UNIT = re.compile(r"(?i)(?<=[\d\s])([kmgtp]i?)$")
+"""``64Gi``, as Kubernetes writes it, is ``64GiB``."""
+
+
+def _host_cpus(value: object) -> object:
+    cpus = real_number(_number_in(value))
+    if cpus is None or not math.isfinite(cpus) or cpus <= 0:
+        raise fault(
+            "; it must be a number of cores > 0 that each GPU's models may use, such "
+            "as 8; leave it out where the host's cores shall not bind"
+        )
+    if cpus > MAX_HOST_CPUS:
+        raise fault(
+            f" cores per GPU; more than {MAX_HOST_CPUS:,} are taken for a wrong unit. "
+            "Give the host's cores, divided by its GPUs"
+        )
+    return cpus
+
+
+def _number_in(value: object) -> object:
+    """Return the number that a text consists of, anything else as it is."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)
+    return value
+
+
+def _host_memory(value: object) -> object:
+    """Return bytes of a text with a unit, or of a number of bytes."""
+    allowed = (
+        "; it must be an amount of memory > 0 with its unit, such as 64GB (10^9 bytes) "
+        "or 64GiB (2^30), that each GPU's models may hold of the host's"
+    )
+    if isinstance(value, bool) or not (
+        isinstance(value, str) or real_number(value) is not None
+    ):
+        raise fault(allowed)
+    given = _SHORT_UNIT.sub(r"\1B", value.strip()) if isinstance(value, str) else value
+    try:
+        num_bytes = int(_BYTE_SIZE.validate_python(given))
+    except (ValidationError, OverflowError):
+        raise fault(allowed) from None
+    if num_bytes < MIN_HOST_MEMORY:
+        raise fault(
+            allowed
+            if num_bytes <= 0
+            else f", {num_bytes:,} bytes: too little for any model; give the unit, "
+            "such as 64GB or 64GiB"
+        )
+    if num_bytes > MAX_HOST_MEMORY:
+        raise fault(
+            f", {num_bytes:,} bytes per GPU: more than {MAX_HOST_MEMORY:,} are taken "
+            "for a wrong unit"
+        )
+    return num_bytes
+
+
+_BYTE_SIZE: TypeAdapter[ByteSize] = TypeAdapter(ByteSize)
+HostCpus = Annotated[float, BeforeValidator(_host_cpus)]
+"""Cores of its host for each GPU's models."""
+HostMemory = Annotated[int, BeforeValidator(_host_memory)]
+"""Bytes of its host's memory for each GPU's models: ``64GB``, ``64GiB``."""
+
+
 def _load_point(value: object) -> object:
     if isinstance(value, str):
         try:
@@ -150,13 +228,13 @@ def _headroom(value: object) -> object:
     else:
         share = _finite(value)
         if share > 1:
-            raise _too_much_memory(share)
+            raise _too_much_memory(Resource.MEMORY, share)
         return share
     if not shares:
         raise fault("; it names no resource: nothing would bind")
-    memory = shares.get(Resource.MEMORY.value, 0.0)
-    if memory > 1:
-        raise _too_much_memory(memory)
+    for resource in Resource:
+        if resource.is_held and shares.get(resource.value, 0.0) > 1:
+            raise _too_much_memory(resource, shares[resource.value])
     return Headroom(**shares)
 
 
@@ -188,11 +266,13 @@ def _finite(value: object, name: object = None) -> float:
     return number
 
 
-def _too_much_memory(share: float) -> PydanticCustomError:
+def _too_much_memory(resource: Resource, share: float) -> PydanticCustomError:
+    holder = "a host" if resource.is_of_host else "a GPU"
     meant = f"for {share:g} % give {share / 100:g}, or " if 2 <= share <= 100 else ""
     return fault(
-        f"; its share of memory is {share:g}, that is {share:.0%}, but a GPU cannot "
-        f"hold more than it has; {meant}name the resources that may exceed 1, such as "
+        f"; its share of {resource.value} is {share:g}, that is {share:.0%}, but "
+        f"{holder} cannot hold more than it has; {meant}name the resources that may "
+        "exceed 1, such as "
         '{"memory": 1.0, "gpu_utilization": 1.1, "memory_utilization": 1.1}'
     )
 
@@ -236,6 +316,11 @@ def supply_by_name(value: object) -> object:
                 supply = {"memory_mib": mib_from_bytes(key.memory_bytes), **supply}
         if not isinstance(name, Hashable):
             raise _unclear_gpus()
+            supply = {
+                share: amount
+                for share in HOST_SHARES.values()
+                if (amount := getattr(key, share)) is not None
+            } | dict(supply)
         if name in named:
             raise fault(f"; it names the GPU type {quoted(name)} twice")
         named[name] = supply

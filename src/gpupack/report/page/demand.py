@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.quoting import quoted
-from gpupack.records.gpu import Resource
 from gpupack.report.cautions import KEPT_TOLERANCE
 
 if TYPE_CHECKING:
@@ -105,6 +104,6 @@ def _spare_ratio(placement: PlacementRecord) -> float:
         use.limit / use.used
         for gpu in placement.gpus
         for use in gpu.resources
-        if use.resource is not Resource.MEMORY and use.limit is not None and use.used
+        if not use.resource.is_held and use.limit is not None and use.used
     ]
     return max(0.0, min(ratios, default=1.0) - 1)

@@ -94,6 +94,11 @@ _FIELDS = {
     "dram_bandwidth": "dram_bandwidth_percent",
     "tensor_activity": "tensor_activity_percent",
     "energy": "energy_joules",
+    "host_cpu": "host_cpu_cores",
+}
+_HIGHEST_MEMORY = {
+    "memory": "gpu_memory_used_bytes",
+    "host_memory": "host_memory_bytes",
 }
 MEANINGS = (
     *("model_name", "batch_size", "concurrency", "request_rate", "variant", "gpu"),
@@ -102,6 +107,7 @@ MEANINGS = (
     *("latency_p99_ms", "gpu_utilization_percent", "gpu_utilization_mean_percent"),
     *("memory_utilization_percent", "memory_utilization_mean_percent"),
     *("gpu_memory_used_mib", "power_mean_watts", "num_model_instances"),
+    *("host_cpu_cores", "host_memory_mib"),
 )
 """What a column may be said to mean; other titles that are understood do as well."""
 
@@ -279,9 +285,9 @@ def _field(
         if of == "max":
             return f"{name}_percent", "" if statistic else "taken as the highest"
         return (f"{name}_mean_percent", "") if of == "mean" else (None, "not needed")
-    if name == "memory":
+    if name in _HIGHEST_MEMORY:
         if statistic in (None, "max"):
-            return "gpu_memory_used_bytes", ""
+            return _HIGHEST_MEMORY[name], ""
         return None, f"{statistic}: what a model needs is the highest"
     if name == "power":
         is_mean = statistic in (None, "mean")
@@ -317,8 +323,8 @@ def is_meant(key: str, use: ColumnUse) -> bool:
     words, statistic, _ = title_parts(wanted)
     for one in QUANTITIES:
         if one.is_named_by(words):
-            if one.name == "memory":
-                return use.field == "gpu_memory_used_bytes"
+            if one.name in _HIGHEST_MEMORY:
+                return use.field == _HIGHEST_MEMORY[one.name]
             if one.kind is None or statistic is not None:
                 return _field(one.name, statistic, Dialect())[0] == use.field
             if one.name in _FIELDS:
@@ -347,6 +353,7 @@ def _in_default_unit(use: ColumnUse, dialect: Dialect) -> ColumnUse:
         Kind.RATE: "infer/sec",
         Kind.POWER: "w",
         Kind.ENERGY: "j",
+        Kind.CORES: "cores",
     }[use.kind]
     return replace(use, unit=default)
 

@@ -19,6 +19,8 @@ _SYNONYMS = {
     **dict.fromkeys(["models"], "model"),
     **dict.fromkeys(["clients"], "client"),
     **dict.fromkeys(["gpus"], "gpu"),
+    **dict.fromkeys(["cpus"], "cpu"),
+    **dict.fromkeys(["cores"], "core"),
     **dict.fromkeys(["requests", "req", "reqs"], "request"),
     **dict.fromkeys(["sizes"], "size"),
     **dict.fromkeys(["groups"], "group"),
@@ -105,6 +107,8 @@ QUANTITIES = [
     *_quantity("gpu_utilization", "gpu utilization|utilization", "", Kind.SHARE),
     *_quantity("memory_utilization", "memory utilization", "gpu", Kind.SHARE),
     *_quantity("memory", "memory|memory used", "gpu device", Kind.MEMORY),
+    *_quantity("host_memory", "host memory|host ram|host rss", "used", Kind.MEMORY),
+    *_quantity("host_cpu", "host cpu|host core", "used core", Kind.CORES),
     *_quantity(
         "sm_utilization", "sm utilization|sm active|sm activity", "", Kind.SHARE
     ),
