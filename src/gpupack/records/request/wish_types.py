@@ -314,13 +314,13 @@ def supply_by_name(value: object) -> object:
             name = key.name
             if key.memory_bytes is not None:
                 supply = {"memory_mib": mib_from_bytes(key.memory_bytes), **supply}
-        if not isinstance(name, Hashable):
-            raise _unclear_gpus()
             supply = {
                 share: amount
                 for share in HOST_SHARES.values()
                 if (amount := getattr(key, share)) is not None
             } | dict(supply)
+        if not isinstance(name, Hashable):
+            raise _unclear_gpus()
         if name in named:
             raise fault(f"; it names the GPU type {quoted(name)} twice")
         named[name] = supply
