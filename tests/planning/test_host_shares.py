@@ -277,17 +277,15 @@ def test_a_limited_fleet_serves_what_its_hosts_allow() -> None:
     )
     assert placed.objective_value == pytest.approx(50.0)
     (change,) = [one for one in placed.explain().changes if one.kind is ChangeKind.HOST]
-    assert (change.change, change.value) == (
-        "host_cpus_per_gpu from 0.75 to 1",
-        200 / 3,
-    )
+    assert change.change == "host_cpus_per_gpu from 0.75 to 1"
+    assert change.value == pytest.approx(200 / 3)
 
 
 def test_a_frontier_tells_what_each_budget_serves_on_its_hosts() -> None:
     points = gpupack.frontier(
         make_profiles(record("a")),
         demand={"a": 100.0},
-        budgets=2,
+        budgets=[1, 2],
         host_cpus_per_gpu=0.75,
     ).points
     served = [one.throughput_infer_per_sec for one in points]

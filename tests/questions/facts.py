@@ -68,6 +68,7 @@ class GpuKind:
         count: None for as many as needed.
         price: None without one.
         is_carried: Whether only memory is known here.
+        host_cpus: Cores of the host; None: they do not run out.
     """
 
     name: str
@@ -77,6 +78,7 @@ class GpuKind:
     count: int | None
     price: Fraction | None
     is_carried: bool
+    host_cpus: float | None = None
 
     def holds(self, *options: Option) -> bool:
         """Return whether there is memory for all of these."""
@@ -235,6 +237,7 @@ def read(question: Question) -> Facts:
                 count,
                 None if price is None else exact(price),
                 is_carried,
+                _by_name(asked.get("host_cpus_per_gpu"), type_name, None),
             )
         )
         for name, of_model in records.items():

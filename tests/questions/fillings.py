@@ -206,7 +206,10 @@ class Fillings:
         loads = [self._planned_load(one) for one in options]
         try:
             shares = sharing.solo_shares(
-                [one.record for one in options], loads, facts.sharing
+                [one.record for one in options],
+                loads,
+                facts.sharing,
+                facts.kinds[options[0].type_index].host_cpus,
             )
         except sharing.TooManyCustomersError as err:
             raise TooLargeError("customers") from err

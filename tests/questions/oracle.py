@@ -260,6 +260,7 @@ class _Search:
                     [one.record for one in options],
                     [1.0] * len(options),
                     self.facts.sharing,
+                    self.facts.kinds[filling.kind].host_cpus,
                 )
             except sharing.TooManyCustomersError as err:
                 raise TooLargeError("customers") from err

@@ -138,7 +138,10 @@ def _broken_retention(
 ) -> Iterator[tuple[str, str]]:
     try:
         shares = sharing.solo_shares(
-            [one.record for one in options], loads, facts.sharing
+            [one.record for one in options],
+            loads,
+            facts.sharing,
+            facts.kinds[options[0].type_index].host_cpus,
         )
     except sharing.TooManyCustomersError:
         return

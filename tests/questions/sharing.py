@@ -10,6 +10,7 @@ of ``contention.prediction``, for a few customers and without the kernel probe::
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -132,8 +133,96 @@ def _slowed(one: Customer, requests_per_sec: float, mode: str) -> Customer:
     return replace(one, elsewhere_s=high)
 
 
+@dataclass(frozen=True)
+class OnCores:
+    """Requests of one instance on the host: time there and in all, and how many."""
+
+    busy_s: float
+    width: float
+    cycle_s: float
+    number: int
+
+
+def on_cores(record: ProfileRecord) -> OnCores | None:
+    """Return what an instance takes of the host's cores."""
+    if record.host_cpu_cores is None:
+        return None
+    number = min(record.load_point.concurrency, record.num_model_instances or 1)
+    rate = (record.throughput_infer_per_sec or 0.0) / record.load_point.batch_size
+    used = record.host_cpu_cores / number
+    width = math.ceil(4 * max(1.0, used)) / 4
+    return OnCores(used / width * number / rate, width, number / rate, number)
+
+
+def host_delays_s(
+    records: Sequence[ProfileRecord], loads: Sequence[float], cores: float
+) -> list[float]:
+    """Return how much longer a request of each takes, for what others want of cores.
+
+    By listing who is there and who is not, customer by customer.
+    """
+    instances = [on_cores(one) for one in records]
+    rates = [
+        (one.throughput_infer_per_sec or 0.0) / one.load_point.batch_size * load
+        for one, load in zip(records, loads, strict=True)
+    ]
+
+    def stretch(own: OnCores, met: Sequence[tuple[float, float]]) -> float:
+        room = max(cores, own.width)
+        crowds = {0.0: 1.0}
+        for width, share in met:
+            grown: dict[float, float] = {}
+            for crowd, chance in crowds.items():
+                grown[crowd] = grown.get(crowd, 0.0) + chance * (1 - share)
+                grown[crowd + width] = grown.get(crowd + width, 0.0) + chance * share
+            crowds = grown
+        return sum(
+            chance * max(1.0, (own.width + crowd) / room)
+            for crowd, chance in crowds.items()
+        )
+
+    def fixed_point(
+        some: Sequence[OnCores | None], traffic: Sequence[float | None]
+    ) -> list[float]:
+        stretches = [1.0] * len(some)
+        for _ in range(400):
+            latest = []
+            for index, own in enumerate(some):
+                met: list[tuple[float, float]] = []
+                for place, one in enumerate(some):
+                    if one is None:
+                        continue
+                    there_s = one.busy_s * stretches[place]
+                    share = there_s / (one.cycle_s + there_s - one.busy_s)
+                    if place == index:
+                        met += [(one.width, share)] * (one.number - 1)
+                        continue
+                    rate = traffic[place]
+                    if rate is not None:
+                        share = min(share, rate * there_s / one.number)
+                    met += [(one.width, share)] * one.number
+                latest.append(1.0 if own is None else stretch(own, met))
+            change = max(abs(a - b) for a, b in zip(latest, stretches, strict=True))
+            stretches = latest
+            if change < 1e-10 * max(latest):
+                break
+        return stretches
+
+    together = fixed_point(
+        instances,
+        [None if load >= 1 else rate for load, rate in zip(loads, rates, strict=True)],
+    )
+    return [
+        0.0 if own is None else own.busy_s * (found - fixed_point([own], [None])[0])
+        for own, found in zip(instances, together, strict=True)
+    ]
+
+
 def solo_shares(
-    records: Sequence[ProfileRecord], loads: Sequence[float], mode: str
+    records: Sequence[ProfileRecord],
+    loads: Sequence[float],
+    mode: str,
+    cores: float | None = None,
 ) -> list[float]:
     """Return what share of its throughput alone each could reach beside the others.
 
@@ -141,6 +230,7 @@ def solo_shares(
         records: Of the instances on one GPU.
         loads: Traffic ÷ throughput of each, 0–1.
         mode: How the GPU is shared.
+        cores: Of the host; None: they do not run out.
     """
     if len(records) == 1:
         return [1.0]
@@ -160,8 +250,12 @@ def solo_shares(
             for place, one in enumerate(at_traffic)
             if place != index and one is not None
         ]
-        found.append(min(1.0, rates([own, *others], mode)[0] / alone[index]))
-    return found
+        found.append(rates([own, *others], mode)[0])
+    if cores is not None:
+        for index, delay_s in enumerate(host_delays_s(records, loads, cores)):
+            number = driven[index].number
+            found[index] = number / (number / found[index] + delay_s)
+    return [min(1.0, one / rate) for one, rate in zip(found, alone, strict=True)]
 
 
 def kept(solo_share: float, load: float) -> float:

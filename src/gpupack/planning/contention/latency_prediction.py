@@ -188,6 +188,8 @@ def predict_percentiles(
     contention_factor: float,
     shape: SharingShape,
     copies: Sequence[int] | None = None,
+    host_delays: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
+    | None = None,
 ) -> list[tuple[float, ...]]:
     """Return the latency percentiles of each model that shares a GPU with the others.
 
@@ -199,6 +201,8 @@ def predict_percentiles(
         contention_factor: Of the GPU type and sharing mode.
         shape: Of the sharing mode.
         copies: Equal instances of each, each with its own traffic; one if left out.
+        host_delays: What waiting for the host's cores adds to a request of each, and
+            with which probability; nothing if left out.
 
     Returns:
         Seconds, by model and percentile; infinite where an instance would be busy for
@@ -228,6 +232,8 @@ def predict_percentiles(
                     delays[index, other],
                     1 + pace * number * one.gpu_demand_s,
                 )
+        if host_delays is not None:
+            levels = _mixed(levels, *host_delays[index])
         found.append(_sojourns(levels, service, rate, sent.gap_cv2, percentiles))
     return found
 
@@ -285,6 +291,22 @@ def _delayed(
         places = np.searchsorted(summed, _LEVELS)
         levels = values[order][np.minimum(places, len(order) - 1)]
     return levels
+
+
+def _mixed(
+    levels: NDArray[np.float64],
+    delays_s: NDArray[np.float64],
+    chances: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return service times with one of several delays, each with its probability."""
+    if len(delays_s) == 1:
+        later: NDArray[np.float64] = levels + delays_s[0]
+        return later
+    values = (levels[:, None] + delays_s).ravel()
+    weights = np.tile(chances / chances.sum(), len(levels)) / len(levels)
+    order = np.argsort(values, kind="stable")
+    places = np.searchsorted(np.cumsum(weights[order]), _LEVELS)
+    return np.asarray(values[order][np.minimum(places, len(order) - 1)])
 
 
 def _sojourns(

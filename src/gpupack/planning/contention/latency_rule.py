@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from gpupack.planning.contention.host_station import host_class
 from gpupack.planning.contention.latency_prediction import (
     ArrivingTraffic,
     LatencyLimits,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.planning.contention.delays import CustomerClass, SharingShape
+    from gpupack.planning.contention.host_station import HostStation
     from gpupack.records.profile import ProfileRecord
 
 MAX_KNOWN_ANSWERS = 100_000
@@ -33,6 +35,7 @@ class LatencyRule:
         contention_factor: Of the GPU type and sharing mode.
         shape: Of the sharing mode.
         margin: By this share of itself a predicted latency is to be below its limit.
+        host: The host's cores; None where they do not run out.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class LatencyRule:
         contention_factor: float,
         shape: SharingShape,
         margin: float,
+        host: HostStation | None = None,
     ) -> None:
         self._limits = limits
         self._classes = classes
@@ -54,6 +58,8 @@ class LatencyRule:
             ArrivingTraffic(rate if name in limits.arriving else None, limits.gap_cv2)
             for name, rate in zip(self._names, requests_per_s, strict=True)
         ]
+        self._host = host
+        self._on_host = [host_class(record) for record in records]
         self._factor = contention_factor
         self._shape = shape
         self._margin = margin
@@ -67,14 +73,25 @@ class LatencyRule:
         services = [one for item in items if (one := self._services[item]) is not None]
         if len(services) < len(items):
             return [(math.inf,) * len(percentiles)] * len(items)
+        copies = [number for _, number in counts]
+        traffic = [self._traffic[item] for item in items]
+        crowds = None
+        if self._host is not None:
+            on_host = [self._on_host[item] for item in items]
+            rates = [one.requests_per_s for one in traffic]
+            crowds = [
+                self._host.crowds(on_host, rates, copies, index)
+                for index in range(len(items))
+            ]
         return predict_percentiles(
             [self._classes[item] for item in items],
             services,
-            [self._traffic[item] for item in items],
+            traffic,
             percentiles,
             contention_factor=self._factor,
             shape=self._shape,
-            copies=[copies for _, copies in counts],
+            copies=copies,
+            host_delays=crowds,
         )
 
     def is_kept(self, counts: tuple[tuple[int, int], ...]) -> bool:

@@ -61,8 +61,8 @@ The customers and their ``W`` are in ``delays``; the recursion, the fixed point 
 models with part of their traffic in ``network``; here is what profiles say of a
 customer.
 
-Limits: the CPU and the PCIe bus are not stations, so a host short of cores loses more
-than is predicted here.
+Where it is said how many of the host's cores there are, they are a second station
+(``host_station``). The PCIe bus is none.
 
 References:
     Reiser and Lavenberg, "Mean-value analysis of closed multichain queuing
@@ -91,6 +91,12 @@ from gpupack.planning.contention.delays import (
     ProbedShape,
     ProbeTimes,
     SharingShape,
+)
+from gpupack.planning.contention.host_station import (
+    HostStation,
+    held_up,
+    host_class,
+    traffic_of,
 )
 from gpupack.planning.contention.network import (
     classes_at_load,
@@ -340,6 +346,7 @@ def predict_retentions(
     contention_factor: float,
     shape: SharingShape = PROCESSOR_SHARING,
     loads: Sequence[float] | None = None,
+    host_cores: float | None = None,
 ) -> tuple[float, ...]:
     """Return each model's predicted throughput together ÷ alone, in order.
 
@@ -353,6 +360,7 @@ def predict_retentions(
         contention_factor: Of the GPU type and sharing mode, ≥ 0.
         shape: Of the sharing mode.
         loads: Traffic ÷ throughput alone of every instance, 0–1; 1 if left out.
+        host_cores: Of the host, for all of them; None where they do not run out.
 
     Raises:
         MissingReadingError: If a record lacks what the prediction needs.
@@ -377,6 +385,7 @@ def predict_retentions(
     kind_of_each = kinds.add(records, loads)
     classes = customer_classes(kinds.records, contention_factor, shape)
     alone = [record.requests_per_sec or 0.0 for record in kinds.records]
+    copies = list(Counter(kind_of_each).values())
     limits = limits_beside(
         classes,
         classes_at_load(
@@ -388,8 +397,14 @@ def predict_retentions(
         ),
         contention_factor=contention_factor,
         shape=shape,
-        copies=list(Counter(kind_of_each).values()),
+        copies=copies,
     )
+    if host_cores is not None:
+        on_host = [host_class(record) for record in kinds.records]
+        delays_s = HostStation(host_cores).delays_s(
+            on_host, traffic_of(alone, kinds.loads), copies
+        )
+        limits = held_up(limits, on_host, delays_s)
     kept = shares_of_traffic(
         [limit / rate for limit, rate in zip(limits, alone, strict=True)], kinds.loads
     )

@@ -17,6 +17,12 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME, card_called
 from gpupack.planning.contention.delays import PROCESSOR_SHARING, SharingShape
+from gpupack.planning.contention.host_station import (
+    HostStation,
+    held_up,
+    host_class,
+    traffic_of,
+)
 from gpupack.planning.contention.latency_prediction import (
     DEFAULT_LATENCY_MARGINS,
     LatencyLimits,
@@ -73,6 +79,7 @@ class Contention:
         latency_margin: By this share of itself a predicted latency is to be below its
             limit.
         num_sets: Measured sets that the factor was fitted to; 0 for a default.
+        host_cores: Of the host, for the models of each GPU; None: they do not run out.
         warnings: What a reader of the prediction should know.
     """
 
@@ -82,11 +89,16 @@ class Contention:
     margin: float = 0.0
     latency_margin: float = DEFAULT_LATENCY_MARGINS[SharingMode.TIME_SLICING]
     num_sets: int = 0
+    host_cores: float | None = None
     warnings: tuple[str, ...] = ()
 
 
 def resolve_contention(
-    profiles: ProfileSet, gpu_type: GpuType, sharing: SharingMode | str | None
+    profiles: ProfileSet,
+    gpu_type: GpuType,
+    sharing: SharingMode | str | None,
+    *,
+    host_cores: float | None = None,
 ) -> Contention:
     """Return the calibrated factor of this GPU type and way of sharing.
 
@@ -97,12 +109,15 @@ def resolve_contention(
         profiles: May hold calibrations.
         gpu_type: The GPUs that models shall share.
         sharing: None takes time slicing, what separate processes do by default.
+        host_cores: Of the host, for the models of each GPU; None: they do not run out.
 
     Raises:
         UnknownNameError: If there is no such way of sharing.
     """
     if gpu_type.kind is DeviceKind.HOST:
-        return Contention(None, HOST_CONTENTION_FACTOR)
+        # With its cores known they are the only station: a host has no other.
+        factor = HOST_CONTENTION_FACTOR if host_cores is None else 0.0
+        return Contention(None, factor, host_cores=host_cores)
     mode = resolve_sharing(sharing)
     default_margin = DEFAULT_RETENTION_MARGINS[mode]
     warnings: tuple[str, ...] = ()
@@ -128,6 +143,7 @@ def resolve_contention(
             margin=default_margin if margin is None else margin,
             latency_margin=DEFAULT_LATENCY_MARGINS[mode],
             num_sets=fitted[-1].num_sets,
+            host_cores=host_cores,
             warnings=warnings,
         )
     factor = DEFAULT_CONTENTION_FACTORS[mode]
@@ -146,6 +162,7 @@ def resolve_contention(
         shape=SHARING_SHAPES[mode],
         margin=default_margin,
         latency_margin=DEFAULT_LATENCY_MARGINS[mode],
+        host_cores=host_cores,
         warnings=warnings,
     )
 
@@ -206,12 +223,14 @@ class SharedGpu:
         records: Of each instance.
         loads: Traffic ÷ throughput of each, 0–1.
         num_gpus: How many hold the same.
+        host_cores: Of the host, for each; None: they do not run out.
     """
 
     measured_on: GpuType
     records: tuple[ProfileRecord, ...]
     loads: tuple[float, ...]
     num_gpus: int = 1
+    host_cores: float | None = None
 
 
 class RetentionRule:
@@ -257,6 +276,10 @@ class RetentionRule:
             for record in records
         ]
         self._known: dict[Counts, tuple[float, ...]] = {}
+        cores = contention.host_cores
+        self._host = None if cores is None else HostStation(cores)
+        self._on_host = [host_class(record) for record in records] if cores else []
+        self._traffic = traffic_of(self._alone, self._loads)
         self._latency = (
             None
             if latency is None
@@ -271,6 +294,7 @@ class RetentionRule:
                 contention_factor=contention.factor,
                 shape=contention.shape,
                 margin=contention.latency_margin,
+                host=self._host,
             )
         )
 
@@ -347,6 +371,14 @@ class RetentionRule:
                 shape=self._contention.shape,
                 copies=[copies for _, copies in counts],
             )
+            if self._host is not None:
+                on_host = [self._on_host[item] for item in items]
+                delays_s = self._host.delays_s(
+                    on_host,
+                    [self._traffic[item] for item in items],
+                    [copies for _, copies in counts],
+                )
+                limits = held_up(limits, on_host, delays_s)
             known = tuple(
                 min(1.0, limit / self._alone[item])
                 for limit, item in zip(limits, items, strict=True)
@@ -418,8 +450,12 @@ def alternatives_of(
         shares: list[float] = []
         counts: list[float] = []
         others = []
-        for gpu_type, group in groupby(gpus, lambda one: one.measured_on):
-            others.append(resolve_contention(profiles, gpu_type, mode))
+        for (gpu_type, host_cores), group in groupby(
+            gpus, lambda one: (one.measured_on, one.host_cores)
+        ):
+            others.append(
+                resolve_contention(profiles, gpu_type, mode, host_cores=host_cores)
+            )
             alike = list(group)
             for gpu, kept in zip(alike, retentions_of(alike, others[-1]), strict=True):
                 shares += kept or ()

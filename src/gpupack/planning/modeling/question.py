@@ -147,7 +147,12 @@ class CapacityQuestion:
         """How models slow each other down on the GPUs of each supply."""
         return tuple(
             [
-                resolve_contention(self.profiles, one.measured_on, self.sharing)
+                resolve_contention(
+                    self.profiles,
+                    one.measured_on,
+                    self.sharing,
+                    host_cores=one.gpu_type.host_cpus_per_gpu,
+                )
                 for one in self.supplies
             ]
         )

@@ -117,7 +117,12 @@ def _reachable(
         return [None] * len(records)
     rule = RetentionRule(
         records,
-        resolve_contention(profiles, records[0].gpu_type, asked.sharing),
+        resolve_contention(
+            profiles,
+            records[0].gpu_type,
+            asked.sharing,
+            host_cores=gpu.gpu_type.host_cpus_per_gpu,
+        ),
         {},
         loads=[
             1.0

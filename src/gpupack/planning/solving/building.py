@@ -148,6 +148,7 @@ def build_placement(
             tuple(instance.record for instance in one.instances),
             loads[id(one)],
             copies[id(one)],
+            question.supplies[one.supply].gpu_type.host_cpus_per_gpu,
         )
         for one in fillings
         if not question.supplies[one.supply].is_carried_over

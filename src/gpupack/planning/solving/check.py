@@ -335,17 +335,21 @@ class _Check:
     ) -> None:
         question = self._question
         records = [one.record for one in instances]
-        gpu_type = records[0].gpu_type
-        if gpu_type.name not in self._contention:
-            self._contention[gpu_type.name] = resolve_contention(
-                question.profiles, gpu_type, question.sharing
+        offered = self._offered[gpu.gpu_type.name]
+        if offered.name not in self._contention:
+            self._contention[offered.name] = resolve_contention(
+                question.profiles,
+                records[0].gpu_type,
+                question.sharing,
+                host_cores=offered.host_cpus_per_gpu,
             )
-        contention = self._contention[gpu_type.name]
+        contention = self._contention[offered.name]
         kept = predict_retentions(
             records,
             contention_factor=contention.factor,
             shape=contention.shape,
             loads=[float(one.load) for one in instances],
+            host_cores=contention.host_cores,
         )
         for one, share in zip(instances, kept, strict=True):
             asked = self._placement.min_retention.get(one.name, 0.0)
