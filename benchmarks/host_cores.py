@@ -82,7 +82,8 @@ def write_host_pipelines(folder: Path) -> list[str]:
             _CONFIG.format(name=name, rounds=rounds, device_ms=device_ms)
         )
         shutil.copy(
-            Path(__file__).parent / "host_pipeline_model.py", version / "model.py"
+            Path(__file__).parent / "h200" / "host_pipeline_model.py",
+            version / "model.py",
         )
         names.append(name)
     return names

@@ -1,3 +1,4 @@
+# Long because service, wait and what delays them make one distribution.
 """Latency percentiles of requests that arrive, predicted from solo profiles.
 
 Each model instance on a GPU is a queue of its own: requests arrive, wait until those

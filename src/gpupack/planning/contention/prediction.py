@@ -1,3 +1,4 @@
+# Long because the formulas and what profiles say of their symbols stand together.
 """What co-location costs, predicted from solo profiles alone.
 
 Every model is a class of customers in a closed queueing network with two
