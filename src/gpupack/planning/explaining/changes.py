@@ -1,4 +1,3 @@
-# Long because changes of every kind are found the same way, and differ in little else.
 # Long because every kind of change is tried here, in the order in which it is told.
 """Single changes, all else equal, that would improve a placement."""
 
