@@ -204,7 +204,7 @@ def test_an_export_that_may_end_within_its_last_number_says_so(
         "stopped.csv" in note and "row 3 may be cut off" in note
         for note in gpupack.read_profiles(path).notes
     )
-    assert gpupack.read_profiles(whole).notes == ()
+    assert not any("last line" in one for one in gpupack.read_profiles(whole).notes)
 
 
 EXPORTS = os.environ.get("GPUPACK_EXPORTS")

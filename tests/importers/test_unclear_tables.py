@@ -383,3 +383,130 @@ class TestLayout:
 
         assert (a.model_name, a.throughput_infer_per_sec) == ("a", 10.5)
         assert (b.model_name, b.throughput_infer_per_sec) == ("b", None)
+
+    def test_a_row_of_units_below_the_titles_is_part_of_them(
+        self, tmp_path: Path
+    ) -> None:
+        path = write(
+            tmp_path, "model,batch,concurrency,p99,memory\n,,,(ms),[GB]\nm,1,1,7,4\n"
+        )
+
+        (record,) = gpupack.read_profiles(path).records
+
+        assert record.latency_p99_us == 7000
+        assert record.gpu_memory_used_bytes == 4096 * MIB
+        path.write_text(path.read_text().replace("(ms)", "GB"))
+        assert "row 2 has units, of p99 'GB'" in refusal(path)
+
+    def test_a_table_in_markdown_is_read(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            "| model | batch | concurrency | tput |\n|---|--:|---|---|\n"
+            "| m | 1 | 2 | 5 |\n",
+            "t.md",
+        )
+
+        (record,) = gpupack.read_profiles(path).records
+
+        assert str(record.load_point) == "1x2"
+        assert record.throughput_infer_per_sec == 5
+
+    @pytest.mark.parametrize(
+        "content", [b"PAR1\x15\x00PAR1", "m,b".encode("utf-16-le")]
+    )
+    def test_binary_files_are_named(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "t.parquet"
+        path.write_bytes(content)
+
+        with pytest.raises(StoreError, match="binary, or UTF-16"):
+            gpupack.read_profiles(path)
+
+    @pytest.mark.parametrize(
+        "text", ['["a", "b"]', '[{"model": "m", "more": {"batch": 1}}]', "[[1, 2]]"]
+    )
+    def test_json_that_is_no_table_is_named(self, tmp_path: Path, text: str) -> None:
+        path = write(tmp_path, text, "t.json")
+
+        with pytest.raises(NotProfilesError, match="a JSON list, but not of objects"):
+            gpupack.read_profiles(path)
+
+
+class TestRows:
+    @pytest.mark.parametrize(
+        "row",
+        [
+            "Total,9,6,30,14,100,5000",
+            "Average,4.5,3,15,7,50,2500",
+            "Summe,,,30,,,5000",
+        ],
+    )
+    def test_sums_and_averages_of_every_column_are_left_out(
+        self, tmp_path: Path, row: str
+    ) -> None:
+        path = write(
+            tmp_path, f"{TITLES}\na,1,4,10,7,50,2000\nb,8,2,20,7,50,3000\n{row}\n"
+        )
+
+        profiles = gpupack.read_profiles(path)
+
+        assert profiles.model_names == ("a", "b")
+        assert any("row 4 was left out: it sums up" in one for one in profiles.notes)
+
+    def test_a_model_called_total_is_a_model(self, tmp_path: Path) -> None:
+        path = write(tmp_path, f"{TITLES}\na,1,4,10,7,50,2000\ntotal,1,1,7,7,50,900\n")
+
+        assert gpupack.read_profiles(path).model_names == ("a", "total")
+
+    def test_an_idle_row_with_a_load_of_zero_is_the_server(
+        self, tmp_path: Path
+    ) -> None:
+        path = write(tmp_path, f"{TITLES}\nidle,0,0,,,9,309\na,1,4,10,7,50,2000\n")
+
+        profiles = gpupack.read_profiles(path)
+
+        assert profiles.baselines[0].gpu_memory_used_bytes == 309 * MIB
+
+    def test_a_row_of_several_gpus_is_refused(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            f"{TITLES},num_gpus\na,1,4,10,7,50,2000,1\nb,1,4,40,7,50,2000,4\n",
+        )
+
+        assert "row 3: num_gpus is 4: what 4 GPUs reach together" in refusal(path)
+
+    @pytest.mark.parametrize("name", ["2x T4", "0", "A100 MIG 1g.5gb"])
+    def test_a_gpu_that_is_no_type_has_a_way_out(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        path = write(tmp_path, f"{TITLES},gpu\na,1,4,10,7,50,2000,{name}\n")
+
+        assert "(--column 'gpu'=ignore" in refusal(path)
+
+    def test_percentiles_that_fall_are_refused(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "model,batch,concurrency,p50 ms,p99 ms\nm,1,1,90,20\n")
+
+        assert "row 2: 'm' has percentiles that fall (p50 90 ms, p99 20 ms)" in (
+            refusal(path)
+        )
+
+    @pytest.mark.parametrize(("latency", "is_told"), [(7, False), (0.007, True)])
+    def test_latencies_that_the_throughput_rules_out_are_told(
+        self, tmp_path: Path, latency: float, is_told: bool
+    ) -> None:
+        # 4 in flight at 400 a second are 10 ms each.
+        path = write(tmp_path, f"{TITLES}\nm,1,4,400,{latency},50,2000\n")
+
+        notes = gpupack.read_profiles(path).notes
+
+        assert any("take 10 ms on average" in one for one in notes) is is_told
+
+    def test_tokens_a_second_are_no_throughput(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            "model,batch,concurrency,throughput (tokens/s),p99 (ms)\nm,1,8,4000,900\n",
+        )
+
+        profiles = gpupack.read_profiles(path)
+
+        assert profiles.records[0].throughput_infer_per_sec is None
+        assert any("tokens are no requests" in one for one in profiles.notes)

@@ -212,11 +212,21 @@ def _read(source: Path, given: _Given) -> Reading:
     parts.clear()
     text = decode(content, source).lstrip("\ufeff")
     del content
+    if "\0" in text:
+        raise StoreError(
+            f"{where} has zero bytes: it is binary, or UTF-16; save it as UTF-8 text, "
+            "a table as CSV"
+        )
     if not text.strip():
         raise ProfileDataError(f"{where}: the file is empty")
     if not text.lstrip().startswith("{"):
-        is_list = text.lstrip().startswith("[")
-        as_table = csv_of(json_of(text)) if is_list else None
+        listed_values = json_of(text) if text.lstrip().startswith("[") else None
+        as_table = csv_of(listed_values)
+        if as_table is None and isinstance(listed_values, list):
+            raise NotProfilesError(
+                f"{where}: not profiles: a JSON list, but not of objects with names "
+                "and numbers alone, one for each model and load point"
+            )
         return _read_csv(as_table or text, where, given, default_name=source.stem)
     found = json_of(text)
     as_table = csv_of(found) or (csv_of_lines(text) if found is None else None)

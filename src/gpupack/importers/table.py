@@ -29,10 +29,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from gpupack.errors import GpupackError, ProfileDataError
+from gpupack.errors import ProfileDataError
+from gpupack.importers.agreement.latencies import doubtful_latencies
 from gpupack.importers.agreement.memory_units import require_one_unit
 from gpupack.importers.agreement.repeats import joined_baselines, joined_repeats
 from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.gpu_cells import gpu_type_of, require_one_gpu
 from gpupack.importers.tables.guesses import guess_unit
 from gpupack.importers.tables.layout.csv_text import CsvTable, read_csv
 from gpupack.importers.tables.loads import LOAD_ASSUMED, read_load, with_assumed_load
@@ -48,7 +50,7 @@ from gpupack.importers.tables.titles.columns import (
     understand_columns,
 )
 from gpupack.importers.tables.titles.required_columns import require_columns
-from gpupack.importers.tables.unit_columns import with_units_in_cells
+from gpupack.importers.tables.titles.unit_columns import with_units_in_cells
 from gpupack.importers.tables.units import unit_of_server
 from gpupack.importers.tables.values import count, style_of
 from gpupack.importers.tables.variants import num_instances, variant_of
@@ -57,10 +59,7 @@ from gpupack.quoting import quoted, quoted_all
 from gpupack.record_lines import describe_validation_error
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import (
-    HOST_NAME_PREFIX,
-    DeviceKind,
     GpuType,
-    find_gpu_type,
 )
 from gpupack.records.profile import (
     LoadPoint,
@@ -68,7 +67,6 @@ from gpupack.records.profile import (
     ProfileRecord,
     ServerBaseline,
 )
-from gpupack.spreadsheet_cells import cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,7 +163,7 @@ def read_table(
         content = content.with_server_memory(server_unit)
     baselines = _baselines(content)
     records, repeats = _records(content)
-    require_one_unit(records, baselines, source=where)
+    notes_on = require_one_unit(records, baselines, source=where)
     notes = [*table.notes, *([style.note] if style.note else [])]
     if loaded is not None:
         notes.append(LOAD_ASSUMED)
@@ -184,7 +182,7 @@ def read_table(
     aside = [use for use in uses if use.field is None and use not in wishes]
     if aside:
         notes.append(f"columns kept aside: {', '.join(map(_aside, aside))}")
-    notes += [*content.notes, *repeats]
+    notes += [*content.notes, *repeats, *notes_on]
     profiles = ProfileSet(
         records=tuple(records),
         baselines=tuple(baselines),
@@ -228,7 +226,7 @@ def _baselines(content: TableContent) -> list[ServerBaseline]:
             found.append(
                 ServerBaseline.with_reason(
                     "the table's cell is empty",
-                    gpu_type=_gpu_type(content, index, {}),
+                    gpu_type=gpu_type_of(content, index, {}),
                     environment=environment,
                     missing={
                         name: _no_column(name)
@@ -271,10 +269,13 @@ def _records(content: TableContent) -> tuple[list[ProfileRecord], list[str]]:
     gpu_types: dict[str, GpuType] = {}
     records = []
     indices = []
+    has_count = "num_gpus" in content.uses
     for index, model_name in enumerate(content.names):
         if content.is_server(index):
             continue
         indices.append(index)
+        if has_count:
+            require_one_gpu(content, index)
         row = content.table.rows[index]
         cells = tuple([row[position] for position in positions])
         if cells not in points:
@@ -295,7 +296,7 @@ def _records(content: TableContent) -> tuple[list[ProfileRecord], list[str]]:
                 maker.record(
                     model_name=model_name,
                     load_point=point,
-                    gpu_type=_gpu_type(content, index, gpu_types),
+                    gpu_type=gpu_type_of(content, index, gpu_types),
                     environment=environment,
                     values=values,
                     missing=missing,
@@ -303,12 +304,18 @@ def _records(content: TableContent) -> tuple[list[ProfileRecord], list[str]]:
             )
         except ValidationError as err:
             raise _cannot_be(content, index, err) from err
-    return joined_repeats(
+
+    def where(index: int) -> str:
+        return f"row {content.table.numbers[indices[index]]}"
+
+    doubts = doubtful_latencies(records, where=where, source=content.table.where)
+    joined, repeats = joined_repeats(
         records,
-        where=lambda index: f"row {content.table.numbers[indices[index]]}",
+        where=where,
         source=content.table.where,
         hint=lambda alike: _what_differs(content, [indices[one] for one in alike]),
     )
+    return joined, [*doubts, *repeats]
 
 
 def _what_differs(content: TableContent, rows: Sequence[int]) -> str:
@@ -369,23 +376,6 @@ def _load_point(content: TableContent, index: int, maker: RecordMaker) -> LoadPo
         where=where,
     )
     return maker.load_point(load, variant)
-
-
-def _gpu_type(content: TableContent, index: int, known: dict[str, GpuType]) -> GpuType:
-    cell = content.cell("gpu", index)
-    if cell in known:
-        return known[cell]
-    name = cell_text(cell)
-    if is_missing(name):
-        return content.gpu_type
-    try:
-        gpu_type = find_gpu_type(name)
-    except GpupackError as err:
-        raise ProfileDataError(f"{content.table.row_name(index)}: {err}") from err
-    if name.startswith(HOST_NAME_PREFIX):
-        gpu_type = gpu_type.model_copy(update={"kind": DeviceKind.HOST})
-    known[cell] = gpu_type
-    return gpu_type
 
 
 def _cannot_be(

@@ -34,8 +34,8 @@ def require_one_unit(
     baselines: Sequence[ServerBaseline],
     *,
     source: str,
-) -> None:
-    """Check that memory is of one size, but for what models may differ by.
+) -> list[str]:
+    """Check that memory is of one size, and return what is doubtful of it.
 
     Args:
         records: Of models.
@@ -46,6 +46,7 @@ def require_one_unit(
         ProfileDataError: Naming both amounts and how to say the unit.
     """
     where = f"{source}: "
+    doubts = []
     server = {
         one.gpu_type.name: one.gpu_memory_used_bytes
         for one in baselines
@@ -72,6 +73,12 @@ def require_one_unit(
                 f"{_told(least)}: one of them is in another unit; "
                 f"{_way_out('GB', 'KiB')}"
             )
+        if base is not None and _memory(least) < base / _SLACK:
+            doubts.append(
+                f"a model takes {_told(least)}, less than the server alone, "
+                f"{_shown(base)}, which its memory includes: it is planned as if it "
+                "needed none of its own; was it measured without the server?"
+            )
         if base is not None and _memory(least) < base * _LEAST_SHARE:
             raise ProfileDataError(
                 f"{where}a model takes {_told(least)}, less than a tenth of the "
@@ -82,6 +89,7 @@ def require_one_unit(
                 f"{where}a model takes {_told(least)}, a thousand times less than "
                 f"another, {_told(most)}: {_ONE_UNIT}"
             )
+    return doubts
 
 
 def _memory(record: ProfileRecord) -> int:

@@ -19,7 +19,7 @@ from gpupack.importers.tables.titles.columns import (
     Dialect,
     understand_columns,
 )
-from gpupack.importers.tables.unit_columns import with_units_in_cells
+from gpupack.importers.tables.titles.unit_columns import with_units_in_cells
 from gpupack.importers.tables.units import unit_of_server
 from gpupack.importers.tables.values import column_numbers, style_of
 from gpupack.quoting import quoted

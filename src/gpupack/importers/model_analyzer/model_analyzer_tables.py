@@ -119,8 +119,10 @@ def join(tables: Sequence[TableRows], *, gpu_type: GpuType | None = None) -> Rea
     baseline = search.baseline()
     if not records:
         _require_rows(tables, wheres)
-    require_one_unit(records, [] if baseline is None else [baseline], source=wheres)
-    notes = [*_left_out(tables), *search.notes, *_not_understood(tables)]
+    doubts = require_one_unit(
+        records, [] if baseline is None else [baseline], source=wheres
+    )
+    notes = [*_left_out(tables), *search.notes, *_not_understood(tables), *doubts]
     notes += [note for table in tables for note in table.notes]
     profiles = ProfileSet(
         records=tuple(records),

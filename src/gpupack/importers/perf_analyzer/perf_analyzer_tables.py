@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
+from gpupack.importers.agreement.latencies import doubtful_latencies
 from gpupack.importers.agreement.memory_units import require_one_unit
 from gpupack.importers.agreement.repeats import joined_repeats
 from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
@@ -36,7 +37,7 @@ from gpupack.importers.tables.loads import Load, read_load
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.record_maker import RecordMaker
 from gpupack.importers.tables.titles.columns import Dialect, understand_columns
-from gpupack.importers.tables.unit_columns import with_units_in_cells
+from gpupack.importers.tables.titles.unit_columns import with_units_in_cells
 from gpupack.importers.tables.values import column_numbers, style_of
 from gpupack.importers.tables.variants import variant_of
 from gpupack.profile_set import ProfileSet
@@ -124,12 +125,15 @@ def parse_perf_analyzer_csv(
         rows.record(index, gpu_type or UNKNOWN_GPU_TYPE)
         for index in range(len(table.rows))
     ]
+    doubts = doubtful_latencies(
+        records, where=lambda index: f"row {table.numbers[index]}", source=where
+    )
     records, repeats = joined_repeats(
         records,
         where=lambda index: f"row {table.numbers[index]}",
         source=where,
     )
-    notes += repeats
+    notes += [*doubts, *repeats]
     require_one_unit(records, (), source=where)
     return Reading(
         ProfileSet(

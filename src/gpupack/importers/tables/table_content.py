@@ -31,9 +31,14 @@ _SERVER_NAMES = frozenset(
 _TOTAL_NAMES = frozenset(
     [
         *("total", "totals", "grand total", "sum", "average", "avg", "mean"),
-        *("gesamt", "summe", "mittelwert", "all", "overall"),
+        *("gesamt", "summe", "mittelwert", "durchschnitt", "all", "overall"),
+        *("subtotal", "sub-total", "median", "σ", "∑", "somme", "moyenne", "totale"),
+        *("media", "suma", "soma", "totaal", "gemiddelde", "итого", "合计", "合計"),
     ]
 )
+
+
+_LOADS = ("batch_size", "concurrency", "requests_per_sec")
 
 
 def is_model_name(cell: str) -> bool:
@@ -119,10 +124,8 @@ class TableContent:
 
     def has_load_point(self, index: int) -> bool:
         """Return whether a row says anything of how a model was driven."""
-        return any(
-            not is_missing(self.cell(name, index))
-            for name in ("batch_size", "concurrency", "requests_per_sec")
-        )
+        cells = [self.cell(name, index) for name in _LOADS]
+        return any(not is_missing(cell) and cell.strip("0.") for cell in cells)
 
     def value(self, name: str, index: int) -> float | None:
         """Return a field's number, None if there is none."""
@@ -181,9 +184,9 @@ class TableContent:
         )
 
     def _is_total(self, index: int) -> bool:
-        if self.has_load_point(index):
-            return False
         name = self.names[index].casefold().strip(":")
+        if self.has_load_point(index):
+            return name in _TOTAL_NAMES and self._sums_up(index)
         if name in _TOTAL_NAMES:
             return True
         if name:
@@ -195,6 +198,29 @@ class TableContent:
             return False
         number, total = self._memory_of_models
         return number > 1 and math.isclose(memory, total, rel_tol=0.005)
+
+    def _sums_up(self, index: int) -> bool:
+        """Return whether a row with a load is the sum, or the average, of the others.
+
+        Spreadsheets fill in every column, the batch size too.
+        """
+        for name in ("throughput_infer_per_sec", "gpu_memory_used_bytes"):
+            numbers = self.numbers.get(name)
+            value = self.value(name, index)
+            if numbers is None or value is None:
+                continue
+            others = [
+                one
+                for row, one in enumerate(numbers.values)
+                if one is not None and self.names[row].casefold() not in _TOTAL_NAMES
+            ]
+            if not others:
+                continue
+            total = math.fsum(others)
+            for expected in (total, total / len(others)):
+                if math.isclose(value, expected, rel_tol=0.005):
+                    return True
+        return False
 
     @cached_property
     def _memory_of_models(self) -> tuple[int, float]:

@@ -28,6 +28,7 @@ _TITLES_BELOW = (
 )
 _JSON = re.compile(r'[{}]|"\s*:|:\s*[\["]')
 """What JSON has and titles have not."""
+_RULE = re.compile(r"(:?-{2,}:?)?")
 _HEAD = 100_000
 """Letters that the titles are looked for in."""
 
@@ -118,6 +119,8 @@ def read_csv(text: str, where: str) -> CsvTable:
             del cells[width:]  # spreadsheets pad rows
         if not any(cells):
             continue
+        if not rows and all(_RULE.fullmatch(cell) for cell in cells):
+            continue  # below the titles of a table in Markdown
         if cells[0].startswith("#") or cells == first:
             left_out.append(number)
             continue

@@ -21,7 +21,7 @@ from gpupack.importers.tables.titles.vocabulary import (
     title_parts,
     unit_of,
 )
-from gpupack.importers.tables.units import Kind, folded, spelled, worth
+from gpupack.importers.tables.units import Kind, folded, is_tokens, spelled, worth
 from gpupack.quoting import quoted, quoted_all
 
 if TYPE_CHECKING:
@@ -226,6 +226,11 @@ def _understand(title: str, dialect: Dialect) -> ColumnUse:
     for one in QUANTITIES if words & QUANTITY_WORDS else ():
         if one.is_named_by(words):
             return _use(title, one, statistic, unit, dialect)
+    if is_tokens(unit or "") or "tokens" in words or "token" in words:
+        note = (
+            "tokens are no requests: requests or inferences a second are planned with"
+        )
+        return ColumnUse(title, note=note)
     looks = bool(words & _READING_WORDS) or unit is not None
     return ColumnUse(title, looks_like_reading=looks)
 

@@ -133,6 +133,7 @@ QUANTITIES = [
     *_quantity("dynamic_batching", "dynamic batch|dynamic batcher size", "size"),
     *_quantity("dynamic_batching", "dynamic batching"),
     *_quantity("satisfies_constraints", "satisfies constraints"),
+    *_quantity("num_gpus", "gpu num|gpu count|gpu number"),
     *_quantity("gpu", "gpu|gpu type|gpu name|gpu model|accelerator"),
     *_quantity("gpu_uuid", "gpu uuid|uuid|gpu id|gpu index"),
 ]

@@ -1,4 +1,4 @@
-"""Units in a column of their own, such as ``memory unit``: written into the cells.
+"""Units in a row or column of their own: below the titles, or beside the numbers.
 
 A row's unit is that of its own reading: 5 under ``memory`` is 5 GB in the row that says
 GB, and 1461 is 1461 MiB in the row that says MiB.
@@ -18,7 +18,14 @@ from gpupack.importers.tables.titles.columns import (
     is_meant,
 )
 from gpupack.importers.tables.titles.vocabulary import title_parts
-from gpupack.importers.tables.units import Kind, is_requests, spelled, worth
+from gpupack.importers.tables.units import (
+    KNOWN,
+    Kind,
+    folded,
+    is_requests,
+    spelled,
+    worth,
+)
 from gpupack.quoting import quoted, quoted_all
 
 if TYPE_CHECKING:
@@ -33,14 +40,16 @@ def with_units_in_cells(
 ) -> tuple[CsvTable, list[ColumnUse]]:
     """Return a table whose readings have the units that other columns say.
 
-    A column that only says ``unit`` is of the reading before it, or else of all
-    readings that can be in such a unit.
+    A first row that has nothing but units is part of the titles. A column that only
+    says ``unit`` is of the reading before it, or else of all readings that can be in
+    such a unit.
 
     Raises:
         ProfileDataError: If a row names a unit that is none of the reading, or another
             than the reading's title; or it names none while others do.
     """
-    found = list(uses)
+    table, found = _with_unit_row(table, uses)
+    uses = list(found)
     rows: list[list[str]] | None = None
     for index, use in enumerate(uses):
         if use.field is None or not use.field.startswith(UNIT_FIELD):
@@ -62,6 +71,36 @@ def with_units_in_cells(
         names = quoted_all([uses[one].title for one in targets])
         found[index] = replace(use, note=f"the unit of {names}, row by row")
     return (table if rows is None else replace(table, rows=rows)), found
+
+
+def _with_unit_row(
+    table: CsvTable, uses: Sequence[ColumnUse]
+) -> tuple[CsvTable, list[ColumnUse]]:
+    """Return a table without a row of units, and its columns in them.
+
+    Raises:
+        ProfileDataError: If one is no unit of its column, or another than its title's.
+    """
+    found = list(uses)
+    row = [cell.strip("[]() ") for cell in table.rows[0]] if table.rows else []
+    units = {index: cell for index, cell in enumerate(row) if cell and cell != "-"}
+    if not units or not all(folded(unit) in KNOWN for unit in units.values()):
+        return table, found
+    for index, unit in units.items():
+        use = found[index]
+        if use.kind is None:
+            continue
+        of_title = title_parts(use.title)[2]
+        if worth(use.kind, unit) is None or (
+            of_title is not None and worth(use.kind, of_title) != worth(use.kind, unit)
+        ):
+            raise ProfileDataError(
+                f"{table.row_name(0)} has units, of {use.title} {quoted(unit)}; it may "
+                f"be {spelled(use.kind)}, and no other than its title says"
+            )
+        if not use.note.endswith(AS_GIVEN):
+            found[index] = replace(use, unit=folded(unit), note="")
+    return table.only(lambda index: index > 0), found
 
 
 def _targets(
