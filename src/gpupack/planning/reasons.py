@@ -21,6 +21,7 @@ from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
 from gpupack.records.explanation import BindingResource, Explanation, SavingChange
 from gpupack.records.placement import PlacementRecord, PlacementStatus
+from gpupack.report.text import latency_ms, one_more_gpu_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,11 +181,14 @@ def _latency_notes(placement: PlacementRecord) -> tuple[str, ...]:
     if not limited or placement.request is None:
         return ()
     share, gpu, one = max(limited, key=lambda entry: entry[0])
+    more = one_more_gpu_text(placement)
     return (
         f"of {len(limited)} latency limits that of {quoted(one.model_name)} on GPU "
         f"{gpu.gpu_index} is nearest: its p{placement.request.latency_percentile} is "
-        f"predicted to take {share:.0%} of {one.latency_limit_ms:g} ms beside its "
-        "neighbors, at its traffic",
+        f"predicted to take {share:.0%} of {one.latency_limit_ms:g} ms "
+        f"({latency_ms(one.predicted_latency_us, one.predicted_latency_p50_us)}) "
+        "beside its neighbors, at its traffic",
+        *([] if more is None else [f"one more GPU {more}"]),
     )
 
 

@@ -203,6 +203,27 @@ class SharingAlternative(Record):
     """GPUs that the same ``min_retention`` would take; None if none was asked for."""
 
 
+class OneMoreGpu(Record):
+    """What one more GPU would do for the model nearest to its latency limit."""
+
+    gpu_index: int = Field(ge=0)
+    """The GPU that the new one would relieve."""
+    model_name: str
+    latency_percentile: int
+    latency_limit_ms: float = Field(gt=0)
+    latency_p50_us: Microseconds | None = None
+    """As predicted now; None where it grows without end."""
+    latency_us: Microseconds | None = None
+    """The percentile, likewise."""
+    p50_with_it_us: Microseconds
+    with_it_us: Microseconds
+    """As predicted with the new GPU; of two copies that of the later one."""
+    moved: tuple[str, ...] = ()
+    """Models of instances that would move to the new GPU."""
+    copied: str | None = None
+    """The model of which a copy there would take half of the traffic, instead."""
+
+
 class PlacementRecord(Record):
     """Which model runs where, how good that is, and what proves it."""
 
@@ -244,6 +265,8 @@ class PlacementRecord(Record):
     min_retention: dict[str, Ratio] = Field(default_factory=dict)
     """By model, what was asked to be kept; empty if nothing was."""
     sharing_alternatives: tuple[SharingAlternative, ...] = ()
+    one_more_gpu: OneMoreGpu | None = None
+    """What another GPU would buy of latency; None without limits and traffic."""
     gpus: tuple[GpuPlacement, ...]
     warnings: tuple[str, ...] = ()
     profiles: tuple[ProfileRecord, ...] = ()

@@ -18,6 +18,7 @@ from gpupack.report.text import (
     format_number,
     format_price,
     found_and_proved,
+    one_more_gpu_text,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +65,22 @@ def title_of(placement: PlacementRecord) -> str:
 def facts_of(placement: PlacementRecord) -> tuple[Fact, ...]:
     """Return the summary's figures."""
     facts = [_gpus(placement), _proof(placement), _throughput(placement)]
-    return (*facts, *_cost(placement), _headroom(placement), _tightest(placement))
+    return (
+        *facts,
+        *_cost(placement),
+        _headroom(placement),
+        _tightest(placement),
+        *_one_more_gpu(placement),
+    )
+
+
+def _one_more_gpu(placement: PlacementRecord) -> tuple[Fact, ...]:
+    """Return what one more GPU would buy of latency; nothing without limits."""
+    more, text = placement.one_more_gpu, one_more_gpu_text(placement)
+    if more is None or text is None:
+        return ()
+    value = f"p{more.latency_percentile} {more.with_it_us / 1000:.3g} ms"
+    return (Fact("One more GPU", value, text),)
 
 
 def _gpus(placement: PlacementRecord) -> Fact:

@@ -1,3 +1,4 @@
+# Long because every line that a placement is told in stands beside the others.
 """Records as text, Markdown and a small HTML table.
 
 Model names are untrusted: control characters are shown escaped everywhere, markup
@@ -114,6 +115,43 @@ def latency_text(assignment: Assignment) -> str | None:
     return f"{assignment.predicted_latency_us / 1000:.3g} of {limit_ms:g} ms"
 
 
+def one_more_gpu_text(placement: PlacementRecord) -> str | None:
+    """Return what one more GPU would buy of latency; None if nothing is known."""
+    more = placement.one_more_gpu
+    if more is None:
+        return None
+    name = printable_name(more.model_name)
+    if more.latency_us is None:
+        now = "which would answer later and later"
+    else:
+        now = f"from {latency_ms(more.latency_us, more.latency_p50_us)}"
+    moved = ", ".join(map(printable_name, dict.fromkeys(more.moved)))
+    how = (
+        "with half of its traffic on a copy there"
+        if more.copied is not None
+        else f"with {moved} moved there"
+    )
+    return (
+        f"would take the predicted p{more.latency_percentile} of {name} on GPU "
+        f"{more.gpu_index} {now} to {latency_ms(more.with_it_us, more.p50_with_it_us)}"
+        f", limit {more.latency_limit_ms:g} ms, {how}"
+    )
+
+
+def one_more_gpu_lines(placement: PlacementRecord) -> list[str]:
+    """Return the line on what one more GPU would buy; none if nothing is known."""
+    text = one_more_gpu_text(placement)
+    return [] if text is None else [f"one more GPU {text}"]
+
+
+def latency_ms(high_us: float | None, median_us: float | None) -> str:
+    """Return a predicted percentile with the median: ``"31 ms (p50 12)"``."""
+    if high_us is None:
+        return "later and later"
+    median = "" if median_us is None else f" (p50 {median_us / 1000:.3g})"
+    return f"{high_us / 1000:.3g} ms{median}"
+
+
 def variant_name(load_point: LoadPoint) -> str | None:
     """Return the variant of a load point in words, None if there is none."""
     return None if load_point.variant is None else str(load_point.variant)
@@ -128,6 +166,7 @@ def format_placement(placement: PlacementRecord) -> str:
     if placement.gpus:
         lines.append(_gpu_table(placement, "simple", "\n"))
         lines += ["", *placement_legend(placement, has_left=True)]
+        lines += one_more_gpu_lines(placement)
         lines += [*cost_lines(placement), ""]
     lines.extend(f"warning: {printable(text)}" for text in other_warnings(placement))
     return "\n".join(lines).rstrip()

@@ -1,3 +1,4 @@
+# Long because all that a placement says of its GPUs and models is put together here.
 """What a search hands back, and the ``Placement`` built of it.
 
 Filled GPUs with their proof, or why there are none; what runs where, what it takes and
@@ -18,6 +19,7 @@ from gpupack.planning.solving.expected_latency import (
     expected_latencies_s,
     latency_fields,
 )
+from gpupack.planning.solving.one_more_gpu import Instance, LoadedGpu, one_more_gpu
 from gpupack.records.gpu import Resource, ResourceUnit
 from gpupack.records.placement import (
     Assignment,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from gpupack.errors import InfeasibleError, NotFoundInTimeError
     from gpupack.planning.contention import Contention
     from gpupack.planning.modeling import CapacityQuestion, Supply
-    from gpupack.records.placement import ObjectiveUnit, PlacementStatus
+    from gpupack.records.placement import ObjectiveUnit, OneMoreGpu, PlacementStatus
     from gpupack.records.profile import ProfileRecord
     from gpupack.records.request import Request
 
@@ -154,19 +156,23 @@ def build_placement(
         if not question.supplies[one.supply].is_carried_over
     }
     kept = _kept(question, fillings, shared)
+    latencies = {
+        id(one): expected_latencies_s(
+            question,
+            request,
+            one.supply,
+            [instance.record for instance in one.instances],
+            [instance.served_infer_per_sec for instance in one.instances],
+        )
+        for one in fillings
+    }
     known = {
         id(one): gpu_placement(
             one,
             question,
             loads[id(one)],
             kept.get(id(one)) or (),
-            expected_latencies_s(
-                question,
-                request,
-                one.supply,
-                [instance.record for instance in one.instances],
-                [instance.served_infer_per_sec for instance in one.instances],
-            ),
+            latencies[id(one)],
         )
         for one in fillings
     }
@@ -197,6 +203,7 @@ def build_placement(
             contention.sharing_mode,
             found.count_gpus,
         ),
+        one_more_gpu=_one_more_gpu(question, request, found, latencies),
         gpus=tuple(
             known[id(one)].model_copy(update={"gpu_index": index})
             for index, one in enumerate(found.gpus)
@@ -230,6 +237,30 @@ def _kept(
         found = retentions_of([shared[one] for one in here], contention)
         kept.update(zip(here, found, strict=True))
     return kept
+
+
+def _one_more_gpu(
+    question: CapacityQuestion,
+    request: Request,
+    found: Found,
+    latencies: Mapping[int, Sequence[tuple[float, float]]],
+) -> OneMoreGpu | None:
+    """Return what another GPU would buy of latency."""
+    if not question.wishes.latency_limit_ms:
+        return None
+    loaded = [
+        LoadedGpu(
+            index,
+            one.supply,
+            tuple(
+                Instance(instance.record, instance.served_infer_per_sec)
+                for instance in one.instances
+            ),
+            tuple(latencies[id(one)]),
+        )
+        for index, one in enumerate(found.gpus)
+    ]
+    return one_more_gpu(question, request, loaded)
 
 
 def _predicted_by(

@@ -1,0 +1,107 @@
+"""What one more GPU would buy of latency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import gpupack
+from gpupack.report.summary import facts_of
+from tests.factories import make_profiles, make_record
+
+
+def profiles(*names: str, **values: Any) -> gpupack.ProfileSet:
+    return make_profiles(
+        *(
+            make_record(
+                name,
+                throughput_infer_per_sec=100.0,
+                latency_mean_us=10_000.0,
+                latency_p50_us=9_800.0,
+                latency_p90_us=10_500.0,
+                latency_p95_us=11_000.0,
+                latency_p99_us=13_000.0,
+                gpu_utilization_percent=60.0,
+                gpu_utilization_mean_percent=50.0,
+                num_model_instances=1,
+                **values,
+            )
+            for name in names
+        )
+    )
+
+
+def placed(names: str, rate: float, **asked: Any) -> gpupack.Placement:
+    return gpupack.place(
+        profiles(*names),
+        demand=dict.fromkeys(names, rate),
+        latency_limit_ms=200,
+        workers=1,
+        **asked,
+    )
+
+
+def latency_of(placement: gpupack.Placement, name: str) -> float:
+    (found,) = {
+        one.predicted_latency_us
+        for gpu in placement.gpus
+        for one in gpu.assignments
+        if one.model_name == name
+    }
+    assert found is not None
+    return found
+
+
+def test_models_that_share_a_gpu_are_divided_as_they_would_be_on_two() -> None:
+    one = placed("ab", 30.0, max_replicas=1)
+    assert one.num_gpus == 1
+    more = one.one_more_gpu
+    assert more is not None
+    # Apart each has what it has alone on a GPU.
+    alone = placed("a", 30.0, max_replicas=1)
+    assert more.latency_us == pytest.approx(latency_of(one, more.model_name))
+    assert more.with_it_us == pytest.approx(latency_of(alone, "a"))
+    assert len(more.moved) == 1
+    assert more.copied is None
+    assert more.with_it_us < more.latency_us
+    assert more.p50_with_it_us < (more.latency_p50_us or 0.0)
+
+
+def test_a_model_on_a_gpu_of_its_own_shares_its_traffic_with_a_copy() -> None:
+    one = placed("a", 70.0)
+    assert one.num_gpus == 1
+    more = one.one_more_gpu
+    assert more is not None
+    assert (more.moved, more.copied) == ((), "a")
+    assert more.with_it_us == pytest.approx(latency_of(placed("a", 35.0), "a"))
+
+
+def test_no_more_copies_are_proposed_than_are_allowed() -> None:
+    assert placed("a", 70.0, max_replicas=1).one_more_gpu is None
+
+
+def test_without_limits_or_traffic_nothing_is_said() -> None:
+    assert gpupack.place(profiles("a"), demand={"a": 30.0}).one_more_gpu is None
+    assert gpupack.place(profiles("a"), latency_limit_ms=200).one_more_gpu is None
+
+
+def test_many_instances_are_moved_one_after_the_other() -> None:
+    one = placed("abcdefgh", 10.0, max_replicas=1)
+    assert one.num_gpus == 1
+    more = one.one_more_gpu
+    assert more is not None
+    assert 1 <= len(more.moved) <= 7
+    assert more.with_it_us < (more.latency_us or 0.0)
+
+
+def test_it_is_told_in_the_table_the_report_and_the_explanation() -> None:
+    one = placed("ab", 30.0, max_replicas=1)
+    more = one.one_more_gpu
+    assert more is not None
+    words = f"to {more.with_it_us / 1000:.3g} ms (p50 {more.p50_with_it_us / 1000:.3g})"
+    assert words in str(one)
+    assert words in str(one.explain())
+    (fact,) = [fact for fact in facts_of(one) if fact.title == "One more GPU"]
+    assert words in fact.detail
+    assert gpupack.Placement.model_validate_json(one.to_json()) == one
