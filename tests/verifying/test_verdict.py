@@ -81,7 +81,9 @@ def judged(
 
 def verdict(gpu: GpuVerification) -> str:
     (model,) = [one for one in gpu.models if one.model_name == "m"]
-    assert (model.broken is None) == gpu.is_kept
+    assert (model.broken is None) == (not gpu.is_broken)
+    # What is not known is never shown as kept.
+    assert gpu.is_kept == (model.broken is None and model.not_judged is None)
     if model.broken is not None:
         assert model.not_judged is None
         return "broken"
@@ -141,6 +143,6 @@ def test_retention_is_judged_with_the_doubts_of_both_measurements(
 def test_the_table_says_what_could_not_be_judged_and_why() -> None:
     found = judged(reached(95.0, ci=0.2), promised=100.0)
     text = format_verification([found])
-    assert "not judged" in text
+    assert "not known within ±20.0%" in text
     assert "known to ±20 %" in text
     assert "every promise was kept" not in text

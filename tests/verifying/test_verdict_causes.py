@@ -86,7 +86,7 @@ def test_a_model_that_is_slow_by_itself_is_told_with_both_figures() -> None:
     assert model.outcome is Outcome.SLOWER_ALONE
     assert not gpu.is_kept
     assert "alone it reaches 60.0 now, 100.0 when profiled" in gpu.broken[0]
-    assert "BROKEN (slower alone)" in format_verification([gpu])
+    assert "BROKEN: slower alone than profiled" in format_verification([gpu])
 
 
 def test_a_model_that_is_slow_by_itself_and_for_its_neighbors_is_broken() -> None:

@@ -92,7 +92,7 @@ def describe_verified(result: GpuVerification) -> str:
     if result.broken:
         verdict = f"{len(result.broken)} broken"
     elif open_models:
-        verdict = f"{len(open_models)} not judged"
+        verdict = f"{len(open_models)} not known"
     else:
         verdict = "every promise kept"
     names = ", ".join(one.model_name for one in result.models)

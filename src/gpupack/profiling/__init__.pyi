@@ -34,13 +34,17 @@ from .load import (
     make_request_inputs,
 )
 from .measuring import (
+    BlockRule,
     KernelProbe,
     MeasuredLoad,
     Measurement,
     MeasureOptions,
+    kept_schedule,
     measure,
+    measure_driven,
     measure_together,
     percentiles_with_intervals,
+    t_quantile,
     wait_until_settled,
 )
 from .measuring_stack import not_installed
@@ -53,6 +57,7 @@ from .server import (
     can_set_up,
 )
 from .session import (
+    RestartWatch,
     ServerOptions,
     ServerSession,
     own_server,
@@ -71,6 +76,7 @@ __all__ = [
     "RETRIED_STAGES",
     "SERVER_STAGE",
     "TRITON_VERSION",
+    "BlockRule",
     "Device",
     "DrivenModel",
     "EmbeddedServer",
@@ -87,6 +93,7 @@ __all__ = [
     "ModelRuntime",
     "ModelSetup",
     "MpsDaemon",
+    "RestartWatch",
     "ServerOptions",
     "ServerSession",
     "TlsOptions",
@@ -101,8 +108,10 @@ __all__ = [
     "install_runtimes",
     "install_server",
     "installation_folder",
+    "kept_schedule",
     "make_request_inputs",
     "measure",
+    "measure_driven",
     "measure_together",
     "not_installed",
     "open_device",
@@ -113,5 +122,6 @@ __all__ = [
     "remove_runtimes",
     "remove_server",
     "runtimes_folder",
+    "t_quantile",
     "wait_until_settled",
 ]

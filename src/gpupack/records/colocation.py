@@ -15,9 +15,26 @@ from gpupack.records.profile import (
     ProbeReadings,
 )
 from gpupack.records.record import Record
-from gpupack.units import Microseconds, Percent, PositiveInferPerSec, Ratio, Seconds
+from gpupack.units import (
+    InferPerSec,
+    Microseconds,
+    Percent,
+    PositiveInferPerSec,
+    Ratio,
+    Seconds,
+)
 
 _READING: JsonDict = {"reading": True}
+
+
+class RoundReading(Record):
+    """What a model reached in one of several rounds of a measurement."""
+
+    round_index: int = Field(ge=0)
+    """Readings of one index, alone and together, were taken right after each other."""
+    throughput_infer_per_sec: InferPerSec
+    duration_s: Seconds
+    num_requests: int = Field(ge=0)
 
 
 class CoLocatedModel(Record):
@@ -42,6 +59,8 @@ class CoLocatedModel(Record):
     """Whether the load generator, not the server, set the throughput."""
     client_cpu_percent: float | None = Field(default=None, ge=0)
     num_model_instances: int = Field(default=1, ge=1)
+    rounds: tuple[RoundReading, ...] = ()
+    """What the above is the mean of; empty where it was measured at one go."""
 
     @property
     def key(self) -> tuple[str, str]:

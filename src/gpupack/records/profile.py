@@ -7,6 +7,7 @@ import functools
 import operator
 import re
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -378,6 +379,31 @@ MAX_LATE_SHARE = 0.01
 """A client that is late more often has no percentile to tell."""
 
 
+class FreshLoad(Record):
+    """What one load of a model reached, in a server process of its own."""
+
+    throughput_infer_per_sec: PositiveInferPerSec | None = None
+    throughput_ci_ratio: Ratio | None = None
+    """Half-width of the 95 % interval within this load ÷ throughput."""
+    latency_mean_us: Microseconds | None = None
+    latency_p95_us: Microseconds | None = None
+    is_stable: bool | None = None
+    measured_at: datetime | None = None
+    windows: tuple[MeasurementWindow, ...] = ()
+    """Raw counts of its measurement windows."""
+
+
+class BetweenLoads(Record):
+    """What the loads of a model say of another one."""
+
+    spread_ratio: float = Field(ge=0)
+    """Estimated standard deviation from load to load, of the logarithm."""
+    low_infer_per_sec: InferPerSec
+    """Lower end of the 95 % interval that holds the throughput of another load."""
+    high_infer_per_sec: InferPerSec
+    """Upper end."""
+
+
 class StreamReadings(Record):
     """How the responses of a request came, where it may have several of them.
 
@@ -480,7 +506,14 @@ class ProfileRecord(GpuReadings):
     sequence_length: int | None = Field(default=None, ge=1)
     """Requests of each sequence, where the model is stateful."""
     windows: tuple[MeasurementWindow, ...] = ()
-    """Raw counts of the measurement windows; empty if the source gives none."""
+    """Raw counts of the measurement windows, of all loads one after the other; empty if
+    the source gives none."""
+    loads: tuple[FreshLoad, ...] = ()
+    """What each load reached, where the model was loaded several times; the readings
+    are then of all of them: means of means, and of maxima and percentiles the highest.
+    ``throughput_ci_ratio`` is that of ``between_loads``."""
+    between_loads: BetweenLoads | None = None
+    """What another load may reach; None where there was one, so that nobody knows."""
     warnings: tuple[str, ...] = ()
 
     @model_validator(mode="before")
@@ -492,6 +525,11 @@ class ProfileRecord(GpuReadings):
     def key(self) -> tuple[str, LoadPoint, str]:
         """What makes a record unique in a set: model, load point, GPU type."""
         return self.model_name, self.load_point, self.gpu_type.name
+
+    @property
+    def num_loads(self) -> int:
+        """How many loads of the model were measured."""
+        return max(1, len(self.loads))
 
     @property
     def requests_per_sec(self) -> InferPerSec | None:

@@ -24,23 +24,24 @@ def format_verification(gpus: Sequence[GpuVerification]) -> str:
             str(gpu.gpu_index),
             printable_name(model.model_name),
             str(model.load_point),
+            format_number(model.profiled_infer_per_sec),
             format_number(model.alone_infer_per_sec),
             format_number(model.promised_infer_per_sec),
             format_number(model.together_infer_per_sec),
             _ratio(model.predicted_retention),
-            _ratio(model.retention),
+            _kept(model),
             _verdict(model),
         ]
         for gpu in gpus
         for model in gpu.models
     ]
-    headers = ["GPU", "model", "load", "alone", "promised", "together"]
+    headers = ["GPU", "model", "load", "profiled", "alone", "promised", "together"]
     table = tabulate(
         rows,
         headers=[*headers, "predicted keep", "keeps", "promise"],
         tablefmt="simple",
         disable_numparse=True,
-        colalign=["right", "left", "left"] + ["right"] * 5 + ["left"],
+        colalign=["right", "left", "left"] + ["right"] * 6 + ["left"],
     )
     lines = [table, ""]
     for gpu in gpus:
@@ -59,23 +60,35 @@ def format_verification(gpus: Sequence[GpuVerification]) -> str:
 def _summary(gpus: Sequence[GpuVerification]) -> str:
     num_broken = sum(len(gpu.broken) for gpu in gpus)
     num_open = sum(one.not_judged is not None for gpu in gpus for one in gpu.models)
+    unknown = f"of {num_open} model{'s' if num_open > 1 else ''} it is not known"
     if num_broken:
-        return f"{num_broken} promise{'s' if num_broken > 1 else ''} broken"
+        told = f"{num_broken} promise{'s' if num_broken > 1 else ''} broken"
+        return f"{told}; {unknown}" if num_open else told
     if num_open:
-        return (
-            f"no promise was broken as far as that could be judged; {num_open} could "
-            "not be"
-        )
+        return f"no promise was seen to be broken, but {unknown}"
     return "every promise was kept"
 
 
+def _kept(model: ModelVerdict) -> str:
+    """Return what a model keeps, and how well that is known."""
+    low, high = model.retention_low, model.retention_high
+    if model.retention is None or low is None or high is None:
+        return _ratio(model.retention)
+    middle = (low + high) / 2
+    return f"{_ratio(middle)} ± {100 * (high - low) / 2:.1f}"
+
+
 def _verdict(model: ModelVerdict) -> str:
+    told = model.outcome.value
     if model.outcome is Outcome.BROKEN:
-        told = "BROKEN"
-    elif model.outcome is Outcome.SLOWER_ALONE:
-        told = "BROKEN (slower alone)"
-    else:
-        told = model.outcome.value
+        told = "BROKEN by neighbors"
+    elif model.outcome in (Outcome.SLOWER_ALONE, Outcome.FAILED):
+        told = f"BROKEN: {told}"
+    elif model.outcome is Outcome.NOT_JUDGED:
+        if model.doubt_ratio is not None:
+            told += f" within ±{model.doubt_ratio:.1%}"
+        if model.measured_s is not None:
+            told += f" after {model.measured_s:.0f} s"
     if model.latency is None or model.latency_limit_ms is None:
         return told
     latency = model.latency

@@ -6,24 +6,25 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.profiling import InputOptions, MeasureOptions, TritonServer, open_device
+from gpupack.profiling import InputOptions, TritonServer, open_device
 from gpupack.quoting import quoted
 from gpupack.records.gpu import DeviceKind
 from gpupack.store import open_verifications, read_deployment, record_line
 from gpupack.verifying.finished import Circumstances, device_identity, read_finished
 from gpupack.verifying.gpu_run import run_deployed_gpu
-from gpupack.verifying.verdict import judge_gpu
+from gpupack.verifying.verdict import judge_gpu, undecided_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from gpupack.files import AnyPath
-    from gpupack.profiling import Device
+    from gpupack.profiling import Device, MeasureOptions
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.request.arrivals import Arrivals
     from gpupack.records.running.deployment import DeploymentRecord
     from gpupack.records.running.verification import GpuVerification
+    from gpupack.verifying.rounds import RoundOptions
 
 _HOST = "127.0.0.1"
 _HOST_DEVICE = "host"
@@ -38,6 +39,7 @@ def verify_deployment(
     store: Path | str | None,
     tolerance: float,
     options: MeasureOptions | None,
+    rounds: RoundOptions,
     inputs: InputOptions | None,
     arrivals: Arrivals,
     progress: Callable[[str], None] | None,
@@ -53,7 +55,8 @@ def verify_deployment(
             one that the deployment names.
         store: As for ``verify``, and so the rest.
         tolerance: Of promises.
-        options: How well to measure.
+        options: As they were given.
+        rounds: Until when, and how well to measure.
         inputs: Where requests' data come from.
         arrivals: How requests of planned traffic arrive.
         progress: Told what is being done.
@@ -75,7 +78,6 @@ def verify_deployment(
                 "compose, of this placement"
             )
     given = inputs or InputOptions()
-    (options or MeasureOptions()).check()
     with ExitStack() as stack:
         file = stack.enter_context(open_verifications(store)) if store else None
         done = read_finished(store) if store is not None else {}
@@ -89,6 +91,8 @@ def verify_deployment(
                 server=f"deployed on {where}",
                 inputs=given,
                 options=options,
+                precision=rounds.precision,
+                max_seconds=rounds.max_seconds,
                 arrivals=arrivals,
             ).digest(placement, one)
             if digest in done:
@@ -110,7 +114,8 @@ def verify_deployment(
                     one,
                     sharing_mode=placement.sharing_mode,
                     inputs=given,
-                    options=options,
+                    options=rounds,
+                    find_undecided=undecided_places(placement, one, tolerance),
                     arrivals=arrivals,
                     say=progress or (lambda text: None),
                 )
@@ -121,6 +126,7 @@ def verify_deployment(
                     digest=digest,
                     tolerance=tolerance,
                     failures=run.failures,
+                    restarted=run.restarted,
                 )
                 if file is not None:
                     file.append(record_line(result))

@@ -11,6 +11,7 @@ from gpupack.profiling import MeasureOptions
 from gpupack.records.request.arrivals import POISSON
 from gpupack.store import read_verifications
 from gpupack.verifying.gpu_run import gpu_members
+from gpupack.verifying.rounds import DEFAULT_MAX_SECONDS, DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,8 @@ class Circumstances:
         server: URL of the server, or folder of the embedded server's models.
         inputs: Where requests' data come from.
         options: How well was measured.
+        precision: To which rounds were measured.
+        max_seconds: For how long at most.
         arrivals: How requests of planned traffic arrive.
     """
 
@@ -39,6 +42,8 @@ class Circumstances:
     server: str
     inputs: InputOptions
     options: MeasureOptions | None
+    precision: float = DEFAULT_PRECISION
+    max_seconds: float = DEFAULT_MAX_SECONDS
     arrivals: Arrivals = POISSON
 
     def digest(self, placement: PlacementRecord, gpu: GpuPlacement) -> str:
@@ -53,6 +58,7 @@ class Circumstances:
             *(_shapes(self.inputs), self.inputs.seed),
             [self.inputs.data_sha256_of(name) for name in sorted(set(gpu.models))],
             asdict(self.options or MeasureOptions()),
+            ["rounds", self.precision, self.max_seconds],
             # Stores written before these could be said hold nothing in their place.
             *([dict(self.inputs.batch_dims)] if self.inputs.batch_dims else ()),
             *(["fills optional inputs"] if self.inputs.fills_optional else ()),

@@ -1,20 +1,21 @@
-"""Run the models of one GPU of a placement: each alone, then all together."""
+"""Run the models of one GPU of a placement: each alone and all together, in rounds."""
 
 from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, LoadPointError, ServerError
 from gpupack.profiling import (
     LOAD_TIMEOUT_S,
     ModelSetup,
+    RestartWatch,
     can_set_up,
     wait_until_settled,
 )
-from gpupack.verifying.measurement import measure_set
+from gpupack.verifying.rounds import MeasuredGpu, Member, RestartedError, Rounds
 from gpupack.verifying.verdict import driven_assignments
 
 if TYPE_CHECKING:
@@ -24,26 +25,20 @@ if TYPE_CHECKING:
         Device,
         InputOptions,
         KernelProbe,
-        MeasureOptions,
         ServerSession,
         TritonServer,
     )
     from gpupack.records.colocation import CoLocation
     from gpupack.records.environment import SharingMode
     from gpupack.records.placement import GpuPlacement
-    from gpupack.records.profile import LoadPoint, ModelVariant
+    from gpupack.records.profile import ModelVariant
     from gpupack.records.request.arrivals import Arrivals
+    from gpupack.verifying.rounds import RoundOptions
+
+    FindUndecided = Callable[[Sequence[CoLocation]], Collection[int]]
+    """Returns the places of the driven instances whose promises are not decided."""
 
 _MAX_LOADS_AT_ONCE = 4
-
-
-class Member(NamedTuple):
-    """One model instance of a GPU, and how it is driven."""
-
-    model_name: str
-    load_point: LoadPoint
-    offered_infer_per_sec: float | None
-    """The traffic planned for it; None drives it as fast as it answers."""
 
 
 def gpu_members(gpu: GpuPlacement) -> tuple[Member, ...]:
@@ -66,12 +61,15 @@ class GpuRun:
 
     Attributes:
         measurements: Every driven instance alone, then all together; none if a model
-            failed.
+            failed, or the server was restarted.
         failures: By model name, how it failed.
+        restarted: What shows that the server was restarted in between, so that nothing
+            can be said; None if it was not.
     """
 
     measurements: tuple[CoLocation, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
+    restarted: str | None = None
 
 
 def run_gpu(
@@ -79,8 +77,9 @@ def run_gpu(
     gpu: GpuPlacement,
     *,
     sharing_mode: SharingMode | None,
-    inputs: InputOptions | None = None,
-    options: MeasureOptions | None = None,
+    inputs: InputOptions,
+    options: RoundOptions,
+    find_undecided: FindUndecided,
     load_timeout_s: float = LOAD_TIMEOUT_S,
     helpers: Collection[str] = (),
     probe: KernelProbe | None = None,
@@ -89,47 +88,52 @@ def run_gpu(
 ) -> GpuRun:
     """Load exactly one GPU's models, and measure each alone and all together.
 
-    Replicas of one model on one GPU are instances of it, each with its own client. A
-    ``probe`` runs beside each model that is measured alone. ``helpers`` are models
-    that are loaded first, because others call them.
+    Replicas of one model on one GPU are instances of it, each with its own client; such
+    a model is measured alone before its replicas are loaded. A ``probe`` runs beside
+    each model that is measured alone. ``helpers`` are models that are loaded first,
+    because others call them.
     """
     members = gpu_members(gpu)
-
-    def measure(label: str, some: Sequence[Member]) -> CoLocation:
-        say(f"GPU {gpu.gpu_index}: {', '.join(one.model_name for one in some)} {label}")
-        return measure_set(
-            session.server,
-            [(one.model_name, one.load_point) for one in some],
-            offered_infer_per_sec=[one.offered_infer_per_sec for one in some],
-            device=session.device,
-            sharing_mode=sharing_mode,
-            label=label,
-            inputs=inputs,
-            options=options,
-            server_pid=session.server_pid,
-            probe=probe,
-            arrivals=arrivals,
-        )
-
     say(f"GPU {gpu.gpu_index}: loading {', '.join(sorted(set(gpu.models)))}")
     for some in (sorted(helpers), sorted(set(gpu.models).difference(helpers))):
         failures = _load(session, some, load_timeout_s, _variants(gpu))
         if failures:
             return GpuRun(failures=failures)
+    replicated = {name for name, count in Counter(gpu.models).items() if count > 1}
+    watch: RestartWatch | None = None
     try:
-        alone = [measure("alone", [member]) for member in dict.fromkeys(members)]
-        for name, num_replicas in Counter(gpu.models).items():
-            if num_replicas > 1:
-                failures = _multiply(session, name, num_replicas, load_timeout_s)
-                if failures:
-                    return GpuRun(failures=failures)
-        together = [measure("together", members)] if len(members) > 1 else []
+        watch = RestartWatch(dict.fromkeys(gpu.models, session.server))
+        rounds = Rounds(
+            MeasuredGpu(
+                gpu.gpu_index,
+                session.server,
+                session.device,
+                sharing_mode,
+                inputs,
+                options,
+                say,
+                watch,
+                arrivals=arrivals,
+                server_pid=session.server_pid,
+                probe=probe,
+            ),
+            members,
+            find_undecided,
+        )
+        different = dict.fromkeys(members)
+        before = [one for one in different if one.model_name in replicated]
+        if before:
+            rounds.measure_before(before)
+        for name in sorted(replicated):
+            failures = _multiply(session, name, gpu.models.count(name), load_timeout_s)
+            if failures:
+                return GpuRun(failures=failures)
+            watch.expect_reload(name)
+        return GpuRun(rounds.measure([one for one in different if one not in before]))
+    except RestartedError as err:
+        return GpuRun(restarted=str(err))
     except ServerError as err:
-        message = session.explain(str(err))
-        if isinstance(err, LoadPointError):
-            return GpuRun(failures={err.model_name: message})
-        return GpuRun(failures=dict.fromkeys(gpu.models, message))
-    return GpuRun((*alone, *together))
+        return _failed(err, gpu, watch, session.explain)
 
 
 def run_deployed_gpu(
@@ -138,8 +142,9 @@ def run_deployed_gpu(
     gpu: GpuPlacement,
     *,
     sharing_mode: SharingMode | None,
-    inputs: InputOptions | None = None,
-    options: MeasureOptions | None = None,
+    inputs: InputOptions,
+    options: RoundOptions,
+    find_undecided: FindUndecided,
     arrivals: Arrivals | None = None,
     say: Callable[[str], None],
 ) -> GpuRun:
@@ -151,7 +156,8 @@ def run_deployed_gpu(
         gpu: What was promised.
         sharing_mode: How the models' processes share the device.
         inputs: Where requests' data come from.
-        options: How well to measure.
+        options: Until when to measure.
+        find_undecided: Which promises the measurements so far do not decide.
         arrivals: How requests of planned traffic arrive.
         say: Told what is being done.
     """
@@ -165,32 +171,48 @@ def run_deployed_gpu(
                 failures[name] = f"{servers[name].url} does not have it loaded"
         except ServerError as err:
             failures[name] = str(err)
-    if failures:
+    if failures or not members:
         return GpuRun(failures=failures)
-
-    def measure(label: str, some: Sequence[Member]) -> CoLocation:
-        say(f"GPU {gpu.gpu_index}: {', '.join(one.model_name for one in some)} {label}")
-        return measure_set(
-            servers[some[0].model_name],
-            [(one.model_name, one.load_point) for one in some],
-            offered_infer_per_sec=[one.offered_infer_per_sec for one in some],
-            device=device,
-            sharing_mode=sharing_mode,
-            label=label,
-            inputs=inputs,
-            options=options,
-            servers=servers,
-            arrivals=arrivals,
-        )
-
+    watch: RestartWatch | None = None
     try:
-        alone = [measure("alone", [member]) for member in dict.fromkeys(members)]
-        together = [measure("together", members)] if len(members) > 1 else []
-    except LoadPointError as err:
-        return GpuRun(failures={err.model_name: str(err)})
+        watch = RestartWatch({name: servers[name] for name in gpu.models})
+        rounds = Rounds(
+            MeasuredGpu(
+                gpu.gpu_index,
+                servers[members[0].model_name],
+                device,
+                sharing_mode,
+                inputs,
+                options,
+                say,
+                watch,
+                arrivals=arrivals,
+                servers=servers,
+            ),
+            members,
+            find_undecided,
+        )
+        return GpuRun(rounds.measure(list(dict.fromkeys(members))))
+    except RestartedError as err:
+        return GpuRun(restarted=str(err))
     except ServerError as err:
-        return GpuRun(failures=dict.fromkeys(gpu.models, str(err)))
-    return GpuRun((*alone, *together))
+        return _failed(err, gpu, watch, lambda message: message)
+
+
+def _failed(
+    err: ServerError,
+    gpu: GpuPlacement,
+    watch: RestartWatch | None,
+    explain: Callable[[str], str],
+) -> GpuRun:
+    """Return what an error in the middle of a measurement means."""
+    restarted = None if watch is None else watch.find_restart()
+    if restarted is not None:
+        return GpuRun(restarted=f"{restarted} ({err})")
+    message = explain(str(err))
+    if isinstance(err, LoadPointError):
+        return GpuRun(failures={err.model_name: message})
+    return GpuRun(failures=dict.fromkeys(gpu.models, message))
 
 
 def clear_gpu(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpupack.records.request import LatencyRule
 from gpupack.records.running.verification import GpuVerification, ModelVerdict
 from gpupack.units import mib_from_bytes
+from gpupack.verifying.paired import Interval, retention_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gpupack.records.colocation import CoLocatedModel, CoLocation
     from gpupack.records.placement import (
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
         GpuPlacement,
         PlacementRecord,
     )
-    from gpupack.records.profile import LatencyPercentile
+    from gpupack.records.profile import LatencyPercentile, ProfileRecord
 
 MEMORY_TOLERANCE = 0.03
 """Share by which measured memory may exceed the prediction."""
@@ -43,6 +44,7 @@ def judge_gpu(
     tolerance: float,
     warnings: Sequence[str] = (),
     failures: Mapping[str, str] | None = None,
+    restarted: str | None = None,
 ) -> GpuVerification:
     """Return the verdict on one GPU.
 
@@ -51,10 +53,14 @@ def judge_gpu(
     keeps more than ``tolerance`` points less than the retention asked for, or when more
     than ``MEMORY_TOLERANCE`` more memory was used than predicted.
 
-    A measurement that never settled breaks a promise only if the upper end of its
-    confidence interval does, and keeps one only if the lower end does; between the two
-    the model is not judged, which is a warning. Where the client was the limit the
-    throughput is at least what was measured.
+    The upper end of a confidence interval has to break a promise, and the lower end to
+    keep one; between the two the model is not judged, which is a warning. Retention is
+    judged by pairs, alone and together in the same round. Where the client was the
+    limit the throughput is at least what was measured. A throughput that was promised
+    by a profile of several loads is promised less what another load may lack.
+
+    What is missing of a throughput is missing alone already, or beside the neighbors:
+    the larger part names the cause.
 
     Args:
         placement: Says what was asked for.
@@ -65,14 +71,32 @@ def judge_gpu(
         tolerance: See above.
         warnings: Kept in the record.
         failures: By model name, how it failed to load or to answer.
+        restarted: What shows that the server was restarted in between: nothing is
+            known then.
     """
+    if restarted is not None:
+        return GpuVerification(
+            placed=digest,
+            gpu_index=gpu.gpu_index,
+            sharing_mode=placement.sharing_mode,
+            models=tuple(
+                _unmeasured(one, None, f"not known: {restarted}")
+                for one in gpu.assignments
+            ),
+            memory_predicted_bytes=gpu.memory_bytes,
+            warnings=(
+                *warnings,
+                f"nothing of GPU {gpu.gpu_index} is known: {restarted}; what was "
+                "measured before and after it cannot be compared, so verify again",
+            ),
+        )
     if failures or not measurements:
         return GpuVerification(
             placed=digest,
             gpu_index=gpu.gpu_index,
             sharing_mode=placement.sharing_mode,
             models=tuple(
-                _unmeasured(one, (failures or {}).get(one.model_name))
+                _unmeasured(one, (failures or {}).get(one.model_name), "not measured")
                 for one in gpu.assignments
             ),
             memory_predicted_bytes=gpu.memory_bytes,
@@ -90,16 +114,22 @@ def judge_gpu(
         if len(one.models) == 1
     }
     last = measurements[-1]
+    measured_s = sum(one.duration_s or 0.0 for one in measurements) or None
     notes = list(warnings)
+    notes += [note for one in measurements for note in one.environment.notes]
     verdicts = []
     for assignment, beside in zip(driven_assignments(gpu), last.models, strict=True):
         verdict = _judge_model(
             assignment,
             alone[beside.key, beside.offered_infer_per_sec],
             _Reading.of(beside, last.duration_s),
-            placement.min_retention.get(assignment.model_name),
-            tolerance,
-            _promised_percentile(placement),
+            _Asked(
+                min_retention=placement.min_retention.get(assignment.model_name),
+                tolerance=tolerance,
+                percentile=_promised_percentile(placement),
+                profiled=_profiled(placement, gpu, assignment),
+                measured_s=measured_s,
+            ),
         )
         notes += _measurement_notes(beside)
         if verdict.not_judged is not None:
@@ -133,6 +163,26 @@ def judge_gpu(
     )
 
 
+def undecided_places(
+    placement: PlacementRecord, gpu: GpuPlacement, tolerance: float
+) -> Callable[[Sequence[CoLocation]], set[int]]:
+    """Return what tells which driven instances' promises measurements leave open.
+
+    Their places among ``driven_assignments``; those that no further measurement
+    decides, because their client is the limit, are left out.
+    """
+
+    def find(measurements: Sequence[CoLocation]) -> set[int]:
+        found = judge_gpu(placement, gpu, measurements, digest="-", tolerance=tolerance)
+        return {
+            place
+            for place, one in enumerate(found.models)
+            if one.not_judged is not None and not one.is_client_limited
+        }
+
+    return find
+
+
 def _promised_infer_per_sec(assignment: Assignment) -> float | None:
     for promised in (
         assignment.served_infer_per_sec,
@@ -143,59 +193,117 @@ def _promised_infer_per_sec(assignment: Assignment) -> float | None:
     return assignment.throughput_infer_per_sec
 
 
-def _unmeasured(assignment: Assignment, failure: str | None) -> ModelVerdict:
+def _unmeasured(
+    assignment: Assignment, failure: str | None, why_not: str
+) -> ModelVerdict:
     return ModelVerdict(
         model_name=assignment.model_name,
         load_point=assignment.load_point,
         promised_infer_per_sec=_promised_infer_per_sec(assignment),
         predicted_retention=assignment.retention,
+        has_failed=failure is not None,
         broken=None if failure is None else f"failed: {failure}",
-        not_judged="not measured" if failure is None else None,
+        not_judged=why_not if failure is None else None,
     )
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What one model instance is judged by.
+
+    Attributes:
+        min_retention: What was asked to be kept; None if nothing was.
+        tolerance: Share of a throughput, and points of retention, that may be missing.
+        percentile: Of the latency that is promised, None if none is.
+        profiled: The record that the promise was made of, None if there is none.
+        measured_s: How long was measured.
+    """
+
+    min_retention: float | None
+    tolerance: float
+    percentile: float | None
+    profiled: ProfileRecord | None
+    measured_s: float | None
+
+
+def _profiled(
+    placement: PlacementRecord, gpu: GpuPlacement, assignment: Assignment
+) -> ProfileRecord | None:
+    found = [
+        one
+        for one in placement.placed_profiles
+        if (one.model_name, one.load_point)
+        == (assignment.model_name, assignment.load_point)
+    ]
+    for one in found:
+        if one.gpu_type.name == gpu.gpu_type.name:
+            return one
+    return found[0] if found else None
+
+
 def _judge_model(
-    assignment: Assignment,
-    alone: _Reading,
-    beside: _Reading,
-    min_retention: float | None,
-    tolerance: float,
-    percentile: float | None,
+    assignment: Assignment, alone: _Reading, beside: _Reading, asked: _Asked
 ) -> ModelVerdict:
     promised = _promised_infer_per_sec(assignment)
+    kept = _kept(alone, beside)
+    profile = asked.profiled
+    profiled_low = None
+    if profile is not None and profile.between_loads is not None:
+        profiled_low = profile.between_loads.low_infer_per_sec
     broken = None
-    is_open = False
     is_slower_alone = False
+    doubts: list[_Doubt] = []
     if promised is not None:
-        least = (1 - tolerance) * promised
-        is_open = beside.low < least
+        least = (1 - asked.tolerance) * promised
+        if (
+            assignment.served_infer_per_sec is None
+            and profiled_low is not None
+            and assignment.throughput_infer_per_sec
+        ):
+            # Traffic is wanted whatever load there is; a throughput is what was seen.
+            least *= min(1.0, profiled_low / assignment.throughput_infer_per_sec)
         if beside.high < least:
-            broken = f"{beside} of {promised:.1f} promised"
-            if _is_slower_alone(assignment, alone, beside, tolerance):
-                is_slower_alone = True
-                broken += (
-                    f": alone it reaches {alone.rate:.1f} now, "
-                    f"{assignment.throughput_infer_per_sec or 0:.1f} when profiled, "
-                    "and its neighbors take no more than predicted"
+            told = f"{beside} of {promised:.1f} promised"
+            is_slower_alone, why = _find_cause(assignment, alone, kept, asked)
+            broken = f"{told}: {why}" if why else told
+        elif beside.low < least:
+            doubts.append(
+                _Doubt(
+                    f"it reaches {beside.low:.1f} to {beside.high:.1f} infer/sec, and "
+                    f"{least:.1f} is the least that keeps the promise",
+                    beside.half_ratio,
                 )
-    if min_retention is not None and broken is None:
-        least = min_retention - tolerance
-        is_open = is_open or beside.low < least * alone.high
-        if beside.high < least * alone.low:
-            broken = (
-                f"kept {beside.rate / alone.rate:.2f} of its throughput alone, asked "
-                f"for {min_retention:g}"
             )
-    doubt = _doubt(alone, beside) if is_open and broken is None else None
-    limit_ms = assignment.latency_limit_ms if percentile is not None else None
+    if asked.min_retention is not None and broken is None:
+        least = asked.min_retention - asked.tolerance
+        if kept.high < least:
+            broken = (
+                f"kept {kept.value:.2f} of its throughput alone, asked for "
+                f"{asked.min_retention:g}"
+            )
+        elif kept.low < least:
+            doubts.append(
+                _Doubt(
+                    f"it keeps {kept.low:.2f} to {kept.high:.2f} of its throughput "
+                    f"alone, and {least:.2f} is the least that keeps the promise",
+                    kept.half_width,
+                )
+            )
+    doubt = doubt_ratio = None
+    if doubts and broken is None:
+        doubt = _why_unknown(alone, beside, doubts, asked.measured_s)
+        doubt_ratio = max(one.half_width for one in doubts)
+        doubt_ratio = doubt_ratio if math.isfinite(doubt_ratio) else None
+    limit_ms = assignment.latency_limit_ms if asked.percentile is not None else None
     latency = None
-    if percentile is not None and limit_ms is not None and beside.model.open_loop:
-        latency = _percentile_of(beside.model, percentile)
+    if asked.percentile is not None and limit_ms is not None and beside.model.open_loop:
+        latency = _percentile_of(beside.model, asked.percentile)
         if broken is None:
             broken, latency_doubt = _judge_latency(
-                beside.model, latency, percentile, limit_ms
+                beside.model, latency, asked.percentile, limit_ms
             )
             doubt = None if broken else doubt or latency_doubt
+    has_rounds = bool(beside.model.rounds)
     return ModelVerdict(
         model_name=assignment.model_name,
         load_point=assignment.load_point,
@@ -205,31 +313,110 @@ def _judge_model(
         is_slower_alone=is_slower_alone,
         alone_infer_per_sec=alone.model.throughput_infer_per_sec,
         together_infer_per_sec=beside.model.throughput_infer_per_sec,
+        together_ci_ratio=beside.model.throughput_ci_ratio if has_rounds else None,
         predicted_retention=assignment.retention,
-        min_retention=min_retention,
+        min_retention=asked.min_retention,
+        retention_low=kept.low if has_rounds and math.isfinite(kept.high) else None,
+        retention_high=kept.high if has_rounds and math.isfinite(kept.high) else None,
+        profiled_infer_per_sec=assignment.throughput_infer_per_sec,
+        profiled_low_infer_per_sec=profiled_low,
+        num_rounds=len(beside.model.rounds) or None,
+        measured_s=asked.measured_s,
         is_client_limited=beside.model.is_client_limited,
         broken=broken,
         not_judged=doubt,
+        doubt_ratio=doubt_ratio if doubt is not None else None,
     )
 
 
-def _is_slower_alone(
-    assignment: Assignment, alone: _Reading, beside: _Reading, tolerance: float
-) -> bool:
-    """Return whether a model is slow by itself, not for its neighbors.
+def _kept(alone: _Reading, beside: _Reading) -> Interval:
+    """Return what a model keeps beside its neighbors, with what is not known of it."""
+    found = None
+    if not (alone.model.is_client_limited or beside.model.is_client_limited):
+        found = retention_interval(alone.model, beside.model)
+    if found is not None:
+        return found
+    ratio = beside.rate / alone.rate if alone.rate else 1.0
+    return Interval(
+        ratio,
+        0.0
+        if math.isinf(alone.high)
+        else beside.low / alone.high
+        if alone.high
+        else 0.0,
+        beside.high / alone.low if alone.low else math.inf,
+    )
 
-    It reaches less alone than its profile says, but keeps beside its neighbors as much
-    of that as was predicted; or, sent less than it could serve, misses that alone.
+
+def _find_cause(
+    assignment: Assignment, alone: _Reading, kept: Interval, asked: _Asked
+) -> tuple[bool, str]:
+    """Return whether a model is slow by itself rather than for neighbors, and why.
+
+    Of the two factors by which it does less than promised, its speed alone now ÷ when
+    profiled and what it keeps ÷ what was predicted, the smaller one is the cause. What
+    misses its traffic is slow by itself if it misses that alone.
     """
     profiled = assignment.throughput_infer_per_sec
-    if profiled is None or assignment.retention is None or not alone.rate:
-        return False
+    if profiled is None or not alone.rate:
+        return False, ""
     wanted = assignment.served_infer_per_sec
     expected = profiled if wanted is None else min(profiled, wanted)
-    return (
-        alone.high < (1 - tolerance) * expected
-        and beside.high >= (assignment.retention - tolerance) * alone.rate
-    )
+    predicted = assignment.retention if assignment.retention else 1.0
+    alone_share = alone.rate / expected
+    beside_share = kept.value / predicted
+    keeps = f"beside its neighbors it keeps {kept.value:.2f} of that"
+    if kept.high > kept.value and math.isfinite(kept.high):
+        keeps += f" (±{kept.half_width:.2f})"
+    keeps += f", {predicted:.2f} predicted"
+    figures = f"alone it reaches {alone.rate:.1f} now, {profiled:.1f} when profiled"
+    if wanted is not None and wanted < profiled:
+        figures = (
+            f"alone it answers {alone.rate:.1f} of the {wanted:.1f} that it is sent"
+        )
+    takes_no_more = beside_share >= 1 - asked.tolerance
+    is_slow = alone_share < min(1.0, beside_share)
+    if is_slow:
+        if takes_no_more:
+            keeps = "and its neighbors take no more than predicted"
+        return True, f"{figures}, {keeps}"
+    return False, f"{figures}, {keeps}"
+
+
+class _Doubt(NamedTuple):
+    """A promise that lies inside an interval: in words, and the half-width."""
+
+    told: str
+    half_width: float
+
+
+def _why_unknown(
+    alone: _Reading,
+    beside: _Reading,
+    doubts: Sequence[_Doubt],
+    measured_s: float | None,
+) -> str:
+    """Return why promises cannot be judged."""
+    for reading, where in ((beside, ""), (alone, " alone")):
+        if reading.model.is_client_limited:
+            sent = reading.model.open_loop
+            figures = (
+                ""
+                if sent is None
+                else f" ({sent.sent_requests_per_sec:,.1f} of "
+                f"{sent.offered_requests_per_sec:,.1f} requests a second were sent)"
+            )
+            return f"its client was the limit{where}{figures}"
+    widest = max(doubts, key=lambda one: one.half_width)
+    if beside.model.rounds and measured_s is not None:
+        width = (
+            "" if math.isinf(widest.half_width) else f" within ±{widest.half_width:.1%}"
+        )
+        return f"not known{width} after {measured_s:.0f} s: {widest.told}"
+    for reading, where in ((beside, ""), (alone, " alone")):
+        if not reading.model.is_stable:
+            return f"its measurement{where} never settled: {widest.told}"
+    return widest.told
 
 
 def _promised_percentile(placement: PlacementRecord) -> float | None:
@@ -303,7 +490,7 @@ class _Reading:
     def of(cls, model: CoLocatedModel, duration_s: float | None) -> _Reading:
         rate = model.throughput_infer_per_sec or 0.0
         half = 0.0
-        if not model.is_stable:
+        if not model.is_stable or model.rounds:
             ratio = model.throughput_ci_ratio
             # Without an interval: the two requests that may have ended just outside.
             half = (
@@ -314,19 +501,16 @@ class _Reading:
         high = math.inf if model.is_client_limited else rate + half
         return cls(model, rate, max(0.0, rate - half), high)
 
+    @property
+    def half_ratio(self) -> float:
+        """Half of what the throughput may be ÷ throughput."""
+        if not self.rate:
+            return math.inf
+        return max(self.high - self.rate, self.rate - self.low) / self.rate
+
     def __str__(self) -> str:
         most = "" if self.high == self.rate else "at most "
         return f"reached {most}{self.high:.1f} infer/sec"
-
-
-def _doubt(alone: _Reading, beside: _Reading) -> str:
-    """Return why a promise cannot be judged."""
-    for reading, where in ((beside, ""), (alone, " alone")):
-        if reading.model.is_client_limited:
-            return f"its client was the limit{where}"
-        if not reading.model.is_stable:
-            return f"its measurement{where} never settled"
-    raise AssertionError("what was measured without doubt can be judged")
 
 
 def _measurement_notes(beside: CoLocatedModel) -> list[str]:

@@ -31,7 +31,8 @@ from gpupack.units import mib_from_bytes
 from gpupack.verifying.deployed import verify_deployment
 from gpupack.verifying.finished import Circumstances, device_identity, read_finished
 from gpupack.verifying.gpu_run import clear_gpu, run_gpu
-from gpupack.verifying.verdict import judge_gpu
+from gpupack.verifying.rounds import RoundOptions
+from gpupack.verifying.verdict import judge_gpu, undecided_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,8 +57,13 @@ class Verification:
     gpus: tuple[GpuVerification, ...]
 
     @property
+    def is_broken(self) -> bool:
+        """Whether a promise of any GPU was broken."""
+        return any(gpu.is_broken for gpu in self.gpus)
+
+    @property
     def is_kept(self) -> bool:
-        """Whether every promise of every GPU was kept."""
+        """Whether every promise of every GPU was kept: none is broken or not known."""
         return all(gpu.is_kept for gpu in self.gpus)
 
     def __str__(self) -> str:
@@ -76,6 +82,8 @@ def verify(
     gpu: int | str | None = None,
     store: Path | str | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
+    precision: float | None = None,
+    max_seconds: float | None = None,
     strict: bool = False,
     options: MeasureOptions | None = None,
     progress: Callable[[str], None] | None = None,
@@ -87,8 +95,9 @@ def verify(
 ) -> Verification:
     """Run the GPUs of a placement, one after the other, and judge its promises.
 
-    For each GPU: its models are loaded, measured one by one and then all together at
-    their load points, and unloaded. An instance that was placed for a demand is sent
+    For each GPU: its models are loaded, measured in rounds at their load points, each
+    alone and all together in random order, until it is known what every model keeps,
+    and unloaded. An instance that was placed for a demand is sent
     the traffic planned for it, as requests arrive; others as much as they answer.
 
     Args:
@@ -102,8 +111,14 @@ def verify(
             these inputs and options, are not run again but judged anew.
         tolerance: Share of a promised throughput that may be missing, and points of
             retention; 0.1 allows for the noise of a shared host.
+        precision: Rounds go on until the 95 % interval of what every model keeps of its
+            throughput alone is at most so much to either side, and while a promise is
+            undecided until a quarter of it. By default the half-width that ``options``
+            ask for, 0.03 without options.
+        max_seconds: For so long at most per GPU, loading left aside; by default 120.
         strict: Refuse to measure beside other processes on the GPU.
-        options: How well to measure.
+        options: How to measure in each block of a round: warm-up, timeouts, the
+            percentile; the time cap is that of a block. Its seed is that of ``inputs``.
         progress: Told what is being done.
         inputs: Where requests' data come from: shapes, files, seed. Shapes that are
             not given are those that the models were profiled with.
@@ -138,6 +153,9 @@ def verify(
             "such as 0.1"
         )
     how = POISSON if arrivals is None else as_arrivals(arrivals)
+    rounds = RoundOptions.of(
+        precision, max_seconds, (inputs or InputOptions()).seed, options
+    )
     chosen = _chosen_gpus(placement, gpu_indices)
     estimated = estimated_gpus(placement) & {one.gpu_type.name for one in chosen}
     if estimated:
@@ -162,6 +180,7 @@ def verify(
                 store=store,
                 tolerance=tolerance,
                 options=options,
+                rounds=rounds,
                 inputs=inputs,
                 arrivals=how,
                 progress=progress,
@@ -186,7 +205,6 @@ def verify(
             else None
         )
         given = (inputs or InputOptions()).with_shapes_of(placement.placed_profiles)
-        (options or MeasureOptions()).check()
         found = where.device()
         if (
             placement.sharing_mode is SharingMode.MPS
@@ -201,6 +219,8 @@ def verify(
             server=where.name,
             inputs=given,
             options=options,
+            precision=rounds.precision,
+            max_seconds=rounds.max_seconds,
             arrivals=how,
         )
         digests = {
@@ -249,7 +269,8 @@ def verify(
                     one,
                     sharing_mode=placement.sharing_mode,
                     inputs=given,
-                    options=options,
+                    options=rounds,
+                    find_undecided=undecided_places(placement, one, tolerance),
                     load_timeout_s=where.load_timeout_s,
                     helpers=helpers,
                     probe=probe,
@@ -264,6 +285,7 @@ def verify(
                     tolerance=tolerance,
                     warnings=(*notes, *_variant_notes(one)),
                     failures=run.failures,
+                    restarted=run.restarted,
                 )
                 results[one.gpu_index] = result
                 if results_file is not None:
@@ -275,7 +297,7 @@ def verify(
                     clear_gpu(
                         session,
                         one,
-                        has_failed=bool(run and run.failures),
+                        has_failed=bool(run and (run.failures or run.restarted)),
                         helpers=helpers,
                     )
         return Verification(tuple(results[one.gpu_index] for one in chosen))

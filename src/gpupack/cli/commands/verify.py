@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import print_error
-from gpupack.cli.options.measuring import Measuring, takes_measuring_options
+from gpupack.cli.options.measuring import Measuring, takes_options_of_blocks
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.quoting import quoted
@@ -17,9 +18,11 @@ from gpupack.records.environment import SharingMode
 
 EXIT_BROKEN = 4
 """A promise of the placement was broken."""
+EXIT_NOT_KNOWN = 5
+"""None was seen to be broken, but not all could be judged in time."""
 
 
-@takes_measuring_options
+@takes_options_of_blocks
 def verify_command(
     placement: Annotated[Path, typer.Argument(help="A placement written by place.")],
     *,
@@ -45,6 +48,20 @@ def verify_command(
     tolerance: Annotated[
         float, typer.Option(help="Share of a promise that may be missing.")
     ] = 0.1,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="SHARE",
+            help="Measure until it is known to so much what every model keeps of its "
+            "throughput alone: half-width of the 95 % interval, such as 0.03 or 3%.",
+        ),
+    ] = "0.03",
+    max_seconds: Annotated[
+        float,
+        typer.Option(
+            help="Measure each GPU at most so long, loading its models left aside."
+        ),
+    ] = 120.0,
     measuring: Measuring,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")
@@ -52,13 +69,20 @@ def verify_command(
 ) -> None:
     """Run the GPUs of a placement and judge its promises.
 
-    Exit codes: 0 no promise broken, 2 bad input, 4 a promise broken, 130 interrupted.
+    Rounds of each model alone and all together, in random order, until it is known what
+    every model keeps. A promise is kept, broken by neighbors, broken because the model
+    is slower alone than profiled, or not known.
+
+    Exit codes: 0 every promise kept, 2 bad input, 4 a promise broken, 5 none broken but
+    not all known, 130 interrupted.
     """
     from gpupack.store import read_placement
     from gpupack.verifying.verify import verify
 
     placed = read_placement(placement)
     indices = _indices(gpus)
+    if not 0 < max_seconds < math.inf:
+        raise InvalidInputError(f"--max-seconds {max_seconds:g}: give a number above 0")
     try:
         with progress_bar(quiet=quiet) as bar:
             if bar is not None:
@@ -70,6 +94,8 @@ def verify_command(
                 deployment=deployment,
                 store=store,
                 tolerance=tolerance,
+                precision=_share("--precision", precision),
+                max_seconds=max_seconds,
                 strict=measuring.strict,
                 arrivals=measuring.arrivals,
                 options=measuring.options,
@@ -88,9 +114,15 @@ def verify_command(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if not quiet:
         typer.echo(str(result))
-    if not result.is_kept:
+    if result.is_broken:
         print_error("a promise of the placement was broken")
         raise typer.Exit(EXIT_BROKEN)
+    if not result.is_kept:
+        print_error(
+            "whether every promise is kept is not known: give it more time "
+            "(--max-seconds)"
+        )
+        raise typer.Exit(EXIT_NOT_KNOWN)
 
 
 def calibrate_command(
@@ -153,6 +185,27 @@ def _sharing_mode(text: str | None) -> SharingMode:
             "streams for several in one Triton, time_slicing or mps for processes"
         )
     return SharingMode.parse(text)
+
+
+def _share(option: str, text: str) -> float:
+    """Return a share that is written as one, or in percent; from 1 on it is percent.
+
+    Raises:
+        InvalidInputError: If it is neither, or not between 0 and all.
+    """
+    written = text.strip()
+    try:
+        value = float(written.removesuffix("%"))
+    except ValueError:
+        value = 0.0
+    if written.endswith("%") or value >= 1:
+        value /= 100
+    if not 0 < value < 1:
+        raise InvalidInputError(
+            f"{option} {quoted(text)}: give a share above 0 and below 1, such as 0.03 "
+            "or 3%"
+        )
+    return value
 
 
 def _indices(text: str | None) -> list[int] | None:

@@ -252,6 +252,19 @@ def measuring_options(
 
 takes_measuring_options = takes_options(measuring_options, into="measuring")
 """Give a command these options, read into its ``measuring``."""
+takes_options_of_blocks = takes_options(
+    measuring_options,
+    into="measuring",
+    without=(
+        "precision",
+        "max_seconds",
+        "min_seconds",
+        "stability",
+        "window_seconds",
+        "window_requests",
+    ),
+)
+"""The same for a command that measures in blocks, and says itself until when."""
 
 
 def _check_seconds(

@@ -115,6 +115,7 @@ class DrivenModel:
         self._sequences: SequencePlan | None = None
         self._url = server.url
         self._uses_shared_memory = False
+        self._num_starts = 0
         self._stack = ExitStack()
 
     def _find_url(self) -> ServerUrl:
@@ -182,8 +183,10 @@ class DrivenModel:
         self._stack.close()
 
     def start(self) -> None:
-        """Begin the closed loop, or the open one."""
+        """Begin the closed loop, or the open one, each time with other arrivals."""
         rate, arrivals = self.load.requests_per_s, self.load.arrivals
+        again = f"/{self._num_starts}" if self._num_starts else ""
+        self._num_starts += 1
         self.process.start(
             self._requests,
             timeout_s=self._timeout_s,
@@ -194,7 +197,7 @@ class DrivenModel:
                 rate,
                 burstiness=arrivals.burstiness,
                 times_s=arrivals.times_s,
-                seed=f"{self.load.seed}/{self.model_name}",
+                seed=f"{self.load.seed}/{self.model_name}{again}",
             ),
             variation=self._variation,
             sequences=self._sequences,

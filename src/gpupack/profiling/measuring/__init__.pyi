@@ -1,9 +1,12 @@
+from .interval import t_quantile
+from .kept_schedule import kept_schedule
 from .kernel_probe import KernelProbe
 from .measure_options import MeasureOptions
 from .measurement import (
     MeasuredLoad,
     Measurement,
     measure,
+    measure_driven,
     measure_together,
 )
 from .percentiles import percentiles_with_intervals
@@ -17,8 +20,10 @@ from .settling import (
     SettledMemory,
     wait_until_settled,
 )
+from .stability import BlockRule
 
 __all__ = [
+    "BlockRule",
     "Circumstances",
     "KernelProbe",
     "MeasureOptions",
@@ -26,10 +31,13 @@ __all__ = [
     "Measurement",
     "SettledMemory",
     "failed_load_point",
+    "kept_schedule",
     "measure",
+    "measure_driven",
     "measure_together",
     "percentiles_with_intervals",
     "profile_record",
     "server_baseline",
+    "t_quantile",
     "wait_until_settled",
 ]

@@ -79,15 +79,40 @@ def confidence_ratio(
 def t_quantile(probability: float, num_degrees: int) -> float:
     """Return a quantile of Student's t distribution.
 
-    Cornish–Fisher expansion around the normal quantile (Abramowitz and Stegun, 26.7.5);
-    from 5 degrees of freedom on its error is below 0.5 % at 97.5 %.
+    Exact for one and two degrees of freedom; from three on by an expansion around the
+    normal quantile (Hill, "Algorithm 396", Communications of the ACM 13(10), 1970),
+    with an error below 0.1 % at 97.5 %.
+
+    Args:
+        probability: Above 1/2 and below 1.
+        num_degrees: At least 1.
     """
-    x = NormalDist().inv_cdf(probability)
+    tail = 2 * (1 - probability)
     n = num_degrees
-    terms = (
-        (x**3 + x) / (4 * n),
-        (5 * x**5 + 16 * x**3 + 3 * x) / (96 * n**2),
-        (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / (384 * n**3),
-        (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / (92160 * n**4),
-    )
-    return x + sum(terms)
+    if n == 1:
+        return 1 / math.tan(tail * math.pi / 2)
+    if n == 2:
+        return math.sqrt(2 / (tail * (2 - tail)) - 2)
+    a = 1 / (n - 0.5)
+    b = (48 / a) / a
+    c = ((20700 * a / b - 98) * a - 16) * a + 96.36
+    d = ((94.5 / (b + c) - 3) / b + 1) * math.sqrt(a * math.pi / 2) * n
+    y = (d * tail) ** (2 / n)
+    if y > 0.05 + a:
+        x = NormalDist().inv_cdf(tail / 2)
+        y = x * x
+        if n < 5:
+            c += 0.3 * (n - 4.5) * (x + 0.6)
+        c += (((0.05 * d * x - 5) * x - 7) * x - 2) * x + b
+        y = (((((0.4 * y + 6.3) * y + 36) * y + 94.5) / c - y - 3) / b + 1) * x
+        y = math.expm1(a * y * y)
+    else:
+        y = (
+            (
+                1 / (((n + 6) / (n * y) - 0.089 * d - 0.822) * (n + 2) * 3)
+                + 0.5 / (n + 4)
+            )
+            * y
+            - 1
+        ) * (n + 1) / (n + 2) + 1 / y
+    return math.sqrt(n * y)

@@ -50,20 +50,59 @@ def judge_schedule(
     limit_ns = LATE_NS
     if len(latencies):
         limit_ns = max(limit_ns, int(LATE_RATIO * float(np.percentile(latencies, 95))))
-    duration_s = (end_ns - begin_ns) / 1e9
-    return OpenLoop(
-        arrivals=str(model.load.arrivals),
-        asked_requests_per_sec=asked,
-        offered_requests_per_sec=num_due / duration_s,
-        sent_requests_per_sec=float(last - first) / duration_s,
+    return kept_schedule(
+        OpenLoop(
+            arrivals=str(model.load.arrivals),
+            asked_requests_per_sec=asked,
+            offered_requests_per_sec=0.0,
+            sent_requests_per_sec=0.0,
+            late_share=0.0,
+            is_sent=True,
+            is_kept_up=True,
+        ),
+        num_due=num_due,
+        num_sent=float(last - first),
+        num_ended=len(ends),
+        duration_s=(end_ns - begin_ns) / 1e9,
         late_share=float((late[first:last] > limit_ns).mean()) if last > first else 0.0,
         late_p99_us=(
             float(np.percentile(late[first:last], 99)) / 1e3 if last > first else None
         ),
-        is_sent=num_due - (last - first)
-        <= max(_FEW_REQUESTS, (1 - SENT_SHARE) * num_due),
-        is_kept_up=num_due - len(ends)
-        <= max(_FEW_REQUESTS, (1 - KEPT_UP_SHARE) * num_due),
+    )
+
+
+def kept_schedule(
+    asked: OpenLoop,
+    *,
+    num_due: float,
+    num_sent: float,
+    num_ended: int,
+    duration_s: float,
+    late_share: float,
+    late_p99_us: float | None,
+) -> OpenLoop:
+    """Return what came of a schedule by its counts, over one measurement or several.
+
+    Args:
+        asked: What was asked for; the rest of it is made anew.
+        num_due: Requests that were due.
+        num_sent: That the client sent.
+        num_ended: That the server answered.
+        duration_s: Of the measurements.
+        late_share: See ``OpenLoop``.
+        late_p99_us: Likewise.
+    """
+    return asked.model_copy(
+        update={
+            "offered_requests_per_sec": num_due / duration_s,
+            "sent_requests_per_sec": num_sent / duration_s,
+            "late_share": late_share,
+            "late_p99_us": late_p99_us,
+            "is_sent": num_due - num_sent
+            <= max(_FEW_REQUESTS, (1 - SENT_SHARE) * num_due),
+            "is_kept_up": num_due - num_ended
+            <= max(_FEW_REQUESTS, (1 - KEPT_UP_SHARE) * num_due),
+        }
     )
 
 

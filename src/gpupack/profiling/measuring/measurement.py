@@ -182,16 +182,49 @@ def measure_together(
         sampler = stack.enter_context(device.sampler())
         # After an error, the loops end at once: nothing they have is still wanted.
         stack.push(lambda kind, *_: _abandon(driven) if kind is not None else None)
-        for model in driven:
-            model.start()
-        _warm_up(driven, chosen.warm_up_duration_s(kind, is_warm=is_warm))
-        measurement = _measure_window(
-            driven, rules, sampler, server_pid, cap_s=chosen.max_duration_s
+        return measure_driven(
+            driven,
+            rules,
+            sampler,
+            warm_up_s=chosen.warm_up_duration_s(kind, is_warm=is_warm),
+            cap_s=chosen.max_duration_s,
+            server_pid=server_pid,
+            probe=probe,
         )
-        if probe is not None and len(driven) == 1 and loads[0].requests_per_s is None:
-            measurement = _probed(measurement, driven[0], probe)
-        _stop(driven)
-        return measurement
+
+
+def measure_driven(
+    driven: Sequence[DrivenModel],
+    rules: Sequence[StoppingRule],
+    sampler: Sampler,
+    *,
+    warm_up_s: float,
+    cap_s: float,
+    server_pid: int | None = None,
+    probe: KernelProbe | None = None,
+) -> Measurement:
+    """Measure models whose clients are ready and idle, and leave these so.
+
+    Args:
+        driven: The models, each in its context.
+        rules: One for each of them.
+        sampler: Reads the device, from before.
+        warm_up_s: Drive them so long first.
+        cap_s: When the rules say so at the latest.
+        server_pid: As for ``measure_together``, and so the rest.
+        probe: Likewise.
+
+    Raises:
+        LoadPointError: A model failed; says which, and at what stage.
+    """
+    for model in driven:
+        model.start()
+    _warm_up(driven, warm_up_s)
+    measurement = _measure_window(driven, rules, sampler, server_pid, cap_s=cap_s)
+    if probe is not None and len(driven) == 1 and driven[0].load.requests_per_s is None:
+        measurement = _probed(measurement, driven[0], probe)
+    _stop(driven)
+    return measurement
 
 
 def _probed(

@@ -200,6 +200,35 @@ class OpenLoopRule:
 
 
 @dataclass(frozen=True)
+class BlockRule:
+    """Stop after a short time, once a few requests ended: one block of several.
+
+    How well a throughput is known is then for the blocks together to say.
+
+    Attributes:
+        num_requests: So many are to end.
+        min_duration_s: Measure at least so long.
+        max_duration_s: The time cap.
+    """
+
+    num_requests: int = 20
+    min_duration_s: float = 0.5
+    max_duration_s: float = 5.0
+
+    def decide(
+        self, ends_ns: Nanoseconds, latencies_ns: Nanoseconds, elapsed_s: float
+    ) -> Verdict:
+        """See ``StoppingRule``."""
+        has_enough = len(ends_ns) >= self.num_requests
+        return Verdict(
+            is_done=elapsed_s >= self.max_duration_s
+            or (has_enough and elapsed_s >= self.min_duration_s),
+            is_stable=True,
+            why=f"{len(ends_ns)} requests in {elapsed_s:.1f} s",
+        )
+
+
+@dataclass(frozen=True)
 class ThreeWindowRule:
     """perf_analyzer's: the last three windows agree within 10 %.
 

@@ -11,19 +11,21 @@ from gpupack.records.colocation import CoLocation
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import LatencyPercentile, LoadPoint
 from gpupack.records.record import Record
-from gpupack.units import InferPerSec, NumBytes, Ratio
+from gpupack.units import InferPerSec, NumBytes, Ratio, Seconds
 
 
 class Outcome(StrEnum):
     """What became of the promises about one model instance."""
 
     KEPT = "kept"
-    BROKEN = "broken"
-    """Beside its neighbors it does less than was promised."""
-    SLOWER_ALONE = "slower alone"
-    """It does less than was promised, and did so alone already: the neighbors take no
-    more than was predicted, but it is not what was profiled."""
-    NOT_JUDGED = "not judged"
+    BROKEN = "broken by neighbors"
+    """Beside its neighbors it does less than was promised, and they are why."""
+    SLOWER_ALONE = "slower alone than profiled"
+    """It does less than was promised, and most of what is missing was missing alone
+    already: it is not what was profiled."""
+    FAILED = "failed"
+    """It did not load, or did not answer."""
+    NOT_JUDGED = "not known"
     """What was measured is too uncertain to tell."""
 
 
@@ -48,16 +50,40 @@ class ModelVerdict(Record):
     """Which promise was broken, in words; None if none was."""
     is_slower_alone: bool = False
     """Whether it was broken alone already: slower than profiled, not for neighbors."""
+    has_failed: bool = False
+    """Whether it did not load, or did not answer."""
+    retention_low: float | None = Field(default=None, ge=0)
+    """Lower end of the 95 % interval of what it keeps, by rounds of alone and together;
+    None where there were none."""
+    retention_high: float | None = Field(default=None, ge=0)
+    """Upper end."""
+    together_ci_ratio: Ratio | None = None
+    """Half-width of the 95 % interval of its throughput together ÷ throughput."""
+    profiled_infer_per_sec: InferPerSec | None = None
+    """Its throughput alone as it was profiled."""
+    profiled_low_infer_per_sec: InferPerSec | None = None
+    """What another load of it may have alone by its profile, at least; None where one
+    load was profiled, so that nobody knows."""
+    num_rounds: int | None = Field(default=None, ge=1)
+    """Rounds in which it was measured together; None where it was at one go."""
+    measured_s: Seconds | None = None
+    """How long was measured, of all models of the GPU."""
     latency_limit_ms: float | None = Field(default=None, gt=0)
     """That was promised of it at its traffic; None if none was."""
     latency: LatencyPercentile | None = None
     """Measured beside its neighbors, of the percentile that the limit is about."""
     not_judged: str | None = None
     """Why nothing can be said about the promises; None if something can."""
+    doubt_ratio: float | None = Field(default=None, ge=0)
+    """Half-width of the interval in which the promise lies that is not judged: of the
+    throughput ÷ throughput, or of what is kept; None if all are judged, or there is no
+    interval."""
 
     @property
     def outcome(self) -> Outcome:
-        """Kept, broken, slower alone than profiled, or not judged."""
+        """Kept, broken by neighbors, slower alone, failed, or not known."""
+        if self.has_failed:
+            return Outcome.FAILED
         if self.broken is not None:
             return Outcome.SLOWER_ALONE if self.is_slower_alone else Outcome.BROKEN
         return Outcome.KEPT if self.not_judged is None else Outcome.NOT_JUDGED
@@ -91,6 +117,11 @@ class GpuVerification(Record):
     """The models alone, then together: what a calibration is fitted to."""
 
     @property
+    def is_broken(self) -> bool:
+        """Whether a promise was broken."""
+        return bool(self.broken)
+
+    @property
     def is_kept(self) -> bool:
-        """Whether every promise was kept."""
-        return not self.broken
+        """Whether every promise was kept: none broken, and none that is not known."""
+        return not self.broken and all(one.not_judged is None for one in self.models)

@@ -1,0 +1,77 @@
+"""Notice that a server is not the one any more that a measurement began with."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import psutil
+
+from gpupack.errors import ServerError
+from gpupack.profiling.session.server_session import find_listener
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpupack.profiling.server import TritonServer
+
+
+class RestartWatch:
+    """Watches the servers of some models, each by its counters and its process.
+
+    A server counts the requests of a model from its start on, so that a count which is
+    lower than before shows a restart, also of a server on another host; one on this
+    host has another process.
+
+    Args:
+        servers: By model, the one that has it loaded.
+    """
+
+    def __init__(self, servers: Mapping[str, TritonServer]) -> None:
+        self._servers = dict(servers)
+        self._counts = {
+            name: server.statistics(name).num_requests
+            for name, server in servers.items()
+        }
+        self._processes = {
+            str(server.url): _process(server) for server in servers.values()
+        }
+
+    def expect_reload(self, name: str) -> None:
+        """Take note that a model was loaded anew, which begins its counts anew."""
+        self._counts[name] = self._servers[name].statistics(name).num_requests
+
+    def find_restart(self) -> str | None:
+        """Return what shows that a server was restarted, in words; None if nothing.
+
+        A server that does not answer shows nothing.
+        """
+        for server in {str(one.url): one for one in self._servers.values()}.values():
+            before, now = self._processes[str(server.url)], _process(server)
+            if before is not None and now is not None and before != now:
+                return (
+                    f"the server at {server.url} was restarted: it was process "
+                    f"{before[0]}, and is process {now[0]}"
+                )
+        for name, server in self._servers.items():
+            with suppress(ServerError):
+                now_counted = server.statistics(name).num_requests
+                if now_counted < self._counts[name]:
+                    return (
+                        f"the server at {server.url} was restarted: it had counted "
+                        f"{self._counts[name]:,} requests of {name}, and has counted "
+                        f"{now_counted:,} now"
+                    )
+                self._counts[name] = now_counted
+        return None
+
+
+def _process(server: TritonServer) -> tuple[int, float] | None:
+    """Return the process that answers, by number and beginning; None if unknown."""
+    pid = find_listener(server.url)
+    if pid is None:
+        return None
+    try:
+        return pid, psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
