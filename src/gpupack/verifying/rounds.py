@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 _Block = TypeVar("_Block")
 
 DEFAULT_PRECISION = 0.03
-DEFAULT_MAX_SECONDS = 120.0
+DEFAULT_MAX_SECONDS = 110.0
+"""Two minutes with the loads."""
 LEAST_ROUNDS = 3
 """Fewer have no interval worth the name."""
 FINEST = 0.25
@@ -267,8 +268,8 @@ class Rounds:
         return time.monotonic() - self._begin_s
 
     def _goes_on(self, cap_s: float) -> bool:
-        """Whether there is time for most of another round."""
-        return self.elapsed_s + self._round_s / 2 < cap_s
+        """Whether there is time for another round."""
+        return self.elapsed_s + self._round_s < cap_s
 
     def _end_round(self) -> None:
         self._round_index += 1

@@ -520,7 +520,7 @@ def _measurement_notes(beside: CoLocatedModel) -> list[str]:
             f"the throughput of {beside.model_name} was limited by its client; the GPU "
             "may give more"
         )
-    if not beside.is_stable:
+    if not beside.is_stable and not beside.rounds:
         ratio = beside.throughput_ci_ratio
         spread = "" if ratio is None else f": it is known to ±{100 * ratio:.0f} %"
         notes.append(f"the measurement of {beside.model_name} never settled{spread}")

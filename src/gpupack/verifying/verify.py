@@ -115,7 +115,7 @@ def verify(
             throughput alone is at most so much to either side, and while a promise is
             undecided until a quarter of it. By default the half-width that ``options``
             ask for, 0.03 without options.
-        max_seconds: For so long at most per GPU, loading left aside; by default 120.
+        max_seconds: For so long at most per GPU, loading left aside; by default 110.
         strict: Refuse to measure beside other processes on the GPU.
         options: How to measure in each block of a round: warm-up, timeouts, the
             percentile; the time cap is that of a block. Its seed is that of ``inputs``.

@@ -61,7 +61,7 @@ def verify_command(
         typer.Option(
             help="Measure each GPU at most so long, loading its models left aside."
         ),
-    ] = 120.0,
+    ] = 110.0,
     measuring: Measuring,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")

@@ -58,9 +58,9 @@ class RestartWatch:
                 now_counted = server.statistics(name).num_requests
                 if now_counted < self._counts[name]:
                     return (
-                        f"the server at {server.url} was restarted: it had counted "
-                        f"{self._counts[name]:,} requests of {name}, and has counted "
-                        f"{now_counted:,} now"
+                        f"the server at {server.url} was restarted, or {name} loaded "
+                        f"anew: it had counted {self._counts[name]:,} requests of "
+                        f"{name}, and has counted {now_counted:,} now"
                     )
                 self._counts[name] = now_counted
         return None
