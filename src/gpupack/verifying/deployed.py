@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gpupack.records.request.arrivals import Arrivals
     from gpupack.records.running.deployment import DeploymentRecord
     from gpupack.records.running.verification import GpuVerification
-    from gpupack.verifying.rounds import RoundOptions
+    from gpupack.verifying.round_options import RoundOptions
 
 _HOST = "127.0.0.1"
 _HOST_DEVICE = "host"

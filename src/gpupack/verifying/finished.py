@@ -11,7 +11,7 @@ from gpupack.profiling import MeasureOptions
 from gpupack.records.request.arrivals import POISSON
 from gpupack.store import read_verifications
 from gpupack.verifying.gpu_run import gpu_members
-from gpupack.verifying.rounds import DEFAULT_MAX_SECONDS, DEFAULT_PRECISION
+from gpupack.verifying.round_options import DEFAULT_MAX_SECONDS, DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from pathlib import Path

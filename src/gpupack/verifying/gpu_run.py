@@ -15,7 +15,9 @@ from gpupack.profiling import (
     can_set_up,
     wait_until_settled,
 )
-from gpupack.verifying.rounds import MeasuredGpu, Member, RestartedError, Rounds
+from gpupack.verifying.block_clients import MeasuredGpu
+from gpupack.verifying.round_options import Member
+from gpupack.verifying.rounds import RestartedError, Rounds
 from gpupack.verifying.verdict import driven_assignments
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from gpupack.records.placement import GpuPlacement
     from gpupack.records.profile import ModelVariant
     from gpupack.records.request.arrivals import Arrivals
-    from gpupack.verifying.rounds import RoundOptions
+    from gpupack.verifying.round_options import RoundOptions
 
     FindUndecided = Callable[[Sequence[CoLocation]], Collection[int]]
     """Returns the places of the driven instances whose promises are not decided."""

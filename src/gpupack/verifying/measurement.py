@@ -15,7 +15,7 @@ from gpupack.profiling import (
     InputOptions,
     MeasureOptions,
     ModelLoad,
-    kept_schedule,
+    count_schedule,
     make_request_inputs,
     measure_together,
     percentiles_with_intervals,
@@ -345,7 +345,7 @@ def _pooled_schedule(blocks: Sequence[_BlockLoad]) -> OpenLoop | None:
     num_sent = sum(one.duration_s * found.sent_requests_per_sec for one, found in told)
     num_ended = sum(len(one.load.latencies_us) for one, _ in told)
     late_us = [found.late_p99_us for _, found in told if found.late_p99_us is not None]
-    return kept_schedule(
+    return count_schedule(
         first,
         num_due=num_due,
         num_sent=num_sent,

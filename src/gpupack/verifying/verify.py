@@ -31,7 +31,7 @@ from gpupack.units import mib_from_bytes
 from gpupack.verifying.deployed import verify_deployment
 from gpupack.verifying.finished import Circumstances, device_identity, read_finished
 from gpupack.verifying.gpu_run import clear_gpu, run_gpu
-from gpupack.verifying.rounds import RoundOptions
+from gpupack.verifying.round_options import DEFAULT_PRECISION, RoundOptions
 from gpupack.verifying.verdict import judge_gpu, undecided_places
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TOLERANCE = 0.1
 """A promise is broken when this share of a throughput is missing."""
+__all__ = ["DEFAULT_PRECISION", "DEFAULT_TOLERANCE", "Verification", "verify"]
 _MPS_NOT_SEEN = (
     "the placement counts on MPS; whether the given server's models share the GPU "
     "through it cannot be seen from here"

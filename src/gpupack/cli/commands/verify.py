@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import print_error
-from gpupack.cli.options.measuring import Measuring, takes_options_of_blocks
+from gpupack.cli.options.measuring import Measuring, takes_measuring_options
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.quoting import quoted
@@ -22,7 +21,7 @@ EXIT_NOT_KNOWN = 5
 """None was seen to be broken, but not all could be judged in time."""
 
 
-@takes_options_of_blocks
+@takes_measuring_options
 def verify_command(
     placement: Annotated[Path, typer.Argument(help="A placement written by place.")],
     *,
@@ -48,20 +47,6 @@ def verify_command(
     tolerance: Annotated[
         float, typer.Option(help="Share of a promise that may be missing.")
     ] = 0.1,
-    precision: Annotated[
-        str,
-        typer.Option(
-            metavar="SHARE",
-            help="Measure until it is known to so much what every model keeps of its "
-            "throughput alone: half-width of the 95 % interval, such as 0.03 or 3%.",
-        ),
-    ] = "0.03",
-    max_seconds: Annotated[
-        float,
-        typer.Option(
-            help="Measure each GPU at most so long, loading its models left aside."
-        ),
-    ] = 110.0,
     measuring: Measuring,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")
@@ -77,12 +62,10 @@ def verify_command(
     not all known, 130 interrupted.
     """
     from gpupack.store import read_placement
-    from gpupack.verifying.verify import verify
+    from gpupack.verifying.verify import DEFAULT_PRECISION, verify
 
     placed = read_placement(placement)
     indices = _indices(gpus)
-    if not 0 < max_seconds < math.inf:
-        raise InvalidInputError(f"--max-seconds {max_seconds:g}: give a number above 0")
     try:
         with progress_bar(quiet=quiet) as bar:
             if bar is not None:
@@ -94,8 +77,8 @@ def verify_command(
                 deployment=deployment,
                 store=store,
                 tolerance=tolerance,
-                precision=_share("--precision", precision),
-                max_seconds=max_seconds,
+                precision=measuring.precision or DEFAULT_PRECISION,
+                max_seconds=measuring.max_seconds,
                 strict=measuring.strict,
                 arrivals=measuring.arrivals,
                 options=measuring.options,
@@ -185,27 +168,6 @@ def _sharing_mode(text: str | None) -> SharingMode:
             "streams for several in one Triton, time_slicing or mps for processes"
         )
     return SharingMode.parse(text)
-
-
-def _share(option: str, text: str) -> float:
-    """Return a share that is written as one, or in percent; from 1 on it is percent.
-
-    Raises:
-        InvalidInputError: If it is neither, or not between 0 and all.
-    """
-    written = text.strip()
-    try:
-        value = float(written.removesuffix("%"))
-    except ValueError:
-        value = 0.0
-    if written.endswith("%") or value >= 1:
-        value /= 100
-    if not 0 < value < 1:
-        raise InvalidInputError(
-            f"{option} {quoted(text)}: give a share above 0 and below 1, such as 0.03 "
-            "or 3%"
-        )
-    return value
 
 
 def _indices(text: str | None) -> list[int] | None:

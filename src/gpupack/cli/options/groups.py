@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -11,7 +11,7 @@ Command = Callable[..., None]
 
 
 def takes_options(
-    reader: Callable[..., object], *, into: str, without: Collection[str] = ()
+    reader: Callable[..., object], *, into: str
 ) -> Callable[[Command], Command]:
     """Return a decorator that gives a command the options a function reads.
 
@@ -19,19 +19,13 @@ def takes_options(
         reader: Its keyword parameters are typer options; it returns what they mean
             together. One that the command has itself, such as ``source``, is handed to
             both.
-        without: Options of the reader that the command has no use for, or has in
-            another sense: the reader gets its own defaults of them.
         into: The command's parameter that gets what ``reader`` returns. In ``--help``
             the options stand in its place.
     """
 
     def decorate(command: Command) -> Command:
         own = inspect.signature(command, eval_str=True).parameters
-        read = {
-            name: one
-            for name, one in inspect.signature(reader, eval_str=True).parameters.items()
-            if name not in without
-        }
+        read = inspect.signature(reader, eval_str=True).parameters
         options = {name: one for name, one in read.items() if name not in own}
         parameters: list[inspect.Parameter] = []
         for name, parameter in own.items():

@@ -88,10 +88,12 @@ StabilityOption = Annotated[
     ),
 ]
 PrecisionOption = Annotated[
-    float,
+    str | None,
     typer.Option(
-        help="Half-width asked for, in percent: of the interval that holds, with 95 % "
-        "confidence, the throughput of a long measurement."
+        metavar="PERCENT",
+        help="Half-width asked for of the 95 % interval: of a point's throughput, in "
+        "percent (profile: 5 if left out), or of what each model keeps of its "
+        "throughput alone, also as a share (verify: 0.03 if left out).",
     ),
 ]
 PercentileOption = Annotated[
@@ -102,7 +104,11 @@ MinSecondsOption = Annotated[
     float | None, typer.Option(help="Measure each point at least so long.")
 ]
 MaxSecondsOption = Annotated[
-    float, typer.Option(help="Measure each point at most so long.")
+    float | None,
+    typer.Option(
+        help="Measure each point (profile: 10 if left out), or each GPU without its "
+        "loads (verify: 110), at most so long."
+    ),
 ]
 ArrivalsOption = Annotated[
     str | None,
@@ -145,6 +151,10 @@ TlsInsecureOption = Annotated[
 ]
 
 
+_PRECISION_PERCENT, _MAX_SECONDS = 5.0, 10.0
+"""Of a load point, where they are not said."""
+
+
 @dataclass(frozen=True)
 class Measuring:
     """On which server, how well, and with which inputs is measured."""
@@ -154,6 +164,11 @@ class Measuring:
     inputs: InputOptions
     strict: bool
     arrivals: Arrivals | None
+    precision: float | None = None
+    """A share: what is written below 1 counts as one, and in percent else. None if it
+    is not said."""
+    max_seconds: float | None = None
+    """None if it is not said."""
 
 
 def measuring_options(
@@ -170,10 +185,10 @@ def measuring_options(
     seed: SeedOption = 0,
     arrivals: ArrivalsOption = None,
     stability: StabilityOption = "confidence",
-    precision: PrecisionOption = 5.0,
+    precision: PrecisionOption = None,
     percentile: PercentileOption = 95.0,
     min_seconds: MinSecondsOption = None,
-    max_seconds: MaxSecondsOption = 10.0,
+    max_seconds: MaxSecondsOption = None,
     warm_up: WarmUpOption = None,
     window_seconds: WindowSecondsOption = 5.0,
     window_requests: WindowRequestsOption = None,
@@ -200,10 +215,10 @@ def measuring_options(
     )
     from gpupack.records.request.arrivals import Arrivals
 
+    half_width_percent = None if precision is None else _precision(precision)
     _check_seconds(
-        precision=precision,
         min_seconds=min_seconds,
-        max_seconds=max_seconds,
+        max_seconds=_MAX_SECONDS if max_seconds is None else max_seconds,
         warm_up=warm_up,
         request_timeout=request_timeout,
         load_timeout=load_timeout,
@@ -228,10 +243,13 @@ def measuring_options(
         ),
         options=MeasureOptions(
             stopping_rule=stability,
-            half_width_ratio=precision / 100,
+            half_width_ratio=(
+                _PRECISION_PERCENT if half_width_percent is None else half_width_percent
+            )
+            / 100,
             percentile=percentile,
             min_duration_s=min_seconds,
-            max_duration_s=max_seconds,
+            max_duration_s=_MAX_SECONDS if max_seconds is None else max_seconds,
             window_s=window_seconds,
             window_requests=window_requests,
             warm_up_s=warm_up,
@@ -247,29 +265,42 @@ def measuring_options(
         ),
         strict=strict,
         arrivals=None if arrivals is None else Arrivals.parse(arrivals),
+        precision=_share_of(precision),
+        max_seconds=max_seconds,
     )
 
 
 takes_measuring_options = takes_options(measuring_options, into="measuring")
 """Give a command these options, read into its ``measuring``."""
-takes_options_of_blocks = takes_options(
-    measuring_options,
-    into="measuring",
-    without=(
-        "precision",
-        "max_seconds",
-        "min_seconds",
-        "stability",
-        "window_seconds",
-        "window_requests",
-    ),
-)
-"""The same for a command that measures in blocks, and says itself until when."""
+
+
+def _precision(text: str) -> float:
+    """Return a number of percent.
+
+    Raises:
+        InvalidInputError: It is none above 0.
+    """
+    try:
+        value = float(text.strip().removesuffix("%"))
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 100:
+        raise InvalidInputError(
+            f"--precision {text}: give a number above 0 and below 100, such as 3%"
+        )
+    return value
+
+
+def _share_of(precision: str | None) -> float | None:
+    """Return a precision as a share, which it is below 1 without a percent sign."""
+    if precision is None:
+        return None
+    value = _precision(precision)
+    return value if value < 1 and "%" not in precision else value / 100
 
 
 def _check_seconds(
     *,
-    precision: float,
     min_seconds: float | None,
     max_seconds: float,
     warm_up: float | None,
@@ -283,7 +314,6 @@ def _check_seconds(
         InvalidInputError: One is.
     """
     for option, value in (
-        ("--precision", precision),
         ("--max-seconds", max_seconds),
         ("--window-seconds", window_seconds),
         ("--request-timeout", request_timeout),

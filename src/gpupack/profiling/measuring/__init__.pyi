@@ -1,5 +1,5 @@
 from .interval import t_quantile
-from .kept_schedule import kept_schedule
+from .kept_schedule import count_schedule
 from .kernel_probe import KernelProbe
 from .measure_options import MeasureOptions
 from .measurement import (
@@ -30,8 +30,8 @@ __all__ = [
     "MeasuredLoad",
     "Measurement",
     "SettledMemory",
+    "count_schedule",
     "failed_load_point",
-    "kept_schedule",
     "measure",
     "measure_driven",
     "measure_together",

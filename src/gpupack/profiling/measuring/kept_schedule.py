@@ -50,7 +50,7 @@ def judge_schedule(
     limit_ns = LATE_NS
     if len(latencies):
         limit_ns = max(limit_ns, int(LATE_RATIO * float(np.percentile(latencies, 95))))
-    return kept_schedule(
+    return count_schedule(
         OpenLoop(
             arrivals=str(model.load.arrivals),
             asked_requests_per_sec=asked,
@@ -71,7 +71,7 @@ def judge_schedule(
     )
 
 
-def kept_schedule(
+def count_schedule(
     asked: OpenLoop,
     *,
     num_due: float,

@@ -205,17 +205,8 @@ def measure_driven(
 ) -> Measurement:
     """Measure models whose clients are ready and idle, and leave these so.
 
-    Args:
-        driven: The models, each in its context.
-        rules: One for each of them.
-        sampler: Reads the device, from before.
-        warm_up_s: Drive them so long first.
-        cap_s: When the rules say so at the latest.
-        server_pid: As for ``measure_together``, and so the rest.
-        probe: Likewise.
-
-    Raises:
-        LoadPointError: A model failed; says which, and at what stage.
+    There is a rule for each, they are driven for ``warm_up_s`` first, and the rest is
+    as for ``measure_together``.
     """
     for model in driven:
         model.start()
