@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CODE = """\
-import fcntl, math, random, time
+import fcntl, math, os, random, time
 from pathlib import Path
 import triton_python_backend_utils as pb_utils
 
@@ -24,6 +24,8 @@ class TritonPythonModel:
         counter = Path(args["model_repository"]) / "loads"
         number = int(counter.read_text()) if counter.exists() else 0
         counter.write_text(str(number + 1))
+        with open(counter.with_name("servers"), "a") as servers:
+            servers.write(f"{{os.getppid()}}\\n")
         self.factor = FACTORS[number % len(FACTORS)]
         self.lock = open(LOCK, "a") if LOCK else None
 
@@ -98,5 +100,5 @@ class NoisyModel:
 
 def forget_loads(repository: Path) -> None:
     """Let every model's next load be its first."""
-    for counter in repository.glob("*/loads"):
+    for counter in (*repository.glob("*/loads"), *repository.glob("*/servers")):
         counter.unlink()

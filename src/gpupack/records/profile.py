@@ -402,6 +402,9 @@ class BetweenLoads(Record):
     """Lower end of the 95 % interval that holds the throughput of another load."""
     high_infer_per_sec: InferPerSec
     """Upper end."""
+    do_differ: bool
+    """Whether the loads differ by more than chance, and than twice the precision that
+    was asked for."""
 
 
 class StreamReadings(Record):

@@ -127,7 +127,7 @@ def judge_model(
         retention_high=kept.high if has_rounds and math.isfinite(kept.high) else None,
         profiled_infer_per_sec=assignment.throughput_infer_per_sec,
         profiled_low_infer_per_sec=profiled_low,
-        num_rounds=len(beside.model.rounds) or None,
+        num_rounds=len({one.round_index for one in beside.model.rounds}) or None,
         measured_s=asked.measured_s,
         is_client_limited=beside.model.is_client_limited,
         broken=broken,

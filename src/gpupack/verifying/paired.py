@@ -107,24 +107,28 @@ def retention_interval(
         kept = mean_interval([one.throughput_infer_per_sec for one in beside.rounds])
         rate = alone.throughput_infer_per_sec
         return kept and Interval(kept.value / rate, kept.low / rate, kept.high / rate)
-    by_round = {one.round_index: one for one in alone.rounds}
-    pairs = [
-        (one.throughput_infer_per_sec, by_round[one.round_index])
-        for one in beside.rounds
-        if one.round_index in by_round
-    ]
+    tops, bottoms = _by_round(beside), _by_round(alone)
+    pairs = [(top, bottoms[index]) for index, top in tops.items() if index in bottoms]
     if len(pairs) < 2:
         return unpaired_ratio(
             [one.throughput_infer_per_sec for one in beside.rounds],
             [one.throughput_infer_per_sec for one in alone.rounds],
         )
     return ratio_interval(
-        [(top, below.throughput_infer_per_sec) for top, below in pairs],
+        pairs,
         num_requests=min(
             sum(one.num_requests for one in beside.rounds),
             sum(one.num_requests for one in alone.rounds),
         ),
     )
+
+
+def _by_round(model: CoLocatedModel) -> dict[int, float]:
+    """Return the mean rate of each round, which may have several blocks of a kind."""
+    found: dict[int, list[float]] = {}
+    for one in model.rounds:
+        found.setdefault(one.round_index, []).append(one.throughput_infer_per_sec)
+    return {index: fmean(rates) for index, rates in found.items()}
 
 
 def _quantile(count: int) -> float:

@@ -7,6 +7,7 @@ neighbors no more than chance does. In rounds the two are seconds apart, many ti
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import defaultdict
@@ -30,6 +31,9 @@ LEAST_ROUNDS = 3
 """Fewer have no interval worth the name."""
 FINEST = 0.25
 """A promise that stays undecided is measured on until so much of the precision."""
+FOR_ALL_SHARE = 0.6
+"""Of the time for narrow intervals of all models; the rest is for undecided promises
+where there are any."""
 _SHARE_BEFORE = 0.25
 """Of the time, for what can be measured only before replicas are loaded."""
 
@@ -112,6 +116,7 @@ class Rounds:
                 session.add_together(self._members)
             first_index = self._round_index
             unknown = set(range(len(self._members)))
+            to_measure_alone = set(unknown)
             while unknown and (
                 self._round_index == first_index
                 or self._goes_on(self._gpu.options.max_seconds)
@@ -120,7 +125,7 @@ class Rounds:
                 blocks: list[Member | None] = [
                     member
                     for member in alone
-                    if any(self._members[place] == member for place in unknown)
+                    if any(self._members[place] == member for place in to_measure_alone)
                     # What is sent to it alone is known after once.
                     and (
                         member.offered_infer_per_sec is None
@@ -129,7 +134,10 @@ class Rounds:
                     )
                 ]
                 if len(self._members) > 1:
-                    blocks.append(None)
+                    # A block together tells of all models: for the least error in a
+                    # given time the blocks are as the square roots of their costs.
+                    num_together = max(1, round(math.sqrt(len(blocks))))
+                    blocks += [None] * num_together
                 for block in self._shuffled(blocks):
                     if block is None:
                         self._measure_together(session, len(unknown))
@@ -138,7 +146,7 @@ class Rounds:
                 self._end_round()
                 self._round_s = time.monotonic() - begin_s
                 if self._round_index - first_index >= LEAST_ROUNDS:
-                    unknown = self._find_unknown()
+                    unknown, to_measure_alone = self._find_unknown()
         return self._records()
 
     @property
@@ -184,8 +192,12 @@ class Rounds:
             f"({self.elapsed_s:.0f} s): {text}"
         )
 
-    def _find_unknown(self) -> set[int]:
-        """Return the places of the members of which more is to be measured."""
+    def _find_unknown(self) -> tuple[set[int], set[int]]:
+        """Return the places of the members of which more is to be measured.
+
+        Of all of them, and of those whose rate alone, too, is not known well enough.
+        Towards the end of the time only those count whose promises are undecided.
+        """
         records = self._records()
         precision = self._gpu.options.precision
         alone = {
@@ -193,24 +205,23 @@ class Rounds:
             for one in records
             if len(one.models) == 1
         }
-        undecided = self._find_undecided(records)
-        unknown = set()
+        undecided = set(self._find_undecided(records))
+        imprecise = set()
         for place, beside in enumerate(records[-1].models):
             own = alone[beside.key, beside.offered_infer_per_sec]
+            if own.offered_infer_per_sec is not None:
+                continue  # its promises are of requests, not of a ratio
             kept = retention_interval(own, beside)
             width = None if kept is None else kept.half_width
             if len(self._members) == 1:
                 width = own.throughput_ci_ratio
-            if own.offered_infer_per_sec is not None:
-                width = 0.0  # its promises are of requests, not of a ratio
-            if (
-                width is None
-                or width > precision
-                or (place in undecided and width > FINEST * precision)
-                or (place in undecided and own.offered_infer_per_sec is not None)
-            ):
-                unknown.add(place)
-        return unknown
+            if width is None or width > precision:
+                imprecise.add(place)
+            elif place in undecided and width < FINEST * precision:
+                undecided.remove(place)
+        if undecided and self.elapsed_s > FOR_ALL_SHARE * self._gpu.options.max_seconds:
+            return undecided, imprecise & undecided
+        return imprecise | undecided, imprecise
 
     def _records(self) -> tuple[CoLocation, ...]:
         solos = self._solo_records(dict.fromkeys(self._members))

@@ -64,6 +64,14 @@ def profile_command(
             "its own, such as 1,2; what its configuration says if left out.",
         ),
     ] = None,
+    loads: Annotated[
+        int | None,
+        typer.Option(
+            help="Load each model so many times, each with a fresh server, so that the "
+            "intervals hold what varies from load to load; if left out, a second load "
+            "of one point finds out whether one is enough.",
+        ),
+    ] = None,
     gpus: Annotated[
         str | None,
         typer.Option(
@@ -218,6 +226,7 @@ def profile_command(
                 server=server,
                 batch_sizes=_counts("--batch", batch),
                 gpus=_gpus(gpus),
+                loads=loads,
                 **asked,
                 store=store,
                 export_path=export_path,

@@ -117,6 +117,7 @@ class ClusterStore:
         *,
         retry_failed: bool,
         retry_unstable: bool,
+        num_loads: int | None = 1,
     ) -> bool:
         """Whether a load point was measured on a GPU type, or failed for good."""
         return self.of(gpu_name).is_finished(
@@ -124,6 +125,7 @@ class ClusterStore:
             point,
             retry_failed=retry_failed,
             retry_unstable=retry_unstable,
+            num_loads=num_loads,
         )
 
     def profiles(self) -> ProfileSet:

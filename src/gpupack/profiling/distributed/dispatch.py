@@ -93,6 +93,7 @@ class Dispatch:
         retry_failed: Measure again what failed in an earlier run.
         retry_unstable: Measure again what did not settle then.
         progress: Told how it goes on.
+        num_loads: Loads of each load point; None where a worker finds out.
     """
 
     cluster: RayCluster
@@ -104,6 +105,7 @@ class Dispatch:
     retry_failed: bool
     retry_unstable: bool
     progress: SweepProgress
+    num_loads: int | None = 1
     _running: dict[int, _Running] = field(default_factory=dict)
     _left: dict[str, PointsLeft] = field(default_factory=dict)
     _events: queue.SimpleQueue[_Event] = field(default_factory=queue.SimpleQueue)
@@ -232,14 +234,21 @@ class Dispatch:
                     point,
                     retry_failed=self.retry_failed,
                     retry_unstable=self.retry_unstable,
+                    num_loads=self.num_loads,
                 )
             ]
             for name in names
         }
         self._left[gpu_name] = PointsLeft(points)
-        self._num_points += len(names) * len(self.points)
-        num_left = len(self._left[gpu_name])
-        self._num_finished += len(names) * len(self.points) - num_left
+        loads = self.num_loads or 1
+        num_points = loads * len(names) * len(self.points)
+        num_left = sum(
+            loads - min(loads - 1, self.store.of(gpu_name).num_loads(name, point))
+            for name, some in points.items()
+            for point in some
+        )
+        self._num_points += num_points
+        self._num_finished += num_points - num_left
         self.progress.begin(self._num_points, self._num_finished)
 
     def _hand_out(self, number: int, one: _Running) -> None:
@@ -285,6 +294,14 @@ class Dispatch:
             assert isinstance(record, ProfileRecord | FailedLoadPoint)
             self.store.add(record)
             one.num_losses = 0
+            if isinstance(record, ProfileRecord) and (
+                record.num_loads < (self.num_loads or 1)
+            ):
+                self._num_finished += 1
+                self.progress.finished(record)
+                return  # further loads of it will come
+            if self.num_loads is None and record.load_point in one.done:
+                return  # another load, to find out whether one is enough
             # A shape with its batch makes another load point of one asked for.
             undone = one.undone or [record.load_point]
             one.done.add(

@@ -19,6 +19,7 @@ from gpupack.profiling.session import ServerOptions
 from gpupack.profiling.sweep import (
     INPUTS_STAGE,
     SilentProgress,
+    checked_loads,
     load_points,
     prepare_folder,
     write_article_tables,
@@ -50,6 +51,7 @@ def profile_on_ray(
     concurrency: Sequence[int] | None = None,
     request_rates: Sequence[float] | None = None,
     arrivals: Arrivals | str | None = None,
+    loads: int | None = None,
     gpus: str | Sequence[str] | None = None,
     store: Path | str | None = None,
     export_path: Path | str | None = None,
@@ -86,6 +88,7 @@ def profile_on_ray(
         concurrency: Requests kept in flight.
         request_rates: Requests sent a second.
         arrivals: How they arrive.
+        loads: Loads of each model; None finds out whether one is enough.
         gpus: GPU types to measure on, such as ``"H200"``; None takes all there are,
             ``"host"`` the processors of each machine.
         store: File to keep the records in, of all GPU types, as they come.
@@ -115,6 +118,7 @@ def profile_on_ray(
         )
     how = None if arrivals is None else as_arrivals(arrivals)
     points = load_points(batch_sizes, concurrency, request_rates, how)
+    num_loads = checked_loads(loads)
     names = None if models is None else tuple(names_of("models", models))
     where = ServerOptions.of(server, model_repository=model_repository)
     if where.url is not None:
@@ -150,6 +154,7 @@ def profile_on_ray(
             "versions": versions,
             "probe": probe,
             "command": command,
+            "loads": num_loads,
         },
     )
     with ClusterStore(store) as cluster_store, RayCluster(address) as cluster:
@@ -164,6 +169,7 @@ def profile_on_ray(
             wanted=_wanted_types(gpus if gpus is not None else where.gpu),
             retry_failed=retry_failed,
             retry_unstable=retry_unstable,
+            num_loads=num_loads,
             progress=progress or SilentProgress(),
         )
         dispatch.run()

@@ -175,6 +175,7 @@ class PointWorker:
                     progress=reporter,
                     **self._assignment.arguments,
                 )
+                reporter.tell_checked()
             except InvalidInputError as err:
                 # Raised in the end where every load point failed, which was told.
                 if reporter.num_finished < len(chunk.points):
@@ -205,6 +206,7 @@ class _Reporter:
         self._worker = worker
         self._store = store
         self.num_finished = 0
+        self._num_loads: dict[str, int] = {}
 
     def begin(self, num_points: int, num_finished: int) -> None:
         self.num_finished = num_finished
@@ -218,6 +220,13 @@ class _Reporter:
         if baseline:
             self._told.put((BASELINE, baseline))
         self._told.put((RECORD, record_line(outcome)))
+        self._num_loads[str(outcome.load_point)] = getattr(outcome, "num_loads", 1)
+
+    def tell_checked(self) -> None:
+        """Tell what was measured in further loads without being told as finished."""
+        for record in read_profile_file(self._store, recover=True).records:
+            if record.num_loads > self._num_loads.get(str(record.load_point), 1):
+                self._told.put((RECORD, record_line(record)))
 
 
 def fault_of(err: BaseException) -> str:

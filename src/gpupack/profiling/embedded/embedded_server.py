@@ -28,6 +28,7 @@ from gpupack.profiling.embedded.installation import (
     installation_at,
 )
 from gpupack.profiling.embedded.model_python import ModelPython, inspect_python
+from gpupack.profiling.embedded.mps import PIPE_VARIABLE
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
@@ -162,18 +163,25 @@ class EmbeddedServer(StartsProcess):
             + self.log_tail()
         )
 
-    def stop(self) -> None:
-        """Stop the server, wait until it and its models' processes are gone."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop the server, wait until it and its models' processes are gone.
+
+        ``at_once`` leaves it no time to unload models. Under MPS it gets that all the
+        same: a client that is killed may leave the MPS server in an undefined state.
+        """
         process, self._process = self._process, None
         if process is not None:
-            process.stop()
+            process.stop(
+                at_once=at_once
+                and PIPE_VARIABLE not in (os.environ | self._environment)
+            )
         if self._folder is not None:
             server_guard.remove_traces(self._folder)  # if the guard could not
             self._folder = None
 
-    def restart(self) -> None:
+    def restart(self, *, at_once: bool = False) -> None:
         """Stop what is left of the server and start it anew, on new ports."""
-        self.stop()
+        self.stop(at_once=at_once)
         self.start()
 
     def log_tail(self, num_lines: int = 12) -> str:

@@ -1,3 +1,4 @@
+from .between_loads import spread_between_loads
 from .interval import t_quantile
 from .kept_schedule import count_schedule
 from .kernel_probe import KernelProbe
@@ -38,6 +39,7 @@ __all__ = [
     "percentiles_with_intervals",
     "profile_record",
     "server_baseline",
+    "spread_between_loads",
     "t_quantile",
     "wait_until_settled",
 ]

@@ -90,7 +90,8 @@ class ServerSession:
     def __enter__(self) -> Self:
         with self._stack:
             if self.embedded is not None and not self.embedded.is_running:
-                self._stack.callback(self.embedded.stop)
+                # All that is wanted of it is on the disk by then.
+                self._stack.callback(self.embedded.stop, at_once=True)
                 self.embedded.start()
                 self.is_owned = True
             self._connect()
@@ -149,6 +150,16 @@ class ServerSession:
             logger.info("restarting the embedded server after a failure")
             self.server.close()
             self.embedded.restart()
+            self._connect()
+
+    def renew(self) -> None:
+        """Give a server that is not a running one's URL a new process.
+
+        What is loaded in it goes with the old one.
+        """
+        if self.embedded is not None:
+            self.server.close()
+            self.embedded.restart(at_once=True)
             self._connect()
 
     def explain(self, message: str) -> str:

@@ -1,4 +1,5 @@
 from .exports import prepare_folder, write_article_tables
+from .loads import checked_loads
 from .point_grid import load_points
 from .run import profile
 from .sweep_progress import SilentProgress, SweepProgress
@@ -11,6 +12,7 @@ __all__ = [
     "SilentProgress",
     "SweepProgress",
     "SweepStore",
+    "checked_loads",
     "load_points",
     "prepare_folder",
     "profile",

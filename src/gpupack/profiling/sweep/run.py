@@ -16,6 +16,7 @@ from gpupack.profiling.sweep.exports import (
     prepare_folder,
     write_article_tables,
 )
+from gpupack.profiling.sweep.loads import checked_loads
 from gpupack.profiling.sweep.point_grid import load_points
 from gpupack.profiling.sweep.spreading import WorkOrder, sweep_over_gpus
 from gpupack.profiling.sweep.sweep_progress import SilentProgress
@@ -47,6 +48,7 @@ def profile(
     request_rates: Sequence[float] | None = None,
     arrivals: Arrivals | str | None = None,
     instances: Sequence[int] | int | None = None,
+    loads: int | None = None,
     gpus: int | str | Sequence[int | str] | None = None,
     store: Path | str | None = None,
     export_path: Path | str | None = None,
@@ -89,6 +91,12 @@ def profile(
             rate is taken where ``request_rates`` are left out.
         instances: Copies of each model that the server runs, each count a variant of
             its own; by default what the model's configuration says.
+        loads: Load each model so many times, each with a fresh server process, and
+            measure every load point in each: its interval then holds what varies from
+            load to load, too. None finds out whether one is enough: one load point of
+            each model is measured in a second load, and all in three where its loads
+            differ by more than chance and twice the precision. A running server, which
+            is not restarted, loads its models anew, and is asked for one load by None.
         gpus: The GPU to measure on: index, ``"GPU:MIG"`` indices, UUID, or ``"host"``.
             For a server on another host, the name of its GPU type. Several of one type
             share the work, each with an embedded server and cores of its own.
@@ -131,6 +139,7 @@ def profile(
     how = None if arrivals is None else as_arrivals(arrivals)
     points = load_points(batch_sizes, concurrency, request_rates, how)
     counts = _instances(instances)
+    num_loads = checked_loads(loads)
     chosen = options or MeasureOptions()
     require_kind("options", chosen, MeasureOptions, "a MeasureOptions")
     chosen.check()
@@ -181,6 +190,7 @@ def profile(
             refused=swept.refused,
             libraries=swept.libraries,
             arrivals=how or POISSON,
+            loads=num_loads,
         )
         sweep_store = stack.enter_context(SweepStore(store))
         device = where.device()

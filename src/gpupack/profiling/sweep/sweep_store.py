@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from gpupack.errors import StoreError
 from gpupack.files import AnyPath, as_path
 from gpupack.profile_set import ProfileSet
+from gpupack.profiling.sweep.loads import LOADS_IF_THEY_DIFFER
 from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gpupack.profile_set import AnyRecord
     from gpupack.profiling.load import InputOptions
     from gpupack.records.calibration import Calibration
-    from gpupack.records.profile import LoadPoint
+    from gpupack.records.profile import LoadPoint, ModelVariant
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class SweepStore:
         self._records: dict[PointKey, ProfileRecord] = {}
         self._failures: dict[PointKey, FailedLoadPoint] = {}
         self._calibrations: list[Calibration] = []
+        self._with_loads: set[PointKey] = set()
+        """Of the records, those of several loads."""
         self.file: JsonLinesFile | None = None
 
     def __enter__(self) -> Self:
@@ -193,6 +196,7 @@ class SweepStore:
         *,
         retry_failed: bool = False,
         retry_unstable: bool = False,
+        num_loads: int | None = 1,
     ) -> bool:
         """Whether a load point was measured, or failed for good.
 
@@ -201,16 +205,44 @@ class SweepStore:
             load_point: Its load point.
             retry_failed: No failure is for good.
             retry_unstable: A record that did not settle is no measurement.
+            num_loads: So many loads of it are wanted; None for one, or
+                ``LOADS_IF_THEY_DIFFER`` where loads of the model were seen to differ.
         """
         key = model_name, load_point
         record, failure = self._records.get(key), self._failures.get(key)
         if record is not None:
-            return not (retry_unstable and record.is_stable is False)
+            wanted = num_loads
+            if wanted is None:
+                differs = self.differing(model_name, load_point.variant) is not None
+                wanted = LOADS_IF_THEY_DIFFER if differs else 1
+            return record.num_loads >= wanted and not (
+                retry_unstable and record.is_stable is False
+            )
         return (
             failure is not None
             and failure.stage not in RETRIED_STAGES
             and not retry_failed
         )
+
+    def differing(
+        self, model_name: str, variant: ModelVariant | None
+    ) -> ProfileRecord | None:
+        """Return a record of a model whose loads differ, None if none does."""
+        for key in self._with_loads:
+            record = self._records[key]
+            if (
+                key[0] == model_name
+                and key[1].variant == variant
+                and record.between_loads is not None
+                and record.between_loads.do_differ
+            ):
+                return record
+        return None
+
+    def num_loads(self, model_name: str, load_point: LoadPoint) -> int:
+        """Return how many loads of a load point were measured."""
+        record = self._records.get((model_name, load_point))
+        return 0 if record is None else record.num_loads
 
     def records_of(self, model_name: str) -> list[AnyRecord]:
         """Return what is known of one model: its records and failures."""
@@ -278,7 +310,12 @@ class SweepStore:
         if isinstance(record, ServerBaseline):
             self._baselines.append(record)
         elif isinstance(record, ProfileRecord):
-            self._records[record.model_name, record.load_point] = record
+            key = record.model_name, record.load_point
+            self._records[key] = record
+            if record.num_loads > 1:
+                self._with_loads.add(key)
+            else:
+                self._with_loads.discard(key)
         elif isinstance(record, FailedLoadPoint):
             self._failures[record.model_name, record.load_point] = record
         else:

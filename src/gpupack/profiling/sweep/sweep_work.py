@@ -28,6 +28,7 @@ from gpupack.profiling.measuring import (
     wait_until_settled,
 )
 from gpupack.profiling.server import UNLOAD_TIMEOUT_S, ModelSetup
+from gpupack.profiling.sweep.loads import merge_load
 from gpupack.profiling.sweep.model_unit import ModelUnits, NotAloneError
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SERVER_STAGE, SweepStore
 from gpupack.records.gpu import DeviceKind
@@ -57,7 +58,7 @@ model is loaded and none is being unloaded."""
 
 @dataclass
 class Sweep:
-    """The work of one ``profile`` call on an open session."""
+    """The work of one ``profile`` call on an open session, load by load."""
 
     session: ServerSession
     store: SweepStore
@@ -72,6 +73,8 @@ class Sweep:
     command: str | None
     progress: SweepProgress
     arrivals: Arrivals = POISSON
+    loads: int | None = 1
+    """Loads of each model; None finds out whether one is enough."""
     setups: Mapping[str, Sequence[ModelSetup]] = field(default_factory=dict)
     """How each model is loaded, one for each of its variants; ``""`` for all others."""
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -85,6 +88,12 @@ class Sweep:
     _circumstances: Circumstances = field(init=False)
     _process: LoadProcess | None = field(default=None, init=False)
     _tried: set[tuple[str, LoadPoint]] = field(default_factory=set, init=False)
+    _taken: dict[tuple[str, LoadPoint], LoadPoint] = field(
+        default_factory=dict, init=False
+    )
+    """What points became whose batch size is that of a shape."""
+    _adds_load: bool = field(default=False, init=False)
+    """Whether what is measured is another load of what is in the store."""
     _lost: str | None = field(default=None, init=False)
     """Why the server cannot be asked any more."""
 
@@ -95,28 +104,13 @@ class Sweep:
         told = self.options.as_text() | ({"sharing": mode.value} if mode else {})
         if any(point.requests_per_sec is not None for point in self.points):
             told["arrivals"] = str(self.arrivals)
+        if self.loads is not None and self.loads > 1:
+            told["loads"] = str(self.loads)
         return told
 
     def has_work(self, names: Iterable[str]) -> bool:
         """Whether any load point of these models is still to be measured."""
         return any(self._to_do(name) for name in names)
-
-    def run(self, names: Sequence[str] | None) -> None:
-        """Measure the baseline, then every model that has work left."""
-        names = self.prepare(names)
-        to_do = self.to_do(names)
-        num_points = self.num_points(names)
-        self.progress.begin(num_points, num_points - sum(map(len, to_do.values())))
-        try:
-            self._check_isolation()
-            if self.store.baseline is None:
-                self.measure_baseline()
-            self.refuse(to_do)
-            with_work = [name for name in names if to_do.get(name)]
-            for name in with_work:
-                self.measure_model(name, to_do[name], is_last=name == with_work[-1])
-        finally:
-            self.end()
 
     def prepare(self, names: Sequence[str] | None) -> tuple[str, ...]:
         """Return the models to measure, all of the repository for None.
@@ -163,9 +157,16 @@ class Sweep:
         """Return the load points that are still to be measured, by model."""
         return {name: self._to_do(name) for name in names}
 
-    def num_points(self, names: Iterable[str]) -> int:
-        """Return how many load points models have, measured or not."""
-        return sum(len(self._points_of(name)) for name in names)
+    def counts(self, names: Iterable[str]) -> tuple[int, int]:
+        """Return how many load points models have, in every load, and are finished."""
+        points = [(name, point) for name in names for point in self._points_of(name)]
+        loads = self.loads or 1
+        num_left = sum(
+            loads - min(loads - 1, self.store.num_loads(name, point))
+            for name, point in points
+            if not self._is_finished(name, point)
+        )
+        return loads * len(points), loads * len(points) - num_left
 
     def refuse(self, to_do: dict[str, list[LoadPoint]]) -> None:
         """Fail the points of models that cannot be served, and take them out."""
@@ -206,6 +207,7 @@ class Sweep:
             point,
             retry_failed=self.retry_failed and is_new,
             retry_unstable=self.retry_unstable and is_new,
+            num_loads=self.loads,
         )
 
     def _models_among(self, names: Sequence[str]) -> list[str]:
@@ -282,12 +284,21 @@ class Sweep:
             )
         return settled
 
+    def _taken_as(self, name: str, point: LoadPoint) -> LoadPoint:
+        return self._taken.get((name, point), point)
+
     def measure_model(
-        self, name: str, points: Sequence[LoadPoint], *, is_last: bool
+        self,
+        name: str,
+        points: Sequence[LoadPoint],
+        *,
+        is_last: bool,
+        leaves_loaded: bool = False,
     ) -> None:
         """Measure load points of one model; every one is in the store at the end.
 
-        ``is_last`` leaves the model loaded where the server is about to be stopped.
+        ``is_last`` leaves the model loaded where the server is about to be stopped,
+        ``leaves_loaded`` in any case.
         """
         signature: ModelSignature | None = None
         variant: ModelVariant | None = None
@@ -347,7 +358,7 @@ class Sweep:
                 if not self._is_lost():
                     self._recover(name)
                 signature, is_warm = None, False
-        if signature is None or (is_last and self.session.is_owned):
+        if signature is None or leaves_loaded or (is_last and self.session.is_owned):
             return  # a server that is about to be stopped need not unload first
         self._unload(name, wait=not is_last)
 
@@ -418,8 +429,9 @@ class Sweep:
         given = self.inputs.given_batch_size(signature)
         if given is not None and given not in self._batch_sizes:
             # A shape with its batch, or the model, says how many items a request has.
-            point = point.model_copy(update={"batch_size": given})
-            if self._is_finished(signature.name, point):
+            asked, point = point, point.model_copy(update={"batch_size": given})
+            self._taken[signature.name, asked] = point
+            if not self._adds_load and self._is_finished(signature.name, point):
                 return
             self._tried.add((signature.name, point))
         tensors = make_request_inputs(self.inputs, signature, point.batch_size)
@@ -451,8 +463,14 @@ class Sweep:
             helpers=helpers,
             warnings=warnings,
         )
+        known = self.store.record_of(signature.name, point)
+        if self._adds_load and known is not None:
+            record = merge_load(
+                known, record, allowed_ratio=2 * self.options.half_width_ratio
+            )
         self.store.add(record)
-        self.progress.finished(record)
+        if self.loads is not None or not self._adds_load:
+            self.progress.finished(record)
 
     def _helpers_of(self, name: str) -> tuple[str, ...]:
         """Return what is loaded beside a model; raises if that is not all its own."""
@@ -475,6 +493,10 @@ class Sweep:
             self._settle()
 
     def _fail(self, name: str, point: LoadPoint, stage: str, message: str) -> None:
+        if self._adds_load and self.store.has(name, self._taken_as(name, point)):
+            # What was measured in other loads is worth having.
+            logger.warning("%s at %s, another load: %s", name, point, message)
+            return
         failure = failed_load_point(
             name,
             point,

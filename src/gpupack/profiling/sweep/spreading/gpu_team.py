@@ -47,12 +47,19 @@ class GpuTeam:
         workers: At least one.
         store: Where records go.
         progress: Told how the sweep goes on.
+        num_loads: So many loads of each load point are wanted.
     """
 
     def __init__(
-        self, workers: Sequence[GpuWorker], store: SweepStore, progress: SweepProgress
+        self,
+        workers: Sequence[GpuWorker],
+        store: SweepStore,
+        progress: SweepProgress,
+        *,
+        num_loads: int = 1,
     ) -> None:
         self.workers = list(workers)
+        self._num_loads = num_loads
         self._store = store
         self._progress = progress
         self._last_error: GpupackError | None = None
@@ -148,7 +155,10 @@ class GpuTeam:
             points = tuple(
                 point
                 for point in task.points
-                if task.num_tries == 0 or not self._store.is_finished(task.name, point)
+                if task.num_tries == 0
+                or not self._store.is_finished(
+                    task.name, point, num_loads=self._num_loads
+                )
             )
             if not points:
                 continue
@@ -183,7 +193,10 @@ class GpuTeam:
         if title == "record":
             (record,) = told
             self._store.add(record)
-            if isinstance(record, ProfileRecord | FailedLoadPoint):
+            if isinstance(record, FailedLoadPoint) or (
+                isinstance(record, ProfileRecord)
+                and record.num_loads <= self._num_loads
+            ):
                 self._progress.finished(record)
         elif title == "working":
             self._progress.working(f"GPU {worker.gpu}: {told[0]}")
@@ -256,14 +269,13 @@ def sweep_over_gpus(
             logger.info("GPU %s has the cores %s", gpu, sorted(cores))
             workers.append(GpuWorker(order, gpu, cores))
             stack.callback(workers[-1].close)
-        team = GpuTeam(workers, store, progress)
+        team = GpuTeam(workers, store, progress, num_loads=order.loads or 1)
         team.start()
         # Told by one: the others find the same repository.
         found = team.ask("prepare", names)
         store.check_fits(found, devices[0].gpu_type.name)
         to_do = order.to_do(found, store)
-        num_points = sum(len(order.points_of(name)) for name in found)
-        progress.begin(num_points, num_points - sum(map(len, to_do.values())))
+        progress.begin(*_counts(order, found, to_do, store))
         team.tell("prepare", found)
         if store.baseline is None:
             team.ask("baseline")
@@ -272,8 +284,26 @@ def sweep_over_gpus(
             team.ask("refuse", refused)
         if sum(map(len, to_do.values())) > len(team.workers):
             name, point = _compare_control(team, to_do, store)
-            to_do[name] = [one for one in to_do[name] if one != point]
+            if order.loads is None or store.num_loads(name, point) >= order.loads:
+                to_do[name] = [one for one in to_do[name] if one != point]
         team.measure(_tasks(to_do, len(team.workers)))
+
+
+def _counts(
+    order: WorkOrder,
+    names: Collection[str],
+    to_do: dict[str, list[LoadPoint]],
+    store: SweepStore,
+) -> tuple[int, int]:
+    """Return how many load points there are, in every load, and are finished."""
+    loads = order.loads or 1
+    num_points = loads * sum(len(order.points_of(name)) for name in names)
+    num_left = sum(
+        loads - min(loads - 1, store.num_loads(name, point))
+        for name, points in to_do.items()
+        for point in points
+    )
+    return num_points, num_points - num_left
 
 
 def _devices(gpus: Sequence[int | str]) -> list[Device]:

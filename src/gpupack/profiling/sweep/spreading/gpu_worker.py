@@ -101,7 +101,7 @@ def _work(pipe: Connection, order: WorkOrder, stack: ExitStack) -> None:
         elif task == "measure":
             name, points, known = told
             store.remember(known)
-            sweep.measure_model(name, points, is_last=False)
+            sweep.measure_loads(name, points, is_last=False)
         elif task == "control":
             name, point = told
             store.title, sweep.before_point = "control", wait_for_the_others

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.profiling.server import ModelSetup
 from gpupack.profiling.sweep.model_unit import ModelUnits
-from gpupack.profiling.sweep.sweep_work import Sweep
+from gpupack.profiling.sweep.several_loads import SweepInLoads
 from gpupack.records.request.arrivals import POISSON, Arrivals
 
 if TYPE_CHECKING:
@@ -45,12 +45,13 @@ class WorkOrder:
     refused: Mapping[str, str] = field(default_factory=dict)
     libraries: Mapping[str, str] = field(default_factory=dict)
     arrivals: Arrivals = POISSON
+    loads: int | None = 1
 
     def sweep(
         self, session: ServerSession, store: SweepStore, progress: SweepProgress
-    ) -> Sweep:
+    ) -> SweepInLoads:
         """Return the sweep on a session."""
-        return Sweep(
+        return SweepInLoads(
             session,
             store,
             points=self.points,
@@ -72,6 +73,7 @@ class WorkOrder:
             refused=self.refused,
             libraries=self.libraries,
             arrivals=self.arrivals,
+            loads=self.loads,
         )
 
     def points_of(self, name: str) -> list[LoadPoint]:
@@ -96,6 +98,7 @@ class WorkOrder:
                     point,
                     retry_failed=self.retry_failed,
                     retry_unstable=self.retry_unstable,
+                    num_loads=self.loads,
                 )
             ]
             for name in names
