@@ -78,11 +78,12 @@ def describe(outcome: ProfileRecord | FailedLoadPoint) -> str:
         if outcome.throughput_ci_ratio is not None
         else ""
     )
+    loads = f" in {outcome.num_loads} loads" if outcome.num_loads > 1 else ""
     unstable = "" if outcome.is_stable else ", not stable"
     limited = ", limited by the client" if outcome.is_client_limited else ""
     return (
         f"{where}: {outcome.throughput_infer_per_sec:.1f} infer/s{width}"
-        f"{unstable}{limited}"
+        f"{loads}{unstable}{limited}"
     )
 
 

@@ -62,8 +62,14 @@ def format_profiles(
     failures: Sequence[FailedLoadPoint],
 ) -> str:
     """Return a table of profile records, baselines first, failures below."""
+    has_widths = any(one.throughput_ci_ratio is not None for one in records)
+    has_loads = any(one.num_loads > 1 for one in records)
     rows = [
-        ["(server only)", baseline.gpu_type.name, "", "", "", "", *_readings(baseline)]
+        [
+            *("(server only)", baseline.gpu_type.name, "", ""),
+            *([""] * (has_widths + has_loads)),
+            *("", "", *_readings(baseline)),
+        ]
         for baseline in baselines
     ]
     rows += [
@@ -72,6 +78,8 @@ def format_profiles(
             record.gpu_type.name,
             printable_name(str(record.load_point)),
             format_number(record.throughput_infer_per_sec),
+            *([_width(record)] if has_widths else []),
+            *([str(record.num_loads)] if has_loads else []),
             _milliseconds(record.latency_p50_us),
             _milliseconds(record.latency_p99_us),
             *_readings(record),
@@ -79,22 +87,17 @@ def format_profiles(
         for record in records
     ]
     headers = [
-        "model",
-        "GPU",
-        "load",
-        "infer/s",
-        "p50 ms",
-        "p99 ms",
-        "GPU %",
-        "mem %",
-        "MiB",
+        *("model", "GPU", "load", "infer/s"),
+        *(["± %"] if has_widths else []),
+        *(["loads"] if has_loads else []),
+        *("p50 ms", "p99 ms", "GPU %", "mem %", "MiB"),
     ]
     table = tabulate(
         rows,
         headers=headers,
         tablefmt="simple",
         disable_numparse=True,
-        colalign=["left", "left", "left"] + ["right"] * 6,
+        colalign=["left", "left", "left"] + ["right"] * (len(headers) - 3),
     )
     by_cause: dict[tuple[str, str, str], list[str]] = {}
     for failure in failures:
@@ -115,6 +118,11 @@ def format_profiles(
         )
         for one in shown
     ]
+    if has_widths:
+        legend.append(
+            "± %: half of the 95 % interval of infer/s, ÷ infer/s"
+            + ("; where there were several loads, of another load" if has_loads else "")
+        )
     if baselines:
         legend.append(
             "(server only): the server with no model loaded; the other rows include it"
@@ -129,6 +137,11 @@ def _readings(record: ProfileRecord | ServerBaseline) -> list[str]:
         format_number(record.memory_utilization_percent),
         format_number(None if memory is None else mib_from_bytes(memory), 0),
     ]
+
+
+def _width(record: ProfileRecord) -> str:
+    ratio = record.throughput_ci_ratio
+    return format_number(None if ratio is None else 100 * ratio, 1)
 
 
 def _milliseconds(value_us: float | None) -> str:
