@@ -44,16 +44,7 @@ from gpupack.records.profile import ProfileRecord
 
 RESULTS = Path(__file__).parent / "results"
 PATTERN = "host_cores_*.jsonl"
-NEEDS = (
-    (540, 12),
-    (270, 36),
-    (780, 6),
-    (180, 60),
-    (420, 24),
-    (660, 18),
-    (330, 9),
-    (225, 40),
-)
+NEEDS = ((1500, 4), (800, 12), (2000, 6), (500, 20), (1000, 3), (1200, 10))
 """Of the pipelines without a GPU: rounds of sorting, milliseconds of the device."""
 FLOOR = 0.8
 ALLOWED_POINTS = 0.03

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 BATCHES = {1: 1, 3: 8, 4: 1}
 """The heavy load point, by the number of dimensions of an input; the light one is 1."""
+REPEATED = frozenset({14, 23, 30, 37, 44, 51})
+"""Turns in which a set is measured again."""
 FILE_NAME = "colocation_streams.jsonl"
 
 
@@ -223,16 +225,22 @@ def record(arguments: argparse.Namespace) -> None:
         recorder.run("alone", [(name, batch_size, [run])], arguments.solo_s)
     recorder.say("all alone")
     chance = random.Random(arguments.seed)
+    names = sorted({one[0] for one in made})
+    # The report fits on one half of the models and judges on the other.
+    halves = {"fit": names[::2], "judge": names[1::2]}
+    drawn: list[tuple[str, list[tuple[str, int, list[Run]]]]] = []
     number = 0
     while time.monotonic() + arguments.set_s + 6 < deadline_s - arguments.instances_s:
         size = chance.choice([2, 2, 3, 3, 4, 6])
         by_name = {one[0]: one for one in chance.sample(made, len(made))}
-        # The halves of the report are every other model by name.
-        half = sorted({one[0] for one in made})[number % 2 :: 2]
-        members = [by_name[name] for name in chance.sample(half, min(size, len(half)))]
-        recorder.run(
-            "together", [(n, b, [run]) for n, b, run in members], arguments.set_s
-        )
+        label = ("fit", "judge")[number % 2]
+        half = halves[label]
+        picked = [by_name[name] for name in chance.sample(half, min(size, len(half)))]
+        members = [(name, batch_size, [run]) for name, batch_size, run in picked]
+        if number in REPEATED:  # the same again, minutes later
+            label, members = drawn[number // 8 % len(drawn)]
+        drawn.append((label, members))
+        recorder.run(label, members, arguments.set_s)
         if number % 8 == 7:
             name, batch_size, run = made[number // 8 % len(made)]
             recorder.run("alone", [(name, batch_size, [run])], arguments.solo_s)
@@ -246,7 +254,8 @@ def record(arguments: argparse.Namespace) -> None:
         for _ in range(2):
             with suppress(Exception):
                 runs.append(makers[name, batch_size]())
-            recorder.run("instances", [(name, batch_size, runs)], arguments.set_s)
+            label = "fit" if name in halves["fit"] else "judge"
+            recorder.run(label, [(name, batch_size, runs)], arguments.set_s)
     recorder.say("done")
 
 
