@@ -178,6 +178,16 @@ int nvmlDeviceGetClockInfo(const void *handle, int clock, unsigned *mhz) {
   return read_unsigned(handle, clock == 1 ? "sm_clock" : "memory_clock", mhz);
 }
 
+int nvmlDeviceGetMaxClockInfo(const void *handle, int clock, unsigned *mhz) {
+  return read_unsigned(handle, clock == 1 ? "sm_clock_most" : "memory_clock", mhz);
+}
+int nvmlDeviceGetCurrentClocksThrottleReasons(const void *handle, unsigned long long *mask) {
+  number value = 0;
+  int status = read_number(index_of(handle), "slowdowns", &value);
+  *mask = (unsigned long long)value;
+  return status;
+}
+
 /* Processes */
 
 typedef struct { unsigned pid; unsigned long long used; unsigned gi, ci; } process;

@@ -1,4 +1,5 @@
 from .devices import (
+    ClockReadings,
     Device,
     HostDevice,
     open_device,
@@ -77,6 +78,7 @@ __all__ = [
     "SERVER_STAGE",
     "TRITON_VERSION",
     "BlockRule",
+    "ClockReadings",
     "Device",
     "DrivenModel",
     "EmbeddedServer",

@@ -52,6 +52,7 @@ class MeasuredGpu:
         servers: By model, another server that has it loaded.
         server_pid: The server's process, for its CPU share.
         probe: Run beside each model that is alone, once.
+        own_pids: Processes that are no strangers on the device.
     """
 
     gpu_index: int
@@ -66,6 +67,7 @@ class MeasuredGpu:
     servers: Mapping[str, TritonServer] | None = None
     server_pid: int | None = None
     probe: KernelProbe | None = None
+    own_pids: tuple[int, ...] = ()
 
 
 class Clients:

@@ -67,11 +67,13 @@ class GpuRun:
         failures: By model name, how it failed.
         restarted: What shows that the server was restarted in between, so that nothing
             can be said; None if it was not.
+        notes: What a reader of the verdicts should know.
     """
 
     measurements: tuple[CoLocation, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     restarted: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def run_gpu(
@@ -118,6 +120,7 @@ def run_gpu(
                 arrivals=arrivals,
                 server_pid=session.server_pid,
                 probe=probe,
+                own_pids=session.own_pids,
             ),
             members,
             find_undecided,
@@ -131,7 +134,8 @@ def run_gpu(
             if failures:
                 return GpuRun(failures=failures)
             watch.expect_reload(name)
-        return GpuRun(rounds.measure([one for one in different if one not in before]))
+        found = rounds.measure([one for one in different if one not in before])
+        return GpuRun(found, notes=rounds.notes)
     except RestartedError as err:
         return GpuRun(restarted=str(err))
     except ServerError as err:

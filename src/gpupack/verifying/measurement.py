@@ -12,6 +12,7 @@ import numpy as np
 import gpupack
 from gpupack.profiling import (
     CLIENT_NAME,
+    ClockReadings,
     InputOptions,
     MeasureOptions,
     ModelLoad,
@@ -190,6 +191,9 @@ def colocation_record(
     measurements = [one.measurement for one in blocks]
     server_name, server_version = server.version()
     first = measurements[0]
+    held_back = ClockReadings.pooled(
+        [(one.duration_s, one.readings.clocks) for one in measurements]
+    ).in_words()
     num_replicas = Counter(load.load.signature.name for load in first.loads)
     missing = {
         {"memory_used_bytes": "gpu_memory_used_bytes"}.get(name, name): reason
@@ -232,7 +236,12 @@ def colocation_record(
                 "client_name": CLIENT_NAME,
                 "client_version": gpupack.__version__,
                 "notes": tuple(
-                    dict.fromkeys(note for one in measurements for note in one.notes)
+                    dict.fromkeys(
+                        [
+                            *([held_back] if held_back else []),
+                            *(note for one in measurements for note in one.notes),
+                        ]
+                    )
                 ),
             }
             | device.environment_fields()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
@@ -65,6 +65,7 @@ class Rounds:
         self._together: list[Block] = []
         self._begin_s = time.monotonic()
         self._round_index = 0
+        self._strangers: Counter[str] = Counter()
         self._round_s = 0.0
         """How long the last round took."""
 
@@ -158,8 +159,22 @@ class Rounds:
         """Whether there is time for another round."""
         return self.elapsed_s + self._round_s < cap_s
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the verdicts should know."""
+        if not self._strangers:
+            return ()
+        told = "; ".join(
+            f"{name} (in {count} of {self._round_index} rounds)"
+            for name, count in self._strangers.items()
+        )
+        return (f"other processes were on the GPU while it was measured: {told}",)
+
     def _end_round(self) -> None:
         self._round_index += 1
+        if self._gpu.own_pids:
+            found = self._gpu.device.foreign_processes(self._gpu.own_pids)
+            self._strangers.update(found)
         restart = self._gpu.watch.find_restart()
         if restart is not None:
             raise RestartedError(restart)

@@ -119,7 +119,11 @@ def judge_gpu(
     last = measurements[-1]
     measured_s = sum(one.duration_s or 0.0 for one in measurements) or None
     notes = list(warnings)
-    notes += [note for one in measurements for note in one.environment.notes]
+    notes += [
+        f"{', '.join(model.model_name for model in one.models)} {one.label}: {note}"
+        for one in measurements
+        for note in one.environment.notes
+    ]
     verdicts = []
     for assignment, beside in zip(driven_assignments(gpu), last.models, strict=True):
         verdict = judge_model(

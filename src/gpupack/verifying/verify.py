@@ -284,7 +284,7 @@ def verify(
                     run.measurements,
                     digest=digests[one.gpu_index],
                     tolerance=tolerance,
-                    warnings=(*notes, *_variant_notes(one)),
+                    warnings=(*notes, *run.notes, *_variant_notes(one)),
                     failures=run.failures,
                     restarted=run.restarted,
                 )

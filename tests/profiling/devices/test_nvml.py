@@ -362,3 +362,29 @@ def test_memory_that_answers_with_an_unknown_error_is_missing_with_that_reason(
     assert readings.memory_used_bytes is None
     assert "NVML: " in readings.missing["memory_used_bytes"]
     assert readings.gpu_utilization_percent == 37
+
+
+def test_clocks_that_are_held_back_are_told_with_figures(nvml: Standin) -> None:
+    nvml.add_gpu(0, sm_clock=1200, sm_clock_most=1980, slowdowns=0x1)  # idle
+    device = open_gpu("0")
+    with device.sampler(interval_s=60.0) as sampler:
+        sampler.reset()
+        assert sampler.readings().clocks.in_words() is None
+        nvml.set(0, slowdowns=0x24)  # power limit, driver's thermal
+        told = sampler.readings().clocks.in_words()
+    assert told is not None
+    for part in ("by its power limit", "by its temperature", "1,200 of at most 1,980"):
+        assert part in told
+    assert "% of the measurement" in told
+
+
+def test_a_driver_that_says_nothing_of_clocks_leaves_nothing_to_tell(
+    nvml: Standin,
+) -> None:
+    nvml.add_gpu(0)  # no reasons, no highest clock
+    with open_gpu("0").sampler(interval_s=60.0) as sampler:
+        sampler.reset()
+        found = sampler.readings()
+    assert found.clocks.in_words() is None
+    assert found.clocks.highest_mhz == 1980
+    assert not {"slowdowns", "sm_clock_mhz"} & set(found.missing)

@@ -297,3 +297,40 @@ def test_mps_is_a_daemon_for_the_measured_gpu_under_the_server(
         )
         assert mixed.returncode == 2
         assert told in mixed.stderr
+
+
+def test_held_back_clocks_are_in_the_record_and_in_a_verification(
+    host: StandinHost, tmp_path: Path
+) -> None:
+    clocks = {"sm_clock": 900, "sm_clock_most": 1980, "slowdowns": 0x40}
+    run = host.profile(tmp_path, "--min-seconds=0.2", "--max-seconds=0.4", **clocks)
+    assert run.returncode == 0, run.stderr
+    (record,) = read_profile_file(tmp_path / "store.jsonl").records
+    (told,) = [one for one in record.warnings if "clocks" in one]
+    assert "100% of the measurement by its temperature (hardware)" in told
+    assert "SM clock 900 of at most 1,980 MHz" in told
+    path = tmp_path / "placement.json"
+    write_placement(
+        place(read_profiles(tmp_path / "store.jsonl"), allow_unstable=True),
+        path,
+    )
+    numbers = {
+        "memory_total": 81920 * MIB,
+        "memory_used": 700 * MIB,
+        "gpu_utilization": 30,
+        "memory_utilization": 4,
+        "mig": 0,
+        "num_processes": 1,
+        "pid0": STRANGER_PID,
+        "pid0_used": 300 * MIB,
+    }
+    verified = host.run(
+        tmp_path,
+        *("verify", str(path), "--model-repository", str(host.repository)),
+        *("--max-seconds=1", "--tolerance=0.9"),
+        **(numbers | clocks),
+    )
+    text = " ".join(verified.stdout.split())
+    assert "alone: the GPU's clocks were held back in 100% of the measurement" in text
+    assert "/usr/bin/train, 300 MiB" in text
+    assert "of 1 rounds)" in text or "of 2 rounds)" in text or "of 3 rounds)" in text

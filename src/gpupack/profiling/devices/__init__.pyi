@@ -1,3 +1,4 @@
+from .clocks import ClockReadings
 from .device import (
     Device,
     DeviceReadings,
@@ -16,6 +17,7 @@ from .remote_device import RemoteDevice
 
 __all__ = [
     "HOST",
+    "ClockReadings",
     "Device",
     "DeviceReadings",
     "HostDevice",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from gpupack.profiling.devices.clocks import ClockReadings
+
 if TYPE_CHECKING:
     from collections.abc import Collection
     from contextlib import AbstractContextManager
@@ -36,6 +38,7 @@ class DeviceReadings:
     power_mean_watts: float | None = None
     energy_joules: float | None = None
     missing: dict[str, str] = field(default_factory=dict)
+    clocks: ClockReadings = field(default_factory=ClockReadings)
 
 
 class Sampler(Protocol):

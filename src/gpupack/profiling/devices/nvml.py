@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from gpupack.errors import DeviceError, UnknownNameError
+from gpupack.profiling.devices.clocks import slowdowns
 from gpupack.profiling.devices.device import DEFAULT_INTERVAL_S
 from gpupack.profiling.devices.processes import descendants, describe_process
 from gpupack.profiling.devices.sampler import Poll, PollingSampler
@@ -244,6 +245,26 @@ class NvmlDevice:
         rates = pynvml.nvmlDeviceGetUtilizationRates(self._handle)
         return float(rates.gpu), float(rates.memory)
 
+    def slowdowns(self) -> tuple[str, ...]:
+        """Return what holds the clocks back now, in words."""
+        return slowdowns(
+            int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(self._gpm_handle))
+        )
+
+    def sm_clock_mhz(self) -> int:
+        """Return the SM clock of now."""
+        return int(
+            pynvml.nvmlDeviceGetClockInfo(self._gpm_handle, pynvml.NVML_CLOCK_SM)
+        )
+
+    def most_sm_clock_mhz(self) -> int | None:
+        """Return the highest SM clock that the GPU can have, None if not known."""
+        with suppress(pynvml.NVMLError):
+            return int(
+                pynvml.nvmlDeviceGetMaxClockInfo(self._gpm_handle, pynvml.NVML_CLOCK_SM)
+            )
+        return None
+
     def energy_joules(self) -> float:
         """Return the energy used since the driver was loaded."""
         return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000
@@ -322,6 +343,7 @@ class NvmlSource:
 
     def __init__(self, device: NvmlDevice) -> None:
         self._device = device
+        self._most_sm_clock_mhz = device.most_sm_clock_mhz()
 
     def poll(self) -> Poll:
         """Read utilizations, used memory and power."""
@@ -351,6 +373,9 @@ class NvmlSource:
             memory_utilization_percent=memory_percent,
             memory_used_bytes=used_bytes,
             power_mean_watts=attempt(self._device.power_watts, "power_mean_watts"),
+            slowdowns=attempt(self._device.slowdowns),
+            sm_clock_mhz=attempt(self._device.sm_clock_mhz),
+            most_sm_clock_mhz=self._most_sm_clock_mhz,
             errors=errors,
         )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
+from gpupack.profiling.devices.clocks import ClockReadings
 from gpupack.profiling.devices.device import DeviceReadings
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ class Poll:
     memory_utilization_percent: float | None = None
     memory_used_bytes: int | None = None
     power_mean_watts: float | None = None
+    slowdowns: tuple[str, ...] | None = None
+    """What holds the clocks back; None where that was not read."""
+    sm_clock_mhz: int | None = None
+    most_sm_clock_mhz: int | None = None
+    """What the device can do."""
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -211,4 +218,17 @@ def summarize(
         power_mean_watts=result.get("power_mean_watts"),
         energy_joules=result.get("energy_joules"),
         missing=missing,
+        clocks=_clocks(polls),
+    )
+
+
+def _clocks(polls: Sequence[Poll]) -> ClockReadings:
+    looks = [one.slowdowns for one in polls if one.slowdowns is not None]
+    counts = Counter(name for one in looks for name in one)
+    clocks = [one.sm_clock_mhz for one in polls if one.sm_clock_mhz is not None]
+    return ClockReadings(
+        shares={name: count / len(looks) for name, count in counts.items()},
+        lowest_mhz=min(clocks, default=None),
+        highest_mhz=max(clocks, default=None),
+        most_mhz=polls[-1].most_sm_clock_mhz,
     )

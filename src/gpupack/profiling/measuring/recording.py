@@ -106,6 +106,7 @@ def profile_record(
     (``requests_for_percentile``); otherwise it is missing, with the counts.
     """
     measured = measurement.loads[index]
+    held_back = measurement.readings.clocks.in_words()
     signature = measured.load.signature
     values: dict[str, Any] = {
         "gpu_type": device.gpu_type,
@@ -150,7 +151,12 @@ def profile_record(
         "model_version": signature.version,
         "batch_dim": signature.batch_dim,
         "helpers": helpers,
-        "warnings": (*_warnings(measured), *measurement.notes, *warnings),
+        "warnings": (
+            *_warnings(measured),
+            *((held_back,) if held_back else ()),
+            *measurement.notes,
+            *warnings,
+        ),
         "missing": {},
     }
     _add_latencies(values, measured)

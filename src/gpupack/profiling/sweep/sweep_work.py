@@ -234,7 +234,7 @@ class Sweep:
         strangers = self.session.device.foreign_processes(self.session.own_pids)
         if not strangers:
             return ()
-        warning = f"other processes use the GPU: {'; '.join(strangers)}"
+        warning = _strangers_in_words(strangers)
         if self.strict:
             raise InvalidInputError(
                 f"{warning}. Stop them, or measure without --strict; what was "
@@ -454,6 +454,10 @@ class Sweep:
             probe=self.probe,
         )
         helpers = self._helpers_of(signature.name)
+        # Who came while it was measured is no less of a stranger.
+        came = self.session.device.foreign_processes(self.session.own_pids)
+        if came and _strangers_in_words(came) not in warnings:
+            warnings = (*warnings, *self._check_isolation())
         record = profile_record(
             measurement,
             0,
@@ -520,3 +524,7 @@ class Sweep:
         process, self._process = self._process, None
         if process is not None:
             process.close()
+
+
+def _strangers_in_words(strangers: Sequence[str]) -> str:
+    return f"other processes use the GPU: {'; '.join(strangers)}"
