@@ -8,7 +8,14 @@ import gpupack
 from gpupack.records.colocation import CoLocatedModel, CoLocation
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import GpuType
-from gpupack.records.profile import LatencyPercentile, LoadPoint, OpenLoop
+from gpupack.records.profile import (
+    BetweenLoads,
+    FreshLoad,
+    LatencyPercentile,
+    LoadPoint,
+    OpenLoop,
+    ProfileRecord,
+)
 from gpupack.records.running.verification import GpuVerification, ModelVerdict, Outcome
 from gpupack.report.verification import format_verification
 from gpupack.verifying.verdict import judge_gpu
@@ -99,6 +106,69 @@ def test_what_reaches_its_promise_is_kept_however_slow_alone() -> None:
     assert model.outcome is Outcome.KEPT
 
 
+def profiled_over_loads(low: float) -> ProfileRecord:
+    """A record of several loads, of which another may have ``low`` at least."""
+    return make_record(
+        "m",
+        load_point=POINT,
+        throughput_infer_per_sec=PROFILED,
+        gpu_utilization_mean_percent=40.0,
+        loads=tuple(FreshLoad(throughput_infer_per_sec=one) for one in (80.0, 120.0)),
+        between_loads=BetweenLoads(
+            spread_ratio=0.2,
+            low_infer_per_sec=low,
+            high_infer_per_sec=150.0,
+            do_differ=True,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("reached_now", "demand", "outcome"),
+    [
+        # 100 profiled, 60 the least of another load: 54 must be reached.
+        (56.0, None, Outcome.KEPT),
+        (52.0, None, Outcome.SLOWER_ALONE),
+        # Traffic is wanted whatever the load.
+        (56.0, 70.0, Outcome.SLOWER_ALONE),
+    ],
+)
+def test_a_throughput_promises_no_more_than_another_load_may_have(
+    reached_now: float, demand: float | None, outcome: Outcome
+) -> None:
+    placement = gpupack.place(
+        make_profiles(profiled_over_loads(60.0)),
+        demand=None if demand is None else {"m": demand},
+    )
+    offered = {} if demand is None else {"offered_infer_per_sec": demand}
+    found = judge_gpu(
+        placement,
+        placement.gpus[0],
+        [measured(reached("m", reached_now, **offered))],
+        digest="x",
+        tolerance=0.1,
+    )
+    (model,) = found.models
+    assert model.outcome is outcome
+    assert model.profiled_low_infer_per_sec == 60.0
+
+
+def test_a_restarted_server_leaves_every_promise_unknown() -> None:
+    placement = gpupack.place(make_profiles(make_record("m"), make_record("n")))
+    found = judge_gpu(
+        placement,
+        placement.gpus[0],
+        (),
+        digest="x",
+        tolerance=0.1,
+        restarted="it had counted 900 requests of m, and has counted 12 now",
+    )
+    assert {one.outcome for one in found.models} == {Outcome.NOT_JUDGED}
+    assert not found.is_kept
+    assert not found.is_broken
+    assert "900 requests" in format_verification([found])
+
+
 def open_loop(**more: object) -> OpenLoop:
     return OpenLoop.model_validate(
         {
@@ -171,7 +241,7 @@ def judged_latency(
         ((51.0, 70.0), Outcome.BROKEN, "50 ms were promised"),
         ((45.0, 55.0), Outcome.NOT_JUDGED, "between 45 to 55 ms"),
         ((45.0, None), Outcome.NOT_JUDGED, "no known end"),
-        (None, Outcome.NOT_JUDGED, "too few requests ended for a p99"),
+        (None, Outcome.NOT_JUDGED, "0 requests ended, and a p99 needs 662"),
     ],
 )
 def test_a_limit_is_judged_by_the_whole_interval(
@@ -186,3 +256,35 @@ def test_a_late_client_breaks_no_limit() -> None:
     verdict = judged_latency((51.0, 70.0), late_share=0.2)
     assert verdict.outcome is Outcome.NOT_JUDGED
     assert "its client was late" in (verdict.not_judged or "")
+
+
+def test_a_rate_that_the_client_could_not_offer_is_told_with_figures() -> None:
+    placement = gpupack.place(
+        make_profiles(
+            make_record(
+                "m",
+                load_point=POINT,
+                throughput_infer_per_sec=PROFILED,
+                gpu_utilization_mean_percent=40.0,
+            )
+        ),
+        demand={"m": 90.0},
+    )
+    model = reached(
+        "m",
+        40.0,
+        offered_infer_per_sec=90.0,
+        open_loop=open_loop(
+            asked_requests_per_sec=90.0,
+            offered_requests_per_sec=89.5,
+            sent_requests_per_sec=40.5,
+            is_sent=False,
+        ),
+    ).model_copy(update={"is_client_limited": True, "is_stable": False})
+    found = judge_gpu(
+        placement, placement.gpus[0], [measured(model)], digest="x", tolerance=0.1
+    )
+    (verdict,) = found.models
+    assert verdict.outcome is Outcome.NOT_JUDGED
+    assert not found.is_kept
+    assert "40.5 of 89.5 requests a second were sent" in (verdict.not_judged or "")

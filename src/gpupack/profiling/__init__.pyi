@@ -45,6 +45,7 @@ from .measuring import (
     measure_driven,
     measure_together,
     percentiles_with_intervals,
+    requests_for_percentile,
     t_quantile,
     wait_until_settled,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "profile_on_ray",
     "remove_runtimes",
     "remove_server",
+    "requests_for_percentile",
     "runtimes_folder",
     "t_quantile",
     "wait_until_settled",

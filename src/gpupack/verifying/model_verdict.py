@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from gpupack.profiling import requests_for_percentile
 from gpupack.records.running.verification import ModelVerdict
 from gpupack.verifying.paired import Interval, retention_interval
 
@@ -245,9 +246,11 @@ def _judge_latency(
     told = f"p{percentile:g}"
     sent = model.open_loop
     if latency is None:
+        num_ended = sum(one.num_requests for one in model.rounds)
         return None, (
-            f"too few requests ended for a {told} (limit {limit_ms:g} ms): measure "
-            "longer"
+            f"{num_ended:,} requests ended, and a {told} needs "
+            f"{requests_for_percentile(percentile):,} (limit {limit_ms:g} ms): measure "
+            "longer (max_seconds)"
         )
     interval = f"{latency.low_us / 1000:.3g} to " + (
         "no known end"

@@ -21,7 +21,7 @@ from .settling import (
     SettledMemory,
     wait_until_settled,
 )
-from .stability import BlockRule
+from .stability import BlockRule, requests_for_percentile
 
 __all__ = [
     "BlockRule",
@@ -38,6 +38,7 @@ __all__ = [
     "measure_together",
     "percentiles_with_intervals",
     "profile_record",
+    "requests_for_percentile",
     "server_baseline",
     "spread_between_loads",
     "t_quantile",
