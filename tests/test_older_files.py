@@ -1,9 +1,11 @@
 """Files that older versions wrote are read.
 
 ``data/placement_v1.json`` and ``data/frontier_v1.json`` were written by the last
-version that did not keep what was asked.
+version that did not keep what was asked, ``data/placement_v2.json`` by the last that
+wrote every GPU by itself.
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -26,10 +28,34 @@ def test_a_placement_without_its_request_is_read_and_written_anew(
 
     placement = gpupack.read_placement(path)
 
-    assert (placement.schema_version, placement.request) == (2, None)
+    assert (placement.schema_version, placement.request) == (3, None)
     assert placement.num_gpus == len(placement.gpus)
     assert str(placement)
     gpupack.write_placement(placement, tmp_path / "new.json")
+    assert gpupack.read_placement(tmp_path / "new.json") == placement
+
+
+def test_a_placement_with_an_entry_for_every_gpu_is_read_and_kept_counted(
+    tmp_path: Path,
+) -> None:
+    path = DATA / "placement_v2.json"
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert (written["schema_version"], len(written["gpus"])) == (2, 15)
+
+    placement = gpupack.read_placement(path)
+
+    assert (placement.schema_version, len(placement.gpus)) == (3, 15)
+    assert [gpu.gpu_index for gpu in placement.gpus] == list(range(15))
+    assert [gpu.models for gpu in placement.gpus] == [
+        tuple(one["model_name"] for one in gpu["assignments"])
+        for gpu in written["gpus"]
+    ]
+    gpupack.write_placement(placement, tmp_path / "new.json")
+    now = json.loads((tmp_path / "new.json").read_text(encoding="utf-8"))
+    assert [(gpu["gpu_index"], gpu["num_gpus"]) for gpu in now["gpus"]] == [
+        (0, 7),
+        (7, 8),
+    ]
     assert gpupack.read_placement(tmp_path / "new.json") == placement
 
 
@@ -61,13 +87,13 @@ def test_a_frontier_of_such_placements_is_read() -> None:
     found = read_one(DATA / "frontier_v1.json", "frontier", Frontier)
 
     assert len(found.placements) == len(found.points)
-    assert {one.schema_version for one in found.placements} == {2}
+    assert {one.schema_version for one in found.placements} == {3}
 
 
 def test_a_newer_placement_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "newer.json"
     old = (DATA / "placement_v1.json").read_text(encoding="utf-8")
-    path.write_text(old.replace('"schema_version": 1', '"schema_version": 3', 1))
+    path.write_text(old.replace('"schema_version": 1', '"schema_version": 4', 1))
 
-    with pytest.raises(StoreError, match="reads 1 to 2; a newer gpupack wrote it"):
+    with pytest.raises(StoreError, match="reads 1 to 3; a newer gpupack wrote it"):
         gpupack.read_placement(path)

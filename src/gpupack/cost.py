@@ -64,7 +64,7 @@ def cost_of(placement: PlacementRecord) -> Cost | None:
         return None
     by_model: dict[str, float] = {}
     rates: dict[str, float | None] = {}
-    for gpu, price in zip(placement.gpus, prices, strict=True):
+    for gpu, price in zip(placement.gpus.runs, prices, strict=True):
         weights = [_largest_share(one, gpu) for one in gpu.assignments]
         whole = math.fsum(weights)
         for one, weight in zip(gpu.assignments, weights, strict=True):
@@ -72,7 +72,9 @@ def cost_of(placement: PlacementRecord) -> Cost | None:
             name = one.model_name
             by_model[name] = by_model.get(name, 0.0) + price * part
             rate, before = _rate(one), rates.get(name, 0.0)
-            rates[name] = None if rate is None or before is None else before + rate
+            rates[name] = (
+                None if rate is None or before is None else before + gpu.num_gpus * rate
+            )
     known = [rate for rate in rates.values() if rate is not None]
     total = math.fsum(prices)
     return Cost(
@@ -94,13 +96,20 @@ def cost_of(placement: PlacementRecord) -> Cost | None:
 
 
 def _prices(placement: PlacementRecord) -> list[float] | None:
-    """Return the price of each GPU, None if one is not known or there are none."""
+    """Return the price of each run of equal GPUs, None if one is not known.
+
+    Also if there are none.
+    """
     price_by_type = {
         entry.gpu_type.name: entry.price_per_hour for entry in placement.fleet.entries
     }
-    prices = [price_by_type.get(gpu.gpu_type.name) for gpu in placement.gpus]
-    known = [price for price in prices if price is not None]
-    return known if prices and len(known) == len(prices) else None
+    runs = placement.gpus.runs
+    known = [
+        price * gpu.num_gpus
+        for gpu in runs
+        if (price := price_by_type.get(gpu.gpu_type.name)) is not None
+    ]
+    return known if runs and len(known) == len(runs) else None
 
 
 def _largest_share(one: Assignment, gpu: GpuPlacement) -> float:
@@ -127,7 +136,7 @@ def _per_million(price: float, infer_per_sec: float) -> float | None:
 
 def _idle_share(placement: PlacementRecord, prices: list[float]) -> float | None:
     total = math.fsum(prices)
-    busy = [gpu.gpu_utilization_percent for gpu in placement.gpus]
+    busy = [gpu.gpu_utilization_percent for gpu in placement.gpus.runs]
     known = [percent for percent in busy if percent is not None]
     if len(known) < len(busy) or not total:
         return None

@@ -98,7 +98,9 @@ def deploy(
     target = find_target(to)
     chosen = options or DeployOptions()
     chosen.check()
-    plan = plan_servers(placement, model_repository, chosen)
+    plan = plan_servers(
+        placement, model_repository, chosen, on_one_host=target.is_on_one_host
+    )
     told = expressed(plan, target, chosen)
     made = target.write(plan, chosen)
     if chosen.in_repository:

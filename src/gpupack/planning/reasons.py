@@ -99,7 +99,7 @@ def _profiles(placement: Placement, given: ProfilesLike | None) -> ProfileSet:
                 "this placement was written without the profiles that it was decided "
                 "on; give them: gpupack.explain(placement, profiles)"
             )
-    placed = {name for gpu in placement.gpus for name in gpu.models}
+    placed = {name for gpu in placement.gpus.runs for name in gpu.models}
     lacking = sorted(placed - set(profiles.model_names))
     if lacking:
         raise InvalidInputError(
@@ -149,14 +149,17 @@ def explain_question(
 
 
 def _binding(placement: PlacementRecord) -> Iterator[BindingResource]:
-    for gpu in placement.gpus:
+    for gpu in placement.gpus.runs:
         ratios = [
             (use.used / use.limit, use.resource) for use in gpu.resources if use.limit
         ]
         if ratios:
             ratio, resource = max(ratios, key=lambda pair: pair[0])
             yield BindingResource(
-                gpu_index=gpu.gpu_index, resource=resource, used_ratio=ratio
+                gpu_index=gpu.gpu_index,
+                num_gpus=gpu.num_gpus,
+                resource=resource,
+                used_ratio=ratio,
             )
 
 
@@ -174,7 +177,7 @@ def _latency_notes(placement: PlacementRecord) -> tuple[str, ...]:
     """Return which predicted latency is nearest to its limit."""
     limited = [
         (one.predicted_latency_us / 1000 / one.latency_limit_ms, gpu, one)
-        for gpu in placement.gpus
+        for gpu in placement.gpus.runs
         for one in gpu.assignments
         if one.latency_limit_ms is not None and one.predicted_latency_us is not None
     ]
@@ -183,7 +186,7 @@ def _latency_notes(placement: PlacementRecord) -> tuple[str, ...]:
     share, gpu, one = max(limited, key=lambda entry: entry[0])
     more = one_more_gpu_text(placement)
     return (
-        f"of {len(limited)} latency limits that of {quoted(one.model_name)} on GPU "
+        f"of {sum(where.num_gpus for _, where, _ in limited)} latency limits that of {quoted(one.model_name)} on GPU "
         f"{gpu.gpu_index} is nearest: its p{placement.request.latency_percentile} is "
         f"predicted to take {share:.0%} of {one.latency_limit_ms:g} ms "
         f"({latency_ms(one.predicted_latency_us, one.predicted_latency_p50_us)}) "
@@ -195,8 +198,8 @@ def _latency_notes(placement: PlacementRecord) -> tuple[str, ...]:
 def _sharing_notes(placement: PlacementRecord) -> tuple[str, ...]:
     """Return in words what another way of sharing would save or cost."""
     kept = [
-        one.retention
-        for gpu in placement.gpus
+        (one.retention, gpu.num_gpus)
+        for gpu in placement.gpus.runs
         for one in gpu.assignments
         if one.retention is not None
     ]
@@ -208,7 +211,7 @@ def _sharing_notes(placement: PlacementRecord) -> tuple[str, ...]:
             f"shared through {other.sharing_mode}, the models of these GPUs would keep "
             f"{other.mean_retention:.0%} of their throughput on average, at least "
             f"{other.lowest_retention:.0%}; through {placement.sharing_mode} it is "
-            f"{fmean(kept):.0%} and {min(kept):.0%}"
+            f"{fmean(*zip(*kept, strict=True)):.0%} and {min(kept)[0]:.0%}"
         )
         if other.num_gpus is not None:
             note += f"; keeping what was asked would take {other.num_gpus} GPUs" + (

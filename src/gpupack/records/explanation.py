@@ -25,12 +25,22 @@ class ChangeKind(StrEnum):
 
 
 class BindingResource(Record):
-    """The resource of one GPU that is closest to its limit."""
+    """The resource of GPUs that hold the same that is closest to its limit."""
 
     gpu_index: int = Field(ge=0)
+    """Of the first of them."""
+    num_gpus: int = Field(default=1, ge=1)
+    """From that index on."""
     resource: Resource
     used_ratio: float = Field(ge=0)
     """Used ÷ what the headroom allows."""
+
+    @property
+    def where(self) -> str:
+        """The GPUs in words: ``"GPU 3"``, ``"GPUs 4–10"``."""
+        if self.num_gpus == 1:
+            return f"GPU {self.gpu_index}"
+        return f"GPUs {self.gpu_index}–{self.gpu_index + self.num_gpus - 1}"
 
 
 class ResourceNeed(Record):
@@ -97,8 +107,8 @@ class Explanation(Record):
         """Return the explanation in words."""
         lines = [self.summary, "", f"Proof: {self.proof}", "", "What binds:"]
         lines += [
-            f"  GPU {one.gpu_index}: {one.resource.value}, {one.used_ratio:.0%} of "
-            "what may be used"
+            f"  {one.where}: {one.resource.value}, {one.used_ratio:.0%} of what may be "
+            "used"
             for one in self.binding
         ]
         if self.is_bound_by_retention:

@@ -140,7 +140,7 @@ def shown_resources(placements: Sequence[PlacementRecord]) -> tuple[Resource, ..
         for resource in Resource
         if any(
             placement.headroom.share(resource) is not None
-            or any(gpu.resource(resource) for gpu in placement.gpus)
+            or any(gpu.resource(resource) for gpu in placement.gpus.runs)
             for placement in placements
         )
     )
@@ -154,7 +154,7 @@ def full_scale(placements: Sequence[PlacementRecord], resource: Resource) -> flo
     """
     most = 1.0
     for placement in placements:
-        for gpu in placement.gpus:
+        for gpu in placement.gpus.runs:
             use = gpu.resource(resource)
             if use is not None:
                 limit = use.used if use.limit is None else max(use.used, use.limit)

@@ -55,7 +55,7 @@ def lowest_kept(placement: PlacementRecord) -> tuple[GpuPlacement, Assignment] |
     """Return who is predicted to keep least, and where; None if nothing was."""
     predicted = [
         (one.retention, gpu, one)
-        for gpu in placement.gpus
+        for gpu in placement.gpus.runs
         for one in gpu.assignments
         if one.retention is not None
     ]
@@ -67,7 +67,7 @@ def lowest_kept(placement: PlacementRecord) -> tuple[GpuPlacement, Assignment] |
 
 def estimated_gpus(placement: PlacementRecord) -> frozenset[str]:
     """Return the GPU types in use of which nothing was measured, only estimated."""
-    used = {gpu.gpu_type.name for gpu in placement.gpus}
+    used = placement.gpus_by_type
     return frozenset(
         one.gpu_type.name
         for one in placement.profiles
@@ -91,7 +91,7 @@ def _estimated(placement: PlacementRecord) -> Iterator[str]:
                 if one.gpu_type.name == name and one.scaled_from is not None
             }
         )
-        number = sum(gpu.gpu_type.name == name for gpu in placement.gpus)
+        number = placement.gpus_by_type.get(name, 0)
         yield (
             f"nothing was measured on {name}: throughput and utilizations on "
             f"{number} of {placement.num_gpus} GPUs are estimates, scaled from "
@@ -104,7 +104,7 @@ def _overfull(placement: PlacementRecord) -> Iterator[str]:
     """Say that models cannot all be busy at once, where utilizations sum too high."""
     sums = [
         (use.used, use.resource, gpu)
-        for gpu in placement.gpus
+        for gpu in placement.gpus.runs
         for use in gpu.resources
         if use.resource in _UTILIZATIONS
         and use.used > FULL_PERCENT * (1 + SUM_TOLERANCE)
@@ -112,7 +112,7 @@ def _overfull(placement: PlacementRecord) -> Iterator[str]:
     if not sums:
         return
     used, resource, gpu = max(sums, key=lambda entry: entry[0])
-    num_gpus = len({one.gpu_index for _, _, one in sums})
+    num_gpus = sum({one.gpu_index: one.num_gpus for _, _, one in sums}.values())
     kept = ""
     least = lowest_kept(placement)
     if least is not None and least[1].retention is not None:
@@ -133,12 +133,15 @@ def _broken_demands(placement: PlacementRecord) -> Iterator[str]:
     """Say which demand the prediction does not keep, the worst of them first."""
     served: dict[str, float] = {}
     predicted: dict[str, float] = {}
-    for gpu in placement.gpus:
+    for gpu in placement.gpus.runs:
         for one in gpu.assignments:
             if one.served_infer_per_sec and one.predicted_infer_per_sec is not None:
                 name = one.model_name
-                served[name] = served.get(name, 0.0) + one.served_infer_per_sec
-                predicted[name] = predicted.get(name, 0.0) + one.predicted_infer_per_sec
+                number = gpu.num_gpus
+                served[name] = served.get(name, 0.0) + number * one.served_infer_per_sec
+                predicted[name] = (
+                    predicted.get(name, 0.0) + number * one.predicted_infer_per_sec
+                )
     broken = [
         name for name in served if predicted[name] < served[name] * (1 - KEPT_TOLERANCE)
     ]
@@ -156,30 +159,32 @@ def _broken_demands(placement: PlacementRecord) -> Iterator[str]:
 def _broken_latencies(placement: PlacementRecord) -> Iterator[str]:
     """Say which limit, kept alone, is predicted to be broken at the planned traffic."""
     limited = [
-        one
-        for gpu in placement.gpus
+        (gpu.num_gpus, one)
+        for gpu in placement.gpus.runs
         for one in gpu.assignments
         if one.latency_limit_ms is not None and one.served_infer_per_sec
     ]
     late = [
         (
             (one.predicted_latency_us or math.inf) / 1000 / (one.latency_limit_ms or 1),
+            number,
             one,
         )
-        for one in limited
+        for number, one in limited
         if one.predicted_latency_us is None
         or one.predicted_latency_us > 1000 * (one.latency_limit_ms or math.inf)
     ]
     if not late or placement.request is None:
         return
-    _, worst = max(late, key=lambda entry: entry[0])
+    _, _, worst = max(late, key=lambda entry: entry[0])
     told = (
         "is predicted to answer later and later"
         if worst.predicted_latency_us is None
         else f"is predicted to take {worst.predicted_latency_us / 1000:.3g} ms"
     )
     yield (
-        f"{len(late)} of {len(limited)} latency limits, kept alone, are not kept as "
+        f"{sum(number for _, number, _ in late)} of "
+        f"{sum(number for number, _ in limited)} latency limits, kept alone, are not kept as "
         f"predicted: {quoted(worst.model_name)} {told} (p"
         f"{placement.request.latency_percentile}, limit {worst.latency_limit_ms:g} ms) "
         "beside its neighbors at its traffic; "
@@ -196,7 +201,7 @@ def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
         return
     slow = [
         (one.retention, gpu, one)
-        for gpu in placement.gpus
+        for gpu in placement.gpus.runs
         for one in gpu.assignments
         if one.served_infer_per_sec is None
         and one.retention is not None
@@ -208,7 +213,7 @@ def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
         return
     share, gpu, one = min(slow, key=lambda entry: entry[0])
     yield (
-        f"no utilizations sum to more than 100 %, yet {_models_are(len(slow))} "
+        f"no utilizations sum to more than 100 %, yet {_models_are(sum(where.num_gpus for _, where, _ in slow))} "
         f"predicted to keep less than {FAR_BELOW:.0%} of their throughput when all run "
         "at once: "
         f"{quoted(one.model_name)} on GPU {gpu.gpu_index} keeps {share:.0%}; "

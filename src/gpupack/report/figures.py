@@ -26,7 +26,7 @@ from gpupack.report.palette import (
     style_by_model,
 )
 from gpupack.report.summary import title_of
-from gpupack.report.text import format_number
+from gpupack.report.text import format_number, gpu_numbers
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ _LIMIT_COLOR = "#b3261e"
 
 
 def plot_placement(placement: PlacementRecord) -> Figure:
-    """Return one row per GPU and one column per resource, models stacked.
+    """Return a row per GPU and a column per resource, models stacked.
+
+    GPUs that hold the same share a row.
 
     A red line marks what the headroom allows, a dotted one the end of what there is
     where utilizations exceed it.
@@ -73,15 +75,16 @@ def plot_placement(placement: PlacementRecord) -> Figure:
     if not placement.gpus:
         raise InvalidInputError("an empty placement has no bars to draw")
     resources = shown_resources([placement]) or (Resource.MEMORY,)
-    height = min(0.34 * len(placement.gpus), 30) + 1.9
+    groups = placement.groups
+    height = min(0.34 * len(groups), 30) + 1.9
     figure = _new_figure(3.4 * len(resources) + 1.2, height)
     all_axes = figure.subplots(1, len(resources), sharey=True, squeeze=False)[0]
     for axes, resource in zip(all_axes, resources, strict=True):
         _stack(axes, placement, resource)
-    step = -(-len(placement.gpus) // _MOST_LABELS)
+    step = -(-len(groups) // _MOST_LABELS)
     all_axes[0].set_yticks(
-        range(0, len(placement.gpus), step),
-        [f"GPU {gpu.gpu_index}" for gpu in placement.gpus[::step]],
+        range(0, len(groups), step),
+        [f"GPU {gpu_numbers(group)}" for group in groups[::step]],
     )
     all_axes[0].invert_yaxis()
     proof = f"{placement.status.value}, {placement.objective.value}"
@@ -235,8 +238,8 @@ def _new_figure(width_inches: float, height_inches: float) -> Figure:
 
 
 def _stack(axes: Axes, placement: PlacementRecord, resource: Resource) -> None:
-    styles = style_by_model(name for gpu in placement.gpus for name in gpu.models)
-    bars = [bar_of(gpu, resource) for gpu in placement.gpus]
+    styles = style_by_model(name for gpu in placement.gpus.runs for name in gpu.models)
+    bars = [bar_of(group.runs[0], resource) for group in placement.groups]
     for row, bar in enumerate(bars):
         left = 0.0
         for segment in bar.segments if bar is not None else ():
@@ -281,7 +284,7 @@ def _legend(figure: Figure, placement: PlacementRecord) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    styles = style_by_model(name for gpu in placement.gpus for name in gpu.models)
+    styles = style_by_model(name for gpu in placement.gpus.runs for name in gpu.models)
     handles: list[Patch | Line2D] = []
     if len(styles) <= _MOST_LABELS:
         handles += [

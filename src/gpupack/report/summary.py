@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,10 +54,12 @@ def count_of(number: int, noun: str) -> str:
 
 def title_of(placement: PlacementRecord) -> str:
     """Return the placement in half a sentence: ``"9 models on 4 GPUs"``."""
-    instances = [one.model_name for gpu in placement.gpus for one in gpu.assignments]
-    models = count_of(len(set(instances)), "model")
-    if len(instances) != len(set(instances)):
-        models += f" ({len(instances):,} instances)"
+    runs = placement.gpus.runs
+    num_models = len({name for gpu in runs for name in gpu.models})
+    num_instances = sum(gpu.num_gpus * len(gpu.assignments) for gpu in runs)
+    models = count_of(num_models, "model")
+    if num_instances != num_models:
+        models += f" ({num_instances:,} instances)"
     return f"{models} on {count_of(placement.num_gpus, 'GPU')}"
 
 
@@ -84,10 +85,9 @@ def _one_more_gpu(placement: PlacementRecord) -> tuple[Fact, ...]:
 
 
 def _gpus(placement: PlacementRecord) -> Fact:
-    by_type = Counter(gpu.gpu_type.name for gpu in placement.gpus)
     detail = ", ".join(
         f"{count:,} × {printable_name(type_text(placement, name))}"
-        for name, count in by_type.items()
+        for name, count in placement.gpus_by_type.items()
     )
     sharing = placement.sharing_mode
     if sharing is not None:
@@ -126,21 +126,24 @@ def _value(placement: PlacementRecord, value: float) -> str:
 def predicted_infer_per_sec(placement: PlacementRecord) -> float | None:
     """Return the sum over instances as predicted, None if one was not."""
     total = 0.0
-    for gpu in placement.gpus:
+    for gpu in placement.gpus.runs:
         for one in gpu.assignments:
             if one.predicted_infer_per_sec is None:
                 return None
-            total += one.predicted_infer_per_sec
+            total += gpu.num_gpus * one.predicted_infer_per_sec
     return total
 
 
 def _wanted_infer_per_sec(placement: PlacementRecord) -> float:
     """Return the traffic of all instances: what a demand gives, or all they can do."""
     return math.fsum(
-        (one.throughput_infer_per_sec or 0.0)
-        if one.served_infer_per_sec is None
-        else one.served_infer_per_sec
-        for gpu in placement.gpus
+        gpu.num_gpus
+        * (
+            (one.throughput_infer_per_sec or 0.0)
+            if one.served_infer_per_sec is None
+            else one.served_infer_per_sec
+        )
+        for gpu in placement.gpus.runs
         for one in gpu.assignments
     )
 
@@ -170,12 +173,12 @@ def _cost(placement: PlacementRecord) -> tuple[Fact, ...]:
     cost = cost_of(placement)
     if cost is None:
         return ()
-    used = Counter(gpu.gpu_type.name for gpu in placement.gpus)
+    used = placement.gpus_by_type
     detail = ", ".join(
         f"{used[entry.gpu_type.name]:,} × {printable_name(entry.gpu_type.name)} at "
         f"{format_price(entry.price_per_hour)}"
         for entry in placement.fleet.entries
-        if used[entry.gpu_type.name]
+        if entry.gpu_type.name in used
     )
     return (
         Fact(
@@ -221,19 +224,20 @@ def _headroom(placement: PlacementRecord) -> Fact:
 
 def mean_fill_ratio(placement: PlacementRecord, resource: Resource) -> float | None:
     """Return used ÷ capacity, averaged over GPUs; None if one is not known."""
-    ratios = [
-        None if use is None else use.fill_ratio
-        for use in (gpu.resource(resource) for gpu in placement.gpus)
-    ]
-    known = [ratio for ratio in ratios if ratio is not None]
-    return sum(known) / len(known) if known and len(known) == len(ratios) else None
+    total = 0.0
+    for gpu in placement.gpus.runs:
+        use = gpu.resource(resource)
+        if use is None:
+            return None
+        total += gpu.num_gpus * use.fill_ratio
+    return total / len(placement.gpus) if placement.gpus else None
 
 
 def _tightest(placement: PlacementRecord) -> Fact:
     """Name the binding resource and GPU with the least of it left."""
     bars = [
         bar
-        for gpu in placement.gpus
+        for gpu in placement.gpus.runs
         for resource, _ in placement.headroom
         if (bar := bar_of(gpu, resource)) is not None and bar.limit is not None
     ]

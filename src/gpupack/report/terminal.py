@@ -34,11 +34,9 @@ from gpupack.report.text import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
 
-    from gpupack.records.placement import GpuPlacement, PlacementRecord
+    from gpupack.records.placement import PlacedGpus, PlacementRecord
 
 _MOST_GPUS = 40
 """Different GPUs drawn as bars; more are listed in the table only."""
@@ -97,13 +95,13 @@ def _print_warning(text: str, console: Console, width: int) -> None:
 
 def _gpu_lines(
     placement: PlacementRecord,
-    group: Sequence[GpuPlacement],
+    group: PlacedGpus,
     console: Console,
     width: int,
 ) -> list[Text]:
     gpu = group[0]  # the others hold the same
     glyphs = _UNICODE if console.encoding.lower().startswith("utf") else _ASCII
-    styles = style_by_model(name for one in placement.gpus for name in one.models)
+    styles = style_by_model(name for one in placement.gpus.runs for name in one.models)
     colors = [styles[name].color for name in gpu.models]
     name = printable_name(type_text(placement, gpu.gpu_type.name))
     lines = [

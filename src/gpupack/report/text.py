@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gpupack.records.placement import (
         Assignment,
         GpuPlacement,
+        PlacedGpus,
         PlacementRecord,
         ResourceUse,
     )
@@ -216,7 +217,7 @@ def placement_legend(placement: PlacementRecord, *, has_left: bool) -> list[str]
         placement: What the table shows.
         has_left: Whether it has what is left in parentheses.
     """
-    assignments = [one for gpu in placement.gpus for one in gpu.assignments]
+    assignments = [one for gpu in placement.gpus.runs for one in gpu.assignments]
     if not assignments:
         return []
     point = assignments[0].load_point
@@ -331,27 +332,31 @@ def _served(placement: PlacementRecord, value: float) -> str:
 
 def placement_rows(placement: PlacementRecord) -> list[dict[str, object]]:
     """Return one flat row per model instance."""
-    return [
-        {
-            "gpu_index": gpu.gpu_index,
-            "gpu_type": gpu.gpu_type.name,
-            "model_name": assignment.model_name,
-            "batch_size": assignment.load_point.batch_size,
-            "concurrency": assignment.load_point.concurrency,
-            "requests_per_sec": assignment.load_point.requests_per_sec,
-            "variant": variant_name(assignment.load_point),
-        }
-        | assignment.model_dump(exclude={"model_name", "load_point"})
-        for gpu in placement.gpus
-        for assignment in gpu.assignments
-    ]
+    rows: list[dict[str, object]] = []
+    for gpu in placement.gpus.runs:
+        alike: list[dict[str, object]] = [
+            {
+                "gpu_type": gpu.gpu_type.name,
+                "model_name": assignment.model_name,
+                "batch_size": assignment.load_point.batch_size,
+                "concurrency": assignment.load_point.concurrency,
+                "requests_per_sec": assignment.load_point.requests_per_sec,
+                "variant": variant_name(assignment.load_point),
+            }
+            | assignment.model_dump(exclude={"model_name", "load_point"})
+            for assignment in gpu.assignments
+        ]
+        rows += [
+            {"gpu_index": index} | row for index in gpu.gpu_indices for row in alike
+        ]
+    return rows
 
 
 def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
     resources = [
         resource
         for resource in Resource
-        if any(gpu.resource(resource) for gpu in placement.gpus)
+        if any(gpu.resource(resource) for gpu in placement.gpus.runs)
         and (
             resource is not Resource.SM_UTILIZATION or placement.headroom.sm_utilization
         )
@@ -360,8 +365,7 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
     is_aligned = separator == "\n"  # a line per model, so that traffic has a column
     below = "\n" if is_aligned else " "  # two lines of titles are narrower
     has_traffic_column = is_aligned and bool(placement.served_infer_per_sec)
-    names = {gpu.gpu_type.name for gpu in placement.gpus}
-    types = {name: told(type_text(placement, name)) for name in names}
+    types = {name: told(type_text(placement, name)) for name in placement.gpus_by_type}
     rows = [
         [
             gpu_numbers(group),
@@ -375,7 +379,7 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
             *(_use_text(gpu, resource) for resource in resources),
         ]
         for group in placement.groups
-        for gpu in group[:1]
+        for gpu in group.runs[:1]
     ]
     titles = ["infer/sec"] if has_traffic_column else []
     titles += [
@@ -396,16 +400,20 @@ _MOST_RUNS = 8
 """Indices in a row of equal GPUs, or ranges of them."""
 
 
-def gpu_numbers(group: Sequence[GpuPlacement]) -> str:
+def gpu_numbers(group: PlacedGpus) -> str:
     """Return the indices of GPUs in few words: ``"0–6"``, ``"0–2, 5 and 9 more"``."""
-    runs: list[list[int]] = []
-    for gpu in group:
-        if runs and runs[-1][-1] == gpu.gpu_index - 1:
-            runs[-1][1:] = [gpu.gpu_index]
+    parts: list[range] = []
+    for run in group.runs:
+        here = run.gpu_indices
+        if parts and parts[-1].stop == here.start:
+            parts[-1] = range(parts[-1].start, here.stop)
         else:
-            runs.append([gpu.gpu_index])
-    shown = ", ".join("–".join(map(str, run)) for run in runs[:_MOST_RUNS])
-    more = sum(run[-1] - run[0] + 1 for run in runs[_MOST_RUNS:])
+            parts.append(here)
+    shown = ", ".join(
+        f"{part.start}–{part[-1]}" if len(part) > 1 else f"{part.start}"
+        for part in parts[:_MOST_RUNS]
+    )
+    more = sum(map(len, parts[_MOST_RUNS:]))
     return shown + (f" and {more:,} more" if more else "")
 
 

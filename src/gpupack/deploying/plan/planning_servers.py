@@ -48,12 +48,22 @@ _PYTHON = "python"
 
 
 def plan_servers(
-    placement: PlacementRecord, model_repository: AnyPath, options: DeployOptions
+    placement: PlacementRecord,
+    model_repository: AnyPath,
+    options: DeployOptions,
+    *,
+    on_one_host: bool,
 ) -> DeploymentPlan:
     """Return which servers run a placement, and every model's configuration on them.
 
     The servers reproduce how the models' processes shared the GPU when they were
     measured: all models in one server, or one server each, under MPS or not.
+
+    Args:
+        placement: What shall run.
+        model_repository: Folder of the models.
+        options: What was asked.
+        on_one_host: Whether all servers share the ports of a host.
 
     Raises:
         InvalidInputError: If the placement lacks its records, the repository lacks a
@@ -72,7 +82,7 @@ def plan_servers(
     repository = ModelRepository(model_repository, server_url=options.server_url)
     notes: list[str] = []
     labels = dns_names(
-        {name for gpu in placement.gpus for name in gpu.models}, reserved={_PYTHON}
+        {name for gpu in placement.gpus.runs for name in gpu.models}, reserved={_PYTHON}
     )
     ports = Ports(options)
     gpus = []
@@ -81,24 +91,25 @@ def plan_servers(
             gpus.append(
                 _plan_gpu(placement, gpu, repository, options, labels, ports, notes)
             )
-    ports.check()
+    if on_one_host:
+        ports.check()
     return DeploymentPlan(
         repository=repository.path,
         gpus=tuple(gpus),
         sharing_mode=placement.sharing_mode,
-        is_host=all(_is_host(gpu) for gpu in placement.gpus),
+        is_host=all(_is_host(gpu) for gpu in placement.gpus.runs),
         notes=tuple(dict.fromkeys(notes)),
     )
 
 
 def _require_placed(placement: PlacementRecord, options: DeployOptions) -> None:
-    if not any(gpu.assignments for gpu in placement.gpus):
+    if not any(gpu.assignments for gpu in placement.gpus.runs):
         raise InvalidInputError("the placement has no model on any GPU to deploy")
-    if len({_is_host(gpu) for gpu in placement.gpus}) > 1:
+    if len({_is_host(gpu) for gpu in placement.gpus.runs}) > 1:
         raise InvalidInputError(
             "the placement mixes GPUs and hosts without one; deploy each by itself"
         )
-    indices = {gpu.gpu_index for gpu in placement.gpus}
+    indices = {index for gpu in placement.gpus.runs for index in gpu.gpu_indices}
     for option, given in (("gpu_uuids", options.gpu_uuids), ("ports", options.ports)):
         unknown = [index for index in given if index not in indices]
         if unknown:
@@ -106,7 +117,7 @@ def _require_placed(placement: PlacementRecord, options: DeployOptions) -> None:
                 f"{setting(option)}: the placement has no GPU {quoted_all(unknown)}; "
                 f"it has GPUs {quoted_all(sorted(indices))}"
             )
-    types = {gpu.gpu_type.name for gpu in placement.gpus}
+    types = set(placement.gpus_by_type)
     unknown_types = sorted(set(options.gpu_products) - types)
     if unknown_types:
         raise UnknownNameError(
@@ -119,7 +130,7 @@ def _require_placed(placement: PlacementRecord, options: DeployOptions) -> None:
             f"two GPUs of the placement are given the UUID {quoted_all(again)}; each "
             "needs a GPU of its own"
         )
-    models = {name for gpu in placement.gpus for name in gpu.models}
+    models = {name for gpu in placement.gpus.runs for name in gpu.models}
     unknown_models = sorted(set(options.mps_shares_percent) - models)
     if unknown_models:
         raise UnknownNameError(
@@ -132,7 +143,7 @@ def _require_placed(placement: PlacementRecord, options: DeployOptions) -> None:
             f"{placement.sharing_mode or 'the host'}: place with sharing mps, or leave "
             "the shares out"
         )
-    if options.gpu_uuids and any(_is_host(gpu) for gpu in placement.gpus):
+    if options.gpu_uuids and any(_is_host(gpu) for gpu in placement.gpus.runs):
         raise InvalidInputError(
             "the placement is on hosts without a GPU: leave the UUIDs out"
         )

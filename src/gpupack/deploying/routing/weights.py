@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from heapq import heapify, heapreplace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,18 +44,7 @@ def shares_of(plan: DeploymentPlan) -> dict[str, tuple[Share, ...]]:
             if name in gpu.models and not gpu.models[name].is_helper
         ]
         rates = [gpu.traffic.get(name) for gpu in holders]
-        known = [rate for rate in rates if rate is not None]
-        parts = (
-            known
-            if len(known) == len(rates) and sum(known) > 0
-            else [
-                float(
-                    sum(group.count for group in gpu.models[name].config.instance_group)
-                    or 1
-                )
-                for gpu in holders
-            ]
-        )
+        parts = _parts(name, holders, rates)
         found[name] = tuple(
             Share(gpu, gpu.server_of(name), weight, rate)
             for gpu, weight, rate in zip(
@@ -67,7 +57,8 @@ def shares_of(plan: DeploymentPlan) -> dict[str, tuple[Share, ...]]:
 def whole_weights(parts: Sequence[float], total: int) -> list[int]:
     """Return whole numbers in proportion to ``parts`` that add up to ``total``.
 
-    By largest remainders; a part above 0 gets at least 1.
+    By largest remainders; a part above 0 gets at least 1, unless there are more parts
+    than that.
     """
     whole = sum(parts)
     exact = [part / whole * total for part in parts]
@@ -78,8 +69,14 @@ def whole_weights(parts: Sequence[float], total: int) -> list[int]:
     missing = total - sum(weights)
     for index in by_remainder[: max(0, missing)]:
         weights[index] += 1
-    while sum(weights) > total:  # many tiny parts were given 1
-        weights[max(range(len(parts)), key=lambda index: weights[index])] -= 1
+    # Many tiny parts were given 1: what that takes, the largest give back.
+    excess = sum(weights) - total
+    largest = [(-weight, index) for index, weight in enumerate(weights)]
+    heapify(largest)
+    for _ in range(max(0, excess)):
+        weight, index = largest[0]
+        weights[index] -= 1
+        heapreplace(largest, (weight + 1, index))
     return weights
 
 
@@ -102,28 +99,75 @@ def host_weights(plan: DeploymentPlan) -> str:
     )
 
 
+@dataclass(frozen=True)
+class GroupShare:
+    """The part in a model's traffic of GPUs that can stand in for each other.
+
+    Attributes:
+        gpus: At least one.
+        weight: Of them together, out of ``TOTAL``.
+        infer_per_sec: Of them together, as planned; None where nothing is known.
+    """
+
+    gpus: tuple[PlannedGpu, ...]
+    weight: int
+    infer_per_sec: float | None
+
+
+def group_shares_of(plan: DeploymentPlan) -> dict[str, tuple[GroupShare, ...]]:
+    """Return every model's shares, those of equal GPUs together.
+
+    By instances where no traffic is known, as ``shares_of``.
+    """
+    found = {}
+    for name in plan.model_names:
+        holders = [
+            gpus
+            for gpus in plan.groups
+            if name in gpus[0].models and not gpus[0].models[name].is_helper
+        ]
+        rates = [gpus[0].traffic.get(name) for gpus in holders]
+        parts = _parts(name, [gpus[0] for gpus in holders], rates)
+        weights = whole_weights(
+            [part * len(gpus) for part, gpus in zip(parts, holders, strict=True)],
+            TOTAL,
+        )
+        found[name] = tuple(
+            GroupShare(gpus, weight, None if rate is None else rate * len(gpus))
+            for gpus, weight, rate in zip(holders, weights, rates, strict=True)
+        )
+    return found
+
+
 def cluster_weights(plan: DeploymentPlan) -> str:
     """Return every model's shares as JSON, those of equal GPUs together."""
-    models: dict[str, list[dict[str, object]]] = {}
-    for name, shares in shares_of(plan).items():
-        of_gpu = {share.gpu.name: share for share in shares}
-        models[name] = []
-        for gpus in plan.groups:
-            here = [of_gpu[gpu.name] for gpu in gpus if gpu.name in of_gpu]
-            rates = [share.infer_per_sec for share in here]
-            known = [rate for rate in rates if rate is not None]
-            if here:
-                models[name].append(
-                    {
-                        "gpu": gpus[0].name,
-                        "replicas": len(here),
-                        "weight": sum(share.weight for share in here),
-                        "infer_per_sec": (
-                            sum(known) if len(known) == len(rates) else None
-                        ),
-                    }
-                )
-    return _json(models)
+    return _json(
+        {
+            name: [
+                {
+                    "gpu": share.gpus[0].name,
+                    "replicas": len(share.gpus),
+                    "weight": share.weight,
+                    "infer_per_sec": share.infer_per_sec,
+                }
+                for share in shares
+            ]
+            for name, shares in group_shares_of(plan).items()
+        }
+    )
+
+
+def _parts(
+    name: str, gpus: Sequence[PlannedGpu], rates: Sequence[float | None]
+) -> list[float]:
+    """Return each GPU's part in a model's traffic; its instances where none is known."""
+    known = [rate for rate in rates if rate is not None]
+    if len(known) == len(rates) and sum(known) > 0:
+        return known
+    return [
+        float(sum(group.count for group in gpu.models[name].config.instance_group) or 1)
+        for gpu in gpus
+    ]
 
 
 def _json(models: dict[str, list[dict[str, object]]]) -> str:

@@ -54,6 +54,7 @@ class ComposeTarget:
 
     name = "compose"
     purpose = "a compose file with a service per server, for one host"
+    is_on_one_host = True
 
     def expressions(self, options: DeployOptions) -> Mapping[Ability, Expression]:
         """Return what a compose file can express."""

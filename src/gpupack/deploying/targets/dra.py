@@ -97,6 +97,7 @@ class DraTarget:
 
     name = "dra"
     purpose = "manifests with a ResourceClaim per GPU, for NVIDIA's DRA driver"
+    is_on_one_host = False
 
     def expressions(self, options: DeployOptions) -> Mapping[Ability, Expression]:
         """Return what claims and NVIDIA's driver can express."""

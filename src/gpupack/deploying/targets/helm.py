@@ -48,6 +48,7 @@ class HelmTarget:
 
     name = "helm"
     purpose = "a Helm chart whose values carry the plan, for NVIDIA's device plugin"
+    is_on_one_host = False
 
     def expressions(self, options: DeployOptions) -> Mapping[Ability, Expression]:
         """Return what the manifests of Kubernetes can express."""

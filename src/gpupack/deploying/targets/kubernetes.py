@@ -90,6 +90,7 @@ class KubernetesTarget:
 
     name = "kubernetes"
     purpose = "manifests with a kustomization, for NVIDIA's device plugin"
+    is_on_one_host = False
 
     def expressions(self, options: DeployOptions) -> Mapping[Ability, Expression]:
         """Return what the device plugin, or HAMi, can express."""

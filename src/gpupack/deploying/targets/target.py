@@ -80,6 +80,8 @@ class Target(Protocol):
     """What ``--to`` takes."""
     purpose: str
     """In a line."""
+    is_on_one_host: bool
+    """Whether all servers share the ports of a host; else every pod has its own."""
 
     def expressions(self, options: DeployOptions) -> Mapping[Ability, Expression]:
         """Return how each ability is expressed; every one is in it."""

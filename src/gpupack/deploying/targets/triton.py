@@ -57,6 +57,7 @@ class TritonTarget:
 
     name = "triton"
     purpose = "a model repository and the command lines of its servers, on one host"
+    is_on_one_host = True
 
     def expressions(self, options: DeployOptions) -> Mapping[Ability, Expression]:
         """Return what the command lines of one host can express."""

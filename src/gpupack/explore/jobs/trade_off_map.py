@@ -80,7 +80,7 @@ class FrontierJob:
 def _point(point: FrontierPoint, placement: Placement) -> dict[str, object]:
     kept = [
         one.retention
-        for gpu in placement.gpus
+        for gpu in placement.gpus.runs
         for one in gpu.assignments
         if one.retention is not None
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from gpupack.cost import Cost, cost_of
@@ -10,6 +10,7 @@ from gpupack.quoting import printable, printable_name
 from gpupack.records.placement import (
     GpuPlacement,
     ObjectiveUnit,
+    PlacedGpus,
     PlacementRecord,
     PlacementStatus,
 )
@@ -205,10 +206,9 @@ def _told(placement: PlacementRecord, value: float) -> str:
 
 
 def _by_type(placement: PlacementRecord) -> str:
-    counts = Counter(gpu.gpu_type.name for gpu in placement.gpus)
     return ", ".join(
         f"{count:,} × {printable_name(type_text(placement, name))}"
-        for name, count in counts.items()
+        for name, count in placement.gpus_by_type.items()
     )
 
 
@@ -227,7 +227,7 @@ def _cost_details(cost: Cost, placement: PlacementRecord) -> str:
 def _binding(placement: PlacementRecord) -> tuple[str, ...]:
     """Return what is nearest to its limit: by resource, the fullest GPU."""
     fullest: dict[Resource, tuple[float, GpuPlacement]] = {}
-    for gpu in placement.gpus:
+    for gpu in placement.gpus.runs:
         for use in gpu.resources:
             if use.limit:
                 ratio = use.used / use.limit
@@ -246,7 +246,7 @@ def _binding(placement: PlacementRecord) -> tuple[str, ...]:
 
 def _groups(
     placement: PlacementRecord,
-    groups: Sequence[Sequence[GpuPlacement]],
+    groups: Sequence[PlacedGpus],
     index: Mapping[str, int],
 ) -> tuple[GroupView, ...]:
     resources = shown_resources([placement])
@@ -254,16 +254,16 @@ def _groups(
     return tuple(
         GroupView(
             count=len(group),
-            type=printable_name(type_text(placement, group[0].gpu_type.name)),
+            type=printable_name(type_text(placement, group.runs[0].gpu_type.name)),
             numbers=gpu_numbers(group),
             bars=tuple(
                 _bar(bar, scales[resource], index)
                 for resource in resources
-                if (bar := bar_of(group[0], resource)) is not None
+                if (bar := bar_of(group.runs[0], resource)) is not None
             ),
             models=tuple(
                 HeldModel(model=index[one.model_name], text=load_text(one))
-                for one in group[0].assignments
+                for one in group.runs[0].assignments
             ),
         )
         for group in groups

@@ -95,7 +95,7 @@ class WhatIf:
 
     def counting_gpus(self) -> WhatIf:
         """Return what asks for the fewest GPUs that serve what is served now."""
-        placed = {name for gpu in self.placement.gpus for name in gpu.models}
+        placed = {name for gpu in self.placement.gpus.runs for name in gpu.models}
         wishes = replace(
             self.asked.wishes, optional=self.asked.wishes.optional - placed
         )
@@ -227,7 +227,7 @@ def _as_placed(
         return question.supplies
     used = {
         (one.model_name, one.load_point)
-        for gpu in placement.gpus
+        for gpu in placement.gpus.runs
         for one in gpu.assignments
     }
     return tuple(

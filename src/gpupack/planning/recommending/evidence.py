@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 @dataclass
 class _Totals:
     num_replicas: int = 0
-    served: list[float | None] = field(default_factory=list)
-    predicted: list[float | None] = field(default_factory=list)
-    reachable: list[float | None] = field(default_factory=list)
+    served: list[tuple[int, float | None]] = field(default_factory=list)
+    predicted: list[tuple[int, float | None]] = field(default_factory=list)
+    reachable: list[tuple[int, float | None]] = field(default_factory=list)
     latency_p99_us: list[float | None] = field(default_factory=list)
 
 
@@ -46,7 +46,7 @@ def evidence_of(
     demands = wishes_of(asked, profiles.model_names).demand
     totals: dict[str, _Totals] = {}
     known: dict[tuple[str, tuple[Assignment, ...]], list[float | None]] = {}
-    for gpu in plan.gpus:
+    for gpu in plan.gpus.runs:  # how many hold the same, and serve as much
         records = [_record(profiles, gpu, one) for one in gpu.assignments]
         key = gpu.gpu_type.name, gpu.assignments
         if key not in known:
@@ -55,14 +55,13 @@ def evidence_of(
             gpu.assignments, records, known[key], strict=True
         ):
             total = totals.setdefault(one.model_name, _Totals())
-            total.num_replicas += 1
-            total.served.append(
-                one.throughput_infer_per_sec
-                if one.served_infer_per_sec is None
-                else one.served_infer_per_sec
-            )
-            total.predicted.append(one.predicted_infer_per_sec)
-            total.reachable.append(reach)
+            total.num_replicas += gpu.num_gpus
+            served = one.served_infer_per_sec
+            if served is None:
+                served = one.throughput_infer_per_sec
+            total.served.append((gpu.num_gpus, served))
+            total.predicted.append((gpu.num_gpus, one.predicted_infer_per_sec))
+            total.reachable.append((gpu.num_gpus, reach))
             total.latency_p99_us.append(record.latency_p99_us)
     return tuple(
         _evidence(name, total, demands.get(name))
@@ -80,7 +79,7 @@ def _evidence(name: str, total: _Totals, demand: float | None) -> ModelEvidence:
         served_infer_per_sec=_sum(total.served),
         predicted_infer_per_sec=_sum(total.predicted),
         latency_p99_ms=max(latencies) / 1000
-        if len(latencies) == total.num_replicas
+        if len(latencies) == len(total.latency_p99_us)
         else None,
         spare_ratio=reachable / demand - 1
         if demand and reachable is not None
@@ -88,8 +87,9 @@ def _evidence(name: str, total: _Totals, demand: float | None) -> ModelEvidence:
     )
 
 
-def _sum(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
+def _sum(values: Sequence[tuple[int, float | None]]) -> float | None:
+    """Return the sum of values that are there so many times, None if one is unknown."""
+    known = [number * value for number, value in values if value is not None]
     return math.fsum(known) if len(known) == len(values) else None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,8 @@ from gpupack.records.request import Billing, GpuSupply, Objective
 from gpupack.report.cautions import lowest_kept
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gpupack.placement import Placement
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.planning.recommending.questions import Wanted
@@ -124,7 +125,7 @@ def option_of(plan: Placement) -> BuyOption:
     """Return a plan in the numbers that somebody decides by."""
     if plan.request is None:
         raise ValueError("a plan that place() made holds its request")
-    counts = Counter(gpu.gpu_type.name for gpu in plan.gpus)
+    counts = plan.gpus_by_type
     least = lowest_kept(plan)
     return BuyOption(
         num_gpus=plan.num_gpus,
@@ -138,7 +139,7 @@ def option_of(plan: Placement) -> BuyOption:
     )
 
 
-def _price(request: Request, counts: Counter[str], which: str) -> float | None:
+def _price(request: Request, counts: Mapping[str, int], which: str) -> float | None:
     """Return what GPUs cost per hour, None if one of them has no such price."""
     supplies = request.gpus if isinstance(request.gpus, dict) else {}
     folded = {name.partition(":")[0].casefold(): one for name, one in supplies.items()}

@@ -284,8 +284,8 @@ def _needs(
     needed = dict.fromkeys(cluster.num_gpus_by_type, 0)
     for gpu in cluster.gpus:
         needed[gpu.gpu_type.name] += gpu.gpu_index in movable.kept
-    for planned in placement.gpus if placement else ():
-        needed[planned.gpu_type.name] += 1
+    for name, number in placement.gpus_by_type.items() if placement else ():
+        needed[name] += number
     return tuple(
         TypeNeed(
             gpu_type_name=name,

@@ -8,8 +8,8 @@ keeps.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from gpupack.placement import Placement
@@ -23,7 +23,9 @@ from gpupack.planning.solving.one_more_gpu import Instance, LoadedGpu, one_more_
 from gpupack.records.gpu import Resource, ResourceUnit
 from gpupack.records.placement import (
     Assignment,
+    EqualGpus,
     GpuPlacement,
+    PlacedGpus,
     ResourceUse,
     assignment_field,
 )
@@ -63,15 +65,17 @@ class ModelInstance:
 
 @dataclass(frozen=True, slots=True)
 class FilledGpu:
-    """What one GPU holds.
+    """What one GPU holds, and how many GPUs hold exactly that.
 
     Args:
         supply: Index of its GPU type among the question's supplies.
-        instances: By model name.
+        instances: By model name, of one GPU.
+        num_gpus: At least 1.
     """
 
     supply: int
     instances: tuple[ModelInstance, ...]
+    num_gpus: int = 1
 
 
 def _count_nothing(_: Contention) -> int | None:
@@ -83,7 +87,7 @@ class Found:
     """Filled GPUs, what they are worth, and what was proved of that.
 
     Args:
-        gpus: In the order of the placement. GPUs that hold the same are one object.
+        gpus: In the order of the placement. GPUs that hold the same are one entry.
         value: In ``unit``.
         bound: No placement is better.
         unit: What value and bound count.
@@ -106,6 +110,17 @@ class Found:
     proved_by: str
     warnings: tuple[str, ...] = ()
     count_gpus: Callable[[Contention], int | None] = _count_nothing
+
+    @property
+    def num_gpus(self) -> int:
+        """The number of GPUs."""
+        return sum(one.num_gpus for one in self.gpus)
+
+    @property
+    def first_indices(self) -> tuple[int, ...]:
+        """The index of the first GPU of each entry in the placement."""
+        ends = accumulate((one.num_gpus for one in self.gpus), initial=0)
+        return tuple(ends)[:-1]
 
     def is_better_than(self, other: Found) -> bool:
         """Return whether this one is worth more, or costs less, than the other."""
@@ -138,8 +153,7 @@ def build_placement(
         seconds: Wall time of the decision.
     """
     # Of thousands of GPUs most hold the same; what they keep is predicted once.
-    copies = Counter(map(id, found.gpus))
-    fillings = list({id(one): one for one in found.gpus}.values())
+    fillings = found.gpus
     loads = {
         id(one): tuple([instance.load_ratio for instance in one.instances])
         for one in fillings
@@ -149,7 +163,7 @@ def build_placement(
             question.supplies[one.supply].measured_on,
             tuple(instance.record for instance in one.instances),
             loads[id(one)],
-            copies[id(one)],
+            one.num_gpus,
             question.supplies[one.supply].gpu_type.host_cpus_per_gpu,
         )
         for one in fillings
@@ -182,7 +196,7 @@ def build_placement(
         objective=question.objective,
         objective_unit=found.unit,
         status=found.status,
-        num_gpus=len(found.gpus),
+        num_gpus=found.num_gpus,
         objective_value=found.value,
         bound=found.bound,
         gap=_gap(found),
@@ -204,9 +218,9 @@ def build_placement(
             found.count_gpus,
         ),
         one_more_gpu=_one_more_gpu(question, request, found, latencies),
-        gpus=tuple(
-            known[id(one)].model_copy(update={"gpu_index": index})
-            for index, one in enumerate(found.gpus)
+        gpus=PlacedGpus(
+            EqualGpus.of(known[id(one)], gpu_index=first, num_gpus=one.num_gpus)
+            for one, first in zip(fillings, found.first_indices, strict=True)
         ),
         warnings=question.warnings + found.warnings,
         request=request,
@@ -250,7 +264,8 @@ def _one_more_gpu(
         return None
     loaded = [
         LoadedGpu(
-            index,
+            first,
+            one.num_gpus,
             one.supply,
             tuple(
                 Instance(instance.record, instance.served_infer_per_sec)
@@ -258,7 +273,7 @@ def _one_more_gpu(
             ),
             tuple(latencies[id(one)]),
         )
-        for index, one in enumerate(found.gpus)
+        for one, first in zip(found.gpus, found.first_indices, strict=True)
     ]
     return one_more_gpu(question, request, loaded)
 

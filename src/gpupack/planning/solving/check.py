@@ -110,17 +110,14 @@ class _Check:
     def run(self) -> None:
         self._check_fleet()
         # Of thousands of GPUs most hold the same, which is checked once.
-        alike: dict[tuple[str, int], list[GpuPlacement]] = {}
-        for gpu in self._placement.gpus:
-            alike.setdefault((gpu.gpu_type.name, id(gpu.assignments)), []).append(gpu)
-        for gpus in alike.values():
-            self._check_gpu(gpus[0], len(gpus))
+        for gpu in self._placement.gpus.runs:
+            self._check_gpu(gpu, gpu.num_gpus)
         self._check_models()
         self._check_value()
 
     def _check_fleet(self) -> None:
         placement, question = self._placement, self._question
-        used = Counter(gpu.gpu_type.name for gpu in placement.gpus)
+        used = placement.gpus_by_type
         if placement.num_gpus != len(placement.gpus):
             raise CheckError(
                 f"num_gpus is {placement.num_gpus}, not {len(placement.gpus)}"
@@ -148,7 +145,7 @@ class _Check:
             entry.gpu_type.name: Fraction(repr(entry.price_per_hour or 0.0))
             for entry in self._question.fleet.entries
         }
-        used = Counter(gpu.gpu_type.name for gpu in self._placement.gpus)
+        used = self._placement.gpus_by_type
         return _sum(prices[name] * number for name, number in used.items())
 
     def _check_gpu(self, gpu: GpuPlacement, multiplicity: int) -> None:

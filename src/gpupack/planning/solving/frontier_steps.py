@@ -255,7 +255,8 @@ class FrontierSteps:
             supply.entry.gpu_type.name: cost
             for supply, cost in zip(self._supplies, costs, strict=True)
         }
-        return sum(cost_of[gpu.gpu_type.name] for gpu in placement.gpus) <= most
+        used = placement.gpus_by_type
+        return sum(cost_of[name] * count for name, count in used.items()) <= most
 
     @property
     def _supplies(self) -> Sequence[Supply]:
@@ -324,21 +325,21 @@ class FrontierSteps:
         self, budget: float, placement: Placement, headroom: Headroom | None
     ) -> FrontierPoint:
         """Return the record of one step."""
-        counts: dict[str, int] = {}
-        for gpu in placement.gpus:
-            name = gpu.gpu_type.name
-            counts[name] = counts.get(name, 0) + 1
+        counts = placement.gpus_by_type
         prices = {
             entry.gpu_type.name: entry.price_per_hour
             for entry in self._question.fleet.entries
         }
-        each = [prices[gpu.gpu_type.name] for gpu in placement.gpus]
-        known = [price for price in each if price is not None]
-        is_priced = len(known) == len(each) and any(prices.values())
+        spent = [
+            price * count
+            for name, count in counts.items()
+            if (price := prices[name]) is not None
+        ]
+        is_priced = len(spent) == len(counts) and any(prices.values())
         shares = self.served_share(placement)
         return FrontierPoint(
             num_gpus=placement.num_gpus,
-            price_per_hour=math.fsum(known) if is_priced else None,
+            price_per_hour=math.fsum(spent) if is_priced else None,
             budget_per_hour=budget if self._is_priced else None,
             throughput_infer_per_sec=self.served(placement),
             bound_infer_per_sec=self._bound(placement),
@@ -362,7 +363,8 @@ class FrontierSteps:
             entry.gpu_type.name: price_units(entry.price_per_hour or 0.0)
             for entry in self._question.fleet.entries
         }
-        return sum(costs[gpu.gpu_type.name] for gpu in placement.gpus) / PRICE_UNITS
+        used = placement.gpus_by_type
+        return sum(costs[name] * count for name, count in used.items()) / PRICE_UNITS
 
     def _headroom(self, budget: float, time_limit_s: float) -> Headroom | None:
         """Return the lowest utilization headroom at which a budget serves all."""

@@ -232,8 +232,7 @@ def _less_filled(
 
 def _keeps_all(found: Found, question: CapacityQuestion) -> bool:
     """Return whether every model keeps, with the margin, what the question asks."""
-    distinct = {id(one): one for one in found.gpus}
-    return all(_keeps(one, question) for one in distinct.values())
+    return all(_keeps(one, question) for one in found.gpus)
 
 
 def _keeps(gpu: FilledGpu, question: CapacityQuestion) -> bool:

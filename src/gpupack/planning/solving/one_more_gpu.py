@@ -49,10 +49,11 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class LoadedGpu:
-    """A GPU of the placement with the latencies that are expected on it.
+    """Equal GPUs of the placement with the latencies that are expected on each.
 
     Args:
-        gpu_index: In the placement.
+        gpu_index: Of the first in the placement.
+        num_gpus: How many there are.
         supply: Index of its GPU type among the question's supplies.
         instances: What it holds.
         latencies: Median and percentile of each instance, in seconds; empty where
@@ -60,6 +61,7 @@ class LoadedGpu:
     """
 
     gpu_index: int
+    num_gpus: int
     supply: int
     instances: tuple[Instance, ...]
     latencies: tuple[tuple[float, float], ...]
@@ -188,7 +190,10 @@ class _OneMore:
     ) -> Iterator[_Way]:
         """Yield the way in which a copy on the new GPU takes half of the traffic."""
         model = gpu.instances[place]
-        copies = Counter(one.name for other in gpus for one in other.instances)
+        copies: Counter[str] = Counter()
+        for other in gpus:
+            for one in other.instances:
+                copies[one.name] += other.num_gpus
         most = self._question.wishes.most_replicas.get(model.name)
         if most is not None and copies[model.name] >= most:
             return

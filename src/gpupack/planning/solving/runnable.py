@@ -121,7 +121,10 @@ def _is_runnable(found: Found, wishes: Wishes) -> bool:
         for one in gpu.instances:
             name = one.record.model_name
             points.setdefault(name, set()).add(one.record.load_point)
-            traffic.setdefault(name, []).append(one.served_infer_per_sec or 0.0)
+            # One alone may have less: of many that are equal, two say that there are.
+            traffic.setdefault(name, []).extend(
+                [one.served_infer_per_sec or 0.0] * min(2, gpu.num_gpus)
+            )
     return all(
         len(used) == 1 for name, used in points.items() if name in wishes.one_load_point
     ) and all(
@@ -174,9 +177,10 @@ def _fixed(
         if not wishes.min_traffic:
             trials.append(pinned)
             continue
-        counts = Counter(
-            one.record.model_name for gpu in first.gpus for one in gpu.instances
-        )
+        counts: Counter[str] = Counter()
+        for gpu in first.gpus:
+            for one in gpu.instances:
+                counts[one.record.model_name] += gpu.num_gpus
         most_replicas = _most_replicas(wishes)
         fewest_replicas = {
             name: _fewest_replicas(pinned, name) for name in most_replicas
@@ -230,7 +234,7 @@ def _at_one_point(
             point = one.record.load_point
             rate = one.served_infer_per_sec or one.record.throughput_infer_per_sec
             here = served.setdefault(one.record.model_name, {})
-            here[point] = here.get(point, 0.0) + (rate or 0.0)
+            here[point] = here.get(point, 0.0) + gpu.num_gpus * (rate or 0.0)
     fastest: dict[str, tuple[float, LoadPoint]] = {}
     for supply in free.supplies:
         for name, records in supply.records.items():

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion, Translation
 
 
+MOST_EVENED = 20_000
+"""Model instances that are evened out one by one. Of more the fullest GPU is one of
+very many, which the steps that evening takes would not change."""
+
+
 def plan_with_choices(
     question: CapacityQuestion,
     *,
@@ -79,7 +84,7 @@ def _found(
 ) -> Found:
     """Return a plan as filled GPUs, with what it is worth and what was proved."""
     gpus = _filled(translation, plan)
-    value, bound, unit = _value(question, translation, plan, len(gpus))
+    value, bound, unit = _value(question, translation, plan)
     return Found(
         gpus=gpus,
         value=value,
@@ -102,8 +107,7 @@ def _warnings(question: CapacityQuestion, gpus: Sequence[FilledGpu]) -> tuple[st
         warnings = tuple(
             dict.fromkeys(text for one in question.contentions for text in one.warnings)
         )
-    distinct = {id(gpu): gpu for gpu in gpus}.values()
-    placed = {one.record.model_name for gpu in distinct for one in gpu.instances}
+    placed = {one.record.model_name for gpu in gpus for one in gpu.instances}
     left_out = sorted(set(question.model_names) - placed)
     if left_out:
         warnings += (f"optional models left out: {', '.join(left_out)}",)
@@ -114,11 +118,10 @@ def _value(
     question: CapacityQuestion,
     translation: Translation,
     plan: CapacityPlan,
-    num_gpus: int,
 ) -> tuple[float, float, ObjectiveUnit]:
     """Return value, bound and what they count."""
     if question.goal is Goal.MIN_BINS:
-        return num_gpus, plan.bound, ObjectiveUnit.GPUS
+        return plan.num_bins, plan.bound, ObjectiveUnit.GPUS
     if question.goal is Goal.MIN_COST:
         return (
             plan.value / PRICE_UNITS,
@@ -134,38 +137,40 @@ def _value(
     )
 
 
-_Filling = tuple[int, tuple[tuple[int, float], ...]]
-"""A bin type, and option and service of each instance on a GPU of it."""
+_Filling = tuple[tuple[int, float], ...]
+"""Option and service of each instance on a GPU, by model name."""
 
 
 def _filled(translation: Translation, plan: CapacityPlan) -> tuple[FilledGpu, ...]:
-    """Return what each GPU holds, by GPU type and then by model name."""
-    filled: list[_Filling] = []
+    """Return what GPUs hold, by GPU type and then by model name."""
+    filled: list[FilledGpu] = []
     for bin_type in range(len(translation.supplies)):
         bins = [one for one in plan.bins if one.bin_type == bin_type]
-        for instances in _instances(translation, bin_type, bins):
-            filled.append((bin_type, tuple(instances)))
-    filled.sort(
-        key=lambda one: (
-            one[0],
-            [(translation.records[option].model_name, option) for option, _ in one[1]],
-            [-service for _, service in one[1]],
-        )
-    )
-    # Of thousands of GPUs most hold the same.
-    known = {
-        one: FilledGpu(
-            one[0],
-            tuple(
-                ModelInstance(
-                    translation.records[option], _served(translation, option, service)
-                )
-                for option, service in one[1]
+        fillings = sorted(
+            _fillings(translation, bin_type, bins).items(),
+            key=lambda one: (
+                [
+                    (translation.records[option].model_name, option)
+                    for option, _ in one[0]
+                ],
+                [-service for _, service in one[0]],
             ),
         )
-        for one in set(filled)
-    }
-    return tuple(known[one] for one in filled)
+        filled += [
+            FilledGpu(
+                bin_type,
+                tuple(
+                    ModelInstance(
+                        translation.records[option],
+                        _served(translation, option, service),
+                    )
+                    for option, service in filling
+                ),
+                num_gpus,
+            )
+            for filling, num_gpus in fillings
+        ]
+    return tuple(filled)
 
 
 def _served(translation: Translation, option: int, service: float) -> float | None:
@@ -176,10 +181,50 @@ def _served(translation: Translation, option: int, service: float) -> float | No
     return float(f"{translation.infer_per_sec(option, service):.9g}")
 
 
-def _instances(
+def _fillings(
     translation: Translation, bin_type: int, bins: Sequence[FilledBin]
-) -> list[list[tuple[int, float]]]:
-    """Return option and service of every instance, bin by bin, by model name."""
+) -> dict[_Filling, int]:
+    """Return what GPUs of a type hold, and how many hold each."""
+    problem = translation.problem
+    is_whole = all(
+        problem.jobs[problem.options[group.option].job].is_whole
+        for one in bins
+        for group in one.copies
+    )
+    num_instances = sum(
+        group.num_copies * one.multiplicity for one in bins for group in one.copies
+    )
+    if is_whole and bins and num_instances <= MOST_EVENED:
+        fillings = _evened(translation, bin_type, bins)
+    else:
+        fillings = {}
+        for one in bins:
+            filling = tuple(
+                (group.option, group.service / group.num_copies)
+                for group in one.copies
+                for _ in range(group.num_copies)
+            )
+            fillings[filling] = fillings.get(filling, 0) + one.multiplicity
+    by_name: dict[_Filling, int] = {}
+    for filling, num_gpus in fillings.items():
+        in_order = tuple(
+            sorted(
+                filling,
+                key=lambda one: (
+                    translation.records[one[0]].model_name,
+                    translation.records[one[0]].load_point.sort_key,
+                    -one[1],
+                ),
+            )
+        )
+        by_name[in_order] = by_name.get(in_order, 0) + num_gpus
+    return by_name
+
+
+def _evened(
+    translation: Translation, bin_type: int, bins: Sequence[FilledBin]
+) -> dict[_Filling, int]:
+    """Return what GPUs hold, evened out, unless less is then kept than was asked."""
     problem = translation.problem
     instances = sorted(
         (
@@ -192,38 +237,24 @@ def _instances(
         ),
         key=lambda one: (translation.records[one[0]].model_name, one),
     )
-    if not instances:
-        return []
-    num_bins = sum(one.multiplicity for one in bins)
-    positions: list[list[int]] = [[] for _ in range(num_bins)]
+    positions: list[list[int]] = [[] for _ in range(sum(b.multiplicity for b in bins))]
     for position, (_, _, number) in enumerate(instances):
         positions[number].append(position)
-    if all(problem.jobs[problem.options[one].job].is_whole for one, _, _ in instances):
-        records = [translation.records[option] for option, _, _ in instances]
-        server = translation.supplies[bin_type].server
-        evened = even_out(
-            positions,
-            [problem.options[option].fixed for option, _, _ in instances],
-            problem.bin_types[bin_type].capacity,
-            evening_loads(records, server),
+    records = [translation.records[option] for option, _, _ in instances]
+    server = translation.supplies[bin_type].server
+    evened = even_out(
+        positions,
+        [problem.options[option].fixed for option, _, _ in instances],
+        problem.bin_types[bin_type].capacity,
+        evening_loads(records, server),
+    )
+    if all(
+        problem.is_allowed(
+            bin_type, tuple(sorted(Counter(instances[one][0] for one in here).items()))
         )
-        if all(
-            problem.is_allowed(
-                bin_type,
-                tuple(sorted(Counter(instances[one][0] for one in here).items())),
-            )
-            for here in evened
-        ):
-            positions = evened  # or else evener, but less kept than was asked
-    expanded = [[instances[position][:2] for position in one] for one in positions]
-    return [
-        sorted(
-            filled,
-            key=lambda one: (
-                translation.records[one[0]].model_name,
-                translation.records[one[0]].load_point.sort_key,
-                -one[1],
-            ),
-        )
-        for filled in expanded
-    ]
+        for here in evened
+    ):
+        positions = evened  # or else evener, but less kept than was asked
+    return Counter(
+        tuple(instances[position][:2] for position in here) for here in positions
+    )

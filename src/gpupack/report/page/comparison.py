@@ -8,7 +8,7 @@ second placement are then called by the numbers of those that they match.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,13 @@ from gpupack.report.page.moves import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from gpupack.records.placement import GpuPlacement, PlacementRecord
     from gpupack.records.profile import LoadPoint
+
+    _Memory = tuple[str, tuple[tuple[str, int], ...]]
+    """The name of a GPU type, and the memory of each model on a GPU, by name."""
 
 
 def compare_placements(
@@ -42,8 +47,8 @@ def compare_placements(
     return ComparisonRecord(
         num_gpus_before=before.num_gpus,
         num_gpus_after=after.num_gpus,
-        gpus_before=dict(Counter(gpu.gpu_type.name for gpu in before.gpus)),
-        gpus_after=dict(Counter(gpu.gpu_type.name for gpu in after.gpus)),
+        gpus_before=before.gpus_by_type,
+        gpus_after=after.gpus_by_type,
         price_per_hour_before=price_per_hour(before),
         price_per_hour_after=price_per_hour(after),
         currency_before=before.currency,
@@ -71,11 +76,12 @@ def _numbers(
 ) -> dict[int, int]:
     """Return what each GPU of the second placement is called, by its own number."""
     numbers = {new: old for old, new in match.items()}
-    highest = max((gpu.gpu_index for gpu in before.gpus), default=-1)
+    highest = max((gpu.gpu_indices[-1] for gpu in before.gpus.runs), default=-1)
     fresh = count(highest + 1)
-    for gpu in after.gpus:
-        if gpu.gpu_index not in numbers:
-            numbers[gpu.gpu_index] = next(fresh)
+    for gpu in after.gpus.runs:
+        for index in gpu.gpu_indices:
+            if index not in numbers:
+                numbers[index] = next(fresh)
     return numbers
 
 
@@ -108,9 +114,11 @@ def _sides(placement: PlacementRecord) -> dict[str, ModelSide]:
 
 def _load_points(placement: PlacementRecord) -> dict[str, list[tuple[int, LoadPoint]]]:
     found: dict[str, list[tuple[int, LoadPoint]]] = defaultdict(list)
-    for gpu in placement.gpus:
+    for gpu in placement.gpus.runs:
         for one in gpu.assignments:
-            found[one.model_name].append((gpu.gpu_index, one.load_point))
+            found[one.model_name] += [
+                (index, one.load_point) for index in gpu.gpu_indices
+            ]
     for places in found.values():
         places.sort(key=lambda place: (place[0], place[1].sort_key))
     return found
@@ -137,17 +145,20 @@ def _moves_of(
             load_point_after=None if new is None else new[1],
         )
 
-    rest_after = list(after)
+    unmatched: dict[int, list[tuple[int, LoadPoint]]] = defaultdict(list)
+    for place in after:
+        unmatched[place[0]].append(place)
     rest_before = []
     moves = []
     for old in before:
-        same = [place for place in rest_after if place[0] == old[0]]
+        same = unmatched.get(old[0])
         if not same:
             rest_before.append(old)
             continue
         place = next((one for one in same if one[1] == old[1]), same[0])
-        rest_after.remove(place)
+        same.remove(place)
         moves.append(move(Change.STAYS, old, place))
+    rest_after = [place for places in unmatched.values() for place in places]
     num_moved = min(len(rest_before), len(rest_after))
     for old, new in zip(rest_before, rest_after, strict=False):
         moves.append(move(Change.MOVES, old, new))
@@ -157,23 +168,51 @@ def _moves_of(
 
 
 def _match_gpus(before: PlacementRecord, after: PlacementRecord) -> dict[int, int]:
-    """Return the GPU after by the GPU before; greedy, each at most once."""
+    """Return the GPU after by the GPU before; greedy, each at most once.
+
+    Those with equal contents first, then those of a type that share the most memory.
+    """
     match: dict[int, int] = {}
-    waiting: dict[object, list[int]] = defaultdict(list)
-    for gpu in reversed(after.gpus):
-        waiting[_content(gpu)].append(gpu.gpu_index)
-    for gpu in before.gpus:
+    waiting: dict[object, deque[int]] = defaultdict(deque)
+    for gpu in after.gpus.runs:
+        waiting[_content(gpu)].extend(gpu.gpu_indices)
+    free_before: dict[_Memory, deque[int]] = defaultdict(deque)
+    for gpu in before.gpus.runs:
         same = waiting[_content(gpu)]
-        if same:
-            match[gpu.gpu_index] = same.pop()
+        for index in gpu.gpu_indices:
+            if same:
+                match[index] = same.popleft()
+            else:
+                free_before[_memory(gpu)].append(index)
     taken = set(match.values())
-    free_before = [gpu for gpu in before.gpus if gpu.gpu_index not in match]
-    free_after = [gpu for gpu in after.gpus if gpu.gpu_index not in taken]
-    for _, old_index, new_index in sorted(_overlaps(free_before, free_after)):
-        if old_index not in match and new_index not in taken:
-            match[old_index] = new_index
-            taken.add(new_index)
+    free_after: dict[_Memory, deque[int]] = defaultdict(deque)
+    for gpu in after.gpus.runs:
+        free = [index for index in gpu.gpu_indices if index not in taken]
+        if free:
+            free_after[_memory(gpu)].extend(free)
+    for level in _overlaps(free_before, free_after):
+        _match_equally_close(level, free_before, free_after, match)
     return match
+
+
+def _match_equally_close(
+    pairs: list[tuple[_Memory, _Memory]],
+    free_before: Mapping[_Memory, deque[int]],
+    free_after: Mapping[_Memory, deque[int]],
+    match: dict[int, int],
+) -> None:
+    """Match GPUs of pairs of contents that share as much memory, by their numbers."""
+    partners: dict[_Memory, list[_Memory]] = defaultdict(list)
+    for old, new in pairs:
+        partners[old].append(new)
+    in_order = sorted((index, old) for old in partners for index in free_before[old])
+    for index, old in in_order:
+        free = [new for new in partners[old] if free_after[new]]
+        if not free:
+            continue
+        best = min(free, key=lambda new: free_after[new][0])
+        match[index] = free_after[best].popleft()
+        free_before[old].remove(index)  # the first, or near it
 
 
 def _content(gpu: GpuPlacement) -> object:
@@ -183,31 +222,31 @@ def _content(gpu: GpuPlacement) -> object:
     return gpu.gpu_type.name, names
 
 
+def _memory(gpu: GpuPlacement) -> _Memory:
+    """Return a GPU's type, and the memory of each model on it."""
+    memory: Counter[str] = Counter()
+    for one in gpu.assignments:
+        memory[one.model_name] += max(1, one.memory_bytes)
+    return gpu.gpu_type.name, tuple(sorted(memory.items()))
+
+
 def _overlaps(
-    before: list[GpuPlacement], after: list[GpuPlacement]
-) -> list[tuple[int, int, int]]:
-    """Return (−shared bytes, GPU before, GPU after) of pairs that share a model.
+    before: Iterable[_Memory], after: Iterable[_Memory]
+) -> list[list[tuple[_Memory, _Memory]]]:
+    """Return pairs of contents that share a model; those that share most come first.
 
     A GPU of another type is another GPU, whatever is on it.
     """
-    bytes_by_model: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for gpu in after:
-        memory: Counter[str] = Counter()
-        for one in gpu.assignments:
-            memory[one.model_name] += max(1, one.memory_bytes)
-        for name, num_bytes in memory.items():
-            here = gpu.gpu_type.name, name
-            bytes_by_model[here].append((gpu.gpu_index, num_bytes))
-    pairs = []
-    for gpu in before:
-        memory = Counter()
-        for one in gpu.assignments:
-            memory[one.model_name] += max(1, one.memory_bytes)
-        shared: Counter[int] = Counter()
-        for name, num_bytes in memory.items():
-            for new_index, new_bytes in bytes_by_model.get(
-                (gpu.gpu_type.name, name), ()
-            ):
-                shared[new_index] += min(num_bytes, new_bytes)
-        pairs += [(-amount, gpu.gpu_index, index) for index, amount in shared.items()]
-    return pairs
+    of_model: dict[tuple[str, str], list[tuple[_Memory, int]]] = defaultdict(list)
+    for new in after:
+        for name, num_bytes in new[1]:
+            of_model[new[0], name].append((new, num_bytes))
+    levels: dict[int, list[tuple[_Memory, _Memory]]] = defaultdict(list)
+    for old in before:
+        shared: Counter[_Memory] = Counter()
+        for name, num_bytes in old[1]:
+            for new, new_bytes in of_model.get((old[0], name), ()):
+                shared[new] += min(num_bytes, new_bytes)
+        for new, amount in shared.items():
+            levels[amount].append((old, new))
+    return [levels[amount] for amount in sorted(levels, reverse=True)]

@@ -60,7 +60,7 @@ def demand_verdict(placement: PlacementRecord) -> DemandVerdict | None:
     request = placement.request
     if request is None:
         return None
-    names = {one.model_name for gpu in placement.gpus for one in gpu.assignments}
+    names = {name for gpu in placement.gpus.runs for name in gpu.models}
     names |= {*request.models, *(one.model_name for one in placement.profiles)}
     asked = {
         name: demand * request.growth
@@ -73,12 +73,12 @@ def demand_verdict(placement: PlacementRecord) -> DemandVerdict | None:
     if not demands:
         return DemandVerdict(min(asked), share=1.0, num_short=0, num_demands=0)
     reached = dict.fromkeys(demands, 0.0)
-    for gpu in placement.gpus:
+    for gpu in placement.gpus.runs:
         for one in gpu.assignments:
             if one.model_name in reached:
                 served = one.served_infer_per_sec or 0.0
                 predicted = one.predicted_infer_per_sec
-                reached[one.model_name] += (
+                reached[one.model_name] += gpu.num_gpus * (
                     served if predicted is None else min(served, predicted)
                 )
     shares = {name: reached[name] / demands[name] for name in demands}
@@ -96,13 +96,13 @@ def _spare_ratio(placement: PlacementRecord) -> float:
     """Return by how much all traffic could grow where it is, as measured alone."""
     ratios = [
         one.throughput_infer_per_sec / one.served_infer_per_sec
-        for gpu in placement.gpus
+        for gpu in placement.gpus.runs
         for one in gpu.assignments
         if one.served_infer_per_sec and one.throughput_infer_per_sec
     ]
     ratios += [
         use.limit / use.used
-        for gpu in placement.gpus
+        for gpu in placement.gpus.runs
         for use in gpu.resources
         if not use.resource.is_held and use.limit is not None and use.used
     ]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gpupack.records.placement import PlacementRecord
+from gpupack.records.placement import EqualGpus, PlacedGpus, PlacementRecord
 from gpupack.records.profile import LoadPoint
 from gpupack.records.record import Record
 from gpupack.units import InferPerSec, Ratio
@@ -156,14 +156,15 @@ class ComparisonRecord(Record):
 
     def renumbered(self, after: PlacementRecord) -> PlacementRecord:
         """Return the second placement with its GPUs numbered as in the first."""
-        gpus = [
-            gpu.model_copy(
-                update={"gpu_index": self.number_by_gpu_after[gpu.gpu_index]}
-            )
-            for gpu in after.gpus
-        ]
-        gpus.sort(key=lambda gpu: gpu.gpu_index)
-        return after.model_copy(update={"gpus": tuple(gpus)})
+        gpus = sorted(
+            (
+                EqualGpus.of(run, gpu_index=self.number_by_gpu_after[index], num_gpus=1)
+                for run in after.gpus.runs
+                for index in run.gpu_indices
+            ),
+            key=lambda gpu: gpu.gpu_index,
+        )
+        return after.model_copy(update={"gpus": PlacedGpus(gpus)})
 
 
 def _is_same(one: float | None, other: float | None) -> bool:

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
     from gpupack.records.frontier import FrontierPoint, FrontierRecord
     from gpupack.records.gpu import Resource
-    from gpupack.records.placement import GpuPlacement, PlacementRecord
+    from gpupack.records.placement import (
+        GpuPlacement,
+        PlacedGpus,
+        PlacementRecord,
+    )
     from gpupack.records.profile import ProfileRecord
     from gpupack.report.page.moves import ComparisonRecord
 
@@ -48,7 +52,7 @@ _MOST_MOVES = 5000
 class GpuRow:
     """Equal GPUs with a bar per shown resource, None where it is not known."""
 
-    group: tuple[GpuPlacement, ...]
+    group: PlacedGpus
     """Those that hold the same; one at least."""
     numbers: str
     """Their indices: ``"0–6"``."""
@@ -57,7 +61,7 @@ class GpuRow:
     @property
     def gpu(self) -> GpuPlacement:
         """The first of them."""
-        return self.group[0]
+        return self.group.runs[0]
 
     @property
     def times(self) -> str:
@@ -65,9 +69,9 @@ class GpuRow:
         return times(self.group)
 
 
-def _gpu_row(group: tuple[GpuPlacement, ...], resources: Sequence[Resource]) -> GpuRow:
+def _gpu_row(group: PlacedGpus, resources: Sequence[Resource]) -> GpuRow:
     numbers = gpu_numbers(group)
-    bars = tuple([bar_of(group[0], one, numbers=numbers) for one in resources])
+    bars = tuple([bar_of(group.runs[0], one, numbers=numbers) for one in resources])
     return GpuRow(group, numbers, bars)
 
 
@@ -138,7 +142,7 @@ class ReportView:
             for label, placement in placements
         ]
         self.model_names = sorted(
-            {name for one in records for gpu in one.gpus for name in gpu.models}
+            {name for one in records for gpu in one.gpus.runs for name in gpu.models}
             | {record.model_name for one in records for record in one.placed_profiles}
         )
         self.model_index = {name: index for index, name in enumerate(self.model_names)}
@@ -216,7 +220,7 @@ class ReportView:
         chosen = [
             (assignment.model_name, assignment.load_point)
             for one in self._records
-            for gpu in one.gpus
+            for gpu in one.gpus.runs
             for assignment in gpu.assignments
         ]
         return [
@@ -315,7 +319,7 @@ def _notices(placement: PlacementRecord) -> tuple[str, ...]:
         )
     else:
         known = {record.model_name for record in placement.placed_profiles}
-        lacking = sorted({n for gpu in placement.gpus for n in gpu.models} - known)
+        lacking = sorted({n for gpu in placement.gpus.runs for n in gpu.models} - known)
         if lacking:
             notices.append(
                 f"The profiles of {len(lacking):,} placed models are not in this "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gpupack.deploying.routing import shares_of
+from gpupack.deploying.routing import group_shares_of
 from gpupack.deploying.status import PART_OF
 from gpupack.deploying.targets.objects.object_names import (
     FIRST_PORTS,
@@ -60,7 +60,7 @@ def http_routes(
     One more sends what is asked of no model, the servers' health and metadata, to any.
     """
     routes, notes = [], []
-    shares = shares_of(plan)
+    shares = group_shares_of(plan)
     for model_name in plan.model_names:
         groups = groups_of(plan, model_name)
         if len(groups) > MOST_BACKENDS:
@@ -70,7 +70,7 @@ def http_routes(
                 "router/weights.json has its weights"
             )
             continue
-        weights = {share.gpu.name: share.weight for share in shares[model_name]}
+        weights = {share.gpus[0].name: share.weight for share in shares[model_name]}
         backends = [
             {
                 "name": (
@@ -79,7 +79,7 @@ def http_routes(
                     else names.model(model_name)
                 ),
                 "port": FIRST_PORTS[0],
-                "weight": sum(weights[gpu.name] for gpu in gpus),
+                "weight": weights[gpus[0].name],
             }
             for gpus in groups
         ]

@@ -1,20 +1,22 @@
-"""What was decided: which model instance runs on which GPU, and what that yields."""
+"""A whole placement: what was asked, decided and proved, and on what."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gpupack.records.calibration import Calibration
 from gpupack.records.environment import SharingMode
-from gpupack.records.gpu import Fleet, GpuType, Headroom, Resource, is_same_card
-from gpupack.records.profile import LoadPoint, ProfileRecord, ServerBaseline
+from gpupack.records.gpu import Fleet, GpuType, Headroom, is_same_card
+from gpupack.records.placement.placed_gpus import EqualGpus, PlacedGpus
+from gpupack.records.profile import ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
 from gpupack.records.request import Objective as Objective
 from gpupack.records.request import Request
-from gpupack.units import InferPerSec, Microseconds, NumBytes, Ratio, Seconds
+from gpupack.units import Microseconds, Ratio, Seconds
 
 
 class ObjectiveUnit(StrEnum):
@@ -59,138 +61,6 @@ class PlacementStatus(StrEnum):
     """Checked, but a better one may exist; the gap says by how much at most."""
 
 
-class Assignment(Record):
-    """One model instance on one GPU, with what it takes and gives."""
-
-    model_name: str = Field(min_length=1)
-    load_point: LoadPoint
-    throughput_infer_per_sec: InferPerSec | None = None
-    """As measured alone at this load point; None where it was not measured."""
-    served_infer_per_sec: InferPerSec | None = None
-    """The traffic this instance takes; None without a demand. The utilizations
-    below are then those of this traffic, in proportion."""
-    predicted_infer_per_sec: InferPerSec | None = None
-    """Expected beside its neighbours, of the traffic it takes where there is a demand;
-    None where nothing was predicted."""
-    predicted_latency_p50_us: Microseconds | None = None
-    """Expected beside its neighbours, of requests that arrive as planned; None where
-    no latency limit is asked for, or nothing was predicted."""
-    predicted_latency_us: Microseconds | None = None
-    """The same of the percentile that limits are about."""
-    latency_limit_ms: float | None = Field(default=None, gt=0)
-    memory_bytes: NumBytes
-    """The model's own memory: what was measured less the server-only baseline."""
-    gpu_utilization_percent: float | None = Field(default=None, ge=0)
-    memory_utilization_percent: float | None = Field(default=None, ge=0)
-    sm_utilization_percent: float | None = Field(default=None, ge=0)
-    host_cpu_cores: float | None = Field(default=None, ge=0)
-    """Of the host, at the traffic it takes; None where a GPU's share is not said."""
-    host_memory_bytes: NumBytes | None = None
-    """Of the host, less what the server alone holds; None likewise."""
-
-    @property
-    def retention(self) -> Ratio | None:
-        """Predicted throughput ÷ throughput alone, or ÷ the traffic it takes."""
-        if self.predicted_infer_per_sec is None:
-            return None
-        if self.served_infer_per_sec == 0:
-            return 1.0
-        wanted = self.served_infer_per_sec or self.throughput_infer_per_sec
-        return self.predicted_infer_per_sec / wanted if wanted else None
-
-
-def assignment_field(resource: Resource) -> str:
-    """Return what an assignment calls the amount that it takes of a resource."""
-    if resource is Resource.MEMORY:
-        return "memory_bytes"
-    return resource.reading_name
-
-
-class ResourceUse(Record):
-    """How much of one resource of one GPU is used, and how much may be."""
-
-    resource: Resource
-    used: float = Field(ge=0)
-    """In the resource's unit, what the server alone holds included."""
-    capacity: float = Field(gt=0)
-    """All there is: bytes, 100 %, or cores."""
-    limit: float | None = Field(default=None, ge=0)
-    """What the headroom allows; None where the resource does not bind."""
-
-    @property
-    def left(self) -> float:
-        """What may still be used; negative where nothing binds and it is over."""
-        if self.limit is None:
-            return self.capacity - self.used
-        return max(0.0, self.limit - self.used)  # readings have a tolerance
-
-    @property
-    def fill_ratio(self) -> float:
-        """Used ÷ capacity."""
-        return self.used / self.capacity
-
-
-class GpuPlacement(Record):
-    """One GPU and the model instances on it."""
-
-    gpu_index: int = Field(ge=0)
-    gpu_type: GpuType
-    assignments: tuple[Assignment, ...]
-    baseline_memory_bytes: NumBytes
-    """What the server takes with no model loaded."""
-    baseline_host_memory_bytes: NumBytes = 0
-    """The same of the host's memory; 0 where a GPU's share of it is not said, or it was
-    not measured."""
-    resources: tuple[ResourceUse, ...]
-    """Totals per resource; one that a model lacks a reading of is left out."""
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """Names of the models, in the order of the assignments."""
-        return tuple(assignment.model_name for assignment in self.assignments)
-
-    def resource(self, resource: Resource) -> ResourceUse | None:
-        """Return the total of one resource, None where it is not known."""
-        for use in self.resources:
-            if use.resource is resource:
-                return use
-        return None
-
-    def baseline_bytes_of(self, resource: Resource) -> int:
-        """Return what the server alone holds of a resource, in bytes."""
-        return {
-            Resource.MEMORY: self.baseline_memory_bytes,
-            Resource.HOST_MEMORY: self.baseline_host_memory_bytes,
-        }.get(resource, 0)
-
-    @property
-    def memory_bytes(self) -> int:
-        """Memory of all models and the server."""
-        return self.baseline_memory_bytes + sum(
-            assignment.memory_bytes for assignment in self.assignments
-        )
-
-    @property
-    def memory_left_bytes(self) -> int:
-        """Memory that the headroom still allows."""
-        use = self.resource(Resource.MEMORY)
-        if use is None:
-            return self.gpu_type.known_memory_bytes() - self.memory_bytes
-        return int(use.left)
-
-    @property
-    def gpu_utilization_percent(self) -> float | None:
-        """Sum of the models' GPU utilization, None if one is not known."""
-        use = self.resource(Resource.GPU_UTILIZATION)
-        return None if use is None else use.used
-
-    @property
-    def memory_utilization_percent(self) -> float | None:
-        """Sum of the models' memory utilization, None if one is not known."""
-        use = self.resource(Resource.MEMORY_UTILIZATION)
-        return None if use is None else use.used
-
-
 class SharingAlternative(Record):
     """What the same models would keep if GPUs were shared in another way."""
 
@@ -228,7 +98,7 @@ class PlacementRecord(Record):
     """Which model runs where, how good that is, and what proves it."""
 
     kind: Literal["placement"] = "placement"
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     request: Request | None = None
     """What was asked; None in a file of schema version 1, which did not keep it."""
     objective: Objective
@@ -267,7 +137,9 @@ class PlacementRecord(Record):
     sharing_alternatives: tuple[SharingAlternative, ...] = ()
     one_more_gpu: OneMoreGpu | None = None
     """What another GPU would buy of latency; None without limits and traffic."""
-    gpus: tuple[GpuPlacement, ...]
+    gpus: PlacedGpus
+    """Every GPU, by index. Those that hold the same are kept, and written, as one entry
+    with their number; ``gpus.runs`` are these entries."""
     warnings: tuple[str, ...] = ()
     profiles: tuple[ProfileRecord, ...] = ()
     """Every profile record that was decided on, also of what was not chosen; in a file
@@ -279,11 +151,25 @@ class PlacementRecord(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_version_1(cls, value: object) -> object:
-        """Read what version 1 wrote: as now, but without what was asked."""
-        if isinstance(value, dict) and value.get("schema_version") == 1:
-            return value | {"schema_version": 2}
+    def _of_older_versions(cls, value: object) -> object:
+        """Read what older versions wrote.
+
+        Version 2 had an entry for every GPU; version 1 also lacks what was asked.
+        """
+        if isinstance(value, dict) and value.get("schema_version") in {1, 2}:
+            return value | {"schema_version": 3}
         return value
+
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> Self:
+        """Return a copy with other values, GPUs in any sequence, which is not checked.
+
+        As pydantic's own.
+        """
+        if update and not isinstance(update.get("gpus", PlacedGpus()), PlacedGpus):
+            update = {**update, "gpus": PlacedGpus(update["gpus"])}
+        return super().model_copy(update=update, deep=deep)
 
     @property
     def currency(self) -> str | None:
@@ -291,15 +177,24 @@ class PlacementRecord(Record):
         return None if self.request is None else self.request.currency
 
     @property
-    def groups(self) -> tuple[tuple[GpuPlacement, ...], ...]:
+    def groups(self) -> tuple[PlacedGpus, ...]:
         """The GPUs, those together that are of one type and hold the same.
 
         By the index of their first; traffic that rounding tells apart is the same.
         """
-        found: dict[object, list[GpuPlacement]] = {}
-        for gpu in self.gpus:
-            found.setdefault(_content(gpu), []).append(gpu)
-        return tuple(map(tuple, found.values()))
+        found: dict[object, list[EqualGpus]] = {}
+        for run in self.gpus.runs:
+            found.setdefault(_content(run), []).append(run)
+        return tuple(map(PlacedGpus, found.values()))
+
+    @property
+    def gpus_by_type(self) -> dict[str, int]:
+        """The number of GPUs of each type, by its name, in their order."""
+        used: dict[str, int] = {}
+        for gpu in self.gpus.runs:
+            name = gpu.gpu_type.name
+            used[name] = used.get(name, 0) + gpu.num_gpus
+        return used
 
     @property
     def placed_profiles(self) -> tuple[ProfileRecord, ...]:
@@ -308,7 +203,7 @@ class PlacementRecord(Record):
         On the GPU types that they are on; on any, of models without records there.
         """
         types_of: dict[str, list[GpuType]] = {}
-        for gpu in self.gpus:
+        for gpu in self.gpus.runs:
             for name in gpu.models:
                 types = types_of.setdefault(name, [])
                 if gpu.gpu_type not in types:
@@ -338,12 +233,12 @@ class PlacementRecord(Record):
     def served_infer_per_sec(self) -> dict[str, float]:
         """Traffic taken by model name, of models with a demand."""
         served: dict[str, float] = {}
-        for gpu in self.gpus:
+        for gpu in self.gpus.runs:
             for assignment in gpu.assignments:
                 if assignment.served_infer_per_sec is not None:
                     served[assignment.model_name] = (
                         served.get(assignment.model_name, 0.0)
-                        + assignment.served_infer_per_sec
+                        + gpu.num_gpus * assignment.served_infer_per_sec
                     )
         return served
 
@@ -351,15 +246,15 @@ class PlacementRecord(Record):
     def throughput_infer_per_sec(self) -> float | None:
         """Sum over instances, as measured alone; None if one is not known."""
         total = 0.0
-        for gpu in self.gpus:
+        for gpu in self.gpus.runs:
             for assignment in gpu.assignments:
                 if assignment.throughput_infer_per_sec is None:
                     return None
-                total += assignment.throughput_infer_per_sec
+                total += gpu.num_gpus * assignment.throughput_infer_per_sec
         return total
 
 
-def _content(gpu: GpuPlacement) -> object:
+def _content(gpu: EqualGpus) -> object:
     """Return what is equal of GPUs that hold the same."""
     return gpu.gpu_type.name, tuple(
         (
