@@ -60,8 +60,10 @@ from .records.frontier import FrontierPoint
 from .records.gpu import DeviceKind, Fleet, FleetEntry, GpuType, Headroom, Resource
 from .records.placement import (
     Assignment,
+    EqualGpus,
     GpuPlacement,
     ObjectiveUnit,
+    PlacedGpus,
     PlacementStatus,
     ResourceUse,
     SharingAlternative,
@@ -128,6 +130,7 @@ __all__ = [
     "DeviceKind",
     "EmbeddedServer",
     "Environment",
+    "EqualGpus",
     "Explanation",
     "FailedLoadPoint",
     "Fairness",
@@ -168,6 +171,7 @@ __all__ = [
     "ObservedCluster",
     "ObservedDemand",
     "ObservedGpu",
+    "PlacedGpus",
     "Placement",
     "PlacementStatus",
     "ProfileDataError",

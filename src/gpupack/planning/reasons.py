@@ -185,8 +185,9 @@ def _latency_notes(placement: PlacementRecord) -> tuple[str, ...]:
         return ()
     share, gpu, one = max(limited, key=lambda entry: entry[0])
     more = one_more_gpu_text(placement)
+    number = sum(where.num_gpus for _, where, _ in limited)
     return (
-        f"of {sum(where.num_gpus for _, where, _ in limited)} latency limits that of {quoted(one.model_name)} on GPU "
+        f"of {number} latency limits that of {quoted(one.model_name)} on GPU "
         f"{gpu.gpu_index} is nearest: its p{placement.request.latency_percentile} is "
         f"predicted to take {share:.0%} of {one.latency_limit_ms:g} ms "
         f"({latency_ms(one.predicted_latency_us, one.predicted_latency_p50_us)}) "

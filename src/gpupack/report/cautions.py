@@ -184,8 +184,8 @@ def _broken_latencies(placement: PlacementRecord) -> Iterator[str]:
     )
     yield (
         f"{sum(number for _, number, _ in late)} of "
-        f"{sum(number for number, _ in limited)} latency limits, kept alone, are not kept as "
-        f"predicted: {quoted(worst.model_name)} {told} (p"
+        f"{sum(number for number, _ in limited)} latency limits, kept alone, are not "
+        f"kept as predicted: {quoted(worst.model_name)} {told} (p"
         f"{placement.request.latency_percentile}, limit {worst.latency_limit_ms:g} ms) "
         "beside its neighbors at its traffic; "
         f"{setting('latency', 'predicted')} makes it a condition"
@@ -212,8 +212,9 @@ def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
     if not slow:
         return
     share, gpu, one = min(slow, key=lambda entry: entry[0])
+    number = sum(where.num_gpus for _, where, _ in slow)
     yield (
-        f"no utilizations sum to more than 100 %, yet {_models_are(sum(where.num_gpus for _, where, _ in slow))} "
+        f"no utilizations sum to more than 100 %, yet {_models_are(number)} "
         f"predicted to keep less than {FAR_BELOW:.0%} of their throughput when all run "
         "at once: "
         f"{quoted(one.model_name)} on GPU {gpu.gpu_index} keeps {share:.0%}; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given
@@ -43,6 +43,8 @@ def test_a_sequence_of_gpus_is_what_a_tuple_of_them_is(contents: list[str]) -> N
         assert type(gpus[place]) is GpuPlacement
     assert tuple(gpus[1:7:2]) == as_tuple[1:7:2]
     assert tuple(gpus[::-1]) == as_tuple[::-1]
+    assert gpus + as_tuple == as_tuple * 2 == gpus * 2
+    assert as_tuple + gpus == gpus + gpus
     for place in (len(as_tuple), -len(as_tuple) - 1):
         with pytest.raises(IndexError):
             gpus[place]
@@ -52,9 +54,7 @@ def test_a_sequence_of_gpus_is_what_a_tuple_of_them_is(contents: list[str]) -> N
 def test_runs_are_as_few_as_neighbors_that_differ(contents: list[str]) -> None:
     gpus = PlacedGpus(_gpus(contents))
 
-    changes = sum(
-        one != other for one, other in zip(contents, contents[1:], strict=False)
-    )
+    changes = sum(one != other for one, other in pairwise(contents))
     assert len(gpus.runs) == (changes + 1 if contents else 0)
     assert [index for run in gpus.runs for index in run.gpu_indices] == list(
         range(len(contents))

@@ -160,7 +160,7 @@ def cluster_weights(plan: DeploymentPlan) -> str:
 def _parts(
     name: str, gpus: Sequence[PlannedGpu], rates: Sequence[float | None]
 ) -> list[float]:
-    """Return each GPU's part in a model's traffic; its instances where none is known."""
+    """Return each GPU's part in a model's traffic, or its instances if unknown."""
     known = [rate for rate in rates if rate is not None]
     if len(known) == len(rates) and sum(known) > 0:
         return known

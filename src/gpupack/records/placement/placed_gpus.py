@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, TypeVar, overload
 
 from pydantic import Field, GetCoreSchemaHandler, ValidatorFunctionWrapHandler
@@ -52,9 +52,9 @@ class EqualGpus(GpuPlacement):
 class PlacedGpus(Sequence[GpuPlacement]):
     """A sequence of GPUs that takes the room of those that differ.
 
-    It is used as a tuple of ``GpuPlacement`` is: ``len()``, indices, slices, loops and
-    comparison. A GPU is made when it is asked for. Whoever can treat equal GPUs as one
-    loops over ``runs`` instead, which are as few as the placement's lines.
+    It is used as a tuple of ``GpuPlacement`` is: ``len()``, indices, slices, loops,
+    sums and comparison. A GPU is made when it is asked for. Whoever can treat equal
+    GPUs as one loops over ``runs`` instead, which are as few as the placement's lines.
 
     Args:
         gpus: In the order of the placement. Equal ones that follow each other, with
@@ -65,7 +65,7 @@ class PlacedGpus(Sequence[GpuPlacement]):
 
     def __init__(self, gpus: Iterable[GpuPlacement] = ()) -> None:
         runs: list[EqualGpus] = []
-        for gpu in gpus:
+        for gpu in _runs_or_gpus(gpus):
             run = _as_run(gpu)
             if (
                 runs
@@ -110,6 +110,18 @@ class PlacedGpus(Sequence[GpuPlacement]):
     def __iter__(self) -> Iterator[GpuPlacement]:
         """Yield every GPU by itself."""
         return (run.gpu(index) for run in self._runs for index in run.gpu_indices)
+
+    def __add__(self, other: Iterable[GpuPlacement]) -> PlacedGpus:
+        """Return these GPUs, and then others."""
+        return PlacedGpus(chain(self._runs, _runs_or_gpus(other)))
+
+    def __radd__(self, other: Iterable[GpuPlacement]) -> PlacedGpus:
+        """Return others, and then these GPUs."""
+        return PlacedGpus(chain(_runs_or_gpus(other), self._runs))
+
+    def __mul__(self, times: int) -> PlacedGpus:
+        """Return these GPUs so many times, with the numbers that they have."""
+        return PlacedGpus(self._runs * times)
 
     def __eq__(self, other: object) -> bool:
         """Return whether another sequence has the same GPUs in the same order."""
@@ -158,6 +170,10 @@ class PlacedGpus(Sequence[GpuPlacement]):
 
 def _runs_of(gpus: PlacedGpus) -> tuple[EqualGpus, ...]:
     return gpus.runs
+
+
+def _runs_or_gpus(gpus: Iterable[GpuPlacement]) -> Iterable[GpuPlacement]:
+    return gpus.runs if isinstance(gpus, PlacedGpus) else gpus
 
 
 def _as_run(gpu: GpuPlacement) -> EqualGpus:
