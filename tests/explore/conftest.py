@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.explore.served import CHROMIUM, FLAGS, Opened, Served, served
+import gpupack
+from tests.explore.served import (
+    CHROMIUM,
+    FLAGS,
+    Opened,
+    Served,
+    served,
+    small_fleet,
+)
 
 
 @pytest.fixture(scope="session")
 def medical() -> Iterator[Served]:
     with served("medical", "--port", "0") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fleet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("explore") / "fleet.jsonl"
+    gpupack.write_profiles(small_fleet(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def fleet(fleet_file: Path) -> Iterator[Served]:
+    with served(str(fleet_file), "--port", "0") as server:
         yield server
 
 

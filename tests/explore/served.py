@@ -18,6 +18,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from gpupack.profile_set import ProfileSet
+from tests.factories import BIG, GPU, make_baseline, make_load_point, make_profiles
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--no-sandbox",
@@ -154,6 +157,20 @@ class Opened:
         self.page.locator("#line, .clash-box, .notice.bad").first.wait_for()
         return self.page
 
+    def wait_until_painted(self) -> None:
+        """Wait for the final answer to what was asked since the last call."""
+        self.page.evaluate(
+            """() => new Promise(done => {
+                const look = () => {
+                    if (!performance.getEntriesByName('gpupack-settled').length)
+                        return setTimeout(look, 5);
+                    performance.clearMeasures('gpupack-settled');
+                    done();
+                };
+                look();
+            })"""
+        )
+
     def slide(self, selector: str, value: float) -> None:
         """Move a slider, as a hand does: the page hears of every value."""
         self.page.locator(selector).first.evaluate(
@@ -169,3 +186,26 @@ class Opened:
 
     def close(self) -> None:
         self.context.close()
+
+
+def small_fleet() -> ProfileSet:
+    """Six models at three load points on two GPU types, with latencies."""
+    records = [
+        make_load_point(
+            name,
+            f"{batch}x2",
+            rate=speed * 20.0 * (index + 1) * batch**0.6,
+            busy=min(95.0, 22.0 + 9 * batch + 3 * index),
+            memory_busy=10.0 + 4 * batch,
+            mib=120 + 45 * index + 15 * batch,
+            gpu_type=gpu_type,
+            latency_p99_us=1e6 * batch / (speed * 10.0 * (index + 1)),
+        )
+        for index, name in enumerate(("bert", "clip", "ocr", "ranker", "unet", "yolo"))
+        for batch in (1, 2, 4)
+        for gpu_type, speed in ((GPU, 1.0), (BIG, 3.0))
+    ]
+    found = make_profiles(*records)
+    return found.model_copy(
+        update={"baselines": (*found.baselines, make_baseline(0, BIG))}
+    )

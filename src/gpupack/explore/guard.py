@@ -62,9 +62,15 @@ class Guard:
         if scope["type"] != "http":
             return  # nothing here speaks anything else
 
+        is_open = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal is_open
             if message["type"] == "http.response.start":
+                is_open = True
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
+            elif not message.get("more_body", False):
+                is_open = False
             await send(message)
 
         refusal = self._refusal(scope)
@@ -105,6 +111,8 @@ class Guard:
         with suppress(ClientDisconnect):
             # Who sends too much, or goes away, is nobody to tell of anything else.
             await self._app(inner, receive_counted, send_unless_refused)
+        if is_open:  # events that end because the server does
+            await send_guarded({"type": "http.response.body", "body": b""})
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Return why a request is refused, None if it is not."""

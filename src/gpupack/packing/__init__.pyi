@@ -47,6 +47,7 @@ from .runtime import (
     Deadline,
     build_kernels,
     kernels_are_ready,
+    load_solvers,
 )
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "items_apart",
     "kernels_are_ready",
     "least_needs",
+    "load_solvers",
     "lower_bound",
     "maximize_value",
     "most_bins",

@@ -23,8 +23,7 @@ export function spoken(state) {
 
 function notices(page) {
   const { refused, failure } = page.state;
-  return html`${refused ? html`<div class="notice bad" role="alert"><strong>This cannot be asked.</strong> <span class="words">${refused.message}</span>
-      ${page.state.answer ? html`<p>Below is the last answer, to another question.</p>` : nothing}</div>` : nothing}
+  return html`${refused ? html`<div class="notice bad" role="alert"><strong>This cannot be asked.</strong> <span class="words">${refused.message}</span></div>` : nothing}
     ${failure ? html`<div class="notice bad" role="alert"><span class="words">${failure}</span> <button type="button" @click=${() => page.askAgain()}>Ask again</button></div>` : nothing}`;
 }
 
@@ -42,6 +41,7 @@ function found(page, one) {
   const { state } = page;
   const isOld = Boolean(state.clash || state.refused);
   return html`<div class=${isOld ? "old" : ""}>
+    ${isOld ? html`<p class="soft">The last answer, to another question:</p>` : nothing}
     <h1 id="line">${one.line}</h1>
     ${gap(one, state)}
     <dl class="facts">
@@ -91,7 +91,7 @@ function modelTable(one, models) {
   const hasKept = one.models.some((row) => row.kept);
   const hasCost = one.models.some((row) => row.cost);
   return html`<section aria-labelledby="per-model"><h2 id="per-model">Per model</h2>
-    <div class="scroll" tabindex="0" role="region" aria-labelledby="per-model"><table class="data"><thead><tr><th scope="col">Model</th>${hasDemand ? html`<th scope="col" class="n">Demand, infer/s</th>` : nothing}<th scope="col" class="n">${hasDemand ? "Served" : "Alone"}, infer/s</th>${hasDemand ? html`<th scope="col" class="n">Of it</th>` : nothing}<th scope="col" class="n">Replicas</th><th scope="col">Load points</th>${hasKept ? html`<th scope="col" class="n">Keeps</th>` : nothing}${hasCost ? html`<th scope="col" class="n">Per hour</th>` : nothing}</tr></thead>
+    <div class="scroll" tabindex="0" role="region" aria-label="Per model, table"><table class="data"><thead><tr><th scope="col">Model</th>${hasDemand ? html`<th scope="col" class="n">Demand, infer/s</th>` : nothing}<th scope="col" class="n">${hasDemand ? "Served" : "Alone"}, infer/s</th>${hasDemand ? html`<th scope="col" class="n">Of it</th>` : nothing}<th scope="col" class="n">Replicas</th><th scope="col">Load points</th>${hasKept ? html`<th scope="col" class="n">Keeps</th>` : nothing}${hasCost ? html`<th scope="col" class="n">Per hour</th>` : nothing}</tr></thead>
     <tbody>${one.models.map((row) => html`<tr class=${row.is_short ? "short" : ""}><th scope="row">${swatch(models[row.model])}<span class="words">${models[row.model].shown}</span></th>${hasDemand ? html`<td class="n">${row.demand || "–"}</td>` : nothing}<td class="n">${row.served}</td>${hasDemand ? html`<td class="n">${row.is_short ? "✕ " : ""}${row.share_text || "–"}</td>` : nothing}<td class="n">${row.replicas}</td><td>${row.load_points}</td>${hasKept ? html`<td class="n">${row.kept || "–"}</td>` : nothing}${hasCost ? html`<td class="n">${row.cost || "–"}</td>` : nothing}</tr>`)}</tbody></table></div></section>`;
 }
 
@@ -109,9 +109,9 @@ function comparison(page) {
   const { comparison: one, pinned } = page.state;
   return html`<section class="comparison" aria-labelledby="compared"><h2 id="compared">Before and after</h2>
     <p class="soft words">Pinned: ${pinned.line ?? "being asked again"}</p>
-    ${one ? html`<div class="scroll" tabindex="0" role="region" aria-labelledby="compared"><table class="data"><thead><tr><th scope="col">Figure</th><th scope="col" class="n">Pinned</th><th scope="col" class="n">Now</th><th scope="col">Change</th></tr></thead>
+    ${one ? html`<div class="scroll" tabindex="0" role="region" aria-label="Before and after, table"><table class="data"><thead><tr><th scope="col">Figure</th><th scope="col" class="n">Pinned</th><th scope="col" class="n">Now</th><th scope="col">Change</th></tr></thead>
         <tbody>${one.figures.map((row) => html`<tr><th scope="row">${row.name}</th><td class="n">${row.before}</td><td class="n">${row.after}</td><td>${row.change || "the same"}</td></tr>`)}</tbody></table></div>
         ${one.models.length ? html`<details><summary>${one.models.length} ${one.models.length === 1 ? "model changes" : "models change"}</summary><div class="scroll" tabindex="0" role="region" aria-label="models that change"><table class="data"><thead><tr><th scope="col">Model</th><th scope="col">What</th><th scope="col">Pinned</th><th scope="col">Now</th></tr></thead><tbody>${one.models.map((row) => html`<tr><th scope="row" class="words">${row.name}</th><td>${row.what}</td><td>${row.before}</td><td>${row.after}</td></tr>`)}</tbody></table></div></details>` : html`<p>No model changes.</p>`}`
-      : html`<p class="soft">${page.state.noComparison ?? "comparing once the answer is there…"}</p>`}
+      : html`<p class="soft">${page.state.noComparison ?? (page.state.clash || page.state.refused ? "There is no answer to compare with." : "comparing once the answer is there…")}</p>`}
     <p><button type="button" @click=${() => page.ask(pinned.request)} ?disabled=${page.state.isReadOnly}>Back to the pinned question</button> <button type="button" @click=${() => page.unpin()}>Unpin</button></p></section>`;
 }

@@ -151,18 +151,21 @@ class Page {
       if (value.is_final) {
         Object.assign(state, { answerId: id, isSolving: false });
         this.remember(told.request, value.line, id);
+        this.note(told);
       }
       this.measure(told, value);
     } else if (name === "clash") {
       fresh();
       Object.assign(state, { clash: { ...value, ways: [], isLooking: true }, isSolving: false, isExplaining: false });
       this.remember(told.request, value.is_proved ? "no placement can do this" : "none was found", null);
+      this.note(told);
       this.measure(told, value);
     } else if (name === "way_out") state.clash?.ways.push(value);
     else if (name === "ways_out_end") state.clash.isLooking = false;
     else if (name === "refused") {
       fresh();
       Object.assign(state, { refused: value, isSolving: false, isExplaining: false });
+      this.note(told);
     } else if (name === "change") state.changes.push(value);
     else if (name === "reasons") Object.assign(state, { reasons: value, isExplaining: false });
     else if (name === "recommendation") state.recommendation = value;
@@ -171,6 +174,13 @@ class Page {
     else if (name === "pinned" && state.pinned) Object.assign(state.pinned, { answer: id, line: value.line });
     else if (name === "failed") state.failure = value.message;
     this.draw();
+  }
+
+  /** Note that a question has its answer, once that is painted. */
+  note(told) {
+    requestAnimationFrame(() => setTimeout(() => {
+      performance.measure("gpupack-settled", { start: told.movedAt, end: performance.now() });
+    }));
   }
 
   /** Note how long it took from a move until its first answer was painted. */
@@ -339,7 +349,7 @@ class Page {
     }
     state.isReading = null;
     this.draw();
-    this.root.querySelector("#understood")?.showModal();
+    queueMicrotask(() => this.root.querySelector("#understood")?.showModal());
   }
 
   useRead(isUsed) {

@@ -158,7 +158,7 @@ class AskJob:
             bench,
             "clash",
             message=printable(str(error)),
-            places=[one.path for one in places_of(error)],
+            places=[one.path for one in places_of(error, request)],
             is_proved=isinstance(error, InfeasibleError),
         )
         for way in ways_out(profiles, request, error):

@@ -142,7 +142,8 @@ class ReadJob:
             },
             ensure_ascii=False,
         )
-        bench.tell(Event("source", text, loaded.pickled))
+        # Where it lay meanwhile is nothing to tell.
+        bench.tell(Event("source", text.replace(f"{folder}/", ""), loaded.pickled))
 
     def _request(self, path: Path) -> Request | None:
         """Return the request that a file holds, None if it is no request."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpupack.errors import GpupackError, InfeasibleError
+from gpupack.explore.telling import as_asked
 from gpupack.packing import Deadline
 from gpupack.planning import place
 from gpupack.quoting import printable_name
@@ -96,7 +97,7 @@ def ways_out(
     paths = list(error.fields) or [("headroom",)]
     if not any(path[0] in ("gpus", "max_gpus") for path in paths):
         paths += [("gpus",)] if isinstance(request.gpus, int) else []
-    for path in dict.fromkeys(paths):
+    for path in dict.fromkeys(as_asked(one, request) for one in paths):
         yield from _by_field(search, path)
     if any(path[-1] == "demand" for path in paths) and request.growth > 1:
         yield from _less_growth(search)

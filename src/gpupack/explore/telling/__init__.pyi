@@ -1,5 +1,5 @@
 from .answer import AnswerView, answer_view
-from .clash import Place, places_of
+from .clash import Place, as_asked, places_of
 from .command_line import Command, command_of
 from .comparison import ComparisonView, comparison_view
 from .source import SourceView, source_view
@@ -11,6 +11,7 @@ __all__ = [
     "Place",
     "SourceView",
     "answer_view",
+    "as_asked",
     "command_of",
     "comparison_view",
     "places_of",

@@ -9,6 +9,7 @@ from gpupack.records.record import Record
 
 if TYPE_CHECKING:
     from gpupack.errors import GpupackError
+    from gpupack.records.request import Request
 
 _FIELD_BY_WORD = {
     "latency": "latency_limit_ms",
@@ -23,8 +24,13 @@ class Place(Record):
     path: tuple[str, ...]
 
 
-def places_of(error: GpupackError) -> tuple[Place, ...]:
-    """Return the controls that clash; none where it is not known which do."""
+def places_of(error: GpupackError, request: Request) -> tuple[Place, ...]:
+    """Return the controls that clash; none where it is not known which do.
+
+    Args:
+        error: Which limits clash.
+        request: In which they are asked for.
+    """
     if not isinstance(error, InfeasibleError):
         return ()
     paths = list(error.fields)
@@ -39,4 +45,11 @@ def places_of(error: GpupackError) -> tuple[Place, ...]:
                 if field != "headroom" and word in told
             ]
     paths += [("models", name, "left_out") for name in error.model_names]
-    return tuple(Place(path=path) for path in dict.fromkeys(paths))
+    return tuple(Place(path=as_asked(path, request)) for path in dict.fromkeys(paths))
+
+
+def as_asked(path: tuple[str, ...], request: Request) -> tuple[str, ...]:
+    """Return where a request asks for a number of GPUs: in all, or of its one type."""
+    if path == ("gpus",) and isinstance(request.gpus, dict) and len(request.gpus) == 1:
+        return ("gpus", next(iter(request.gpus)), "count")
+    return path

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.planning import readiness
 from gpupack.quoting import printable, printable_name
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE
 from gpupack.records.record import Record
 from gpupack.report.palette import style_by_model
 from gpupack.report.text import format_number
@@ -94,7 +95,12 @@ def source_view(
         rate = record.throughput_infer_per_sec
         if rate is not None:
             most[of_model] = max(rate, most.get(of_model, 0.0))
-    measured = {one.name: one for one in profiles.gpu_types}
+    measured = {
+        one.name: one
+        for one in profiles.gpu_types
+        # It stands for whichever type is planned with.
+        if one.name != UNKNOWN_GPU_TYPE.name
+    }
     return SourceView(
         data_id=data_id,
         name=printable(name),

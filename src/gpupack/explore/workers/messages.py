@@ -90,8 +90,11 @@ class JobEnd:
 
     Args:
         number: Of the job.
-        fault: What went wrong that nobody expected; empty if nothing.
+        fault: What went wrong; empty if nothing.
+        is_broken: Whether nobody expected it, so that the process ends: what is left
+            of it is not to be trusted.
     """
 
     number: int
     fault: str = ""
+    is_broken: bool = False

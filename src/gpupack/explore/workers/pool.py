@@ -167,6 +167,12 @@ class WorkerPool:
                 return
         self._idle.append(worker)
 
+    def _take_back(self, worker: _Worker, end: JobEnd) -> None:
+        if end.is_broken:
+            self._remove(worker)
+        else:
+            self._free(worker)
+
     def _remove(self, worker: _Worker) -> None:
         worker.kill()
         self._workers.discard(worker)
@@ -204,6 +210,8 @@ class WorkerPool:
         The last is ``failed`` if it could not be done, with ``message``. Who stops
         listening ends the job.
         """
+        if not self._idle:
+            yield Event("waiting", "{}")
         worker = await self._take(job)
         self._last_number += 1
         number = self._last_number
@@ -223,7 +231,7 @@ class WorkerPool:
                     )
                 elif isinstance(message, JobEnd):
                     is_over = True
-                    self._free(worker)
+                    self._take_back(worker, message)
                     if message.fault:
                         yield _failed(message.fault)
                 else:
@@ -253,7 +261,7 @@ class WorkerPool:
                     self._remove(worker)
                     return
                 if isinstance(message, JobEnd):
-                    self._free(worker)
+                    self._take_back(worker, message)
                     return
         self._remove(worker)
 

@@ -56,13 +56,23 @@ def _end_with_parent() -> None:
 def _warm_up() -> None:
     """Import what the first answer needs, and look at a question once."""
     from gpupack.examples import load_example
+    from gpupack.packing import load_solvers
     from gpupack.planning import place
     from gpupack.spelling import speak_shell
 
+    load_solvers()
     speak_shell()  # the page shows the flag of every control
     profiles = load_example("medical")
     demand = dict.fromkeys(profiles.model_names, 5.0)
     place(profiles, demand=demand, time_limit_s=0.5, workers=1)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _Worker:
@@ -91,6 +101,8 @@ class _Worker:
                     self._number = None
                     end = JobEnd(message.number)
                 self._send(end)
+                if end.is_broken:
+                    return
 
     def _done(self, message: StartJob) -> JobEnd:
         from gpupack.errors import GpupackError
@@ -108,13 +120,18 @@ class _Worker:
             # A bug: the shell gets all of it, the page its last line.
             traceback.print_exc()
             fault = traceback.format_exc().strip().rsplit("\n", 1)[-1]
+            return JobEnd(message.number, fault, is_broken=True)
         finally:
             self._number = None
         return JobEnd(message.number, fault)
 
-    def interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        """Interrupt the job, if it is the one that is not wanted any more."""
-        if self._is_cancelled and not self._is_sending:
+    def interrupt(self, _signal: int, frame: FrameType | None) -> None:
+        """Interrupt the job, if it is the one that is not wanted any more.
+
+        Not while a module is being imported, which some never recover from: the server
+        interrupts again soon.
+        """
+        if self._is_cancelled and not self._is_sending and not _is_importing(frame):
             raise KeyboardInterrupt
 
     @property

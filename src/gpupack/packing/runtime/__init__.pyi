@@ -16,6 +16,7 @@ from .warm_up import (
     build_kernels,
     kernels_are_coming,
     kernels_are_ready,
+    load_solvers,
     weaknesses,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "call_until",
     "kernels_are_coming",
     "kernels_are_ready",
+    "load_solvers",
     "most_true",
     "new_flag",
     "solve_cp_model",

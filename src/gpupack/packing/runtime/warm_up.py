@@ -160,3 +160,14 @@ def weaknesses() -> tuple[str, ...]:
         f"planned without the compiled searches ({reason}), which may find a better "
         "answer; the command gpupack warm-up builds them",
     )
+
+
+def load_solvers() -> None:
+    """Import the solvers and compiled searches now, not when one is first needed.
+
+    For processes that answer many questions: the first is then as quick as the next.
+    """
+    from ortools.linear_solver import pywraplp  # noqa: F401
+    from ortools.sat.python import cp_model  # noqa: F401
+
+    kernels_are_ready(wait_s=0)
