@@ -150,8 +150,9 @@ def on_cores(record: ProfileRecord) -> OnCores | None:
     number = min(record.load_point.concurrency, record.num_model_instances or 1)
     rate = (record.throughput_infer_per_sec or 0.0) / record.load_point.batch_size
     used = record.host_cpu_cores / number
-    width = math.ceil(4 * max(1.0, used)) / 4
-    return OnCores(used / width * number / rate, width, number / rate, number)
+    width = max(1.0, math.floor(4 * used + 0.5) / 4)
+    cycle_s = number / rate
+    return OnCores(min(1.0, used / width) * cycle_s, width, cycle_s, number)
 
 
 def host_delays_s(
@@ -253,8 +254,15 @@ def solo_shares(
         found.append(rates([own, *others], mode)[0])
     if cores is not None:
         for index, delay_s in enumerate(host_delays_s(records, loads, cores)):
-            number = driven[index].number
-            found[index] = number / (number / found[index] + delay_s)
+            here = on_cores(records[index])
+            if here is None or delay_s <= 0:
+                continue
+            # What passes at the same time is waited for once.
+            for_gpu_s = max(0.0, here.number / found[index] - here.cycle_s)
+            together_s = here.busy_s + driven[index].at_gpu_s - here.cycle_s
+            share = together_s / min(here.busy_s, driven[index].at_gpu_s)
+            once_s = min(1.0, max(0.0, share)) * min(for_gpu_s, delay_s)
+            found[index] = here.number / (here.cycle_s + for_gpu_s + delay_s - once_s)
     return [min(1.0, one / rate) for one, rate in zip(found, alone, strict=True)]
 
 

@@ -50,7 +50,7 @@ def test_equal_customers_get_what_the_markov_chain_gives(
         exact = repairmen(number, 1 - busy, busy, cores)
         own = HostClass(busy, 1.0, 1.0)
         (delay_s,) = HostStation(cores).delays_s([own], [None], [number])
-        (found,) = held_up([1.0], [own], [delay_s])
+        (found,) = held_up([1.0], [own], [delay_s], [1e-9])
         # Never far too good, and too bad by four points at most.
         assert exact - 0.045 < found < exact + 0.005
 
@@ -83,6 +83,8 @@ def test_a_record_tells_cores_per_request_that_is_executed() -> None:
     wide = host_class(make_record("a", host_cpu_cores=2.2))
     assert wide is not None
     assert wide.width == 2.25
+    spinning = host_class(make_record("a", host_cpu_cores=1.02))
+    assert spinning == HostClass(0.01, 1.0, 0.01)
     assert wide.busy_s == pytest.approx(2.2 / 2.25 * 0.01)
     assert host_class(make_record("a")) is None
 
@@ -108,6 +110,18 @@ def test_no_model_gains_from_another_on_the_same_cores(
         assert after[0] <= after[1] + 1e-9
     likely = station.crowds(classes, [0.5] * len(classes), [1] * len(classes), 0)
     assert math.fsum(likely[1].tolist()) == pytest.approx(1.0)
+
+
+def test_what_passes_at_the_same_time_is_waited_for_once() -> None:
+    # A cycle of 1 s: 0.4 s waits for the GPU, 0.3 s for the processors.
+    rates = [1 / 1.4]
+    apart, half, whole = (
+        held_up(rates, [HostClass(busy, 1.0, 1.0)], [0.3], [0.2])[0]
+        for busy in (0.8, 0.9, 1.0)
+    )
+    assert 1 / apart == pytest.approx(1.7)
+    assert 1 / half == pytest.approx(1.55)
+    assert 1 / whole == pytest.approx(1.4)
 
 
 def pipelines(number: int) -> gpupack.ProfileSet:

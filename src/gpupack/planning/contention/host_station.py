@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gpupack.records.profile import ProfileRecord
 
 _STEPS_PER_CORE = 4
-"""Widths are rounded up to quarters of a core."""
+"""Widths are rounded to quarters of a core: 1.01 cores are one and some counting."""
 _MAX_ROUNDS = 200
 _TOLERANCE = 1e-9
 
@@ -70,9 +70,10 @@ def host_class(record: ProfileRecord) -> HostClass | None:
         record.load_point.in_flight, max(record.num_model_instances or 1, 1)
     )
     cores = record.host_cpu_cores / num_customers
-    width = math.ceil(max(1.0, cores) * _STEPS_PER_CORE) / _STEPS_PER_CORE
+    width = max(1.0, math.floor(cores * _STEPS_PER_CORE + 0.5) / _STEPS_PER_CORE)
     cycle_s = num_customers / rate
-    return HostClass(cores / width * cycle_s, width, cycle_s, num_customers)
+    busy_s = min(1.0, cores / width) * cycle_s
+    return HostClass(busy_s, width, cycle_s, num_customers)
 
 
 class HostStation:
@@ -246,14 +247,35 @@ def held_up(
     requests_per_s: Sequence[float],
     classes: Sequence[HostClass | None],
     delays_s: Sequence[float],
+    gpu_demands_s: Sequence[float],
 ) -> tuple[float, ...]:
-    """Return rates less what a delay of every request costs."""
-    return tuple(
-        rate
-        if one is None or delay_s <= 0 or rate <= 0
-        else one.num_customers / (one.num_customers / rate + delay_s)
-        for rate, one, delay_s in zip(requests_per_s, classes, delays_s, strict=True)
-    )
+    """Return rates less what waiting for the processors costs.
+
+    Where a model's time on the processors and at the GPU are more than its cycle, the
+    one passes behind the other (kernels are launched ahead, or a process spins while
+    it waits), and so do, to that share, the waits: only the longer then counts.
+
+    Args:
+        requests_per_s: As the waits at the GPU leave them.
+        classes: None for a model of which nothing is known.
+        delays_s: For the processors, of each request.
+        gpu_demands_s: GPU time of each request that has the GPU for itself.
+    """
+    found = []
+    for rate, one, delay_s, gpu_s in zip(
+        requests_per_s, classes, delays_s, gpu_demands_s, strict=True
+    ):
+        if one is None or delay_s <= 0 or rate <= 0:
+            found.append(rate)
+            continue
+        at_gpu_s = max(0.0, one.num_customers / rate - one.cycle_s)
+        shorter_s = min(at_gpu_s, delay_s)
+        behind_s = one.busy_s + gpu_s - one.cycle_s
+        hidden = min(1.0, max(0.0, behind_s / min(one.busy_s, gpu_s)))
+        found.append(
+            one.num_customers / (one.cycle_s + at_gpu_s + delay_s - hidden * shorter_s)
+        )
+    return tuple(found)
 
 
 def traffic_of(

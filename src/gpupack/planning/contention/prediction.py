@@ -405,7 +405,9 @@ def predict_retentions(
         delays_s = HostStation(host_cores).delays_s(
             on_host, traffic_of(alone, kinds.loads), copies
         )
-        limits = held_up(limits, on_host, delays_s)
+        limits = held_up(
+            limits, on_host, delays_s, [one.gpu_demand_s for one in classes]
+        )
     kept = shares_of_traffic(
         [limit / rate for limit, rate in zip(limits, alone, strict=True)], kinds.loads
     )

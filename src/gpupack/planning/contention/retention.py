@@ -378,7 +378,12 @@ class RetentionRule:
                     [self._traffic[item] for item in items],
                     [copies for _, copies in counts],
                 )
-                limits = held_up(limits, on_host, delays_s)
+                limits = held_up(
+                    limits,
+                    on_host,
+                    delays_s,
+                    [self._classes[item].gpu_demand_s for item in items],
+                )
             known = tuple(
                 min(1.0, limit / self._alone[item])
                 for limit, item in zip(limits, items, strict=True)
