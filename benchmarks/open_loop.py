@@ -5,7 +5,11 @@
 Against ``simulated_server``, whose service time is known: one place of service and
 Poisson or constant arrivals, so that the mean wait is known too (Pollaczek and
 Khinchine); and up to 5,000 requests a second of a server without a queue. Appends one
-JSON line per run to ``benchmarks/results/open_loop.jsonl``; perf_analyzer's
+JSON line per run to ``benchmarks/results/open_loop.jsonl``. The server itself waits for
+a CPU at times on a busy machine, and tells when it read and answered each request: the
+client's own error is how much later than due it sent, and how much later than answered
+it noticed; the rest of a latency is what the server did. ``--first`` runs client and
+server before other work, where that is permitted; perf_analyzer's
 request-rate mode is measured beside it, in the same run, where its binary is given.
 """
 
@@ -14,10 +18,13 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +42,7 @@ from gpupack.records.request.arrivals import Arrivals
 
 RESULTS = Path(__file__).parent / "results" / "open_loop.jsonl"
 SECONDS = 10.0
+WARM_UP_S = 0.5
 CASES = (
     # requests/s, service time in ms, places of service (0: no queue), arrivals
     (10.0, 20.0, 1, "poisson"),
@@ -86,7 +94,7 @@ def run_gpupack(
         )
         with DrivenModel(server, load) as model:
             model.start()
-            end_s = time.monotonic() + SECONDS
+            end_s = time.monotonic() + WARM_UP_S + SECONDS
             while time.monotonic() < end_s:
                 time.sleep(0.05)
                 model.process.collect()
@@ -94,8 +102,24 @@ def run_gpupack(
             ends, latencies = model.process.trace.completions()
             due, sent, late = model.process.trace.sendings()
             shares = model.process.trace.cpu_shares(int(due[0]), int(ends[-1]))
+    with urllib.request.urlopen(f"{url}/v2/times") as answer:
+        # The first was sent before the loop, to see whether all is well.
+        read_ns, answered_ns = np.array(json.load(answer)[1:], dtype=np.int64).T
+    # What was under way when the loop ended is drained, and not counted.
+    count = min(map(len, (ends, due, sent, answered_ns)))
+    ends, latencies, due, sent = (one[:count] for one in (ends, latencies, due, sent))
+    late, read_ns, answered_ns = late[:count], read_ns[:count], answered_ns[:count]
+    # A measurement begins after a warm-up, too.
+    first = int(np.searchsorted(due, due[0] + WARM_UP_S * 1e9))
+    ends, latencies, due, sent = (one[first:] for one in (ends, latencies, due, sent))
+    late, read_ns, answered_ns = late[first:], read_ns[first:], answered_ns[first:]
     true_ms = simulate_ms(due / 1e9, service_ms, num_places)
     found_ms = latencies / 1e6
+    # One place, or equal times: what was sent first was answered first, and seen first.
+    server_ms = (answered_ns - sent) / 1e6
+    noticed_ms = (ends - answered_ns) / 1e6
+    late_ms = (sent - due) / 1e6
+    error_ms = late_ms + noticed_ms
     span_s = (due[-1] - due[0]) / 1e9
     return {
         "asked_requests_per_s": rate,
@@ -108,6 +132,13 @@ def run_gpupack(
         "true_mean_ms": float(true_ms.mean()),
         "true_p50_ms": float(np.percentile(true_ms, 50)),
         "true_p99_ms": float(np.percentile(true_ms, 99)),
+        "server_mean_ms": float(server_ms.mean()),
+        "server_own_mean_ms": float(((answered_ns - read_ns) / 1e6).mean()),
+        "server_p99_ms": float(np.percentile(server_ms, 99)),
+        "client_late_mean_ms": float(late_ms.mean()),
+        "client_noticed_mean_ms": float(noticed_ms.mean()),
+        "client_mean_error_ratio": float(error_ms.mean() / server_ms.mean()),
+        "client_median_error_ratio": float(np.median(error_ms / server_ms)),
         "client_cpu_share": None if shares is None else shares[0],
     }
 
@@ -147,7 +178,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--perf-analyzer", type=Path, default=None)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--first", action="store_true")
     arguments = parser.parse_args()
+    if arguments.first:
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     for rate, service_ms, places, arrivals in CASES:
         command = [sys.executable, "-m", "benchmarks.simulated_server"]
         command += ["--service-ms", str(service_ms), "--places", str(places)]
@@ -169,6 +204,7 @@ def main() -> None:
             "service_ms": service_ms,
             "places": places,
             "arrivals": arrivals,
+            "is_first": arguments.first,
             "expected_mean_ms": expected_mean_ms(rate, service_ms, places, arrivals),
             "gpupack": found,
             "perf_analyzer": peer,

@@ -2,7 +2,8 @@
 
 One queue, one place of service: a request is answered once it has been served for
 exactly so long after those before it. It runs no model and hardly any CPU, and keeps
-in memory when each request came and when it was answered.
+in memory when each request was read and when it was answered (``/v2/times``), because
+a server that waits for a CPU itself does not serve for exactly so long.
 
     python -m benchmarks.simulated_server --service-ms 2 --port 8000
 """
@@ -62,6 +63,9 @@ class SimulatedServer:
         self._connections: dict[int, tuple[socket.socket, bytearray]] = {}
         self._answers: list[tuple[float, int]] = []
         self._count = 0
+        self._begun: dict[int, int] = {}
+        self._times: list[tuple[int, int]] = []
+        """Of each request, in order of answering: read and answered, in ns."""
         self._answer = _http(_ANSWER)
 
     def serve(self, stop: Any = None) -> None:
@@ -75,6 +79,7 @@ class SimulatedServer:
                 _, fd = heapq.heappop(self._answers)
                 if fd in self._connections:
                     self._connections[fd][0].send(self._answer)
+                    self._times.append((self._begun[fd], time.monotonic_ns()))
             wait_s = min(0.05, self._answers[0][0] - clock()) if self._answers else 0.05
             if wait_s > 10e-6:
                 select.select([self._poller], [], [], wait_s)
@@ -117,7 +122,9 @@ class SimulatedServer:
         path = bytes(buffer[:end]).split(b" ", 2)[1].decode()
         del buffer[: end + 4 + length]
         if not path.endswith("/infer"):
-            connection.send(_http(self._other(path)))
+            connection.setblocking(True)  # the times are long
+            connection.sendall(_http(self._other(path)))
+            connection.setblocking(False)
             return
         if not self._busy_until_s:
             done = now + self._service_s
@@ -126,11 +133,14 @@ class SimulatedServer:
             done = max(now, first) + self._service_s
             heapq.heappush(self._busy_until_s, done)
         self._count += 1
+        self._begun[fd] = int(now * 1e9)
         heapq.heappush(self._answers, (done, fd))
 
     def _other(self, path: str) -> object:
         if path.endswith("/config"):
             return _CONFIG
+        if path.endswith("/times"):
+            return self._times
         if path.endswith("/stats"):
             return {"model_stats": [_statistics(self._count)]}
         if path.endswith("/index"):

@@ -36,6 +36,7 @@ class Schedule:
         seed: str = "",
     ) -> None:
         self._process = process
+        self.requests_per_s = requests_per_s
         self._period_ns = 1e9 / requests_per_s
         self._burstiness = burstiness or 1.0
         self._gaps = _gaps(times_s)

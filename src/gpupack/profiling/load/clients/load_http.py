@@ -44,6 +44,8 @@ class HttpLoop:
     def __init__(self, target: dict[str, Any]) -> None:
         self._target = target
         self._is_tls = target["tls"] is not None
+        self._once_s = 0.0
+        """How long the last request took that was sent alone."""
 
     def once(self, request: bytes, timeout_s: float) -> bytes:
         """Send one request and return its whole response."""
@@ -51,7 +53,8 @@ class HttpLoop:
         with contextlib.closing(sock):
             exchange = Exchange(sock, request)
             sock.settimeout(timeout_s)
-            deadline = time.monotonic() + timeout_s
+            begin_s = time.monotonic()
+            deadline = begin_s + timeout_s
             try:
                 sock.sendall(request)
                 while time.monotonic() < deadline:
@@ -68,6 +71,7 @@ class HttpLoop:
                 raise
         if not is_success(response):
             raise LoadError(error_text(response))
+        self._once_s = time.monotonic() - begin_s
         return response
 
     def run(
@@ -109,6 +113,7 @@ class HttpLoop:
                     timeout_s=timeout_s,
                     pipe=pipe,
                     is_tls=self._is_tls,
+                    expected_s=self._once_s,
                 )
             else:
                 for request in requests:

@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 _TIMER_SLACK_PATH = "/proc/self/timerslack_ns"
 _NUM_AT_FIRST = 16
-"""Connections opened before the first request is due; more as they are needed."""
+_MOST_AT_FIRST = 512
+_SPARE_RATIO = 1.5
+"""So many connections, with ``_NUM_AT_FIRST`` more, as are expected to be taken are
+opened before the first request is due: to open one takes time in which others are due.
+More are opened as they are needed."""
 _MIN_WAIT_S = 20e-6
 """Less is not slept: waking up takes about as long."""
 
@@ -45,6 +49,7 @@ def run_open_loop(
     timeout_s: float,
     pipe: Connection,
     is_tls: bool,
+    expected_s: float = 0.0,
 ) -> None:
     """Send requests when they are due until the pipe says stop; report every tick.
 
@@ -57,6 +62,7 @@ def run_open_loop(
         timeout_s: How long a request may take once it was sent.
         pipe: To gpupack.
         is_tls: A socket may have more to read than the poller knows.
+        expected_s: How long a request may be expected to take.
     """
     _sleep_precisely()
     clock = time.monotonic_ns
@@ -77,7 +83,9 @@ def run_open_loop(
             freed_ns[fd] = 0
             free.append(fd)
 
-        for _ in range(min(_NUM_AT_FIRST, len(requests))):
+        taken = schedule.requests_per_s * expected_s
+        at_first = min(_NUM_AT_FIRST + int(_SPARE_RATIO * taken), _MOST_AT_FIRST)
+        for _ in range(min(at_first, len(requests))):
             add_connection()
         schedule.begin(clock())
         next_tick = clock() + TICK_NS
