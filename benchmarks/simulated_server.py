@@ -68,6 +68,11 @@ class SimulatedServer:
         """Of each request, in order of answering: read and answered, in ns."""
         self._answer = _http(_ANSWER)
 
+    @property
+    def num_connections(self) -> int:
+        """How many clients' connections are open now."""
+        return len(self._connections)
+
     def serve(self, stop: Any = None) -> None:
         """Serve until told to stop (an object with ``is_set``), or for ever."""
         clock = time.monotonic

@@ -34,12 +34,18 @@ REQUEST = b"POST /v2/models/simulated/infer HTTP/1.1\r\nContent-Length: 0\r\n\r\
 
 @contextmanager
 def serving(service_s: float, *, num_places: int = 1) -> Iterator[str]:
+    with running(service_s, num_places=num_places) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@contextmanager
+def running(service_s: float, *, num_places: int = 1) -> Iterator[SimulatedServer]:
     server = SimulatedServer(service_s, num_places=num_places)
     stop = threading.Event()
     thread = threading.Thread(target=server.serve, args=(stop,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.port}"
+        yield server
     finally:
         stop.set()
         thread.join()
@@ -74,6 +80,23 @@ def test_latency_counts_from_when_a_request_was_due(num_connections: int) -> Non
     assert (latencies_ms >= true_ms - 0.01).all()
     assert true_ms.max() > 20  # there was a queue
     assert (sent >= due[: len(sent)]).all()
+
+
+def test_connections_are_open_before_the_requests_that_need_them_are_due() -> None:
+    # A fifth of a second each: 100 a second take 20 connections at once, on average.
+    with running(0.2, num_places=0) as server:
+        url = ServerUrl.parse(f"http://127.0.0.1:{server.port}")
+        with LoadProcess(url) as process:
+            process.once(REQUEST, timeout_s=30)
+            schedule = Schedule("constant", 100.0)
+            process.start([REQUEST] * 100, timeout_s=30, schedule=schedule)
+            while not len(process.trace.sendings()[1]):
+                time.sleep(0.005)
+                process.collect()
+            num_open = server.num_connections
+            process.stop()
+    # 20, half as many more, and a few: twenty would do, and one a request would not.
+    assert num_open >= 20 + 10
 
 
 def measured(url: str, rate: float, *, max_duration_s: float = 0.6) -> MeasuredLoad:
