@@ -300,7 +300,11 @@ class Dispatch:
                 self._num_finished += 1
                 self.progress.finished(record)
                 return  # further loads of it will come
-            if self.num_loads is None and record.load_point in one.done:
+            if (
+                self.num_loads is None
+                and isinstance(record, ProfileRecord)
+                and record.num_loads > 1
+            ):
                 return  # another load, to find out whether one is enough
             # A shape with its batch makes another load point of one asked for.
             undone = one.undone or [record.load_point]

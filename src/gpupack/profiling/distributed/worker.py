@@ -43,7 +43,7 @@ class Assignment:
         server: How each starts its server; its GPU is the worker's own.
         sharing: How the server's processes share the GPU.
         arrivals: How requests arrive that are sent at a rate.
-        arguments: Further arguments of ``profile``.
+        arguments: Further arguments of ``profile``; one load if they do not say.
     """
 
     server: ServerOptions
@@ -173,7 +173,7 @@ class PointWorker:
                     store=store,
                     sharing=self._assignment.sharing,
                     progress=reporter,
-                    **self._assignment.arguments,
+                    **({"loads": 1} | dict(self._assignment.arguments)),
                 )
                 reporter.tell_checked()
             except InvalidInputError as err:
@@ -206,7 +206,15 @@ class _Reporter:
         self._worker = worker
         self._store = store
         self.num_finished = 0
-        self._num_loads: dict[str, int] = {}
+        self._num_loads = (
+            {
+                str(one.load_point): one.num_loads
+                for one in read_profile_file(store, recover=True).records
+            }
+            if store.exists()
+            else {}
+        )
+        """Of the records that were told, or were known before."""
 
     def begin(self, num_points: int, num_finished: int) -> None:
         self.num_finished = num_finished
