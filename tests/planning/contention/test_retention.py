@@ -137,6 +137,32 @@ def test_models_that_no_probe_read_are_planned_with_more_to_spare_under_mps() ->
     assert "--sharing mps" in warning
 
 
+def test_streams_are_told_to_be_assumed_until_they_were_measured() -> None:
+    profiles = profiles_of([(10, 20), (10, 20)])
+    measured = profiles.model_copy(
+        update={"calibrations": (calibration(1.7, SharingMode.STREAMS),)}
+    )
+
+    assumed = resolve_contention(profiles, GPU, "streams")
+    fitted = resolve_contention(measured, GPU, "streams")
+
+    (warning,) = assumed.warnings
+    assert "is assumed, not measured" in warning
+    assert "gpupack calibrate --sharing streams" in warning
+    assert (fitted.factor, fitted.num_sets, fitted.warnings) == (1.7, 12, ())
+    assert warning in place(profiles, sharing="streams").warnings
+    # Two that keep 0.83 by the assumption keep 0.74 by what was measured.
+    heavy = profiles_of([(10, 45)] * 4)
+    free = place(heavy, sharing="streams", min_retention=0.75)
+    bound = place(
+        heavy.model_copy(update={"calibrations": measured.calibrations}),
+        sharing="streams",
+        min_retention=0.75,
+    )
+    assert free.num_gpus < bound.num_gpus
+    assert bound.num_calibration_sets == 12
+
+
 def test_a_margin_is_kept_but_where_there_is_almost_nothing_to_lose() -> None:
     assert cautious_retention(0.9, margin=0.06) == pytest.approx(0.84)
     assert cautious_retention(0.99, margin=0.06) == pytest.approx(1 - 4 * 0.01)

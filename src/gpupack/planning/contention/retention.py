@@ -93,6 +93,13 @@ class Contention:
     warnings: tuple[str, ...] = ()
 
 
+UNMEASURED_STREAMS = (
+    "what models of one process (streams) cost each other is assumed, not measured: "
+    "each request gets an equal share of the GPU. `gpupack verify --sharing streams` "
+    "measures it where they run, and `gpupack calibrate --sharing streams` fits it"
+)
+
+
 def resolve_contention(
     profiles: ProfileSet,
     gpu_type: GpuType,
@@ -156,6 +163,8 @@ def resolve_contention(
             f"{gpu_type.name} ({mode}): its predictions use gpupack's default "
             f"contention factor {factor:g}; run `gpupack calibrate` on that GPU",
         )
+    if mode is SharingMode.STREAMS:
+        warnings += (UNMEASURED_STREAMS,)
     return Contention(
         mode,
         factor,
