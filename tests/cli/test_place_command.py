@@ -186,3 +186,59 @@ def test_a_request_that_cannot_be_used_is_one_message_with_its_path(
     told = " ".join(done.stderr.split())
     assert "models.segmentation_liver.demand is -1; it must be finite" in told
     assert done.stdout == ""
+
+
+HOST_TABLE = (
+    "model,batch_size,concurrency,throughput_infer_per_sec,gpu_utilization_percent,"
+    "memory_utilization_percent,gpu_memory_used_mib,host_cpu_cores,host_memory_mib\n"
+    ",,,,,,100,,900\n"
+    "a,1,1,100,20,5,500,1.5,2000\n"
+    "b,1,1,50,30,5,700,0.5,1500\n"
+)
+
+
+def test_the_hosts_cores_and_memory_bind_by_flags(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(HOST_TABLE)
+    place = ("place", "t.csv", "--gpu", "T4", "--json", "-")
+
+    def gpus(*flags: str) -> tuple[int, dict[str, float]]:
+        done = run(*place, *flags, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        return found["num_gpus"], found["headroom"]
+
+    assert gpus()[0] == 1
+    assert gpus("--host-cpus-per-gpu", "2")[0] == 1
+    # A plain share holds for the host, too, beside one for memory.
+    number, headroom = gpus(
+        "--host-cpus-per-gpu", "T4=2", "--headroom", "0.8", "--headroom", "memory=0.9"
+    )
+    assert number == 2
+    assert (headroom["host_cpu"], headroom["memory"]) == (0.8, 0.9)
+    # 900 of the server, 1,100 and 600 MiB.
+    assert gpus("--host-memory-per-gpu", "2600MiB")[0] == 1
+    assert gpus("--host-memory-per-gpu", "2500MiB")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--host-cpus-per-gpu", "0"), "--host-cpus-per-gpu of T4 is '0'"),
+        (("--host-cpus-per-gpu", "L4=8"), "not among the GPUs: T4"),
+        (("--host-memory-per-gpu", "64"), "give the unit, such as 64GB"),
+        (("--headroom", "host_cpu=0.8"), "give --host-cpus-per-gpu"),
+        (
+            ("--host-cpus-per-gpu", "8", "--host-cpus-per-gpu", "T4=8"),
+            "--host-cpus-per-gpu 'T4=8': given twice",
+        ),
+    ],
+)
+def test_a_share_of_the_host_that_cannot_be_ends_with_2(
+    flags: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text(HOST_TABLE)
+
+    done = run("place", "t.csv", "--gpu", "T4", *flags, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert told in done.stderr

@@ -463,3 +463,34 @@ def test_half_a_load_point_is_not_completed(titles: str) -> None:
 
     with pytest.raises(ProfileDataError, match="missing columns"):
         parse_table(f"{titles}\n{row}\n", "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("titles", "cells"),
+    [
+        ("host_cpu_cores,host_memory_mib", "1.5,2000.5"),
+        ("Host CPU (%),Host memory (GiB)", "150,1.95361328125"),
+        ("host cpus,host RAM MiB", "1.5,2000.5"),
+    ],
+)
+def test_what_models_take_of_the_host_is_read(titles: str, cells: str) -> None:
+    profiles = parse_table(
+        f"{OWN_TITLES},{titles}\na,1,1,100,20,5,500,{cells}\n", "t.csv"
+    )
+
+    (record,) = profiles.records
+    assert record.host_cpu_cores == 1.5
+    assert record.host_memory_bytes == pytest.approx(2000.5 * MIB, rel=1e-6)
+    assert record.gpu_memory_used_bytes == 500 * MIB
+
+
+def test_what_the_server_alone_holds_of_the_host_is_read() -> None:
+    profiles = parse_table(
+        f"{OWN_TITLES},host_cpu_cores,host_memory_mib\n"
+        ",,,,,,100,,900\n"
+        "a,1,1,100,20,5,500,1.5,2000\n",
+        "t.csv",
+    )
+
+    (baseline,) = profiles.baselines
+    assert baseline.host_memory_bytes == 900 * MIB
