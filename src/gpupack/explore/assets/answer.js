@@ -3,6 +3,8 @@
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { barOnPage, swatch } from "./drawing.js";
 
+const MOST_GROUPS = 24; // drawn before somebody asks for all
+
 /** Return the answer's pane. */
 export function answer(page) {
   const { state } = page;
@@ -40,6 +42,7 @@ function clash(page) {
 function found(page, one) {
   const { state } = page;
   const isOld = Boolean(state.clash || state.refused);
+  const shown = state.areAllGroupsShown ? one.groups : one.groups.slice(0, MOST_GROUPS);
   return html`<div class=${isOld ? "old" : ""}>
     ${isOld ? html`<p class="soft">The last answer, to another question:</p>` : nothing}
     <h1 id="line">${one.line}</h1>
@@ -61,8 +64,9 @@ function found(page, one) {
       ${(state.reasons?.notes ?? []).map((text) => html`<p class="soft words">${text}</p>`)}</section>
     <section aria-labelledby="gpus-drawn"><h2 id="gpus-drawn">GPUs</h2>
       <p class="key"><span class="key-limit"></span>what the headroom allows <span class="key-capacity"></span>all there is</p>
-      ${one.groups.map((group) => drawn(group, state.source.models))}
-      ${one.num_groups > one.groups.length ? html`<p>and ${one.num_groups - one.groups.length} more groups, which the report shows</p>` : nothing}</section>
+      ${shown.map((group) => drawn(group, state.source.models))}
+      ${one.groups.length > shown.length ? html`<button type="button" @click=${() => { state.areAllGroupsShown = true; page.draw(); }}>Show all ${one.groups.length} groups of equal GPUs</button>` : nothing}
+      ${one.num_groups > one.groups.length && shown.length === one.groups.length ? html`<p>and ${one.num_groups - one.groups.length} more groups, which the report shows</p>` : nothing}</section>
     ${modelTable(one, state.source.models)}
     ${one.warnings.length ? html`<details class="warnings"><summary>${one.warnings.length} ${one.warnings.length === 1 ? "note" : "notes"} on what was assumed</summary><ul>${one.warnings.map((text) => html`<li class="words">${text}</li>`)}</ul></details>` : nothing}
   </div>`;

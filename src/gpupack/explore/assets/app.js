@@ -3,6 +3,7 @@
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { live } from "./vendor/lit-html/directives/live.js";
 import { answer, spoken } from "./answer.js";
+import { sharedPatterns } from "./drawing.js";
 import { into, out, understood } from "./files.js";
 import { frontierMap } from "./map.js";
 import { question } from "./question.js";
@@ -29,7 +30,7 @@ class Page {
       changes: [], reasons: null, recommendation: null, comparison: null, noComparison: null,
       isSolving: false, isExplaining: false, isWaiting: false,
       pinned: null, history: [], at: -1,
-      drafts: new Map(), modelFilter: "", areAllModelsShown: false, isMoreOpen: false,
+      drafts: new Map(), openModels: new Set(), areAllGroupsShown: false, modelFilter: "", areAllModelsShown: false, isMoreOpen: false,
       map: { by: "gpus", yield: "worst_served", state: "none", points: [], progress: null, message: "", numNotTried: 0, isOld: false },
       isReading: null, read: null, readFault: null,
       lost: null, said: "", note: null, theme: null,
@@ -359,7 +360,8 @@ class Page {
     state.read = null;
     if (isUsed) {
       // Another question: the one before stays in the history and in the address.
-      Object.assign(state, { source: found.source, answer: null, answerId: null, pinned: null, areAllModelsShown: false, modelFilter: "" });
+      Object.assign(state, { source: found.source, answer: null, answerId: null, pinned: null, areAllModelsShown: false, areAllGroupsShown: false, modelFilter: "" });
+      state.openModels.clear();
       state.map = { ...state.map, state: "none", points: [], message: "" };
       state.note = null;
       state.drafts.clear();
@@ -461,7 +463,7 @@ class Page {
     return html`<a class="skip" href="#answer-pane" @click=${(event) => { event.preventDefault(); this.root.querySelector("#answer-pane").focus(); }}>Skip to the answer</a>
       <header><p class="mark"><img src="assets/icon.svg" alt="" width="20" height="20"> gpupack explore <small class="words">${state.source.name}</small></p>
         <p class="tools"><button type="button" id="theme" @click=${() => this.setTheme()}>${isDark ? "Light" : "Dark"}</button></p></header>
-      ${this.lost()}
+      ${sharedPatterns()} ${this.lost()}
       ${state.note ? html`<div class="notice warn" role="status"><span class="words">${state.note}</span></div>` : nothing}
       <p class="hide" role="status" aria-live="polite" id="spoken">${state.isSolving ? "" : spoken(state)}</p>
       <p class="toast" role="status">${state.said}</p>

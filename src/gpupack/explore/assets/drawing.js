@@ -36,25 +36,24 @@ function bar(one, models, x, y, width, height, prefix) {
     ${one.limit === null ? nothing : svg`<path d=${`M${at(one.limit)},${y - 4}v${height + 8}`} stroke="#d0342c" stroke-width="2"/>`}`;
 }
 
-let count = 0;
+/** Patterns that every drawing on the page refers to; to be drawn once. */
+export const sharedPatterns = () => html`<svg class="hide" aria-hidden="true" width="0" height="0">${patterns("p")}</svg>`;
 
 /** Return a bar for the page, with its numbers in words beside it. */
 export function barOnPage(one, models) {
-  const prefix = `p${(count += 1)}`;
   return html`<div class="bar-row">
     <span class="bar-name">${one.name}</span>
     <svg class="bar" viewBox="0 0 400 28" preserveAspectRatio="none" role="img" aria-label=${one.description}>
-      ${patterns(prefix)}${bar(one, models, 0, 5, 400, 18, prefix)}</svg>
+      ${bar(one, models, 0, 5, 400, 18, "p")}</svg>
     <span class=${one.is_over ? "bar-text over" : "bar-text"}>${one.text}</span>
   </div>`;
 }
 
 /** Return a small sample of how a model is drawn. */
 export function swatch(model) {
-  const prefix = `s${(count += 1)}`;
-  return html`<svg class="swatch" viewBox="0 0 14 14" aria-hidden="true">${patterns(prefix)}
+  return html`<svg class="swatch" viewBox="0 0 14 14" aria-hidden="true">
     <rect x="0.5" y="0.5" width="13" height="13" rx="3" fill=${COLORS[model.color]} stroke="#000000" stroke-opacity="0.35"/>
-    ${model.hatch ? svg`<rect x="0.5" y="0.5" width="13" height="13" rx="3" fill=${`url(#${prefix}h${model.hatch})`}/>` : nothing}</svg>`;
+    ${model.hatch ? svg`<rect x="0.5" y="0.5" width="13" height="13" rx="3" fill=${`url(#ph${model.hatch})`}/>` : nothing}</svg>`;
 }
 
 const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

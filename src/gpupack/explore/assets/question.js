@@ -256,6 +256,12 @@ function modelRow(page, model) {
   const most = Math.max(10, 10 * (model.most_infer_per_sec ?? 100));
   const others = WISHES.filter((one) => get(state.request, path(one.wish)) !== undefined).length;
   const isTroubledHere = isModelTroubled(page, model.name);
+  const isOpen = state.openModels.has(model.name) || (isTroubledHere && WISHES.some((one) => isTroubled(page, path(one.wish))));
+  const toggle = (isNowOpen) => {
+    if (isNowOpen === isOpen) return;
+    state.openModels[isNowOpen ? "add" : "delete"](model.name);
+    page.draw();
+  };
   return html`<li class=${isTroubledHere ? "troubled" : isOff ? "off" : ""}>
     <label class="model-name"><input type="checkbox" .checked=${live(!isOff)} @change=${(event) => page.change(path("left_out"), event.target.checked ? undefined : true)}>${swatch(model)}<span>${model.shown}</span></label>
     ${troubles(page, path("left_out"), idOf(path("left_out")))}
@@ -265,8 +271,8 @@ function modelRow(page, model) {
       <input type="number" id=${id} min="0" step="any" placeholder="none" aria-label=${`Demand of ${model.shown}, infer/sec`} .value=${live(typed(page, path("demand"), demand))} aria-invalid=${isTroubled(page, path("demand")) ? "true" : nothing}
         @input=${(event) => typedNumber(page, { path: path("demand") }, event.target, Number)} @blur=${() => page.settle(path("demand"))}><span class="unit">infer/s</span></span>
       ${troubles(page, path("demand"), id)}
-      <details ?open=${isTroubledHere && WISHES.some((one) => isTroubled(page, path(one.wish)))}><summary>more${others ? ` (${others} asked)` : ""}<span class="hide"> of ${model.shown}</span></summary>
-        ${WISHES.map((one) => control(page, { ...one, field: `models.M.${one.wish}`, points: model.load_points }, path(one.wish)))}</details>`}
+      <details ?open=${isOpen} @toggle=${(event) => toggle(event.target.open)}><summary>more${others ? ` (${others} asked)` : ""}<span class="hide"> of ${model.shown}</span></summary>
+        ${isOpen ? WISHES.map((one) => control(page, { ...one, field: `models.M.${one.wish}`, points: model.load_points }, path(one.wish))) : nothing}</details>`}
   </li>`;
 }
 
