@@ -17,7 +17,16 @@ ROOT = "gpupack"
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 PAGE = Path(__file__).with_name("architecture.md")
 BEGIN, END = "<!-- drawing: begin -->", "<!-- drawing: end -->"
-DRAWN = ("cli", "deploying", "verifying", "planning", "packing", "profiling", "importers", "report")
+DRAWN = (
+    "cli",
+    "deploying",
+    "verifying",
+    "planning",
+    "packing",
+    "profiling",
+    "importers",
+    "report",
+)
 """Packages drawn from inside, besides the whole."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
+from docs.images import make_explore_images
 from docs.images.make_images import (
     PICTURE,
     digest_in,
@@ -46,3 +47,12 @@ def test_a_picture_taken_now_looks_the_same(tmp_path: Path) -> None:
     difference = ImageStat.Stat(ImageChops.difference(*thumbnails)).mean[0]
     assert difference < 6, AGAIN  # of 255 shades
     assert digest_in(taken) == digest_in(PICTURE)
+
+
+@pytest.mark.parametrize("name", make_explore_images.PICTURES)
+def test_pictures_of_the_page_to_explore_are_of_todays_page(name: str) -> None:
+    found = make_explore_images.digest_in(make_explore_images.FOLDER / name)
+
+    assert found == make_explore_images.digest_of_page(), (
+        "make them again with python docs/images/make_explore_images.py"
+    )
