@@ -498,7 +498,7 @@ def test_a_latency_limit_that_leaves_too_little_is_named() -> None:
         (
             {"fairness": "max_min", "objective": "max_throughput"},
             InvalidInputError,
-            "there is none",
+            "none is above 0",
         ),
         (
             {"fairness": "equal", "objective": "max_throughput"},
