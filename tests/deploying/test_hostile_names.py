@@ -180,7 +180,9 @@ def test_scripts_hand_names_to_the_server_as_they_are_and_run_nothing_else(
     server.write_text(
         "#!/usr/bin/env python3\nimport json, sys\n"
         f"open({str(got)!r}, 'a').write(json.dumps(sys.argv[1:]) + '\\n')\n"
-        "import time; time.sleep(2)\n"
+        "import time\n"
+        # The first server that ends takes the others with it: none ends before all ran.
+        f"while sum(1 for _ in open({str(got)!r})) < {len(HOSTILE)}: time.sleep(0.05)\n"
     )
     control = programs / "nvidia-cuda-mps-control"
     control.write_text("#!/bin/sh\nexit 0\n")

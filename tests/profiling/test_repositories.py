@@ -148,6 +148,62 @@ def test_after_an_ensemble_its_models_are_unloaded_too(
     assert pipeline.host_cpu_cores == pytest.approx(pipeline.server_cpu_percent / 100)
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_what_two_units_share_is_measured_by_itself_and_there_once(
+    tmp_path: Path, is_ours: bool
+) -> None:
+    write_ensemble(tmp_path)
+    write_model(tmp_path, "second_prep")
+    (tmp_path / "second" / "1").mkdir(parents=True)
+    (tmp_path / "second" / "config.pbtxt").write_text(
+        ENSEMBLE.replace('"prep"', '"second_prep"')
+    )
+    call = CALL.replace('"classify"', '"core"')
+    write_model(
+        tmp_path, "caller", execute=call.format(error="answer.error().message()")
+    )
+    names = ["pipeline", "second", "caller"]
+
+    with EmbeddedServer(tmp_path) as server:
+        control = TritonServer(server.url)
+        if is_ours:
+            profiles = sweep(tmp_path, names)
+        else:
+            options = {"server": server.url, "model_repository": None}
+            profiles = sweep(tmp_path, names, **options)
+        assert control.ready_models() == frozenset()
+
+        measured = {record.model_name: record for record in profiles.records}
+        for name in names:
+            parts = {one.model_name: one for one in measured[name].helper_memory}
+            assert tuple(sorted(parts)) == measured[name].helpers
+            assert "core" in parts
+            core = parts["core"]
+            assert BALLAST_MIB * MIB < core.memory_bytes < 1.5 * BALLAST_MIB * MIB
+            assert core.versions == (1,)
+        (baseline,) = profiles.baselines
+        alone = [
+            record.gpu_memory_used_bytes - baseline.gpu_memory_used_bytes
+            for record in measured.values()
+        ]
+        # Both preparations and the caller are small; of the core there is one.
+        room = baseline.gpu_memory_used_bytes + sum(alone) - BALLAST_MIB * MIB
+        gpu = profiles.records[0].gpu_type.model_copy(update={"memory_bytes": room})
+        placement = place(profiles, gpus={gpu: 1}, allow_unstable=True)
+        (shared,) = placement.gpus[0].shared_models
+        assert shared.model_name == "core"
+        assert shared.callers == ("caller", "pipeline", "second")
+        assert shared.saved_bytes > 2 * BALLAST_MIB * MIB
+        assert placement.gpus[0].memory_bytes <= room
+
+        verification = verify(placement, server=server.url, options=PATIENT)
+
+    (verified,) = verification.gpus
+    assert verified.memory_predicted_bytes == placement.gpus[0].memory_bytes
+    assert verified.memory_measured_bytes < room
+    assert not any("MiB were used" in text for text in verified.broken)
+
+
 def test_a_model_that_somebody_else_loads_meanwhile_is_named_and_refused(
     repository: Path,
 ) -> None:

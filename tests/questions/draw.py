@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from tests.questions.composing_kinds import composing
 from tests.questions.fillings import TooLargeError
 from tests.questions.gpu_kinds import other_type, predicted, retention, unknown_type
 from tests.questions.hosts import on_hosts
@@ -68,5 +69,6 @@ KINDS: list[tuple[str, Callable[[random.Random, str], Question], float]] = [
     ("other type", other_type, 4),
     ("retention", retention, 8),
     ("predicted", predicted, 5),
+    ("composing", composing, 14),
 ]
 """Kinds of questions, and how often each is drawn."""

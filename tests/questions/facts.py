@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from tests.questions.composing import Part, composing_parts
+
 if TYPE_CHECKING:
     from gpupack.records.profile import ProfileRecord
     from tests.questions.question import Question
@@ -36,6 +38,7 @@ class Option:
         type_index: The GPU type.
         record: What was measured.
         memory_bytes: Its own; 0 where memory does not bind.
+        parts: Of its own memory, what composing models take.
         host_bytes: Of its host's memory; 0 where that does not bind.
         loads: Of each binding utilization, in percent, and of the host's cores, in
             percent of those that a GPU of the type has.
@@ -46,6 +49,7 @@ class Option:
     type_index: int
     record: ProfileRecord
     memory_bytes: int
+    parts: tuple[Part, ...]
     host_bytes: int
     loads: tuple[Fraction, ...]
     rate: Fraction
@@ -418,11 +422,13 @@ def _option(
     used = record.gpu_memory_used_bytes
     if binds_memory and used is None:
         raise RefusedError("invalid", f"{name} has no memory reading")
+    own = max(0, (used or 0) - baseline) if binds_memory else 0
     return Option(
         name,
         index,
         record,
-        max(0, (used or 0) - baseline) if binds_memory else 0,
+        own,
+        composing_parts(record, own),
         0 if host_baseline is None else max(0, (held or 0) - host_baseline),
         tuple(loads),
         exact(record.throughput_infer_per_sec or 0.0),

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from tests.questions import sharing
+from tests.questions.composing import memory_together
 
 if TYPE_CHECKING:
     from tests.questions.facts import Facts, Option
@@ -140,7 +141,6 @@ class Fillings:
         def extend(
             start: int,
             counts: tuple[tuple[int, int], ...],
-            memory: tuple[int, int],
             loads: tuple[Fraction, ...],
             copies: Counter[str],
         ) -> None:
@@ -149,10 +149,14 @@ class Fillings:
                 option = self.options[index]
                 name = option.model_name
                 is_whole = name not in self.facts.demand
-                grown, used, taken, held = counts, memory, loads, Counter(copies)
+                grown, taken, held = counts, loads, Counter(copies)
                 most = self._most_of(option) if not is_whole else None
                 for number in itertools.count(1):
-                    used = used[0] + option.memory_bytes, used[1] + option.host_bytes
+                    used = (
+                        self._memory((*counts, (index, number))),
+                        sum(self.options[i].host_bytes * n for i, n in counts)
+                        + option.host_bytes * number,
+                    )
                     held[name] += 1
                     if is_whole:
                         taken = tuple(
@@ -173,12 +177,17 @@ class Fillings:
                     found.append(Filling(kind, grown))
                     if len(found) > MAX_FILLINGS:
                         raise TooLargeError(f"{len(found)} fillings")
-                    extend(position + 1, grown, used, taken, held)
+                    extend(position + 1, grown, taken, held)
 
         if any(room is not None and room < 0 for room in rooms):
             return []
-        extend(0, (), (0, 0), (Fraction(0),) * len(self.limits), Counter())
+        extend(0, (), (Fraction(0),) * len(self.limits), Counter())
         return self._undominated(found)
+
+    def _memory(self, counts: tuple[tuple[int, int], ...]) -> int:
+        return memory_together(
+            [self.options[index] for index, number in counts for _ in range(number)]
+        )
 
     def _undominated(self, found: list[Filling]) -> list[Filling]:
         """Drop fillings that another one only adds idle copies of a demand to."""

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from tests.questions import sharing
+from tests.questions.composing import memory_together
 from tests.questions.facts import Facts, Option, exact
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _broken_on_gpu(
         yield "empty GPU", where
         return
     if kind.memory_room is not None:
-        memory = sum(one.memory_bytes for one in options)
+        memory = memory_together(options)
         if memory > kind.memory_room:
             yield "memory", f"{where} take {memory}, not {float(kind.memory_room)}"
         if gpu.memory_bytes != memory + kind.baseline_bytes:

@@ -435,6 +435,16 @@ class RecordOrigin(StrEnum):
     """Scaled from what was measured on another GPU type, by published figures."""
 
 
+class HelperMemory(Record):
+    """What a model takes of a GPU's memory that others need: a composing model."""
+
+    model_name: str = Field(min_length=1)
+    memory_bytes: NumBytes
+    """By how much the memory in use rose when it was loaded, before any request."""
+    versions: tuple[int, ...] = ()
+    """That the server had ready; empty where it did not say."""
+
+
 _LATER_READINGS = ("host_cpu_cores", "host_memory_bytes")
 """Readings that files of this schema version may lack: they came to it later."""
 
@@ -498,6 +508,9 @@ class ProfileRecord(GpuReadings):
     helpers: tuple[str, ...] = ()
     """Models that were loaded with it because it needs them: an ensemble's steps, what
     a model calls in its code. The readings include theirs; it runs only beside them."""
+    helper_memory: tuple[HelperMemory, ...] = ()
+    """Of helpers, what each takes by itself: a GPU holds one that several models need
+    only once. Those of which it was not read are left out, and count with each."""
     batch_dim: int | None = Field(default=None, ge=0)
     """Which dimension of the tensors was taken for the batch, where the model declares
     none (``max_batch_size: 0``); None if it declares one, or has none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.quoting import printable
@@ -118,6 +118,8 @@ def bar_of(gpu: GpuPlacement, resource: Resource, *, numbers: str = "") -> Bar |
         Segment(model_name=one.model_name, amount=amount_of(one, resource) or 0.0)
         for one in gpu.assignments
     ]
+    if resource is Resource.MEMORY:
+        segments = _without_shared(segments, gpu)
     if resource.is_held:
         segments.insert(
             0, Segment(model_name=None, amount=gpu.baseline_bytes_of(resource))
@@ -131,6 +133,24 @@ def bar_of(gpu: GpuPlacement, resource: Resource, *, numbers: str = "") -> Bar |
         capacity=use.capacity,
         limit=use.limit,
     )
+
+
+def _without_shared(segments: list[Segment], gpu: GpuPlacement) -> list[Segment]:
+    """Return segments of memory that add up to it: what models share, in parts."""
+    amounts = [one.amount for one in segments]
+    for shared in gpu.shared_models:
+        callers = [
+            index
+            for index, one in enumerate(segments)
+            if one.model_name in shared.callers
+        ]
+        total = sum(amounts[index] for index in callers)
+        for index in callers if total else ():
+            amounts[index] *= 1 - shared.saved_bytes / total
+    return [
+        replace(one, amount=amount)
+        for one, amount in zip(segments, amounts, strict=True)
+    ]
 
 
 def shown_resources(placements: Sequence[PlacementRecord]) -> tuple[Resource, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from gpupack.quoting import quoted
+from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import Resource
 from gpupack.records.profile import RecordOrigin
 from gpupack.spelling import setting
@@ -42,6 +42,7 @@ def cautions_of(placement: PlacementRecord) -> tuple[str, ...]:
         *_broken_demands(placement),
         *_broken_latencies(placement),
         *_slowed_down(placement),
+        *_shared(placement),
     )
 
 
@@ -219,6 +220,27 @@ def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
         "at once: "
         f"{quoted(one.model_name)} on GPU {gpu.gpu_index} keeps {share:.0%}; "
         "min_retention says what to keep"
+    )
+
+
+def _shared(placement: PlacementRecord) -> Iterator[str]:
+    """Say which models share a composing model, and so its instances."""
+    gpus: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    for gpu in placement.gpus:
+        for one in gpu.shared_models:
+            gpus.setdefault((one.model_name, one.callers), []).append(gpu.gpu_index)
+    if not gpus:
+        return
+    (name, callers), where = next(iter(gpus.items()))
+    others = len(gpus) - 1
+    more = f", and {others} more such sets" if others > 1 else ""
+    more = ", and one more such set" if others == 1 else more
+    yield (
+        f"{quoted_all(callers)} share the composing model {quoted(name)} on GPU "
+        f"{listed([str(index) for index in where])}{more}: its memory counts once, and "
+        "its instances serve all of them. Each throughput was measured with those to "
+        "itself: do not count on all of them at once; gpupack verify measures them "
+        "together"
     )
 
 

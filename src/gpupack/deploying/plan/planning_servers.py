@@ -15,8 +15,8 @@ from gpupack.deploying.plan.planned_server import (
 )
 from gpupack.deploying.plan.ports import Ports
 from gpupack.deploying.plan.processes import (
-    has_own_server,
     helpers_first,
+    server_keys,
     servers_of,
 )
 from gpupack.deploying.plan.served_model import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gpupack.deploying.options import DeployOptions
+    from gpupack.deploying.plan.processes import Served
     from gpupack.files import AnyPath
     from gpupack.records.placement import Assignment, GpuPlacement
     from gpupack.records.profile import ModelVariant, ProfileRecord
@@ -85,12 +86,15 @@ def plan_servers(
         {name for gpu in placement.gpus.runs for name in gpu.models}, reserved={_PYTHON}
     )
     ports = Ports(options)
-    gpus = []
-    for gpu in placement.gpus:
-        if gpu.assignments:
-            gpus.append(
-                _plan_gpu(placement, gpu, repository, options, labels, ports, notes)
-            )
+    used = [gpu for gpu in placement.gpus if gpu.assignments]
+    served = [
+        _served_models(placement, gpu, repository, options, notes) for gpu in used
+    ]
+    keys = server_keys(placement, served, options)
+    gpus = [
+        _plan_gpu(placement, gpu, models, keys, options, labels, ports, notes)
+        for gpu, models in zip(used, served, strict=True)
+    ]
     if on_one_host:
         ports.check()
     return DeploymentPlan(
@@ -152,34 +156,36 @@ def _require_placed(placement: PlacementRecord, options: DeployOptions) -> None:
 def _plan_gpu(
     placement: PlacementRecord,
     gpu: GpuPlacement,
-    repository: ModelRepository,
+    served: Served,
+    keys: Mapping[str, str | None],
     options: DeployOptions,
     labels: Mapping[str, str],
     ports: Ports,
     notes: list[str],
 ) -> PlannedGpu:
-    name = f"gpu-{gpu.gpu_index}"
-    models, helpers = _served_models(placement, gpu, name, repository, options, notes)
+    name = _name_of(gpu)
+    models, helpers = served
     uses_mps = placement.sharing_mode is SharingMode.MPS
-    apart = servers_of(placement.sharing_mode, models, helpers, options)
+    apart = servers_of(models, helpers, keys)
     if len(apart) > 1 and options.one_server:
-        apart = [[model for some in apart for model in some]]
+        apart = [(None, [model for _, some in apart for model in some])]
         notes.append(
             f"one server runs all models of a GPU, and the plan counts on "
             f"{placement.sharing_mode}: predicted throughputs are not those of this "
             "shape; check with gpupack verify"
         )
     servers = []
-    apart_names = {
-        one.name
-        for one in models.values()
-        if not options.one_server
-        and has_own_server(placement.sharing_mode, one, models, helpers, options)
-    }
     limits = uses_mps and options.mps_memory_limits
-    for number, some in enumerate(apart):
+    for number, (key, some) in enumerate(apart):
         own = [one for one in some if not one.is_helper]
-        suffix = f"-{labels[own[0].name]}" if len(own) == 1 else f"-{_PYTHON}"
+        if key is not None and len(own) > 1:
+            notes.append(
+                f"{quoted_all([one.name for one in own])} share composing models, "
+                f"which {name} holds once, and so one server: what they cost each "
+                "other was predicted for servers of their own; check with gpupack "
+                "verify"
+            )
+        label = labels[own[0].name] if len(own) == 1 or key is not None else _PYTHON
         shares = [
             options.mps_shares_percent[one.name]
             for one in own
@@ -188,17 +194,13 @@ def _plan_gpu(
         in_order = helpers_first(some, helpers)
         servers.append(
             PlannedServer(
-                name=name if len(apart) == 1 else name + suffix,
+                name=name if len(apart) == 1 else f"{name}-{label}",
                 models=in_order,
                 ports=ports.take(gpu.gpu_index),
                 number=number,
-                apart_model=(own[0].name if own[0].name in apart_names else None),
+                apart_model=None if options.one_server else key,
                 mps_percent=shares[0] if shares else None,
-                memory_limit_bytes=(
-                    sum(one.memory_bytes for one in own) + gpu.baseline_memory_bytes
-                    if limits
-                    else None
-                ),
+                memory_limit_bytes=_memory_of(own, gpu) if limits else None,
             )
         )
     memory_bytes = gpu.memory_bytes + (len(servers) - 1) * gpu.baseline_memory_bytes
@@ -215,15 +217,30 @@ def _plan_gpu(
     )
 
 
+def _name_of(gpu: GpuPlacement) -> str:
+    return f"gpu-{gpu.gpu_index}"
+
+
+def _memory_of(models: Iterable[ServedModel], gpu: GpuPlacement) -> int:
+    """Return what a server with these models takes of a GPU's memory."""
+    placed = {one.name: one.memory_bytes for one in models}
+    saved = sum(
+        shared.saved_bytes
+        for shared in gpu.shared_models
+        if placed.keys() >= set(shared.callers)
+    )
+    return sum(placed.values()) - saved + gpu.baseline_memory_bytes
+
+
 def _served_models(
     placement: PlacementRecord,
     gpu: GpuPlacement,
-    gpu_name: str,
     repository: ModelRepository,
     options: DeployOptions,
     notes: list[str],
 ) -> tuple[dict[str, ServedModel], dict[str, tuple[str, ...]]]:
     """Return the models of a GPU by name, and what each of them calls."""
+    gpu_name = _name_of(gpu)
     by_name: dict[str, list[Assignment]] = {}
     for one in gpu.assignments:
         by_name.setdefault(one.model_name, []).append(one)

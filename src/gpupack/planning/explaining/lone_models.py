@@ -19,13 +19,13 @@ def proof_by_lone_models(question: CapacityQuestion, num_gpus: int) -> str | Non
 
     Some models can share a GPU with no other model; they take a GPU each. The others
     need at least their total of a resource, divided by what a GPU offers. Only for one
-    record per model on one GPU type.
+    record per model on one GPU type, and models that share no composing models.
     """
     if len(question.supplies) > 1 or not question.wishes.is_plain:
         return None
     translation = replace(question, max_gpus=None).translated()
     problem = translation.problem
-    if len(problem.options) != len(problem.jobs):
+    if len(problem.options) != len(problem.jobs) or translation.shares_memory:
         return None
     sizes = [option.fixed for option in problem.options]
     names = [record.model_name for record in translation.records]

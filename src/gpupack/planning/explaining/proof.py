@@ -158,7 +158,10 @@ def _volume(question: CapacityQuestion, resource: Resource, num_gpus: int) -> st
     if len(question.supplies) > 1 or question.wishes.demand:
         return ""
     only = Headroom(**{resource.value: question.headroom.share(resource)})
-    problem = replace(question, headroom=only, min_retention={}).translated().problem
+    translation = replace(question, headroom=only, min_retention={}).translated()
+    if translation.shares_memory:
+        return ""
+    problem = translation.problem
     needed = sum(
         min(problem.options[index].fixed[0] for index in options) * job.copies
         for job, options in zip(problem.jobs, problem.options_by_job, strict=True)

@@ -17,7 +17,7 @@ from gpupack.packing import (
     plan_capacity,
 )
 from gpupack.planning.infeasible.limits import Limits
-from gpupack.records.gpu import Fleet, Headroom
+from gpupack.records.gpu import Fleet, Headroom, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,6 +141,8 @@ def relaxed_problem(
         fleet=Fleet(entries=tuple(supply.entry for supply in supplies)),
         max_gpus=question.max_gpus if limits.budgets else None,
         max_price_per_hour=question.max_price_per_hour if limits.budgets else None,
+        # What is shared of memory matters no more than the memory itself.
+        counts_shared_once=Resource.MEMORY in limits.resources,
     )
     try:
         problem = asked.translated().problem

@@ -28,6 +28,7 @@ from .sizes import (
     item_size,
     item_sizes,
     model_bytes,
+    packed_sizes,
     reading,
     require_readings,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "levels_above",
     "levels_up_to",
     "model_bytes",
+    "packed_sizes",
     "readiness",
     "reading",
     "require_readings",

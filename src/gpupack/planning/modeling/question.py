@@ -13,6 +13,7 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.packing import Goal
+from gpupack.planning.composing import unmeasured_sharing
 from gpupack.planning.contention import (
     Contention,
     LatencyLimits,
@@ -93,6 +94,8 @@ class CapacityQuestion:
         least_traffic: In infer/sec, of the models in ``fixed_replicas``.
         latency_limits: What models keep of latency beside their neighbors at their
             traffic; None where limits are about models alone.
+        counts_shared_once: Whether a composing model that several models on a GPU call
+            takes memory once, or with each of them.
     """
 
     profiles: ProfileSet
@@ -118,6 +121,7 @@ class CapacityQuestion:
     fixed_replicas: Mapping[str, int] = field(default_factory=dict)
     least_traffic: Mapping[str, float] = field(default_factory=dict)
     latency_limits: LatencyLimits | None = None
+    counts_shared_once: bool = True
 
     @property
     def goal(self) -> Goal:
@@ -172,6 +176,7 @@ class CapacityQuestion:
             load_levels=self.load_levels,
             fixed_replicas=self.fixed_replicas,
             least_traffic=self.least_traffic,
+            counts_shared_once=self.counts_shared_once,
         )
         problem = translation.problem
         if self.max_gpus is not None:
@@ -191,7 +196,7 @@ class CapacityQuestion:
         rule = self._retention_rule(translation) if has_rule else None
         rule = one_variant_each(translation.records, self.wishes, rule)
         if rule is not None:
-            problem = replace(problem, rule=rule)
+            problem = replace(problem, rule=_both(problem.rule, rule))
         return replace(translation, problem=problem)
 
     def _retention_rule(self, translation: Translation) -> Rule:
@@ -219,6 +224,13 @@ class CapacityQuestion:
             for contention in self.contentions
         ]
         return lambda bin_type, counts: rules[bin_type].is_allowed(counts)
+
+
+def _both(first: Rule | None, second: Rule) -> Rule:
+    """Return what both rules allow; the first is asked first."""
+    if first is None:
+        return second
+    return lambda bin_type, counts: first(bin_type, counts) and second(bin_type, counts)
 
 
 def ask(
@@ -303,7 +315,8 @@ def ask(
         + stand_ins
         + doubts
         + of_supplies
-        + _doubts(supplies),
+        + _doubts(supplies)
+        + (_unshared(supplies) if shares.memory is not None else ()),
         min_retention=_kept_shares(request, wishes),
         maximizes_predicted=request.contention is ContentionRule.PREDICTED,
         records_in_any_time=every,
@@ -554,6 +567,17 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
     }
     told = [f"estimated from what ran, not measured: {', '.join(guessed)}"]
     return (*dict.fromkeys(below), *never_settled, *(told if guessed else ()))
+
+
+def _unshared(supplies: Sequence[Supply]) -> tuple[str, ...]:
+    """Return warnings about composing models that may count more than once on a GPU."""
+    return tuple(
+        dict.fromkeys(
+            warning
+            for supply in supplies
+            for warning in unmeasured_sharing(_records([supply]))
+        )
+    )
 
 
 def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:

@@ -15,13 +15,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.errors import MissingReadingError
+from gpupack.planning.composing import SharedMemory, SharedRoom
 from gpupack.planning.request import is_unknown
 from gpupack.quoting import listed, quoted_all
 from gpupack.records.gpu import HOST_SHARES, Resource, ResourceUnit
 from gpupack.spelling import flag_of, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from gpupack.profile_set import ProfileSet
     from gpupack.records.gpu import GpuType, Headroom
@@ -157,6 +158,68 @@ def item_sizes(
     ]
 
 
+def packed_sizes(
+    records: Sequence[ProfileRecord],
+    headroom: Headroom,
+    gpu_type: GpuType,
+    server: ServerNeeds,
+    *,
+    in_part: Container[str] = (),
+    counts_shared_once: bool = True,
+) -> tuple[list[tuple[int, ...]], SharedRoom | None]:
+    """Return the sizes to pack records by, and how they share memory.
+
+    Args:
+        records: That may be on one GPU.
+        headroom: What binds.
+        gpu_type: The type of the GPU.
+        server: What it holds with no model loaded.
+        in_part: Names of models that may take less of their utilizations.
+        counts_shared_once: Whether they share composing models at all.
+
+    Returns:
+        Each record's size in every binding resource, as ``item_sizes``. Where models
+        share composing models, memory is what each adds at least to any GPU; that a set
+        fits is then to be asked of the second, which is None where none share.
+    """
+    binding = [resource for resource, _ in headroom]
+    sizes = item_sizes(records, binding, server)
+    may_share = counts_shared_once and Resource.MEMORY in binding
+    if not may_share or not any(one.helper_memory for one in records):
+        return sizes, None
+    memory = SharedMemory(
+        records, [model_bytes(one, Resource.MEMORY, server) for one in records]
+    )
+    if not memory.is_shared:
+        return sizes, None
+    place = binding.index(Resource.MEMORY)
+    others = [
+        index
+        for index, resource in enumerate(binding)
+        if not resource.is_held and not resource.is_of_host
+    ]
+    room_bytes = _room_of(gpu_type, headroom, Resource.MEMORY, server)
+    least = memory.least_bytes(
+        room_bytes,
+        [
+            tuple(0 if record.model_name in in_part else row[index] for index in others)
+            for record, row in zip(records, sizes, strict=True)
+        ],
+        [limit_of(gpu_type, headroom, binding[index]) for index in others],
+    )
+    return [
+        (*row[:place], size, *row[place + 1 :])
+        for row, size in zip(sizes, least, strict=True)
+    ], SharedRoom(memory, room_bytes)
+
+
+def _room_of(
+    gpu_type: GpuType, headroom: Headroom, resource: Resource, server: ServerNeeds
+) -> int:
+    """Return what a GPU offers of memory beside the server, in bytes, ≥ 0."""
+    return max(0, limit_of(gpu_type, headroom, resource) - server.of(resource))
+
+
 def item_size(record: ProfileRecord, resource: Resource, server: ServerNeeds) -> int:
     """Return a record's size in a binding resource, in the resource's integers."""
     if resource.is_held:
@@ -227,9 +290,9 @@ def capacity_for(
     Returns:
         At least 0.
     """
-    limit = limit_of(gpu_type, headroom, resource)
     if resource.is_held:
-        return max(0, limit - server.of(resource))
+        return _room_of(gpu_type, headroom, resource, server)
+    limit = limit_of(gpu_type, headroom, resource)
     exact = exact_limit(gpu_type, headroom, resource)
     exact_parts = math.floor(exact * _PARTS)
     step = math.gcd(*sizes)

@@ -1,3 +1,4 @@
+# Long because a question becomes the integers of one problem in one place.
 """Models, load points and GPU types as jobs, options and bin types."""
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.packing import BinType, CapacityProblem, Job, Option
+from gpupack.planning.composing import memory_rule, overlaps
 from gpupack.planning.modeling.load_levels import FULL_LOAD, LoadLevel
 from gpupack.planning.modeling.service_units import (
     demand_units,
@@ -17,16 +19,18 @@ from gpupack.planning.modeling.service_units import (
 )
 from gpupack.planning.modeling.sizes import (
     capacity_for,
-    item_size,
+    packed_sizes,
     require_readings,
 )
 from gpupack.planning.request import price_units
 from gpupack.quoting import quoted
+from gpupack.records.gpu import Resource
 from gpupack.records.request import MAX_REPLICAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from gpupack.planning.composing import SharedRoom
     from gpupack.planning.modeling.supply import Supply
     from gpupack.planning.request import Wishes
     from gpupack.records.gpu import Headroom
@@ -54,6 +58,8 @@ class Translation:
         least_service: Per option, in units, what every copy serves before the engine
             shares out the rest.
         load_levels: Of each option.
+        shares_memory: Whether some models share composing models, so that what fits
+            is no sum of sizes.
     """
 
     problem: CapacityProblem
@@ -63,6 +69,7 @@ class Translation:
     service_units: tuple[int, ...]
     least_service: tuple[int, ...]
     load_levels: tuple[LoadLevel, ...]
+    shares_memory: bool = False
 
     def infer_per_sec(self, option: int, service: float) -> float:
         """Return what a copy of an option serves, in infer/sec."""
@@ -84,11 +91,13 @@ def translate(
     load_levels: Sequence[LoadLevel] = (FULL_LOAD,),
     fixed_replicas: Mapping[str, int] | None = None,
     least_traffic: Mapping[str, float] | None = None,
+    counts_shared_once: bool = True,
 ) -> Translation:
     """Return the capacity problem.
 
     A model with a demand takes memory in full and utilizations in proportion to the
-    traffic of each replica; one without takes all that its record says.
+    traffic of each replica; one without takes all that its record says. Models that
+    share composing models take at least their sizes, and what they take is a rule.
 
     Args:
         supplies: GPU types with their records.
@@ -100,6 +109,7 @@ def translate(
             option that takes its share of the utilizations.
         fixed_replicas: By model name: exactly so many replicas.
         least_traffic: Of each of them, if they are several, in infer/sec.
+        counts_shared_once: Whether models on a GPU share what they call.
 
     Raises:
         MissingReadingError: If a binding resource or a throughput is missing.
@@ -153,43 +163,55 @@ def translate(
         else None
         for job, name in enumerate(names)
     ]
+    job_of = {name: job for job, name in enumerate(names)}
+    rooms: list[SharedRoom | None] = []
+    places: list[int] = []
     for bin_type, supply in enumerate(supplies):
-        for job, name in enumerate(names):
-            is_whole = name not in wishes.demand
+        here = [one for name in names for one in supply.records.get(name, ())]
+        sizes_of, room = packed_sizes(
+            here,
+            headroom,
+            supply.gpu_type,
+            supply.server,
+            in_part=wishes.demand,
+            counts_shared_once=counts_shared_once,
+        )
+        rooms.append(room)
+        for place, (record, sizes) in enumerate(zip(here, sizes_of, strict=True)):
+            job = job_of[record.model_name]
+            is_whole = record.model_name not in wishes.demand
             rated = not is_whole or (is_rated and not supply.is_carried_over)
-            for record in supply.records.get(name, ()):
-                sizes = [
-                    item_size(record, resource, supply.server)
-                    if supply.binds(resource)
-                    else 0
-                    for resource in binding
+            sizes = tuple(
+                size if supply.binds(resource) else 0
+                for resource, size in zip(binding, sizes, strict=True)
+            )
+            is_fixed = [is_whole or one.is_held for one in binding]
+            for level in _levels_of_use(record, wishes, load_levels):
+                taken = [
+                    size if fixed_size else math.ceil(size * level.most_ratio)
+                    for size, fixed_size in zip(sizes, is_fixed, strict=True)
                 ]
-                is_fixed = [is_whole or one.is_held for one in binding]
-                for level in _levels_of_use(record, wishes, load_levels):
-                    taken = [
-                        size if fixed_size else math.ceil(size * level.most_ratio)
-                        for size, fixed_size in zip(sizes, is_fixed, strict=True)
-                    ]
-                    option = Option(
-                        job=job,
-                        bin_type=bin_type,
-                        fixed=_where(taken, is_fixed, wanted=True),
-                        proportional=_where(taken, is_fixed, wanted=False),
-                        rate=units_down(
-                            record.throughput_infer_per_sec,
-                            units[job],
-                            level.most_ratio,
-                        )
-                        if rated
-                        else UNKNOWN_RATE,
+                option = Option(
+                    job=job,
+                    bin_type=bin_type,
+                    fixed=_where(taken, is_fixed, wanted=True),
+                    proportional=_where(taken, is_fixed, wanted=False),
+                    rate=units_down(
+                        record.throughput_infer_per_sec,
+                        units[job],
+                        level.most_ratio,
                     )
-                    if option.rate <= least[job]:
-                        continue  # it cannot serve as much as every replica must
-                    option = _serving_at_least(option, least[job])
-                    options.append(_serving_at_most(option, demands[job]))
-                    records.append(record)
-                    levels.append(level)
-                    least_service.append(least[job])
+                    if rated
+                    else UNKNOWN_RATE,
+                )
+                if option.rate <= least[job]:
+                    continue  # it cannot serve as much as every replica must
+                option = _serving_at_least(option, least[job])
+                options.append(_serving_at_most(option, demands[job]))
+                records.append(record)
+                levels.append(level)
+                least_service.append(least[job])
+                places.append(place)
     jobs = tuple(
         Job(
             demand=demands[job],
@@ -213,6 +235,13 @@ def translate(
         ),
         jobs,
         tuple(options),
+        rule=memory_rule(rooms, places),
+        overlaps=overlaps(
+            rooms,
+            places,
+            [option.bin_type for option in options],
+            dimension=binding.index(Resource.MEMORY) if any(rooms) else 0,
+        ),
     )
     _require_sane_demand(problem, names, wishes, units)
     return Translation(
@@ -223,6 +252,7 @@ def translate(
         units,
         tuple(least_service),
         tuple(levels),
+        any(rooms),
     )
 
 

@@ -169,6 +169,7 @@ def _scaled(record: ProfileRecord, gpu_type: GpuType) -> ProfileRecord:
         origin=RecordOrigin.SCALED,
         scaled_from=record.gpu_type.name,
         helpers=record.helpers,
+        helper_memory=record.helper_memory,
     )
 
 

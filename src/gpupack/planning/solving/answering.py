@@ -6,20 +6,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, InvalidInputError
+from gpupack.packing import Deadline
 from gpupack.planning.modeling import best_records
-from gpupack.planning.solving.building import Clash
+from gpupack.planning.solving.building import Clash, Found
 from gpupack.planning.solving.one_type import pack_one_type
-from gpupack.records.placement import Objective
+from gpupack.records.placement import Objective, PlacementStatus
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gpupack.errors import NotFoundInTimeError
     from gpupack.planning.modeling import CapacityQuestion
-    from gpupack.planning.solving.building import Found
     from gpupack.records.profile import ProfileRecord
 
     Chosen = Mapping[str, tuple[ProfileRecord, ...]]
+
+PACKING_SHARE = 0.2
+"""Of the time, for packing by sets where models share memory; planning has the rest."""
 
 
 def answer(
@@ -95,20 +99,54 @@ def answer(
         )
     if all(len(records) == 1 for records in chosen.values()):
         records = [chosen[name][0] for name in sorted(chosen)]
-        return pack_one_type(
+        if question.maximizes_predicted or not any(
+            one.helper_memory for one in records
+        ):
+            return pack_one_type(
+                question,
+                records,
+                time_limit_s=time_limit_s,
+                seed=seed,
+                progress=progress,
+            )
+        return _pack_sharing(
             question,
-            records,
+            chosen,
             time_limit_s=time_limit_s,
             seed=seed,
+            is_trial=is_trial,
             progress=progress,
         )
+    return _plan_fewest(
+        question,
+        chosen,
+        time_limit_s=time_limit_s,
+        seed=seed,
+        is_trial=is_trial,
+        progress=progress,
+    )
+
+
+def _plan_fewest(
+    question: CapacityQuestion,
+    chosen: Chosen,
+    *,
+    time_limit_s: float,
+    seed: int,
+    is_trial: bool,
+    progress: Callable[[Found], None] | None,
+) -> Found | Clash:
+    """Return the fewest GPUs, or the lowest price, by planning.
+
+    Each model yields the same at any of its load points: the fewest GPUs are best.
+    """
     from gpupack.planning.solving.with_choices import plan_with_choices
 
-    # Each model yields the same at any of its load points: the fewest GPUs are best.
+    is_priced = question.objective is Objective.MIN_COST
     return plan_with_choices(
         replace(
             question,
-            objective=Objective.MIN_GPUS,
+            objective=Objective.MIN_COST if is_priced else Objective.MIN_GPUS,
             supplies=(replace(question.supplies[0], records=chosen),),
         ),
         time_limit_s=time_limit_s,
@@ -116,6 +154,67 @@ def answer(
         is_trial=is_trial,
         progress=progress,
     )
+
+
+def _pack_sharing(
+    question: CapacityQuestion,
+    chosen: Chosen,
+    *,
+    time_limit_s: float,
+    seed: int,
+    is_trial: bool,
+    progress: Callable[[Found], None] | None,
+) -> Found | Clash:
+    """Return every record once where some may share memory, on the fewest GPUs.
+
+    Packing lists the sets that fit; where those are too many, planning prices them.
+    """
+    deadline = Deadline.after(time_limit_s)
+    records = [chosen[name][0] for name in sorted(chosen)]
+    packed = pack_one_type(
+        question,
+        records,
+        time_limit_s=PACKING_SHARE * time_limit_s,
+        seed=seed,
+        progress=progress,
+    )
+    if isinstance(packed, Found) and packed.status is PlacementStatus.OPTIMAL:
+        return packed
+    planned = _plan_fewest(
+        question,
+        chosen,
+        time_limit_s=deadline.remaining_s,
+        seed=seed,
+        is_trial=is_trial,
+        progress=progress,
+    )
+    if isinstance(packed, Clash):
+        return _clash_of(packed, planned) if isinstance(planned, Clash) else planned
+    if isinstance(planned, Clash):
+        return packed
+    better = planned if planned.is_better_than(packed) else packed
+    prover = planned if planned.bound > packed.bound else packed
+    is_proved = better.value <= prover.bound
+    return replace(
+        packed,
+        gpus=better.gpus,
+        value=better.value,
+        bound=min(better.value, prover.bound),
+        status=PlacementStatus.OPTIMAL if is_proved else PlacementStatus.FEASIBLE,
+        method=planned.method,
+        found_by=better.found_by,
+        proved_by=prover.proved_by,
+    )
+
+
+def _clash_of(packed: Clash, planned: Clash) -> Clash:
+    """Return why there is nothing: what packing says, if it proves that."""
+
+    def error() -> InfeasibleError | NotFoundInTimeError:
+        told = packed.error()
+        return told if isinstance(told, InfeasibleError) else planned.error()
+
+    return Clash(error)
 
 
 def _require_own_readings(question: CapacityQuestion) -> None:

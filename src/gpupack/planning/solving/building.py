@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from gpupack.placement import Placement
+from gpupack.planning.composing import SharedMemory
 from gpupack.planning.contention import SharedGpu, alternatives_of, retentions_of
 from gpupack.planning.modeling import model_bytes, reading
 from gpupack.planning.solving.expected_latency import (
@@ -330,6 +331,11 @@ def gpu_placement(
     """
     supply = question.supplies[filled.supply]
     instances = filled.instances
+    records = [one.record for one in instances]
+    own_bytes = [model_bytes(one, Resource.MEMORY, supply.server) for one in records]
+    shared = SharedMemory(records, own_bytes).shared_models(
+        (place, 1) for place in range(len(records))
+    )
     taken = {
         one: [
             _amount(instance, load, supply, one)
@@ -363,7 +369,7 @@ def gpu_placement(
                     for resource, amounts in taken.items()
                     if resource is not Resource.MEMORY
                 },
-                memory_bytes=model_bytes(one.record, Resource.MEMORY, supply.server),
+                memory_bytes=own_bytes[place],
             )
         )
     return GpuPlacement(
@@ -372,7 +378,10 @@ def gpu_placement(
         assignments=tuple(assignments),
         baseline_memory_bytes=supply.server.of(Resource.MEMORY),
         baseline_host_memory_bytes=supply.server.of(Resource.HOST_MEMORY),
-        resources=_resource_uses(supply, taken, question),
+        resources=_resource_uses(
+            supply, taken, question, sum(one.saved_bytes for one in shared)
+        ),
+        shared_models=shared,
     )
 
 
@@ -395,6 +404,7 @@ def _resource_uses(
     supply: Supply,
     taken: Mapping[Resource, Sequence[float | None]],
     question: CapacityQuestion,
+    saved_bytes: int,
 ) -> tuple[ResourceUse, ...]:
     """Return the total of each resource of which every instance has the reading."""
     shares = dict(question.headroom)
@@ -407,6 +417,8 @@ def _resource_uses(
         # Decimals as written add up as a person adds them: 23.1 + 56.2 = 79.3.
         digits = 9 if resource.unit is ResourceUnit.CORES else 6
         total = round(supply.server.of(resource) + math.fsum(known), digits)
+        if resource is Resource.MEMORY:
+            total -= saved_bytes
         found.append(
             ResourceUse(
                 resource=resource,

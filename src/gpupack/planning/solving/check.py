@@ -7,6 +7,7 @@ asked, in exact fractions of decimals as written, without the integers that were
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
@@ -295,7 +296,14 @@ class _Check:
                     f"GPU {gpu.gpu_index}: {one.name!r} takes {taken} bytes, not "
                     f"{one.assignment.memory_bytes}"
                 )
-        return Fraction(baseline + sum(own))
+        saved = _saved_bytes(instances, own)
+        told = sum(one.saved_bytes for one in gpu.shared_models)
+        if told != saved:
+            raise CheckError(
+                f"GPU {gpu.gpu_index} ({_names(instances)}) saves {saved} bytes by "
+                f"what its models share, not {told}"
+            )
+        return Fraction(baseline + sum(own) - saved)
 
     def _host_memory(self, instances: Sequence[_Instance]) -> Fraction:
         """Return what the server and its models hold of the host's memory, in bytes.
@@ -455,6 +463,59 @@ def _reading(record: ProfileRecord, resource: Resource) -> float | None:
     if value is None and resource is Resource.GPU_UTILIZATION:
         return record.gpu_utilization_mean_percent
     return value
+
+
+def _saved_bytes(instances: Sequence[_Instance], own: Sequence[int]) -> int:
+    """Return by how much models on one GPU take less than alone, for what they share.
+
+    Of each composing model as many are there as its neediest caller has; one that is
+    placed itself is one of them.
+    """
+    # By composing model: what each caller has of it, copy by copy.
+    needed: dict[tuple[str, tuple[int, ...], str], dict[str, list[int]]] = {}
+    alone = []
+    for one, taken in zip(instances, own, strict=True):
+        left = taken
+        for helper in one.record.helper_memory:
+            size = min(helper.memory_bytes, left)
+            left -= size
+            variant = _called_as(helper.model_name, one.record)
+            model = helper.model_name, helper.versions, variant
+            needed.setdefault(model, {}).setdefault(one.name, []).append(size)
+        alone.append(left)
+    saved = 0
+    placed: set[str] = set()
+    for (name, versions, variant), callers in sorted(needed.items()):
+        there = []
+        if name not in placed:
+            there = [
+                rest
+                for one, rest in zip(instances, alone, strict=True)
+                if one.name == name and _serves(one.record, versions, variant)
+            ]
+        if there:
+            placed.add(name)
+        counted = [
+            sum(sizes) - sum(min(rest, *sizes) for rest in there)
+            for sizes in callers.values()
+        ]
+        saved += sum(map(sum, callers.values())) - max(0, *counted)
+    return saved
+
+
+def _called_as(helper: str, record: ProfileRecord) -> str:
+    """Return the configuration in which a helper is called; empty if it has one."""
+    variant = record.load_point.variant
+    names = [] if variant is None else [one.name for one in variant.composing]
+    own = re.compile(re.escape(helper) + r"(_config_.*)?", re.DOTALL)
+    return next((name for name in names if own.fullmatch(name)), "")
+
+
+def _serves(record: ProfileRecord, versions: tuple[int, ...], variant: str) -> bool:
+    """Return whether a placed model is what its callers were measured with."""
+    point, version = record.load_point, record.model_version
+    is_configured = variant in {"", "" if point.variant is None else point.variant.name}
+    return is_configured and (not versions or version in (None, *versions))
 
 
 def _require_one_variant_each(gpu: GpuPlacement) -> None:

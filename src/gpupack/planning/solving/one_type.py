@@ -22,7 +22,7 @@ from gpupack.planning.contention import RetentionRule
 from gpupack.planning.modeling import (
     capacity_for,
     evening_loads,
-    item_sizes,
+    packed_sizes,
     too_large_alone,
 )
 from gpupack.planning.solving.building import Clash, FilledGpu, Found, ModelInstance
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion, ServerNeeds
     from gpupack.records.profile import ProfileRecord
 
+    SetRule = Callable[[tuple[tuple[int, int], ...]], bool]
+
+MAX_SHARING_SETS = 5_000
+"""Sets of models that share memory are listed up to so many: beyond, planning by prices
+finds and proves more in the time."""
 _OTHERWISE_LIMIT_S = 1.0
 """For counting the GPUs that another way of sharing would take."""
 
@@ -66,7 +71,7 @@ def pack_one_type(
     headroom, server = question.headroom, supply.server
     available = supply.entry.num_gpus
     shares = dict(headroom)
-    sizes = item_sizes(records, list(shares), server)
+    sizes, room = packed_sizes(records, headroom, supply.gpu_type, server)
     capacity = tuple(
         [
             capacity_for(column, supply.gpu_type, headroom, resource, server)
@@ -93,14 +98,16 @@ def pack_one_type(
         if question.min_retention or question.maximizes_predicted
         else None
     )
+    fits = None if room is None else room.holds
+    is_allowed = _both(fits, None if rule is None else rule.is_allowed)
     if available is not None and lower_bound(problem) > available:
-        return Clash(lambda: _too_few(question, problem, rule))
+        return Clash(lambda: _too_few(question, problem, is_allowed))
     found = None
     is_proved_impossible = False
     if question.maximizes_predicted and rule is not None and available is not None:
         best = maximize_value(
             problem,
-            rule.is_allowed,
+            is_allowed or rule.is_allowed,
             rule.throughput,
             max_bins=available,
             time_limit_s=deadline.remaining_s,
@@ -119,7 +126,15 @@ def pack_one_type(
             bins = _expand(packed.bins)
             progress(_counted(question, packed, bins, records))
 
-        packed = _pack(question, problem, rule, deadline, seed, told)
+        packed = _pack(
+            question,
+            problem,
+            is_allowed,
+            deadline,
+            seed,
+            told,
+            max_sets=None if room is None else MAX_SHARING_SETS,
+        )
         if available is not None and packed.num_bins > available:
             if is_proved_impossible:
                 packed = replace(packed, bound=max(packed.bound, available + 1))
@@ -131,9 +146,7 @@ def pack_one_type(
                     question,
                     records,
                     problem,
-                    rule.is_allowed
-                    if rule is not None and question.min_retention
-                    else None,
+                    is_allowed if question.min_retention and room is None else None,
                     packed,
                     time_limit_s=time_limit_s,
                 )
@@ -142,27 +155,36 @@ def pack_one_type(
             # Found late, by looking for the fewest GPUs.
             found = _valued(problem, rule, packed, records)
         else:
-            bins = _evened(packed, rule, sizes, capacity, records, server)
+            bins = _evened(packed, is_allowed, sizes, capacity, records, server)
             found = _counted(question, packed, bins, records)
     return replace(
         found,
         warnings=contention.warnings + found.warnings,
         count_gpus=_gpus_otherwise(
-            problem, records, question.min_retention, deadline, seed
+            problem, records, question.min_retention, fits, deadline, seed
         ),
     )
+
+
+def _both(first: SetRule | None, second: SetRule | None) -> SetRule | None:
+    """Return what both rules allow, the first asked first; None without any."""
+    if first is None or second is None:
+        return first or second
+    return lambda counts: first(counts) and second(counts)
 
 
 def _pack(
     question: CapacityQuestion,
     problem: PackingProblem,
-    rule: RetentionRule | None,
+    is_allowed: SetRule | None,
     deadline: Deadline,
     seed: int,
     told: Callable[[PackingResult], None],
+    *,
+    max_sets: int | None,
 ) -> PackingResult:
     """Return a packing into few bins, of sets that the rule allows."""
-    if rule is None:
+    if is_allowed is None:
         return solve(
             problem,
             time_limit_s=deadline.remaining_s,
@@ -172,37 +194,38 @@ def _pack(
         )
     return solve_allowed(
         problem,
-        rule.is_allowed,
+        is_allowed,
         time_limit_s=deadline.remaining_s,
         seed=seed,
         num_workers=question.num_workers,
+        max_sets=max_sets,
     )
 
 
 def _too_few(
-    question: CapacityQuestion, problem: PackingProblem, rule: RetentionRule | None
+    question: CapacityQuestion, problem: PackingProblem, is_allowed: SetRule | None
 ) -> InfeasibleError:
     """Return the error for more models than the GPUs there are hold by sums alone."""
     from gpupack.planning.infeasible import infeasible
 
     # Heuristics alone: how many would do need not be proved to be the fewest.
-    would_do = solve(problem, time_limit_s=0).num_bins if rule is None else None
+    would_do = None if is_allowed else solve(problem, time_limit_s=0).num_bins
     return infeasible(question, would_do=would_do)
 
 
 def _evened(
     packed: PackingResult,
-    rule: RetentionRule | None,
+    is_allowed: SetRule | None,
     sizes: Sequence[tuple[int, ...]],
     capacity: Sequence[int],
     records: Sequence[ProfileRecord],
     server: ServerNeeds,
 ) -> list[list[int]]:
-    """Return the bins with what is used evened out, unless less is kept than asked."""
+    """Return the bins with what is used evened out, unless the rule forbids those."""
     bins = _expand(packed.bins)
     evened = even_out(bins, sizes, capacity, evening_loads(records, server))
-    if rule is not None and not all(
-        rule.is_allowed(tuple((item, 1) for item in one_bin)) for one_bin in evened
+    if is_allowed is not None and not all(
+        is_allowed(tuple((item, 1) for item in one_bin)) for one_bin in evened
     ):
         return bins
     return evened
@@ -288,6 +311,7 @@ def _gpus_otherwise(
     problem: PackingProblem,
     records: Sequence[ProfileRecord],
     min_retention: Mapping[str, float],
+    fits: SetRule | None,
     deadline: Deadline,
     seed: int,
 ) -> Callable[[Contention], int | None]:
@@ -301,8 +325,9 @@ def _gpus_otherwise(
         if not min_retention or limit_s == 0:
             return None
         rule = RetentionRule(records, contention, min_retention)
+        is_allowed = _both(fits, rule.is_allowed) or rule.is_allowed
         return solve_allowed(
-            problem, rule.is_allowed, time_limit_s=limit_s, seed=seed
+            problem, is_allowed, time_limit_s=limit_s, seed=seed
         ).num_bins
 
     return count

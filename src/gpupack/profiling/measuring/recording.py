@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gpupack.profiling.load import ModelLoad
     from gpupack.profiling.measuring.measurement import MeasuredLoad, Measurement
     from gpupack.records.environment import SharingMode
-    from gpupack.records.profile import LoadPoint
+    from gpupack.records.profile import HelperMemory, LoadPoint
 
 SOURCE = "gpupack profile"
 _LIBRARIES = ("numpy", "tritonclient", "nvidia-ml-py")
@@ -96,11 +96,13 @@ def profile_record(
     circumstances: Circumstances,
     input_data_sha256: str | None = None,
     helpers: tuple[str, ...] = (),
+    helper_memory: tuple[HelperMemory, ...] = (),
     warnings: tuple[str, ...] = (),
 ) -> ProfileRecord:
     """Return the record of one of the models that were measured.
 
-    ``helpers`` are the models that were loaded beside it because it needs them.
+    ``helpers`` are the models that were loaded beside it because it needs them, of
+    which ``helper_memory`` says what each takes by itself.
 
     A latency percentile is given only if enough requests ended for it
     (``requests_for_percentile``); otherwise it is missing, with the counts.
@@ -151,6 +153,7 @@ def profile_record(
         "model_version": signature.version,
         "batch_dim": signature.batch_dim,
         "helpers": helpers,
+        "helper_memory": helper_memory,
         "warnings": (
             *_warnings(measured),
             *((held_back,) if held_back else ()),

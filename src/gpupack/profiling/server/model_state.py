@@ -22,6 +22,8 @@ class RepositoryModel:
     """``READY``, ``LOADING``, ``UNLOADING``, ``UNAVAILABLE``; empty before a load."""
     reason: str = ""
     """Why it is not ready, in the server's words."""
+    versions: tuple[int, ...] = ()
+    """Those that are ready, as far as the server tells."""
 
     @property
     def is_ready(self) -> bool:

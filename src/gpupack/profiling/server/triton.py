@@ -141,13 +141,20 @@ class TritonServer:
         ):
             raise self._is_no_triton(purpose)
         models: dict[str, RepositoryModel] = {}
+        versions: dict[str, list[int]] = {}
         for entry in entries:
             name, state = entry["name"], str(entry.get("state", ""))
             reason = str(entry.get("reason", ""))
             # One entry per version: the liveliest counts.
             if name not in models or state in (READY, UNLOADING):
                 models[name] = RepositoryModel(name, state, reason)
-        return tuple(models[name] for name in sorted(models))
+            version = str(entry.get("version", ""))
+            if state == READY and version.isdecimal():
+                versions.setdefault(name, []).append(int(version))
+        return tuple(
+            replace(models[name], versions=tuple(sorted(versions.get(name, ()))))
+            for name in sorted(models)
+        )
 
     def ready_models(self) -> frozenset[str]:
         """Return the names of the models that answer requests."""

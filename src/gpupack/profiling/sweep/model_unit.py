@@ -9,7 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, ServerError, UnknownNameError
+from gpupack.profiling.measuring import wait_until_settled
+from gpupack.profiling.server import UNLOAD_TIMEOUT_S
 from gpupack.quoting import quoted
+from gpupack.records.gpu import DeviceKind
+from gpupack.records.profile import HelperMemory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -23,6 +27,9 @@ logger = logging.getLogger(__name__)
 _NOT_THERE = ("not ready", "not found", "unknown model", "unavailable", "no version")
 """What Triton says of a model that another one calls and that is not loaded."""
 _MAX_CODE_BYTES = 1 << 20
+QUIET_S = {DeviceKind.HOST: 0.1, DeviceKind.GPU: 0.5}
+"""Memory has settled after so long without change, where the server has said that no
+model is being loaded or unloaded."""
 
 
 class NotAloneError(ServerError):
@@ -33,7 +40,8 @@ class ModelUnits:
     """Loads models one at a time, each with what it needs, and unloads all of it.
 
     An ensemble's steps are loaded by Triton. What a model calls in its own code
-    (business logic scripting, BLS) is given, or learned from the error of a call.
+    (business logic scripting, BLS) is given, or learned from the error of a call. Each
+    of them is loaded by itself first, one after another, and what it takes is read.
 
     Args:
         session: An open session.
@@ -54,6 +62,8 @@ class ModelUnits:
         self._helpers = {name: list(needed) for name, needed in helpers.items()}
         self._versions = versions
         self._load_timeout_s = load_timeout_s
+        self._memory: dict[str, HelperMemory | None] = {}
+        """What each model took that was loaded for another one; None: not read."""
         self._ours: set[str] = set()
         """What this object loaded, or made Triton load, and has not seen unloaded."""
 
@@ -94,11 +104,7 @@ class ModelUnits:
     def _load(self, name: str, setup: ModelSetup | None) -> ModelSignature:
         server = self._session.server
         for helper in self._helpers.get(name, ()):
-            self._ours.add(helper)
-            try:
-                server.load(helper, timeout_s=self._load_timeout_s)
-            except ServerError as err:
-                raise ServerError(f"{helper}, which {name} needs: {err}") from err
+            self._load_helper(helper, name)
         self._ours.add(name)
         version = self._versions.get(name, self._versions.get(""))
         if setup is not None and setup.variant is not None:
@@ -114,6 +120,12 @@ class ModelUnits:
             server.load_version(name, version, timeout_s=self._load_timeout_s)
         signature = server.signature(name, version=version)
         steps = self._add_steps(signature)
+        if not self._memory.keys() >= {step.name for step in steps}:
+            # Only now its steps are known: once more, with each of them by itself.
+            self.unload(name, timeout_s=UNLOAD_TIMEOUT_S)
+            for step in reversed(steps):
+                self._load_helper(step.name, name)
+            return self._load(name, setup)
         # An ensemble is what its steps are; its own configuration does not say it.
         return replace(
             signature,
@@ -136,6 +148,51 @@ class ModelUnits:
         elif strangers:
             raise NotAloneError(self._told(strangers))
         return tuple(sorted(beside))
+
+    def memory_of(self, helpers: Sequence[str]) -> tuple[HelperMemory, ...]:
+        """Return what each of these models takes by itself, where it was read."""
+        found = [self._memory.get(one) for one in helpers]
+        return tuple(one for one in found if one is not None)
+
+    def _load_helper(self, helper: str, caller: str) -> None:
+        """Load a model that another one needs, and read once what it takes.
+
+        Raises:
+            ServerError: It did not load, or not in time.
+        """
+        server = self._session.server
+        self._ours.add(helper)
+        is_known = helper in self._memory
+        before = None if is_known else self._settled_bytes()
+        try:
+            there = server.ready_models()
+            if helper in there:
+                return  # a step of two ensembles that are steps
+            server.load(helper, timeout_s=self._load_timeout_s)
+        except ServerError as err:
+            raise ServerError(f"{helper}, which {caller} needs: {err}") from err
+        if is_known:
+            return
+        after = self._settled_bytes()
+        loaded = {one.name: one for one in server.repository() if one.is_ready}
+        # An ensemble, as a step, brings its own: what they take is not told apart.
+        is_alone = set(loaded) - there == {helper}
+        self._memory[helper] = (
+            HelperMemory(
+                model_name=helper,
+                memory_bytes=max(0, after - before),
+                versions=loaded[helper].versions,
+            )
+            if is_alone and before is not None and after is not None
+            else None
+        )
+
+    def _settled_bytes(self) -> int | None:
+        device = self._session.device
+        settled = wait_until_settled(
+            device.memory_used_bytes, quiet_s=QUIET_S[device.gpu_type.kind]
+        )
+        return settled.memory_used_bytes if settled.is_settled else None
 
     def learn(self, name: str, message: str) -> tuple[str, ...]:
         """Return further models that a failed call shows to be needed.

@@ -29,7 +29,7 @@ from gpupack.profiling.measuring import (
 )
 from gpupack.profiling.server import UNLOAD_TIMEOUT_S, ModelSetup
 from gpupack.profiling.sweep.loads import merge_load
-from gpupack.profiling.sweep.model_unit import ModelUnits, NotAloneError
+from gpupack.profiling.sweep.model_unit import QUIET_S, ModelUnits, NotAloneError
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SERVER_STAGE, SweepStore
 from gpupack.records.gpu import DeviceKind
 from gpupack.records.request.arrivals import POISSON
@@ -51,9 +51,6 @@ logger = logging.getLogger(__name__)
 _BASELINE_S = {DeviceKind.HOST: 0.3, DeviceKind.GPU: 2.0}
 _REJECTIONS = ("Failed to process the request", "unexpected shape", "INVALID_ARG")
 """What Triton says where a model's own code, or its backend, rejects a request."""
-_QUIET_S = {DeviceKind.HOST: 0.1, DeviceKind.GPU: 0.5}
-"""Memory has settled after so long without change, where the server has said that no
-model is loaded and none is being unloaded."""
 
 
 @dataclass
@@ -274,7 +271,7 @@ class Sweep:
         settled = wait_until_settled(
             device.memory_used_bytes,
             at_most_bytes=None if baseline is None else baseline.gpu_memory_used_bytes,
-            quiet_s=_QUIET_S[device.gpu_type.kind] if quiet_s is None else quiet_s,
+            quiet_s=QUIET_S[device.gpu_type.kind] if quiet_s is None else quiet_s,
         )
         if not settled.is_settled and settled.memory_used_bytes is not None:
             logger.warning(
@@ -465,6 +462,7 @@ class Sweep:
             circumstances=self._circumstances,
             input_data_sha256=self.inputs.data_sha256_of(signature.name),
             helpers=helpers,
+            helper_memory=self.units.memory_of(helpers),
             warnings=warnings,
         )
         known = self.store.record_of(signature.name, point)

@@ -1,4 +1,10 @@
-from .gpu_placement import Assignment, GpuPlacement, ResourceUse, assignment_field
+from .gpu_placement import (
+    Assignment,
+    GpuPlacement,
+    ResourceUse,
+    SharedModel,
+    assignment_field,
+)
 from .placed_gpus import EqualGpus, PlacedGpus
 from .placement_record import (
     Objective,
@@ -20,6 +26,7 @@ __all__ = [
     "PlacementRecord",
     "PlacementStatus",
     "ResourceUse",
+    "SharedModel",
     "SharingAlternative",
     "assignment_field",
 ]

@@ -30,7 +30,8 @@ class Assignment(Record):
     """The same of the percentile that limits are about."""
     latency_limit_ms: float | None = Field(default=None, gt=0)
     memory_bytes: NumBytes
-    """The model's own memory: what was measured less the server-only baseline."""
+    """The model's own memory: what was measured less the server-only baseline. With
+    that of all its composing models, also of those that others on the GPU share."""
     gpu_utilization_percent: float | None = Field(default=None, ge=0)
     memory_utilization_percent: float | None = Field(default=None, ge=0)
     sm_utilization_percent: float | None = Field(default=None, ge=0)
@@ -81,6 +82,18 @@ class ResourceUse(Record):
         return self.used / self.capacity
 
 
+class SharedModel(Record):
+    """A composing model that several models on one GPU call, and that is there once."""
+
+    model_name: str = Field(min_length=1)
+    callers: tuple[str, ...] = Field(min_length=2)
+    """The models that call it, by name; with itself, where it is placed, too."""
+    memory_bytes: NumBytes
+    """What one of it takes, the most of any caller's measurement."""
+    saved_bytes: NumBytes
+    """By how much the GPU holds less than its models take alone."""
+
+
 class GpuPlacement(Record):
     """One GPU and the model instances on it."""
 
@@ -94,6 +107,8 @@ class GpuPlacement(Record):
     not measured."""
     resources: tuple[ResourceUse, ...]
     """Totals per resource; one that a model lacks a reading of is left out."""
+    shared_models: tuple[SharedModel, ...] = ()
+    """Composing models that several of the models call."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -116,9 +131,11 @@ class GpuPlacement(Record):
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of all models and the server."""
-        return self.baseline_memory_bytes + sum(
-            assignment.memory_bytes for assignment in self.assignments
+        """Memory of all models and the server, shared composing models once."""
+        return (
+            self.baseline_memory_bytes
+            + sum(assignment.memory_bytes for assignment in self.assignments)
+            - sum(shared.saved_bytes for shared in self.shared_models)
         )
 
     @property

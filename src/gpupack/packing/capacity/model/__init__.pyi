@@ -5,6 +5,7 @@ from .capacity_problem import (
     Goal,
     Job,
     Option,
+    Overlap,
     Rule,
 )
 from .configurations import (
@@ -48,6 +49,7 @@ __all__ = [
     "Job",
     "OpenBins",
     "Option",
+    "Overlap",
     "PlanStatus",
     "Rule",
     "check_plan",

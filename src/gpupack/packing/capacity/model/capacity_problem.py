@@ -109,6 +109,27 @@ class Option:
     rate: int
 
 
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Room that copies of different jobs in one bin have in common.
+
+    Copies take room of their own; of each common part, as much room as the job takes
+    that needs most of it.
+
+    Args:
+        bin_type: Index of the bin type.
+        dimension: Of the room; nothing is taken of it in proportion.
+        own: Pairs (option, room of each copy).
+        parts: Of each common part, what each job needs of it: pairs (option, room of
+            each copy), which is negative for an option that brings the part along.
+    """
+
+    bin_type: int
+    dimension: int
+    own: tuple[tuple[int, int], ...]
+    parts: tuple[tuple[tuple[tuple[int, int], ...], ...], ...]
+
+
 @dataclass(frozen=True)
 class CapacityProblem:
     """Run every job by copies of its options in bins of which none overflows.
@@ -119,6 +140,8 @@ class CapacityProblem:
         options: How it can run.
         budget: The total cost of bins may not exceed it; None for no limit.
         rule: Which copies may share a bin; None if all that fit may.
+        overlaps: What the rule implies of common room: it allows nothing that takes
+            more. Bounds are better for knowing it.
 
     Raises:
         InvalidInputError: If shapes or indices do not agree or a number is out of
@@ -130,6 +153,7 @@ class CapacityProblem:
     options: tuple[Option, ...]
     budget: int | None = None
     rule: Rule | None = field(default=None, repr=False, compare=False)
+    overlaps: tuple[Overlap, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.bin_types:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ortools.sat.python import cp_model
 
-    from gpupack.packing.capacity.model import CapacityProblem, Counts
+    from gpupack.packing.capacity.model import CapacityProblem, Counts, Overlap
     from gpupack.packing.capacity.relaxing.bin_patterns import Pattern, Prices
 
 GRID = 10_000
@@ -154,6 +154,9 @@ class ModelPricer:
                 + spare
                 + sum(sizes[index] * used for index, used in rounded_up.items())
             )
+        for overlap in self._problem.overlaps:
+            if overlap.bin_type == self._bin_type:
+                _keep_within(model, copies, overlap, capacity[overlap.dimension])
         model.maximize(sum(terms))
         for crowd in self._crowds:
             _forbid(model, copies, crowd)
@@ -237,6 +240,25 @@ class ModelPricer:
 
             crowd[index] = most_true(may_share, crowd[index]) + 1
         return of(crowd)
+
+
+def _keep_within(
+    model: cp_model.CpModel,
+    copies: Mapping[int, cp_model.IntVar],
+    overlap: Overlap,
+    room: int,
+) -> None:
+    """Let copies take no more room than there is, what they have in common once."""
+    total = [size * copies[index] for index, size in overlap.own if index in copies]
+    for part in overlap.parts:
+        taken = model.new_int_var(0, room, "")
+        for job in part:
+            model.add(
+                taken
+                >= sum(size * copies[index] for index, size in job if index in copies)
+            )
+        total.append(taken)
+    model.add(sum(total) <= room)
 
 
 def _forbid(

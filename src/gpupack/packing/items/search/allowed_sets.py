@@ -60,7 +60,7 @@ def solve_allowed(
     time_limit_s: float = 10.0,
     seed: int = 0,
     num_workers: int | None = None,
-    max_sets: int = MAX_SETS,
+    max_sets: int | None = None,
     max_bins: int | None = None,
     clock: Clock = time.perf_counter,
 ) -> PackingResult:
@@ -78,7 +78,7 @@ def solve_allowed(
         seed: For every random choice.
         num_workers: Threads; as many as cores may be used if None. With one, the
             answer is the same for a seed if no step was cut by its share of the limit.
-        max_sets: List at most so many allowed sets.
+        max_sets: List at most so many allowed sets; ``MAX_SETS`` if left out.
         max_bins: Stop as soon as a packing into this many bins is found, or proved
             impossible.
         clock: That the limit is on.
@@ -124,7 +124,7 @@ def solve_allowed(
         listed = list_allowed(
             problem,
             is_allowed,
-            max_sets=max_sets,
+            max_sets=MAX_SETS if max_sets is None else max_sets,
             deadline=Deadline(started + time_limit_s * LISTING_END, clock),
             least_asked=2**SMALL_ITEMS if problem.num_items <= SMALL_ITEMS else 0,
         )
