@@ -51,6 +51,7 @@ from .measuring import (
 )
 from .measuring_stack import not_installed
 from .model_files import ModelFileOptions
+from .reference_models import write_reference_models
 from .server import (
     LOAD_TIMEOUT_S,
     ModelSetup,
@@ -128,4 +129,5 @@ __all__ = [
     "runtimes_folder",
     "t_quantile",
     "wait_until_settled",
+    "write_reference_models",
 ]

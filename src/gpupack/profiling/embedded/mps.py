@@ -64,6 +64,11 @@ class MpsDaemon(StartsProcess):
         self._gpu_uuids = gpu_uuids
         self._folder: Path | None = None
 
+    @staticmethod
+    def is_installed() -> bool:
+        """Return whether the control program is on the ``PATH``."""
+        return shutil.which(CONTROL_NAME) is not None
+
     @property
     def environment(self) -> dict[str, str]:
         """What makes a process a client of this daemon.
