@@ -157,6 +157,9 @@ _BUILDERS: Mapping[str, Callable[[], nn.Module]] = {
     "unet2d": UNet2d,
     "encoder": Encoder,
     "decoder": Decoder,
+    "encoder_large": lambda: Encoder(width=1024, num_layers=12),
+    "decoder_short": lambda: Decoder(num_new=3),
+    "decoder_small": lambda: Decoder(width=512, num_layers=6, num_new=4),
     "deeplabv3_resnet50": lambda: Segmenter("deeplabv3_resnet50"),
 }
 

@@ -9,8 +9,8 @@ from gpupack.planning.contention.host_station import host_class
 from gpupack.planning.contention.latency_prediction import (
     ArrivingTraffic,
     LatencyLimits,
+    arriving_service_times,
     predict_percentiles,
-    service_times,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class LatencyRule:
         self._limits = limits
         self._classes = classes
         self._names = [record.model_name for record in records]
-        self._services = [service_times(record) for record in records]
+        self._services = [arriving_service_times(record) for record in records]
         self._traffic = [
             ArrivingTraffic(rate if name in limits.arriving else None, limits.gap_cv2)
             for name, rate in zip(self._names, requests_per_s, strict=True)
