@@ -1,9 +1,12 @@
 from .contention import (
+    DEFAULT_CONTENTION_FACTORS,
+    HOST_CONTENTION_FACTOR,
     PROCESSOR_SHARING,
     SHARING_SHAPES,
     MeasuredSet,
     fit_contention_factor,
     fit_retention_margin,
+    mean_absolute_error,
     measured_sets,
 )
 from .frontier_search import frontier
@@ -25,6 +28,8 @@ from .request import (
 from .rightsizing import Rightsizing, rightsize
 
 __all__ = [
+    "DEFAULT_CONTENTION_FACTORS",
+    "HOST_CONTENTION_FACTOR",
     "PROCESSOR_SHARING",
     "SHARING_SHAPES",
     "MeasuredSet",
@@ -36,6 +41,7 @@ __all__ = [
     "fit_contention_factor",
     "fit_retention_margin",
     "frontier",
+    "mean_absolute_error",
     "measured_sets",
     "overlay_headroom",
     "overlay_requests",

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
 from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.record import Record
+
+
+class CalibrationMethod(StrEnum):
+    """What a calibration was fitted to."""
+
+    OWN_MODELS = "own_models"
+    """The user's models, as ``verify`` ran them or an export tells of them."""
+    REFERENCE_MODELS = "reference_models"
+    """Models that come with gpupack: ``gpupack calibrate --quick``."""
 
 
 class Calibration(Record):
@@ -24,6 +34,8 @@ class Calibration(Record):
     """
     num_sets: int = Field(ge=0)
     """Co-located sets it was fitted to; 0 for a default."""
+    method: CalibrationMethod = CalibrationMethod.OWN_MODELS
+    """What it was fitted to."""
     retention_margin_ratio: float | None = Field(default=None, ge=0, le=1)
     """What a predicted retention must have to spare; None takes the default."""
     mean_absolute_error_ratio: float | None = Field(default=None, ge=0)

@@ -241,6 +241,7 @@ def placement_legend(placement: PlacementRecord, *, has_left: bool) -> list[str]
         lines.append(
             f"keeps: predicted share of {of_what} while all models of the GPU are busy"
         )
+        lines += basis_lines(placement)
     if any(
         one.served_infer_per_sec == 0 and one.retention is not None
         for one in assignments
@@ -255,6 +256,19 @@ def placement_legend(placement: PlacementRecord, *, has_left: bool) -> list[str]
             f"requests that arrive ({arrivals}) at the planned rate, and its limit"
         )
     return lines
+
+
+def basis_lines(placement: PlacementRecord) -> list[str]:
+    """Return what the predictions rest on, one line for each different basis."""
+    names_by_basis: dict[str, list[str]] = {}
+    for name, basis in placement.predicted_by.items():
+        names_by_basis.setdefault(basis, []).append(printable(name))
+    if len(names_by_basis) == 1:
+        return [f"predicted by: {basis}" for basis in names_by_basis]
+    return [
+        f"predicted by, on {', '.join(names)}: {basis}"
+        for basis, names in names_by_basis.items()
+    ]
 
 
 def _takes(assignments: Sequence[Assignment]) -> bool:

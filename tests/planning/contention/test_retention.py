@@ -163,6 +163,43 @@ def test_streams_are_told_to_be_assumed_until_they_were_measured() -> None:
     assert bound.num_calibration_sets == 12
 
 
+@pytest.mark.parametrize(
+    ("name", "expected", "told"),
+    [
+        ("NVIDIA H200", 0.06, "H200 defaults"),
+        ("Tesla T4", 0.09, "H200 defaults on Tesla T4: margin widened from 0.06"),
+        ("our-gpu", 0.06, "H200 defaults; whether our-gpu is one"),
+    ],
+)
+def test_defaults_of_another_card_are_told_and_have_wider_margins(
+    name: str, expected: float, told: str
+) -> None:
+    gpu_type = GpuType(name=name, memory_bytes=1000 * MIB)
+    found = resolve_contention(profiles_of([(10, 20)]), gpu_type, "time_slicing")
+    home = resolve_contention(profiles_of([(10, 20)]), GPU, "time_slicing")
+
+    assert found.margin == pytest.approx(expected)
+    assert found.basis.startswith(told)
+    assert found.factor == DEFAULT_CONTENTION_FACTORS[SharingMode.TIME_SLICING]
+    widened = expected / 0.06
+    assert found.latency_margin == pytest.approx(widened * home.latency_margin)
+
+
+def test_a_placement_names_what_its_predictions_rest_on() -> None:
+    profiles = profiles_of([(10, 20), (10, 20)])
+    mode = SharingMode.TIME_SLICING
+    own = profiles.model_copy(update={"calibrations": (calibration(0.7, mode),)})
+
+    by_default = place(profiles, min_retention=0.5)
+    calibrated = place(own, min_retention=0.5)
+
+    assert calibrated.predicted_by == {
+        GPU.name: "calibrated on this GPU type (12 sets)"
+    }
+    assert "predicted by: calibrated on this GPU type (12 sets)" in str(calibrated)
+    assert "predicted by: H200 defaults" in str(by_default)
+
+
 def test_a_margin_is_kept_but_where_there_is_almost_nothing_to_lose() -> None:
     assert cautious_retention(0.9, margin=0.06) == pytest.approx(0.84)
     assert cautious_retention(0.99, margin=0.06) == pytest.approx(1 - 4 * 0.01)

@@ -2,11 +2,14 @@ from .calibration import (
     MeasuredSet,
     fit_contention_factor,
     fit_retention_margin,
+    mean_absolute_error,
     measured_sets,
 )
 from .delays import PROCESSOR_SHARING
 from .latency_prediction import LatencyLimits
 from .prediction import (
+    DEFAULT_CONTENTION_FACTORS,
+    HOST_CONTENTION_FACTOR,
     SHARING_SHAPES,
     has_all_readings,
     predict_retentions,
@@ -25,6 +28,8 @@ from .retention import (
 
 __all__ = [
     "COMPARED",
+    "DEFAULT_CONTENTION_FACTORS",
+    "HOST_CONTENTION_FACTOR",
     "MAX_PREDICTED_KINDS",
     "PROCESSOR_SHARING",
     "SHARING_SHAPES",
@@ -37,6 +42,7 @@ __all__ = [
     "fit_contention_factor",
     "fit_retention_margin",
     "has_all_readings",
+    "mean_absolute_error",
     "measured_sets",
     "predict_retentions",
     "resolve_contention",

@@ -24,6 +24,7 @@ from gpupack.planning.contention.host_station import (
     traffic_of,
 )
 from gpupack.planning.contention.latency_prediction import (
+    ARRIVALS_SHARE,
     DEFAULT_LATENCY_MARGINS,
     LatencyLimits,
 )
@@ -43,6 +44,7 @@ from gpupack.planning.contention.prediction import (
     customer_classes,
     has_all_readings,
 )
+from gpupack.records.calibration import CalibrationMethod
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 from gpupack.records.placement import SharingAlternative
@@ -59,6 +61,11 @@ if TYPE_CHECKING:
 Counts = tuple[tuple[int, int], ...]
 """Pairs (item, number of copies ≥ 1), by item."""
 
+DEFAULTS_CARD = "H200"
+"""The card that the default factors and margins were fitted on."""
+OTHER_CARD_MARGINS = 1.5
+"""Margins are so much wider on another card, where nothing is known of it: a judgement,
+not a measurement."""
 MAX_LOSS_FACTOR = 4.0
 """The most that a small predicted loss was exceeded by on an H200."""
 MAX_KNOWN_SETS = 100_000
@@ -79,6 +86,7 @@ class Contention:
         latency_margin: By this share of itself a predicted latency is to be below its
             limit.
         num_sets: Measured sets that the factor was fitted to; 0 for a default.
+        basis: What the factor and margins rest on, in words; empty on the host.
         host_cores: Of the host, for the models of each GPU; None: they do not run out.
         warnings: What a reader of the prediction should know.
     """
@@ -89,8 +97,16 @@ class Contention:
     margin: float = 0.0
     latency_margin: float = DEFAULT_LATENCY_MARGINS[SharingMode.TIME_SLICING]
     num_sets: int = 0
+    basis: str = ""
     host_cores: float | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def factor_of_arrivals(self) -> float:
+        """The contention factor of requests that arrive, with pauses between them."""
+        if self.sharing_mode is None:
+            return self.factor
+        return ARRIVALS_SHARE * self.factor
 
 
 UNMEASURED_STREAMS = (
@@ -109,8 +125,9 @@ def resolve_contention(
 ) -> Contention:
     """Return the calibrated factor of this GPU type and way of sharing.
 
-    Where the profiles hold none, gpupack's default for the way of sharing; with a
-    warning if there are calibrations, but of another GPU type or way.
+    Where the profiles hold none, gpupack's default for the way of sharing, which is
+    from an H200: on another card its margins are widened. With a warning if there are
+    calibrations, but of another GPU type or way.
 
     Args:
         profiles: May hold calibrations.
@@ -142,14 +159,16 @@ def resolve_contention(
         )
     fitted = _fitted_to(profiles, gpu_type, mode)
     if fitted:
-        margin = fitted[-1].retention_margin_ratio
+        best = fitted[-1]
+        margin = best.retention_margin_ratio
         return Contention(
             mode,
-            fitted[-1].contention_factor,
+            best.contention_factor,
             shape=SHARING_SHAPES[mode],
             margin=default_margin if margin is None else margin,
             latency_margin=DEFAULT_LATENCY_MARGINS[mode],
-            num_sets=fitted[-1].num_sets,
+            num_sets=best.num_sets,
+            basis=f"calibrated on this GPU type ({_evidence(best)})",
             host_cores=host_cores,
             warnings=warnings,
         )
@@ -165,15 +184,48 @@ def resolve_contention(
         )
     if mode is SharingMode.STREAMS:
         warnings += (UNMEASURED_STREAMS,)
+    basis, widened = f"{DEFAULTS_CARD} defaults", 1.0
+    margin = default_margin
+    card = card_called(gpu_type.name)
+    if mode is SharingMode.STREAMS:
+        basis = "equal shares of the GPU, assumed and not measured"
+    elif card is None:
+        # A name of somebody's own may stand for any card, that one too.
+        basis += f"; whether {gpu_type.name} is one, its name does not tell"
+    elif card != DEFAULTS_CARD:
+        widened = OTHER_CARD_MARGINS
+        margin = min(1.0, widened * default_margin)
+        basis += (
+            f" on {gpu_type.name}: margin widened from {default_margin:g} to {margin:g}"
+        )
     return Contention(
         mode,
         factor,
         shape=SHARING_SHAPES[mode],
-        margin=default_margin,
-        latency_margin=DEFAULT_LATENCY_MARGINS[mode],
+        margin=margin,
+        latency_margin=widened * DEFAULT_LATENCY_MARGINS[mode],
+        basis=basis,
         host_cores=host_cores,
         warnings=warnings,
     )
+
+
+def _evidence(calibration: Calibration) -> str:
+    """Return what a calibration was fitted to, in words."""
+    num = calibration.num_sets
+    sets = f"{num} set{'' if num == 1 else 's'}"
+    if calibration.method is CalibrationMethod.REFERENCE_MODELS:
+        return f"{sets} of reference models"
+    return sets
+
+
+def _card_of(gpu_type: GpuType) -> str | None:
+    """Return the catalogue's name of a whole card; None of parts and unknown ones."""
+    card = card_called(gpu_type.name)
+    if card is None:
+        return None
+    memory = bytes_from_mib(MEMORY_MIB_BY_NAME[card])
+    return card if gpu_type.memory_bytes in (None, memory) else None
 
 
 def _fitted_to(
@@ -188,13 +240,11 @@ def _fitted_to(
     of_mode = [one for one in profiles.calibrations if one.sharing_mode is mode]
     if not of_mode:
         return []
-    card = card_called(gpu_type.name)
-    memory = None if card is None else bytes_from_mib(MEMORY_MIB_BY_NAME[card])
-    is_whole = card is not None and gpu_type.memory_bytes in (None, memory)
+    card = _card_of(gpu_type)
     same_card = [
         one
         for one in of_mode
-        if is_whole
+        if card is not None
         and one.gpu_type_name != gpu_type.name
         and card_called(one.gpu_type_name) == card
     ]
@@ -300,7 +350,7 @@ class RetentionRule:
                     load * rate
                     for load, rate in zip(self._loads, self._alone, strict=True)
                 ],
-                contention_factor=contention.factor,
+                contention_factor=contention.factor_of_arrivals,
                 shape=contention.shape,
                 margin=contention.latency_margin,
                 host=self._host,

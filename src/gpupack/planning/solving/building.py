@@ -211,6 +211,7 @@ def build_placement(
         sharing_mode=contention.sharing_mode,
         contention_factor=None if predicted_by is None else predicted_by.factor,
         num_calibration_sets=0 if predicted_by is None else predicted_by.num_sets,
+        predicted_by=_bases(question, fillings, kept),
         min_retention=dict(question.min_retention),
         sharing_alternatives=alternatives_of(
             question.profiles,
@@ -292,6 +293,20 @@ def _predicted_by(
         for contention in (question.contentions[one.supply],)
     }
     return next(iter(used.values())) if len(used) == 1 else None
+
+
+def _bases(
+    question: CapacityQuestion,
+    fillings: Sequence[FilledGpu],
+    kept: Mapping[int, tuple[float, ...] | None],
+) -> dict[str, str]:
+    """Return what the predictions for each GPU type rest on, in words."""
+    return {
+        question.supplies[one.supply].gpu_type.name: basis
+        for one in fillings
+        if kept.get(id(one)) is not None
+        and (basis := question.contentions[one.supply].basis)
+    }
 
 
 def with_bound(placement: Placement, found: Found, *, seconds: float) -> Placement:

@@ -132,6 +132,9 @@ class PlacementRecord(Record):
     types differ in it."""
     num_calibration_sets: int = Field(default=0, ge=0)
     """Measured sets that the factor was fitted to; 0 for gpupack's default."""
+    predicted_by: dict[str, str] = Field(default_factory=dict)
+    """By GPU type, what predictions rest on: a calibration, or defaults of which GPU;
+    empty where nothing was predicted."""
     min_retention: dict[str, Ratio] = Field(default_factory=dict)
     """By model, what was asked to be kept; empty if nothing was."""
     sharing_alternatives: tuple[SharingAlternative, ...] = ()
