@@ -9,7 +9,11 @@ import typer
 
 from gpupack.cli import EXIT_INTERRUPTED
 from gpupack.cli.console import print_error
-from gpupack.cli.options.measuring import Measuring, takes_measuring_options
+from gpupack.cli.options.measuring import (
+    Measuring,
+    ServerRootOption,
+    takes_measuring_options,
+)
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.quoting import quoted
@@ -110,25 +114,94 @@ def verify_command(
 
 def calibrate_command(
     verifications: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="What verify --store wrote, with shared GPUs in it; or Model "
             "Analyzer's export of models that were profiled concurrently."
         ),
-    ],
+    ] = None,
     *,
     profiles: Annotated[
-        Path, typer.Option(help="The profile file that place() reads; appended to.")
+        Path,
+        typer.Option(
+            help="The profile file that place() reads; appended to. With --quick it "
+            "is made if there is none."
+        ),
     ],
     sharing: Annotated[
         str | None,
         typer.Option(
             help="How models shared the GPU, for an export, which does not say: "
-            "streams (several in one Triton), time_slicing or mps."
+            "streams (several in one Triton), time_slicing or mps. With --quick, the "
+            "one way to measure; both where MPS is installed if left out."
         ),
     ] = None,
+    is_quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="Measure models that come with gpupack on this machine's GPU instead: "
+            "no file and no model repository needed.",
+        ),
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="For --quick: how long to measure; 5.")
+    ] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            help="For --quick: index, GPU:MIG indices, UUID, or host, to try it out."
+        ),
+    ] = None,
+    server_python: Annotated[
+        Path | None,
+        typer.Option(help="For --quick: Python, with NumPy, that models run in."),
+    ] = None,
+    server_root: ServerRootOption = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar.")
+    ] = False,
 ) -> None:
-    """Fit how strongly models slow each other down, for place() to use."""
+    """Fit how strongly models slow each other down, for place() to use.
+
+    Exit codes: 0 done, 2 bad input, no GPU, or one that others use.
+    """
+    if is_quick:
+        if verifications is not None:
+            raise InvalidInputError(
+                "--quick measures by itself: leave the file "
+                f"{quoted(str(verifications))} out, or --quick"
+            )
+        _calibrate_quickly(
+            profiles,
+            sharing=sharing,
+            minutes=minutes,
+            gpu=gpu,
+            python=server_python,
+            root=server_root,
+            quiet=quiet,
+        )
+        return
+    for name, value in (
+        ("--minutes", minutes),
+        ("--gpu", gpu),
+        ("--server-python", server_python),
+        ("--server-root", server_root),
+    ):
+        if value is not None:
+            raise InvalidInputError(
+                f"{name} is for --quick, which measures; add --quick, or leave it out"
+            )
+    if verifications is None:
+        raise InvalidInputError(
+            "give what `gpupack verify --store` wrote of your own models, or --quick "
+            "to measure models that come with gpupack on this machine's GPU"
+        )
+    _calibrate_by(verifications, profiles, sharing)
+
+
+def _calibrate_by(verifications: Path, profiles: Path, sharing: str | None) -> None:
+    """Fit to what was measured before, and append it to the profile file."""
     from gpupack.importers.model_analyzer.colocations import is_export, read_colocations
     from gpupack.store import (
         open_profile_file,
@@ -159,6 +232,43 @@ def calibrate_command(
         f"{found.contention_factor:g} from {found.num_sets} sets, mean error "
         f"{100 * (found.mean_absolute_error_ratio or 0):.1f} points"
     )
+
+
+def _calibrate_quickly(
+    profiles: Path,
+    *,
+    sharing: str | None,
+    minutes: float | None,
+    gpu: str | None,
+    python: Path | None,
+    root: Path | None,
+    quiet: bool,
+) -> None:
+    """Measure the reference models, and append what they show to the profile file."""
+    from gpupack.profiling import ServerOptions
+    from gpupack.store import open_profile_file, read_profile_file, record_line
+    from gpupack.verifying.quick_calibration import DEFAULT_MINUTES, quick_calibrate
+
+    # Minutes of measuring are not to end at a file that cannot be written.
+    with open_profile_file(profiles, option="--profiles") as file:
+        if profiles.stat().st_size:
+            read_profile_file(profiles)
+        with progress_bar(quiet=quiet) as bar:
+            if bar is not None:
+                bar.begin(1, 0)
+            found = quick_calibrate(
+                server=ServerOptions(python=python, root=root),
+                gpu=gpu,
+                sharing=sharing,
+                minutes=DEFAULT_MINUTES if minutes is None else minutes,
+                progress=bar.working if bar is not None else None,
+                install_progress=bar.install if bar is not None else None,
+            )
+        for calibration in found.calibrations:
+            file.append(record_line(calibration))
+    typer.echo(str(found))
+    if found.calibrations:
+        typer.echo(f"stored in {profiles}, where place() finds it")
 
 
 def _sharing_mode(text: str | None) -> SharingMode:
