@@ -1,0 +1,90 @@
+"""The recorded networks that keep the GPU busy, judged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.busy_report import (
+    busy_errors,
+    judge_busy,
+    judge_quick_calibration,
+    read_busy,
+)
+from benchmarks.colocation import RESULTS
+from gpupack.records.environment import SharingMode
+
+
+def test_the_halves_share_no_network_and_every_way_has_enough_sets() -> None:
+    sessions = read_busy(RESULTS)
+    names = {
+        half: {
+            record.model_name
+            for one in sessions
+            if one.half == half
+            for record in one.records
+        }
+        for half in ("fit", "judge")
+    }
+    assert not names["fit"] & names["judge"]
+    for mode in (SharingMode.TIME_SLICING, SharingMode.MPS):
+        closed = [
+            row
+            for one in sessions
+            if one.half == "judge" and one.sharing is mode
+            for row in one.of("closed")
+        ]
+        assert len(closed) >= 40
+        assert len({tuple(row["models"]) for row in closed}) == len(closed)
+
+
+def test_retention_and_its_noise_are_those_of_the_rounds() -> None:
+    errors, noise = busy_errors(RESULTS)
+    found = judge_busy(RESULTS)
+    assert found["retention_mae_points"] == pytest.approx(
+        np.abs(errors).mean(), abs=1e-3
+    )
+    rows = [
+        row
+        for one in read_busy(RESULTS)
+        if one.half == "judge"
+        for row in one.of("closed")
+    ]
+    apart = [
+        abs(
+            first["together"][index] / first["alone"][index]
+            - second["together"][index] / second["alone"][index]
+        )
+        for row in rows
+        for first, second in [row["rounds"]]
+        for index in range(len(row["models"]))
+    ]
+    assert noise == pytest.approx(50 * np.array(apart))
+
+
+def test_plans_are_judged_by_the_limits_they_were_made_for() -> None:
+    sessions = [one for one in read_busy(RESULTS) if one.half == "judge"]
+    kept: dict[str, list[bool]] = {"predicted": [], "alone": []}
+    for row in (row for one in sessions for row in one.of("traffic")):
+        for model, limit_s in zip(
+            row["models"], row.get("limits_s", [0.0] * 99), strict=False
+        ):
+            if "plan" in row:
+                p99_us = np.percentile(model["latencies_us"], 99)
+                kept[row["plan"]].append(bool(p99_us <= 1e6 * limit_s))
+    found = judge_busy(RESULTS)
+    assert found["num_latency_sets"] >= 30
+    assert found["num_p99_promises"] == len(kept["predicted"])
+    share = float(np.mean(kept["predicted"]))
+    assert found["kept_p99_share"] == pytest.approx(share, abs=1e-3)
+    by_alone = float(np.mean(kept["alone"]))
+    assert found["kept_p99_share_planned_alone"] == pytest.approx(by_alone, abs=1e-3)
+    assert share > by_alone
+
+
+def test_a_quick_calibration_is_judged_beside_the_defaults() -> None:
+    found = judge_quick_calibration(RESULTS)
+    assert set(found) == {"mps", "time_slicing"}
+    for one in found.values():
+        # No worse than the defaults beyond the noise of what they are judged by.
+        assert one["mae_points"] <= one["default_mae_points"] + 1.0
