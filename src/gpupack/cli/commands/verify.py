@@ -247,7 +247,7 @@ def _calibrate_quickly(
     """Measure the reference models, and append what they show to the profile file."""
     from gpupack.profiling import ServerOptions
     from gpupack.store import open_profile_file, read_profile_file, record_line
-    from gpupack.verifying.quick_calibration import DEFAULT_MINUTES, quick_calibrate
+    from gpupack.verifying.calibrate import DEFAULT_MINUTES, quick_calibrate
 
     # Minutes of measuring are not to end at a file that cannot be written.
     with open_profile_file(profiles, option="--profiles") as file:

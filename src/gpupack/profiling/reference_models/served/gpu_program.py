@@ -208,7 +208,7 @@ c_uint32 = ctypes.c_uint32
 _NULL = ctypes.c_void_p()
 
 
-class CudaError(Exception):
+class DriverRefusalError(Exception):
     """The driver refused something; says what and why."""
 
 
@@ -229,21 +229,23 @@ class Launch:
         )
 
 
-class Gpu:
+class ReferenceGpu:
     """A GPU that the process sees, with the kernels loaded.
 
     Args:
         index: Of those that the process sees.
 
     Raises:
-        CudaError: There is none, or the driver refuses.
+        DriverRefusalError: There is none, or the driver refuses.
     """
 
     def __init__(self, index: int) -> None:
         try:
             self._library = ctypes.CDLL(_LIBRARY)
         except OSError as err:
-            raise CudaError(f"{err}; the NVIDIA driver's packages bring it") from err
+            raise DriverRefusalError(
+                f"{err}; the NVIDIA driver's packages bring it"
+            ) from err
         device = ctypes.c_int()
         context, self._module = ctypes.c_void_p(), ctypes.c_void_p()
         self._call("cuInit", 0)
@@ -331,4 +333,4 @@ class Gpu:
             text = ctypes.c_char_p()
             self._library.cuGetErrorString(code, ctypes.byref(text))
             reason = (text.value or b"unknown error").decode(errors="replace")
-            raise CudaError(f"{name}: {reason} (CUDA error {code})")
+            raise DriverRefusalError(f"{name}: {reason} (CUDA error {code})")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from gpu_program import Gpu, Launch, c_uint32
+from gpu_program import Launch, ReferenceGpu, c_uint32
 
 NUM_VALUES = 16
 """Of a request and of its answer."""
@@ -31,7 +31,7 @@ _NUM_TIMINGS = 5
 _TOLERANCE = 1e-3
 
 
-class TritonPythonModel:
+class ReferenceModelServer:
     """Answers each request by one run of its program."""
 
     def initialize(self, args: dict[str, str]) -> None:
@@ -48,7 +48,7 @@ class TritonPythonModel:
             self.program = GpuProgram(
                 parameters["program"],
                 # The server was started with the one GPU visible that is measured.
-                Gpu(0),
+                ReferenceGpu(0),
                 gpu_s=gpu_s,
                 kernel_s=float(parameters["kernel_us"]) / 1e6,
                 fill=float(parameters["fill"]),
@@ -156,12 +156,18 @@ class GpuProgram:
     """The program on a GPU: kernels, as many as take so long there.
 
     Raises:
-        CudaError: The driver refuses something.
+        DriverRefusalError: The driver refuses something.
         RuntimeError: A network computes something else than the host does.
     """
 
     def __init__(
-        self, program: str, gpu: Gpu, *, gpu_s: float, kernel_s: float, fill: float
+        self,
+        program: str,
+        gpu: ReferenceGpu,
+        *,
+        gpu_s: float,
+        kernel_s: float,
+        fill: float,
     ) -> None:
         self.gpu = gpu
         self.program = program
@@ -248,3 +254,7 @@ class GpuProgram:
                 "largest value"
             )
         return made
+
+
+TritonPythonModel = ReferenceModelServer
+"""The name that Triton's Python backend looks for."""

@@ -29,7 +29,7 @@ from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import LoadPoint
 from gpupack.store import read_profile_file
-from gpupack.verifying.quick_calibration import (
+from gpupack.verifying.calibrate import (
     PRIOR_SETS,
     REFERENCE_FACTORS,
     calibration_of,
@@ -45,7 +45,7 @@ POINT = LoadPoint(batch_size=1, concurrency=1)
 T4 = GpuType(name="Tesla T4", memory_bytes=15360 * MIB)
 NO_FILE = ("calibrate", "--quick", "--profiles")
 STRANGER_PID = 999_999_901
-CUDA_SOURCE = Path(__file__).parents[1] / "profiling" / "cuda_reference_standin.c"
+CUDA_SOURCE = Path(__file__).parents[2] / "profiling" / "cuda_reference_standin.c"
 
 
 def measured(rates: dict[str, float], label: str) -> CoLocation:
