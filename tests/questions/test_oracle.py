@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import random
@@ -13,16 +14,19 @@ from typing import Any
 import pytest
 
 from gpupack.packing.capacity.model.capacity_problem import Goal
+from gpupack.planning.composing import SharedMemory
 from gpupack.profile_set import ProfileSet
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE
 from gpupack.records.profile import LoadPoint
 from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record
+from tests.questions.composing_kinds import units
 from tests.questions.fillings import TooLargeError
 from tests.questions.judge import Fault, expect, judge
 from tests.questions.kinds import brim, choices
 from tests.questions.question import Question
 
 PLANTED_SEEDS = range(80)
+SERIOUS = (Fault.WRONG, Fault.CRASHED)
 
 
 def asked(profiles: ProfileSet, objective: str = "min_gpus", **arguments: Any) -> Any:
@@ -207,6 +211,32 @@ def test_a_capacity_one_unit_too_large_is_caught(
     plant(monkeypatch, "limit_of", lambda true, *arguments: true(*arguments) + 1)
 
     assert faults() > known_faults + 1
+
+
+def test_bounds_that_count_shared_memory_with_each_are_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    for seed in range(40):
+        question = units(random.Random(seed), "units")
+        with contextlib.suppress(TooLargeError):
+            asked.append((question, expect(question)))
+
+    def wrong() -> int:
+        return sum(
+            any(one.fault in SERIOUS for one in judge(*question)) for question in asked
+        )
+
+    assert wrong() == 0
+    # Each model with all that it takes alone: plans are right, bounds are too good.
+    monkeypatch.setattr(
+        SharedMemory,
+        "least_bytes",
+        lambda self, *_: [
+            self.most_bytes([(i, 1)]) for i in range(len(self.own_bytes))
+        ],
+    )
+    assert wrong() > 1
 
 
 def test_copies_at_two_load_points_share_a_gpu() -> None:
