@@ -481,14 +481,26 @@ def test_one_version_is_measured_and_kept_apart_in_the_store(tmp_path: Path) -> 
     newest = repository / "several" / "7"
     newest.mkdir()
     code = (repository / "several" / "1" / "model.py").read_text()
-    (newest / "model.py").write_text(code.replace("y = ", "raise ValueError(7); y = "))
+    was_loaded = tmp_path / "loaded"
+    # It may be too large for the GPU, or broken.
+    (newest / "model.py").write_text(
+        code.replace("self.count = 0", f"open({str(was_loaded)!r}, 'w')")
+    )
 
     profiles = sweep(repository, ["several"], versions=1, store=store)
 
     assert points(profiles) == ["several 1x1"]
     assert profiles.records[0].model_version == 1
+    assert not was_loaded.exists()
     with pytest.raises(StoreError, match="version 1, this sweep is of the version"):
         sweep(repository, ["several"], store=store)
+    write_completed(repository, "completed")
+    (repository / "completed" / "1").rename(repository / "completed" / "2")
+    write_completed(repository, "completed", first=f"open({str(was_loaded)!r}, 'w')")
+    (repository / "completed" / "1").rename(repository / "completed" / "7")
+    (other,) = sweep(repository, ["completed"], versions=2).records
+    assert other.model_version == 2
+    assert not was_loaded.exists()
     unknown = sweep(repository, ["several"], versions={"several": 3})
     assert [one.stage for one in unknown.failures] == ["load"]
 

@@ -3,6 +3,7 @@ from .model_config import (
     PRECISION,
     PROVIDER,
     can_set_up,
+    config_in,
     config_of_variant,
     config_text,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "TlsOptions",
     "TritonServer",
     "can_set_up",
+    "config_in",
     "config_of_variant",
     "config_text",
     "variant_of_instances",

@@ -247,22 +247,34 @@ class TritonServer:
         self.load(model_name, timeout_s=timeout_s, config=config)
 
     def load_version(
-        self, model_name: str, version: int, *, timeout_s: float = LOAD_TIMEOUT_S
+        self,
+        model_name: str,
+        version: int,
+        *,
+        config: Mapping[str, Any] | None = None,
+        timeout_s: float = LOAD_TIMEOUT_S,
     ) -> None:
         """Load one version of a model, and no other.
 
         The repository's own choice of versions is back once the model was unloaded.
 
+        Args:
+            model_name: The model.
+            version: Its version.
+            config: Its whole configuration, as its repository has it. Where that is
+                not at hand, the server is asked for it, which loads the version of its
+                own choice first: Triton takes a whole configuration or none.
+            timeout_s: How long the load may take.
+
         Raises:
             UnknownNameError: The repository has no such model.
             ServerError: It has no such version, it did not load, or not in time.
         """
-        # Triton takes a whole configuration or none, so it is asked for its own first.
-        self.load(model_name, timeout_s=timeout_s)
-        config = self.configuration(model_name) | {
-            "version_policy": {"specific": {"versions": [version]}}
-        }
-        self.load(model_name, timeout_s=timeout_s, config=config)
+        if config is None:
+            self.load(model_name, timeout_s=timeout_s)
+            config = self.configuration(model_name)
+        only = {"version_policy": {"specific": {"versions": [version]}}}
+        self.load(model_name, timeout_s=timeout_s, config={**config, **only})
 
     def unload(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, ServerError, UnknownNameError
 from gpupack.profiling.measuring import wait_until_settled
-from gpupack.profiling.server import UNLOAD_TIMEOUT_S
+from gpupack.profiling.server import UNLOAD_TIMEOUT_S, config_in
 from gpupack.quoting import quoted
 from gpupack.records.gpu import DeviceKind
 from gpupack.records.profile import HelperMemory
@@ -117,7 +117,15 @@ class ModelUnits:
         elif version is None:
             server.load(name, timeout_s=self._load_timeout_s)
         else:
-            server.load_version(name, version, timeout_s=self._load_timeout_s)
+            embedded = self._session.embedded
+            server.load_version(
+                name,
+                version,
+                config=(
+                    config_in(embedded.model_repository / name) if embedded else None
+                ),
+                timeout_s=self._load_timeout_s,
+            )
         signature = server.signature(name, version=version)
         steps = self._add_steps(signature)
         if not self._memory.keys() >= {step.name for step in steps}:
