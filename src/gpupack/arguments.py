@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from gpupack.errors import InvalidInputError
 from gpupack.quoting import quoted
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def require_kind(
@@ -64,3 +67,44 @@ def by_name(argument: str, given: Mapping[str, T], example: str) -> dict[str, T]
     for name in given:
         require_kind(f"a name in {argument}", name, str, "text")
     return dict(given)
+
+
+def takes_keywords(record: type, defaults: Mapping[str, object]) -> Callable[[F], F]:
+    """Return what lets a function that takes ``**asked`` show its arguments by name.
+
+    ``help()`` and completion then know them, and one that is misspelled is a
+    TypeError. Functions that take the same have them from one record.
+
+    Args:
+        record: A ``TypedDict`` of the arguments.
+        defaults: Those that are not None.
+    """
+
+    def spell_out(function: F) -> F:
+        signature = inspect.signature(function)
+        own = [
+            one for one in signature.parameters.values() if one.kind != one.VAR_KEYWORD
+        ]
+        further = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(name),
+                annotation=annotation,
+            )
+            for name, annotation in record.__annotations__.items()
+        ]
+        spelled_out = signature.replace(parameters=[*own, *further])
+
+        @wraps(function)
+        def checked(*arguments: Any, **asked: Any) -> object:
+            try:
+                spelled_out.bind(*arguments, **asked)
+            except TypeError as err:
+                raise TypeError(f"{function.__name__}(): {err}") from None
+            return function(*arguments, **asked)
+
+        checked.__signature__ = spelled_out  # type: ignore[attr-defined]
+        return cast("F", checked)
+
+    return spell_out

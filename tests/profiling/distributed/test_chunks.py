@@ -6,43 +6,46 @@ import pytest
 
 from gpupack.profiling.distributed.chunks import MAX_DEATHS, PointsLeft
 from gpupack.profiling.sweep import load_points
-from gpupack.records.profile import LoadPoint
+from gpupack.records.profile import LoadPoint, ModelVariant
+
+TWO = ModelVariant(name="2_instances", num_cpu_instances=2)
 
 
 def grid(
-    sizes: tuple[int, ...] = (1, 2, 4), loads: tuple[int, ...] = (1, 2, 4)
+    sizes: tuple[int, ...] = (1, 2, 4),
+    loads: tuple[int, ...] = (1, 2, 4),
+    variants: tuple[ModelVariant | None, ...] = (None,),
 ) -> list[LoadPoint]:
-    return [LoadPoint(batch_size=b, concurrency=c) for b in sizes for c in loads]
+    return [
+        LoadPoint(batch_size=b, concurrency=c, variant=variant)
+        for variant in variants
+        for b in sizes
+        for c in loads
+    ]
 
 
 def test_every_load_point_goes_out_once() -> None:
     for seed in range(50):
         rng = random.Random(seed)
         points = {
-            f"m{number}": rng.sample(grid(), rng.randint(1, 9))
+            f"m{number}": rng.sample(grid(variants=(None, TWO)), rng.randint(1, 18))
             for number in range(rng.randint(1, 4))
         }
         left = PointsLeft(points)
         last = [None] * rng.randint(1, 5)
-        seen: list[tuple[str, int, int | None]] = []
+        seen: list[tuple[str, str]] = []
 
         while len(left):
             who = rng.randrange(len(last))
             chunk = left.take(len(last), last_model=last[who])
             assert chunk is not None
             last[who] = chunk.model_name  # type: ignore[call-overload]
-            seen += [
-                (chunk.model_name, one.batch_size, one.concurrency)
-                for one in chunk.points
-            ]
-            # What one call of profile() measures is every size at every load.
-            assert chunk.points == load_points(chunk.batch_sizes, chunk.concurrency)
+            seen += [(chunk.model_name, str(one)) for one in chunk.points]
+            assert len({one.variant for one in chunk.points}) == 1
 
         assert left.take(1) is None
         assert sorted(seen) == sorted(
-            (name, one.batch_size, one.concurrency)
-            for name, of_model in points.items()
-            for one in of_model
+            (name, str(one)) for name, of_model in points.items() for one in of_model
         )
 
 
@@ -63,12 +66,11 @@ def test_of_many_models_whole_ones_go_out_so_that_each_is_loaded_once() -> None:
     left = PointsLeft({f"m{number}": grid() for number in range(3)})
 
     chunks = [left.take(2) for _ in range(2)]
-    # One model of nine points is left for two: five of them are one batch size, and
-    # two rows would be six.
+    # One model of nine points is left for two.
     chunks += [left.take(2) for _ in range(4)]
 
     found = [chunk for chunk in chunks if chunk is not None]
-    assert [len(chunk.points) for chunk in found] == [9, 9, 3, 3, 2, 1]
+    assert [len(chunk.points) for chunk in found] == [9, 9, 5, 2, 1, 1]
     assert found[0].model_name != found[1].model_name
 
 
@@ -110,8 +112,7 @@ def test_rates_and_concurrencies_of_a_batch_size_go_out_together() -> None:
 
     assert chunk is not None
     assert chunk.points == points
-    assert chunk.concurrency == [1, 4]
-    assert chunk.request_rates == [2.5, 50.0]
+    assert chunk.loads == points
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -18,7 +18,13 @@ import pytest
 
 import gpupack
 from gpupack.errors import InvalidInputError, ServerUnavailableError, StoreError
-from gpupack.profiling import MeasureOptions, profile_on_ray
+from gpupack.profiling import (
+    MeasureOptions,
+    ModelFileOptions,
+    ModelRuntime,
+    install_runtimes,
+    profile_on_ray,
+)
 from gpupack.profiling.distributed.chunks import Chunk
 from gpupack.profiling.distributed.worker import (
     RECORD,
@@ -28,9 +34,10 @@ from gpupack.profiling.distributed.worker import (
     fault_of,
 )
 from gpupack.profiling.session import ServerOptions
-from gpupack.profiling.sweep import load_points
+from gpupack.profiling.sweep import AskedSweep, load_points
 from gpupack.record_lines import parse_lines
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord
+from tests.profiling.model_files.onnx_networks import write_classifier
 from tests.profiling.served_models import write_model
 
 if TYPE_CHECKING:
@@ -198,6 +205,62 @@ def test_a_killed_worker_loses_and_repeats_nothing(
     assert watch.finished_keys == keys(store) == Counter(POINTS)
 
 
+def test_instance_counts_are_variants_that_workers_share(
+    address: str, repository: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "profiles.jsonl"
+
+    first = sweep(address, repository, store, models="a", instances=(1, 2))
+    again = sweep(address, repository, store, models="a", instances=(1, 2))
+
+    assert first.totals == (8, 0)
+    assert again.totals == (8, 8)
+    assert keys(store) == Counter(
+        ("a", f"{count}_instances:{size}x{load}")
+        for count in (1, 2)
+        for size in (1, 2)
+        for load in (1, 2)
+    )
+    (two,) = gpupack.read_profiles(store).select("a", load_point="1x2").records[1:]
+    assert two.num_model_instances == 2
+    # Two that sleep 20 ms each answer up to 100 times a second; one, up to 50.
+    assert two.throughput_infer_per_sec is not None
+    assert 50 < two.throughput_infer_per_sec < 100
+
+
+def test_model_files_are_served_on_every_machine(address: str, tmp_path: Path) -> None:
+    try:
+        install_runtimes([ModelRuntime.ONNX])
+    except ServerUnavailableError as err:
+        pytest.skip(f"no ONNX Runtime here: {err}")
+    store = tmp_path / "profiles.jsonl"
+    write_classifier(tmp_path / "classifier.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"\x08\x07half a file")
+
+    told = subprocess.run(
+        [
+            *(sys.executable, "-m", "gpupack", "profile", "--ray", address),
+            *("classifier.onnx", "broken.onnx", "--gpu", "host"),
+            *("--batch", "1,4", "--concurrency", "1", "--instances", "1,2"),
+            *("--min-seconds", "0.1", "--max-seconds", "0.3", "--warm-up", "0"),
+            *("--store", str(store)),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert keys(store) == Counter(
+        ("classifier", f"cpu-fp32-{count}_instances:{size}x1")
+        for count in (1, 2)
+        for size in (1, 4)
+    ), told.stderr
+    assert told.returncode == 2  # of one model nothing could be measured
+    assert "broken" in told.stderr
+    (record, *_) = gpupack.read_profiles(store).records
+    assert "onnxruntime" in record.environment.libraries
+
+
 def test_what_was_asked_for_wrongly_is_said_as_on_one_machine(
     address: str, repository: Path, tmp_path: Path
 ) -> None:
@@ -207,8 +270,13 @@ def test_what_was_asked_for_wrongly_is_said_as_on_one_machine(
         sweep(address, tmp_path / "nowhere", tmp_path / "p.jsonl")
     with pytest.raises(InvalidInputError, match="offers a GPU"):
         profile_on_ray(address, model_repository=repository)
-    with pytest.raises(InvalidInputError, match="instances: not for a Ray cluster"):
-        profile_on_ray(address, model_repository=repository, instances=[1, 2])
+    with pytest.raises(InvalidInputError, match="on .*: there is no model file"):
+        profile_on_ray(address, tmp_path / "gone.onnx", gpus="host")
+    kept = ModelFileOptions(keep_repository=tmp_path / "kept")
+    with pytest.raises(InvalidInputError, match="leave out --keep-repository"):
+        profile_on_ray(address, "resnet.onnx", files=kept, gpus="host")
+    with pytest.raises(TypeError, match=r"profile_on_ray\(\): .*'batchsizes'"):
+        profile_on_ray(address, batchsizes=[1])  # type: ignore[call-arg]
     with pytest.raises(InvalidInputError, match="rather than the URL"):
         profile_on_ray(address, server=ServerOptions(url="http://x:8000"))
 
@@ -310,8 +378,11 @@ def test_a_worker_measures_what_it_is_told_and_nothing_that_is_known(
 ) -> None:
     worker = PointWorker(
         Assignment(
-            ServerOptions(model_repository=str(repository)),
-            arguments={"options": QUICK},
+            AskedSweep(
+                ServerOptions(model_repository=str(repository)),
+                load_points((1,), (1, 2)),
+                options=QUICK,
+            )
         ),
         "host",
     )

@@ -201,12 +201,6 @@ def profile_command(
         }.items()
         if value is not None
     }
-    if ray is not None and {"instances", "files"} & set(asked):
-        raise InvalidInputError(
-            "the workers of a Ray cluster measure the models of a repository as they "
-            "are: leave out --instances and model files (--keep-repository makes a "
-            "repository of them), or --ray"
-        )
     if export and export_path is None:
         export_path = Path()
     notice = None

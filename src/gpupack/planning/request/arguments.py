@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
-from gpupack.arguments import by_name, names, require_kind
+from gpupack.arguments import by_name, names, require_kind, takes_keywords
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.request.fleet import measured_type
 from gpupack.planning.request.wishes import growth_doubts, headroom_doubts
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.records.request import Objective
 
-F = TypeVar("F", bound=Callable[..., object])
-
 _ARGUMENT_BY_WISH = {"weight": "weights", "left_out": "without"}
 """What a wish about models is called as an argument, where it is called otherwise."""
 _WISH_BY_ARGUMENT = {
@@ -36,37 +32,15 @@ _WISH_BY_ARGUMENT = {
 }
 
 
-def takes_wishes(function: F) -> F:
-    """Let a function that takes ``**asked`` show, and insist on, the wishes by name.
-
-    ``help()`` and completion then know them, and one that is misspelled is a
-    TypeError.
-    """
-    signature = inspect.signature(function)
-    own = [one for one in signature.parameters.values() if one.kind != one.VAR_KEYWORD]
-    wishes = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=Request.model_fields[name].default
-            if name in Request.model_fields
-            else None,
-            annotation=annotation,
-        )
-        for name, annotation in RequestArguments.__annotations__.items()
-    ]
-    spelled_out = signature.replace(parameters=[*own, *wishes])
-
-    @wraps(function)
-    def checked(*arguments: Any, **asked: Any) -> object:
-        try:
-            spelled_out.bind(*arguments, **asked)
-        except TypeError as err:
-            raise TypeError(f"{function.__name__}(): {err}") from None
-        return function(*arguments, **asked)
-
-    checked.__signature__ = spelled_out  # type: ignore[attr-defined]
-    return cast("F", checked)
+takes_wishes = takes_keywords(
+    RequestArguments,
+    {
+        name: Request.model_fields[name].default
+        for name in RequestArguments.__annotations__
+        if name in Request.model_fields
+    },
+)
+"""Let a function that takes ``**asked`` show the wishes by name, and insist on them."""
 
 
 def request_of(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
-    from gpupack.records.profile import LoadPoint
+    from gpupack.records.profile import LoadPoint, ModelVariant
 
 MAX_DEATHS = 3
 """So many workers may die at a load point before it is given up."""
@@ -17,33 +17,25 @@ MAX_DEATHS = 3
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Load points of one model that one call of ``profile`` measures.
+    """Load points of one variant of a model that one load of it serves.
 
     Args:
         model_name: The model.
-        points: Every batch size at every load, in the order of measurement.
+        points: In the order of measurement.
     """
 
     model_name: str
     points: tuple[LoadPoint, ...]
 
     @property
-    def batch_sizes(self) -> list[int]:
-        """Inputs per request."""
-        return sorted({one.batch_size for one in self.points})
+    def variant(self) -> ModelVariant | None:
+        """Which variant of the model; None where there is one only."""
+        return self.points[0].variant
 
     @property
-    def concurrency(self) -> list[int] | None:
-        """Requests kept in flight; None where all are sent at rates."""
-        return (
-            sorted({one.concurrency for one in self.points if one.concurrency}) or None
-        )
-
-    @property
-    def request_rates(self) -> list[float] | None:
-        """Requests sent a second; None where all are kept in flight."""
-        rates = {one.requests_per_sec for one in self.points if one.requests_per_sec}
-        return sorted(rates) or None
+    def loads(self) -> tuple[LoadPoint, ...]:
+        """How it is driven, without the variant."""
+        return tuple(one.model_copy(update={"variant": None}) for one in self.points)
 
 
 class PointsLeft:
@@ -64,10 +56,10 @@ class PointsLeft:
     def take(self, num_workers: int, *, last_model: str | None = None) -> Chunk | None:
         """Return what a worker shall measure next, None if nothing is left.
 
-        A whole model as long as there is one for each worker, since every chunk loads
-        its model anew; then an even share of what is left, so that the workers end at
-        about the same time. The model that the worker had last comes first, then the
-        one with most left.
+        A model's variant as a whole as long as there is one for each worker, since
+        every chunk loads its model anew; then an even share of what is left, so that
+        the workers end at about the same time. The model that the worker had last
+        comes first, then the one with most left.
 
         Args:
             num_workers: That measure on this GPU type, this one included.
@@ -82,14 +74,9 @@ class PointsLeft:
             if last_model in self._left
             else max(self._left, key=lambda one: len(self._left[one]))
         )
-        rows: dict[int, list[LoadPoint]] = {}
-        for point in sorted(self._left[name], key=lambda one: one.sort_key):
-            rows.setdefault(point.batch_size, []).append(point)
-        first = next(iter(rows.values()))
-        points = first[:most]
-        if len(first) < most:
-            alike = [row for row in rows.values() if _loads(row) == _loads(first)]
-            points = [one for row in alike[: most // len(first)] for one in row]
+        ordered = sorted(self._left[name], key=lambda one: one.sort_key)
+        variant = ordered[0].variant
+        points = [one for one in ordered if one.variant == variant][:most]
         self._left[name].difference_update(points)
         if not self._left[name]:
             del self._left[name]
@@ -104,7 +91,3 @@ class PointsLeft:
         """Count a worker's death at a load point; return whether it is given up."""
         self._deaths[name, point] += 1
         return self._deaths[name, point] >= MAX_DEATHS
-
-
-def _loads(row: Sequence[LoadPoint]) -> list[tuple[int | None, float | None]]:
-    return [(one.concurrency, one.requests_per_sec) for one in row]

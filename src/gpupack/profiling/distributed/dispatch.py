@@ -88,24 +88,16 @@ class Dispatch:
         store: Open; nobody else writes to it.
         assignment: What all workers are told.
         names: Of models; None takes those of the repository.
-        points: That each model is measured at, on each GPU type.
         wanted: GPU types; None for every one, none for the processors of machines.
-        retry_failed: Measure again what failed in an earlier run.
-        retry_unstable: Measure again what did not settle then.
         progress: Told how it goes on.
-        num_loads: Loads of each load point; None where a worker finds out.
     """
 
     cluster: RayCluster
     store: ClusterStore
     assignment: Assignment
     names: tuple[str, ...] | None
-    points: tuple[LoadPoint, ...]
     wanted: tuple[GpuType, ...] | None
-    retry_failed: bool
-    retry_unstable: bool
     progress: SweepProgress
-    num_loads: int | None = 1
     _running: dict[int, _Running] = field(default_factory=dict)
     _left: dict[str, PointsLeft] = field(default_factory=dict)
     _events: queue.SimpleQueue[_Event] = field(default_factory=queue.SimpleQueue)
@@ -212,39 +204,49 @@ class Dispatch:
             self.names = told.models
             if not self.names:
                 raise InvalidInputError(
-                    f"the repository of {self.assignment.server.model_repository} is "
-                    "empty: it has no folder with a config.pbtxt or a numbered version"
+                    "the repository of "
+                    f"{self.assignment.asked.where.model_repository} is empty: it has "
+                    "no folder with a config.pbtxt or a numbered version"
                 )
         for name in self.names:
             require_model(name, told)
         if told.gpu_type.name not in self._left:
-            self._begin(told.gpu_type.name, self.names)
+            self._begin(told, self.names)
         self._hand_out(number, one)
 
-    def _begin(self, gpu_name: str, names: tuple[str, ...]) -> None:
-        """Find out what is left to be measured on a GPU type."""
+    def _begin(self, facts: WorkerFacts, names: tuple[str, ...]) -> None:
+        """Find out what is left to be measured on a worker's GPU type."""
         self.store.check(lambda one, name: one.check_fits(names, name))
+        gpu_name, asked = facts.gpu_type.name, self.assignment.asked
         points = {
             name: [
+                point.model_copy(update={"variant": variant})
+                for variant in facts.variants_of(name)
+                for point in asked.points
+            ]
+            for name in names
+        }
+        left = {
+            name: [
                 point
-                for point in self.points
+                for point in some
                 if not self.store.is_finished(
                     gpu_name,
                     name,
                     point,
-                    retry_failed=self.retry_failed,
-                    retry_unstable=self.retry_unstable,
-                    num_loads=self.num_loads,
+                    retry_failed=asked.retry_failed,
+                    retry_unstable=asked.retry_unstable,
+                    num_loads=asked.loads,
                 )
             ]
-            for name in names
+            for name, some in points.items()
         }
-        self._left[gpu_name] = PointsLeft(points)
-        loads = self.num_loads or 1
-        num_points = loads * len(names) * len(self.points)
+        self._left[gpu_name] = PointsLeft(left)
+        loads = asked.loads or 1
+        num_points = loads * sum(map(len, points.values()))
         num_left = sum(
             loads - min(loads - 1, self.store.of(gpu_name).num_loads(name, point))
-            for name, some in points.items()
+            for name, some in left.items()
             for point in some
         )
         self._num_points += num_points
@@ -294,14 +296,15 @@ class Dispatch:
             assert isinstance(record, ProfileRecord | FailedLoadPoint)
             self.store.add(record)
             one.num_losses = 0
+            num_loads = self.assignment.asked.loads
             if isinstance(record, ProfileRecord) and (
-                record.num_loads < (self.num_loads or 1)
+                record.num_loads < (num_loads or 1)
             ):
                 self._num_finished += 1
                 self.progress.finished(record)
                 return  # further loads of it will come
             if (
-                self.num_loads is None
+                num_loads is None
                 and isinstance(record, ProfileRecord)
                 and record.num_loads > 1
             ):

@@ -10,15 +10,14 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gpupack
 from gpupack.errors import GpupackError, InvalidInputError
 from gpupack.profiling.embedded import find_repository
 from gpupack.profiling.session import ServerOptions, own_server
-from gpupack.profiling.sweep import profile
+from gpupack.profiling.sweep import AskedSweep, SweptModels, run_sweep
 from gpupack.quoting import quoted
-from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import GpuType
 from gpupack.store import read_profile_file, record_line
 
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gpupack.profiling.distributed.chunks import Chunk
-    from gpupack.records.profile import FailedLoadPoint, ProfileRecord
-    from gpupack.records.request.arrivals import Arrivals
-
+    from gpupack.records.profile import FailedLoadPoint, ModelVariant, ProfileRecord
 
 RECORD, BASELINE, WORKING, FAULT = "record", "baseline", "working", "fault"
 Told = tuple[str, str]
@@ -40,16 +37,12 @@ class Assignment:
     """What all workers are told.
 
     Attributes:
-        server: How each starts its server; its GPU is the worker's own.
-        sharing: How the server's processes share the GPU.
-        arrivals: How requests arrive that are sent at a rate.
-        arguments: Further arguments of ``profile``; one load if they do not say.
+        asked: What to measure; the GPU is the worker's own.
+        files: Paths of model files; empty where there is a repository.
     """
 
-    server: ServerOptions
-    sharing: str | None = None
-    arrivals: Arrivals | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    asked: AskedSweep
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,12 +54,20 @@ class WorkerFacts:
         gpu_type: What it measures on.
         models: In its repository.
         gpupack_version: Of the gpupack that measures.
+        variants: Of each model; ``""`` for all others. Empty: one only.
     """
 
     host: str
     gpu_type: GpuType
     models: tuple[str, ...]
     gpupack_version: str
+    variants: Mapping[str, tuple[ModelVariant | None, ...]] = field(
+        default_factory=dict
+    )
+
+    def variants_of(self, name: str) -> tuple[ModelVariant | None, ...]:
+        """Return the variants that a model is measured in."""
+        return self.variants.get(name) or self.variants.get("") or (None,)
 
 
 class PointWorker:
@@ -81,7 +82,7 @@ class PointWorker:
         self._assignment = assignment
         self._gpu = gpu
         self._stack = ExitStack()
-        self._server: ServerOptions | None = None
+        self._swept: SweptModels | None = None
         self._baseline = ""
 
     def open(self) -> WorkerFacts:
@@ -90,38 +91,59 @@ class PointWorker:
         Raises:
             GpupackError: The repository, the device or the server cannot be used here.
         """
-        told = self._assignment.server
-        device = replace(told, gpu=self._gpu).device()
-        if told.model_repository is None:
-            raise InvalidInputError(
-                "workers start servers of their own on a repository"
-            )
+        told, files = self._assignment.asked, self._assignment.files
+        where = replace(told.where, gpu=self._gpu)
+        device = where.device()
         try:
-            repository = find_repository(told.model_repository)
+            swept = SweptModels.of(
+                files or None,
+                self._stack,
+                where=where,
+                files=told.files,
+                inputs=told.inputs,
+                batch_sizes=told.batch_sizes,
+                num_instances=told.instances,
+                progress=None,
+                install_progress=None,
+            )
+            if swept.server.model_repository is None:
+                raise InvalidInputError(
+                    "workers start servers of their own on a repository"
+                )
+            repository = find_repository(swept.server.model_repository)
         except InvalidInputError as err:
+            what = "the files" if files else "the repository"
             raise InvalidInputError(
-                f"on {platform.node()}: {err}; every machine needs the repository at "
-                "the same path"
+                f"on {platform.node()}: {err}; every machine needs {what} at the same "
+                "path"
             ) from err
-        sharing = self._assignment.sharing
         server = own_server(
             self._stack,
             repository,
             gpu=self._gpu,
-            sharing=None if sharing is None else SharingMode.parse(sharing),
-            python=told.python,
-            root=told.root,
-            environment=told.environment,
+            sharing=told.sharing,
+            python=swept.server.python,
+            root=told.where.root,
+            environment=told.where.environment,
         )
         self._stack.enter_context(server)
-        self._server = ServerOptions(
-            url=server, gpu=self._gpu, load_timeout_s=told.load_timeout_s
+        self._swept = replace(
+            swept,
+            server=ServerOptions(
+                url=server,
+                gpu=self._gpu,
+                load_timeout_s=told.where.load_timeout_s,
+            ),
         )
         return WorkerFacts(
             host=platform.node(),
             gpu_type=device.gpu_type,
-            models=tuple(_models_in(repository)),
+            models=swept.names or tuple(_models_in(repository)),
             gpupack_version=gpupack.__version__,
+            variants={
+                name: tuple(one.variant for one in setups)
+                for name, setups in swept.setups.items()
+            },
         )
 
     def measure(self, chunk: Chunk, known: Sequence[str] = ()) -> Iterator[Told]:
@@ -163,18 +185,17 @@ class PointWorker:
                 store.write_text("\n".join(lines) + "\n", encoding="utf-8")
             reporter = _Reporter(told, self, store)
             try:
-                profile(
-                    [chunk.model_name],
-                    server=self._server,
-                    batch_sizes=chunk.batch_sizes,
-                    concurrency=chunk.concurrency,
-                    request_rates=chunk.request_rates,
-                    arrivals=self._assignment.arrivals if chunk.request_rates else None,
-                    store=store,
-                    sharing=self._assignment.sharing,
-                    progress=reporter,
-                    **({"loads": 1} | dict(self._assignment.arguments)),
-                )
+                with ExitStack() as stack:
+                    run_sweep(
+                        replace(
+                            self._assignment.asked,
+                            points=chunk.loads,
+                            store=store,
+                            progress=reporter,
+                        ),
+                        self._swept_of(chunk),
+                        stack,
+                    )
                 reporter.tell_checked()
             except InvalidInputError as err:
                 # Raised in the end where every load point failed, which was told.
@@ -183,6 +204,16 @@ class PointWorker:
             except BaseException as err:
                 told.put(err)
             told.put(None)
+
+    def _swept_of(self, chunk: Chunk) -> SweptModels:
+        """Return the chunk's variant of its model, on the server that runs."""
+        assert self._swept is not None
+        name = chunk.model_name
+        setups = self._swept.setups.get(name) or self._swept.setups.get("") or ()
+        of_chunk = tuple(one for one in setups if one.variant == chunk.variant)
+        return replace(
+            self._swept, names=(name,), setups={name: of_chunk} if of_chunk else {}
+        )
 
     def remember_baseline(self, store: Path) -> str:
         """Return the line of the server's baseline when it is first there, or ''."""

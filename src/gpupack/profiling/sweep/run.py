@@ -3,68 +3,34 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from gpupack.arguments import names as names_of
-from gpupack.arguments import require_kind, several
+from gpupack.arguments import several
 from gpupack.errors import InvalidInputError
-from gpupack.given_numbers import whole_number
-from gpupack.profiling.load import InputOptions
-from gpupack.profiling.measuring import MeasureOptions
-from gpupack.profiling.session import ServerOptions
-from gpupack.profiling.sweep.exports import (
-    prepare_folder,
-    write_article_tables,
+from gpupack.profiling.sweep.asked_sweep import (
+    AskedSweep,
+    SweepArguments,
+    takes_sweep_arguments,
 )
-from gpupack.profiling.sweep.loads import checked_loads
-from gpupack.profiling.sweep.point_grid import load_points
-from gpupack.profiling.sweep.spreading import WorkOrder, sweep_over_gpus
-from gpupack.profiling.sweep.sweep_progress import SilentProgress
+from gpupack.profiling.sweep.exports import write_article_tables
+from gpupack.profiling.sweep.spreading import sweep_over_gpus
 from gpupack.profiling.sweep.sweep_store import INPUTS_STAGE, SweepStore
 from gpupack.profiling.sweep.swept_models import SweptModels
-from gpupack.quoting import quoted
-from gpupack.records.environment import SharingMode
-from gpupack.records.request.arrivals import POISSON, Arrivals, as_arrivals
-from gpupack.store import PROFILE_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from gpupack.files import AnyPath
     from gpupack.profile_set import ProfileSet
-    from gpupack.profiling.embedded import EmbeddedServer, InstallProgress
-    from gpupack.profiling.model_files import ModelFileOptions
-    from gpupack.profiling.sweep.sweep_progress import SweepProgress
+    from gpupack.profiling.embedded import InstallProgress
 
 
+@takes_sweep_arguments
 def profile(
     models: AnyPath | Sequence[AnyPath] | None = None,
     *,
-    server: ServerOptions | EmbeddedServer | str | None = None,
-    model_repository: AnyPath | None = None,
-    batch_sizes: Sequence[int] = (1, 2, 4),
-    concurrency: Sequence[int] | None = None,
-    request_rates: Sequence[float] | None = None,
-    arrivals: Arrivals | str | None = None,
-    instances: Sequence[int] | int | None = None,
-    loads: int | None = None,
-    gpus: int | str | Sequence[int | str] | None = None,
-    store: Path | str | None = None,
-    export_path: Path | str | None = None,
-    strict: bool = False,
-    options: MeasureOptions | None = None,
-    inputs: InputOptions | None = None,
-    files: ModelFileOptions | None = None,
-    retry_failed: bool = False,
-    retry_unstable: bool = False,
-    helpers: Mapping[str, str | Sequence[str]] | None = None,
-    versions: Mapping[str, int] | int | None = None,
-    sharing: SharingMode | str | None = None,
-    probe: bool | None = None,
-    command: str | None = None,
-    progress: SweepProgress | None = None,
     install_progress: InstallProgress | None = None,
+    **asked: Unpack[SweepArguments],
 ) -> ProfileSet:
     """Measure each model alone, at every batch size × concurrency or request rate.
 
@@ -136,120 +102,82 @@ def profile(
         DeviceError: The GPU cannot be used, or not by the probe that was asked for.
         StoreError: The store cannot be used; all before this point is in it.
     """
-    how = None if arrivals is None else as_arrivals(arrivals)
-    points = load_points(batch_sizes, concurrency, request_rates, how)
-    counts = _instances(instances)
-    num_loads = checked_loads(loads)
-    chosen = options or MeasureOptions()
-    require_kind("options", chosen, MeasureOptions, "a MeasureOptions")
-    chosen.check()
-    several_gpus = _gpus(gpus)
-    where = ServerOptions.of(
-        server,
-        model_repository=model_repository,
-        gpu=several_gpus[0] if several_gpus else None,
-    )
-    if export_path is not None:
-        # Before anything is measured: a sweep must not end in a folder it cannot use.
-        folder = prepare_folder(export_path)
-        store = folder / PROFILE_FILE if store is None else store
-    mode = None if sharing is None else SharingMode.parse(sharing)
-    needed = {
-        name: names_of(f"helpers of {name}", some)
-        for name, some in (helpers or {}).items()
-    }
-    wanted = _versions(versions)
-    asked = inputs or InputOptions()
+    several_gpus = _gpus(asked.get("gpus"))
+    sweep = AskedSweep.of(asked, gpu=several_gpus[0] if several_gpus else None)
     with ExitStack() as stack:
         swept = SweptModels.of(
             models,
             stack,
-            where=where,
-            files=files,
-            inputs=asked,
-            batch_sizes=sorted({one.batch_size for one in points}),
-            num_instances=counts,
-            progress=progress,
+            where=sweep.where,
+            files=sweep.files,
+            inputs=sweep.inputs,
+            batch_sizes=sweep.batch_sizes,
+            num_instances=sweep.instances,
+            progress=sweep.progress,
             install_progress=install_progress,
         )
-        names, where, asked = swept.names, swept.server, swept.inputs
-        order = WorkOrder(
-            where,
-            points,
-            chosen,
-            asked,
-            strict=strict,
-            retry_failed=retry_failed,
-            retry_unstable=retry_unstable,
-            helpers=needed,
-            versions=wanted,
-            sharing_mode=mode,
-            probe=probe,
-            command=command,
-            setups=swept.setups,
-            refused=swept.refused,
-            libraries=swept.libraries,
-            arrivals=how or POISSON,
-            loads=num_loads,
+        return run_sweep(
+            sweep,
+            swept,
+            stack,
+            several_gpus=several_gpus,
+            install_progress=install_progress,
         )
-        sweep_store = stack.enter_context(SweepStore(store))
-        device = where.device()
-        sweep_store.check_fits(names, device.gpu_type.name)
-        sweep_store.check_inputs(asked)
-        sweep_store.check_versions(wanted)
-        sweep_store.check_sharing(mode)
-        told = progress or SilentProgress()
-        if len(several_gpus) > 1:
-            sweep_over_gpus(
-                order,
-                several_gpus,
-                names=names,
-                store=sweep_store,
-                progress=told,
-                install_progress=install_progress,
-            )
-        else:
-            session = where.session(
-                stack, sharing=mode, install_progress=install_progress
-            )
-            sweep = order.sweep(session, sweep_store, told)
-            sweep_store.warn_of_other_options(sweep.told_options)
-            if names is None or sweep_store.baseline is None or sweep.has_work(names):
-                sweep.probe = session.kernel_probe(probe)
-                with session:
-                    sweep.run(names)
-        profiles = sweep_store.profiles()
-        if export_path is not None:
-            # While the store is still ours: it may be one of the files.
-            write_article_tables(profiles, export_path, own_file=sweep_store.file)
+
+
+def run_sweep(
+    asked: AskedSweep,
+    swept: SweptModels,
+    stack: ExitStack,
+    *,
+    several_gpus: Sequence[int | str] = (),
+    install_progress: InstallProgress | None = None,
+) -> ProfileSet:
+    """Measure what is asked of models on this machine.
+
+    Args:
+        asked: What to measure.
+        swept: The models, and the server that they are on.
+        stack: Ends what is started here.
+        several_gpus: GPUs that share the work; one at most: the server's own.
+        install_progress: Told about the installation of the embedded server.
+
+    Raises:
+        GpupackError: As ``profile`` does.
+    """
+    names, where, mode = swept.names, swept.server, asked.sharing
+    order = asked.order(swept)
+    sweep_store = stack.enter_context(SweepStore(asked.store))
+    device = where.device()
+    sweep_store.check_fits(names, device.gpu_type.name)
+    sweep_store.check_inputs(swept.inputs)
+    sweep_store.check_versions(asked.versions)
+    sweep_store.check_sharing(mode)
+    if len(several_gpus) > 1:
+        sweep_over_gpus(
+            order,
+            several_gpus,
+            names=names,
+            store=sweep_store,
+            progress=asked.progress,
+            install_progress=install_progress,
+        )
+    else:
+        session = where.session(stack, sharing=mode, install_progress=install_progress)
+        sweep = order.sweep(session, sweep_store, asked.progress)
+        sweep_store.warn_of_other_options(sweep.told_options)
+        if names is None or sweep_store.baseline is None or sweep.has_work(names):
+            sweep.probe = session.kernel_probe(asked.probe)
+            with session:
+                sweep.run(names)
+    profiles = sweep_store.profiles()
+    if asked.export_path is not None:
+        # While the store is still ours: it may be one of the files.
+        write_article_tables(profiles, asked.export_path, own_file=sweep_store.file)
     bad = [failure for failure in profiles.failures if failure.stage == INPUTS_STAGE]
     if bad and not profiles.records:
         raise InvalidInputError(bad[0].message)
     return profiles
-
-
-def _versions(versions: Mapping[str, int] | int | None) -> dict[str, int]:
-    given = {"": versions} if isinstance(versions, int) else dict(versions or {})
-    for name, value in given.items():
-        number = whole_number(value)
-        if number is None or number < 1:
-            raise InvalidInputError(
-                f"a version is a whole number of at least 1, got {quoted(value)}"
-                + (f" for {name}" if name else "")
-            )
-        given[name] = number
-    return given
-
-
-def _instances(instances: Sequence[int] | int | None) -> tuple[int, ...]:
-    given = [instances] if isinstance(instances, int) else list(instances or ())
-    counts = [whole_number(one) for one in given]
-    for value, count in zip(given, counts, strict=True):
-        if count is None or count < 1:
-            raise InvalidInputError(
-                f"a model has a whole number of instances from 1, got {quoted(value)}"
-            )
-    return tuple(dict.fromkeys(one for one in counts if one is not None))
 
 
 def _gpus(
