@@ -136,7 +136,7 @@ def test_the_called_models_variants_tell_searches_of_a_caller_apart(
     assert {
         str(one.load_point): one.throughput_infer_per_sec for one in profiles.records
     } == {"m_config_1[a_config_0]:1x16": 100.0, "m_config_1[a_config_2]:1x16": 200.0}
-    assert profiles.notes == ()
+    assert not any("several rows" in one for one in profiles.notes)
 
 
 def test_a_folder_with_checkpoints_is_read_by_its_newest(tmp_path: Path) -> None:

@@ -485,7 +485,7 @@ class TestRows:
     def test_percentiles_that_fall_are_refused(self, tmp_path: Path) -> None:
         path = write(tmp_path, "model,batch,concurrency,p50 ms,p99 ms\nm,1,1,90,20\n")
 
-        assert "row 2: 'm' has percentiles that fall (p50 90 ms, p99 20 ms)" in (
+        assert "'m' at 1x1 has percentiles that fall (p50 90 ms, p99 20 ms)" in (
             refusal(path)
         )
 
@@ -510,3 +510,43 @@ class TestRows:
 
         assert profiles.records[0].throughput_infer_per_sec is None
         assert any("tokens are no requests" in one for one in profiles.notes)
+
+    def test_the_same_holds_for_exports(self, tmp_path: Path) -> None:
+        summary = {
+            "request_throughput": {"unit": "requests/sec", "avg": 10},
+            "request_latency": {"unit": "ms", "avg": 0.02},
+            "input_config": {
+                "endpoint": {"model_names": ["x"]},
+                "loadgen": {"concurrency": 2},
+            },
+        }
+        path = write(tmp_path, json.dumps(summary), "x_aiperf.json")
+
+        (note,) = gpupack.read_profiles(path).notes
+
+        assert "'x' at 1x2 take 200 ms on average" in note
+
+    def test_memory_of_less_than_a_mib_is_in_another_unit(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            "Concurrency,Inferences/Second,p99 latency,Max GPU Memory Usage\n"
+            "1,100,12000,GPU-0:900;\n",
+        )
+
+        assert "--unit memory=MiB" in refusal(path)
+        (record,) = gpupack.read_profiles(path, units={"memory": "MiB"}).records
+        assert record.gpu_memory_used_bytes == 900 * MIB
+
+    def test_a_second_table_of_model_analyzer_beside_the_first_is_named(
+        self, tmp_path: Path
+    ) -> None:
+        text = (
+            "Model,Batch,Concurrency,Model Config Path,Throughput (infer/sec)\n"
+            "m,1,1,m_config_1,20\n"
+        )
+        write(tmp_path, text, "metrics-model-inference.csv")
+        write(tmp_path, text, "metrics-model-inference (1).csv")
+
+        notes = gpupack.read_profiles(tmp_path).notes
+
+        assert any("metrics-model-inference (1).csv" in one for one in notes)

@@ -22,6 +22,7 @@ from gpupack.importers.perf_analyzer.genai_perf import SUMMARY_PATTERNS
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -37,6 +38,15 @@ def tables_in(folder: Path) -> list[Path]:
         if present:
             return present
     return _renamed_tables(folder)
+
+
+def further_tables(folder: Path, tables: Sequence[Path]) -> list[str]:
+    """Return the names of Model Analyzer's tables in a folder beside those read."""
+    return [
+        path.name
+        for path in sorted(folder.glob("*.csv"))
+        if path not in tables and is_model_analyzer_table(read_text(path))
+    ]
 
 
 def _renamed_tables(folder: Path) -> list[Path]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import stat
 from collections import deque
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +18,15 @@ from gpupack.errors import (
 )
 from gpupack.files import AnyPath, as_path, decode, file_mode, read_parts, read_text
 from gpupack.given_numbers import whole_number
+from gpupack.importers.agreement.latencies import doubtful_latencies
 from gpupack.importers.agreement.merging import merged
-from gpupack.importers.folders import checkpoints_in, summaries_in, tables_in
+from gpupack.importers.collecting import without_collecting
+from gpupack.importers.folders import (
+    checkpoints_in,
+    further_tables,
+    summaries_in,
+    tables_in,
+)
 from gpupack.importers.model_analyzer.model_analyzer_search import (
     GPU_FILE,
     INFERENCE_FILE,
@@ -62,10 +67,11 @@ from gpupack.records.gpu import GpuType, find_gpu_type
 from gpupack.store import PROFILE_FILE, parse_profile_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _ENDINGS = (".csv", ".tsv", ".json", ".jsonl")
 """Of files that may hold profiles."""
+_OWN = "gpupack's own file"
 _BOM = b"\xef\xbb\xbf"
 _MOST_OF_A_LINE = 8
 """Pieces of a file, of a MiB each, that its first line is looked for in."""
@@ -163,35 +169,21 @@ def examine(
     )
     mode = file_mode(source)
     try:
-        with _without_collecting():
-            return (
+        with without_collecting():
+            reading = (
                 _read_folder(source, given)
                 if mode is not None and stat.S_ISDIR(mode)
                 else _read(source, given)
             )
+            if any(one.what == _OWN for one in reading.sources):
+                return reading
+            records = reading.profiles.records
+            return reading.with_notes(doubtful_latencies(records, quoted(str(source))))
     except ProfileDataError as err:
         if str(source) in str(err):
             raise
         # What records say of each other, they say without knowing the file.
         raise ProfileDataError(f"{quoted(str(source))}: {err}") from err
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Let no garbage be looked for: a hundred thousand records are none.
-
-    Looking through all of them again and again takes a third of the time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            if not gc.get_freeze_count():
-                gc.freeze()  # all there is becomes old at once,
-                gc.unfreeze()  # rather than being looked through for that
-            gc.enable()
 
 
 def _texts(
@@ -289,8 +281,7 @@ def _is_own(parts: deque[bytes]) -> bool:
 def _own(source: Path, parts: deque[bytes]) -> Reading:
     profiles = parse_profile_file(parts, source)
     num_rows = len(profiles.records) + len(profiles.baselines)
-    what = "gpupack's own file"
-    return Reading(profiles, (SourceReading(quoted(str(source)), what, num_rows),))
+    return Reading(profiles, (SourceReading(quoted(str(source)), _OWN, num_rows),))
 
 
 def _read_csv(text: str, where: str, given: _Given, *, default_name: str) -> Reading:
@@ -332,7 +323,11 @@ def _read_folder(folder: Path, given: _Given) -> Reading:
         return _own(own, read_parts(own))
     tables = tables_in(folder)
     if tables:
-        return _read_tables(folder, tables, given)
+        reading = _read_tables(folder, tables, given)
+        further = further_tables(folder, tables)
+        return reading.with_notes(
+            [f"not read, as of another search: {listed(further)}"] if further else []
+        )
     found = checkpoints_in(folder) or summaries_in(folder)
     if found:
         return merged([_read(path, given) for path in found])

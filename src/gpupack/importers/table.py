@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.agreement.latencies import doubtful_latencies
 from gpupack.importers.agreement.memory_units import require_one_unit
 from gpupack.importers.agreement.repeats import joined_baselines, joined_repeats
 from gpupack.importers.tables.cells import is_missing
@@ -308,14 +307,12 @@ def _records(content: TableContent) -> tuple[list[ProfileRecord], list[str]]:
     def where(index: int) -> str:
         return f"row {content.table.numbers[indices[index]]}"
 
-    doubts = doubtful_latencies(records, where=where, source=content.table.where)
-    joined, repeats = joined_repeats(
+    return joined_repeats(
         records,
         where=where,
         source=content.table.where,
         hint=lambda alike: _what_differs(content, [indices[one] for one in alike]),
     )
-    return joined, [*doubts, *repeats]
 
 
 def _what_differs(content: TableContent, rows: Sequence[int]) -> str:

@@ -128,6 +128,7 @@ def test_coarse_steps_end_with_the_fine_ones_and_are_whole() -> None:
             "too many samples",
         ),
         (200, JSON, answer("vector", [], warnings=["store away"]), "store away"),
+        (200, JSON, answer("vector", [], isPartial=True), "answer is partial"),
         (200, JSON, answer("vector", []), "no nv_inference_count"),
     ],
 )

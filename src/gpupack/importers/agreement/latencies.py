@@ -14,17 +14,18 @@ from gpupack.errors import ProfileDataError
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from gpupack.records.profile import ProfileRecord
 
 _MOST_OF_MEAN = {
+    "latency_mean_us": 1.0,
     "latency_p50_us": 2.0,
     "latency_p90_us": 10.0,
     "latency_p95_us": 20.0,
     "latency_p99_us": 100.0,
 }
-"""How many times the mean a percentile can be at most: 1 ÷ the share above it."""
+"""How many times the mean a latency can be at most: 1 ÷ the share above it."""
 _SLACK = 5.0
 """What rounding, warm-up and requests cut off by the window are allowed."""
 _LEAST_OF_MEAN = 0.01
@@ -32,25 +33,23 @@ _LEAST_OF_MEAN = 0.01
 hundredth of it is a unit rather than a pause."""
 
 
-def doubtful_latencies(
-    records: Sequence[ProfileRecord], *, where: Callable[[int], str], source: str
-) -> list[str]:
+def doubtful_latencies(records: Sequence[ProfileRecord], source: str) -> list[str]:
     """Return what there is to say of latencies that throughput does not allow.
 
     Args:
         records: As they were read.
-        where: Names a record's row, by its index.
-        source: The file, for messages.
+        source: Name of the file or folder, for messages.
 
     Raises:
         ProfileDataError: If a percentile is below a lower one.
     """
     doubtful = []
-    for index, one in enumerate(records):
+    for one in records:
         told = one.latency_p50_us, one.latency_p90_us, one.latency_p95_us
         known = [value for value in (*told, one.latency_p99_us) if value is not None]
         if known != sorted(known):
-            raise _falling(one, f"{source}, {where(index)}")
+            raise _falling(one, source)
+        known += [] if one.latency_mean_us is None else [one.latency_mean_us]
         if one.throughput_infer_per_sec is None or not known:
             continue
         in_flight = one.load_point.concurrency
@@ -58,32 +57,32 @@ def doubtful_latencies(
             continue
         rate = one.throughput_infer_per_sec / one.load_point.batch_size
         mean_us = in_flight / rate * 1e6
-        if known[-1] < mean_us * _LEAST_OF_MEAN or any(
+        if max(known) < mean_us * _LEAST_OF_MEAN or any(
             (value := getattr(one, name)) is not None
             and value > mean_us * most * _SLACK
             for name, most in _MOST_OF_MEAN.items()
         ):
-            doubtful.append(index)
+            doubtful.append(one)
     if not doubtful:
         return []
-    first = records[doubtful[0]]
+    first = doubtful[0]
     rate = (first.throughput_infer_per_sec or 0) / first.load_point.batch_size
-    rows = "in a row" if len(doubtful) == 1 else f"in {len(doubtful)} rows"
+    points = "a load point" if len(doubtful) == 1 else f"{len(doubtful)} load points"
     return [
-        f"latencies {rows} do not go with the throughput, the first in "
-        f"{where(doubtful[0])}: {rate:g} requests a second at "
+        f"{source}: latencies of {points} do not go with the throughput: "
+        f"{rate:g} requests a second of {quoted(first.model_name)} at "
         f"{first.load_point} take {1e3 * (first.load_point.concurrency or 0) / rate:g} "
         "ms on average; are they in another unit (--unit latency=us, units= in Python)?"
     ]
 
 
-def _falling(record: ProfileRecord, where: str) -> ProfileDataError:
+def _falling(record: ProfileRecord, source: str) -> ProfileDataError:
     told = ", ".join(
         f"{name.removeprefix('latency_').removesuffix('_us')} {value / 1000:g} ms"
         for name in _MOST_OF_MEAN
-        if (value := getattr(record, name)) is not None
+        if name != "latency_mean_us" and (value := getattr(record, name)) is not None
     )
     return ProfileDataError(
-        f"{where}: {quoted(record.model_name)} has percentiles that fall ({told}); are "
-        "two columns swapped, or in different units?"
+        f"{source}: {quoted(record.model_name)} at {record.load_point} has percentiles "
+        f"that fall ({told}); are two columns swapped, or in different units?"
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from gpupack.records.profile import ProfileRecord, ServerBaseline
 
+_ANYTHING_BYTES = 2**16
+"""Less than one page of a GPU's memory."""
 _SLACK = 1.1
 """How far a measured baseline may lie above models that take hardly anything."""
 _FAR = 1000
@@ -60,6 +62,12 @@ def require_one_unit(
         least = min(of_type, key=_memory)
         most = max(of_type, key=_memory)
         base = server.get(name)
+        if _memory(least) < _ANYTHING_BYTES:
+            raise ProfileDataError(
+                f"{where}a model takes {_told(least)}, less than anything on a GPU: it "
+                f"is in another unit; say which, such as --unit memory=MiB (units= in "
+                "Python)"
+            )
         if base is not None and base > _memory(most) * _SLACK:
             raise ProfileDataError(
                 f"{where}the server alone takes {_shown(base)}, but no model, which "

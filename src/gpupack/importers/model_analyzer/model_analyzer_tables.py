@@ -130,7 +130,9 @@ def join(tables: Sequence[TableRows], *, gpu_type: GpuType | None = None) -> Rea
         notes=tuple(notes),
     )
     if not records and baseline is None:
-        raise ProfileDataError(f"{wheres}: the table has no rows")
+        raise ProfileDataError(
+            f"{wheres}: the table has no rows" if tables else "it holds no measurement"
+        )
     return Reading(
         profiles,
         tuple(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gpupack.errors import ProfileDataError
-from gpupack.importers.agreement.latencies import doubtful_latencies
 from gpupack.importers.agreement.memory_units import require_one_unit
 from gpupack.importers.agreement.repeats import joined_repeats
 from gpupack.importers.model_analyzer.model_analyzer_gpus import Baselines, gpu_use
@@ -125,15 +124,12 @@ def parse_perf_analyzer_csv(
         rows.record(index, gpu_type or UNKNOWN_GPU_TYPE)
         for index in range(len(table.rows))
     ]
-    doubts = doubtful_latencies(
-        records, where=lambda index: f"row {table.numbers[index]}", source=where
-    )
     records, repeats = joined_repeats(
         records,
         where=lambda index: f"row {table.numbers[index]}",
         source=where,
     )
-    notes += [*doubts, *repeats]
+    notes += repeats
     require_one_unit(records, (), source=where)
     return Reading(
         ProfileSet(

@@ -123,6 +123,8 @@ def _result(content: bytes, wanted: str, where: str) -> list[Any]:
             f"{quoted(answer)}; give the address before /api/v1"
         )
     warnings = answer.get("warnings")
+    if not warnings and answer.get("isPartial"):  # as VictoriaMetrics says it
+        warnings = "isPartial"
     if warnings:
         raise ServerError(
             f"{where} says that its answer is partial: "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpupack.importers.tables.titles.columns import ColumnUse
     from gpupack.profile_set import ProfileSet
 
@@ -35,3 +37,10 @@ class Reading:
 
     profiles: ProfileSet
     sources: tuple[SourceReading, ...]
+
+    def with_notes(self, notes: Sequence[str]) -> Reading:
+        """Return the reading with more to say."""
+        if not notes:
+            return self
+        told = {"notes": (*self.profiles.notes, *notes)}
+        return replace(self, profiles=self.profiles.model_copy(update=told))
