@@ -2,7 +2,7 @@
 
 In: profiles, a request to start from, and where to listen (``ExploreOptions``). Out: a
 page whose every answer is what ``place()`` gives. Processes of their own answer, so
-that the page never waits; nothing is written anywhere.
+that the page never waits; nothing is kept on disk.
 """
 
 import lazy_loader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import pickle
@@ -21,6 +22,8 @@ from gpupack.records.request import Request
 from gpupack.request_file import read_request
 
 if TYPE_CHECKING:
+    from pydantic.main import IncEx
+
     from gpupack.explore.workers.messages import Bench
     from gpupack.files import AnyPath
     from gpupack.importers.tables.reading import Reading
@@ -28,6 +31,14 @@ if TYPE_CHECKING:
 
 MOST_NAME = 120
 """Letters of a dropped file's name that are kept."""
+_OF_A_RECORD: IncEx = {"__all__": {"environment", "warnings"}}
+_WHERE_FROM: IncEx = {
+    "records": _OF_A_RECORD,
+    "baselines": _OF_A_RECORD,
+    "failures": True,
+    "notes": True,
+}
+"""What says where numbers were read: the same ones are the same data, wherever from."""
 _REQUEST_ENDINGS = (".yaml", ".yml", ".toml")
 
 
@@ -75,8 +86,7 @@ def load_source(source: str, knowledge: Knowledge) -> LoadedSource:
 
     profiles = profiles_of(source, read=read)
     beside = wishes_beside(source)
-    # Of what was measured alone: the same numbers are the same data, wherever from.
-    digest = hashlib.sha256(profiles.model_dump_json(exclude={"notes"}).encode())
+    digest = hashlib.sha256(profiles.model_dump_json(exclude=_WHERE_FROM).encode())
     words = [source]
     for flag, value in (
         ("--model-name", knowledge["model_name"]),
@@ -118,8 +128,12 @@ class ReadJob:
     def run(self, bench: Bench) -> None:
         """Tell ``source`` with the profiles, ``request``, or ``refused``."""
         name = _plain_name(self.name)
-        with tempfile.TemporaryDirectory(prefix="gpupack-explore-") as folder:
-            path = Path(folder) / name
+        with (
+            tempfile.TemporaryDirectory(prefix="gpupack-explore-") as folder,
+            # Where it lies meanwhile is nothing to be told, in messages or in records.
+            contextlib.chdir(folder),
+        ):
+            path = Path(name)
             try:
                 path.write_bytes(self.content)
                 request = self._request(path)
@@ -129,10 +143,10 @@ class ReadJob:
                 knowledge = Knowledge(
                     model_name=None, batch_size=None, columns={}, units={}
                 )
-                loaded = load_source(str(path), knowledge)
+                loaded = load_source(name, knowledge)
             except GpupackError as err:
-                told = printable(str(err)).replace(f"{folder}/", "")
-                bench.tell(Event("refused", json.dumps({"message": told})))
+                told = json.dumps({"message": printable(str(err))})
+                bench.tell(Event("refused", told))
                 return
         text = json.dumps(
             {
@@ -142,8 +156,7 @@ class ReadJob:
             },
             ensure_ascii=False,
         )
-        # Where it lay meanwhile is nothing to tell.
-        bench.tell(Event("source", text.replace(f"{folder}/", ""), loaded.pickled))
+        bench.tell(Event("source", text, loaded.pickled))
 
     def _request(self, path: Path) -> Request | None:
         """Return the request that a file holds, None if it is no request."""

@@ -26,6 +26,8 @@ LIMIT_S = 10.0
 TRIAL_LIMIT_S = 1.0
 MOST_GPUS = 1 << 20
 MOST_LEFT_OUT = 3
+LONGER = 6.0
+"""Times as long a search may take that found nothing and proved nothing."""
 
 
 class WayOut(Record):
@@ -92,6 +94,7 @@ def ways_out(
         error: Which limits clash.
     """
     if not isinstance(error, InfeasibleError):
+        yield _longer(request)
         return
     search = _Search(profiles, request, Deadline.after(LIMIT_S))
     paths = list(error.fields) or [("headroom",)]
@@ -107,6 +110,16 @@ def ways_out(
             yield _way(
                 f"without {printable_name(name)}", ("models", name, "left_out"), without
             )
+
+
+def _longer(request: Request) -> WayOut:
+    """Return that a search which proved nothing may take longer."""
+    limit_s = max(10.0, LONGER * request.time_limit_s)
+    return _way(
+        f"search for up to {limit_s:g} s instead of {request.time_limit_s:g}",
+        ("time_limit_s",),
+        request.model_copy(update={"time_limit_s": limit_s}),
+    )
 
 
 def _by_field(search: _Search, path: tuple[str, ...]) -> Iterator[WayOut]:
