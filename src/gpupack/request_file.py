@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from gpupack.errors import GpupackError, StoreError
 from gpupack.files import AnyPath, read_text
 from gpupack.quoting import quoted
 from gpupack.record_lines import check_schema_version
-from gpupack.records.request import Request
+from gpupack.records.request import Request, as_path, asked_of
 
 _FORMATS = "YAML, TOML or JSON"
 
@@ -65,9 +65,23 @@ def read_request(path: AnyPath) -> Request:
         value.get("schema_version", newest), f"{where}, schema_version", newest=newest
     )
     try:
-        return Request.model_validate(value)
+        request = Request.model_validate(value)
     except GpupackError as err:
         raise type(err)(f"{where}: {err}") from err
+    return request.said(
+        {path: f"{where}, {as_path(path)}" for path in _paths(request)}
+    )
+
+
+def _paths(request: Request) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of all that a request says."""
+    for name in request.model_fields_set - {"models", "defaults"}:
+        yield (name,)
+    for wish, _ in asked_of(request.defaults):
+        yield "defaults", wish
+    for model_name, wishes in request.models.items():
+        for wish, _ in asked_of(wishes):
+            yield "models", model_name, wish
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -76,6 +76,86 @@ def test_a_cell_that_is_no_such_wish_is_named(
         read_table_wishes(table(tmp_path, wish, cell))
 
 
+@pytest.mark.parametrize(
+    ("title", "cell", "wish", "value"),
+    [
+        ("demand (req/s)", "20", "demand", 20),
+        ("Demand (per minute)", "1200", "demand", 20),
+        ("demand per hour", "72000", "demand", 20),
+        ("demand_rps", "20", "demand", 20),
+        ("Demand [requests/day]", "1728000", "demand", 20),
+        ("demand, infer/sec", "20", "demand", 20),
+        ("demand in qps", "20", "demand", 20),
+        ("demand_infer_per_sec", "20", "demand", 20),
+        ("demand", "1200 per minute", "demand", 20),
+        ("demand", "20 req/s", "demand", 20),
+        ("latency limit (s)", "0.05", "latency_limit_ms", 50),
+        ("Latency limit [us]", "50000", "latency_limit_ms", 50),
+        ("latency_limit_ms", "0.05 s", "latency_limit_ms", 50),
+        ("min retention (%)", "90", "min_retention", 0.9),
+        ("Min traffic (req/min)", "60", "min_traffic", 1),
+        ("Max replicas", "3", "max_replicas", 3),
+        ("One load point", "yes", "one_load_point", True),
+    ],
+)
+def test_titles_and_cells_say_the_unit_of_a_wish(
+    title: str, cell: str, wish: str, value: object, tmp_path: Path
+) -> None:
+    path = table(tmp_path, f'"{title}"', cell)
+
+    asked = read_table_wishes(path)
+
+    assert asked is not None
+    assert getattr(asked.of_model("m0"), wish) == value
+    reading = gpupack.read_profiles(path)
+    assert not any("kept aside" in note for note in reading.notes)
+    assert any(repr(title) in note for note in reading.notes)
+
+
+@pytest.mark.parametrize(
+    ("title", "told"),
+    [
+        ("demand (furlongs)", "furlongs is no unit of a demand"),
+        ("latency limit", "in which unit the latency limit is"),
+        ("demand forecast", "kept aside"),
+        ("sla", "kept aside"),
+    ],
+)
+def test_a_title_in_no_such_unit_is_kept_aside_and_named(
+    title: str, told: str, tmp_path: Path
+) -> None:
+    path = table(tmp_path, title, "20")
+
+    assert read_table_wishes(path) is None
+    (note,) = gpupack.read_profiles(path).notes
+    assert repr(title) in note
+    assert told in note
+
+
+def test_a_request_holds_as_many_inferences_as_the_batch_size_says(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "models.csv"
+    rows = ["a,8,1,100,40,10,1000,T4,20", "b,1,1,100,40,10,1000,T4,20"]
+    path.write_text("\n".join([f"{TITLES},demand (req/s)", *rows]) + "\n")
+
+    asked = read_table_wishes(path)
+
+    assert asked is not None
+    assert asked.of_model("a").demand == 8 * 20
+    assert asked.of_model("b").demand == 20
+    path.write_text(path.read_text() + "a,4,1,80,40,10,900,T4,20\n")
+    with pytest.raises(gpupack.ProfileDataError, match="in infer/sec, where batch siz"):
+        read_table_wishes(path)
+
+
+def test_two_columns_that_ask_the_same_are_named(tmp_path: Path) -> None:
+    path = table(tmp_path, "demand,demand (req/s)", "20,20")
+
+    with pytest.raises(gpupack.ProfileDataError, match=r"'demand' and 'demand \(req/s"):
+        read_table_wishes(path)
+
+
 def test_place_asks_what_its_table_says(tmp_path: Path) -> None:
     # 250 at 100 infer/sec a copy: three copies, of 40 % at their full rate.
     path = table(tmp_path, "demand", "250", "20")

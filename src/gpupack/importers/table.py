@@ -175,7 +175,7 @@ def read_table(
         and not use.note.endswith(AS_GIVEN)
         and not use.field.startswith(UNIT_FIELD)
     ]
-    wishes = [use for use in uses if use.note == WISH_NOTE]
+    wishes = [use for use in uses if use.note.startswith(WISH_NOTE)]
     if wishes:
         notes.append(WISHES_NOTE + quoted_all([use.title for use in wishes]))
     aside = [use for use in uses if use.field is None and use not in wishes]

@@ -1,8 +1,10 @@
 """Wishes from columns of the table that holds the profiles.
 
 ``demand``, ``latency_limit_ms``, ``replicas``, ``max_replicas``, ``min_traffic``,
-``weight``, ``optional``, ``min_retention`` and ``one_load_point``, under just these
-titles. A model of several rows says it in one of them, or the same in all.
+``weight``, ``optional``, ``min_retention`` and ``one_load_point``, spelled in any way
+and with a unit behind them: ``Demand (req/s)``, ``latency limit (s)``. A request holds
+as many inferences as the row's batch size says, as in columns of throughput. A model of
+several rows says it in one of them, or the same in all.
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ from gpupack.importers.tables.cells import NumberStyle, is_missing, number_style
 from gpupack.importers.tables.layout.csv_text import read_csv
 from gpupack.importers.tables.table_content import is_model_name
 from gpupack.importers.tables.titles.columns import Dialect, understand
-from gpupack.importers.tables.titles.vocabulary import WISH_COLUMNS
+from gpupack.importers.tables.titles.wish_titles import (
+    FLAGS,
+    WishTitle,
+    unit_of_wish,
+    units_of,
+    wish_of,
+)
 from gpupack.quoting import quoted
 from gpupack.records.request import Request
 from gpupack.spreadsheet_cells import cell_text
@@ -27,82 +35,149 @@ _YES_OR_NO = {
     "true": True, "yes": True, "y": True, "1": True, "x": True,
     "false": False, "no": False, "n": False, "0": False,
 }  # fmt: skip
-_FLAGS = ("optional", "one_load_point")
 
 
 def read_table_wishes(path: AnyPath) -> Request | None:
     """Return what the columns of a table ask of its models; None if they ask nothing.
 
+    The request knows of each wish which column it is from.
+
     Raises:
-        ProfileDataError: If the file is no table, or a row contradicts another.
+        ProfileDataError: If the file is no table, a row contradicts another, or two
+            columns ask the same.
         InvalidInputError: If a value is none that the wish can have.
     """
     where = str(path)
     table = read_csv(read_text(path), where)
-    wishes = {
-        title: title.strip().casefold()
-        for title in table.titles
-        if title.strip().casefold() in WISH_COLUMNS
-    }
-    names = next(
-        (t for t in table.titles if understand(t, Dialect()).field == "model_name"),
-        None,
-    )
-    if not wishes or names is None:
+    columns = _columns(table)
+    names = _title_of(table, "model_name")
+    if not columns or names is None:
         return None
-    style = number_style(
-        [
-            cell
-            for title, wish in wishes.items()
-            if wish not in _FLAGS
-            for cell in table.column(title)
-        ],
-        where=where,
-        separator=table.separator,
-    )
+    cells = [
+        cell
+        for title, of in columns.items()
+        if of.wish not in FLAGS
+        for cell in table.column(title)
+    ]
+    style = number_style(cells, where=where, separator=table.separator)
+    of_batches = _title_of(table, "batch_size")
+    batches = None if of_batches is None else table.column(of_batches)
     models: dict[str, dict[str, object]] = {}
+    said_at: dict[tuple[str, ...], str] = {}
     for index, name in enumerate(table.column(names)):
-        for title, wish in wishes.items():
+        for title, of in columns.items():
             cell = table.column(title)[index]
-            if is_model_name(name) and not is_missing(cell):
-                value = _value(wish, cell, style, f"{table.row_name(index)}, {title}")
-                _add(models.setdefault(cell_text(name), {}), wish, value, table, index)
-    try:
-        return Request.model_validate({"models": models})
-    except GpupackError as err:
-        raise type(err)(f"{quoted(where)}: {err}") from err
+            if not is_model_name(name) or is_missing(cell):
+                continue
+            place = f"{table.row_name(index)}, {title}"
+            batch = "1" if batches is None else batches[index].strip()
+            value = _value(of, cell, style, place, batch)
+            model_name = cell_text(name)
+            _require_possible(model_name, of.wish, value, place)
+            _add(models.setdefault(model_name, {}), of, value, table, index)
+            path_of = ("models", model_name, of.wish)
+            said_at[path_of] = f"{quoted(where)}, column {quoted(title)}"
+    return Request.model_validate({"models": models}).said(said_at)
 
 
-def _value(wish: str, cell: str, style: NumberStyle, where: str) -> object:
-    """Return what a cell says.
+def _columns(table: CsvTable) -> dict[str, WishTitle]:
+    """Return what the columns ask, by title, less those in a unit that is not known.
 
     Raises:
-        ProfileDataError: If it is no number, or neither yes nor no.
+        ProfileDataError: If two ask the same.
     """
-    if wish in _FLAGS:
+    found: dict[str, WishTitle] = {}
+    title_of: dict[str, str] = {}
+    for title in table.titles:
+        of = wish_of(title)
+        if of is None or of.unit is None:
+            continue
+        if of.wish in title_of:
+            raise ProfileDataError(
+                f"{table.where}: columns {quoted(title_of[of.wish])} and "
+                f"{quoted(title)} both ask for {of.wish}; keep one"
+            )
+        title_of[of.wish] = title
+        found[title] = of
+    return found
+
+
+def _title_of(table: CsvTable, field: str) -> str | None:
+    return next(
+        (t for t in table.titles if understand(t, Dialect()).field == field), None
+    )
+
+
+def _require_possible(name: str, wish: str, value: object, place: str) -> None:
+    """Check that a wish can have a value.
+
+    Raises:
+        InvalidInputError: Naming row and column.
+    """
+    try:
+        Request.model_validate({"models": {name: {wish: value}}})
+    except GpupackError as err:
+        raise type(err)(f"{place}: {err}") from err
+
+
+def _value(
+    of: WishTitle, cell: str, style: NumberStyle, where: str, batch: str
+) -> object:
+    """Return what a cell says, in the wish's own unit.
+
+    Raises:
+        ProfileDataError: If it is no number, in no unit of the wish, or neither yes
+            nor no.
+    """
+    if of.wish in FLAGS:
         known = _YES_OR_NO.get(cell.strip().casefold())
         if known is None:
             raise ProfileDataError(f"{where} is {quoted(cell)}; it must be yes or no")
         return known
     try:
-        number, unit = style.parse(cell)
+        number, unit_text = style.parse(cell)
     except ValueError as err:
         raise ProfileDataError(f"{where} is {quoted(cell)}, {err}") from err
-    if unit == "%" and wish == "min_retention":
-        return number / 100
-    if unit:
+    unit = unit_of_wish(of.wish, unit_text) if unit_text else of.unit
+    if unit is None:
         raise ProfileDataError(
             f"{where} is {quoted(cell)}; write the number alone, in the unit of the "
-            "title"
+            f"title, or a unit behind it: {units_of(of.wish)}"
         )
+    factor = unit.factor * (_batch_size(batch, where) if unit.are_requests else 1)
+    if factor != 1:
+        number = float(f"{number * factor:.12g}")
     return int(number) if number.is_integer() else number
 
 
-def _add(
-    asked: dict[str, object], wish: str, value: object, table: CsvTable, index: int
-) -> None:
-    if asked.setdefault(wish, value) != value:
+def _batch_size(cell: str, where: str) -> int:
+    """Return how many inferences a request of this row holds.
+
+    Raises:
+        ProfileDataError: If the row does not say.
+    """
+    if not cell.isdecimal() or int(cell) < 1:
         raise ProfileDataError(
-            f"{table.row_name(index)}: {wish} is {value}, but another row of the model "
-            f"says {asked[wish]}; say it once"
+            f"{where} counts requests, but the row's batch size is {quoted(cell)}, so "
+            "what one holds is not known; say it in infer/sec"
         )
+    return int(cell)
+
+
+def _add(
+    asked: dict[str, object], of: WishTitle, value: object, table: CsvTable, index: int
+) -> None:
+    wish = of.wish
+    if asked.setdefault(wish, value) == value:
+        return
+    is_of_requests = of.unit is not None and of.unit.are_requests
+    raise ProfileDataError(
+        f"{table.row_name(index)}: {wish} is {value}, but another row of the model "
+        f"says {asked[wish]}; say it once"
+        + (
+            ", in infer/sec, where batch sizes differ: a request holds as many "
+            "inferences as the row's batch size says"
+            if is_of_requests
+            else ""
+        )
+    )

@@ -11,6 +11,7 @@ from gpupack.planning.modeling import CapacityQuestion, ask
 from gpupack.planning.request import (
     ProfilesLike,
     Wishes,
+    named_setting,
     profiles_of,
     request_of,
     require_prices,
@@ -125,12 +126,17 @@ def frontier(
     if wanted.contention is ContentionRule.PREDICTED:
         raise InvalidInputError(
             "a frontier counts what models reach alone, not "
-            f"{setting('contention', 'predicted')}; {setting('min_retention')} says "
+            f"{named_setting(wanted, 'contention', 'predicted')}; {setting('min_retention')} says "
             "what they shall keep beside each other"
         )
-    if wanted.max_gpus is not None or wanted.max_price_per_hour is not None:
+    given = [
+        named_setting(wanted, one)
+        for one in ("max_gpus", "max_price_per_hour")
+        if getattr(wanted, one) is not None
+    ]
+    if given:
         raise InvalidInputError(
-            f"{setting('max_gpus')} and {setting('max_price_per_hour')} are what the "
+            f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} what the "
             f"steps of a frontier differ in: give {setting('budgets')}, and "
             f"{setting('by', 'gpus')} or {setting('by', 'price')}"
         )

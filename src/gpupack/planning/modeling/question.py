@@ -30,6 +30,8 @@ from gpupack.planning.request import (
     Wishes,
     allowed_records,
     estimated_types,
+    named_setting,
+    named_wish,
     require_prices,
     resolve_fleet,
     resolve_headroom,
@@ -352,7 +354,7 @@ def _latency_limits(request: Request, wishes: Wishes) -> LatencyLimits | None:
     ]
     if without:
         raise InvalidInputError(
-            f"{setting('latency', 'predicted')} is about requests that arrive: give "
+            f"{named_setting(request, 'latency', 'predicted')} is about requests that arrive: give "
             f"{setting('demand')} above 0 for {listed(sorted(without))}, or leave the "
             "limit of a model without traffic out"
         )
@@ -440,7 +442,8 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
         goal is not Objective.MAX_THROUGHPUT
     ):
         raise InvalidInputError(
-            f"{setting('contention', 'predicted')} is for max_throughput; with other "
+            f"{named_setting(request, 'contention', 'predicted')} is for "
+            "max_throughput; with other "
             f"objectives, {setting('min_retention')} says what models shall keep"
         )
     budgets = [
@@ -450,22 +453,26 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
     ]
     if budgets and goal is not Objective.MAX_THROUGHPUT:
         raise InvalidInputError(
-            f"{setting(budgets[0])} is what max_throughput may spend, but the "
+            f"{named_setting(request, budgets[0])} is what max_throughput may spend, "
+            "but the "
             f"objective is {goal.value}, which spends the least; use "
             f"{setting('objective', 'max_throughput')}, or count the GPUs there are: "
             f"{_counted_gpus()}"
         )
     if len(budgets) > 1:
         raise InvalidInputError(
-            f"{' and '.join(map(setting, budgets))} are both given; give one, and "
+            f"{' and '.join(named_setting(request, one) for one in budgets)} are both "
+            "given; give one, and "
             f"count the GPUs there are for the other: {_counted_gpus()}"
         )
     for name, most in wishes.most_replicas.items():
         least = wishes.replicas.get(name, 1)
         if least > most:
             raise InvalidInputError(
-                f"models.{name}.max_replicas is {most}, but {least} replicas are "
-                "asked for at least; raise the one or lower the other"
+                f"{named_wish(request, 'max_replicas', name)} is {most}, but {least} "
+                f"replicas are asked for at least ("
+                f"{named_wish(request, 'replicas', name)}); raise the one or lower the "
+                "other"
             )
     if goal is not Objective.MAX_THROUGHPUT:
         for argument, is_given in (
@@ -473,8 +480,9 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
             ("fairness", wishes.fairness is not Fairness.SUM),
         ):
             if is_given:
+                named = named_setting(request, argument, model_names=wishes.weights)
                 raise InvalidInputError(
-                    f"{setting(argument)} decides between models when throughput is "
+                    f"{named} decides between models when throughput is "
                     f"short, but the objective is {goal.value}; use "
                     f"{setting('objective', 'max_throughput')}"
                 )
@@ -483,7 +491,7 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
         for name, value in wishes.demand.items()
     ):
         raise InvalidInputError(
-            f"{setting('fairness', 'max_min')} shares out the demand of models that "
+            f"{named_setting(request, 'fairness', 'max_min')} shares out the demand of models that "
             "are not optional, but none is above 0; give "
             + setting("demand", python="{model: infer/sec}", shell="MODEL=RATE")
         )
@@ -503,13 +511,21 @@ def _require_measured_for_promises(
         words
         for words, is_asked in (
             (
-                setting("demand_met", "predicted"),
+                named_setting(request, "demand_met", "predicted"),
                 _keeps_demand_as_predicted(request, wishes),
             ),
-            (setting("min_retention"), bool(wishes.min_retention)),
-            (setting("latency_limit_ms"), bool(wishes.latency_limit_ms)),
+            *(
+                (
+                    named_setting(request, argument, model_names=asked),
+                    bool(asked),
+                )
+                for argument, asked in (
+                    ("min_retention", wishes.min_retention),
+                    ("latency_limit_ms", wishes.latency_limit_ms),
+                )
+            ),
             (
-                setting("contention", "predicted"),
+                named_setting(request, "contention", "predicted"),
                 request.contention is ContentionRule.PREDICTED,
             ),
         )

@@ -22,6 +22,7 @@ from gpupack.planning.recommending.questions import (
     for_memory_alone,
     for_what_is_busy,
     on_measured_types,
+    without_trade_offs,
 )
 from gpupack.planning.recommending.reserve import (
     KEPT_BASE,
@@ -100,6 +101,8 @@ def recommend(
     profiles = profiles_of(profiles)
     wanted_reserve = None if reserve is None else asked_reserve(reserve)
     wanted, notes = request_of(profiles, None, request, asked, beside=beside)
+    wanted, not_counted = without_trade_offs(wanted, profiles.model_names)
+    notes += not_counted
     measured = on_measured_types(profiles, wanted)
     question = ask(profiles, measured)
     found_reserve = wanted_reserve or reserve_for(question)

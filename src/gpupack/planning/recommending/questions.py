@@ -8,19 +8,28 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InfeasibleError, InvalidInputError
 from gpupack.planning.modeling import best_records, reading
 from gpupack.planning.recommending.reserve import KEPT_BASE, NO_RESERVE
-from gpupack.planning.request import measured_types, resolve_fleet
+from gpupack.planning.request import (
+    measured_types,
+    named_setting,
+    resolve_fleet,
+)
 from gpupack.quoting import listed
 from gpupack.records.gpu import HOST_SHARES, Headroom, Resource, is_same_card
-from gpupack.records.request import ContentionRule, ModelWishes, Objective
+from gpupack.records.request import (
+    ContentionRule,
+    ModelWishes,
+    Objective,
+    Request,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gpupack.planning.modeling import CapacityQuestion
     from gpupack.planning.recommending.reserve import Reserve
     from gpupack.profile_set import ProfileSet
     from gpupack.records.profile import LoadPoint
-    from gpupack.records.request import GpuSupply, Request
+    from gpupack.records.request import GpuSupply
 
 MOST_KEPT = 0.9
 """Above it the prediction's margin would put most models on a GPU of their own."""
@@ -87,6 +96,37 @@ def for_what_is_busy(
         min_kept_ratio=min(asked_to_keep.values(), default=kept),
         is_kept_share_asked=len(asked_to_keep) == len(question.model_names),
     )
+
+
+def without_trade_offs(
+    request: Request, model_names: Sequence[str]
+) -> tuple[Request, tuple[str, ...]]:
+    """Return the request without what says who gets less, and a warning for each.
+
+    What is to be bought serves every model in full.
+    """
+    weighted = [name for name in model_names if request.of_model(name).weight]
+    plain = Request()
+    asked = [
+        (name, named_setting(request, name))
+        for name in ("fairness", "contention", "max_gpus", "max_price_per_hour")
+        if getattr(request, name) != getattr(plain, name)
+    ]
+    named = [place for _, place in asked]
+    update: dict[str, object] = {name: getattr(plain, name) for name, _ in asked}
+    if weighted:
+        named.append(named_setting(request, "weights", model_names=weighted))
+        nothing = {"weight": None}
+        update["defaults"] = request.defaults.model_copy(update=nothing)
+        update["models"] = {
+            name: wishes.model_copy(update=nothing)
+            for name, wishes in request.models.items()
+        }
+    notes = tuple(
+        f"{one} does not count here: what is to be bought serves every model in full"
+        for one in named
+    )
+    return (request.model_copy(update=update), notes) if named else (request, ())
 
 
 def without_reserve(request: Request, question: CapacityQuestion) -> Request:

@@ -18,6 +18,7 @@ from .named_gpu_type import (
     is_unknown,
     with_named_type,
 )
+from .places import named_setting, named_wish
 from .prices import (
     BUDGET_TOLERANCE,
     PRICE_UNITS,
@@ -46,6 +47,8 @@ __all__ = [
     "is_unknown",
     "keeps_latency_limit",
     "measured_types",
+    "named_setting",
+    "named_wish",
     "overlay_headroom",
     "overlay_requests",
     "price_units",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gpupack.arguments import by_name, names, require_kind, takes_keywords
 from gpupack.errors import InvalidInputError, UnknownNameError
 from gpupack.planning.request.fleet import measured_type
+from gpupack.planning.request.places import ARGUMENT_BY_WISH, WISH_BY_ARGUMENT
 from gpupack.planning.request.wishes import growth_doubts, headroom_doubts
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.request import (
@@ -24,12 +25,6 @@ from gpupack.spelling import setting
 if TYPE_CHECKING:
     from gpupack.profile_set import ProfileSet
     from gpupack.records.request import Objective
-
-_ARGUMENT_BY_WISH = {"weight": "weights", "left_out": "without"}
-"""What a wish about models is called as an argument, where it is called otherwise."""
-_WISH_BY_ARGUMENT = {
-    _ARGUMENT_BY_WISH.get(wish, wish): wish for wish in ModelWishes.model_fields
-}
 
 
 takes_wishes = takes_keywords(
@@ -76,7 +71,7 @@ def request_of(
     for argument, value in asked.items():
         if value is None or argument in _FIELDS_BY_TYPE:
             continue
-        wish = _WISH_BY_ARGUMENT.get(argument)
+        wish = WISH_BY_ARGUMENT.get(argument)
         if wish is None:
             data[argument] = value
             continue
@@ -126,9 +121,9 @@ def _as_argument(path: tuple[str, ...]) -> str:
     """Return what a place in a request is called among arguments."""
     match path:
         case ("models", name, wish, *_):
-            return f"{setting(_ARGUMENT_BY_WISH.get(wish, wish))} of {quoted(name)}"
+            return f"{setting(ARGUMENT_BY_WISH.get(wish, wish))} of {quoted(name)}"
         case ("defaults", wish, *_):
-            return setting(_ARGUMENT_BY_WISH.get(wish, wish))
+            return setting(ARGUMENT_BY_WISH.get(wish, wish))
         case ("gpus", name, "count"):
             return f"the number of {listed([name])} GPUs"
         case ("gpus", name, "price"):
@@ -187,7 +182,22 @@ def _overlaid(request: Request, given: Request, notes: list[str]) -> Request:
                 _note(f"models.{name}.{wish}", getattr(now, wish), value, notes)
         models[name] = now.model_copy(update=dict(asked_of(wishes)))
     update["models"] = models
-    return request.model_copy(update=update)
+    return request.model_copy(update=update).said(_places(request, given))
+
+
+def _places(request: Request, given: Request) -> dict[tuple[str, ...], str]:
+    """Return where what is asked in all was said: what gave way was not."""
+    gone = {(name,) for name in given.model_fields_set}
+    gone |= {("defaults", wish) for wish, _ in asked_of(given.defaults)}
+    for_all = {wish for wish, _ in asked_of(given.defaults)}
+    for name, wishes in given.models.items():
+        gone |= {("models", name, wish) for wish, _ in asked_of(wishes)}
+    kept = {
+        path: place
+        for path, place in request.said_at.items()
+        if path not in gone and not (path[0] == "models" and path[-1] in for_all)
+    }
+    return kept | dict(given.said_at)
 
 
 def _require_one_currency(request: Request, given: Request) -> None:

@@ -138,8 +138,11 @@ def _require_one_in_time(
     latency, closest = min(
         measured, key=lambda pair: (pair[0], pair[1].load_point.sort_key)
     )
+    request = wishes.request
+    place = request and request.place_of_wish("latency_limit_ms", name)
+    where = f" ({place})" if place else ""
     suggestion = (
-        f"raise the limit of {quoted(name)} to {latency:g} ms, or profile smaller "
+        f"raise the limit of {quoted(name)}{where} to {latency:g} ms, or profile smaller "
         "batch sizes and concurrencies"
     )
     raise InfeasibleError(
@@ -148,6 +151,10 @@ def _require_one_in_time(
         f"{closest.gpu_type.name} with {latency:g} ms: {suggestion}"
         + (f". Besides, {unknown}" if unknown else ""),
         model_names=(name,),
-        limits=(f"{setting('latency_limit_ms')} of {quoted(name)}",),
+        limits=(
+            f"{setting('latency_limit_ms')} of {quoted(name)}"
+            if place is None
+            else place,
+        ),
         suggestion=suggestion,
     )

@@ -42,6 +42,7 @@ class Wishes:
         one_load_point: Models of which all replicas run at one load point.
         min_retention: The share of its throughput to be kept beside neighbors, (0, 1].
         load_points: The only load point to plan with.
+        request: Whose wishes these are; it knows where they were said.
     """
 
     demand: Mapping[str, float] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Wishes:
     one_load_point: frozenset[str] = frozenset()
     min_retention: Mapping[str, float] = field(default_factory=dict)
     load_points: Mapping[str, LoadPoint] = field(default_factory=dict)
+    request: Request | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_plain(self) -> bool:
@@ -92,6 +94,7 @@ def wishes_of(request: Request, model_names: Sequence[str]) -> Wishes:
     """Return what a request asks of these models."""
     asked = {name: request.of_model(name) for name in sorted(model_names)}
     return Wishes(
+        request=request,
         demand={
             name: _grown(demand, request.growth)
             for name, demand in _given(asked, "demand").items()

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import GpupackError, InvalidInputError, NotFoundInTimeError
 from gpupack.packing import Deadline
+from gpupack.planning.request import named_wish
 from gpupack.planning.solving.building import Clash
+from gpupack.quoting import quoted
 from gpupack.records.placement import Objective, PlacementStatus
 
 if TYPE_CHECKING:
@@ -138,22 +140,28 @@ def _require_sense(question: CapacityQuestion) -> None:
     wishes = question.wishes
     if wishes.min_traffic and question.objective is Objective.MAX_THROUGHPUT:
         raise InvalidInputError(
-            "min_traffic is a share of a demand that is met in full, but the objective "
-            "is max_throughput; use min_gpus or min_cost"
+            f"{_named(wishes, min(wishes.min_traffic))} is a share of a demand that is "
+            "met in full, but the objective is max_throughput; use min_gpus or min_cost"
         )
     for name, least in wishes.min_traffic.items():
         replicas = wishes.replicas.get(name, 1)
         demand = wishes.demand.get(name)
         if demand is None:
             raise InvalidInputError(
-                f"models.{name}.min_traffic is {least:g} infer/sec of a replica, but "
-                "the model has no demand; give it one"
+                f"{_named(wishes, name)} is {least:g} infer/sec of a replica, but the "
+                "model has no demand; give it one"
             )
         if replicas > 1 and demand < replicas * least:
             raise InvalidInputError(
-                f"models.{name}.min_traffic is {least:g} infer/sec, but {replicas} "
+                f"{_named(wishes, name)} is {least:g} infer/sec, but {replicas} "
                 f"replicas share a demand of {demand:g}; lower the one or the other"
             )
+
+
+def _named(wishes: Wishes, model_name: str) -> str:
+    if wishes.request is None:
+        return f"min_traffic of {quoted(model_name)}"
+    return named_wish(wishes.request, "min_traffic", model_name)
 
 
 def _most_replicas(wishes: Wishes) -> dict[str, int]:

@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PrivateAttr,
     Tag,
     ValidationError,
     ValidationInfo,
@@ -31,6 +32,7 @@ from gpupack.records.request.objective import (
     LatencyRule,
     Objective,
 )
+from gpupack.records.request.said_at import SaidAt
 from gpupack.records.request.request_fault import as_path, fault_in_words
 from gpupack.records.request.wish_types import (
     COUNT_BRANCH,
@@ -220,6 +222,8 @@ class Request(Record):
     """Threads of the search: None for what the machine offers; with 1 the same input
     and seed give the same placement."""
 
+    _said_at: SaidAt = PrivateAttr(default_factory=SaidAt)
+
     @model_validator(mode="wrap")
     @classmethod
     def _faults_are_told_by_path(
@@ -231,6 +235,33 @@ class Request(Record):
         except ValidationError as err:
             words = (info.context or {}).get("words", as_path)
             raise fault_in_words(err, (cls, ModelWishes, GpuSupply), words) from err
+
+    def said(self, places: Mapping[tuple[str, ...], str]) -> Self:
+        """Return the request, which then knows where some of it was said.
+
+        Args:
+            places: By path, ``("models", "resnet", "weight")``: in words, such as
+                "'models.csv', column 'weight'".
+        """
+        found = self.model_copy()
+        found._said_at = SaidAt(places)
+        return found
+
+    @property
+    def said_at(self) -> Mapping[tuple[str, ...], str]:
+        """Where what a file or a column asked was said, by path."""
+        return self._said_at
+
+    def place_of(self, *path: str) -> str | None:
+        """Return where a field was said, None if by argument or not at all."""
+        return self._said_at.get(path)
+
+    def place_of_wish(self, wish: str, model_name: str) -> str | None:
+        """Return where a wish about a model was said, by itself or for all models."""
+        own = self.models.get(model_name)
+        if own is not None and getattr(own, wish) is not None:
+            return self.place_of("models", model_name, wish)
+        return self.place_of("defaults", wish)
 
     def of_model(self, model_name: str) -> ModelWishes:
         """Return what is asked of a model, what holds for all included."""

@@ -66,21 +66,6 @@ def _quantity(
     ]
 
 
-WISH_COLUMNS = frozenset(
-    {
-        "demand",
-        "latency_limit_ms",
-        "replicas",
-        "max_replicas",
-        "min_traffic",
-        "weight",
-        "optional",
-        "min_retention",
-        "one_load_point",
-    }
-)
-"""Titles of what is asked of a model, not measured of it."""
-
 QUANTITIES = [
     *_quantity("ignored", "client send|client recv|request response|response wait"),
     *_quantity(
