@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.quoting import MAX_MESSAGE, shortened
+from gpupack.quoting import MAX_MESSAGE, shortened, with_short_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ class GpupackError(Exception):
     exit_code: int = 1
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(shortened(message, MAX_MESSAGE))
+        super().__init__(shortened(with_short_words(message), MAX_MESSAGE))
 
 
 class InvalidInputError(GpupackError):

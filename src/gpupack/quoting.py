@@ -5,6 +5,7 @@ Names and cells come from files; a message shows enough of one to find it.
 
 from __future__ import annotations
 
+import re
 import reprlib
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ MAX_LISTED = 20
 MAX_MESSAGE = 10_000
 """Characters of a whole message, such as one with the end of a server's log."""
 _ELLIPSIS = "…"
+_LONG_WORD = re.compile(r"(?<=\s)\S{401,}|\S{401,}(?=\s)")
+"""Among others: more than twice as much as a message repeats of one value."""
 
 
 class _Short(reprlib.Repr):
@@ -76,6 +79,16 @@ def shortened(text: str, most: int) -> str:
         return text
     head = (most - 1) // 2
     return text[:head] + _ELLIPSIS + text[len(text) - (most - 1 - head) :]
+
+
+def with_short_words(text: str) -> str:
+    """Return a text in which no word, such as a name, is longer than one repeats."""
+    return _LONG_WORD.sub(lambda found: shortened(found.group(), MAX_QUOTED), text)
+
+
+def for_people(text: str) -> str:
+    """Return a message for people: printable, with short words, and not too long."""
+    return shortened(printable(with_short_words(text)), MAX_MESSAGE)
 
 
 def printable_name(name: str) -> str:

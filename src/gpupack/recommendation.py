@@ -7,13 +7,7 @@ from typing import Literal
 from pydantic import Field
 from tabulate import tabulate
 
-from gpupack.quoting import (
-    MAX_MESSAGE,
-    printable,
-    printable_name,
-    quoted_all,
-    shortened,
-)
+from gpupack.quoting import for_people, printable, printable_name, quoted_all
 from gpupack.records.explanation import SavingChange
 from gpupack.records.placement import PlacementRecord
 from gpupack.records.record import Record
@@ -141,13 +135,14 @@ class Recommendation(Record):
             for_shell: Whether flags are told in place of arguments.
         """
         assumed = [
-            f"- {_told(one.text)} ({_told(one.flag if for_shell else one.argument)})"
+            f"- {for_people(one.text)} "
+            f"({for_people(one.flag if for_shell else one.argument)})"
             for one in self.assumptions
         ]
         return "\n".join(
             [*self.lines, *self._by_estimates(), ""]
             + ["Assumed, and how to say otherwise:", *assumed, "", self._table()]
-            + [f"warning: {_told(one)}" for one in self.placement.warnings]
+            + [f"warning: {for_people(one)}" for one in self.placement.warnings]
         )
 
     def to_json(self) -> str:
@@ -305,7 +300,7 @@ class Recommendation(Record):
             )
         first, *more = self.changes
         others = f"; {len(more)} more in what explain() tells" if more else ""
-        return f"What would save one more: {_told(str(first))}{others}."
+        return f"What would save one more: {for_people(str(first))}{others}."
 
     def _table(self) -> str:
         rows = [
@@ -344,10 +339,6 @@ class Recommendation(Record):
 def _fleet(one: BuyOption) -> str:
     """Return "8 T4", or "3 T4 and 2 L4"."""
     return " and ".join(
-        f"{count:,} {printable(name)}" for name, count in one.num_gpus_by_type.items()
+        f"{count:,} {printable_name(name)}"
+        for name, count in one.num_gpus_by_type.items()
     )
-
-
-def _told(text: str) -> str:
-    """Return a text for people, of no more characters than a whole message."""
-    return shortened(printable(text), MAX_MESSAGE)

@@ -68,9 +68,7 @@ def read_request(path: AnyPath) -> Request:
         request = Request.model_validate(value)
     except GpupackError as err:
         raise type(err)(f"{where}: {err}") from err
-    return request.said(
-        {path: f"{where}, {as_path(path)}" for path in _paths(request)}
-    )
+    return request.said({path: f"{where}, {as_path(path)}" for path in _paths(request)})
 
 
 def _paths(request: Request) -> Iterator[tuple[str, ...]]:

@@ -126,7 +126,8 @@ def frontier(
     if wanted.contention is ContentionRule.PREDICTED:
         raise InvalidInputError(
             "a frontier counts what models reach alone, not "
-            f"{named_setting(wanted, 'contention', 'predicted')}; {setting('min_retention')} says "
+            f"{named_setting(wanted, 'contention', 'predicted')}; "
+            f"{setting('min_retention')} says "
             "what they shall keep beside each other"
         )
     given = [

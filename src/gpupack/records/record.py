@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gpupack.quoting import MAX_QUOTED, shortened
+
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
@@ -37,6 +39,11 @@ class Record(BaseModel):
         except TypeError:  # a mapping, which Python does not hash
             return hash((type(self), tuple(map(_hashable, values))))
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Yield the fields as ``str()`` and ``repr()`` show them: long texts cut."""
+        for name, value in super().__repr_args__():
+            yield name, _cut(value)
+
     @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
@@ -52,6 +59,17 @@ class Record(BaseModel):
             if name in properties:
                 properties[name].setdefault("description", text)
         return schema
+
+
+def _cut(value: Any) -> Any:
+    """Return a value whose texts are no longer than a message repeats them."""
+    if isinstance(value, str) and len(value) > MAX_QUOTED:
+        return shortened(value, MAX_QUOTED)
+    if isinstance(value, Mapping):
+        return {_cut(key): _cut(one) for key, one in value.items()}
+    if type(value) in (tuple, list, set, frozenset):
+        return type(value)(map(_cut, value))
+    return value
 
 
 def _docstrings_of_fields(record_class: type[BaseModel]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpupack.quoting import printable
+from gpupack.quoting import printable_name
 from gpupack.records.gpu import Resource, ResourceUnit
 from gpupack.records.placement import assignment_field
 from gpupack.report.text import number_of
@@ -80,7 +80,7 @@ class Bar:
     def description(self) -> str:
         """The whole bar in words, for those who cannot see it."""
         parts = ", ".join(
-            f"{'server' if one.model_name is None else printable(one.model_name)} "
+            f"{'server' if one.model_name is None else printable_name(one.model_name)} "
             f"{format_amount(self.resource, one.amount)}"
             for one in self.segments
         )

@@ -66,7 +66,7 @@ def format_profiles(
     has_loads = any(one.num_loads > 1 for one in records)
     rows = [
         [
-            *("(server only)", baseline.gpu_type.name, "", ""),
+            *("(server only)", printable_name(baseline.gpu_type.name), "", ""),
             *([""] * (has_widths + has_loads)),
             *("", "", *_readings(baseline)),
         ]
@@ -75,7 +75,7 @@ def format_profiles(
     rows += [
         [
             printable_name(record.model_name),
-            record.gpu_type.name,
+            printable_name(record.gpu_type.name),
             printable_name(str(record.load_point)),
             format_number(record.throughput_infer_per_sec),
             *([_width(record)] if has_widths else []),

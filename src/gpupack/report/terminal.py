@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from gpupack.quoting import printable, printable_name
+from gpupack.quoting import for_people, printable_name
 from gpupack.report.bars import (
     RESOURCE_NAMES,
     Bar,
@@ -89,7 +89,7 @@ def print_placement(placement: PlacementRecord, console: Console) -> None:
 
 
 def _print_warning(text: str, console: Console, width: int) -> None:
-    line = Text.assemble(("warning: ", "bold yellow"), printable(text))
+    line = Text.assemble(("warning: ", "bold yellow"), for_people(text))
     console.print(line, width=width)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from gpupack.cost import HOURS_PER_MONTH, cost_of
-from gpupack.quoting import printable, printable_name
+from gpupack.quoting import for_people, printable, printable_name
 from gpupack.records.gpu import Resource, ResourceUnit
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.cautions import cautions_of, other_warnings, type_text
@@ -161,7 +161,7 @@ def variant_name(load_point: LoadPoint) -> str | None:
 def format_placement(placement: PlacementRecord) -> str:
     """Return cautions, headline, table and other warnings as plain text."""
     cautions = cautions_of(placement)
-    lines = [f"warning: {printable(text)}" for text in cautions]
+    lines = [f"warning: {for_people(text)}" for text in cautions]
     lines += [""] if cautions else []
     lines += [headline(placement), ""]
     if placement.gpus:
@@ -169,7 +169,7 @@ def format_placement(placement: PlacementRecord) -> str:
         lines += ["", *placement_legend(placement, has_left=True)]
         lines += one_more_gpu_lines(placement)
         lines += [*cost_lines(placement), ""]
-    lines.extend(f"warning: {printable(text)}" for text in other_warnings(placement))
+    lines.extend(f"warning: {for_people(text)}" for text in other_warnings(placement))
     return "\n".join(lines).rstrip()
 
 
@@ -229,7 +229,7 @@ def placement_legend(placement: PlacementRecord, *, has_left: bool) -> list[str]
         lines[0] += "; (left): what the headroom still allows"
     several = next((one for one in placement.groups if len(one) > 1), None)
     if several is not None:
-        name = printable(several[0].gpu_type.name)
+        name = printable_name(several[0].gpu_type.name)
         lines.append(f"{times(several)}{name}: so many GPUs that hold just this, each")
     kept = [
         one
@@ -286,7 +286,7 @@ def placement_markdown(placement: PlacementRecord) -> str:
 def placement_html_table(placement: PlacementRecord) -> str:
     """Return cautions, the headline and an escaped HTML table, one row per GPU."""
     first = "".join(
-        f"<p><strong>Warning:</strong> {escape(printable(text))}</p>\n"
+        f"<p><strong>Warning:</strong> {escape(for_people(text))}</p>\n"
         for text in cautions_of(placement)
     )
     return f"{first}<p>{headline(placement)}</p>\n{_gpu_table(placement, 'html', ', ')}"

@@ -354,7 +354,8 @@ def _latency_limits(request: Request, wishes: Wishes) -> LatencyLimits | None:
     ]
     if without:
         raise InvalidInputError(
-            f"{named_setting(request, 'latency', 'predicted')} is about requests that arrive: give "
+            f"{named_setting(request, 'latency', 'predicted')} is about requests that "
+            f"arrive: give "
             f"{setting('demand')} above 0 for {listed(sorted(without))}, or leave the "
             "limit of a model without traffic out"
         )
@@ -491,8 +492,8 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
         for name, value in wishes.demand.items()
     ):
         raise InvalidInputError(
-            f"{named_setting(request, 'fairness', 'max_min')} shares out the demand of models that "
-            "are not optional, but none is above 0; give "
+            f"{named_setting(request, 'fairness', 'max_min')} shares out the demand of "
+            "models that are not optional, but none is above 0; give "
             + setting("demand", python="{model: infer/sec}", shell="MODEL=RATE")
         )
 

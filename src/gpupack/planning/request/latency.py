@@ -142,8 +142,8 @@ def _require_one_in_time(
     place = request and request.place_of_wish("latency_limit_ms", name)
     where = f" ({place})" if place else ""
     suggestion = (
-        f"raise the limit of {quoted(name)}{where} to {latency:g} ms, or profile smaller "
-        "batch sizes and concurrencies"
+        f"raise the limit of {quoted(name)}{where} to {latency:g} ms, or profile "
+        "smaller batch sizes and concurrencies"
     )
     raise InfeasibleError(
         f"no load point of {quoted(name)} keeps p{percentile} within "

@@ -32,8 +32,8 @@ from gpupack.records.request.objective import (
     LatencyRule,
     Objective,
 )
-from gpupack.records.request.said_at import SaidAt
 from gpupack.records.request.request_fault import as_path, fault_in_words
+from gpupack.records.request.said_at import SaidAt
 from gpupack.records.request.wish_types import (
     COUNT_BRANCH,
     PERCENTILES,

@@ -1,4 +1,4 @@
-"""Where the fields of a request were said: in which file, or which column of a table."""
+"""Where the fields of a request were said: in which file, or column of a table."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from gpupack.quoting import printable
-from gpupack.report.markdown import markdown_text
+from gpupack.quoting import printable_name
+from gpupack.report.markdown import markdown_name
 from gpupack.report.page.moves import Change
 from gpupack.report.summary import count_of
 from gpupack.report.text import format_number, format_price, format_rate
@@ -25,12 +25,12 @@ _MOST_PLACES = 8
 
 def format_comparison(comparison: ComparisonRecord) -> str:
     """Return GPUs and cost, then a line per model that changed, as plain text."""
-    return _told(comparison, "simple", printable)
+    return _told(comparison, "simple", printable_name)
 
 
 def comparison_markdown(comparison: ComparisonRecord) -> str:
     """Return the same as Markdown; model names are escaped."""
-    return _told(comparison, "pipe", markdown_text) + "\n"
+    return _told(comparison, "pipe", markdown_name) + "\n"
 
 
 def _told(

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.quoting import printable
+from gpupack.quoting import for_people, printable_name
 from gpupack.report.bars import RESOURCE_NAMES, format_amount
 from gpupack.report.page.rightsizing import (
     counted_models,
@@ -74,7 +74,7 @@ def render_report(
     return template.render(
         view=view,
         explanation=explanation,
-        printable_names=[printable(name) for name in view.model_names],
+        printable_names=[printable_name(name) for name in view.model_names],
         style=_template_text("report.css"),
         script=script,
         script_hash=base64.b64encode(
@@ -118,7 +118,8 @@ def _jinja() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(
-        printable=printable,
+        printable=for_people,
+        short_name=printable_name,
         number=format_number,
         rate=format_rate,
         mib=lambda num_bytes: format_number(mib_from_bytes(num_bytes), 0),

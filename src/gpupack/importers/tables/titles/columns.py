@@ -252,8 +252,11 @@ def _use_of_wish(title: str, wish: WishTitle) -> ColumnUse:
         in_unit = f"; in {wish.unit_text}" if wish.unit_text else ""
         return ColumnUse(title, note=f"{WISH_NOTE}{in_unit}")
     if not wish.unit_text:
-        return ColumnUse(title, note=f"in which unit the {name} is, its title does not "
-                         f"say; give {units_of(wish.wish)}: {name} (ms)")
+        return ColumnUse(
+            title,
+            note=f"in which unit the {name} is, its title does not "
+            f"say; give {units_of(wish.wish)}: {name} (ms)",
+        )
     return ColumnUse(
         title,
         note=f"{wish.unit_text} is no unit of a {name}; give {units_of(wish.wish)}",

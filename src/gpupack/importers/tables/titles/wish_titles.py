@@ -35,9 +35,11 @@ _WHOLES = {
     **dict.fromkeys(["d", "day", "days"], 86400.0),
 }
 _INFERENCES = frozenset(
-    ["", "inf", "infer", "infers", "inference", "inferences", "item", "items"]
-    + ["image", "images", "img", "sample", "samples", "frame", "frames", "prediction"]
-    + ["predictions"]
+    [
+        *("", "inf", "infer", "infers", "inference", "inferences", "item", "items"),
+        *("image", "images", "img", "sample", "samples", "frame", "frames"),
+        *("prediction", "predictions"),
+    ]
 )
 _REQUESTS = frozenset(
     ["req", "reqs", "request", "requests", "query", "queries", "call", "calls"]
