@@ -21,7 +21,8 @@ MAX_LISTED = 20
 MAX_MESSAGE = 10_000
 """Characters of a whole message, such as one with the end of a server's log."""
 _ELLIPSIS = "…"
-_LONG_WORD = re.compile(r"(?<=\s)\S{401,}|\S{401,}(?=\s)")
+_WORD = re.compile(r"\S+")
+_LONG_WORD = 2 * MAX_QUOTED
 """Among others: more than twice as much as a message repeats of one value."""
 
 
@@ -83,7 +84,15 @@ def shortened(text: str, most: int) -> str:
 
 def with_short_words(text: str) -> str:
     """Return a text in which no word, such as a name, is longer than one repeats."""
-    return _LONG_WORD.sub(lambda found: shortened(found.group(), MAX_QUOTED), text)
+    if len(text) <= _LONG_WORD:
+        return text
+
+    def short(found: re.Match[str]) -> str:
+        word = found.group()
+        is_long = _LONG_WORD < len(word) < len(text)
+        return shortened(word, MAX_QUOTED) if is_long else word
+
+    return _WORD.sub(short, text)
 
 
 def for_people(text: str) -> str:

@@ -13,6 +13,7 @@ from gpupack.records.placement import PlacementRecord
 from gpupack.records.record import Record
 from gpupack.records.request import Request
 from gpupack.report.text import format_number, format_price, format_rate
+from gpupack.spelling import in_words_of
 from gpupack.units import InferPerSec, Ratio
 
 HOURS_PER_MONTH = 730
@@ -299,7 +300,8 @@ class Recommendation(Record):
                 "those tried surely would."
             )
         first, *more = self.changes
-        others = f"; {len(more)} more in what explain() tells" if more else ""
+        rest = in_words_of(python="changes", shell="what --json writes")
+        others = f"; {len(more)} more in {rest}" if more else ""
         return f"What would save one more: {for_people(str(first))}{others}."
 
     def _table(self) -> str:

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 
 _FLAG_BY_ARGUMENT = {
     "budgets": "--budget",
+    "columns": "--column",
     "gpu_products": "--gpu-product",
     "gpu_uuids": "--gpu-uuid",
     "latency_limit_ms": "--latency-limit",
@@ -22,6 +23,7 @@ _FLAG_BY_ARGUMENT = {
     "shared_memory_mib": "--shared-memory",
     "time_limit_s": "--time-limit",
     "total_time_limit_s": "--total-time-limit",
+    "units": "--unit",
     "weights": "--weight",
 }
 """Flags that are not just the argument's name with dashes."""

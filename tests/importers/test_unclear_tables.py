@@ -71,7 +71,7 @@ class TestRepeats:
             f"{TITLES},precision\nm,1,4,100,7,50,1461,fp32\nm,1,4,180,7,50,961,fp16\n",
         )
 
-        assert "--column 'precision'=variant" in refusal(path)
+        assert "columns={'precision': 'variant'}" in refusal(path)
         profiles = gpupack.read_profiles(path, columns={"precision": "variant"})
         assert [str(one.load_point) for one in profiles.records] == [
             "fp32:1x4",
@@ -192,7 +192,7 @@ class TestMemoryUnits:
         titles = TITLES.replace("gpu_memory_used_mib", title)
         path = write(tmp_path, f"{titles}\n,,,,,9,{server}\nm,1,4,10,7,50,1461\n")
 
-        assert "server memory=" in refusal(path)
+        assert "'server memory': '" in refusal(path)
         profiles = gpupack.read_profiles(path, units={"server memory": unit})
         (baseline,) = profiles.baselines
         assert baseline.gpu_memory_used_bytes is not None
@@ -218,7 +218,7 @@ class TestMemoryUnits:
             "metrics-server-only.csv",
         )
 
-        assert "--unit 'server memory=KiB'" in refusal(tmp_path)
+        assert "units={'server memory': 'KiB'}" in refusal(tmp_path)
         profiles = gpupack.read_profiles(tmp_path, units={"server memory": "KB"})
         assert profiles.baselines[0].gpu_memory_used_bytes == 446_000_000
         assert profiles.records[0].gpu_memory_used_bytes == 1_400_000_000
@@ -480,7 +480,7 @@ class TestRows:
     ) -> None:
         path = write(tmp_path, f"{TITLES},gpu\na,1,4,10,7,50,2000,{name}\n")
 
-        assert "(--column 'gpu'=ignore" in refusal(path)
+        assert "(columns={'gpu': 'ignore'}" in refusal(path)
 
     def test_percentiles_that_fall_are_refused(self, tmp_path: Path) -> None:
         path = write(tmp_path, "model,batch,concurrency,p50 ms,p99 ms\nm,1,1,90,20\n")

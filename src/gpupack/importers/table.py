@@ -66,6 +66,7 @@ from gpupack.records.profile import (
     ProfileRecord,
     ServerBaseline,
 )
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -323,8 +324,12 @@ def _what_differs(content: TableContent, rows: Sequence[int]) -> str:
         if title and len(cells) == len(rows) and not is_used:
             return (
                 f", or, if {quoted(title)} ({quoted_all(list(cells))}) tells "
-                f"configurations of the model apart, say --column "
-                f"{quoted(title)}=variant (columns= in Python)"
+                f"configurations of the model apart, say "
+                + setting(
+                    "columns",
+                    python=f"{{{quoted(title)}: 'variant'}}",
+                    shell=f"{quoted(title)}=variant",
+                )
             )
     return ""
 

@@ -22,6 +22,7 @@ from gpupack.quoting import quoted
 from gpupack.records.explanation import BindingResource, Explanation, SavingChange
 from gpupack.records.placement import PlacementRecord, PlacementStatus
 from gpupack.report.text import latency_ms, one_more_gpu_text
+from gpupack.spelling import in_words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +67,12 @@ def explain(
     if request is None:
         raise InvalidInputError(
             "this placement was written by a gpupack that did not keep what was "
-            "asked; give it: gpupack.explain(placement, request=gpupack.Request(...))"
+            "asked; "
+            + in_words_of(
+                python="give it: gpupack.explain(placement, request="
+                "gpupack.Request(...))",
+                shell="place again, and it keeps that",
+            )
         )
     if placement.request is None:
         placement = placement.model_copy(update={"request": request})
@@ -95,9 +101,13 @@ def _profiles(placement: Placement, given: ProfilesLike | None) -> ProfileSet:
             calibrations=placement.calibrations,
         )
         if not profiles.records:
+            way_out = in_words_of(
+                python="give them: gpupack.explain(placement, profiles)",
+                shell="place again, and it keeps them",
+            )
             raise InvalidInputError(
                 "this placement was written without the profiles that it was decided "
-                "on; give them: gpupack.explain(placement, profiles)"
+                f"on; {way_out}"
             )
     placed = {name for gpu in placement.gpus.runs for name in gpu.models}
     lacking = sorted(placed - set(profiles.model_names))
@@ -134,7 +144,8 @@ def explain_question(
             progress(change)
     notes = []
     if is_serving and not what_if.serves_all:
-        notes.append("what more GPUs would serve is the frontier: gpupack.frontier()")
+        how = in_words_of(python="gpupack.frontier()", shell="gpupack frontier")
+        notes.append(f"what more GPUs would serve is the frontier: {how}")
     if what_if.is_out_of_time:
         notes.append("not every change was tried in the time there was")
     return Explanation(

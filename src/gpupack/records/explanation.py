@@ -10,6 +10,7 @@ from gpupack.records.gpu import Resource
 from gpupack.records.placement import ObjectiveUnit
 from gpupack.records.record import Record
 from gpupack.records.request import Request
+from gpupack.spelling import setting
 
 
 class ChangeKind(StrEnum):
@@ -112,7 +113,7 @@ class Explanation(Record):
             for one in self.binding
         ]
         if self.is_bound_by_retention:
-            lines.append("  min_retention, overall")
+            lines.append(f"  {setting('min_retention')}, overall")
         lines += [f"  {one.resource.value} alone: {one.value:g}" for one in self.needs]
         lines += ["", "Single changes that would help:"]
         lines += [f"  {one}" for one in self.changes] or ["  none of those tried"]

@@ -219,7 +219,7 @@ def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
         f"predicted to keep less than {FAR_BELOW:.0%} of their throughput when all run "
         "at once: "
         f"{quoted(one.model_name)} on GPU {gpu.gpu_index} keeps {share:.0%}; "
-        "min_retention says what to keep"
+        f"{setting('min_retention')} says what to keep"
     )
 
 

@@ -115,8 +115,8 @@ def test_coarse_steps_end_with_the_fine_ones_and_are_whole() -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "text", "words"),
     [
-        (401, JSON, "{}", "token-file"),
-        (403, JSON, "{}", "token-file"),
+        (401, JSON, "{}", "token_file"),
+        (403, JSON, "{}", "token_file"),
         (404, "text/plain", "404 page not found", "before it"),
         (200, "text/html", "<html>Sign in</html>", "login page"),
         (200, JSON, "[1]", "none of Prometheus"),

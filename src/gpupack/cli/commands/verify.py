@@ -124,8 +124,8 @@ def calibrate_command(
     profiles: Annotated[
         Path,
         typer.Option(
-            help="The profile file that place() reads; appended to. With --quick it "
-            "is made if there is none."
+            help="The profile file that gpupack place reads; appended to. With "
+            "--quick it is made if there is none."
         ),
     ],
     sharing: Annotated[
@@ -216,8 +216,8 @@ def _calibrate_by(verifications: Path, profiles: Path, sharing: str | None) -> N
     except StoreError as err:
         raise StoreError(
             f"--profiles: {err}. The calibration is appended to a profile file that "
-            "gpupack wrote; make one of a table with gpupack.write_profiles("
-            'gpupack.read_profiles("table.csv"), "profiles.jsonl")'
+            "gpupack wrote; make one of a table with gpupack read table.csv "
+            "--to profiles.jsonl"
         ) from err
     if is_export(verifications):
         mode = _sharing_mode(sharing)

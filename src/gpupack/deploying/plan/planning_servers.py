@@ -366,7 +366,7 @@ def _check_memory(
             f"measured, each with {baseline:,.0f} MiB of its own: together "
             f"{mib_from_bytes(memory_bytes):,.0f} MiB of "
             f"{mib_from_bytes(there):,.0f} MiB. Place with less memory headroom, or "
-            "deploy one server per GPU (--one-server, one_server=True)"
+            f"deploy one server per GPU ({setting('one_server', True)})"
         )
     if gpu.baseline_memory_bytes:
         notes.append(

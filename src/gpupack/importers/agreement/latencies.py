@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
 from gpupack.quoting import quoted
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,8 @@ def doubtful_latencies(records: Sequence[ProfileRecord], source: str) -> list[st
         f"{source}: latencies of {points} do not go with the throughput: "
         f"{rate:g} requests a second of {quoted(first.model_name)} at "
         f"{first.load_point} take {1e3 * (first.load_point.concurrency or 0) / rate:g} "
-        "ms on average; are they in another unit (--unit latency=us, units= in Python)?"
+        "ms on average; are they in another unit "
+        f"({setting('units', {'latency': 'us'}, shell='latency=us')})?"
     ]
 
 

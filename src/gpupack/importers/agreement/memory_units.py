@@ -12,6 +12,7 @@ from gpupack.errors import ProfileDataError
 from gpupack.importers.tables.units import SERVER_MEMORY
 from gpupack.quoting import quoted
 from gpupack.records.gpu import DeviceKind
+from gpupack.spelling import flag_of, setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,10 +119,15 @@ def _shown(num_bytes: int) -> str:
 
 
 def _way_out(of_server: str, of_models: str) -> str:
-    def option(unit: str) -> str:
-        return f"--unit {quoted(f'{SERVER_MEMORY}={unit}')}"
+    def said(units: dict[str, str]) -> str:
+        given = [
+            quoted(f"{name}={unit}") if name == SERVER_MEMORY else f"{name}={unit}"
+            for name, unit in units.items()
+        ]
+        return setting("units", units, shell=f" {flag_of('units')} ".join(given))
 
+    both = {"memory": of_models, SERVER_MEMORY: "MiB"}
     return (
-        f"say which (units= in Python): the server's, as {option(of_server)}, or the "
-        f"models', as --unit memory={of_models} {option('MiB')}"
+        f"say which: the server's, as {said({SERVER_MEMORY: of_server})}, or the "
+        f"models', as {said(both)}"
     )

@@ -23,6 +23,7 @@ from gpupack.importers.tables.titles.unit_columns import with_units_in_cells
 from gpupack.importers.tables.units import unit_of_server
 from gpupack.importers.tables.values import column_numbers, style_of
 from gpupack.quoting import quoted
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -241,7 +242,7 @@ def _require_load(table: CsvTable, title_of: Mapping[str, str]) -> None:
             f"{table.where}: missing columns {', '.join(one for one, _ in missing)}; "
             "let Model Analyzer write them (its output fields "
             f"{' and '.join(tag for _, tag in missing)}), or say which column is meant "
-            "(columns= in Python, --column in the shell)"
+            f"({setting('columns')})"
         )
 
 

@@ -28,6 +28,7 @@ from gpupack.records.profile import (
     ProfileRecord,
     ServerBaseline,
 )
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -348,7 +349,7 @@ class Search:
         return (
             f"no column of {where} is understood as it; not understood: "
             f"{', '.join(quoted(use.title) for use in unknown)}; say which one it is "
-            "(columns= in Python, --column in the shell)"
+            f"({setting('columns')})"
         )
 
     def _say_what_does_not_match(self) -> None:

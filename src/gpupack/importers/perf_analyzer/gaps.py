@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.quoting import quoted_all
 from gpupack.records.environment import Environment
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,13 +38,12 @@ def assumptions(batch_size: int | None, unknown: Sequence[str] = ()) -> tuple[st
         return ()
     told = (
         "perf_analyzer's export does not give the batch size; its default of "
-        f"{DEFAULT_BATCH_SIZE} was assumed (batch_size= says otherwise)"
+        f"{DEFAULT_BATCH_SIZE} was assumed ({setting('batch_size')} says otherwise)"
     )
     if unknown:
         told += (
             f"; not understood were the columns {quoted_all(unknown)}: if "
-            "one of them is the batch size, say so (columns= in Python, --column in "
-            "the shell)"
+            "one of them is the batch size, say so ({setting('columns')})"
         )
     return (told,)
 

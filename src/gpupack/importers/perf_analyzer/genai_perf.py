@@ -30,6 +30,7 @@ from gpupack.record_lines import describe_validation_error
 from gpupack.records.environment import Environment
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import LoadPoint, ProfileRecord
+from gpupack.spelling import setting
 
 SUMMARY_PATTERNS = ("*_aiperf.json", "*_genai_perf.json")
 """Names of summaries in a folder of artifacts."""
@@ -245,8 +246,8 @@ def _model_name(config: Mapping[str, object], where: str) -> str:
         names = []
     if not names:
         raise ProfileDataError(
-            f"{where}: the summary names no model; say which it was (model_name= in "
-            "Python, --model-name in the shell)"
+            f"{where}: the summary names no model; say which it was "
+            f"({setting('model_name')})"
         )
     if len(names) > 1:
         raise ProfileDataError(

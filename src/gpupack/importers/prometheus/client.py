@@ -14,6 +14,7 @@ from gpupack.importers.prometheus.api_answer import (
     parse_number,
 )
 from gpupack.quoting import printable, quoted, shortened
+from gpupack.spelling import in_words_of, setting
 
 try:
     import requests
@@ -178,7 +179,8 @@ class PrometheusClient:
         except requests.exceptions.SSLError as err:
             raise ServerError(
                 f"{self.where}: its certificate is not trusted: {_reason(err)}; name "
-                "the one that signed it with --tls-ca (ca_path=)"
+                f"the one that signed it: "
+                + in_words_of(python="ca_path", shell="--tls-ca")
             ) from err
         except requests.exceptions.Timeout as err:
             raise ServerError(
@@ -210,7 +212,7 @@ class PrometheusClient:
         if status in (401, 403):
             raise ServerError(
                 f"{self.where} refuses access (HTTP {status}): give the file with a "
-                "token that may read it, --token-file (token_file=)"
+                f"token that may read it: {setting('token_file')}"
             )
         if status == 404 and error_words(content) is None:
             raise ServerError(

@@ -14,6 +14,7 @@ from gpupack.records.gpu import (
     GpuType,
     find_gpu_type,
 )
+from gpupack.spelling import setting
 from gpupack.spreadsheet_cells import cell_text
 
 if TYPE_CHECKING:
@@ -64,7 +65,11 @@ def gpu_type_of(
         raise ProfileDataError(
             f"{content.table.row_name(index)}: {err}; the column says on which type of "
             "GPU, one, a row was measured: leave it out if it says something else "
-            f"(--column {title}=ignore, columns= in Python)"
+            + "("
+            + setting(
+                "columns", python=f"{{{title}: 'ignore'}}", shell=f"{title}=ignore"
+            )
+            + ")"
         ) from err
     if name.startswith(HOST_NAME_PREFIX):
         gpu_type = gpu_type.model_copy(update={"kind": DeviceKind.HOST})

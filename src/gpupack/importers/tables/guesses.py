@@ -11,6 +11,7 @@ from gpupack.importers.tables.titles.columns import AS_GIVEN
 from gpupack.importers.tables.units import SERVER_MEMORY, Kind, worth
 from gpupack.importers.tables.values import has_units
 from gpupack.quoting import listed, quoted
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,9 +84,14 @@ def _memory(table: CsvTable, use: ColumnUse, values: Sequence[float]) -> ColumnU
     if used and not (min(used) >= _LEAST_MIB and max(used) <= _MOST_MIB):
         raise ProfileDataError(
             f"{table.where}: {use.title} has {min(used):g} to {max(used):g} of a unit "
-            'that its title does not name; give it: units={"memory": "GB"} in Python, '
-            "--unit memory=GB in the shell (bytes, MiB, MB, GiB or GB); for the server "
-            f"alone, {quoted(f'{SERVER_MEMORY}=GB')}"
+            "that its title does not name; give it: "
+            + setting("units", {"memory": "GB"}, shell="memory=GB")
+            + " (bytes, MiB, MB, GiB or GB); for the server alone, "
+            + setting(
+                "units",
+                {SERVER_MEMORY: "GB"},
+                shell=quoted(f"{SERVER_MEMORY}=GB"),
+            )
         )
     return replace(use, unit="mib", note="taken as MiB")
 
@@ -157,7 +163,12 @@ def _mixed(
 
 
 def _say_what(use: ColumnUse) -> str:
-    return (
-        f'say what it is: units={{{quoted(use.title)}: "ratio"}} for shares of 1, '
-        '"percent" for percents (--unit in the shell)'
+    shares, percents = (
+        setting(
+            "units",
+            python=f"{{{quoted(use.title)}: {unit!r}}}",
+            shell=f"{quoted(use.title)}={unit}",
+        )
+        for unit in ("ratio", "percent")
     )
+    return f"say what it is: {shares} for shares of 1, {percents} for percents"

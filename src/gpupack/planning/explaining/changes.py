@@ -209,7 +209,7 @@ def _retention_changes(what_if: WhatIf) -> Iterator[SavingChange]:
         yield from _change(
             what_if,
             ChangeKind.MIN_RETENTION,
-            f"min_retention from {highest:g} to {percent / 100:g}",
+            f"{setting('min_retention')} from {highest:g} to {percent / 100:g}",
             lowered(percent),
         )
 

@@ -14,6 +14,7 @@ from gpupack.planning.modeling import told_apart
 from gpupack.records.explanation import ResourceNeed
 from gpupack.records.gpu import Headroom
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +105,7 @@ def _proof_by_retention(what_if: WhatIf, words: str) -> Proof | None:
         if free.value <= placement.bound + slack:
             return None
         return Proof(
-            f"min_retention lets no more than {words} be served, by "
+            f"{setting('min_retention')} lets no more than {words} be served, by "
             f"{placement.proof}; without it {free.value:g} would be.",
             is_by_retention=True,
         )
@@ -112,8 +113,8 @@ def _proof_by_retention(what_if: WhatIf, words: str) -> Proof | None:
         return None
     least = "" if placement.status is PlacementStatus.OPTIMAL else "at least "
     return Proof(
-        f"min_retention takes {least}{words}, proved by {placement.proof}; without "
-        f"it {free.value:g} would do.",
+        f"{setting('min_retention')} takes {least}{words}, proved by "
+        f"{placement.proof}; without it {free.value:g} would do.",
         is_by_retention=True,
     )
 

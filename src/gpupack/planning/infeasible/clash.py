@@ -89,7 +89,7 @@ def not_found(
         suggestion=suggestion,
         limits=(
             *Limits.of_question(question).names(question),
-            f"time_limit_s {time_limit_s:g}",
+            f"{setting('time_limit_s')} {time_limit_s:g}",
         ),
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.planning.modeling import amount_in_words
 from gpupack.quoting import quoted
 from gpupack.records.gpu import HOST_SHARES
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion
@@ -84,7 +85,8 @@ class Limits:
                 for name in self.latencies
             ),
             *(
-                f"min_retention of {quoted(name)} {question.min_retention[name]:g}"
+                f"{setting('min_retention')} of {quoted(name)} "
+                f"{question.min_retention[name]:g}"
                 for name in self.retentions
             ),
         )

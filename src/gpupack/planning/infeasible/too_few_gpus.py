@@ -60,7 +60,7 @@ def shortage(
                 ),
                 *_asked(question, question.min_retention),
                 there,
-                f"time_limit_s {time_limit_s:g}",
+                f"{setting('time_limit_s')} {time_limit_s:g}",
             ),
         )
     deadline = Deadline.after(DIAGNOSIS_LIMIT_S)
@@ -102,7 +102,7 @@ def _asked(question: CapacityQuestion, models: Iterable[str]) -> tuple[str, ...]
     )
     if not floors:
         return ()
-    return (f"min_retention {'/'.join(f'{share:g}' for share in floors)}",)
+    return (f"{setting('min_retention')} {'/'.join(f'{share:g}' for share in floors)}",)
 
 
 def _fewest_items(

@@ -21,6 +21,7 @@ from gpupack.records.request import (
     Objective,
     Request,
 )
+from gpupack.spelling import in_words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -201,7 +202,8 @@ def on_measured_types(profiles: ProfileSet, request: Request) -> Request:
         raise InvalidInputError(
             f"nothing was measured on {listed(sorted(lacking))}, and what is to be "
             "bought is no matter of estimates; profile there, name a type that was "
-            "measured beside it, or ask place() for an estimate"
+            "measured beside it, or ask "
+            f"{in_words_of(python='place()', shell='gpupack place')} for an estimate"
         )
     kept = {
         name: supply

@@ -187,7 +187,7 @@ def _overlaid(request: Request, given: Request, notes: list[str]) -> Request:
 
 def _places(request: Request, given: Request) -> dict[tuple[str, ...], str]:
     """Return where what is asked in all was said: what gave way was not."""
-    gone = {(name,) for name in given.model_fields_set}
+    gone: set[tuple[str, ...]] = {(name,) for name in given.model_fields_set}
     gone |= {("defaults", wish) for wish, _ in asked_of(given.defaults)}
     for_all = {wish for wish, _ in asked_of(given.defaults)}
     for name, wishes in given.models.items():

@@ -139,7 +139,7 @@ def _require_one_in_time(
         measured, key=lambda pair: (pair[0], pair[1].load_point.sort_key)
     )
     request = wishes.request
-    place = request and request.place_of_wish("latency_limit_ms", name)
+    place = None if request is None else request.place_of_wish("latency_limit_ms", name)
     where = f" ({place})" if place else ""
     suggestion = (
         f"raise the limit of {quoted(name)}{where} to {latency:g} ms, or profile "

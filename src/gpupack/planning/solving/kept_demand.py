@@ -24,6 +24,7 @@ from gpupack.planning.solving.building import Clash
 from gpupack.planning.solving.check import PROVED_TOLERANCE
 from gpupack.records.gpu import Headroom
 from gpupack.records.placement import PlacementStatus
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,13 +168,14 @@ def _not_found(question: CapacityQuestion) -> NotFoundInTimeError:
             f"no placement was found in which every model keeps its latency limit as "
             f"predicted (p{limits.percentile:g}, at its traffic, beside neighbors), "
             "and none is proved impossible: raise the limits, lower the demands, add "
-            "GPUs, or let limits be about models alone (latency alone)"
+            "GPUs, or let limits be about models alone "
+            f"({setting('latency', 'alone')})"
         )
     return NotFoundInTimeError(
         "no placement was found that meets every demand as predicted, and none is "
         "proved impossible; add GPUs or lower the demands, or let demands be met "
-        "as measured alone (demand_met plain), which warns of those that are then "
-        "predicted to be missed"
+        f"as measured alone ({setting('demand_met', 'plain')}), which warns of those "
+        "that are then predicted to be missed"
     )
 
 

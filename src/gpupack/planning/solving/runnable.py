@@ -19,6 +19,7 @@ from gpupack.planning.request import named_wish
 from gpupack.planning.solving.building import Clash
 from gpupack.quoting import quoted
 from gpupack.records.placement import Objective, PlacementStatus
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,8 +111,9 @@ def answer_runnable(
 
 def _not_found() -> NotFoundInTimeError:
     return NotFoundInTimeError(
-        "no placement was found that keeps min_traffic and one_load_point, and none is "
-        "proved impossible; lower min_traffic, or leave load points free"
+        f"no placement was found that keeps {setting('min_traffic')} and "
+        f"{setting('one_load_point')}, and none is proved impossible; lower "
+        f"{setting('min_traffic')}, or leave load points free"
     )
 
 

@@ -12,4 +12,4 @@ class SaidAt(dict[tuple[str, ...], str]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SaidAt)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None

@@ -32,6 +32,7 @@ from gpupack.given_numbers import (
 from gpupack.quoting import quoted
 from gpupack.records.gpu import HOST_SHARES, Fleet, GpuType, Headroom, Resource
 from gpupack.records.profile import LoadPoint
+from gpupack.spelling import in_words_of
 from gpupack.units import mib_from_bytes
 
 PERCENTILES = (50, 90, 95, 99)
@@ -273,7 +274,11 @@ def _too_much_memory(resource: Resource, share: float) -> PydanticCustomError:
         f"; its share of {resource.value} is {share:g}, that is {share:.0%}, but "
         f"{holder} cannot hold more than it has; {meant}name the resources that may "
         "exceed 1, such as "
-        '{"memory": 1.0, "gpu_utilization": 1.1, "memory_utilization": 1.1}'
+        + in_words_of(
+            python='{"memory": 1.0, "gpu_utilization": 1.1, "memory_utilization": 1.1}',
+            shell="--headroom memory=1 --headroom gpu_utilization=1.1 --headroom "
+            "memory_utilization=1.1",
+        )
     )
 
 

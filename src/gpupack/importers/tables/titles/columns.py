@@ -23,6 +23,7 @@ from gpupack.importers.tables.titles.vocabulary import (
 from gpupack.importers.tables.titles.wish_titles import WishTitle, units_of, wish_of
 from gpupack.importers.tables.units import Kind, folded, is_tokens, spelled, worth
 from gpupack.quoting import quoted, quoted_all
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -391,7 +392,11 @@ def _require_distinct(uses: Sequence[ColumnUse], where: str) -> None:
             raise ProfileDataError(
                 f"{where}: columns {quoted(title_of[use.field])} and "
                 f"{quoted(use.title)} are both understood as {use.field}; say which "
-                f"one is not, with {quoted(use.title)} = {IGNORE} (columns= in "
-                "Python, --column in the shell)"
+                f"one is not, with "
+                + setting(
+                    "columns",
+                    python=f"{{{quoted(use.title)}: {IGNORE!r}}}",
+                    shell=f"{quoted(use.title)}={IGNORE}",
+                )
             )
         title_of[use.field] = use.title

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import NotProfilesError, ProfileDataError
 from gpupack.importers.tables.titles.columns import MEANINGS, Dialect, understand
 from gpupack.quoting import listed, printable, quoted, shortened
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,11 @@ def require_columns(
             f"{table.where}: missing columns {', '.join(missing)}; a table of profiles "
             f"has {', '.join(MEANINGS)} (see 'Read profiles' in the documentation), "
             f"this one has {_titles(table.titles)}; say which of them is meant with "
-            f'columns={{"TITLE": "{missing[0]}"}}, or --column TITLE={missing[0]}'
+            + setting(
+                "columns",
+                python=f'{{"TITLE": "{missing[0]}"}}',
+                shell=f"TITLE={missing[0]}",
+            )
         )
 
 
@@ -91,8 +96,12 @@ def _why_no_profiles(table: CsvTable, uses: Sequence[ColumnUse]) -> str | None:
         return "it is text without columns"
     return (
         f"none of its columns ({listed(table.titles)}) is understood as throughput, "
-        "latency, GPU utilization or memory; if one is, say which, such as --column "
-        "TITLE=throughput_infer_per_sec (columns= in Python)"
+        "latency, GPU utilization or memory; if one is, say which, such as "
+        + setting(
+            "columns",
+            python='{"TITLE": "throughput_infer_per_sec"}',
+            shell="TITLE=throughput_infer_per_sec",
+        )
     )
 
 

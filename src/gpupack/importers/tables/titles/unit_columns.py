@@ -27,6 +27,7 @@ from gpupack.importers.tables.units import (
     worth,
 )
 from gpupack.quoting import quoted, quoted_all
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,4 +184,8 @@ def _with_units(
 
 
 def _ignoring(use: ColumnUse) -> str:
-    return f"--column {quoted(use.title)}={IGNORE} (columns= in Python)"
+    return setting(
+        "columns",
+        python=f"{{{quoted(use.title)}: {IGNORE!r}}}",
+        shell=f"{quoted(use.title)}={IGNORE}",
+    )
