@@ -262,7 +262,7 @@ def basis_lines(placement: PlacementRecord) -> list[str]:
     """Return what the predictions rest on, one line for each different basis."""
     names_by_basis: dict[str, list[str]] = {}
     for name, basis in placement.predicted_by.items():
-        names_by_basis.setdefault(basis, []).append(printable(name))
+        names_by_basis.setdefault(for_people(basis), []).append(printable_name(name))
     if len(names_by_basis) == 1:
         return [f"predicted by: {basis}" for basis in names_by_basis]
     return [
