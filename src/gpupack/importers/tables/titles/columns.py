@@ -20,7 +20,7 @@ from gpupack.importers.tables.titles.vocabulary import (
     title_parts,
     unit_of,
 )
-from gpupack.importers.tables.titles.wish_titles import WishTitle, units_of, wish_of
+from gpupack.importers.tables.titles.wish_titles import note_of, wish_of
 from gpupack.importers.tables.units import Kind, folded, is_tokens, spelled, worth
 from gpupack.quoting import quoted, quoted_all
 from gpupack.spelling import setting
@@ -210,7 +210,7 @@ def understand(title: str, dialect: Dialect) -> ColumnUse:
 def _understand(title: str, dialect: Dialect) -> ColumnUse:
     wish = wish_of(title)
     if wish is not None:
-        return _use_of_wish(title, wish)
+        return ColumnUse(title, note=note_of(wish, WISH_NOTE))
     of_unit = unit_of(title)
     if of_unit is not None and (not of_unit or _is_of_numbers(of_unit, dialect)):
         of = f" of {of_unit}" if of_unit else ""
@@ -243,24 +243,6 @@ def _is_of_numbers(title: str, dialect: Dialect) -> bool:
     return unit is None and (
         any(one.kind and one.is_named_by(words) for one in QUANTITIES)
         or _understand(title, dialect).kind is not None
-    )
-
-
-def _use_of_wish(title: str, wish: WishTitle) -> ColumnUse:
-    """Return how a column is used that asks something, or why it cannot be."""
-    name = wish.wish.removesuffix("_ms").replace("_", " ")
-    if wish.unit is not None:
-        in_unit = f"; in {wish.unit_text}" if wish.unit_text else ""
-        return ColumnUse(title, note=f"{WISH_NOTE}{in_unit}")
-    if not wish.unit_text:
-        return ColumnUse(
-            title,
-            note=f"in which unit the {name} is, its title does not "
-            f"say; give {units_of(wish.wish)}: {name} (ms)",
-        )
-    return ColumnUse(
-        title,
-        note=f"{wish.unit_text} is no unit of a {name}; give {units_of(wish.wish)}",
     )
 
 

@@ -141,3 +141,21 @@ def units_of(wish: str) -> str:
     return {"latency_limit_ms": "us, ms or s", "min_retention": "% or a share"}.get(
         wish, "none"
     )
+
+
+def note_of(title: WishTitle, used: str) -> str:
+    """Return how a column is used that asks something, or why it cannot be.
+
+    Args:
+        title: What its title says.
+        used: What is said of one that is used.
+    """
+    name = title.wish.removesuffix("_ms").replace("_", " ")
+    if title.unit is not None:
+        return f"{used}; in {title.unit_text}" if title.unit_text else used
+    if not title.unit_text:
+        return (
+            f"in which unit the {name} is, its title does not say; give "
+            f"{units_of(title.wish)}: {name} (ms)"
+        )
+    return f"{title.unit_text} is no unit of a {name}; give {units_of(title.wish)}"
