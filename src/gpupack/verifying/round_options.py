@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import real_number
 from gpupack.profiling import MeasureOptions
@@ -57,6 +58,12 @@ class RoundOptions:
         Raises:
             InvalidInputError: One is out of its range, or cannot be asked of rounds.
         """
+        require_kind(
+            "options",
+            measuring,
+            (MeasureOptions, type(None)),
+            "a gpupack.MeasureOptions",
+        )
         (measuring or MeasureOptions()).check()
         if measuring is not None and measuring.stopping_rule != "confidence":
             raise InvalidInputError(
