@@ -1,11 +1,17 @@
 """place() at the edges: optional replicas, rates far apart, time that runs out."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gpupack
-from gpupack.errors import CheckError, InfeasibleError, NotFoundInTimeError
+from gpupack.errors import (
+    CheckError,
+    InfeasibleError,
+    InvalidInputError,
+    NotFoundInTimeError,
+)
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
     CapacityProblem,
@@ -179,3 +185,43 @@ def test_a_millionth_of_a_demand_is_told_to_one_in_a_million(fairness: str) -> N
     expected = 3.0 if fairness == "sum" else 0.75 / 5e5
     assert placement.status is PlacementStatus.OPTIMAL
     assert placement.objective_value == pytest.approx(expected, rel=2e-6)
+
+
+def test_millions_of_equal_gpus_are_planned_checked_and_written_as_few_entries(
+    tmp_path: Path,
+) -> None:
+    profiles = gpupack.load_example("medical")
+
+    few = gpupack.place(profiles, "min_gpus", replicas=1_000, time_limit_s=5)
+    many = gpupack.place(profiles, "min_gpus", replicas=1_000_000, time_limit_s=5)
+
+    # A plan of a thousand times as many is a thousand times that one.
+    assert few.status.value == many.status.value == "OPTIMAL"
+    assert many.num_gpus == len(many.gpus) == 1_000 * few.num_gpus
+    assert len(many.gpus.runs) < 50
+    path = tmp_path / "many.json"
+    gpupack.write_placement(many, path)
+    assert path.stat().st_size < 200_000
+    assert gpupack.read_placement(path) == many
+
+
+@pytest.mark.parametrize("demand", [5e-324, 1e-300, 1e-12])
+def test_a_demand_far_below_any_throughput_is_served_as_it_is(demand: float) -> None:
+    profiles = gpupack.load_example("medical")
+
+    placement = gpupack.place(
+        profiles, "min_gpus", demand={"classification_breast": demand}
+    )
+
+    served = placement.served_infer_per_sec["classification_breast"]
+    assert served == pytest.approx(demand, rel=1e-5)
+
+
+@pytest.mark.parametrize("demand", [1e12, 1e18, 1e300])
+def test_a_demand_beyond_any_number_of_replicas_is_named_in_its_unit(
+    demand: float,
+) -> None:
+    profiles = gpupack.load_example("medical")
+
+    with pytest.raises(InvalidInputError, match=r"a demand of 1e\+\d+ infer/sec"):
+        gpupack.place(profiles, "min_gpus", demand={"classification_breast": demand})

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import resource
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 EXIT_BAD_INPUT = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What standard output fails with when the disk behind it is full or gone."""
+NO_MEMORY = (
+    "failed to map segment",
+    "annot allocate memory",
+    "can't start new thread",
+)
+"""How the loader of libraries, the system and Python say that there is none."""
 
 
 class _Commands(TyperGroup):
@@ -142,6 +149,26 @@ def _options(
         log_to_stderr()
 
 
+def _is_out_of_memory(err: Exception) -> bool:
+    """Return whether an error says that memory ran out, in whatever words."""
+    words = str(err)
+    return isinstance(err, MemoryError) or any(one in words for one in NO_MEMORY)
+
+
+def _memory_text() -> str:
+    """Return that memory ran out, how much there may be, and the way out."""
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    limit = (
+        ""
+        if most == resource.RLIM_INFINITY
+        else f" of the {most // 1024:,} KiB that this process may have (ulimit -v)"
+    )
+    return (
+        f"out of memory{limit}: raise the limit, or plan fewer models or load points "
+        "at once"
+    )
+
+
 def run() -> None:
     """Run the command line; deliberate errors become one message and a code."""
     speak_shell()
@@ -157,12 +184,20 @@ def run() -> None:
             for note in getattr(err, "__notes__", ()):
                 print_warning(note)
         sys.exit(err.exit_code)
+    except (MemoryError, ImportError, RuntimeError) as err:
+        if not _is_out_of_memory(err):
+            raise
+        with suppress(OSError):
+            print_error(_memory_text())
+        sys.exit(EXIT_BAD_INPUT)
     except OSError as err:
         if err.filename is not None:
             # A path that nobody thought could be none, such as one of 300 letters.
             told = (
                 f"cannot use {quoted(str(err.filename))}: {err.strerror}; give another"
             )
+        elif err.errno == errno.ENOMEM:
+            told = _memory_text()
         elif err.errno in NO_ROOM:
             told = f"cannot write the output: {err.strerror}; make room for it"
         else:

@@ -74,7 +74,8 @@ def demand_units(
             served = copies * units_down(throughput, units, max_load_ratio)
             if served >= demand * (1 - SERVICE_TOLERANCE):
                 demand = min(demand, served)
-    return demand
+    # So much is beyond any number of replicas, of which the caller tells.
+    return min(demand, 2 * MOST_UNITS)
 
 
 def units_up(infer_per_sec: float, units: int) -> int:

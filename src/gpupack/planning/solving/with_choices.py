@@ -22,7 +22,7 @@ from gpupack.planning.solving.building import Clash, FilledGpu, Found, ModelInst
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gpupack.packing import CapacityPlan, CapacityProblem, FilledBin
     from gpupack.planning.modeling import CapacityQuestion, Translation
@@ -35,6 +35,8 @@ PROVED = 1e-6
 _PROVED = {PlanStatus.OPTIMAL, PlanStatus.INFEASIBLE}
 
 
+ROUNDING = 4e-6
+"""By which service may exceed a demand: less than what the check allows."""
 MOST_EVENED = 20_000
 """Model instances that are evened out one by one. Of more the fullest GPU is one of
 very many, which the steps that evening takes would not change."""
@@ -114,7 +116,7 @@ def _found(
     question: CapacityQuestion, translation: Translation, plan: CapacityPlan
 ) -> Found:
     """Return a plan as filled GPUs, with what it is worth and what was proved."""
-    gpus = _filled(translation, plan)
+    gpus = _filled(translation, plan, question.wishes.demand)
     value, bound, unit = _value(question, translation, plan)
     return Found(
         gpus=gpus,
@@ -206,8 +208,11 @@ _Filling = tuple[tuple[int, float], ...]
 """Option and service of each instance on a GPU, by model name."""
 
 
-def _filled(translation: Translation, plan: CapacityPlan) -> tuple[FilledGpu, ...]:
+def _filled(
+    translation: Translation, plan: CapacityPlan, demands: Mapping[str, float]
+) -> tuple[FilledGpu, ...]:
     """Return what GPUs hold, by GPU type and then by model name."""
+    shares = _shares_of_units(translation, plan, demands)
     filled: list[FilledGpu] = []
     for bin_type in range(len(translation.supplies)):
         bins = [one for one in plan.bins if one.bin_type == bin_type]
@@ -227,7 +232,7 @@ def _filled(translation: Translation, plan: CapacityPlan) -> tuple[FilledGpu, ..
                 tuple(
                     ModelInstance(
                         translation.records[option],
-                        _served(translation, option, service),
+                        _served(translation, option, service, shares),
                     )
                     for option, service in filling
                 ),
@@ -238,12 +243,38 @@ def _filled(translation: Translation, plan: CapacityPlan) -> tuple[FilledGpu, ..
     return tuple(filled)
 
 
-def _served(translation: Translation, option: int, service: float) -> float | None:
+def _shares_of_units(
+    translation: Translation, plan: CapacityPlan, demands: Mapping[str, float]
+) -> dict[int, float]:
+    """Return, by job, the share of the service planned that is the whole demand.
+
+    Of those whose demand is less than the units count that it is planned in.
+    """
+    problem = translation.problem
+    totals: dict[int, float] = {}
+    for one in plan.bins:
+        for group in one.copies:
+            job = problem.options[group.option].job
+            if not problem.jobs[job].is_whole:
+                each = group.service / group.num_copies
+                total = group.num_copies * translation.infer_per_sec(group.option, each)
+                totals[job] = totals.get(job, 0.0) + total * one.multiplicity
+    return {
+        job: demand / total
+        for job, total in totals.items()
+        if total > (demand := demands[translation.model_names[job]]) * (1 + ROUNDING)
+    }
+
+
+def _served(
+    translation: Translation, option: int, service: float, shares: Mapping[int, float]
+) -> float | None:
     job = translation.problem.jobs[translation.problem.options[option].job]
     # Nine digits: many replicas of little traffic must still sum up to the demand.
     if job.is_whole:
         return None
-    return float(f"{translation.infer_per_sec(option, service):.9g}")
+    share = shares.get(translation.problem.options[option].job, 1.0)
+    return float(f"{share * translation.infer_per_sec(option, service):.9g}")
 
 
 def _fillings(

@@ -98,20 +98,24 @@ class PlacementView:
         if told:
             self.title = f"{told[:1].upper()}{told[1:]} – {self.title}"
         self.facts: tuple[Fact, ...] = facts_of(placement)
+        # Told once: whether a type is estimated is looked for in every record.
+        self._type_texts = {
+            name: type_text(placement, name) for name in placement.gpus_by_type
+        }
         self.gpu_rows = tuple(_gpu_row(group, resources) for group in placement.groups)
         self.model_rows: tuple[ModelRow, ...] = model_rows(placement)
         self.notices = _notices(placement)
 
     def type_text(self, gpu_type_name: str) -> str:
         """Return the name of a GPU type, and whether it is planned by estimates."""
-        return type_text(self.placement, gpu_type_name)
+        return self._type_texts[gpu_type_name]
 
-    @property
+    @cached_property
     def has_predicted(self) -> bool:
         """Whether any model's throughput beside its neighbours was predicted."""
         return any(row.predicted_infer_per_sec is not None for row in self.model_rows)
 
-    @property
+    @cached_property
     def has_served(self) -> bool:
         """Whether any model takes traffic that was asked for."""
         return any(row.served_infer_per_sec is not None for row in self.model_rows)
@@ -153,7 +157,7 @@ class ReportView:
         self.frontier = frontier
         self._records = records
 
-    @property
+    @cached_property
     def is_large(self) -> bool:
         """Whether every bar's words are cut to its total, to keep the file small."""
         return sum(len(one.gpu_rows) for one in self.placements) > _MOST_DESCRIBED
@@ -204,7 +208,7 @@ class ReportView:
         """The profile records that the table shows."""
         return self.profile_records[:_MOST_RECORDS]
 
-    @property
+    @cached_property
     def has_variants(self) -> bool:
         """Whether some listed record is of one of several configurations."""
         return any(one.load_point.variant is not None for one in self.listed_records)
@@ -265,7 +269,7 @@ class ReportView:
             log_x=False,
         )
 
-    @property
+    @cached_property
     def has_served_shares(self) -> bool:
         """Whether it is known what each model gets at each step of the frontier."""
         return self.frontier is not None and any(

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     Served = tuple[dict[int, float], ...]
 
-MAX_BINS = 1_000_000
-"""A first solution of a program may have millions of needless bins: with so many it is
-no plan, since each bin is filled one by one."""
+MAX_BINS = 10**12
+"""A first solution of a program may have any number of needless bins: with so many it
+is no plan."""
 PROVED = 1e-6
 """Relative gap at which a plan counts as proved."""
 FIRST_SHARE = 0.6

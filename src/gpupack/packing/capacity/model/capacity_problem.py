@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +11,12 @@ from functools import cached_property
 import numpy as np
 
 from gpupack.errors import InvalidInputError
+
+MAX_SIZE = 2**62
+"""Largest size, capacity, cost, rate and demand: 64-bit sums of few do not overflow."""
+MAX_COPIES = 2**40
+"""Copies of a job at most, a million millions: as many as one asks for, or as a demand
+needs of its fastest option."""
 
 Counts = tuple[tuple[int, int], ...]
 """Pairs (option, copies ≥ 1), by option."""
@@ -130,6 +137,22 @@ class Overlap:
     parts: tuple[tuple[tuple[tuple[int, int], ...], ...], ...]
 
 
+def _require(what: str, value: object, most: float) -> None:
+    """Check that a number is whole, at least 0 and at most so much.
+
+    Raises:
+        InvalidInputError: Saying what it is.
+    """
+    # Another kind, such as numpy's, would overflow where Python's do not.
+    if type(value) is not int:
+        raise InvalidInputError(
+            f"{what} is {value!r}; it must be a whole number of Python's own (int)"
+        )
+    if not 0 <= value <= most:
+        allowed = "≥ 0" if most == math.inf else f"between 0 and {most}"
+        raise InvalidInputError(f"{what} is {value}; it must be {allowed}")
+
+
 @dataclass(frozen=True)
 class CapacityProblem:
     """Run every job by copies of its options in bins of which none overflows.
@@ -144,8 +167,8 @@ class CapacityProblem:
             more. Bounds are better for knowing it.
 
     Raises:
-        InvalidInputError: If shapes or indices do not agree or a number is out of
-            range.
+        InvalidInputError: If shapes or indices do not agree, a number is not whole, or
+            out of range: beyond ``MAX_SIZE``, or copies beyond ``MAX_COPIES``.
     """
 
     bin_types: tuple[BinType, ...]
@@ -158,6 +181,7 @@ class CapacityProblem:
     def __post_init__(self) -> None:
         if not self.bin_types:
             raise InvalidInputError("a capacity problem needs at least one bin type")
+        self._require_numbers()
         shapes = {len(bin_type.capacity) for bin_type in self.bin_types}
         shapes |= {len(one.fixed) for one in self.options}
         shapes |= {len(one.proportional) for one in self.options}
@@ -180,9 +204,64 @@ class CapacityProblem:
                     f"proportion: {option}"
                 )
         for index, job in enumerate(self.jobs):
+            if job.max_copies is not None and job.max_copies < job.copies:
+                raise InvalidInputError(
+                    f"job {index} needs {job.copies} copies and may have "
+                    f"{job.max_copies}: {job}"
+                )
             if job.copies < 1 or (job.demand is not None and job.demand < 0):
                 raise InvalidInputError(
                     f"job {index} needs copies ≥ 1 and a demand ≥ 0: {job}"
+                )
+
+    def _require_numbers(self) -> None:
+        """Check that every number is whole and in range.
+
+        Raises:
+            InvalidInputError: Naming the first that is not.
+        """
+        for index, bin_type in enumerate(self.bin_types):
+            what = f"of bin type {index}"
+            for most in bin_type.capacity:
+                _require(f"a capacity {what}", most, MAX_SIZE)
+            _require(f"the cost {what}", bin_type.cost, MAX_SIZE)
+            if bin_type.count is not None:
+                _require(f"the count {what}", bin_type.count, math.inf)
+        if self.budget is not None:
+            _require("the budget", self.budget, math.inf)
+        for index, job in enumerate(self.jobs):
+            what = f"of {job.name or f'job {index}'}"
+            if job.demand is not None:
+                _require(f"the demand {what}", job.demand, MAX_SIZE)
+            _require(f"the number of copies {what}", job.copies, MAX_COPIES)
+            if job.max_copies is not None:
+                _require(f"the most copies {what}", job.max_copies, math.inf)
+            if not math.isfinite(job.weight):
+                raise InvalidInputError(
+                    f"the weight {what} is {job.weight}; it must be finite"
+                )
+        for index, option in enumerate(self.options):
+            what = f"of option {index}"
+            for size in (*option.fixed, *option.proportional):
+                _require(f"a size {what}", size, MAX_SIZE)
+            _require(f"the rate {what}", option.rate, MAX_SIZE)
+        self._require_countable()
+
+    def _require_countable(self) -> None:
+        """Check that no demand takes more copies of its fastest option than count.
+
+        Raises:
+            InvalidInputError: Naming the job.
+        """
+        fastest: dict[int, int] = {}
+        for option in self.options:
+            fastest[option.job] = max(option.rate, fastest.get(option.job, 0))
+        for index, job in enumerate(self.jobs):
+            if (job.demand or 0) > MAX_COPIES * fastest.get(index, MAX_SIZE):
+                raise InvalidInputError(
+                    f"the demand of {job.name or f'job {index}'} is {job.demand}, more "
+                    f"than {MAX_COPIES} copies of its fastest option serve: "
+                    f"{fastest[index]} each"
                 )
 
     @property

@@ -22,7 +22,8 @@ def plan_volume_bound(problem: CapacityProblem, goal: Goal) -> float:
     """Return a cost that no plan which serves every demand in full goes below.
 
     The best of as many mixtures as there are dimensions and one more: each dimension
-    alone, and all alike.
+    alone, and all alike. And no less than the cheapest bin that holds a copy of a job,
+    of whichever job that is dearest: what takes no room needs a bin, too.
 
     References:
         Martello and Toth, "Knapsack Problems", 1990, chapter 8: bound L1.
@@ -48,10 +49,12 @@ def plan_volume_bound(problem: CapacityProblem, goal: Goal) -> float:
     of_copy = prices[:, None] * (fixed / room) @ mixtures.T
     of_rate = prices[:, None] * (loaded / room) @ mixtures.T
     total = np.zeros(len(mixtures))
+    of_one_bin = 0.0
     for index, job in enumerate(problem.jobs):
         options = list(problem.options_by_job[index])
         if job.is_optional or not options:
             continue
+        of_one_bin = max(of_one_bin, float(prices[options].min()))
         copies = of_copy[options].min(axis=0) * job.copies
         if job.demand:
             rates = rate[options][:, None]
@@ -61,4 +64,4 @@ def plan_volume_bound(problem: CapacityProblem, goal: Goal) -> float:
             whole = (of_copy[options] + of_rate[options]) / rates
             copies = np.maximum(served, job.demand * whole.min(axis=0))
         total += copies
-    return float(total.max() * (1 - SAFETY))
+    return max(of_one_bin, float(total.max() * (1 - SAFETY)))

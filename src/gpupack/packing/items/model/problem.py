@@ -11,18 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpupack.errors import CheckError, InvalidInputError, ItemTooLargeError
+from gpupack.given_numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_TOTAL = 2**62
-"""Largest total size per dimension; beyond it 64-bit sums could overflow."""
+"""Largest total size per dimension, and number of items; beyond it 64-bit sums could
+overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,30 @@ class ItemType:
 
     sizes: tuple[int, ...]
     count: int = 1
+
+
+def _ints(what: str, numbers: Iterable[object]) -> tuple[int, ...]:
+    """Return whole numbers as Python's own.
+
+    Raises:
+        InvalidInputError: If one is none, such as 2.5, text or ``None``.
+    """
+    found = []
+    for number in numbers:
+        whole = whole_number(number)
+        if whole is None:
+            raise InvalidInputError(
+                f"{what} is {number!r}; it must be a whole number: scale it up and "
+                "round sizes up, capacities down"
+            )
+        found.append(whole)
+    return tuple(found)
+
+
+def _in_ints(index: int, item_type: ItemType) -> ItemType:
+    """Return an item type with numbers of Python's own kind."""
+    (number,) = _ints(f"the count of item type {index}", [item_type.count])
+    return ItemType(_ints(f"a size of item type {index}", item_type.sizes), number)
 
 
 @dataclass(frozen=True)
@@ -42,8 +69,9 @@ class PackingProblem:
         item_types: Sizes ≥ 0 of shape (d,) and a count ≥ 1 each.
 
     Raises:
-        InvalidInputError: If shapes differ, a capacity is < 1, a size is < 0, a
-            count is < 1, or the total size of a dimension is beyond ``MAX_TOTAL``.
+        InvalidInputError: If a number is not whole, shapes differ, a capacity is < 1, a
+            size is < 0, a count is < 1, or the total size of a dimension or the number
+            of items is beyond ``MAX_TOTAL``.
         ItemTooLargeError: If an item does not fit into an empty bin.
     """
 
@@ -51,6 +79,12 @@ class PackingProblem:
     item_types: tuple[ItemType, ...]
 
     def __post_init__(self) -> None:
+        if not self._has_ints():
+            # Another kind, such as numpy's, would overflow where Python's do not.
+            object.__setattr__(self, "capacity", _ints("the capacity", self.capacity))
+            object.__setattr__(
+                self, "item_types", tuple(starmap(_in_ints, enumerate(self.item_types)))
+            )
         num_dimensions = len(self.capacity)
         if num_dimensions == 0:
             raise InvalidInputError("a packing problem needs at least one dimension")
@@ -89,6 +123,19 @@ class PackingProblem:
                     f"the total size in dimension {dimension} is {total}, beyond "
                     f"{MAX_TOTAL}; scale the sizes and the capacity down"
                 )
+
+        if self.num_items > MAX_TOTAL:
+            raise InvalidInputError(
+                f"there are {self.num_items} items, beyond {MAX_TOTAL}; lower the "
+                "counts"
+            )
+
+    def _has_ints(self) -> bool:
+        """Return whether all numbers are of Python's own kind."""
+        return all(type(size) is int for size in self.capacity) and all(
+            type(one.count) is int and all(type(size) is int for size in one.sizes)
+            for one in self.item_types
+        )
 
     @property
     def num_dimensions(self) -> int:

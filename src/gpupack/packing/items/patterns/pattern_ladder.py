@@ -44,6 +44,9 @@ FIRST_PATTERNS = 2_000
 DIVES_PER_SET_PACKING = 2
 SET_PACKINGS = 3
 """Attempts before the first of so many dives."""
+MAX_MOVED_ITEMS = 300_000
+"""Beyond it local search, which keeps every copy by itself, would take more memory than
+it is worth."""
 MAX_ROWS = 700
 """Item types up to which column generation converges in seconds."""
 
@@ -88,6 +91,8 @@ def _climb(
 ) -> None:
     if ladder.problem.num_types > MAX_ROWS:
         # The linear program would not converge: search from here as well.
+        if ladder.problem.num_items > MAX_MOVED_ITEMS:
+            return
         seed = ladder.seed + ladder.num_workers - 1
         search = EjectionSearch(ladder.problem, ladder.bins, seed=seed)
         while not ladder.is_closed and ladder.remaining_s > 0:
@@ -107,14 +112,15 @@ def _climb(
         if search is not None:
             eject(ladder, search, SLICES_PER_DIVE)
 
-    set_packing = SetPackingSearch(ladder)
+    # It keeps every copy by itself.
+    set_packing = None if ladder.has_many_copies else SetPackingSearch(ladder)
     portion = 1
     while not ladder.is_closed and ladder.remaining_s > 0:
         with ladder.rung("column generation"):
             generation.learn(ladder.bins)
             generation.raise_bound(portion=portion, interlude=interlude)
         for number in range(FIRST_DIVES * portion):
-            if number % DIVES_PER_SET_PACKING == 0:
+            if set_packing is not None and number % DIVES_PER_SET_PACKING == 0:
                 pack_sets(ladder, set_packing)
             if ladder.is_closed:
                 return
@@ -161,8 +167,6 @@ def _branch(
 
 def pack_sets(ladder: Ladder, search: SetPackingSearch) -> None:
     """Offer the ladder what set packing finds, for items of few copies each."""
-    if ladder.has_many_copies:
-        return
     for _ in range(SET_PACKINGS):
         if ladder.is_closed or ladder.remaining_s == 0 or not search.is_promising:
             return
