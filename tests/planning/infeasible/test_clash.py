@@ -175,3 +175,17 @@ def test_two_types_of_which_neither_has_room_are_both_named() -> None:
     assert len(error.model_names) == 11
     assert "4 test-gpu GPUs" in error.limits
     assert "1 big-gpu GPU" in error.limits
+
+
+def test_of_many_clashing_models_a_few_are_named_and_the_others_counted() -> None:
+    # Each takes more than half of a GPU: of 60 none two share one, and there are 30.
+    half_mib = GPU.known_memory_bytes() // MIB // 2
+    profiles = many(60, half_mib + 1, half_mib + 50)
+
+    with pytest.raises(InfeasibleError) as caught:
+        gpupack.place(profiles, "min_gpus", gpus={GPU.name: 30}, time_limit_s=1)
+
+    told = str(caught.value)
+    assert len(caught.value.model_names) > 30  # all of them, for programs
+    assert "more" in told
+    assert sum(f"'{name}'" in told for name in caught.value.model_names) <= 20

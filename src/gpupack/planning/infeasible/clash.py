@@ -14,6 +14,7 @@ from gpupack.planning.infeasible.relaxed_question import (
     is_plainly_impossible,
     plan_relaxed,
 )
+from gpupack.quoting import listed, quoted_all
 from gpupack.records.gpu import HOST_SHARES
 from gpupack.spelling import setting
 
@@ -67,9 +68,9 @@ def infeasible(
     suggestion = _way_out(question, required, would_do)
     held = limits.names(question)
     return InfeasibleError(
-        f"no placement exists: {', '.join(map(repr, models))} "
+        f"no placement exists: {quoted_all(models)} "
         f"{'clashes' if len(models) == 1 else 'clash'} with "
-        f"{', '.join(held) or 'the GPUs to plan for'}. {suggestion}",
+        f"{listed(held) or 'the GPUs to plan for'}. {suggestion}",
         model_names=models,
         resource=limits.resources[0].value if len(limits.resources) == 1 else None,
         suggestion=suggestion,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InfeasibleError, NotFoundInTimeError
 from gpupack.packing import Deadline, PackingProblem, items_apart, solve, solve_allowed
 from gpupack.planning.infeasible.clash import DIAGNOSIS_LIMIT_S, infeasible
+from gpupack.quoting import quoted_all
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def shortage(
         else f"at least {bound} are needed (proved), {found} would do"
     )
     return InfeasibleError(
-        f"no placement exists: {', '.join(map(repr, models))} clash with {asked}, "
+        f"no placement exists: {quoted_all(models)} clash with {asked}, "
         f"{there}. For all models {would_do}. Raise the number of GPUs, or lower "
         f"{setting('min_retention')}.",
         model_names=models,
