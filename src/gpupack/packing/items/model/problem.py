@@ -1,3 +1,4 @@
+# Long because the problem, its packings and their independent check are one thing.
 """The packing problem and its packings: items, bins, what proves them, their check.
 
 Item types with counts go into bins of one kind, in integers. From sizes alone follows
