@@ -37,7 +37,7 @@ needs_chromium = [
         CHROMIUM is None, reason="no Chromium here; .ci/install-chromium installs one"
     ),
 ]
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 """Of a machine that does much else; nothing here is timed."""
 expect.set_options(timeout=PATIENCE_MS)
 
