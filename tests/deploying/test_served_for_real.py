@@ -67,6 +67,7 @@ def test_a_random_placement_runs_as_planned_and_keeps_its_promises(
             placement,
             deployment=folder,
             options=MeasureOptions(max_duration_s=0.3, min_duration_s=0.1),
+            max_seconds=3.0,
         )
     assert result.is_kept, str(result)
     assert {one.gpu_index for one in result.gpus} == {
@@ -246,6 +247,7 @@ def test_models_that_shared_the_gpu_as_processes_get_a_server_each(
             placement,
             deployment=folder,
             options=MeasureOptions(max_duration_s=0.3, min_duration_s=0.1),
+            max_seconds=3.0,
         )
         assert placed.is_kept, str(placed)
     begin, end = calls.read_text().splitlines()
