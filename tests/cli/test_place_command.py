@@ -242,3 +242,16 @@ def test_a_share_of_the_host_that_cannot_be_ends_with_2(
 
     assert done.returncode == 2
     assert told in done.stderr
+
+
+def test_a_price_of_a_type_that_the_table_does_not_name_asks_for_the_type(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "t.csv").write_text(HOST_TABLE)
+    asked = ("place", "t.csv", "--price", "T4=0.35", "--objective", "min_cost")
+
+    done = run(*asked, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "say which to plan for, as --gpus T4" in done.stderr
+    assert run(*asked, "--gpus", "T4", cwd=tmp_path).returncode == 0

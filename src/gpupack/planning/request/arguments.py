@@ -12,6 +12,7 @@ from gpupack.planning.request.fleet import measured_type
 from gpupack.planning.request.places import ARGUMENT_BY_WISH, WISH_BY_ARGUMENT
 from gpupack.planning.request.wishes import growth_doubts, headroom_doubts
 from gpupack.quoting import listed, quoted, quoted_all
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE
 from gpupack.records.request import (
     GpuSupply,
     ModelWishes,
@@ -298,6 +299,12 @@ def _with_by_type(
     ).items():
         known = spelled.get(_folded(name))
         if known is None:
+            if UNKNOWN_GPU_TYPE.name in supplies:
+                raise UnknownNameError(
+                    f"{what} is given for {quoted(name)}, but the profiles do not say "
+                    "which GPU type they were measured on; say which to plan for, as "
+                    f"{setting('gpus', name)}"
+                )
             raise UnknownNameError(
                 f"{what} is given for {quoted(name)}, which is not among the GPUs: "
                 f"{', '.join(supplies)}"
