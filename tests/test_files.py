@@ -457,7 +457,6 @@ def _fill(handle: int, size: int) -> None:
     ("content", "told"),
     [
         (gzip.compress(b"{}"), "compressed by gzip; unpack it"),
-        ("a,b".encode("utf-16"), "it is UTF-16"),
         (b"PK\x03\x04\xff", "a spreadsheet; export it as CSV"),
         (b"\xff\x00", "not UTF-8: .*; save it as UTF-8"),
     ],

@@ -11,6 +11,7 @@ up to that size.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
@@ -44,9 +45,9 @@ _KIND_BY_MODE = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFDIR: "a folder",
 }
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""How text of Excel ("Unicode Text") and of PowerShell begins."""
 _FOUND_BY_BEGINNING = {
-    b"\xff\xfe": "UTF-16; save it as UTF-8",
-    b"\xfe\xff": "UTF-16; save it as UTF-8",
     b"\x1f\x8b": "compressed by gzip; unpack it",
     b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it",
     b"BZh": "compressed by bzip2; unpack it",
@@ -146,7 +147,7 @@ def read_text(path: AnyPath) -> str:
     """Return a file's text.
 
     Raises:
-        StoreError: If it does not exist, cannot be read or is not UTF-8.
+        StoreError: If it does not exist, cannot be read or is no text (``decode``).
     """
     return decode(read_bytes(path), path)
 
@@ -202,6 +203,18 @@ def read_parts(path: AnyPath) -> deque[bytes]:
         os.close(handle)
     if sum(map(len, parts)) > MAX_FILE_BYTES:
         raise _too_large(given, "more", MAX_FILE_BYTES)
+    return parts
+
+
+def read_text_parts(path: AnyPath) -> deque[bytes]:
+    """Return a file's text in UTF-8, in pieces: of UTF-16 as ``decode`` reads it.
+
+    Raises:
+        StoreError: As ``read_parts``; if it begins as UTF-16 and goes on otherwise.
+    """
+    parts = read_parts(path)
+    if parts and parts[0].startswith(_UTF_16):
+        return deque([decode(b"".join(parts), path).encode()])
     return parts
 
 
@@ -264,11 +277,17 @@ def decode(content: bytes, path: AnyPath) -> str:
     """Return the text of what was read from ``path``, every line end a newline.
 
     Raises:
-        StoreError: If it is not UTF-8.
+        StoreError: If it is neither UTF-8, nor UTF-16 with a byte order mark.
     """
+    is_utf_16 = content.startswith(_UTF_16)
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16" if is_utf_16 else "utf-8-sig")
     except ValueError as err:
+        if is_utf_16:
+            raise StoreError(
+                f"{quoted(str(path))} is not UTF-8 text (it begins as UTF-16 and goes "
+                f"on otherwise: {err}; save it as UTF-8)"
+            ) from err
         found = next(
             (
                 found

@@ -19,8 +19,7 @@ from gpupack.files import (
     AnyPath,
     as_path,
     decode,
-    read_bytes,
-    read_parts,
+    read_text_parts,
     read_text,
     write_text,
 )
@@ -128,7 +127,7 @@ def read_profile_file(path: AnyPath, *, recover: bool = False) -> ProfileSet:
             schema version, or the last line is half-written and ``recover`` is off.
         ProfileDataError: If the records contradict each other.
     """
-    return parse_profile_file(read_parts(path), path, recover=recover)
+    return parse_profile_file(read_text_parts(path), path, recover=recover)
 
 
 def parse_profile_file(
@@ -330,7 +329,7 @@ def read_verifications(path: AnyPath) -> tuple[GpuVerification, ...]:
     Raises:
         StoreError: If the file cannot be read or holds something else.
     """
-    whole, _ = split_cut_line(read_bytes(path), _VERIFICATION_KEYS)
+    whole, _ = split_cut_line(b"".join(read_text_parts(path)), _VERIFICATION_KEYS)
     text = decode(whole, path)
     found = []
     for number, line in enumerate(text.split("\n"), start=1):

@@ -151,13 +151,37 @@ def test_records_that_contradict_each_other_are_named_with_their_file(
         gpupack.read_profiles(path)
 
 
-def test_a_spreadsheets_other_encoding_is_named_with_the_way_out(
-    tmp_path: Path,
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_unicode_text_of_a_spreadsheet_is_read_as_its_csv(
+    tmp_path: Path, encoding: str
 ) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text(f"{OWN_TITLES}\nm,1,1,5,1,1,1\n", encoding="utf-16")
+    """Excel's "Unicode Text": UTF-16 with a byte order mark, tabs and CR LF."""
+    path = tmp_path / "table.txt"
+    rows = "\ufeffmodel\tbatch\tconcurrency\ttput\r\nprüfung\t1\t2\t5,25\r\n"
+    path.write_bytes(rows.encode(encoding))
 
-    with pytest.raises(StoreError, match="it is UTF-16.*save it as UTF-8"):
+    (record,) = gpupack.read_profiles(path).records
+
+    assert record.model_name == "prüfung"
+    assert str(record.load_point) == "1x2"
+    assert record.throughput_infer_per_sec == 5.25
+
+
+def test_own_profiles_are_read_from_utf_16(tmp_path: Path) -> None:
+    """A shell of Windows writes what is redirected so."""
+    path = tmp_path / "profiles.jsonl"
+    profiles = gpupack.load_example("medical")
+    gpupack.write_profiles(profiles, path)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-16")
+
+    assert gpupack.read_profiles(path).records == profiles.records
+
+
+def test_utf_16_that_is_cut_off_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(f"{OWN_TITLES}\nm,1,1,5,1,1,1\n".encode("utf-16")[:-1])
+
+    with pytest.raises(StoreError, match="begins as UTF-16.*save it as UTF-8"):
         gpupack.read_profiles(path)
 
 

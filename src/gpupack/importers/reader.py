@@ -16,7 +16,7 @@ from gpupack.errors import (
     ProfileDataError,
     StoreError,
 )
-from gpupack.files import AnyPath, as_path, decode, file_mode, read_parts, read_text
+from gpupack.files import AnyPath, as_path, decode, file_mode, read_text, read_text_parts
 from gpupack.given_numbers import whole_number
 from gpupack.importers.agreement.latencies import doubtful_latencies
 from gpupack.importers.agreement.merging import merged
@@ -196,7 +196,7 @@ def _texts(
 
 
 def _read(source: Path, given: _Given) -> Reading:
-    parts = read_parts(source)
+    parts = read_text_parts(source)
     if _is_own(parts):
         return _own(source, parts)
     where = quoted(str(source))
@@ -206,8 +206,8 @@ def _read(source: Path, given: _Given) -> Reading:
     del content
     if "\0" in text:
         raise StoreError(
-            f"{where} has zero bytes: it is binary, or UTF-16; save it as UTF-8 text, "
-            "a table as CSV"
+            f"{where} has zero bytes: it is binary, or UTF-16 without a byte order "
+            "mark; save it as UTF-8 text, a table as CSV"
         )
     if not text.strip():
         raise ProfileDataError(f"{where}: the file is empty")
@@ -320,7 +320,7 @@ def _read_folder(folder: Path, given: _Given) -> Reading:
     own = folder / PROFILE_FILE
     if own.is_file():
         # The tables beside it do not say what never settled, nor which readings lack.
-        return _own(own, read_parts(own))
+        return _own(own, read_text_parts(own))
     tables = tables_in(folder)
     if tables:
         reading = _read_tables(folder, tables, given)
