@@ -19,8 +19,8 @@ from gpupack.files import (
     AnyPath,
     as_path,
     decode,
-    read_text_parts,
     read_text,
+    read_text_parts,
     write_text,
 )
 from gpupack.json_lines import (

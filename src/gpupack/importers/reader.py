@@ -16,7 +16,14 @@ from gpupack.errors import (
     ProfileDataError,
     StoreError,
 )
-from gpupack.files import AnyPath, as_path, decode, file_mode, read_text, read_text_parts
+from gpupack.files import (
+    AnyPath,
+    as_path,
+    decode,
+    file_mode,
+    read_text,
+    read_text_parts,
+)
 from gpupack.given_numbers import whole_number
 from gpupack.importers.agreement.latencies import doubtful_latencies
 from gpupack.importers.agreement.merging import merged
