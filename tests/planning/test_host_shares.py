@@ -20,6 +20,7 @@ from gpupack.planning.solving.check import check_placement
 from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom, Resource
+from gpupack.records.profile import LoadPoint
 from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record
 
 CORES = {"a": 1.5, "b": 1.0, "c": 2.0, "d": 0.5}
@@ -330,3 +331,60 @@ def test_tables_show_cores_with_what_is_left() -> None:
 def test_the_headroom_that_binds_leaves_out_what_a_type_says_nothing_of() -> None:
     shares = Headroom(memory=0.9, host_cpu=0.8, host_memory=0.7)
     assert shares.binding_on(GPU) == Headroom(memory=0.9)
+
+
+@pytest.mark.parametrize(
+    ("shares", "asked"),
+    [
+        ({"host_cpus_per_gpu": 3}, {}),
+        ({"host_cpus_per_gpu": 3}, {"objective": "max_throughput"}),
+        (
+            {"host_cpus_per_gpu": 3},
+            {"objective": "min_cost", "prices": {GPU.name: 1.0}},
+        ),
+        ({"host_memory_per_gpu": "1GiB"}, {}),
+        ({"host_cpus_per_gpu": 3, "host_memory_per_gpu": "4GiB"}, {"gpus": 4}),
+    ],
+)
+def test_more_of_the_host_saves_what_it_is_said_to(
+    shares: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    placed = gpupack.place(profiles(), **shares, **asked)
+
+    changes = [one for one in placed.explain().changes if one.kind is ChangeKind.HOST]
+
+    assert changes
+    for one in changes:
+        assert one.request is not None
+        again = gpupack.place(profiles(), request=one.request)
+        assert again.objective_value == one.value < placed.objective_value
+
+
+def test_with_more_of_the_host_models_run_at_the_load_points_that_are_best_then() -> (
+    None
+):
+    # With 4 cores each model runs at 2x1, and two GPUs hold both; at 1x1 one would.
+    both = make_profiles(
+        *(
+            record(
+                name,
+                load_point=LoadPoint.parse(point),
+                throughput_infer_per_sec=rate,
+                host_cpu_cores=cores,
+                gpu_utilization_percent=busy,
+            )
+            for name in "ab"
+            for point, rate, cores, busy in (
+                ("1x1", 100.0, 2.0, 40.0),
+                ("2x1", 150.0, 4.0, 60.0),
+            )
+        )
+    )
+    placed = gpupack.place(both, "max_throughput", host_cpus_per_gpu=2)
+    assert placed.num_gpus == 2
+
+    for one in placed.explain().changes:
+        assert one.request is not None
+        again = gpupack.place(both, request=one.request)
+        assert again.objective_value == one.value
+    assert gpupack.place(both, "max_throughput", host_cpus_per_gpu=4).num_gpus == 2

@@ -10,23 +10,22 @@ from typing import Any
 
 import pytest
 
+from gpupack import place
 from gpupack.errors import GpupackError, NotFoundInTimeError
 from gpupack.placement import Placement
 from gpupack.records.explanation import ChangeKind, SavingChange
 from gpupack.records.gpu import find_gpu_type
 from gpupack.records.profile import LoadPoint, ProfileRecord
+from gpupack.records.request import GpuSupply
 from tests.factories import GPU, MIB, make_profiles, make_record
+from tests.questions.composing_kinds import composing
 from tests.questions.gpu_kinds import retention
+from tests.questions.hosts import on_hosts
 from tests.questions.kinds import choices, plain
 from tests.questions.question import Question
 
 CLOSE = 5e-6
 NUM_SEEDS = 12
-MAKERS: list[Callable[..., Question]] = [
-    plain,
-    choices,
-    retention,
-]
 
 
 def cases(make: Callable[..., Question]) -> Iterator[tuple[Question, Placement]]:
@@ -67,6 +66,16 @@ def changed(question: Question, placement: Placement, one: SavingChange) -> Ques
     elif one.kind is ChangeKind.NUM_GPUS:
         number, name = _said(r"(\d+) (\S+) GPUs instead of \d+", words)
         arguments["gpus"] = {**arguments["gpus"], name: int(number)}
+    elif one.kind is ChangeKind.HOST:
+        # "host_cpus_per_gpu from 4/8 to 9"
+        share, more = _said(r"(\S+) from \S+ to (\S+)", words)
+        least = GpuSupply.model_validate({share: more}).model_dump()[share]
+        arguments[share] = {
+            name: max(now, least)
+            for entry in placement.fleet.entries
+            if (now := getattr(entry.gpu_type, share)) is not None
+            for name in [entry.gpu_type.name]
+        }
     else:
         (name,) = _said(r"(.+) GPUs instead", words)
         measured = {
@@ -84,6 +93,11 @@ def changed(question: Question, placement: Placement, one: SavingChange) -> Ques
     return replace(question, arguments=arguments, gpu_memory_bytes=memory)
 
 
+def hosted(rng: random.Random, name: str) -> Question:
+    """A question in which GPUs have a share of their host."""
+    return on_hosts(rng, rng.choice([plain, choices, composing])(rng, name))
+
+
 def _said(pattern: str, words: str) -> tuple[str, ...]:
     match = re.match(pattern, words)
     assert match, words
@@ -99,8 +113,20 @@ def assert_holds(question: Question, placement: Placement, one: SavingChange) ->
     assert again.objective_unit == placement.objective_unit
     value = placement.objective_value if one.unit is not None else one.value
     sign = 1 if placement.objective_unit.is_maximized else -1
+    assert one.request is not None
+    by_request = place(question.profiles, request=one.request)
+    assert sign * (by_request.objective_value - again.bound) <= CLOSE * abs(value)
+    assert sign * (again.objective_value - by_request.bound) <= CLOSE * abs(value)
     slack = CLOSE * max(abs(value), abs(again.bound))
     assert sign * (value - again.bound) <= slack, f"{one}; then {again.bound}"
+
+
+MAKERS: list[Callable[..., Question]] = [
+    plain,
+    choices,
+    retention,
+    hosted,
+]
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda one: one.__name__)

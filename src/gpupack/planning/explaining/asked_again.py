@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpupack.records.gpu import HOST_SHARES
 from gpupack.records.request import GpuSupply, ModelWishes
 
 if TYPE_CHECKING:
@@ -58,4 +59,7 @@ def _ask(models: dict[str, ModelWishes], name: str, **wish: object) -> None:
 
 def _supply(request: Request, name: str, entry: FleetEntry) -> GpuSupply:
     asked = request.gpus.get(name) if isinstance(request.gpus, dict) else None
-    return (asked or GpuSupply()).model_copy(update={"count": entry.num_gpus})
+    of_host = {one: getattr(entry.gpu_type, one) for one in HOST_SHARES.values()}
+    return (asked or GpuSupply()).model_copy(
+        update={"count": entry.num_gpus, **of_host}
+    )

@@ -153,7 +153,7 @@ def _host_changes(what_if: WhatIf) -> Iterator[SavingChange]:
         def raised(
             number: int, resource: Resource = resource, step: int = step
         ) -> CapacityQuestion:
-            return _with_host(what_if.question, resource, number * step)
+            return what_if.with_host(resource, number * step)
 
         number = _least_change(what_if, now, most, raised)
         if number is not None:
@@ -166,27 +166,6 @@ def _host_changes(what_if: WhatIf) -> Iterator[SavingChange]:
                 f"{HOST_SHARES[resource]} from {told} to {number}{unit}",
                 raised(number),
             )
-
-
-def _with_host(
-    question: CapacityQuestion, resource: Resource, least: float
-) -> CapacityQuestion:
-    """Return the question where every GPU that has so much of the host has more."""
-
-    def grown(entry: FleetEntry) -> FleetEntry:
-        share = entry.gpu_type.capacity_of(resource)
-        if share is None or share >= least:
-            return entry
-        more = entry.gpu_type.model_copy(update={HOST_SHARES[resource]: least})
-        return entry.model_copy(update={"gpu_type": more})
-
-    return replace(
-        question,
-        supplies=tuple(
-            replace(one, entry=grown(one.entry)) for one in question.supplies
-        ),
-        fleet=Fleet(entries=tuple(grown(one) for one in question.fleet.entries)),
-    )
 
 
 def _retention_changes(what_if: WhatIf) -> Iterator[SavingChange]:

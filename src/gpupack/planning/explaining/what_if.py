@@ -12,12 +12,13 @@ from gpupack.packing import Deadline, most_service, plan_capacity
 from gpupack.planning.modeling import best_records
 from gpupack.planning.request import PRICE_UNITS
 from gpupack.planning.solving import Clash, answer
+from gpupack.records.gpu import HOST_SHARES, Fleet
 from gpupack.records.placement import Objective, ObjectiveUnit
 from gpupack.report.summary import SERVED_TOLERANCE
 
 if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion, Supply
-    from gpupack.records.gpu import Headroom
+    from gpupack.records.gpu import FleetEntry, Headroom, Resource
     from gpupack.records.placement import PlacementRecord
 
 EXPLANATION_LIMIT_S = 20.0
@@ -127,16 +128,50 @@ class WhatIf:
         Raises:
             InfeasibleError: If a model fits on no GPU then.
         """
-        changed = replace(self.question, headroom=headroom)
+        return self._at_best_records(replace(self.question, headroom=headroom))
+
+    def with_host(self, resource: Resource, least: float) -> CapacityQuestion:
+        """Return the question where GPUs that have less of their host have so much.
+
+        Those of which nobody said it are as they were; best load points follow.
+
+        Raises:
+            InfeasibleError: If a model fits on no GPU then.
+        """
+
+        def grown(entry: FleetEntry) -> FleetEntry:
+            share = entry.gpu_type.capacity_of(resource)
+            if share is None or share >= least:
+                return entry
+            more = entry.gpu_type.model_copy(update={HOST_SHARES[resource]: least})
+            return entry.model_copy(update={"gpu_type": more})
+
+        entries = self.question.fleet.entries
+        return self._at_best_records(
+            replace(
+                self.question,
+                supplies=tuple(
+                    replace(one, entry=grown(one.entry))
+                    for one in self.question.supplies
+                ),
+                fleet=Fleet(entries=tuple(map(grown, entries))),
+            )
+        )
+
+    def _at_best_records(self, question: CapacityQuestion) -> CapacityQuestion:
+        """Return a changed question with the load points that are the best then."""
         if not self.takes_best_records:
-            return changed
+            return question
         supplies = []
-        for one in self.asked.supplies:
-            best = best_records(one, headroom, by_sizes=not self.asked.min_retention)
+        for one, changed in zip(self.asked.supplies, question.supplies, strict=True):
+            of_all = replace(changed, records=one.records)
+            best = best_records(
+                of_all, question.headroom, by_sizes=not self.asked.min_retention
+            )
             if isinstance(best, InfeasibleError):
                 raise best
-            supplies.append(replace(one, records=best))
-        return replace(changed, supplies=tuple(supplies))
+            supplies.append(replace(of_all, records=best))
+        return replace(question, supplies=tuple(supplies))
 
     def serves_as_much(self, question: CapacityQuestion) -> bool:
         """Return whether a question in full serves all that must be served."""
