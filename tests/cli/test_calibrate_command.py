@@ -84,7 +84,7 @@ def test_a_file_that_no_calibration_can_be_added_to_is_named(
     assert done.returncode == 2
     assert str(path) in told
     assert "--profiles" in told
-    assert "write_profiles" in told
+    assert "gpupack read table.csv --to profiles.jsonl" in told
     assert path.read_bytes() == before
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -30,44 +30,46 @@ class ResourceUnit(StrEnum):
 class Resource(StrEnum):
     """What a GPU, or its share of its host, can run out of."""
 
-    MEMORY = "memory"
+    unit: ResourceUnit
+    """What it is counted in."""
+    reading_name: str
+    """What a profile record calls its reading of it."""
+    is_held: bool
+    """Whether a loaded model holds it whatever its traffic, as it does memory.
+
+    Of the others it takes its share of the time, in proportion to the traffic.
+    """
+    is_of_host: bool
+    """Whether it is the host's, and binds only where a GPU's share is said."""
+
+    def __new__(
+        cls, value: str, unit: ResourceUnit, reading_name: str
+    ) -> Self:
+        """Make a member of its name, its unit, and what records call its reading."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.unit = unit
+        member.reading_name = reading_name
+        member.is_held = unit is ResourceUnit.BYTES
+        member.is_of_host = value.startswith("host_")
+        return member
+
+    MEMORY = "memory", ResourceUnit.BYTES, "gpu_memory_used_bytes"
     """Device memory, in bytes."""
-    GPU_UTILIZATION = "gpu_utilization"
+    GPU_UTILIZATION = "gpu_utilization", ResourceUnit.PERCENT, "gpu_utilization_percent"
     """Share of time with at least one kernel running (NVML), in percent."""
-    MEMORY_UTILIZATION = "memory_utilization"
+    MEMORY_UTILIZATION = (
+        "memory_utilization",
+        ResourceUnit.PERCENT,
+        "memory_utilization_percent",
+    )
     """Share of time device memory was read or written (NVML), in percent."""
-    SM_UTILIZATION = "sm_utilization"
+    SM_UTILIZATION = "sm_utilization", ResourceUnit.PERCENT, "sm_utilization_percent"
     """Share of the streaming multiprocessors in use (NVML GPM), in percent."""
-    HOST_CPU = "host_cpu"
+    HOST_CPU = "host_cpu", ResourceUnit.CORES, "host_cpu_cores"
     """Processor time of the host that the models' server takes, in cores."""
-    HOST_MEMORY = "host_memory"
+    HOST_MEMORY = "host_memory", ResourceUnit.BYTES, "host_memory_bytes"
     """Main memory of the host that the models' server holds, in bytes."""
-
-    @property
-    def unit(self) -> ResourceUnit:
-        """What it is counted in."""
-        if self is Resource.HOST_CPU:
-            return ResourceUnit.CORES
-        is_memory = self in {Resource.MEMORY, Resource.HOST_MEMORY}
-        return ResourceUnit.BYTES if is_memory else ResourceUnit.PERCENT
-
-    @property
-    def is_held(self) -> bool:
-        """Whether a loaded model holds it whatever its traffic, as it does memory.
-
-        Of the others it takes its share of the time, in proportion to the traffic.
-        """
-        return self.unit is ResourceUnit.BYTES
-
-    @property
-    def is_of_host(self) -> bool:
-        """Whether it is the host's, and binds only where a GPU's share is said."""
-        return self in HOST_SHARES
-
-    @property
-    def reading_name(self) -> str:
-        """What a profile record calls its reading of it."""
-        return _READING_NAMES.get(self, f"{self.value}_percent")
 
     @property
     def server_reading_name(self) -> str | None:
@@ -75,11 +77,6 @@ class Resource(StrEnum):
         return self.reading_name if self.is_held else None
 
 
-_READING_NAMES = {
-    Resource.MEMORY: "gpu_memory_used_bytes",
-    Resource.HOST_CPU: "host_cpu_cores",
-    Resource.HOST_MEMORY: "host_memory_bytes",
-}
 HOST_SHARES = {
     Resource.HOST_CPU: "host_cpus_per_gpu",
     Resource.HOST_MEMORY: "host_memory_per_gpu",

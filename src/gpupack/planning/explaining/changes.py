@@ -313,7 +313,7 @@ def _is_allowed(question: CapacityQuestion, record: ProfileRecord) -> bool:
                     resource.value: share
                     for resource, share in question.headroom
                     if any(
-                        supply.binds(resource)
+                        resource in supply.capacities
                         for supply in question.supplies
                         if _is_of(supply, record)
                     )

@@ -149,6 +149,11 @@ class CapacityQuestion:
         )
 
     @cached_property
+    def shares(self) -> dict[Resource, float]:
+        """What the headroom allows of each resource that binds."""
+        return dict(self.headroom)
+
+    @cached_property
     def contentions(self) -> tuple[Contention, ...]:
         """How models slow each other down on the GPUs of each supply."""
         return tuple(
@@ -508,6 +513,8 @@ def _require_measured_for_promises(
     """
     planned = {entry.gpu_type.name for entry in fleet.entries}
     types = sorted(planned.intersection(estimated_types(profiles.records)))
+    if not types:
+        return
     promises = [
         words
         for words, is_asked in (
@@ -532,7 +539,7 @@ def _require_measured_for_promises(
         )
         if is_asked
     ]
-    if types and promises:
+    if promises:
         raise InvalidInputError(
             f"{' and '.join(promises)} cannot be promised on {listed(types)}: nothing "
             "was measured there, and estimates by published figures promise nothing. "

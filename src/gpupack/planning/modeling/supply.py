@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
@@ -53,11 +54,12 @@ class Supply:
         """The type of the GPUs."""
         return self.entry.gpu_type
 
-    def binds(self, resource: Resource) -> bool:
-        """Return whether there is an amount of a resource that could run out."""
-        return (
-            not resource.is_of_host or self.gpu_type.capacity_of(resource) is not None
-        )
+    @cached_property
+    def capacities(self) -> dict[Resource, float]:
+        """All there is of each resource of a GPU that could run out, in its unit."""
+        gpu_type = self.entry.gpu_type
+        found = {one: gpu_type.capacity_of(one) for one in Resource}
+        return {one: float(whole) for one, whole in found.items() if whole is not None}
 
 
 def supplies_of(

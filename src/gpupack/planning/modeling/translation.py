@@ -182,7 +182,7 @@ def translate(
             is_whole = record.model_name not in wishes.demand
             rated = not is_whole or (is_rated and not supply.is_carried_over)
             sizes = tuple(
-                size if supply.binds(resource) else 0
+                size if resource in supply.capacities else 0
                 for resource, size in zip(binding, sizes, strict=True)
             )
             is_fixed = [is_whole or one.is_held for one in binding]
@@ -332,7 +332,7 @@ def _bin_type(
                 resource,
                 supply.server,
             )
-            if supply.binds(resource)
+            if resource in supply.capacities
             else _UNLIMITED
             for index, (resource, _) in enumerate(headroom)
         ),

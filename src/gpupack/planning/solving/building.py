@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gpupack.placement import Placement
 from gpupack.planning.composing import SharedMemory
 from gpupack.planning.contention import SharedGpu, alternatives_of, retentions_of
-from gpupack.planning.modeling import model_bytes, reading
+from gpupack.planning.modeling import model_bytes
 from gpupack.planning.solving.expected_latency import (
     expected_latencies_s,
     latency_fields,
@@ -38,7 +38,12 @@ if TYPE_CHECKING:
     from gpupack.errors import InfeasibleError, NotFoundInTimeError
     from gpupack.planning.contention import Contention
     from gpupack.planning.modeling import CapacityQuestion, Supply
-    from gpupack.records.placement import ObjectiveUnit, OneMoreGpu, PlacementStatus
+    from gpupack.records.placement import (
+        ObjectiveUnit,
+        OneMoreGpu,
+        PlacementStatus,
+        SharedModel,
+    )
     from gpupack.records.profile import ProfileRecord
     from gpupack.records.request import Request
 
@@ -165,7 +170,7 @@ def build_placement(
             tuple(instance.record for instance in one.instances),
             loads[id(one)],
             one.num_gpus,
-            question.supplies[one.supply].gpu_type.host_cpus_per_gpu,
+            question.supplies[one.supply].entry.gpu_type.host_cpus_per_gpu,
         )
         for one in fillings
         if not question.supplies[one.supply].is_carried_over
@@ -180,6 +185,7 @@ def build_placement(
             [instance.served_infer_per_sec for instance in one.instances],
         )
         for one in fillings
+        if question.wishes.latency_limit_ms
     }
     known = {
         id(one): gpu_placement(
@@ -187,7 +193,7 @@ def build_placement(
             question,
             loads[id(one)],
             kept.get(id(one)) or (),
-            latencies[id(one)],
+            latencies.get(id(one)) or (),
         )
         for one in fillings
     }
@@ -221,8 +227,10 @@ def build_placement(
         ),
         one_more_gpu=_one_more_gpu(question, request, found, latencies),
         gpus=PlacedGpus(
-            EqualGpus.of(known[id(one)], gpu_index=first, num_gpus=one.num_gpus)
-            for one, first in zip(fillings, found.first_indices, strict=True)
+            [
+                EqualGpus.of(known[id(one)], gpu_index=first, num_gpus=one.num_gpus)
+                for one, first in zip(fillings, found.first_indices, strict=True)
+            ]
         ),
         warnings=question.warnings + found.warnings,
         request=request,
@@ -273,7 +281,7 @@ def _one_more_gpu(
                 Instance(instance.record, instance.served_infer_per_sec)
                 for instance in one.instances
             ),
-            tuple(latencies[id(one)]),
+            tuple(latencies.get(id(one)) or ()),
         )
         for one, first in zip(found.gpus, found.first_indices, strict=True)
     ]
@@ -345,18 +353,23 @@ def gpu_placement(
             about, in seconds; infinite where it has none, empty if nothing is asked.
     """
     supply = question.supplies[filled.supply]
+    held = supply.server.held
     instances = filled.instances
     records = [one.record for one in instances]
     own_bytes = [model_bytes(one, Resource.MEMORY, supply.server) for one in records]
-    shared = SharedMemory(records, own_bytes).shared_models(
-        (place, 1) for place in range(len(records))
-    )
-    taken = {
-        one: [
+    shared: tuple[SharedModel, ...] = ()
+    if any(one.helper_memory for one in records):
+        shared = SharedMemory(records, own_bytes).shared_models(
+            (place, 1) for place in range(len(records))
+        )
+    taken: dict[Resource, Sequence[float | None]] = {
+        one: own_bytes
+        if one is Resource.MEMORY
+        else [
             _amount(instance, load, supply, one)
             for instance, load in zip(instances, loads, strict=True)
         ]
-        for one in Resource
+        for one in supply.capacities
     }
     assignments = []
     for place, one in enumerate(instances):
@@ -380,7 +393,7 @@ def gpu_placement(
                     else {}
                 ),
                 **{
-                    assignment_field(resource): amounts[place]
+                    _FIELD_BY_RESOURCE[resource]: amounts[place]
                     for resource, amounts in taken.items()
                     if resource is not Resource.MEMORY
                 },
@@ -389,10 +402,10 @@ def gpu_placement(
         )
     return GpuPlacement(
         gpu_index=0,
-        gpu_type=supply.gpu_type,
+        gpu_type=supply.entry.gpu_type,
         assignments=tuple(assignments),
-        baseline_memory_bytes=supply.server.of(Resource.MEMORY),
-        baseline_host_memory_bytes=supply.server.of(Resource.HOST_MEMORY),
+        baseline_memory_bytes=held.get(Resource.MEMORY, 0),
+        baseline_host_memory_bytes=held.get(Resource.HOST_MEMORY, 0),
         resources=_resource_uses(
             supply, taken, question, sum(one.saved_bytes for one in shared)
         ),
@@ -400,15 +413,16 @@ def gpu_placement(
     )
 
 
+_FIELD_BY_RESOURCE = {one: assignment_field(one) for one in Resource}
+"""What an assignment calls what it takes of each."""
+
+
 def _amount(
     instance: ModelInstance, load: float, supply: Supply, resource: Resource
 ) -> float | None:
-    """Return what an instance takes of a resource, in its unit; None if unknown.
-
-    Of the host only where a GPU's share of it is said.
-    """
-    read = reading(instance.record, resource)
-    if read is None or not supply.binds(resource):
+    """Return what an instance takes of a resource, in its unit; None if unknown."""
+    read: float | None = getattr(instance.record, resource.reading_name)
+    if read is None:
         return None
     if resource.is_held:
         return model_bytes(instance.record, resource, supply.server)
@@ -422,16 +436,16 @@ def _resource_uses(
     saved_bytes: int,
 ) -> tuple[ResourceUse, ...]:
     """Return the total of each resource of which every instance has the reading."""
-    shares = dict(question.headroom)
+    shares, held = question.shares, supply.server.held
     found = []
     for resource, parts in taken.items():
         known = [part for part in parts if part is not None]
-        if len(known) < len(parts) or not supply.binds(resource):
+        if len(known) < len(parts):
             continue
-        capacity = float(supply.gpu_type.capacity_of(resource) or 0.0)
+        capacity = supply.capacities[resource]
         # Decimals as written add up as a person adds them: 23.1 + 56.2 = 79.3.
         digits = 9 if resource.unit is ResourceUnit.CORES else 6
-        total = round(supply.server.of(resource) + math.fsum(known), digits)
+        total = round(held.get(resource, 0) + math.fsum(known), digits)
         if resource is Resource.MEMORY:
             total -= saved_bytes
         found.append(

@@ -84,6 +84,7 @@ class _Instance:
 class _Check:
     def __init__(self, placement: PlacementRecord, question: CapacityQuestion) -> None:
         self._placement = placement
+        self._shares = tuple(placement.headroom)
         self._question = question
         self._wishes = question.wishes
         self._instances: Counter[str] = Counter()
@@ -92,6 +93,7 @@ class _Check:
         )
         self._at_full_rate = Fraction(0)
         self._predicted = 0.0
+        self._wholes: dict[tuple[GpuType, Resource], Fraction | None] = {}
         self._contention: dict[str, Contention] = {}
         self._records: dict[str, list[ProfileRecord]] = {}
         for record in placement.profiles:
@@ -165,8 +167,11 @@ class _Check:
                 self._at_full_rate += rate * Fraction(repr(weight)) * multiplicity
             predicted = one.assignment.predicted_infer_per_sec
             self._predicted += (predicted or 0.0) * weight * multiplicity
-        for resource, share in self._placement.headroom:
-            whole = self._capacity(gpu.gpu_type, resource)
+        for resource, share in self._shares:
+            kind = gpu.gpu_type, resource
+            if kind not in self._wholes:
+                self._wholes[kind] = self._capacity(*kind)
+            whole = self._wholes[kind]
             if whole is None:
                 continue  # of the host, and nobody said how much there is
             used = (
@@ -268,7 +273,7 @@ class _Check:
         if here:
             return here[0], False
         is_memory_alone = not self._wishes.demand and all(
-            resource in MEMORIES for resource, _ in self._placement.headroom
+            resource in MEMORIES for resource, _ in self._shares
         )
         if is_memory_alone:
             for record in known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from pydantic import Field, GetCoreSchemaHandler, ValidatorFunctionWrapHandler
 from pydantic_core import CoreSchema, core_schema
@@ -61,7 +61,10 @@ class PlacedGpus(Sequence[GpuPlacement]):
             indices that do, are kept as one.
     """
 
-    __slots__ = ("_ends", "_runs")
+    __slots__ = ("_ends", "runs")
+
+    runs: Final[tuple[EqualGpus, ...]]
+    """The GPUs, equal ones that follow each other as one entry."""
 
     def __init__(self, gpus: Iterable[GpuPlacement] = ()) -> None:
         runs: list[EqualGpus] = []
@@ -80,13 +83,8 @@ class PlacedGpus(Sequence[GpuPlacement]):
                 )
             else:
                 runs.append(run)
-        self._runs = tuple(runs)
+        self.runs = tuple(runs)
         self._ends = tuple(accumulate(run.num_gpus for run in runs))
-
-    @property
-    def runs(self) -> tuple[EqualGpus, ...]:
-        """The GPUs, equal ones that follow each other as one entry."""
-        return self._runs
 
     @overload
     def __getitem__(self, index: int) -> GpuPlacement: ...
@@ -100,7 +98,7 @@ class PlacedGpus(Sequence[GpuPlacement]):
             return PlacedGpus(self[place] for place in range(len(self))[index])
         place = range(len(self))[index]
         number = bisect_right(self._ends, place)
-        run = self._runs[number]
+        run = self.runs[number]
         return run.gpu(run.gpu_indices[place - self._ends[number]])
 
     def __len__(self) -> int:
@@ -109,24 +107,24 @@ class PlacedGpus(Sequence[GpuPlacement]):
 
     def __iter__(self) -> Iterator[GpuPlacement]:
         """Yield every GPU by itself."""
-        return (run.gpu(index) for run in self._runs for index in run.gpu_indices)
+        return (run.gpu(index) for run in self.runs for index in run.gpu_indices)
 
     def __add__(self, other: Iterable[GpuPlacement]) -> PlacedGpus:
         """Return these GPUs, and then others."""
-        return PlacedGpus(chain(self._runs, _runs_or_gpus(other)))
+        return PlacedGpus(chain(self.runs, _runs_or_gpus(other)))
 
     def __radd__(self, other: Iterable[GpuPlacement]) -> PlacedGpus:
         """Return others, and then these GPUs."""
-        return PlacedGpus(chain(_runs_or_gpus(other), self._runs))
+        return PlacedGpus(chain(_runs_or_gpus(other), self.runs))
 
     def __mul__(self, times: int) -> PlacedGpus:
         """Return these GPUs so many times, with the numbers that they have."""
-        return PlacedGpus(self._runs * times)
+        return PlacedGpus(self.runs * times)
 
     def __eq__(self, other: object) -> bool:
         """Return whether another sequence has the same GPUs in the same order."""
         if isinstance(other, PlacedGpus):
-            return self._runs == other._runs
+            return self.runs == other.runs
         if isinstance(other, tuple | list):
             return len(self) == len(other) and all(
                 one == another for one, another in zip(self, other, strict=True)
@@ -135,11 +133,11 @@ class PlacedGpus(Sequence[GpuPlacement]):
 
     def __hash__(self) -> int:
         """Return a hash of the GPUs; equal sequences have the same."""
-        return hash(self._runs)
+        return hash(self.runs)
 
     def __repr__(self) -> str:
         """Return one short line, however many GPUs there are."""
-        return f"<PlacedGpus: {len(self):,} GPUs in {len(self._runs):,} runs>"
+        return f"<PlacedGpus: {len(self):,} GPUs in {len(self.runs):,} runs>"
 
     @classmethod
     def __get_pydantic_core_schema__(
