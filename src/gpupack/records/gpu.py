@@ -42,9 +42,7 @@ class Resource(StrEnum):
     is_of_host: bool
     """Whether it is the host's, and binds only where a GPU's share is said."""
 
-    def __new__(
-        cls, value: str, unit: ResourceUnit, reading_name: str
-    ) -> Self:
+    def __new__(cls, value: str, unit: ResourceUnit, reading_name: str) -> Self:
         """Make a member of its name, its unit, and what records call its reading."""
         member = str.__new__(cls, value)
         member._value_ = value
