@@ -16,7 +16,13 @@ from gpupack.planning.explaining import what_if
 from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import Resource
-from tests.factories import make_profiles, make_record
+from tests.factories import (
+    GPU,
+    make_baseline,
+    make_load_point,
+    make_profiles,
+    make_record,
+)
 from tests.planning.solving.test_place_choices import BIG, on_both, record
 
 MEDICAL = gpupack.load_example("medical")
@@ -390,3 +396,32 @@ def test_one_gpu_is_one_gpu() -> None:
     placement = gpupack.place(make_profiles(make_record("a")))
 
     assert "1 GPU, and nothing better" in str(placement.explain())
+
+
+def test_a_type_that_cannot_hold_every_model_is_no_hindrance_where_all_is_served() -> (
+    None
+):
+    # The large model is measured on both types and fits on one of them.
+    profiles = ProfileSet(
+        records=tuple(
+            make_load_point(name, rate=100.0, busy=20.0, mib=mib, gpu_type=one)
+            for name, mib in (("small", 100), ("large", 1500))
+            for one in (GPU, BIG)
+        ),
+        baselines=(make_baseline(0, GPU), make_baseline(0, BIG)),
+    )
+    placed = gpupack.place(
+        profiles,
+        "max_throughput",
+        gpus={GPU: 2, BIG: 1},
+        demand={"small": 50.0, "large": 50.0},
+        fairness="max_min",
+    )
+    assert placed.objective_unit == "served_share"
+    assert placed.objective_value == 1
+
+    explanation = placed.explain()
+
+    assert "all that is wanted is served" in explanation.proof
+    for one in explanation.changes:
+        assert one.value < placed.num_gpus

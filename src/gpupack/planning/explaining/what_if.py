@@ -54,11 +54,13 @@ class WhatIf:
         *,
         deadline: Deadline | None = None,
         must_serve: float | None = None,
+        serves_as_now: bool = False,
     ) -> None:
         self.placement = placement
         self.asked = question
         self.must_serve = must_serve
         """Weighted infer/sec that fewer GPUs must serve as well; None for no such."""
+        self._serves_as_now = serves_as_now
         self.unit = placement.objective_unit
         self.question = (
             question
@@ -111,6 +113,7 @@ class WhatIf:
             must_serve=self.placement.objective_value
             if self.unit is ObjectiveUnit.INFER_PER_SEC
             else None,
+            serves_as_now=True,
         )
 
     @property
@@ -119,7 +122,7 @@ class WhatIf:
         return (
             self.asked.objective is Objective.MAX_THROUGHPUT
             and not self.unit.is_maximized
-            and self.must_serve is None
+            and not self._serves_as_now
         )
 
     def with_headroom(self, headroom: Headroom) -> CapacityQuestion:
