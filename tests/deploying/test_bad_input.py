@@ -472,7 +472,7 @@ def test_servers_that_do_not_fit_onto_the_gpu_together(models: Path) -> None:
         path.write_text(path.read_text().replace('"python"', '"onnxruntime"'))
     half = (143771 - 50) // 2
     placement = placed(also=("beta",), mode=SharingMode.TIME_SLICING, memory_mib=half)
-    refused(placement, models, r"runs 2 servers, .*--one-server")
+    refused(placement, models, r"runs 2 servers, .*one_server=True")
     made = deploy(
         placement,
         "triton",
