@@ -225,3 +225,86 @@ def test_a_row_of_totals_asks_nothing(tmp_path: Path) -> None:
 
     assert asked is not None
     assert set(asked.models) == {"m0", "m1"}
+
+
+def named_otherwise(tmp_path: Path, titles: str, row: str) -> Path:
+    path = tmp_path / "own.csv"
+    path.write_text(f"{titles},concurrency,qps,gpu%,mem_gib,gpu\n{row},4,100,40,1,T4\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("titles", "row", "told", "demand"),
+    [
+        # A title that asks by itself, in tables whose other columns are named by hand.
+        ("net,batch,demand rps", "m,8,5", {"columns": {"net": "model_name"}}, 40),
+        ("model,b,demand rps", "m,8,5", {"columns": {"B": "batch_size"}}, 40),
+        ("demand rps,batch", "5,8", {"model_name": "m"}, 40),
+        ("model,demand rps", "m,5", {"batch_size": 8}, 40),
+        # One of which the caller says that it asks: the title's unit counts.
+        ("model,batch,rps needed", "m,8,5", {"columns": {"rps needed": "demand"}}, 40),
+        ("model,batch,needed", "m,8,5", {"columns": {"needed": "demand"}}, 5),
+        ("model,batch,per_minute", "m,8,60",
+         {"columns": {"per_minute": "demand (req/min)"}}, 8),
+        ("model,batch,peak req/min", "m,8,60",
+         {"columns": {"peak req/min": "demand"}}, 8),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_columns_holds_for_what_they_ask(
+    tmp_path: Path, titles: str, row: str, told: dict[str, object], demand: float
+) -> None:
+    path = named_otherwise(tmp_path, titles, row)
+
+    asked = read_table_wishes(path, **told)  # type: ignore[arg-type]
+
+    assert asked is not None
+    assert asked.models["m"].demand == demand
+    assert gpupack.read_profiles(path, **told).model_names == ("m",)  # type: ignore[arg-type]
+
+
+def test_a_column_that_is_ignored_asks_nothing(tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path, "model,batch,demand", "m,8,5")
+
+    assert read_table_wishes(path, columns={"demand": "ignore"}) is None
+
+
+@pytest.mark.parametrize(
+    ("title", "meaning", "told"),
+    [
+        ("max p99", "latency_limit", "in which unit the latency limit is"),
+        ("traffic per minute", "demand", "traffic per minute is no unit of a demand"),
+        ("needed", "demands", r"what is asked of the model \(demand, "),
+    ],
+)
+def test_a_meaning_that_leaves_a_doubt_is_refused(
+    tmp_path: Path, title: str, meaning: str, told: str
+) -> None:
+    path = named_otherwise(tmp_path, f"model,batch,{title}", "m,8,5")
+
+    with pytest.raises(gpupack.InvalidInputError, match=told):
+        gpupack.read_profiles(path, columns={title: meaning})
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("place",), '"demand": 250.0'),
+        (("recommend",), '"demand": 250.0'),
+        (("frontier",), '"demand": 250.0'),
+        (("init", "--from"), "demand: 250"),
+    ],
+)
+def test_commands_ask_what_columns_are_said_to_ask(
+    tmp_path: Path, command: tuple[str, ...], said: str
+) -> None:
+    path = named_otherwise(tmp_path, "net,batch,needed", "m,1,250")
+    words = [str(path), "--column", "net=model_name", "--column", "needed=demand"]
+    words += ["-"] if command[0] == "init" else ["--json", "-", "--time-limit", "1"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "gpupack", *command, *words],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout

@@ -22,13 +22,15 @@ from gpupack.importers.tables.titles.wish_titles import (
     WishTitle,
     unit_of_wish,
     units_of,
-    wish_of,
+    wish_in_column,
 )
 from gpupack.quoting import quoted
 from gpupack.records.request import Request
 from gpupack.spreadsheet_cells import cell_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from gpupack.importers.tables.layout.csv_text import CsvTable
 
 _YES_OR_NO = {
@@ -37,10 +39,23 @@ _YES_OR_NO = {
 }  # fmt: skip
 
 
-def read_table_wishes(path: AnyPath) -> Request | None:
+def read_table_wishes(
+    path: AnyPath,
+    *,
+    columns: Mapping[str, str] | None = None,
+    model_name: str | None = None,
+    batch_size: int | None = None,
+) -> Request | None:
     """Return what the columns of a table ask of its models; None if they ask nothing.
 
     The request knows of each wish which column it is from.
+
+    Args:
+        path: Of the table.
+        columns: Titles whose meaning the caller knows, as ``read_profiles()`` takes
+            them; ``{"needed": "demand"}``.
+        model_name: Of all rows, where no column says.
+        batch_size: Of all rows, where no column says.
 
     Raises:
         ProfileDataError: If the file is no table, a row contradicts another, or two
@@ -49,28 +64,38 @@ def read_table_wishes(path: AnyPath) -> Request | None:
     """
     where = str(path)
     table = read_csv(read_text(path), where)
-    columns = _columns(table)
-    names = _title_of(table, "model_name")
-    if not columns or names is None:
+    meanings = {
+        title.strip().casefold(): meaning for title, meaning in (columns or {}).items()
+    }
+    wishes = _columns(table, meanings)
+    of_names = _title_of(table, "model_name", meanings)
+    if of_names is not None:
+        names: Sequence[str] = table.column(of_names)
+    elif model_name is not None:
+        names = [model_name] * len(table.rows)
+    else:
+        return None
+    if not wishes:
         return None
     cells = [
         cell
-        for title, of in columns.items()
+        for title, of in wishes.items()
         if of.wish not in FLAGS
         for cell in table.column(title)
     ]
     style = number_style(cells, where=where, separator=table.separator)
-    of_batches = _title_of(table, "batch_size")
+    of_batches = _title_of(table, "batch_size", meanings)
     batches = None if of_batches is None else table.column(of_batches)
+    batch_of_all = "1" if batch_size is None else str(batch_size)
     models: dict[str, dict[str, object]] = {}
     said_at: dict[tuple[str, ...], str] = {}
-    for index, name in enumerate(table.column(names)):
-        for title, of in columns.items():
+    for index, name in enumerate(names):
+        for title, of in wishes.items():
             cell = table.column(title)[index]
             if not is_model_name(name) or is_missing(cell):
                 continue
             place = f"{table.row_name(index)}, {title}"
-            batch = "1" if batches is None else batches[index].strip()
+            batch = batch_of_all if batches is None else batches[index].strip()
             value = _value(of, cell, style, place, batch)
             model_name = cell_text(name)
             _require_possible(model_name, of.wish, value, place)
@@ -80,7 +105,7 @@ def read_table_wishes(path: AnyPath) -> Request | None:
     return Request.model_validate({"models": models}).said(said_at)
 
 
-def _columns(table: CsvTable) -> dict[str, WishTitle]:
+def _columns(table: CsvTable, meanings: Mapping[str, str]) -> dict[str, WishTitle]:
     """Return what the columns ask, by title, less those in a unit that is not known.
 
     Raises:
@@ -89,7 +114,7 @@ def _columns(table: CsvTable) -> dict[str, WishTitle]:
     found: dict[str, WishTitle] = {}
     title_of: dict[str, str] = {}
     for title in table.titles:
-        of = wish_of(title)
+        of = wish_in_column(title, meanings.get(title.casefold()))
         if of is None or of.unit is None:
             continue
         if of.wish in title_of:
@@ -102,10 +127,12 @@ def _columns(table: CsvTable) -> dict[str, WishTitle]:
     return found
 
 
-def _title_of(table: CsvTable, field: str) -> str | None:
-    return next(
-        (t for t in table.titles if understand(t, Dialect()).field == field), None
-    )
+def _title_of(table: CsvTable, field: str, meanings: Mapping[str, str]) -> str | None:
+    for title in table.titles:
+        meaning = meanings.get(title.casefold(), title)
+        if understand(meaning, Dialect()).field == field:
+            return title
+    return None
 
 
 def _require_possible(name: str, wish: str, value: object, place: str) -> None:

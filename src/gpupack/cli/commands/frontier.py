@@ -37,8 +37,8 @@ _NUMBER_OR_NAME = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
 """What differs in warnings that say the same of several steps."""
 
 
-@takes_wish_options
 @takes_source_options
+@takes_wish_options
 def frontier_command(
     source: SourceArgument,
     *,

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from gpupack.placement import Placement
 
 
-@takes_wish_options
 @takes_source_options
+@takes_wish_options
 def place_command(
     source: SourceArgument,
     *,
@@ -160,7 +160,13 @@ def init_command(
             )
     require_apart({"PATH": path}, [source])
     profiles = read_source(source, knowledge)
-    write_output(path, request_template(profiles, wishes_beside(source)))
+    asked = wishes_beside(
+        source,
+        columns=knowledge["columns"],
+        model_name=knowledge["model_name"],
+        batch_size=knowledge["batch_size"],
+    )
+    write_output(path, request_template(profiles, asked))
     if not is_standard_output(path):
         typer.echo(
             f"Written to {path}; fill it in, then: "

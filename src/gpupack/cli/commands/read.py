@@ -97,13 +97,11 @@ def _text(reading: Reading, goals: tuple[Readiness, ...]) -> str:
 
 
 def _row(use: ColumnUse, source: SourceReading) -> tuple[str, str, str, str]:
-    from gpupack.importers.tables.titles.wish_titles import wish_of
     from gpupack.importers.tables.units import described
 
     aside = "kept aside" if not use.note.startswith("not ") else "not read"
-    wish = wish_of(use.title)
-    if wish is not None and wish.unit is not None:
-        aside = f"asks for {wish.wish}"
+    if use.wish is not None:
+        aside = f"asks for {use.wish.wish}"
     unit = described(use.unit, is_decimal=source.is_decimal) if use.unit else ""
     return use.title, use.field or f"({aside})", unit, use.note
 

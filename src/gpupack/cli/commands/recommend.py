@@ -22,8 +22,8 @@ from gpupack.cli.outputs import is_standard_output, require_apart, write_output
 from gpupack.cli.progress import steps_bar
 
 
-@takes_wish_options
 @takes_source_options
+@takes_wish_options
 def recommend_command(
     source: SourceArgument,
     *,

@@ -320,6 +320,7 @@ WorkersOption = Annotated[
 def wish_options(
     *,
     source: str | None = None,
+    knowledge: Knowledge | None = None,
     request: RequestOption = None,
     headroom: HeadroomOption = None,
     gpu: GpuOption = None,
@@ -366,7 +367,7 @@ def wish_options(
     def read(
         profiles: ProfileSet, objective: str | None
     ) -> tuple[Request | None, RequestArguments]:
-        asked = _asked_in_files(source, request)
+        asked = _asked_in_files(source, knowledge, request)
         names = profiles.model_names
         given = RequestArguments(
             gpus=parse_supply(gpu, gpus),
@@ -444,13 +445,25 @@ takes_wish_options = takes_options(wish_options, into="wishes")
 """Give a command the options of ``wish_options``, read into its ``wishes``."""
 
 
-def _asked_in_files(source: str | None, path: Path | None) -> Request | None:
+def _asked_in_files(
+    source: str | None, knowledge: Knowledge | None, path: Path | None
+) -> Request | None:
     """Return what the table of the profiles and a request ask; None if nothing."""
     from gpupack.planning import overlay_requests, wishes_beside
     from gpupack.quoting import printable
 
     request = None if path is None else _read_request(path)
-    beside = None if source is None else wishes_beside(source)
+    if source is None:
+        beside = None
+    elif knowledge is None:
+        beside = wishes_beside(source)
+    else:
+        beside = wishes_beside(
+            source,
+            columns=knowledge["columns"],
+            model_name=knowledge["model_name"],
+            batch_size=knowledge["batch_size"],
+        )
     if beside is None:
         return request
     found, notes = overlay_requests(beside, request)

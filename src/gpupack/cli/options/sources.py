@@ -23,8 +23,8 @@ ColumnOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="TITLE=MEANING",
-        help="What a column means: tput=throughput_infer_per_sec, or TITLE=ignore; "
-        "repeat for several. gpupack read shows what is understood.",
+        help="What a column means: tput=throughput_infer_per_sec, needed=demand, or "
+        "TITLE=ignore; repeat for several. gpupack read shows what is understood.",
     ),
 ]
 UnitOption = Annotated[

@@ -85,7 +85,12 @@ def load_source(source: str, knowledge: Knowledge) -> LoadedSource:
         return readings[0].profiles
 
     profiles = profiles_of(source, read=read)
-    beside = wishes_beside(source)
+    beside = wishes_beside(
+        source,
+        columns=knowledge["columns"],
+        model_name=knowledge["model_name"],
+        batch_size=knowledge["batch_size"],
+    )
     digest = hashlib.sha256(profiles.model_dump_json(exclude=_WHERE_FROM).encode())
     words = [source]
     for flag, value in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,17 +60,31 @@ def profiles_of(
     )
 
 
-def wishes_beside(source: ProfilesLike) -> Request | None:
+def wishes_beside(
+    source: ProfilesLike,
+    *,
+    columns: Mapping[str, str] | None = None,
+    model_name: str | None = None,
+    batch_size: int | None = None,
+) -> Request | None:
     """Return what the columns of a table ask, where the profiles are in one.
 
     None for other sources, and for tables that ask nothing.
+
+    Args:
+        source: What was given.
+        columns: As ``read_profiles()`` takes it.
+        model_name: Likewise.
+        batch_size: Likewise.
 
     Raises:
         ProfileDataError: If a row contradicts another, or has no such value.
         InvalidInputError: If a value is none that the wish can have.
     """
     if isinstance(source, str | os.PathLike) and _is_table(source):
-        return read_table_wishes(source)
+        return read_table_wishes(
+            source, columns=columns, model_name=model_name, batch_size=batch_size
+        )
     return None
 
 

@@ -1,3 +1,4 @@
+# Long because what a column means, by its title or as the caller says, is decided once.
 """What the columns of a table mean, from their titles.
 
 A title is taken apart into a quantity ("GPU memory used"), a statistic ("max", "p99")
@@ -20,7 +21,12 @@ from gpupack.importers.tables.titles.vocabulary import (
     title_parts,
     unit_of,
 )
-from gpupack.importers.tables.titles.wish_titles import note_of, wish_of
+from gpupack.importers.tables.titles.wish_titles import (
+    WISHES,
+    WishTitle,
+    note_of,
+    wish_in_column,
+)
 from gpupack.importers.tables.units import Kind, folded, is_tokens, spelled, worth
 from gpupack.quoting import quoted, quoted_all
 from gpupack.spelling import setting
@@ -67,6 +73,7 @@ class ColumnUse:
         unit: Of its numbers; None where there is none, or it is not known.
         note: Why it was kept aside, or what was assumed.
         looks_like_reading: Whether a column that is kept aside may hold a reading.
+        wish: What it asks of its models; None if nothing, or in no unit that is known.
     """
 
     title: str
@@ -75,6 +82,7 @@ class ColumnUse:
     unit: str | None = None
     note: str = ""
     looks_like_reading: bool = False
+    wish: WishTitle | None = None
 
 
 _READING_WORDS = frozenset(
@@ -152,11 +160,21 @@ def understand_columns(
         if meaning is not None and meaning.strip().casefold() == IGNORE:
             uses.append(ColumnUse(title, note="not read, as asked"))
             continue
+        wish = None if meaning is None else wish_in_column(title, meaning)
+        if wish is not None:
+            if wish.unit is None:
+                raise InvalidInputError(
+                    f"{where}: column {quoted(title)} cannot mean {quoted(meaning)}: "
+                    + note_of(wish, WISH_NOTE)
+                )
+            uses.append(_of_wish(title, wish))
+            continue
         use = understand(title if meaning is None else meaning, dialect)
         if meaning is not None and use.field is None:
             raise InvalidInputError(
                 f"{where}: column {quoted(title)} cannot mean {quoted(meaning)}; one "
-                f"may mean {', '.join(MEANINGS)} or {IGNORE}"
+                f"may mean {', '.join(MEANINGS)}, what is asked of the model "
+                f"({', '.join(WISHES)}) or {IGNORE}"
             )
         if meaning is not None and use.kind is not None:
             own_unit = title_parts(title)[2]
@@ -208,9 +226,9 @@ def understand(title: str, dialect: Dialect) -> ColumnUse:
 
 
 def _understand(title: str, dialect: Dialect) -> ColumnUse:
-    wish = wish_of(title)
+    wish = wish_in_column(title, None)
     if wish is not None:
-        return ColumnUse(title, note=note_of(wish, WISH_NOTE))
+        return _of_wish(title, wish)
     of_unit = unit_of(title)
     if of_unit is not None and (not of_unit or _is_of_numbers(of_unit, dialect)):
         of = f" of {of_unit}" if of_unit else ""
@@ -235,6 +253,12 @@ def _understand(title: str, dialect: Dialect) -> ColumnUse:
         return ColumnUse(title, note=note)
     looks = bool(words & _READING_WORDS) or unit is not None
     return ColumnUse(title, looks_like_reading=looks)
+
+
+def _of_wish(title: str, wish: WishTitle) -> ColumnUse:
+    return ColumnUse(
+        title, note=note_of(wish, WISH_NOTE), wish=wish if wish.unit else None
+    )
 
 
 def _is_of_numbers(title: str, dialect: Dialect) -> bool:

@@ -24,6 +24,8 @@ _WISHES = {
     ("min", "retention"): "min_retention",
     ("one", "load", "point"): "one_load_point",
 }
+WISHES = tuple(dict.fromkeys(_WISHES.values()))
+"""What a column may ask."""
 RATES = frozenset({"demand", "min_traffic"})
 """Wishes in infer/sec."""
 FLAGS = frozenset({"optional", "one_load_point"})
@@ -49,6 +51,7 @@ _SHORT = {
     "fps": ("frames", "s"), "rpm": ("requests", "min"), "qpm": ("requests", "min"),
     "rph": ("requests", "h"), "rpd": ("requests", "day"),
 }  # fmt: skip
+_RATE_WORDS = re.compile(r"[^\W\d_]*\s*(?:/|\bper\b)\s*[^\W\d_]+|[^\W\d_]+|%")
 _RATE = re.compile(r"(?P<what>[^\W\d_]*)\s*(?:/|\bper\b)\s*(?P<whole>[^\W\d_]+)")
 UNITS_OF_RATES = "infer/sec, requests/sec, or either per minute, hour or day"
 
@@ -105,6 +108,29 @@ def wish_of(title: str) -> WishTitle | None:
             return None
         return WishTitle(wish, unit_text, unit)
     return None
+
+
+def wish_in_column(title: str, meaning: str | None) -> WishTitle | None:
+    """Return what a column asks, None if it asks nothing.
+
+    Args:
+        title: Of the column.
+        meaning: What the caller says that it means; None: what its title says. The unit
+            is the title's where the meaning says none beyond gpupack's own name.
+    """
+    if meaning is None:
+        return wish_of(title)
+    found = wish_of(meaning)
+    is_own_name = found is not None and meaning.strip().casefold() == found.wish
+    if found is None or (found.unit_text and not is_own_name):
+        return found
+    for text in _RATE_WORDS.findall(title.replace("_", " ")):
+        unit = unit_of_wish(found.wish, text.strip())
+        if unit is not None:
+            return WishTitle(found.wish, text.strip(), unit)
+        if found.wish in RATES and _RATE.fullmatch(folded(text)):
+            return WishTitle(found.wish, text.strip(), None)
+    return found
 
 
 def unit_of_wish(wish: str, unit_text: str) -> WishUnit | None:
