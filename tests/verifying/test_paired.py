@@ -8,7 +8,12 @@ import pytest
 
 from gpupack.records.colocation import CoLocatedModel, RoundReading
 from gpupack.records.profile import LoadPoint
-from gpupack.verifying.paired import mean_interval, ratio_interval, retention_interval
+from gpupack.verifying.paired import (
+    Interval,
+    mean_interval,
+    ratio_interval,
+    retention_interval,
+)
 
 NUM_ROUNDS, NUM_TRIALS = 12, 400
 
@@ -20,6 +25,15 @@ def test_the_interval_of_a_mean_is_students() -> None:
     assert found.value == 2.0
     assert found.half_width == pytest.approx(4.30265 / 3**0.5, rel=1e-4)
     assert mean_interval([1.0]) is None
+
+
+def test_a_rate_that_varies_is_still_a_rate() -> None:
+    # Student's half-width is more than the mean; e**-1.28 of the mean is left.
+    found = mean_interval([8000.0, 9800.0])
+    assert found is not None
+    assert found.high == pytest.approx(20335, rel=1e-3)
+    assert found.low == pytest.approx(2465, rel=1e-2)
+    assert mean_interval([0.0, 0.0]) == Interval(0.0, 0.0, 0.0)
 
 
 def test_what_moves_both_alike_is_not_in_the_interval_of_their_ratio() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpupack.profiling import requests_for_percentile
 from gpupack.records.running.verification import ModelVerdict
-from gpupack.verifying.paired import Interval, retention_interval
+from gpupack.verifying.paired import Interval, lower_end, retention_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -302,7 +302,8 @@ class Reading:
                 else ratio * rate
             )
         high = math.inf if model.is_client_limited else rate + half
-        return cls(model, rate, max(0.0, rate - half), high)
+        low = lower_end(rate, half) if model.rounds else max(0.0, rate - half)
+        return cls(model, rate, low, high)
 
     @property
     def half_ratio(self) -> float:

@@ -47,7 +47,16 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
         return None
     center = fmean(values)
     half = _quantile(len(values)) * stdev(values) / math.sqrt(len(values))
-    return Interval(center, max(0.0, center - half), center + half)
+    return Interval(center, lower_end(center, half), center + half)
+
+
+def lower_end(rate: float, half_width: float) -> float:
+    """Return the lower end of the interval of a rate, which cannot be negative.
+
+    It is that of the logarithm: two blocks that differ by a fifth, whose interval is as
+    wide as their mean, do not leave open whether anything was served at all.
+    """
+    return rate * math.exp(-half_width / rate) if rate > 0 else 0.0
 
 
 def ratio_interval(
