@@ -21,7 +21,7 @@ from gpupack.profile_set import ProfileSet
 from gpupack.records.explanation import ChangeKind
 from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom, Resource
 from gpupack.records.profile import LoadPoint
-from tests.factories import GPU, MIB, make_baseline, make_profiles, make_record
+from tests.factories import BIG, GPU, MIB, make_baseline, make_profiles, make_record
 
 CORES = {"a": 1.5, "b": 1.0, "c": 2.0, "d": 0.5}
 
@@ -388,3 +388,41 @@ def test_with_more_of_the_host_models_run_at_the_load_points_that_are_best_then(
         again = gpupack.place(both, request=one.request)
         assert again.objective_value == one.value
     assert gpupack.place(both, "max_throughput", host_cpus_per_gpu=4).num_gpus == 2
+
+
+@pytest.mark.parametrize("headroom", [None, {"memory": 1.0, "host_cpu": 1.0}])
+def test_gpus_of_another_type_are_tried_with_as_much_of_the_host(
+    headroom: dict[str, float] | None,
+) -> None:
+    # 900 MiB each: three GPUs of 1,000 MiB, or one of 4,000, but for its cores: two.
+    both = ProfileSet(
+        records=tuple(
+            record(
+                name,
+                gpu_type=one,
+                host_cpu_cores=1.0,
+                gpu_memory_used_bytes=900 * MIB,
+            )
+            for one in (GPU, BIG)
+            for name in "abc"
+        ),
+        baselines=(make_baseline(0, GPU), make_baseline(0, BIG)),
+    )
+    placed = gpupack.place(
+        both,
+        gpus=GPU.name,
+        host_cpus_per_gpu={GPU.name: 2},
+        **({} if headroom is None else {"headroom": headroom}),
+    )
+    assert placed.num_gpus == 3
+
+    changes = placed.explain().changes
+
+    (change,) = [one for one in changes if one.kind is ChangeKind.GPU_TYPE]
+    assert str(change) == (
+        "big-gpu GPUs instead: 2 (1 less); with as much of the host: host_cpus_per_gpu"
+    )
+    assert change.request is not None
+    again = gpupack.place(both, request=change.request)
+    assert again.objective_value == 2
+    assert again.gpus[0].gpu_type.host_cpus_per_gpu == 2

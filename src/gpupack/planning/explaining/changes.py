@@ -361,11 +361,39 @@ def _gpu_type_changes(what_if: WhatIf) -> Iterator[SavingChange]:
             ChangeKind.GPU_TYPE,
             f"{gpu_type.name} GPUs instead",
             changed,
-            trade_off=f"by the memory measured on {supply.measured_on.name} "
-            f"({setting('carry_memory_over')})"
-            if supply.is_carried_over
-            else "",
+            trade_off=_assumed_of(supply),
         )
+
+
+def _assumed_of(supply: Supply) -> str:
+    """Return what is taken for granted of GPUs of another type, in words."""
+    if supply.is_carried_over:
+        return (
+            f"by the memory measured on {supply.measured_on.name} "
+            f"({setting('carry_memory_over')})"
+        )
+    shares = [
+        setting(name)
+        for name in HOST_SHARES.values()
+        if getattr(supply.gpu_type, name) is not None
+    ]
+    return f"with as much of the host: {', '.join(shares)}" if shares else ""
+
+
+def _beside_the_same_host(question: CapacityQuestion, gpu_type: GpuType) -> GpuType:
+    """Return a GPU type with what GPUs have of their hosts now, the least of them."""
+    shares = {
+        name: min(known)
+        for resource, name in HOST_SHARES.items()
+        if (
+            known := [
+                share
+                for one in question.supplies
+                if (share := one.gpu_type.capacity_of(resource)) is not None
+            ]
+        )
+    }
+    return gpu_type.model_copy(update=shares)
 
 
 def _other_types(what_if: WhatIf) -> list[GpuType]:
@@ -404,6 +432,7 @@ def _on_type(what_if: WhatIf, gpu_type: GpuType) -> CapacityQuestion | None:
     ``carry_memory_over`` where it was not measured on. None if it would refuse.
     """
     question = what_if.question
+    gpu_type = _beside_the_same_host(question, gpu_type)
     fleet = Fleet(entries=(FleetEntry(gpu_type=gpu_type),))
     records = {
         name: tuple(
