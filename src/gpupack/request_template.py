@@ -136,7 +136,7 @@ def _what_is_known(records: list[ProfileRecord]) -> str:
 
 def _example(records: list[ProfileRecord]) -> str:
     rates = [one.throughput_infer_per_sec or 0.0 for one in records]
-    return f"{max(rates) or 100:.3g}"
+    return f"{float(f'{max(rates) or 100:.3g}'):.15g}"
 
 
 def _key(name: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import Field
 BYTES_PER_MIB = 1024 * 1024
 BYTES_PER_GB = 10**9
 BYTES_PER_GIB = 1024 * BYTES_PER_MIB
+_MOST_WRITTEN_OUT = 1e15
 
 NumBytes = Annotated[int, Field(ge=0, le=2**62)]
 """A number of bytes."""
@@ -44,3 +45,13 @@ def bytes_from_mib(mib: float) -> int:
 def mib_from_bytes(num_bytes: float) -> float:
     """Return ``num_bytes`` in MiB, not rounded."""
     return num_bytes / BYTES_PER_MIB
+
+
+def in_digits(value: float, num_digits: int) -> str:
+    """Return a number for people in so many digits, or all that stand before its dot.
+
+    Thousands are separated; there is no power of ten below 10¹⁵: ``22,240``, not
+    ``2.22e+04``.
+    """
+    text = f"{value:,.{num_digits}g}"
+    return f"{value:,.0f}" if "e+" in text and value < _MOST_WRITTEN_OUT else text

@@ -14,6 +14,7 @@ from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import Resource
 from gpupack.records.profile import RecordOrigin
 from gpupack.spelling import setting
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,8 +152,8 @@ def _broken_demands(placement: PlacementRecord) -> Iterator[str]:
     worst = min(broken, key=lambda name: predicted[name] / served[name])
     yield (
         f"{len(broken)} of {len(served)} demands are not kept as predicted: "
-        f"{quoted(worst)} is predicted to reach {predicted[worst]:,.4g} of "
-        f"{served[worst]:,.4g} infer/sec beside its neighbors; "
+        f"{quoted(worst)} is predicted to reach {in_digits(predicted[worst], 4)} of "
+        f"{in_digits(served[worst], 4)} infer/sec beside its neighbors; "
         f"{setting('demand_met', 'predicted')} makes it a condition"
     )
 
@@ -181,7 +182,8 @@ def _broken_latencies(placement: PlacementRecord) -> Iterator[str]:
     told = (
         "is predicted to answer later and later"
         if worst.predicted_latency_us is None
-        else f"is predicted to take {worst.predicted_latency_us / 1000:.3g} ms"
+        else "is predicted to take "
+        f"{in_digits(worst.predicted_latency_us / 1000, 3)} ms"
     )
     yield (
         f"{sum(number for _, number, _ in late)} of "

@@ -19,6 +19,7 @@ from gpupack.report.text import (
     found_and_proved,
     one_more_gpu_text,
 )
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from gpupack.records.frontier import FrontierPoint
@@ -80,7 +81,7 @@ def _one_more_gpu(placement: PlacementRecord) -> tuple[Fact, ...]:
     more, text = placement.one_more_gpu, one_more_gpu_text(placement)
     if more is None or text is None:
         return ()
-    value = f"p{more.latency_percentile} {more.with_it_us / 1000:.3g} ms"
+    value = f"p{more.latency_percentile} {in_digits(more.with_it_us / 1000, 3)} ms"
     return (Fact("One more GPU", value, text),)
 
 

@@ -18,7 +18,7 @@ from gpupack.records.gpu import Resource, ResourceUnit
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.cautions import cautions_of, other_warnings, type_text
 from gpupack.report.markdown import markdown_name, markdown_text
-from gpupack.units import mib_from_bytes
+from gpupack.units import in_digits, mib_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +113,7 @@ def latency_text(assignment: Assignment) -> str | None:
         return None
     if assignment.predicted_latency_us is None:
         return f"later and later, limit {limit_ms:g} ms"
-    return f"{assignment.predicted_latency_us / 1000:.3g} of {limit_ms:g} ms"
+    return f"{in_digits(assignment.predicted_latency_us / 1000, 3)} of {limit_ms:g} ms"
 
 
 def one_more_gpu_text(placement: PlacementRecord) -> str | None:
@@ -149,8 +149,8 @@ def latency_ms(high_us: float | None, median_us: float | None) -> str:
     """Return a predicted percentile with the median: ``"31 ms (p50 12)"``."""
     if high_us is None:
         return "later and later"
-    median = "" if median_us is None else f" (p50 {median_us / 1000:.3g})"
-    return f"{high_us / 1000:.3g} ms{median}"
+    median = "" if median_us is None else f" (p50 {in_digits(median_us / 1000, 3)})"
+    return f"{in_digits(high_us / 1000, 3)} ms{median}"
 
 
 def variant_name(load_point: LoadPoint) -> str | None:

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from gpupack.quoting import printable, printable_name
 from gpupack.records.running.verification import Outcome
 from gpupack.report.text import format_number
-from gpupack.units import mib_from_bytes
+from gpupack.units import in_digits, mib_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,7 @@ def _verdict(model: ModelVerdict) -> str:
         return told
     latency = model.latency
     return (
-        f"{told}, p{latency.percentile:g} {latency.value_us / 1000:.3g} of "
+        f"{told}, p{latency.percentile:g} {in_digits(latency.value_us / 1000, 3)} of "
         f"{model.latency_limit_ms:g} ms"
     )
 

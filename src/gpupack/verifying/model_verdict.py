@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpupack.profiling import requests_for_percentile
 from gpupack.records.running.verification import ModelVerdict
+from gpupack.units import in_digits
 from gpupack.verifying.paired import Interval, lower_end, retention_interval
 
 if TYPE_CHECKING:
@@ -252,16 +253,16 @@ def _judge_latency(
             f"{requests_for_percentile(percentile):,} (limit {limit_ms:g} ms): measure "
             "longer (max_seconds)"
         )
-    interval = f"{latency.low_us / 1000:.3g} to " + (
+    interval = f"{in_digits(latency.low_us / 1000, 3)} to " + (
         "no known end"
         if latency.high_us is None
-        else f"{latency.high_us / 1000:.3g} ms"
+        else f"{in_digits(latency.high_us / 1000, 3)} ms"
     )
     if latency.low_us > 1000 * limit_ms:
         if sent is not None and not sent.is_on_schedule:
             return None, f"its client was late, which the {told} holds"
         return (
-            f"took {latency.value_us / 1000:.3g} ms ({told}, {interval}), "
+            f"took {in_digits(latency.value_us / 1000, 3)} ms ({told}, {interval}), "
             f"{limit_ms:g} ms were promised"
         ), None
     if latency.high_us is None or latency.high_us > 1000 * limit_ms:

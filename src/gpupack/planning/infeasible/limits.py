@@ -9,6 +9,7 @@ from gpupack.planning.modeling import amount_in_words
 from gpupack.quoting import quoted
 from gpupack.records.gpu import HOST_SHARES
 from gpupack.spelling import setting
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from gpupack.planning.modeling import CapacityQuestion
@@ -73,7 +74,8 @@ class Limits:
             ),
             *(_budget_in_words(question, field) for field in self.budgets),
             *(
-                f"demand of {quoted(name)} {question.wishes.demand[name]:g} infer/sec"
+                f"demand of {quoted(name)} "
+                f"{in_digits(question.wishes.demand[name], 6)} infer/sec"
                 for name in self.demands
             ),
             *(

@@ -9,6 +9,7 @@ from gpupack.given_numbers import whole_number
 from gpupack.profiling.measuring import spread_between_loads
 from gpupack.quoting import quoted
 from gpupack.records.profile import FreshLoad, ProfileRecord
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,10 +116,12 @@ def merge_load(
             1.0, half / values["throughput_infer_per_sec"]
         )
         if found.do_differ:
-            told = ", ".join(f"{one:.4g}" for one in rates)
+            told = ", ".join(in_digits(one, 4) for one in rates)
+            low = in_digits(found.low_infer_per_sec, 4)
+            high = in_digits(found.high_infer_per_sec, 4)
             warnings.append(
                 f"{_DIFFERS}: {told} infer/s; another load is expected between "
-                f"{found.low_infer_per_sec:.4g} and {found.high_infer_per_sec:.4g}"
+                f"{low} and {high}"
             )
     stable = [one.is_stable for one in loads]
     kept_up = [one for one in (known.open_loop, new.open_loop) if one is not None]

@@ -10,6 +10,7 @@ from gpupack.profiling.sweep.loads import LOADS_IF_THEY_DIFFER, point_to_check
 from gpupack.profiling.sweep.sweep_work import Sweep
 from gpupack.records.gpu import DeviceKind
 from gpupack.records.profile import ProfileRecord
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +140,8 @@ class SweepInLoads(Sweep):
                 LOADS_IF_THEY_DIFFER,
                 found.load_point,
                 ", ".join(
-                    f"{one.throughput_infer_per_sec or 0:.4g}" for one in found.loads
+                    in_digits(one.throughput_infer_per_sec or 0, 4)
+                    for one in found.loads
                 ),
             )
             for number in range(2, LOADS_IF_THEY_DIFFER + 1):
