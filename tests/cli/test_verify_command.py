@@ -130,8 +130,8 @@ def test_options_that_cannot_be_used_are_refused_before_anything_starts(
         ("--max-seconds=0", "--max-seconds 0: give a number above 0"),
         ("--shape=X", "give NAME:SIZES"),
         ("--batch-dim=x", "give a whole number from 0, or none"),
-        ("--stability=never", "three_windows"),
-        ("--window-seconds=0", "--window-seconds 0: give a number above 0"),
+        ("--stability=confidence", "No such option: --stability"),
+        ("--window-seconds=5", "No such option: --window-seconds"),
         ("--data=nowhere.npz", "there is no file"),
         ("--tls-insecure", "leave them out"),
     ):

@@ -12,7 +12,7 @@ from gpupack.cli.console import print_error
 from gpupack.cli.options.measuring import (
     Measuring,
     ServerRootOption,
-    takes_measuring_options,
+    takes_round_options,
 )
 from gpupack.cli.progress import progress_bar
 from gpupack.errors import InvalidInputError, StoreError
@@ -25,7 +25,7 @@ EXIT_NOT_KNOWN = 5
 """None was seen to be broken, but not all could be judged in time."""
 
 
-@takes_measuring_options
+@takes_round_options
 def verify_command(
     placement: Annotated[Path, typer.Argument(help="A placement written by place.")],
     *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any
 
@@ -11,7 +11,7 @@ Command = Callable[..., None]
 
 
 def takes_options(
-    reader: Callable[..., object], *, into: str
+    reader: Callable[..., object], *, into: str, without: Collection[str] = ()
 ) -> Callable[[Command], Command]:
     """Return a decorator that gives a command the options a function reads.
 
@@ -21,12 +21,16 @@ def takes_options(
             both.
         into: The command's parameter that gets what ``reader`` returns. In ``--help``
             the options stand in its place.
+        without: Parameters of ``reader`` that the command has no option for; they are
+            left at their defaults.
     """
 
     def decorate(command: Command) -> Command:
         own = inspect.signature(command, eval_str=True).parameters
         read = inspect.signature(reader, eval_str=True).parameters
-        options = {name: one for name, one in read.items() if name not in own}
+        options = {
+            name: one for name, one in read.items() if name not in {*own, *without}
+        }
         parameters: list[inspect.Parameter] = []
         for name, parameter in own.items():
             parameters += options.values() if name == into else [parameter]

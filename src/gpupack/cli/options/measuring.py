@@ -272,6 +272,12 @@ def measuring_options(
 
 takes_measuring_options = takes_options(measuring_options, into="measuring")
 """Give a command these options, read into its ``measuring``."""
+takes_round_options = takes_options(
+    measuring_options,
+    into="measuring",
+    without=("stability", "window_seconds", "window_requests"),
+)
+"""The same for what measures in rounds, which no rule for one point ends."""
 
 
 def _precision(text: str) -> float:
