@@ -121,7 +121,10 @@ def test_a_value_that_cannot_be_is_named_by_row_and_column(
         ("", "empty"),
         ("\n\n", "empty"),
         (OWN_TITLES, "no rows"),
-        ("model_name,batch_size\nm,1\n", "missing columns concurrency"),
+        (
+            "model_name,batch_size\nm,1\n",
+            "missing columns concurrency.*or add a column concurrency$",
+        ),
         ("batch_size,concurrency,gpu\n1,1,T4\n", "missing columns model_name"),
         ("model_name\tbatch_size\nm\t1\n", "missing columns concurrency"),
         (f"{OWN_TITLES},gpu,gpu\nm,1,1,1,1,1,1,T4,T4\n", "named twice: gpu"),
@@ -149,6 +152,25 @@ def test_records_that_contradict_each_other_are_named_with_their_file(
 
     with pytest.raises(ProfileDataError, match=r"twice\.csv.*row 2 and 6 in row 3"):
         gpupack.read_profiles(path)
+
+
+def test_a_german_spreadsheet_is_read_with_all_its_readings(tmp_path: Path) -> None:
+    path = tmp_path / "tabelle.csv"
+    path.write_text(
+        "Modell;GPU Typ;Batch;Conc.;Durchsatz (infer/s);Latenz p99 (ms);"
+        "GPU-Speicher (MiB);GPU-Auslastung (%)\n"
+        "bild;T4;8;2;1.412,5;38,2;3.400;61,5\n",
+        encoding="utf-8",
+    )
+
+    (record,) = gpupack.read_profiles(path).records
+
+    assert (record.model_name, record.gpu_type.name) == ("bild", "T4")
+    assert str(record.load_point) == "8x2"
+    assert record.throughput_infer_per_sec == 1412.5
+    assert record.latency_p99_us == pytest.approx(38_200)
+    assert record.gpu_memory_used_bytes == 3400 * 2**20
+    assert record.gpu_utilization_percent == 61.5
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])

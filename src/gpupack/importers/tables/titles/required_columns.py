@@ -63,6 +63,7 @@ def require_columns(
                 python=f'{{"TITLE": "{missing[0]}"}}',
                 shell=f"TITLE={missing[0]}",
             )
+            + f", or add a column {missing[0]}"
         )
 
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from gpupack.importers.tables.units import KNOWN, Kind, folded, worth
 
 _SYNONYMS = {
-    **dict.fromkeys(["mem", "vram", "framebuffer", "fb"], "memory"),
-    **dict.fromkeys(["util", "utilisation", "utilizations"], "utilization"),
+    **dict.fromkeys(["mem", "vram", "framebuffer", "fb", "speicher"], "memory"),
+    **dict.fromkeys(
+        ["util", "utilisation", "utilizations", "auslastung"], "utilization"
+    ),
     **dict.fromkeys(["usage", "use"], "used"),
-    **dict.fromkeys(["lat", "latencies"], "latency"),
-    **dict.fromkeys(["tput", "thruput", "thrpt", "thpt"], "throughput"),
+    **dict.fromkeys(["lat", "latencies", "latenz"], "latency"),
+    **dict.fromkeys(["tput", "thruput", "thrpt", "thpt", "durchsatz"], "throughput"),
     **dict.fromkeys(["inference", "inferences", "infers"], "infer"),
-    **dict.fromkeys(["concurrent"], "concurrency"),
+    **dict.fromkeys(["concurrent", "conc"], "concurrency"),
     **dict.fromkeys(["batchsize", "bs"], "batch"),
     **dict.fromkeys(["models"], "model"),
     **dict.fromkeys(["clients"], "client"),
@@ -31,6 +33,7 @@ _SYNONYMS = {
     **dict.fromkeys(["stddev", "stdev"], "std"),
     "median": "p50",
     "modell": "model",
+    "typ": "type",
 }
 _STATISTICS = frozenset(["max", "mean", "min", "std"])
 _WORDS = re.compile(r"p\d+(?:\.\d+)?|\d+(?:th|st|nd|rd)?|[^\W\d_]+")
