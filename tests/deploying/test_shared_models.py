@@ -135,6 +135,23 @@ def test_every_target_has_the_composing_model_once_on_a_gpu(
     assert text.count("--load-model=core") <= max(1, text.count("--load-model=first"))
 
 
+def test_what_is_true_of_many_gpus_is_told_once(tmp_path: Path) -> None:
+    backends = dict.fromkeys(("first", "second", "other", "core"), "onnxruntime")
+    models = write_models(tmp_path / "models", backends)
+    one = placed(backends, SharingMode.MPS)
+    run = one.gpus.runs[0]
+    many = one.model_copy(
+        update={
+            "num_gpus": 5,
+            "gpus": [run.gpu(index) for index in range(5)],
+        }
+    )
+
+    made = deploy(many, "kubernetes", model_repository=models)
+
+    assert len([note for note in made.notes if "share composing models" in note]) == 1
+
+
 def test_a_share_of_the_multiprocessors_is_not_for_one_of_several(
     tmp_path: Path,
 ) -> None:

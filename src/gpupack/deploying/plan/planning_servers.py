@@ -181,7 +181,7 @@ def _plan_gpu(
         if key is not None and len(own) > 1:
             notes.append(
                 f"{quoted_all([one.name for one in own])} share composing models, "
-                f"which {name} holds once, and so one server: what they cost each "
+                "which a GPU holds once, and so one server: what they cost each "
                 "other was predicted for servers of their own; check with gpupack "
                 "verify"
             )
