@@ -97,3 +97,17 @@ def test_a_newer_placement_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match="reads 1 to 3; a newer gpupack wrote it"):
         gpupack.read_placement(path)
+
+
+@pytest.mark.parametrize("number", [0, -1, 10**10, 10**19, 10**400])
+def test_a_number_of_equal_gpus_that_cannot_be_is_refused(
+    tmp_path: Path, number: int
+) -> None:
+    placement = gpupack.read_placement(DATA / "placement_v2.json")
+    content = json.loads(placement.to_json())
+    content["gpus"][0]["num_gpus"] = number
+    path = tmp_path / "broken.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+    with pytest.raises(StoreError, match=r"gpus\.0\.num_gpus"):
+        gpupack.read_placement(path)

@@ -12,6 +12,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from gpupack.records.placement.gpu_placement import GpuPlacement
 
+MAX_GPUS = 1_000_000_000
+"""More equal GPUs than that no placement has: a file that says so is broken."""
 G = TypeVar("G", bound=GpuPlacement)
 
 
@@ -21,7 +23,7 @@ class EqualGpus(GpuPlacement):
     ``gpu_index`` is that of the first; what it says of one GPU holds for each.
     """
 
-    num_gpus: int = Field(default=1, ge=1)
+    num_gpus: int = Field(default=1, ge=1, le=MAX_GPUS)
 
     @property
     def gpu_indices(self) -> range:
