@@ -477,6 +477,16 @@ def test_every_target_says_of_every_ability_how_it_is_expressed() -> None:
     assert tuple(TARGETS) == GPU_TARGETS
 
 
+def test_lines_that_start_servers_of_several_gpus_can_be_pasted(models: Path) -> None:
+    """A script is its servers: in front, the first would keep the second waiting."""
+    for seed in range(6):
+        made = deploy(a_placement(seed), "triton", model_repository=models)
+        page = made.files["DEPLOYMENT.md"]
+        lines = re.findall(r"^\./gpu-\d+\.sh.*$", page, re.MULTILINE)
+        assert len(lines) == sum(path.endswith(".sh") for path in made.files)
+        assert len(lines) == 1 or all(line.endswith(" &") for line in lines)
+
+
 @pytest.mark.parametrize("target", GPU_TARGETS)
 def test_the_page_beside_the_files_says_what_was_changed_and_what_to_do(
     target: str, models: Path

@@ -81,7 +81,9 @@ class TritonTarget:
                 f"{gpu.name}.sh", start_script(gpu, layout, ports), is_program=True
             )
         made.files.add_all(router_files(plan, port=options.router_port))
-        made.apply = tuple(f"./{gpu.name}.sh" for gpu in plan.gpus)
+        # Each script is its servers, and ends when they do.
+        beside = " &" if len(plan.gpus) > 1 else ""
+        made.apply = tuple(f"./{gpu.name}.sh{beside}" for gpu in plan.gpus)
         made.check = HOST_CHECKS
         return made
 
