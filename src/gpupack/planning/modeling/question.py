@@ -274,6 +274,8 @@ def ask(
     if request.estimate_unmeasured:
         profiles = with_estimates(profiles, fleet)
     _require_measured_for_promises(request, wishes, fleet, profiles)
+    # What was asked in contradiction is told before what was not measured for it.
+    latency_limits = _latency_limits(request, wishes)
     every = allowed_records(
         profiles,
         wishes.load_points,
@@ -332,7 +334,7 @@ def ask(
         max_price_per_hour=request.max_price_per_hour,
         num_workers=request.workers,
         keeps_demand_as_predicted=_keeps_demand_as_predicted(request, wishes),
-        latency_limits=_latency_limits(request, wishes),
+        latency_limits=latency_limits,
     )
 
 
