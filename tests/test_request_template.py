@@ -107,3 +107,14 @@ def test_what_a_table_asks_stands_in_the_request(tmp_path: Path) -> None:
     assert request.models["a"] == gpupack.ModelWishes(demand=50, optional=True)
     assert request.models["b"] == gpupack.ModelWishes()
     assert "b: {}  # {demand: 100}" in (tmp_path / "plan.yaml").read_text()
+
+
+def test_a_gpu_that_profiles_do_not_name_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("model,batch,concurrency,qps,gpu%,mem_gib\nm,1,1,5,40,1\n")
+
+    text = request_template(gpupack.read_profiles(path))
+
+    assert "do not say which GPU they are of: name it here" in text
+    assert "unknown" not in text
+    assert "# gpus: {T4: {" in text

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gpupack.quoting import printable
+from gpupack.records.gpu import UNKNOWN_GPU_TYPE
 from gpupack.report.text import format_number, format_rate
 from gpupack.units import mib_from_bytes
 
@@ -104,7 +105,8 @@ def _wishes(asked: Request | None, name: str) -> str:
 
 def _supply(profiles: ProfileSet) -> str:
     """Return what GPUs there might be: those that were measured, as an example."""
-    names = [gpu_type.name for gpu_type in profiles.gpu_types] or ["T4"]
+    known = [one.name for one in profiles.gpu_types if one != UNKNOWN_GPU_TYPE]
+    names = known or ["T4"]
     fleet = ", ".join(
         f"{_key(name)}: {{count: 8, price: 0.35, reserved_price: 0.22}}"
         for name in names
@@ -114,6 +116,8 @@ def _supply(profiles: ProfileSet) -> str:
         "# costs per hour, in your currency. Models take no more of the host\n"
         "# than is said for each (host_cpus_per_gpu: 8, host_memory_per_gpu: 64GB).\n"
     )
+    if len(known) < len(profiles.gpu_types):
+        comment += "# The profiles do not say which GPU they are of: name it here.\n"
     if len(names) > 1:
         types = ", ".join(f"{_key(name)}: {{}}" for name in names)
         return f"\n{comment}gpus: {{{types}}}\n# gpus: {{{fleet}}}\n"
