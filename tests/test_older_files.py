@@ -111,3 +111,24 @@ def test_a_number_of_equal_gpus_that_cannot_be_is_refused(
 
     with pytest.raises(StoreError, match=r"gpus\.0\.num_gpus"):
         gpupack.read_placement(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "number", "told"),
+    [
+        ("num_gpus", 9, "num_gpus is 15, but gpus are 17"),
+        ("gpu_index", 6, "GPU 6 is there twice"),
+    ],
+)
+def test_equal_gpus_that_contradict_the_rest_of_the_file_are_refused(
+    tmp_path: Path, field: str, number: int, told: str
+) -> None:
+    placement = gpupack.read_placement(DATA / "placement_v2.json")
+    content = json.loads(placement.to_json())
+    # GPUs 0 to 6 are equal, and 7 to 14.
+    content["gpus"][0 if field == "num_gpus" else 1][field] = number
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+    with pytest.raises(StoreError, match=told):
+        gpupack.read_placement(path)

@@ -200,12 +200,23 @@ def read_placement(path: AnyPath) -> Placement:
     """Read a placement that gpupack wrote.
 
     Raises:
-        StoreError: If the file cannot be read, is not a placement, or is of
-            another schema version.
+        StoreError: If the file cannot be read, is not a placement, is of another
+            schema version, or its GPUs are not as many as it says, each once.
     """
-    return read_one(
+    placement = read_one(
         path, "placement", Placement, way_out="gpupack place --json writes one"
     )
+    if placement.num_gpus != len(placement.gpus):
+        raise StoreError(
+            f"{quoted(str(path))}: num_gpus is {placement.num_gpus:,}, but gpus are "
+            f"{len(placement.gpus):,}; place again"
+        )
+    twice = placement.gpus.repeated_index
+    if twice is not None:
+        raise StoreError(
+            f"{quoted(str(path))}: GPU {twice} is there twice; place again"
+        )
+    return placement
 
 
 def write_observed_cluster(cluster: ObservedCluster, path: AnyPath) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any, Final, TypeVar, overload
 
 from pydantic import Field, GetCoreSchemaHandler, ValidatorFunctionWrapHandler
@@ -87,6 +87,15 @@ class PlacedGpus(Sequence[GpuPlacement]):
                 runs.append(run)
         self.runs = tuple(runs)
         self._ends = tuple(accumulate(run.num_gpus for run in runs))
+
+    @property
+    def repeated_index(self) -> int | None:
+        """The index of a GPU that is there more than once; None if there is none."""
+        runs = sorted(self.runs, key=lambda run: run.gpu_index)
+        for run, following in pairwise(runs):
+            if following.gpu_index < run.gpu_indices.stop:
+                return following.gpu_index
+        return None
 
     @overload
     def __getitem__(self, index: int) -> GpuPlacement: ...
