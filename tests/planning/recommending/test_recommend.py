@@ -61,6 +61,16 @@ def numbers(line: str) -> list[float]:
     return [float(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\.?\d*", line)]
 
 
+def lowest_kept(placement: gpupack.Placement) -> float:
+    """Return what the model that loses most is predicted to keep."""
+    return min(
+        one.retention
+        for gpu in placement.gpus
+        for one in gpu.assignments
+        if one.retention is not None
+    )
+
+
 @pytest.mark.parametrize("which", ["busy", "met"])
 def test_every_number_is_what_place_answers_to_the_request_beside_it(
     which: str, twelve: gpupack.ProfileSet, request: pytest.FixtureRequest
@@ -73,12 +83,6 @@ def test_every_number_is_what_place_answers_to_the_request_beside_it(
         if option is None:
             continue
         again = gpupack.place(twelve, request=option.request)
-        kept = [
-            one.retention
-            for gpu in again.gpus
-            for one in gpu.assignments
-            if one.retention is not None
-        ]
         if option.is_proved:
             assert again.num_gpus == option.num_gpus
         assert option.num_gpus_by_type == {"T4": option.num_gpus}
@@ -87,7 +91,10 @@ def test_every_number_is_what_place_answers_to_the_request_beside_it(
         assert option.lowest_kept_ratio is not None
         if again.num_gpus == option.num_gpus and option.is_proved:
             # Found in limited time: equally many GPUs, but not the same placement.
-            assert min(kept) == pytest.approx(option.lowest_kept_ratio, abs=0.08)
+            assert lowest_kept(again) == pytest.approx(
+                option.lowest_kept_ratio, abs=0.2
+            )
+    assert lowest_kept(found.placement) == pytest.approx(found.buy.lowest_kept_ratio)
 
 
 def test_without_demands_all_models_keep_what_the_text_says(

@@ -122,7 +122,7 @@ class WhatIf:
         return (
             self.asked.objective is Objective.MAX_THROUGHPUT
             and not self.unit.is_maximized
-            and not self._serves_as_now
+            and self.must_serve is None
         )
 
     def with_headroom(self, headroom: Headroom) -> CapacityQuestion:
@@ -172,6 +172,8 @@ class WhatIf:
                 of_all, question.headroom, by_sizes=not self.asked.min_retention
             )
             if isinstance(best, InfeasibleError):
+                if self._serves_as_now:
+                    return question  # Not every type need hold what runs on some.
                 raise best
             supplies.append(replace(of_all, records=best))
         return replace(question, supplies=tuple(supplies))
