@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import gpupack
 from tests.explore.served import (
-    CHROMIUM,
-    FLAGS,
     Opened,
     Served,
     served,
@@ -36,14 +34,6 @@ def fleet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fleet(fleet_file: Path) -> Iterator[Served]:
     with served(str(fleet_file), "--port", "0") as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

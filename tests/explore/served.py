@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,28 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from gpupack.profile_set import ProfileSet
 from tests.factories import BIG, GPU, make_baseline, make_load_point, make_profiles
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-needs_chromium = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no Chromium here; .ci/install-chromium installs one"
-    ),
-]
 PATIENCE_MS = 60_000
 """Of a machine that does much else; nothing here is timed."""
 expect.set_options(timeout=PATIENCE_MS)

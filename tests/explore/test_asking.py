@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, expect
 import gpupack
 from gpupack.records.request import ModelWishes, Request
 from gpupack.spelling import flag_of
-from tests.explore.served import Opened, Served, needs_chromium
+from tests.chromium import needs_chromium
+from tests.explore.served import Opened, Served
 
 pytestmark = needs_chromium
 WITHOUT_FLAG = {"one_load_point"}

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.explore.served import Opened, needs_chromium, start_server
+from tests.chromium import needs_chromium
+from tests.explore.served import Opened, start_server
 
 
 def refused(*words: str) -> tuple[int, str]:

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import gpupack
-from tests.explore.served import Opened, Served, needs_chromium, served
+from tests.chromium import needs_chromium
+from tests.explore.served import Opened, Served, served
 from tests.factories import make_load_point, make_profiles
 
 pytestmark = needs_chromium

@@ -5,7 +5,8 @@ from __future__ import annotations
 from playwright.sync_api import Browser, expect
 
 import gpupack
-from tests.explore.served import Opened, Served, needs_chromium
+from tests.chromium import needs_chromium
+from tests.explore.served import Opened, Served
 
 pytestmark = needs_chromium
 

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 import gpupack
 from gpupack.cli.app import app_of
 from gpupack.errors import GpupackError
-from tests.explore.served import Opened, Served, needs_chromium, small_fleet
+from tests.chromium import needs_chromium
+from tests.explore.served import Opened, Served, small_fleet
 
 NAMES = small_fleet().model_names
 NUM_STATES = 50

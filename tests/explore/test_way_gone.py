@@ -8,7 +8,8 @@ import re
 from playwright.sync_api import Browser, expect
 
 import gpupack
-from tests.explore.served import Opened, Served, needs_chromium
+from tests.chromium import needs_chromium
+from tests.explore.served import Opened, Served
 
 pytestmark = needs_chromium
 
