@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from gpupack.errors import InvalidInputError
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -63,15 +61,6 @@ class CustomerClass:
     sm_share: float = TYPICAL_SM_SHARE
     dram_share: float = TYPICAL_DRAM_SHARE
     probe: ProbeTimes | None = None
-
-    def __post_init__(self) -> None:
-        if not (
-            self.gpu_demand_s > 0 and self.elsewhere_s >= 0 and self.num_customers >= 1
-        ):
-            raise InvalidInputError(
-                "a customer class needs a GPU demand > 0 s, a time elsewhere ≥ 0 s and "
-                f"at least one customer, got {self}"
-            )
 
 
 def _harmonic(first: Numbers, second: Numbers) -> Numbers:

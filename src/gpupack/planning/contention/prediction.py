@@ -199,7 +199,12 @@ def customer_classes(
     shape: SharingShape = PROCESSOR_SHARING,
 ) -> list[CustomerClass]:
     """Return how the network sees each model; see ``customer_class``."""
-    return [customer_class(record, contention_factor, shape) for record in records]
+    rates = [record.requests_per_sec for record in records]
+    in_flight = [record.load_point.in_flight for record in records]
+    return [
+        _customer_class(*one, contention_factor, shape)
+        for one in zip(records, rates, in_flight, strict=True)
+    ]
 
 
 def customer_class(
@@ -217,8 +222,17 @@ def customer_class(
     Raises:
         MissingReadingError: If the record has no throughput or no GPU utilization.
     """
-    requests_per_sec = record.requests_per_sec
-    in_flight = record.load_point.in_flight
+    (found,) = customer_classes([record], contention_factor, shape)
+    return found
+
+
+def _customer_class(
+    record: ProfileRecord,
+    requests_per_sec: float | None,
+    in_flight: int,
+    contention_factor: float,
+    shape: SharingShape,
+) -> CustomerClass:
     busy_percent = record.gpu_utilization_mean_percent
     if busy_percent is None:
         busy_percent = record.gpu_utilization_percent
@@ -284,7 +298,16 @@ def class_from_solo(
     Where ``num_customers`` sharing the GPU among themselves could not even reach the
     measured rate (a contention factor above 1 and a busy GPU), no time is left
     elsewhere and the demand is lowered until they do.
+
+    Raises:
+        InvalidInputError: If there is no rate, no GPU share or no customer.
     """
+    if not (requests_per_sec > 0 and gpu_share > 0 and num_customers >= 1):
+        raise InvalidInputError(
+            "a model that shares a GPU needs a rate > 0 requests/s, a share of the "
+            f"GPU's time > 0 and at least one customer, got {requests_per_sec}, "
+            f"{gpu_share} and {num_customers}"
+        )
     demand_s = gpu_share / requests_per_sec
     sm = TYPICAL_SM_SHARE if sm_share is None else sm_share
     dram = TYPICAL_DRAM_SHARE if dram_share is None else dram_share

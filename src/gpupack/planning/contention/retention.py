@@ -53,6 +53,7 @@ from gpupack.units import bytes_from_mib
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpupack.planning.contention.delays import CustomerClass
     from gpupack.profile_set import ProfileSet
     from gpupack.records.calibration import Calibration
     from gpupack.records.gpu import GpuType
@@ -321,12 +322,18 @@ class RetentionRule:
         self._classes = customer_classes(records, contention.factor, contention.shape)
         self._alone = [record.requests_per_sec or 0.0 for record in records]
         self._loads = list(loads or [1.0] * len(records))
-        self._at_traffic = classes_at_load(
-            self._classes,
-            self._alone,
-            self._loads,
-            contention_factor=contention.factor,
-            shape=contention.shape,
+        # Most placements are of models at all the traffic they were measured at.
+        self._is_driven = all(load >= 1 for load in self._loads)
+        self._at_traffic: Sequence[CustomerClass | None] = (
+            self._classes
+            if self._is_driven
+            else classes_at_load(
+                self._classes,
+                self._alone,
+                self._loads,
+                contention_factor=contention.factor,
+                shape=contention.shape,
+            )
         )
         self._floors = [min_retention.get(record.model_name, 0.0) for record in records]
         self._throughputs = [
@@ -338,7 +345,7 @@ class RetentionRule:
         cores = contention.host_cores
         self._host = None if cores is None else HostStation(cores)
         self._on_host = [host_class(record) for record in records] if cores else []
-        self._traffic = traffic_of(self._alone, self._loads)
+        self._traffic = traffic_of(self._alone, self._loads) if cores else []
         self._latency = (
             None
             if latency is None
@@ -370,8 +377,11 @@ class RetentionRule:
 
     def retentions(self, counts: Counts) -> tuple[float, ...]:
         """Return what an instance of each of these items keeps beside the others."""
+        solo_shares = self._solo_shares(counts)
+        if self._is_driven:
+            return solo_shares
         return shares_of_traffic(
-            self._solo_shares(counts), [self._loads[item] for item, _ in counts]
+            solo_shares, [self._loads[item] for item, _ in counts]
         )
 
     def reachable_shares(self, counts: Counts) -> tuple[float, ...]:
