@@ -178,10 +178,8 @@ class Headroom(Record):
 
     def __iter__(self) -> Iterator[tuple[Resource, float]]:  # type: ignore[override]
         """Yield each binding resource and its share, in a fixed order."""
-        for resource in Resource:
-            share = self.share(resource)
-            if share is not None:
-                yield resource, share
+        shares = [(one, getattr(self, one.value)) for one in Resource]
+        return iter([(one, share) for one, share in shares if share is not None])
 
     def share(self, resource: Resource) -> float | None:
         """Return the share of ``resource`` that may be used, None if unlimited."""

@@ -37,12 +37,14 @@ _UTILIZATIONS = {
 
 def cautions_of(placement: PlacementRecord) -> tuple[str, ...]:
     """Return what to know first, the gravest first; empty if there is nothing."""
+    overfull = tuple(_overfull(placement))
     return (
         *_estimated(placement),
-        *_overfull(placement),
+        *overfull,
         *_broken_demands(placement),
         *_broken_latencies(placement),
-        *_slowed_down(placement),
+        # Where sums are too high, that models slow each other down is said with them.
+        *(() if overfull else _slowed_down(placement)),
         *_shared(placement),
     )
 
@@ -53,18 +55,20 @@ def other_warnings(placement: PlacementRecord) -> tuple[str, ...]:
     return tuple(text for text in placement.warnings if text not in first)
 
 
-def lowest_kept(placement: PlacementRecord) -> tuple[GpuPlacement, Assignment] | None:
-    """Return who is predicted to keep least, and where; None if nothing was."""
+def lowest_kept(
+    placement: PlacementRecord,
+) -> tuple[float, GpuPlacement, Assignment] | None:
+    """Return the least share that a model is predicted to keep, where, and of which.
+
+    None if nothing was predicted.
+    """
     predicted = [
-        (one.retention, gpu, one)
+        (share, gpu, one)
         for gpu in placement.gpus.runs
         for one in gpu.assignments
-        if one.retention is not None
+        if (share := one.retention) is not None
     ]
-    if not predicted:
-        return None
-    _, gpu, one = min(predicted, key=lambda entry: entry[0])
-    return gpu, one
+    return min(predicted, key=lambda entry: entry[0], default=None)
 
 
 def estimated_gpus(placement: PlacementRecord) -> frozenset[str]:
@@ -117,11 +121,11 @@ def _overfull(placement: PlacementRecord) -> Iterator[str]:
     num_gpus = sum({one.gpu_index: one.num_gpus for _, _, one in sums}.values())
     kept = ""
     least = lowest_kept(placement)
-    if least is not None and least[1].retention is not None:
-        where, model = least
+    if least is not None:
+        share, where, model = least
         kept = (
             f"; {quoted(model.model_name)} on GPU {where.gpu_index} is predicted to "
-            f"keep {model.retention:.0%} of its throughput"
+            f"keep {share:.0%} of its throughput"
         )
     yield (
         f"the models on {num_gpus} of {placement.num_gpus} GPUs cannot all run at the "
@@ -196,20 +200,18 @@ def _broken_latencies(placement: PlacementRecord) -> Iterator[str]:
 
 
 def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
-    """Say that models are slow together, where the sums do not show it.
+    """Say that models are slow together, where no sum of utilizations shows it.
 
     What somebody asked to be kept is no surprise: of those models nothing is said.
     """
-    if any(_overfull(placement)):
-        return
     slow = [
-        (one.retention, gpu, one)
+        (share, gpu, one)
         for gpu in placement.gpus.runs
         for one in gpu.assignments
         if one.served_infer_per_sec is None
-        and one.retention is not None
-        and one.retention < FAR_BELOW
-        and one.retention
+        and (share := one.retention) is not None
+        and share < FAR_BELOW
+        and share
         < placement.min_retention.get(one.model_name, FAR_BELOW) - KEPT_TOLERANCE
     ]
     if not slow:
@@ -228,9 +230,10 @@ def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
 def _shared(placement: PlacementRecord) -> Iterator[str]:
     """Say which models share a composing model, and so its instances."""
     gpus: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-    for gpu in placement.gpus:
+    for gpu in placement.gpus.runs:
         for one in gpu.shared_models:
-            gpus.setdefault((one.model_name, one.callers), []).append(gpu.gpu_index)
+            of_set = gpus.setdefault((one.model_name, one.callers), [])
+            of_set += gpu.gpu_indices
     if not gpus:
         return
     (name, callers), where = next(iter(gpus.items()))

@@ -380,9 +380,7 @@ class RetentionRule:
         solo_shares = self._solo_shares(counts)
         if self._is_driven:
             return solo_shares
-        return shares_of_traffic(
-            solo_shares, [self._loads[item] for item, _ in counts]
-        )
+        return shares_of_traffic(solo_shares, [self._loads[item] for item, _ in counts])
 
     def reachable_shares(self, counts: Counts) -> tuple[float, ...]:
         """Return what share of its throughput alone an instance of each could reach.

@@ -256,8 +256,10 @@ def ask(
     """
     every_name = profiles.model_names
     _require_profiles(request, every_name)
-    profiles = _without_left_out(request, profiles)
-    every_name = profiles.model_names
+    left_out = _left_out(request, every_name)
+    if left_out:
+        profiles = _without(left_out, profiles)
+        every_name = profiles.model_names
     objective = request.objective
     wishes = wishes_of(request, every_name)
     _require_sense(request, wishes)
@@ -273,9 +275,15 @@ def ask(
         profiles = with_named_type(profiles, fleet)
     if request.estimate_unmeasured:
         profiles = with_estimates(profiles, fleet)
-    _require_measured_for_promises(request, wishes, fleet, profiles)
     # What was asked in contradiction is told before what was not measured for it.
     latency_limits = _latency_limits(request, wishes)
+    # A model that cannot serve its traffic answers later and later.
+    keeps_demand = bool(wishes.demand) and (
+        request.demand_met is ContentionRule.PREDICTED or latency_limits is not None
+    )
+    _require_measured_for_promises(
+        request, wishes, fleet, profiles, keeps_demand=keeps_demand
+    )
     every = allowed_records(
         profiles,
         wishes.load_points,
@@ -284,7 +292,8 @@ def ask(
     stand_ins: tuple[str, ...] = ()
     if wishes.demand and objective is not Objective.MAX_THROUGHPUT:
         every, stand_ins = with_averages(every)
-    if isinstance(_headroom(request), float):
+    is_one_share = isinstance(_headroom(request), float)
+    if is_one_share and shares.memory_utilization is not None:
         shares, not_binding = without_unmeasured(shares, every)
         stand_ins += not_binding
     shares = with_host(shares, request.headroom, fleet)
@@ -326,25 +335,16 @@ def ask(
         + of_supplies
         + _doubts(supplies)
         + (_unshared(supplies) if shares.memory is not None else ()),
-        min_retention=_kept_shares(request, wishes),
+        min_retention=_kept_shares(wishes, keeps_demand=keeps_demand),
         maximizes_predicted=request.contention is ContentionRule.PREDICTED,
         records_in_any_time=every,
         allow_unstable=request.allow_unstable,
         max_gpus=request.max_gpus,
         max_price_per_hour=request.max_price_per_hour,
         num_workers=request.workers,
-        keeps_demand_as_predicted=_keeps_demand_as_predicted(request, wishes),
+        keeps_demand_as_predicted=keeps_demand,
         latency_limits=latency_limits,
     )
-
-
-def _keeps_demand_as_predicted(request: Request, wishes: Wishes) -> bool:
-    # A model that cannot serve its traffic answers later and later.
-    is_asked = (
-        request.demand_met is ContentionRule.PREDICTED
-        or _latency_limits(request, wishes) is not None
-    )
-    return is_asked and bool(wishes.demand)
 
 
 def _latency_limits(request: Request, wishes: Wishes) -> LatencyLimits | None:
@@ -374,13 +374,13 @@ def _latency_limits(request: Request, wishes: Wishes) -> LatencyLimits | None:
     )
 
 
-def _kept_shares(request: Request, wishes: Wishes) -> dict[str, float]:
+def _kept_shares(wishes: Wishes, *, keeps_demand: bool) -> dict[str, float]:
     """Return what models keep at least: of a demand all, where the prediction counts.
 
     Its traffic is what a model with a demand keeps a share of.
     """
     kept = dict(wishes.min_retention)
-    if _keeps_demand_as_predicted(request, wishes):
+    if keeps_demand:
         kept |= {name: 1.0 for name, demand in wishes.demand.items() if demand > 0}
     return kept
 
@@ -411,20 +411,21 @@ def _require_profiles(request: Request, model_names: Sequence[str]) -> None:
         )
 
 
-def _without_left_out(request: Request, profiles: ProfileSet) -> ProfileSet:
-    """Return the profiles of the models that are planned for.
+def _left_out(request: Request, model_names: Sequence[str]) -> set[str]:
+    """Return the models that are not planned for.
 
     Raises:
         InvalidInputError: If every model is left out.
     """
-    names = profiles.model_names
-    left_out = {name for name in names if request.of_model(name).left_out}
-    if not left_out:
-        return profiles
-    if len(left_out) == len(names):
+    left_out = {name for name in model_names if request.of_model(name).left_out}
+    if left_out and len(left_out) == len(model_names):
         raise InvalidInputError(
             f"{setting('without')} leaves out every model: nothing is left to plan for"
         )
+    return left_out
+
+
+def _without(left_out: set[str], profiles: ProfileSet) -> ProfileSet:
     records = tuple(one for one in profiles.records if one.model_name not in left_out)
     return profiles.model_copy(update={"records": records})
 
@@ -506,44 +507,45 @@ def _require_sense(request: Request, wishes: Wishes) -> None:
 
 
 def _require_measured_for_promises(
-    request: Request, wishes: Wishes, fleet: Fleet, profiles: ProfileSet
+    request: Request,
+    wishes: Wishes,
+    fleet: Fleet,
+    profiles: ProfileSet,
+    *,
+    keeps_demand: bool,
 ) -> None:
     """Check that nothing is promised by estimates of another GPU type.
 
     Raises:
         InvalidInputError: Naming the promise and the type.
     """
-    planned = {entry.gpu_type.name for entry in fleet.entries}
-    types = sorted(planned.intersection(estimated_types(profiles.records)))
-    if not types:
-        return
+    predicted = ContentionRule.PREDICTED
     promises = [
-        words
-        for words, is_asked in (
+        (argument, value, model_names)
+        for argument, value, model_names, is_asked in (
+            ("demand_met", "predicted", (), keeps_demand),
+            ("min_retention", None, wishes.min_retention, bool(wishes.min_retention)),
             (
-                named_setting(request, "demand_met", "predicted"),
-                _keeps_demand_as_predicted(request, wishes),
+                "latency_limit_ms",
+                None,
+                wishes.latency_limit_ms,
+                bool(wishes.latency_limit_ms),
             ),
-            *(
-                (
-                    named_setting(request, argument, model_names=asked),
-                    bool(asked),
-                )
-                for argument, asked in (
-                    ("min_retention", wishes.min_retention),
-                    ("latency_limit_ms", wishes.latency_limit_ms),
-                )
-            ),
-            (
-                named_setting(request, "contention", "predicted"),
-                request.contention is ContentionRule.PREDICTED,
-            ),
+            ("contention", "predicted", (), request.contention is predicted),
         )
         if is_asked
     ]
-    if promises:
+    if not promises:
+        return
+    planned = {entry.gpu_type.name for entry in fleet.entries}
+    types = sorted(planned.intersection(estimated_types(profiles.records)))
+    if types:
+        told = [
+            named_setting(request, argument, value, model_names=model_names)
+            for argument, value, model_names in promises
+        ]
         raise InvalidInputError(
-            f"{' and '.join(promises)} cannot be promised on {listed(types)}: nothing "
+            f"{' and '.join(told)} cannot be promised on {listed(types)}: nothing "
             "was measured there, and estimates by published figures promise nothing. "
             f"Profile there, or leave it out of {setting('gpus')}"
         )
@@ -597,13 +599,13 @@ def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
 
 def _unshared(supplies: Sequence[Supply]) -> tuple[str, ...]:
     """Return warnings about composing models that may count more than once on a GPU."""
-    return tuple(
-        dict.fromkeys(
-            warning
-            for supply in supplies
-            for warning in unmeasured_sharing(_records([supply]))
-        )
-    )
+    calling = [
+        records
+        for records in (_records([supply]) for supply in supplies)
+        if any(one.helpers for one in records)
+    ]
+    warnings = [text for records in calling for text in unmeasured_sharing(records)]
+    return tuple(dict.fromkeys(warnings))
 
 
 def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:

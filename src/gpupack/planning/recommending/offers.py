@@ -134,7 +134,7 @@ def option_of(plan: Placement) -> BuyOption:
         reserved_price_per_hour=_price(plan.request, counts, "reserved_price"),
         is_proved=plan.status is PlacementStatus.OPTIMAL,
         bound=plan.bound,
-        lowest_kept_ratio=None if least is None else least[1].retention,
+        lowest_kept_ratio=None if least is None else least[0],
         request=plan.request,
     )
 

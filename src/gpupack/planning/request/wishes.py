@@ -256,23 +256,20 @@ def with_host(headroom: Headroom, asked: float | Headroom, fleet: Fleet) -> Head
         InvalidInputError: If a resource of the host is named, and no GPU's share of it
             is said.
     """
-    shares = {resource.value: share for resource, share in headroom}
+    said: dict[str, float] = {}
     for resource, name in HOST_SHARES.items():
-        is_said = any(
-            entry.gpu_type.capacity_of(resource) is not None for entry in fleet.entries
-        )
-        if is_said:
+        if any(getattr(one.gpu_type, name) is not None for one in fleet.entries):
             named = (
                 asked.share(resource) or 1.0 if isinstance(asked, Headroom) else asked
             )
-            shares[resource.value] = named
-        elif resource.value in shares:
+            said[resource.value] = named
+        elif getattr(headroom, resource.value) is not None:
             raise InvalidInputError(
                 f"headroom names {resource.value}, but not how much of it each GPU "
                 f"has; give {setting(name)}, or leave it out of "
                 f"{setting('headroom')}"
             )
-    return Headroom(**shares)
+    return Headroom(**(headroom.model_dump() | said)) if said else headroom
 
 
 LOW_HEADROOM = 0.5

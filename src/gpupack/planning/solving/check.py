@@ -93,7 +93,7 @@ class _Check:
         )
         self._at_full_rate = Fraction(0)
         self._predicted = 0.0
-        self._wholes: dict[tuple[GpuType, Resource], Fraction | None] = {}
+        self._wholes: dict[tuple[int, Resource], Fraction | None] = {}
         self._contention: dict[str, Contention] = {}
         self._records: dict[str, list[ProfileRecord]] = {}
         for record in placement.profiles:
@@ -168,9 +168,10 @@ class _Check:
             predicted = one.assignment.predicted_infer_per_sec
             self._predicted += (predicted or 0.0) * weight * multiplicity
         for resource, share in self._shares:
-            kind = gpu.gpu_type, resource
+            # By identity: to compare types takes longer than to look one up anew.
+            kind = id(gpu.gpu_type), resource
             if kind not in self._wholes:
-                self._wholes[kind] = self._capacity(*kind)
+                self._wholes[kind] = self._capacity(gpu.gpu_type, resource)
             whole = self._wholes[kind]
             if whole is None:
                 continue  # of the host, and nobody said how much there is

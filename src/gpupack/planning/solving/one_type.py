@@ -69,12 +69,12 @@ def pack_one_type(
     deadline = Deadline.after(time_limit_s)
     (supply,), (contention,) = question.supplies, question.contentions
     headroom, server = question.headroom, supply.server
-    available = supply.entry.num_gpus
+    gpu_type, available = supply.entry.gpu_type, supply.entry.num_gpus
     shares = dict(headroom)
-    sizes, room = packed_sizes(records, headroom, supply.gpu_type, server)
+    sizes, room = packed_sizes(records, headroom, gpu_type, server)
     capacity = tuple(
         [
-            capacity_for(column, supply.gpu_type, headroom, resource, server)
+            capacity_for(column, gpu_type, headroom, resource, server)
             for resource, column in zip(shares, zip(*sizes, strict=True), strict=True)
         ]
     )
@@ -83,7 +83,7 @@ def pack_one_type(
         most < 1 or most < max(column)
         for most, column in zip(capacity, zip(*sizes, strict=True), strict=True)
     ):
-        error = too_large_alone(records, supply.gpu_type, headroom, server)
+        error = too_large_alone(records, gpu_type, headroom, server)
         if error is not None:
             return Clash(lambda: error)
     problem = PackingProblem(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import currency_in
@@ -13,18 +14,16 @@ from gpupack.records.request.wish_types import NAME_KEYS
 _PRICES = ("price", "reserved_price")
 
 
-def require_one_currency(value: object) -> None:
+def require_one_currency(value: Mapping[Any, Any]) -> None:
     """Check that no GPU of a request's data has a currency of its own.
 
     Args:
-        value: The data, of any form; what else is wrong with it is told elsewhere.
+        value: The data of a request; what else is wrong with it is told elsewhere.
 
     Raises:
         InvalidInputError: Naming two entries where currencies differ, or the one and
             how to say it.
     """
-    if not isinstance(value, Mapping):
-        return
     found = list(_said(value))
     of_all = value.get("currency")
     if not found:
@@ -46,7 +45,7 @@ def require_one_currency(value: object) -> None:
     )
 
 
-def _said(value: Mapping[object, object]) -> Iterator[tuple[str, str, str]]:
+def _said(value: Mapping[Any, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield each currency of a GPU's own: its place, what stands there, and itself."""
     for name, supply in _supplies(value.get("gpus")):
         if not isinstance(supply, Mapping):

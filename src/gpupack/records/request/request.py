@@ -229,7 +229,8 @@ class Request(Record):
     def _faults_are_told_by_path(
         cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
     ) -> Self:
-        require_one_currency(value)
+        if isinstance(value, Mapping) and value.get("gpus"):
+            require_one_currency(value)
         try:
             return handler(value)
         except ValidationError as err:
