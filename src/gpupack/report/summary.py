@@ -107,13 +107,13 @@ def _proof(placement: PlacementRecord) -> Fact:
     return Fact(
         "Proof",
         f"gap {placement.gap:.1%}",
-        f"{what}: {_value(placement, placement.objective_value)} found, at best "
-        f"{_value(placement, placement.bound)} possible; {effort}",
+        f"{what}: {objective_text(placement, placement.objective_value)} found, "
+        f"at best {objective_text(placement, placement.bound)} possible; {effort}",
     )
 
 
-def _value(placement: PlacementRecord, value: float) -> str:
-    """Return a value of the objective with its unit."""
+def objective_text(placement: PlacementRecord, value: float) -> str:
+    """Return a value, or a bound, of a placement's objective with its unit."""
     unit = placement.objective_unit
     if unit is ObjectiveUnit.SERVED_SHARE:
         return f"{value:.1%} of every demand"
@@ -121,7 +121,7 @@ def _value(placement: PlacementRecord, value: float) -> str:
         return f"{format_price(value, placement.currency)} per hour"
     if unit is ObjectiveUnit.INFER_PER_SEC:
         return f"{format_number(value)} infer/s"
-    return f"{format_number(value)} GPUs"
+    return f"{format_number(value)} GPU{'' if value == 1 else 's'}"
 
 
 def predicted_infer_per_sec(placement: PlacementRecord) -> float | None:

@@ -27,9 +27,8 @@ from gpupack.report.bars import (
 from gpupack.report.cautions import cautions_of, other_warnings, type_text
 from gpupack.report.page.demand import demand_verdict
 from gpupack.report.page.model_table import ModelRow, model_rows
-from gpupack.report.summary import served_text, title_of
+from gpupack.report.summary import objective_text, served_text, title_of
 from gpupack.report.text import (
-    format_number,
     format_price,
     format_rate,
     found_and_proved,
@@ -155,8 +154,8 @@ def answer_view(
         is_proved=placement.status is PlacementStatus.OPTIMAL,
         title=title_of(placement),
         line=_line(placement),
-        value=_told(placement, placement.objective_value),
-        bound=_told(placement, placement.bound),
+        value=objective_text(placement, placement.objective_value),
+        bound=objective_text(placement, placement.bound),
         value_number=placement.objective_value,
         bound_number=placement.bound,
         gap=placement.gap,
@@ -183,7 +182,7 @@ def _line(placement: PlacementRecord) -> str:
     """Return the answer in a sentence, how sure it is included."""
     is_proved = placement.status is PlacementStatus.OPTIMAL
     gpus = _by_type(placement) or "No GPU"
-    told = _told(placement, placement.objective_value)
+    told = objective_text(placement, placement.objective_value)
     if placement.objective_unit is ObjectiveUnit.GPUS:
         sure = "fewer cannot do" if is_proved else "fewer might do"
         return f"{gpus} for {title_of(placement).split(' on ')[0]}: {sure}."
@@ -192,17 +191,6 @@ def _line(placement: PlacementRecord) -> str:
         return f"{gpus} for {told}: {sure}."
     sure = "nothing serves more" if is_proved else "more might be served"
     return f"{gpus} serve {told}: {sure}."
-
-
-def _told(placement: PlacementRecord, value: float) -> str:
-    unit = placement.objective_unit
-    if unit is ObjectiveUnit.SERVED_SHARE:
-        return f"{value:.1%} of every demand"
-    if unit is ObjectiveUnit.PRICE_PER_HOUR:
-        return f"{format_price(value, placement.currency)} per hour"
-    if unit is ObjectiveUnit.INFER_PER_SEC:
-        return f"{format_number(value)} infer/sec"
-    return f"{format_number(value)} GPU{'' if value == 1 else 's'}"
 
 
 def _by_type(placement: PlacementRecord) -> str:
