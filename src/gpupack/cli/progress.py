@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpupack.cli.console import errors
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord
@@ -11,7 +11,7 @@ from gpupack.records.profile import FailedLoadPoint, ProfileRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, ProgressColumn, TaskID
 
     from gpupack.records.running.verification import GpuVerification
 
@@ -113,27 +113,10 @@ def progress_bar(
     if quiet:
         yield None
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import TextColumn, TimeRemainingColumn
 
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=errors,
-        transient=True,
-        speed_estimate_period=_SPEED_PERIOD_S,
+    with _counted_steps(
+        TextColumn("left"), TimeRemainingColumn(), speed_estimate_period=_SPEED_PERIOD_S
     ) as progress:
         yield ProgressBar(progress, notice)
 
@@ -147,6 +130,22 @@ def steps_bar(*, quiet: bool) -> Iterator[Callable[[int, int, str], None] | None
     if quiet:
         yield None
         return
+    with _counted_steps(disable=not errors.is_terminal) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def show(done: int, total: int, text: str) -> None:
+            progress.update(task, completed=done, total=total or None, description=text)
+
+        yield show
+
+
+def _counted_steps(*further: ProgressColumn, **options: Any) -> Progress:
+    """Return a bar on standard error, gone at the end: so many steps of so many.
+
+    Args:
+        further: Columns behind the time that it took so far.
+        options: Of rich's ``Progress``.
+    """
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -156,19 +155,14 @@ def steps_bar(*, quiet: bool) -> Iterator[Callable[[int, int, str], None] | None
         TimeElapsedColumn,
     )
 
-    with Progress(
+    return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        *further,
         console=errors,
         transient=True,
-        disable=not errors.is_terminal,
-    ) as progress:
-        task = progress.add_task("starting", total=None)
-
-        def show(done: int, total: int, text: str) -> None:
-            progress.update(task, completed=done, total=total or None, description=text)
-
-        yield show
+        **options,
+    )

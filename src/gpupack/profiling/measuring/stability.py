@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -128,12 +128,11 @@ class ConfidenceRule:
     min_duration_s: float = 0.5
     max_duration_s: float = 10.0
     concurrency: int = 1
-    num_required: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "num_required", requests_for_percentile(self.percentile)
-        )
+    @property
+    def num_required(self) -> int:
+        """Requests that the percentile needs."""
+        return requests_for_percentile(self.percentile)
 
     def decide(
         self, ends_ns: Nanoseconds, latencies_ns: Nanoseconds, elapsed_s: float
@@ -176,12 +175,11 @@ class OpenLoopRule:
     min_duration_s: float = 2.0
     max_duration_s: float = 10.0
     spare: float = 4.0
-    num_required: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "num_required", requests_for_percentile(self.percentile)
-        )
+    @property
+    def num_required(self) -> int:
+        """Requests that the percentile needs."""
+        return requests_for_percentile(self.percentile)
 
     def decide(
         self, ends_ns: Nanoseconds, latencies_ns: Nanoseconds, elapsed_s: float
