@@ -9,16 +9,10 @@ from gpupack.profile_set import ProfileSet
 from gpupack.profiling.sweep import SweepStore
 from gpupack.records.calibration import Calibration
 from gpupack.records.profile import ProfileRecord
-from gpupack.store import (
-    open_profile_file,
-    profile_lines,
-    read_profile_file,
-    record_line,
-)
+from gpupack.store import profile_lines, record_line, resume_profile_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from gpupack.json_lines import JsonLinesFile
     from gpupack.profile_set import AnyRecord
@@ -47,24 +41,13 @@ class ClusterStore:
 
     def __enter__(self) -> Self:
         if self.path is not None:
-            self.file = open_profile_file(self.path, option="--store")
-            try:
-                known = read_profile_file(self.path, recover=True)
-                self.file.mend()
-            except BaseException:
-                self.file.close()
-                raise
+            self.file, known = resume_profile_file(self.path, option="--store")
             for one in _all(known):
                 self.of(one.gpu_type.name).add(one)
             self._calibrations = [*known.calibrations]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.file is not None:
             self.file.close()
             self.file = None

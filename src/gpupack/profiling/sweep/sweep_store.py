@@ -12,16 +12,10 @@ from gpupack.profiling.sweep.loads import LOADS_IF_THEY_DIFFER
 from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
-from gpupack.store import (
-    open_profile_file,
-    profile_lines,
-    read_profile_file,
-    record_line,
-)
+from gpupack.store import profile_lines, record_line, resume_profile_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from types import TracebackType
 
     from gpupack.json_lines import JsonLinesFile
     from gpupack.profile_set import AnyRecord
@@ -66,21 +60,11 @@ class SweepStore:
 
     def __enter__(self) -> Self:
         if self.path is not None:
-            self.file = open_profile_file(self.path, option="--store")
-            try:
-                self._remember_all(read_profile_file(self.path, recover=True))
-                self.file.mend()
-            except BaseException:
-                self.file.close()
-                raise
+            self.file, known = resume_profile_file(self.path, option="--store")
+            self._remember_all(known)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.file is not None:
             self.file.close()
             self.file = None
