@@ -29,7 +29,6 @@ from gpupack.quoting import quoted
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterable, Iterator, Sequence
-    from types import TracebackType
 
 
 def split_cut_line(content: bytes, keys: Sequence[str]) -> tuple[bytes, bytes]:
@@ -97,12 +96,7 @@ class JsonLinesFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -27,8 +27,6 @@ except ImportError as err:
     ) from err
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from gpupack.files import AnyPath
     from gpupack.importers.prometheus.quantities import Quantity
     from gpupack.importers.prometheus.readings import Series, Steps
@@ -109,12 +107,7 @@ class PrometheusClient:
         """Return the client."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close its connections."""
         self._session.close()
 

@@ -13,7 +13,6 @@ from gpupack.profiling.devices.device import DeviceReadings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
 MAX_DUTY_RATIO = 0.05
 """Share of one core that polling may cost; a slow driver is asked less often."""
@@ -98,12 +97,7 @@ class PollingSampler:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
 

@@ -21,7 +21,6 @@ from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import TracebackType
 
     from gpupack.profiling.distributed.chunks import Chunk
     from gpupack.profiling.distributed.worker import Told
@@ -90,12 +89,7 @@ class RayCluster:
         self._is_ours = True
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._is_ours:
             self._ray.shutdown()
             self._is_ours = False

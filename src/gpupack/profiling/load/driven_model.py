@@ -25,8 +25,6 @@ from gpupack.records.profile import RATE_IN_FLIGHT
 from gpupack.records.request.arrivals import POISSON, Arrivals
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from gpupack.profiling.load.tensors import Tensors, Variation
     from gpupack.profiling.server import (
         ModelSignature,
@@ -174,12 +172,7 @@ class DrivenModel:
             self._stack = self._stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def start(self) -> None:

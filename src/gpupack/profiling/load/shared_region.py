@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from multiprocessing import resource_tracker, shared_memory
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from typing import Self
 
 _SHM_FOLDER = "/dev/shm"
 
@@ -53,10 +50,5 @@ class SharedRegion:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -30,7 +30,6 @@ from gpupack.records.profile import KernelTimes, ProbeReadings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
     from gpupack.profiling.load import DrivenModel
 
@@ -80,12 +79,7 @@ class KernelProbe:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -20,8 +20,6 @@ from gpupack.profiling.server import ServerUrl, TritonServer
 from gpupack.records.gpu import find_gpu_type
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from gpupack.profiling.devices import Device
     from gpupack.profiling.server import TlsOptions
 
@@ -98,12 +96,7 @@ class ServerSession:
             self._stack = self._stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
