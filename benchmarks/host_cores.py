@@ -23,8 +23,7 @@ import random
 import shutil
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +32,12 @@ import numpy as np
 import psutil
 
 from benchmarks.environment import benchmark_environment
-from benchmarks.h200.latency_record import Recorder
+from benchmarks.h200.latency_record import set_row
 from benchmarks.h200.pipelines import PIPELINES, write_pipelines
+from benchmarks.h200.set_recorder import SetRecorder, loaded_models
 from gpupack.planning.contention import LatencyLimits, RetentionRule, resolve_contention
 from gpupack.planning.contention.retention import Contention, cautious_retention
 from gpupack.profile_set import ProfileSet
-from gpupack.profiling import EmbeddedServer, TritonServer, open_device
-from gpupack.records.environment import SharingMode
 from gpupack.records.profile import ProfileRecord
 
 RESULTS = Path(__file__).parent / "results"
@@ -107,65 +105,34 @@ def record(arguments: argparse.Namespace) -> None:
     else:
         write_pipelines(repository, PIPELINES)
         names = [one.name for one in PIPELINES]
-    sharing = None if arguments.cpu else SharingMode(arguments.sharing)
-    with ExitStack() as stack:
-        embedded = stack.enter_context(
-            EmbeddedServer(
-                repository,
-                python=arguments.server_python,
-                root=arguments.server_root,
-                log_path=out / "server.log",
-            )
-        )
-        server = stack.enter_context(TritonServer(embedded.url))
-        device = open_device("host" if arguments.cpu else None, server_pid=embedded.pid)
-        recorder = Recorder(
-            server,
-            device,
+    with loaded_models(
+        arguments, repository, names, out / "server.log", with_mps=False
+    ) as models:
+        recorder = SetRecorder(
+            models,
             path,
-            server_pid=embedded.pid,
-            sharing=sharing,
-            probe=None,
+            command="benchmarks.host_cores",
+            make_row=set_row,
+            started_s=started_s,
         )
-        recorder.started_s = started_s
         environment = benchmark_environment(seed=arguments.seed)
         recorder.append(
-            json.dumps(
-                {
-                    "kind": "environment",
-                    "environment": environment.model_dump(
-                        mode="json", exclude_none=True
-                    ),
-                }
-            )
+            {
+                "kind": "environment",
+                "environment": environment.model_dump(mode="json", exclude_none=True),
+            }
         )
 
-        def load(name: str) -> str | None:
-            try:
-                server.load(name, timeout_s=150)
-            except Exception as err:
-                recorder.say(f"{name} does not load: {str(err)[-800:]}")
-                return None
-            return name
-
-        with ThreadPoolExecutor(max_workers=len(names)) as pool:
-            loaded = list(pool.map(load, names))
-        records = [
-            recorder.profile(name, arguments.solo_s)
-            for name in loaded
-            if name is not None
-        ]
-        profiles = [one for one in records if one is not None]
+        profiles = recorder.profiles(arguments.solo_s)
         try:
-            _record_sets(recorder, profiles, embedded.pid, counts, every, arguments)
+            _record_sets(recorder, profiles, counts, every, arguments)
         finally:
             os.sched_setaffinity(0, set(every))
 
 
 def _record_sets(
-    recorder: Recorder,
+    recorder: SetRecorder,
     profiles: list[ProfileRecord],
-    server_pid: int,
     counts: list[int],
     every: list[int],
     arguments: argparse.Namespace,
@@ -174,7 +141,7 @@ def _record_sets(
     names = [one.model_name for one in profiles]
     deadline_s = recorder.started_s + arguments.budget_s
     for turn, cores in enumerate(counts):
-        confine(server_pid, set(every[:cores]))
+        confine(recorder.models.server_pid, set(every[:cores]))
         # The load generator on other cores, if there are any.
         os.sched_setaffinity(0, set(every[cores:]) or set(every))
         more = {"cores": cores}
@@ -185,12 +152,16 @@ def _record_sets(
         while time.monotonic() < closed_until_s:
             if number % 8 == 0:
                 for name in names:
-                    recorder.run("alone", [(name, None)], seconds=1.2, more=more)
+                    recorder.run(
+                        *("alone", [(name, None)]),
+                        seconds=1.2,
+                        warm_up_s=0.5,
+                        more=more,
+                    )
             size = chance.choice([max(2, cores), cores + 1, 2 * cores, 3 * cores])
             members = chance.sample(names, max(2, min(size, len(names))))
-            recorder.run(
-                "closed", [(name, None) for name in members], seconds=2.0, more=more
-            )
+            alike = [(name, None) for name in members]
+            recorder.run("closed", alike, seconds=2.0, warm_up_s=0.5, more=more)
             number += 1
         recorder.say(f"{cores} cores: {number} closed sets")
         number = 0
@@ -201,6 +172,7 @@ def _record_sets(
                 "traffic",
                 [(name, rate) for name, rate in rates.items()],
                 seconds=arguments.open_s,
+                warm_up_s=0.5,
                 more=more | {"wanted_cores": share * cores},
             )
             number += 1

@@ -13,10 +13,8 @@ records, then one row per set. ``--cpu`` tries it without a GPU.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ import numpy as np
 
 from benchmarks.h200.busy import FITTING, JUDGING, SMALL, write_networks
 from benchmarks.h200.latency_record import draw_traffic
+from benchmarks.h200.set_recorder import SetRecorder, loaded_models
 from gpupack.planning.contention import (
     LatencyLimits,
     RetentionRule,
@@ -33,34 +32,18 @@ from gpupack.planning.contention import (
 )
 from gpupack.planning.contention.retention import cautious_retention
 from gpupack.profile_set import ProfileSet
-from gpupack.profiling import (
-    DrivenModel,
-    EmbeddedServer,
-    KernelProbe,
-    LoadProcess,
-    MeasureOptions,
-    ModelLoad,
-    MpsDaemon,
-    TritonServer,
-    measure_together,
-    open_device,
-)
+from gpupack.profiling import DrivenModel, LoadProcess
 from gpupack.profiling.load import wait_any
-from gpupack.profiling.load.tensors import make_inputs
-from gpupack.profiling.measuring import Circumstances, profile_record
 from gpupack.profiling.measuring.interval import throughput_requests_per_s
-from gpupack.records.environment import SharingMode
-from gpupack.records.profile import LoadPoint
-from gpupack.records.request.arrivals import Arrivals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from benchmarks.h200.set_recorder import LoadedModels
     from gpupack.planning.contention import Contention
-    from gpupack.profiling import Device, Measurement
+    from gpupack.profiling import Measurement
     from gpupack.records.profile import ProfileRecord
 
-POINT = LoadPoint(batch_size=1, concurrency=1)
 NETWORKS = {"fit": FITTING, "judge": JUDGING, "small": SMALL}
 PROMISED = 0.8
 LIMITS = (4.0, 6.0, 5.0, 3.0)
@@ -72,74 +55,26 @@ ALONE_S, TOGETHER_S = 0.3, 0.8
 """Lengths of one round of a closed set."""
 
 
-class BusyRecorder:
-    """Measures on one server and appends every row to a file at once."""
+class BusyRecorder(SetRecorder):
+    """Measures in rounds, too, so that a drift of the host cancels."""
 
     def __init__(
         self,
-        server: TritonServer,
-        device: Device,
+        models: LoadedModels,
         path: Path,
         *,
-        server_pid: int,
-        sharing: SharingMode | None,
-        probe: KernelProbe | None,
-        names: Sequence[str],
-        stack: ExitStack,
+        started_s: float,
+        processes: Mapping[str, LoadProcess],
     ) -> None:
-        self.started_s = time.monotonic()
-        self._server = server
-        self._device = device
-        self._path = path
-        self._server_pid = server_pid
-        self._probe = probe
-        name, version = server.version()
-        self._circumstances = Circumstances(
-            name,
-            version,
+        super().__init__(
+            models,
+            path,
             command="benchmarks.h200.busy_record",
-            seed=0,
-            sharing_mode=sharing,
+            make_row=set_row,
+            started_s=started_s,
+            processes=processes,
         )
-        self.alone_s: dict[str, float] = {}
-        """By model, the p99 of its closed loop alone."""
-        self._processes = {
-            one: stack.enter_context(LoadProcess(server.url)) for one in names
-        }
-        self._loads = {}
-        for one in names:
-            signature = server.signature(one)
-            inputs = make_inputs(signature, 1)
-            self._loads[one] = ModelLoad(signature, POINT, inputs)
-
-    def say(self, text: str) -> None:
-        """Print one line with the time."""
-        print(f"{time.monotonic() - self.started_s:6.1f} s  {text}", flush=True)
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Write one row."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-    def profile(self, name: str, seconds: float) -> ProfileRecord | None:
-        """Measure one model alone; its record is written and returned."""
-        try:
-            found = self._measure([(name, None)], seconds=seconds, probe=self._probe)
-            record = profile_record(
-                found, 0, device=self._device, circumstances=self._circumstances
-            )
-        except Exception as err:
-            self.say(f"{name} failed: {err}")
-            return None
-        self.append(json.loads(record.model_dump_json(exclude_none=True)))
-        self.append(_row("alone", found, {}))
-        self.alone_s[name] = float(np.percentile(found.loads[0].latencies_us, 99)) / 1e6
-        self.say(
-            f"{name}: {record.throughput_infer_per_sec or 0:.1f}/s, GPU "
-            f"{record.gpu_utilization_mean_percent}, SM {record.sm_utilization_percent}"
-            f", p50 {record.latency_p50_us} p99 {record.latency_p99_us}"
-        )
-        return record
+        self._clients = processes
 
     def closed(self, members: Sequence[str], order: random.Random) -> None:
         """Run one set: alone, together, together, alone; write both rounds."""
@@ -148,7 +83,9 @@ class BusyRecorder:
             driven = {
                 name: stack.enter_context(
                     DrivenModel(
-                        self._server, self._loads[name], process=self._processes[name]
+                        self.models.server,
+                        self.load_of(name),
+                        process=self._clients[name],
                     )
                 )
                 for name in members
@@ -195,59 +132,9 @@ class BusyRecorder:
             found.append(throughput_requests_per_s(inside) or 0.0)
         return found
 
-    def traffic(
-        self,
-        members: Sequence[tuple[str, float]],
-        *,
-        seconds: float,
-        more: dict[str, Any],
-    ) -> None:
-        """Send one set Poisson traffic; a failure leaves the others their turn."""
-        seed = f"{more}/{','.join(name for name, _ in members)}"
-        try:
-            found = self._measure(members, seconds=seconds, seed=seed)
-        except Exception as err:
-            self.say(f"failed: {members}: {err}")
-            return
-        self.append(_row("traffic", found, more))
 
-    def _measure(
-        self,
-        members: Sequence[tuple[str, float | None]],
-        *,
-        seconds: float,
-        seed: str = "",
-        probe: KernelProbe | None = None,
-    ) -> Measurement:
-        loads = [
-            ModelLoad(
-                self._loads[name].signature,
-                POINT,
-                self._loads[name].inputs,
-                offered_infer_per_sec=rate,
-                arrivals=Arrivals(),
-                seed=seed,
-            )
-            for name, rate in members
-        ]
-        return measure_together(
-            self._server,
-            loads,
-            device=self._device,
-            options=MeasureOptions(
-                half_width_ratio=0.001,
-                percentile=99.0,
-                min_duration_s=seconds,
-                max_duration_s=seconds,
-                warm_up_s=0.4,
-            ),
-            server_pid=self._server_pid,
-            processes=[self._processes[name] for name, _ in members],
-            probe=probe,
-        )
-
-
-def _row(label: str, found: Measurement, more: dict[str, Any]) -> dict[str, Any]:
+def set_row(label: str, found: Measurement, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a row says of a measured set, with every latency."""
     readings = found.readings
     return {
         "kind": "busy_set",
@@ -408,7 +295,6 @@ def record(arguments: argparse.Namespace) -> None:
     deadline_s = started_s + arguments.budget_s
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    sharing = None if arguments.cpu else SharingMode(arguments.sharing)
     label = f"{arguments.networks}_{arguments.sharing}"
     repository = Path(arguments.scratch) / f"busy_{label}"
     networks = NETWORKS[arguments.networks]
@@ -416,51 +302,29 @@ def record(arguments: argparse.Namespace) -> None:
         repository, networks, kind="KIND_CPU" if arguments.cpu else "KIND_GPU"
     )
     with ExitStack() as stack:
-        daemon = None
-        if sharing is SharingMode.MPS:
-            daemon = stack.enter_context(MpsDaemon(gpu_uuids=tuple(arguments.gpu)))
-        embedded = stack.enter_context(
-            EmbeddedServer(
+        models = stack.enter_context(
+            loaded_models(
+                arguments,
                 repository,
-                python=arguments.server_python,
-                root=arguments.server_root,
-                environment=daemon.environment if daemon else None,
-                log_path=Path(arguments.scratch) / f"server_{label}.log",
+                [one.name for one in networks],
+                Path(arguments.scratch) / f"server_{label}.log",
+                gpu_uuids=tuple(arguments.gpu),
             )
         )
-        server = stack.enter_context(TritonServer(embedded.url))
-        device = open_device("host" if arguments.cpu else None, server_pid=embedded.pid)
-
-        def load(name: str) -> str | None:
-            try:
-                server.load(name, timeout_s=150)
-            except Exception as err:
-                print(f"{name} does not load: {str(err)[-1500:]}", flush=True)
-                return None
-            return name
-
-        with ThreadPoolExecutor(max_workers=len(networks)) as pool:
-            loaded = list(pool.map(load, [one.name for one in networks]))
-        names = [name for name in loaded if name is not None]
+        url = models.server.url
         recorder = BusyRecorder(
-            server,
-            device,
+            models,
             out / f"busy_{label}.jsonl",
-            server_pid=embedded.pid,
-            sharing=sharing,
-            probe=KernelProbe(daemon.environment) if daemon else None,
-            names=names,
-            stack=stack,
+            started_s=started_s,
+            processes={
+                name: stack.enter_context(LoadProcess(url)) for name in models.names
+            },
         )
-        recorder.started_s = started_s
-        recorder.say(f"{len(names)} networks loaded")
-        if daemon is not None and not daemon.server_pids():
-            raise SystemExit(f"no model uses the MPS daemon: {daemon.log_tail()}")
-        found = [recorder.profile(name, arguments.solo_s) for name in names]
-        profiles = [one for one in found if one is not None]
+        recorder.say(f"{len(models.names)} networks loaded")
+        profiles = recorder.profiles(arguments.solo_s)
         names = [one.model_name for one in profiles]
         contention = resolve_contention(
-            ProfileSet(records=tuple(profiles)), device.gpu_type, sharing
+            ProfileSet(records=tuple(profiles)), models.device.gpu_type, models.sharing
         )
         chance = random.Random(arguments.seed)
         closed = draw_closed_sets(profiles, contention, arguments.num_closed, chance)
@@ -495,7 +359,8 @@ def record(arguments: argparse.Namespace) -> None:
             if time.monotonic() + each_s + 1 > deadline_s:
                 recorder.say("out of time")
                 break
-            recorder.traffic(sent, seconds=max(1.0, each_s), more=more)
+            seconds = max(1.0, each_s)
+            recorder.run("traffic", sent, seconds=seconds, warm_up_s=0.4, more=more)
         recorder.say("done")
 
 

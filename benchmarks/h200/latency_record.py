@@ -13,163 +13,30 @@ records, then one row per set, with every latency. ``--cpu`` tries it without a 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.h200.pipelines import PIPELINES, SMALL, write_pipelines
+from benchmarks.h200.set_recorder import SetRecorder, loaded_models
 from gpupack.planning.contention import RetentionRule, resolve_contention
 from gpupack.profile_set import ProfileSet
-from gpupack.profiling import (
-    EmbeddedServer,
-    KernelProbe,
-    MeasureOptions,
-    ModelLoad,
-    MpsDaemon,
-    TritonServer,
-    measure_together,
-    open_device,
-)
-from gpupack.profiling.load.tensors import make_inputs
-from gpupack.profiling.measuring import Circumstances, profile_record
-from gpupack.records.environment import SharingMode
-from gpupack.records.profile import LoadPoint
-from gpupack.records.request.arrivals import Arrivals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from gpupack.profiling import Device, Measurement
+    from gpupack.profiling import Measurement
     from gpupack.records.profile import ProfileRecord
 
-POINT = LoadPoint(batch_size=1, concurrency=1)
 BEARABLE = (0.2, 0.35, 0.5, 0.65, 0.8)
 """Planned traffic ÷ what the GPU bears, one after the other."""
 HIGH_RETENTION = 0.8
 """Half of the closed sets are predicted to keep this, as plans would be."""
 
 
-class Recorder:
-    """Measures on one server and appends every row to a file at once."""
-
-    def __init__(
-        self,
-        server: TritonServer,
-        device: Device,
-        path: Path,
-        *,
-        server_pid: int,
-        sharing: SharingMode | None,
-        probe: KernelProbe | None,
-    ) -> None:
-        self.started_s = time.monotonic()
-        self._server = server
-        self._device = device
-        self._path = path
-        self._server_pid = server_pid
-        self._sharing = sharing
-        self._probe = probe
-        name, version = server.version()
-        self._circumstances = Circumstances(
-            name,
-            version,
-            command="benchmarks.h200.latency_record",
-            seed=0,
-            sharing_mode=sharing,
-        )
-
-    def say(self, text: str) -> None:
-        """Print one line with the time."""
-        print(f"{time.monotonic() - self.started_s:6.1f} s  {text}", flush=True)
-
-    def append(self, line: str) -> None:
-        """Write one row."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-
-    def measure(
-        self,
-        members: Sequence[tuple[str, float | None]],
-        *,
-        seconds: float,
-        warm_up_s: float,
-        seed: str,
-        with_probe: bool = False,
-    ) -> Measurement:
-        """Measure models together; with a rate, by requests that arrive."""
-        loads = []
-        for name, rate in members:
-            signature = self._server.signature(name)
-            loads.append(
-                ModelLoad(
-                    signature,
-                    POINT,
-                    make_inputs(signature, 1),
-                    offered_infer_per_sec=rate,
-                    arrivals=Arrivals(),
-                    seed=seed,
-                )
-            )
-        return measure_together(
-            self._server,
-            loads,
-            device=self._device,
-            options=MeasureOptions(
-                half_width_ratio=0.001,
-                percentile=99.0,
-                min_duration_s=seconds,
-                max_duration_s=seconds,
-                warm_up_s=warm_up_s,
-            ),
-            server_pid=self._server_pid,
-            probe=self._probe if with_probe else None,
-        )
-
-    def profile(self, name: str, seconds: float) -> ProfileRecord | None:
-        """Measure one model alone; its record is written and returned."""
-        try:
-            found = self.measure(
-                [(name, None)], seconds=seconds, warm_up_s=0.4, seed="", with_probe=True
-            )
-            record = profile_record(
-                found, 0, device=self._device, circumstances=self._circumstances
-            )
-        except Exception as err:
-            self.say(f"{name} failed: {err}")
-            return None
-        self.append(record.model_dump_json(exclude_none=True))
-        self.append(json.dumps(_row("alone", found, None)))
-        self.say(
-            f"{name}: {record.throughput_infer_per_sec or 0:.1f}/s, GPU "
-            f"{record.gpu_utilization_mean_percent}, p99 {record.latency_p99_us}"
-        )
-        return record
-
-    def run(
-        self,
-        label: str,
-        members: Sequence[tuple[str, float | None]],
-        *,
-        seconds: float,
-        more: dict[str, Any] | None = None,
-    ) -> None:
-        """Measure one set and write it; a failure leaves the others their turn."""
-        seed = f"{label}/{','.join(name for name, _ in members)}"
-        try:
-            found = self.measure(
-                members, seconds=seconds, warm_up_s=0.5 if more else 0.25, seed=seed
-            )
-        except Exception as err:
-            self.say(f"failed: {label} {members}: {err}")
-            return
-        self.append(json.dumps(_row(label, found, more)))
-
-
-def _row(label: str, found: Measurement, more: dict[str, Any] | None) -> dict[str, Any]:
+def set_row(label: str, found: Measurement, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a row says of a measured set: every latency and window."""
     readings = found.readings
     return {
         "kind": "pipeline_set",
@@ -180,7 +47,7 @@ def _row(label: str, found: Measurement, more: dict[str, Any] | None) -> dict[st
         "sm_utilization_percent": readings.sm_utilization_percent,
         "power_mean_watts": readings.power_mean_watts,
         "server_cpu_percent": found.server_cpu_percent,
-        **(more or {}),
+        **more,
         "models": [
             {
                 "model_name": one.load.signature.name,
@@ -269,72 +136,48 @@ def record(arguments: argparse.Namespace) -> None:
     deadline_s = started_s + arguments.budget_s
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    sharing = None if arguments.cpu else SharingMode(arguments.sharing)
     repository = out.parent / "pipelines_repository"
     pipelines = SMALL if arguments.cpu else PIPELINES
     write_pipelines(
         repository, pipelines, kind="KIND_CPU" if arguments.cpu else "KIND_GPU"
     )
-    with ExitStack() as stack:
-        daemon = None
-        if sharing is SharingMode.MPS:
-            daemon = stack.enter_context(MpsDaemon())
-        embedded = stack.enter_context(
-            EmbeddedServer(
-                repository,
-                python=arguments.server_python,
-                root=arguments.server_root,
-                environment=daemon.environment if daemon else None,
-                log_path=out / f"server_{arguments.sharing}.log",
-            )
-        )
-        server = stack.enter_context(TritonServer(embedded.url))
-        device = open_device("host" if arguments.cpu else None, server_pid=embedded.pid)
-        recorder = Recorder(
-            server,
-            device,
+    names = [one.name for one in pipelines]
+    log_path = out / f"server_{arguments.sharing}.log"
+    with loaded_models(arguments, repository, names, log_path) as models:
+        recorder = SetRecorder(
+            models,
             out / f"pipelines_{arguments.sharing}.jsonl",
-            server_pid=embedded.pid,
-            sharing=sharing,
-            probe=KernelProbe(daemon.environment) if daemon else None,
+            command="benchmarks.h200.latency_record",
+            make_row=set_row,
+            started_s=started_s,
         )
-        recorder.started_s = started_s
-
-        def load(name: str) -> str | None:
-            try:
-                server.load(name, timeout_s=150)
-            except Exception as err:
-                recorder.say(f"{name} does not load: {str(err)[-1500:]}")
-                return None
-            return name
-
-        with ThreadPoolExecutor(max_workers=len(pipelines)) as pool:
-            loaded = list(pool.map(load, [one.name for one in pipelines]))
-        names = [name for name in loaded if name is not None]
-        recorder.say(f"{len(names)} pipelines loaded")
-        if daemon is not None and not daemon.server_pids():
-            raise SystemExit(f"no model uses the MPS daemon: {daemon.log_tail()}")
-        records = [recorder.profile(name, arguments.solo_s) for name in names]
-        profiles = [one for one in records if one is not None]
+        recorder.say(f"{len(models.names)} pipelines loaded")
+        profiles = recorder.profiles(arguments.solo_s)
         contention = resolve_contention(
-            ProfileSet(records=tuple(profiles)), device.gpu_type, sharing
+            ProfileSet(records=tuple(profiles)), models.device.gpu_type, models.sharing
         )
         rule = RetentionRule(profiles, contention, {})
         chance = random.Random(arguments.seed)
         closed = draw_closed_sets(profiles, rule, arguments.num_closed, chance)
         traffic = draw_traffic(profiles, contention, arguments.num_open, chance)
         names = [one.model_name for one in profiles]
+
+        def alone_again() -> None:
+            for name in names:
+                one = [(name, None)]
+                recorder.run("alone again", one, seconds=1.2, warm_up_s=0.25)
+
         for turn, members in enumerate(closed):
             if turn % max(1, len(closed) // 3) == 0:
-                for name in names:
-                    recorder.run("alone again", [(name, None)], seconds=1.2)
+                alone_again()
                 recorder.say(f"{turn} closed sets")
-            recorder.run("closed", [(names[i], None) for i in members], seconds=1.9)
-        for name in names:
-            recorder.run("alone again", [(name, None)], seconds=1.2)
+            alike = [(names[i], None) for i in members]
+            recorder.run("closed", alike, seconds=1.9, warm_up_s=0.25)
+        alone_again()
         recorder.say(f"{len(closed)} closed sets")
         for members in closed[:3]:
-            recorder.run("closed", [(names[i], None) for i in members], seconds=1.9)
+            alike = [(names[i], None) for i in members]
+            recorder.run("closed", alike, seconds=1.9, warm_up_s=0.25)
         # What is left of the time is for traffic, as long for every set.
         left_s = deadline_s - time.monotonic() - 8
         each_s = min(arguments.most_s, left_s / max(1, len(traffic)) - 1.2)
@@ -347,6 +190,7 @@ def record(arguments: argparse.Namespace) -> None:
                 "traffic",
                 [(names[i], rate) for i, rate in zip(members, rates, strict=True)],
                 seconds=max(1.0, each_s),
+                warm_up_s=0.5,
                 more={"bearable_share": share},
             )
             recorder.say(f"traffic of {len(members)} at {share}")
