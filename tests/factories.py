@@ -31,6 +31,22 @@ def make_record(model_name: str = "resnet", **values: Any) -> ProfileRecord:
     )
 
 
+def make_timed_record(model_name: str = "resnet", **values: Any) -> ProfileRecord:
+    """100 infer/sec by one instance, one at a time: 10 ms each, now and then 13 ms."""
+    timed: dict[str, Any] = {
+        "throughput_infer_per_sec": 100.0,
+        "num_model_instances": 1,
+        "latency_mean_us": 10_000.0,
+        "latency_p50_us": 9_800.0,
+        "latency_p90_us": 10_500.0,
+        "latency_p95_us": 11_000.0,
+        "latency_p99_us": 13_000.0,
+        "gpu_utilization_percent": 60.0,
+        "gpu_utilization_mean_percent": 50.0,
+    }
+    return make_record(model_name, **(timed | values))
+
+
 def make_load_point(
     model_name: str,
     point: str = "1x1",

@@ -8,32 +8,14 @@ import gpupack
 from gpupack.errors import InfeasibleError, InvalidInputError, NotFoundInTimeError
 from gpupack.planning.modeling import ask
 from gpupack.planning.solving.check import check_placement
-from gpupack.records.profile import LoadPoint
-from tests.factories import make_profiles, make_record
+from tests.factories import make_profiles, make_timed_record
 
 NAMES = "abcdef"
 DEMAND = dict.fromkeys(NAMES, 30.0)
 
 
 def profiles() -> gpupack.ProfileSet:
-    return make_profiles(
-        *(
-            make_record(
-                name,
-                load_point=LoadPoint(batch_size=1, concurrency=1),
-                throughput_infer_per_sec=100.0,
-                latency_mean_us=10_000.0,
-                latency_p50_us=9_800.0,
-                latency_p90_us=10_500.0,
-                latency_p95_us=11_000.0,
-                latency_p99_us=13_000.0,
-                gpu_utilization_percent=60.0,
-                gpu_utilization_mean_percent=50.0,
-                num_model_instances=1,
-            )
-            for name in NAMES
-        )
-    )
+    return make_profiles(*(make_timed_record(name) for name in NAMES))
 
 
 def placed(limit_ms: float, **asked: object) -> gpupack.Placement:

@@ -8,28 +8,11 @@ import pytest
 
 import gpupack
 from gpupack.report.summary import facts_of
-from tests.factories import make_profiles, make_record
+from tests.factories import make_profiles, make_timed_record
 
 
 def profiles(*names: str, **values: Any) -> gpupack.ProfileSet:
-    return make_profiles(
-        *(
-            make_record(
-                name,
-                throughput_infer_per_sec=100.0,
-                latency_mean_us=10_000.0,
-                latency_p50_us=9_800.0,
-                latency_p90_us=10_500.0,
-                latency_p95_us=11_000.0,
-                latency_p99_us=13_000.0,
-                gpu_utilization_percent=60.0,
-                gpu_utilization_mean_percent=50.0,
-                num_model_instances=1,
-                **values,
-            )
-            for name in names
-        )
-    )
+    return make_profiles(*(make_timed_record(name, **values) for name in names))
 
 
 def placed(names: str, rate: float, **asked: Any) -> gpupack.Placement:

@@ -98,8 +98,14 @@ class Watch:
         self.first.set()
 
 
-def sweep(address: str, repository: Path, store: Path, **more: Any) -> Watch:
-    watch = Watch()
+def sweep(
+    address: str,
+    repository: Path,
+    store: Path,
+    watch: Watch | None = None,
+    **more: Any,
+) -> Watch:
+    watch = watch or Watch()
     profile_on_ray(
         address,
         model_repository=repository,
@@ -189,16 +195,7 @@ def test_a_killed_worker_loses_and_repeats_nothing(
 
     thread = threading.Thread(target=kill_after_the_first_record)
     thread.start()
-    profile_on_ray(
-        address,
-        model_repository=repository,
-        gpus="host",
-        batch_sizes=(1, 2),
-        concurrency=(1, 2),
-        store=store,
-        options=QUICK,
-        progress=watch,
-    )
+    sweep(address, repository, store, watch)
     thread.join()
 
     assert len(killed) == 1
