@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self, TypeVar
 
 from gpupack.errors import StoreError
 from gpupack.files import (
@@ -28,7 +28,9 @@ from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+T = TypeVar("T")
 
 
 def split_cut_line(content: bytes, keys: Sequence[str]) -> tuple[bytes, bytes]:
@@ -182,6 +184,20 @@ class JsonLinesFile:
         self._handle.close()
         self._handle = self._lock()
         self._is_mended = False
+
+    def resume(self, read: Callable[[], T]) -> T:
+        """Return what the file holds, whose cut-off last line is then taken away.
+
+        Args:
+            read: Reads it, without such a line. Where it fails the file is closed.
+        """
+        try:
+            known = read()
+            self.mend()
+        except BaseException:
+            self.close()
+            raise
+        return known
 
     def mend(self) -> None:
         """Cut off what a kill left of the last line; ``append`` does it in any case.

@@ -103,31 +103,6 @@ def open_profile_file(path: AnyPath, *, option: str) -> JsonLinesFile:
     return JsonLinesFile(path, PROFILE_KEYS, writer="sweep", option=option)
 
 
-def resume_profile_file(
-    path: AnyPath, *, option: str
-) -> tuple[JsonLinesFile, ProfileSet]:
-    """Keep a profile file for oneself, as above, and return what it holds so far.
-
-    A last line that a killed run left cut off is taken away.
-
-    Args:
-        path: The file.
-        option: What another file is named with.
-
-    Raises:
-        StoreError: If it cannot be read or written, holds something else than
-            profiles, or another run writes to it.
-    """
-    file = open_profile_file(path, option=option)
-    try:
-        known = read_profile_file(path, recover=True)
-        file.mend()
-    except BaseException:
-        file.close()
-        raise
-    return file, known
-
-
 def append_record(path: AnyPath, record: AnyRecord) -> None:
     """Append one record and wait until it is on the disk.
 
@@ -338,12 +313,7 @@ def open_verifications(path: AnyPath) -> JsonLinesFile:
     file = JsonLinesFile(
         path, _VERIFICATION_KEYS, writer="verification", option="--store"
     )
-    try:
-        read_verifications(path)
-        file.mend()
-    except BaseException:
-        file.close()
-        raise
+    file.resume(lambda: read_verifications(path))
     return file
 
 

@@ -9,7 +9,12 @@ from gpupack.profile_set import ProfileSet
 from gpupack.profiling.sweep import SweepStore
 from gpupack.records.calibration import Calibration
 from gpupack.records.profile import ProfileRecord
-from gpupack.store import profile_lines, record_line, resume_profile_file
+from gpupack.store import (
+    open_profile_file,
+    profile_lines,
+    read_profile_file,
+    record_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +46,9 @@ class ClusterStore:
 
     def __enter__(self) -> Self:
         if self.path is not None:
-            self.file, known = resume_profile_file(self.path, option="--store")
+            path = self.path
+            self.file = open_profile_file(path, option="--store")
+            known = self.file.resume(lambda: read_profile_file(path, recover=True))
             for one in _all(known):
                 self.of(one.gpu_type.name).add(one)
             self._calibrations = [*known.calibrations]

@@ -12,7 +12,12 @@ from gpupack.profiling.sweep.loads import LOADS_IF_THEY_DIFFER
 from gpupack.quoting import quoted
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord, ServerBaseline
-from gpupack.store import profile_lines, record_line, resume_profile_file
+from gpupack.store import (
+    open_profile_file,
+    profile_lines,
+    read_profile_file,
+    record_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -60,7 +65,9 @@ class SweepStore:
 
     def __enter__(self) -> Self:
         if self.path is not None:
-            self.file, known = resume_profile_file(self.path, option="--store")
+            path = self.path
+            self.file = open_profile_file(path, option="--store")
+            known = self.file.resume(lambda: read_profile_file(path, recover=True))
             self._remember_all(known)
         return self
 
