@@ -113,6 +113,18 @@ def write_model(
     )
 
 
+def write_finalizing(repository: Path, name: str, *, first: str = "pass") -> Path:
+    """Write a model whose ``finalize()`` adds a line to a file; return its path."""
+    write_model(repository, name)
+    path = repository / name / "1" / "model.py"
+    written = repository.parent / f"{name}.final"
+    path.write_text(
+        f"{path.read_text()}\n    def finalize(self):\n        {first}\n"
+        f"        open({str(written)!r}, 'a').write('finished\\n')\n"
+    )
+    return written
+
+
 def write_repository(repository: Path) -> Path:
     """Write every model that the tests drive; return the repository."""
     repository.mkdir(parents=True, exist_ok=True)

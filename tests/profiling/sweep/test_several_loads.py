@@ -19,6 +19,7 @@ from gpupack.records.profile import BetweenLoads, FreshLoad, LoadPoint, ProfileR
 from gpupack.store import read_profile_file
 from tests.factories import make_record
 from tests.profiling.conftest import installed  # noqa: F401 (a fixture)
+from tests.profiling.served_models import write_finalizing
 
 OPTIONS = MeasureOptions(max_duration_s=0.6, min_duration_s=0.3, percentile=50.0)
 SLOW_FACTOR = 1.8
@@ -66,6 +67,19 @@ def test_each_load_has_a_fresh_server_and_its_raw_windows_are_kept(
     assert read_profile_file(store) == profiles
     pids = (repository / "m" / "servers").read_text().split()
     assert len(pids) == len(set(pids)) == 3
+
+
+@pytest.mark.triton
+@pytest.mark.usefixtures("installed")
+def test_the_last_model_of_every_load_finishes_before_its_server_is_killed(
+    tmp_path: Path,
+) -> None:
+    repository = tmp_path / "models"
+    written = [write_finalizing(repository, name) for name in ("first", "last")]
+
+    sweep(repository, None, concurrency=[1], loads=2)
+
+    assert [one.read_text() for one in written] == ["finished\n" * 2] * 2
 
 
 @pytest.mark.triton

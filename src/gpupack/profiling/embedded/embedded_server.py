@@ -18,6 +18,7 @@ from gpupack.errors import InvalidInputError, ServerError, ServerUnavailableErro
 from gpupack.files import AnyPath, as_path
 from gpupack.profiling.embedded import server_guard
 from gpupack.profiling.embedded.completion import completes_configurations
+from gpupack.profiling.embedded.finalizing import finish
 from gpupack.profiling.embedded.guarded_process import GuardedProcess, StartsProcess
 from gpupack.profiling.embedded.installation import (
     ServerInstallation,
@@ -166,15 +167,21 @@ class EmbeddedServer(StartsProcess):
     def stop(self, *, at_once: bool = False) -> None:
         """Stop the server, wait until it and its models' processes are gone.
 
-        ``at_once`` leaves it no time to unload models. Under MPS it gets that all the
-        same: a client that is killed may leave the MPS server in an undefined state.
+        ``at_once`` leaves it no time to unload models, but for those whose code has
+        something to do then (``finalize()``): they get a few seconds. Under MPS all
+        are unloaded: a client that is killed may leave the MPS server in an undefined
+        state.
         """
         process, self._process = self._process, None
         if process is not None:
-            process.stop(
-                at_once=at_once
-                and PIPE_VARIABLE not in (os.environ | self._environment)
+            is_killed = at_once and PIPE_VARIABLE not in (
+                os.environ | self._environment
             )
+            try:
+                if is_killed and process.is_running:
+                    finish(self.url, self.model_repository)
+            finally:
+                process.stop(at_once=is_killed)
         if self._folder is not None:
             server_guard.remove_traces(self._folder)  # if the guard could not
             self._folder = None

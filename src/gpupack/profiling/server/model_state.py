@@ -30,6 +30,11 @@ class RepositoryModel:
         """Whether it answers requests."""
         return self.state == READY
 
+    @property
+    def is_held(self) -> bool:
+        """Whether its processes are there: it is ready, or on its way out."""
+        return self.state in (READY, UNLOADING)
+
 
 @dataclass(frozen=True)
 class ModelStatistics:
