@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gpupack.deploying.options import DeployOptions
-    from gpupack.deploying.plan import DeploymentPlan, PlannedGpu
+    from gpupack.deploying.plan import DeploymentPlan, HostNeeds, PlannedGpu
     from gpupack.deploying.targets import Target, TargetFiles
 
 _MANY = 200
@@ -75,8 +75,8 @@ def deployment_page(
 
 def _gpu_table(gpus: Iterable[PlannedGpu]) -> list[str]:
     lines = [
-        "| GPU | type | server | models | memory planned, MiB |",
-        "|---|---|---|---|---|",
+        "| GPU | type | server | models | memory planned, MiB | asked of the host |",
+        "|---|---|---|---|---|---|",
     ]
     for gpu in gpus:
         for server in gpu.servers:
@@ -92,8 +92,20 @@ def _gpu_table(gpus: Iterable[PlannedGpu]) -> list[str]:
                 if is_first
                 else " | "
             )
-            lines.append(f"| {head} | {server.name} | {models} | {memory} |")
+            of_host = _of_host(server.host_needs)
+            lines.append(
+                f"| {head} | {server.name} | {models} | {memory} | {of_host} |"
+            )
     return lines
+
+
+def _of_host(needs: HostNeeds) -> str:
+    parts = []
+    if needs.cpu_millicores is not None:
+        parts.append(f"{needs.cpu_millicores / 1000:,.2f} cores")
+    if needs.memory_mib is not None:
+        parts.append(f"{needs.memory_mib:,} MiB")
+    return ", ".join(parts) or "not measured"
 
 
 def _code(lines: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from .configuration import (
     is_own,
     parse_configuration,
 )
+from .host_needs import HostNeeds
 from .model_folders import CONFIGURATION, CONFIGURATIONS
 from .naming import dns_names, short_hash
 from .planned_server import DeploymentPlan, PlannedGpu, PlannedServer
@@ -17,6 +18,7 @@ __all__ = [
     "CONFIGURATIONS",
     "MARK",
     "DeploymentPlan",
+    "HostNeeds",
     "PlannedGpu",
     "PlannedServer",
     "ServedModel",

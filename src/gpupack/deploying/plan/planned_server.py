@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gpupack.deploying.plan.host_needs import HostNeeds, together
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class PlannedServer:
         memory_limit_bytes: Device memory it may take under MPS; None for all.
         apart_model: The model that has a server to itself wherever it runs; None of a
             server that other models may share.
+        host_needs: What is requested of the host for it.
     """
 
     name: str
@@ -38,6 +40,7 @@ class PlannedServer:
     mps_percent: float | None = None
     memory_limit_bytes: int | None = None
     apart_model: str | None = None
+    host_needs: HostNeeds = field(default_factory=HostNeeds)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -99,6 +102,11 @@ class PlannedGpu:
         return {one.name: one for server in self.servers for one in server.models}
 
     @property
+    def host_needs(self) -> HostNeeds:
+        """What is requested of the host for all of its servers."""
+        return together(server.host_needs for server in self.servers)
+
+    @property
     def pattern(self) -> object:
         """What is the same for GPUs that can stand in for each other."""
         return (
@@ -114,6 +122,7 @@ class PlannedGpu:
                     ),
                     server.mps_percent,
                     server.memory_limit_bytes,
+                    server.host_needs,
                 )
                 for server in self.servers
             ),

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind
+from gpupack.deploying.plan.host_needs import host_needs, unmeasured_notes
 from gpupack.deploying.plan.model_folders import CONFIGURATIONS, ModelRepository
 from gpupack.deploying.plan.naming import dns_names
 from gpupack.deploying.plan.planned_server import (
@@ -174,10 +175,12 @@ def _plan_gpu(
             f"{placement.sharing_mode}: predicted throughputs are not those of this "
             "shape; check with gpupack verify"
         )
+    instances = [(one, _record_of(placement, gpu, one)) for one in gpu.assignments]
     servers = []
     limits = uses_mps and options.mps_memory_limits
     for number, (key, some) in enumerate(apart):
         own = [one for one in some if not one.is_helper]
+        names = {one.name for one in own}
         if key is not None and len(own) > 1:
             notes.append(
                 f"{quoted_all([one.name for one in own])} share composing models, "
@@ -201,8 +204,10 @@ def _plan_gpu(
                 apart_model=None if options.one_server else key,
                 mps_percent=shares[0] if shares else None,
                 memory_limit_bytes=_memory_of(own, gpu) if limits else None,
+                host_needs=host_needs(instances, names, placement),
             )
         )
+    notes += unmeasured_notes(instances)
     memory_bytes = gpu.memory_bytes + (len(servers) - 1) * gpu.baseline_memory_bytes
     _check_memory(gpu, memory_bytes, len(servers), notes)
     return PlannedGpu(

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpupack.deploying.options import DeployOptions
-    from gpupack.deploying.plan import DeploymentPlan, PlannedGpu, PlannedServer
+    from gpupack.deploying.plan import (
+        DeploymentPlan,
+        HostNeeds,
+        PlannedGpu,
+        PlannedServer,
+    )
     from gpupack.deploying.targets.target import Expression
 
 FILE = "compose.yaml"
@@ -106,7 +111,7 @@ def _service(
     mounts = [_mount(str(plan.repository), MODELS)]
     if not options.in_repository:
         mounts.append(_mount(f"./{OVERLAY}", REPOSITORY))
-    service = _common(plan, gpu, options) | {
+    service = _common(plan, gpu, options, server.host_needs) | {
         "command": ["tritonserver", *arguments],
         "ports": [
             f"{outside}:{inside}"
@@ -161,16 +166,26 @@ def _daemon(
 
 
 def _common(
-    plan: DeploymentPlan, gpu: PlannedGpu, options: DeployOptions
+    plan: DeploymentPlan,
+    gpu: PlannedGpu,
+    options: DeployOptions,
+    needs: HostNeeds | None = None,
 ) -> dict[str, Any]:
     common: dict[str, Any] = {"image": options.image, "restart": "unless-stopped"}
+    reservations: dict[str, Any] = {}
+    if needs is not None and needs.cpu_millicores is not None:
+        reservations["cpus"] = f"{needs.cpu_millicores / 1000:.3f}"
+    if needs is not None and needs.memory_mib is not None:
+        reservations["memory"] = f"{needs.memory_mib}m"
     if not plan.is_host:
         device = {
             "driver": "nvidia",
             "device_ids": [gpu.uuid or str(gpu.index)],
             "capabilities": ["gpu"],
         }
-        common["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
+        reservations["devices"] = [device]
+    if reservations:
+        common["deploy"] = {"resources": {"reservations": reservations}}
     return common
 
 

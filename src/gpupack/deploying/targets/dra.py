@@ -278,12 +278,15 @@ def _script(
 
 def _container(server: PlannedServer, options: DeployOptions) -> Object:
     own = {"repository", "shared-memory"}
+    resources: Object = {"claims": [{"name": REQUEST, "request": REQUEST}]}
+    if server.host_needs.quantities:
+        resources["requests"] = server.host_needs.quantities
     return {
         "name": server.name,
         "image": options.image,
         "command": ["bash", f"{FOLDER}/{server.name}.sh"],
         "ports": container_ports(server),
-        "resources": {"claims": [{"name": REQUEST, "request": REQUEST}]},
+        "resources": resources,
         "volumeMounts": [
             mount | ({"subPath": server.name} if mount["name"] in own else {})
             for mount in volume_mounts(options)

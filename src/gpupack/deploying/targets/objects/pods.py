@@ -238,16 +238,19 @@ def digest(config: Object) -> str:
 
 def _resources(plan: DeploymentPlan, gpu: PlannedGpu, options: DeployOptions) -> Object:
     mib = -int(-mib_from_bytes(gpu.memory_bytes) // 1)
+    requests = gpu.host_needs.quantities
     if plan.is_host:
-        return {"requests": {"memory": f"{mib}Mi"}}
+        # There the models' own memory is the host's.
+        return {"requests": requests | {"memory": f"{mib}Mi"}}
+    found: Object = {"requests": requests} if requests else {}
     profile = mig_profile(gpu.gpu_type)
     if profile is not None:
-        return {"limits": {f"nvidia.com/mig-{profile}": "1"}}
+        return {"limits": {f"nvidia.com/mig-{profile}": "1"}} | found
     limits = {"nvidia.com/gpu": "1"}
     if options.hami:
         # The pod has the whole GPU's time, and no more memory than was planned.
         limits |= {"nvidia.com/gpumem": str(mib), "nvidia.com/gpucores": "100"}
-    return {"limits": limits}
+    return {"limits": limits} | found
 
 
 def _apart(names: Names) -> Object:
