@@ -10,8 +10,9 @@ from gpupack.quoting import quoted_all
 from gpupack.units import mib_from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
+    from gpupack.deploying.plan.served_model import ServedModel
     from gpupack.records.placement import Assignment, PlacementRecord
     from gpupack.records.profile import ProfileRecord
 
@@ -44,7 +45,7 @@ class HostNeeds:
 
 def host_needs(
     instances: Iterable[tuple[Assignment, ProfileRecord]],
-    names: Collection[str],
+    models: Iterable[ServedModel],
     placement: PlacementRecord,
 ) -> HostNeeds:
     """Return what one server and the instances in it take of the host.
@@ -55,9 +56,10 @@ def host_needs(
 
     Args:
         instances: Those of a GPU, each with the record that it was placed by.
-        names: Models that the server has.
+        models: Those of the server.
         placement: Says what a server without models holds, and the headroom.
     """
+    names = {one.name for one in models}
     instances = [one for one in instances if one[0].model_name in names]
     measured_on = {record.gpu_type.name for _, record in instances}
     server_bytes = max(

@@ -180,7 +180,6 @@ def _plan_gpu(
     limits = uses_mps and options.mps_memory_limits
     for number, (key, some) in enumerate(apart):
         own = [one for one in some if not one.is_helper]
-        names = {one.name for one in own}
         if key is not None and len(own) > 1:
             notes.append(
                 f"{quoted_all([one.name for one in own])} share composing models, "
@@ -194,17 +193,16 @@ def _plan_gpu(
             for one in own
             if one.name in options.mps_shares_percent
         ]
-        in_order = helpers_first(some, helpers)
         servers.append(
             PlannedServer(
                 name=name if len(apart) == 1 else f"{name}-{label}",
-                models=in_order,
+                models=helpers_first(some, helpers),
                 ports=ports.take(gpu.gpu_index),
                 number=number,
                 apart_model=None if options.one_server else key,
                 mps_percent=shares[0] if shares else None,
                 memory_limit_bytes=_memory_of(own, gpu) if limits else None,
-                host_needs=host_needs(instances, names, placement),
+                host_needs=host_needs(instances, own, placement),
             )
         )
     notes += unmeasured_notes(instances)
