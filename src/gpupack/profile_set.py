@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
 
 from pydantic import ValidatorFunctionWrapHandler, WrapValidator, model_validator
@@ -43,6 +44,12 @@ def _as_they_are(
     return found
 
 
+_WHAT_IT_IS_OF = attrgetter(
+    *("model_name", "gpu_type.name", "load_point.batch_size"),
+    *("load_point.concurrency", "load_point.requests_per_sec", "load_point.variant"),
+)
+
+
 class ProfileSet(Record):
     """Profile records with the server-only baselines they were measured over.
 
@@ -61,25 +68,16 @@ class ProfileSet(Record):
 
     @model_validator(mode="after")
     def _nothing_is_measured_twice(self) -> Self:
-        # Rows of a table share their load points, whose hashes take their time.
-        points = {id(one.load_point): one.load_point for one in self.records}
-        variants = {id(one.variant): one.variant for one in points.values()}
+        # A hundred thousand are looked at once; variants' own hashes take their time.
+        told = [*map(_WHAT_IT_IS_OF, self.records)]
+        variants = {id(one[-1]): one[-1] for one in told}
         first: dict[ModelVariant | None, int] = {}
         same = {key: first.setdefault(one, key) for key, one in variants.items()}
-        loads = {
-            key: (
-                one.batch_size,
-                one.concurrency,
-                one.requests_per_sec,
-                same[id(one.variant)],
-            )
-            for key, one in points.items()
+        names = {
+            (name, gpu_name, size, concurrency, rate, same[id(variant)])
+            for name, gpu_name, size, concurrency, rate, variant in told
         }
-        names = [
-            (one.model_name, loads[id(one.load_point)], one.gpu_type.name)
-            for one in self.records
-        ]
-        is_repeated = len(set(names)) < len(names)
+        is_repeated = len(names) < len(told)
         keys = [record.key for record in self.records] if is_repeated else []
         for (name, load_point, gpu_name), count in Counter(keys).items():
             if count > 1:

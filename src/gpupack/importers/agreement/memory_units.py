@@ -6,6 +6,7 @@ baseline above every model, or a thousand times below, is in another unit.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
@@ -17,6 +18,7 @@ from gpupack.spelling import flag_of, setting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpupack.records.gpu import GpuType
     from gpupack.records.profile import ProfileRecord, ServerBaseline
 
 _ANYTHING_BYTES = 2**16
@@ -30,6 +32,7 @@ _LEAST_BYTES = 16 * 2**20
 _ONE_UNIT = "one of them is in another unit; write all in one"
 _LEAST_SHARE = 0.1
 """Of the server alone: a model that takes less is in another unit."""
+_MEMORY = attrgetter("gpu_memory_used_bytes", "gpu_type")
 
 
 def require_one_unit(
@@ -55,13 +58,23 @@ def require_one_unit(
         for one in baselines
         if one.gpu_memory_used_bytes and one.gpu_type.kind is not DeviceKind.HOST
     }
+    of_type: dict[int, tuple[GpuType, list[int], list[ProfileRecord]]] = {}
+    for one, (num_bytes, gpu_type) in zip(records, map(_MEMORY, records), strict=True):
+        if num_bytes:
+            key = id(gpu_type)
+            if key not in of_type:
+                of_type[key] = (gpu_type, [], [])
+            of_type[key][1].append(num_bytes)
+            of_type[key][2].append(one)
     by_type: dict[str, list[ProfileRecord]] = {}
-    for one in records:
-        if one.gpu_memory_used_bytes and one.gpu_type.kind is not DeviceKind.HOST:
-            by_type.setdefault(one.gpu_type.name, []).append(one)
-    for name, of_type in by_type.items():
-        least = min(of_type, key=_memory)
-        most = max(of_type, key=_memory)
+    for gpu_type, sizes, models in of_type.values():
+        if gpu_type.kind is not DeviceKind.HOST:
+            by_type.setdefault(gpu_type.name, []).extend(
+                models[sizes.index(find(sizes))] for find in (min, max)
+            )
+    for name, extremes in by_type.items():
+        least = min(extremes, key=_memory)
+        most = max(extremes, key=_memory)
         base = server.get(name)
         if _memory(least) < _ANYTHING_BYTES:
             raise ProfileDataError(

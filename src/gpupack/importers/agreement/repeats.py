@@ -8,6 +8,7 @@ of the rows holds, only who measured can say.
 from __future__ import annotations
 
 import statistics
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from gpupack.errors import ProfileDataError
@@ -41,6 +42,7 @@ _NOISE_PERCENT = 10.0
 """How many percent points utilizations may lie apart."""
 
 
+_WHAT_IT_IS_OF = attrgetter("model_name", "load_point", "gpu_type.name")
 _Record = TypeVar("_Record", ProfileRecord, ServerBaseline)
 
 
@@ -63,14 +65,15 @@ def joined_repeats(
         ProfileDataError: If two contradict each other; names both rows and figures.
     """
     equal: dict[object, int] = {}
-    by_id = {id(one.load_point): one.load_point for one in records}
+    told = [*map(_WHAT_IT_IS_OF, records)]
+    by_id = {id(point): point for _, point, _ in told}
     number = {key: equal.setdefault(one, key) for key, one in by_id.items()}
-    groups: dict[Hashable, list[int]] = {}
-    for index, one in enumerate(records):
-        key = (one.model_name, number[id(one.load_point)], one.gpu_type.name)
-        groups.setdefault(key, []).append(index)
-    if len(groups) == len(records):
+    keys = [(name, number[id(point)], gpu_name) for name, point, gpu_name in told]
+    if len(set(keys)) == len(keys):
         return list(records), []
+    groups: dict[Hashable, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
     kept = []
     repeated: list[Sequence[int]] = []
     for indices in groups.values():
