@@ -146,26 +146,12 @@ def _add(
         return
     called, attributes = configuration
     variant = f"{names[0]}: {', '.join(called)}" if called else names[0]
-    row = MeasuredRow(
-        source=place,
-        model=model,
-        variant=variant,
-        load=loads[0],
-        values=_values(of_models[0]["_non_gpu_data"]),
-        attributes=attributes,
-    )
-    inference.append(row)
+    solo = _values(of_models[0]["_non_gpu_data"])
+    inference.append(MeasuredRow(place, model, variant, loads[0], "", solo, attributes))
     for uuid, metrics in of_gpus.items():
+        of_gpu = _values(metrics)
         gpus.append(
-            MeasuredRow(
-                source=place,
-                model=model,
-                variant=variant,
-                load=loads[0],
-                gpu_uuid=uuid,
-                values=_values(metrics),
-                attributes=attributes,
-            )
+            MeasuredRow(place, model, variant, loads[0], uuid, of_gpu, attributes)
         )
 
 

@@ -51,7 +51,7 @@ from gpupack.importers.tables.titles.columns import (
 from gpupack.importers.tables.titles.required_columns import require_columns
 from gpupack.importers.tables.titles.unit_columns import with_units_in_cells
 from gpupack.importers.tables.units import unit_of_server
-from gpupack.importers.tables.values import count, style_of
+from gpupack.importers.tables.values import count, readings_by_row, style_of
 from gpupack.importers.tables.variants import num_instances, variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted, quoted_all
@@ -257,40 +257,44 @@ def _records(content: TableContent) -> tuple[list[ProfileRecord], list[str]]:
         for name in ProfileRecord.readings()
         if name in (*_COLUMN_OF, *_GPU_FIELDS) and name not in content.numbers
     }
-    fields = [
-        (name, of.values, of.are_requests) for name, of in content.numbers.items()
-    ]
+    of_requests = [name for name, of in content.numbers.items() if of.are_requests]
     maker = RecordMaker("the table does not give it")
+    driven: Sequence[tuple[str, ...]] = [()] * len(content.names)
     positions = [
         content.position[name] for name in _LOAD_FIELDS if name in content.position
     ]
-    points: dict[tuple[str, ...], LoadPoint] = {}
-    instances: dict[tuple[str, ...], dict[str, int]] = {}
+    if positions:
+        driven = list(zip(*map(content.table.column_at, positions), strict=True))
+    numbers = readings_by_row(
+        {name: one.values for name, one in content.numbers.items()}, len(content.names)
+    )
+    points: dict[tuple[str, ...], tuple[LoadPoint, dict[str, int]]] = {}
     gpu_types: dict[str, GpuType] = {}
     records = []
     indices = []
     has_count = "num_gpus" in content.uses
-    for index, model_name in enumerate(content.names):
+    for index, (model_name, values) in enumerate(
+        zip(content.names, numbers, strict=True)
+    ):
         if content.is_server(index):
             continue
         indices.append(index)
         if has_count:
             require_one_gpu(content, index)
-        row = content.table.rows[index]
-        cells = tuple([row[position] for position in positions])
+        cells = driven[index]
         if cells not in points:
-            points[cells] = _load_point(content, index, maker)
-            instances[cells] = _instances(content, index)
-        point = points[cells]
-        values: dict[str, float | int] = {}
-        for name, of_row, are_requests in fields:
-            value = of_row[index]
-            if value is not None:
-                values[name] = value * point.batch_size if are_requests else value
+            points[cells] = (
+                _load_point(content, index, maker),
+                _instances(content, index),
+            )
+        point, instances = points[cells]
+        for name in of_requests:
+            if name in values:
+                values[name] *= point.batch_size
         for name in _BYTE_FIELDS:
             if name in values:
                 values[name] = math.ceil(values[name])
-        values |= instances[cells]
+        values |= instances
         try:
             records.append(
                 maker.record(

@@ -37,12 +37,16 @@ class Setups:
         Raises:
             ProfileDataError: If joined rows contradict each other.
         """
-        key = (are_joined, *((row.variant, id(row.attributes)) for row in rows))
-        if key not in self._known:
+        key: list[object] = [are_joined]
+        for row in rows:
+            key += (row.variant, id(row.attributes))
+        known = self._known.get(tuple(key))
+        if known is None:
             if are_joined:
                 _require_agreement(rows)
-            self._known[key] = (_described_variant(rows), _described_instances(rows))
-        return self._known[key]
+            known = _described_variant(rows), _described_instances(rows)
+            self._known[tuple(key)] = known
+        return known
 
 
 def told_of_repeats(model: str, points: Sequence[Sequence[MeasuredRow]]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from gpupack.importers.model_analyzer.model_analyzer_rows import MeasuredRow
 
@@ -46,8 +47,7 @@ class Baselines:
         return next(iter(self.by_uuid.values())) if len(self.by_uuid) == 1 else None
 
 
-@dataclass(frozen=True, slots=True)
-class GpuUse:
+class GpuUse(NamedTuple):
     """What a model took of its GPU.
 
     Args:

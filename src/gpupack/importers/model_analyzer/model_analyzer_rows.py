@@ -1,3 +1,4 @@
+# Long because the three tables differ in their titles alone, and are read as one.
 """The rows of Model Analyzer's tables: what was measured, before they are joined."""
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gpupack.importers.tables.titles.columns import (
 )
 from gpupack.importers.tables.titles.unit_columns import with_units_in_cells
 from gpupack.importers.tables.units import unit_of_server
-from gpupack.importers.tables.values import column_numbers, style_of
+from gpupack.importers.tables.values import column_numbers, readings_by_row, style_of
 from gpupack.quoting import quoted
 from gpupack.spelling import setting
 
@@ -195,13 +196,7 @@ def read_table_rows(
         if told.casefold() in ("no", "false"):
             failing.add(index)
             num_failing[models[index]] = num_failing.get(models[index], 0) + 1
-    several = {
-        index
-        for index in range(len(table.rows))
-        if kind is not TableKind.SERVER
-        and index not in failing
-        and _is_of_several(cells, index)
-    }
+    several = set() if kind is TableKind.SERVER else _of_several(cells) - failing
     solo = table.only(lambda index: index not in failing and index not in several)
     return TableRows(
         where=where,
@@ -251,17 +246,24 @@ def _models(table: CsvTable, cells: Mapping[str, Sequence[str]]) -> Sequence[str
     return names or [""] * len(table.rows)
 
 
-def _is_of_several(cells: Mapping[str, Sequence[str]], index: int) -> bool:
-    """Return whether a row is of several models that ran at the same time."""
-    if any("," in cells[name][index] for name in _LOAD_FIELDS if name in cells):
-        return True
-    if "model_name" not in cells or "variant" not in cells:
-        return False
-    model, variant = cells["model_name"][index], cells["variant"][index]
+def _of_several(cells: Mapping[str, Sequence[str]]) -> set[int]:
+    """Return which rows are of several models that ran at the same time."""
+    found = {
+        index
+        for name in _LOAD_FIELDS
+        for index, cell in enumerate(cells.get(name, ()))
+        if "," in cell
+    }
+    variants = cells.get("variant", ())
+    models = cells.get("model_name", ()) if variants else ()
     # The variants of an ensemble's models stand behind a colon.
-    return (
-        "," in model and ":" not in variant and variant.count(",") == model.count(",")
-    )
+    return found | {
+        index
+        for index, model in enumerate(models)
+        if "," in model
+        and ":" not in variants[index]
+        and variants[index].count(",") == model.count(",")
+    }
 
 
 def _rows(
@@ -286,46 +288,54 @@ def _rows(
     def optional_cell(row: Sequence[str], name: str) -> str | None:
         return row[position[name]] if name in position else None
 
-    described = [position[name] for name in _ATTRIBUTES if name in position]
-    driven = [position[name] for name in _LOAD_FIELDS if name in position]
+    def cells_of(names: Sequence[str]) -> Sequence[tuple[str, ...]]:
+        found = [table.column_at(position[name]) for name in names if name in position]
+        return list(zip(*found, strict=True)) if found else [()] * len(table.rows)
+
     attributes: dict[tuple[str, ...], dict[str, str]] = {}
     loads: dict[tuple[str, ...], Load] = {}
-    for index, row in enumerate(table.rows):
-        load: Load | None = None
+    variants = _texts(table, position.get("variant"))
+    models = variants
+    if "model_name" in position:
+        models = _texts(table, position["model_name"])
+    uuids = _texts(table, position.get("gpu_uuid"))
+    of_rows = readings_by_row(numbers, len(table.rows))
+    of_all = (table.numbers, models, variants, uuids, of_rows)
+    load: Load | None = None
+    for index, (driven, described, number, model, variant, uuid, readings) in enumerate(
+        zip(cells_of(_LOAD_FIELDS), cells_of(_ATTRIBUTES), *of_all, strict=True)
+    ):
         if kind is not TableKind.SERVER:
-            cells = tuple([row[place] for place in driven])
-            if cells not in loads:
-                loads[cells] = read_load(
+            load = loads.get(driven)
+            if load is None:
+                row = table.rows[index]
+                load = loads[driven] = read_load(
                     batch_size=cell(row, "batch_size"),
                     concurrency=optional_cell(row, "concurrency"),
                     requests_per_sec=optional_cell(row, "requests_per_sec"),
                     style=style,
                     where=partial(_cell_name, table, index, title_of),
                 )
-            load = loads[cells]
-        variant = cell(row, "variant")
-        model = cell(row, "model_name") or ("" if "model_name" in position else variant)
-        if not model and kind is not TableKind.SERVER:
-            raise ProfileDataError(f"{table.row_name(index)}: Model is empty")
-        told = tuple([row[place] for place in described])
-        if told not in attributes:
-            attributes[told] = {
+            if not model:
+                raise ProfileDataError(f"{table.row_name(index)}: Model is empty")
+        told = attributes.get(described)
+        if told is None:
+            row = table.rows[index]
+            told = attributes[described] = {
                 name: text for name in _ATTRIBUTES if (text := cell(row, name))
             }
         yield MeasuredRow(
-            source=table.where,
-            row_number=table.numbers[index],
-            model=model,
-            variant=variant,
-            load=load,
-            gpu_uuid=cell(row, "gpu_uuid"),
-            values={
-                name: value
-                for name, column in numbers.items()
-                if (value := column[index]) is not None
-            },
-            attributes=attributes[told],
+            table.where, model, variant, load, uuid, readings, told, number
         )
+
+
+def _texts(table: CsvTable, position: int | None) -> Sequence[str]:
+    """Return the cells of a column; empty where there is no value or no column."""
+    if position is None:
+        return [""] * len(table.rows)
+    cells = table.column_at(position)
+    missing = {cell for cell in {*cells} if is_missing(cell)}
+    return ["" if cell in missing else cell for cell in cells] if missing else cells
 
 
 def _cell_name(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -31,8 +33,6 @@ from gpupack.records.profile import (
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from gpupack.importers.tables.loads import Load
     from gpupack.records.gpu import GpuType
 
@@ -60,6 +60,7 @@ _RATES = (
 )
 """Readings that hold for all GPUs of a model together."""
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 Key = tuple[str, str, "Load"]
 """Model, variant as the table says it, and load."""
 
@@ -157,8 +158,7 @@ class Search:
         """Return a record for each model, variant and load, by name and load."""
         found: dict[tuple[str, int], ProfileRecord] = {}
         repeated: dict[str, list[Sequence[MeasuredRow]]] = {}
-        for key in {**self.inference, **self._lone_gpu_keys()}:
-            rows = self.inference.get(key, [])
+        for key, rows in (*self.inference.items(), *self._lone_gpu_keys()):
             if len(rows) > 1 and any(row.values != rows[0].values for row in rows):
                 repeated.setdefault(key[0], []).append(rows)
             record = self._record(key, rows)
@@ -172,12 +172,14 @@ class Search:
             found.values(), key=lambda one: (one.model_name, order[id(one.load_point)])
         )
 
-    def _lone_gpu_keys(self) -> dict[Key, None]:
+    def _lone_gpu_keys(self) -> list[tuple[Key, Sequence[MeasuredRow]]]:
         """Return keys of GPU readings that no row of the inference table has."""
+        if not self.gpu_rows:
+            return []
         known = {(model, load) for model, _, load in self.inference}
         keys = {(model, variant) for model, variant, _ in self.inference}
-        return {
-            key: None
+        return [
+            (key, ())
             for key in self.gpu_rows
             if key not in self.inference
             and not (
@@ -185,27 +187,22 @@ class Search:
                 # One of the tables does not tell variants apart.
                 and (not key[1] or (key[0], "") in keys)
             )
-        }
+        ]
 
     def _record(self, key: Key, rows: Sequence[MeasuredRow]) -> ProfileRecord:
-        load = key[2]
         best = 0
         if len(rows) > 1:
             rates = [row.values.get("throughput_infer_per_sec", 0.0) for row in rows]
             best = rates.index(max(rates))
-        chosen = rows[best] if rows else None
-        by_uuid = self._gpu_rows_of(key)
-        taken = [
-            of_gpu[best]
-            if self.is_in_step and len(of_gpu) == len(rows)
-            else of_gpu[0]._replace(values=_highest(of_gpu))
-            for of_gpu in by_uuid.values()
-        ]
+        described = [rows[best]] if rows else []
+        values = dict(rows[best].values) if rows else {}
+        taken = self._taken(key, best, len(rows)) if self.gpu_rows else []
+        if not taken:
+            return self._validated(key, described, values)
         use = gpu_use(taken, self.baselines)
-        values = dict(chosen.values if chosen else {})
-        missing: dict[str, str] = {}
-        warnings: list[str] = []
         values |= use.values
+        missing: dict[str, str] = {}
+        warnings: tuple[str, ...] = ()
         if len(use.gpu_uuids) > 1:
             reason = (
                 f"it was served by {len(use.gpu_uuids)} GPUs together "
@@ -215,47 +212,57 @@ class Search:
             missing = {name: reason for name in _RATES if name in values}
             values = {name: one for name, one in values.items() if name not in _RATES}
         if use.is_adjusted:
-            warnings.append(
+            warnings = (
                 "the server alone takes different amounts on the GPUs of this machine: "
                 "the memory is the model's own need on its GPU, and the most that the "
-                "server takes on any"
+                "server takes on any",
             )
-        if load[2] is not None:
-            warnings.append(
-                f"requests were sent at {load[2]:g} a second: the throughput is what "
-                "was asked for, the model may reach more"
-            )
+        uuid = use.gpu_uuids[0] if len(use.gpu_uuids) == 1 else None
         return self._validated(
-            key, chosen, taken, values, missing, warnings, use.gpu_uuids
+            key, described + taken, values, missing, warnings, uuid, has_gpu_row=True
         )
+
+    def _taken(self, key: Key, best: int, num_rows: int) -> list[MeasuredRow]:
+        """Return the row of each GPU that goes with a row of the inference table."""
+        return [
+            of_gpu[best]
+            if self.is_in_step and len(of_gpu) == num_rows
+            else of_gpu[0]._replace(values=_highest(of_gpu))
+            for of_gpu in self._gpu_rows_of(key).values()
+        ]
 
     def _validated(
         self,
         key: Key,
-        chosen: MeasuredRow | None,
-        gpu_rows: Sequence[MeasuredRow],
-        values: Mapping[str, float],
-        missing: dict[str, str],
-        warnings: Sequence[str],
-        gpu_uuids: Sequence[str],
+        described: Sequence[MeasuredRow],
+        values: dict[str, float],
+        missing: Mapping[str, str] = _NOTHING,
+        warnings: tuple[str, ...] = (),
+        gpu_uuid: str | None = None,
+        *,
+        has_gpu_row: bool = False,
     ) -> ProfileRecord:
         model, _, load = key
-        described = [row for row in (chosen, *gpu_rows) if row is not None]
+        if load[2] is not None:
+            warnings = (
+                *warnings,
+                f"requests were sent at {load[2]:g} a second: the throughput is what "
+                "was asked for, the model may reach more",
+            )
         variant, instances = self._setups.of(described, are_joined=key in self.gpu_rows)
-        readings: dict[str, float | int] = dict(values)
-        if "gpu_memory_used_bytes" in readings:
-            readings["gpu_memory_used_bytes"] = round(readings["gpu_memory_used_bytes"])
+        reasons = self._missing_of(model, values, has_gpu_row, missing)
+        if "gpu_memory_used_bytes" in values:
+            values["gpu_memory_used_bytes"] = round(values["gpu_memory_used_bytes"])
+        values |= instances
         try:
             return self._maker.record(
                 model_name=model,
                 load_point=self._maker.load_point(load, variant),
                 gpu_type=self.gpu_type,
-                environment=_environment(
-                    self.source, gpu_uuids[0] if len(gpu_uuids) == 1 else None
-                ),
-                values=readings | instances,
-                missing=self._missing_of(key[0], values, bool(gpu_rows), missing),
-                warnings=tuple(warnings),
+                environment=_environment(self.source, gpu_uuid),
+                values=values,
+                missing=reasons,
+                warnings=warnings,
             )
         except ValidationError as err:
             raise ProfileDataError(
@@ -289,14 +296,14 @@ class Search:
         model: str,
         values: Mapping[str, float],
         has_gpu_row: bool,
-        further: dict[str, str],
+        further: Mapping[str, str],
     ) -> Mapping[str, str]:
         """Return why readings are missing; the same for all records that lack them."""
         key = (model, tuple(values), has_gpu_row)
         if key not in self._missing:
             self._missing[key] = self._reasons(model, values, has_gpu_row)
         reasons = self._missing[key]
-        return reasons | further if further else reasons
+        return {**reasons, **further} if further else reasons
 
     def _reasons(
         self, model: str, values: Mapping[str, float], has_gpu_row: bool

@@ -37,7 +37,7 @@ from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.record_maker import RecordMaker
 from gpupack.importers.tables.titles.columns import Dialect, understand_columns
 from gpupack.importers.tables.titles.unit_columns import with_units_in_cells
-from gpupack.importers.tables.values import column_numbers, style_of
+from gpupack.importers.tables.values import column_numbers, readings_by_row, style_of
 from gpupack.importers.tables.variants import variant_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted, quoted_all
@@ -154,6 +154,11 @@ class _Rows:
         self.table = table
         self.uses = {use.field: use for use in uses if use.field is not None}
         self.position = {use.field: index for index, use in enumerate(uses)}
+        self.texts = {
+            name: ["" if is_missing(cell) else cell for cell in table.column_at(place)]
+            for name in (*_LOAD_FIELDS, "model_name", "variant")
+            if (place := self.position.get(name)) is not None
+        }
         self.model_name = model_name
         self.default_name = default_name
         self.batch_size = batch_size
@@ -174,7 +179,7 @@ class _Rows:
         self.unknown: Sequence[str] = [
             use.title for use in uses if use.field is None and not use.note
         ]
-        self.numbers = {
+        numbers = {
             use.field: column_numbers(
                 table, use, self.style, is_decimal=PERF_ANALYZER.is_decimal
             ).values
@@ -183,12 +188,12 @@ class _Rows:
             and use.kind is not None
             and use.field not in per_gpu
         }
+        self.readings = list(readings_by_row(numbers, len(table.rows)))
 
     def cell(self, name: str, index: int) -> str | None:
-        if name not in self.position:
-            return None
-        cell = self.table.rows[index][self.position[name]]
-        return "" if is_missing(cell) else cell
+        """Return a cell, empty if it has no value; None if there is no such column."""
+        column = self.texts.get(name)
+        return None if column is None else column[index]
 
     def where(self, name: str, index: int) -> str:
         use = self.uses.get(name)
@@ -258,11 +263,7 @@ class _Rows:
         self, index: int
     ) -> tuple[dict[str, float], dict[str, str], str | None]:
         """Return a row's readings, why some lack, and the GPU that they are of."""
-        values = {
-            name: value
-            for name, column in self.numbers.items()
-            if (value := column[index]) is not None
-        }
+        values = self.readings[index]
         of_gpus: dict[str, dict[str, float]] = {}
         for name, of_rows in self.per_gpu.items():
             for uuid, value in of_rows[index]:

@@ -25,6 +25,7 @@ class RecordMaker:
     def __init__(self, reason: str) -> None:
         self._reason = reason
         self._points: dict[tuple[Load, int], LoadPoint] = {}
+        self._loads: dict[Load, RecordTemplate[LoadPoint]] = {}
         self._variants: dict[int, ModelVariant | None] = {}
         self._distinct: dict[ModelVariant | None, ModelVariant | None] = {}
         self._templates: dict[object, RecordTemplate[ProfileRecord]] = {}
@@ -32,21 +33,37 @@ class RecordMaker:
 
     def load_point(self, load: Load, variant: ModelVariant | None = None) -> LoadPoint:
         """Return the load point: one object for all that are equal."""
-        if id(variant) not in self._variants:
-            self._kept.append(variant)
-            self._variants[id(variant)] = self._distinct.setdefault(variant, variant)
-        variant = self._variants[id(variant)]
-        key = (load, id(variant))
-        point = self._points.get(key)
+        point = self._points.get((load, id(variant)))
         if point is None:
-            point = LoadPoint(
-                batch_size=load[0],
-                concurrency=load[1],
-                requests_per_sec=load[2],
-                variant=variant,
-            )
-            self._points[key] = point
+            same = self._same_variant(variant)
+            point = self._points.get((load, id(same)))
+            if point is None:
+                point = self._new_point(load, same)
+                self._points[load, id(same)] = point
+            if same is not variant:
+                self._points[load, id(variant)] = point
         return point
+
+    def _new_point(self, load: Load, variant: ModelVariant | None) -> LoadPoint:
+        template = self._loads.get(load)
+        if variant is not None and template is not None:
+            return template.record(variant=variant)
+        point = LoadPoint(
+            batch_size=load[0],
+            concurrency=load[1],
+            requests_per_sec=load[2],
+            variant=variant,
+        )
+        if variant is not None:
+            self._loads[load] = RecordTemplate(point, ("variant",))
+        return point
+
+    def _same_variant(self, variant: ModelVariant | None) -> ModelVariant | None:
+        """Return the variant: one object for all that are equal."""
+        if id(variant) not in self._variants:
+            self._kept.append(variant)  # no other has its id
+            self._variants[id(variant)] = self._distinct.setdefault(variant, variant)
+        return self._variants[id(variant)]
 
     def record(
         self,

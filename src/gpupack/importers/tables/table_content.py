@@ -92,7 +92,7 @@ class TableContent:
             for name, use in known.items()
             if use.kind is not None
         }
-        names = [model_name or ""] * len(table.rows)
+        names: Sequence[str] = [model_name or ""] * len(table.rows)
         if "model_name" in known:
             names = table.column(known["model_name"].title)
         names = ["" if is_missing(name) else cell_text(name) for name in names]
@@ -185,11 +185,9 @@ class TableContent:
 
     def _is_total(self, index: int) -> bool:
         name = self.names[index].casefold().strip(":")
-        if self.has_load_point(index):
-            return name in _TOTAL_NAMES and self._sums_up(index)
         if name in _TOTAL_NAMES:
-            return True
-        if name:
+            return not self.has_load_point(index) or self._sums_up(index)
+        if name or self.has_load_point(index):
             return False
         if self.value("throughput_infer_per_sec", index) is not None:
             return True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, cast
 
 from gpupack.errors import ProfileDataError
 from gpupack.importers.tables.cells import NumberStyle, is_missing, number_style
@@ -12,7 +13,7 @@ from gpupack.importers.tables.units import Kind, is_requests, spelled, worth
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gpupack.importers.tables.layout.csv_text import CsvTable
     from gpupack.importers.tables.titles.columns import ColumnUse
@@ -46,7 +47,7 @@ def style_of(table: CsvTable, uses: Sequence[ColumnUse]) -> NumberStyle:
         for index, use in enumerate(uses)
         if use.kind is not None or use.field == "requests_per_sec"
     ]
-    cells = [row[index] for index in columns for row in table.rows]
+    cells = list(chain.from_iterable(map(table.column_at, columns)))
     return number_style(cells, where=table.where, separator=table.separator)
 
 
@@ -85,7 +86,6 @@ def column_numbers(
     factor = 1.0
     if use.unit is not None:
         factor = worth(use.kind, use.unit, is_decimal=is_decimal) or 1.0
-    index = table.titles.index(use.title)
     values: list[float | None] = []
     requests = {is_requests(use.unit)} if use.unit is not None else set[bool]()
 
@@ -94,8 +94,7 @@ def column_numbers(
 
     is_plain = style.decimal == "." and use.unit is not None
     factors: dict[str, float] = {}
-    for number, row in enumerate(table.rows):
-        cell = row[index]
+    for number, cell in enumerate(table.column(use.title)):
         if is_plain:
             try:
                 value = float(cell) * factor
@@ -140,6 +139,24 @@ def column_numbers(
             "write all in one unit"
         )
     return Numbers(values, are_requests=True in requests)
+
+
+def readings_by_row(
+    columns: Mapping[str, Sequence[float | None]], num_rows: int
+) -> Iterator[dict[str, float]]:
+    """Yield the numbers that each row has, by field.
+
+    Args:
+        columns: Numbers by field, and in it by row.
+        num_rows: How many rows there are, for a table without numbers.
+    """
+    rows: Iterable[tuple[float | None, ...]] = zip(*columns.values(), strict=True)
+    for row in rows if columns else [()] * num_rows:
+        readings = dict(zip(columns, row, strict=True))
+        if None in row:
+            yield {name: one for name, one in readings.items() if one is not None}
+        else:
+            yield cast("dict[str, float]", readings)
 
 
 def _no_number(cell: str, where: str, err: ValueError) -> ProfileDataError:

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
@@ -54,11 +54,19 @@ class CsvTable:
     numbers: Sequence[int]
     ends_within_line: bool = False
     notes: tuple[str, ...] = ()
+    _columns: dict[int, Sequence[str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
-    def column(self, title: str) -> list[str]:
+    def column(self, title: str) -> Sequence[str]:
         """Return the cells of a column."""
-        index = self.titles.index(title)
-        return [row[index] for row in self.rows]
+        return self.column_at(self.titles.index(title))
+
+    def column_at(self, position: int) -> Sequence[str]:
+        """Return the cells of a column, taken from the rows once."""
+        if position not in self._columns:
+            self._columns[position] = [row[position] for row in self.rows]
+        return self._columns[position]
 
     def row_name(self, index: int) -> str:
         """Return where a row stands, for messages."""
