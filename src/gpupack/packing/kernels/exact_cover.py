@@ -1,22 +1,49 @@
-"""Exact cover: listed fillings that hold each of the last items once."""
+"""Exact cover: fillings that hold each item once, searched or chosen by likelihood."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.packing.kernels.library import INTEGER, INTEGERS, STOP, Kernel, integers
+from gpupack.packing.kernels.library import (
+    INTEGER,
+    INTEGERS,
+    REAL,
+    REALS,
+    STATE,
+    STOP,
+    Kernel,
+    integers,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Integers = NDArray[np.int64]
+    Reals = NDArray[np.float64]
 
 MAX_ITEMS = 128
 """Items that the bits of two words can tell apart."""
 
 _cover = Kernel(
     "cover", *4 * (INTEGER,), *4 * (INTEGERS,), INTEGER, INTEGER, INTEGERS, STOP
+)
+
+_propagate = Kernel(
+    "propagate", *4 * (INTEGER,), *4 * (INTEGERS,), INTEGER, *3 * (REALS,), STOP
+)
+_decimate = Kernel(
+    "decimate",
+    *4 * (INTEGER,),
+    *4 * (INTEGERS,),
+    INTEGER,
+    *2 * (REALS,),
+    INTEGER,
+    REAL,
+    STATE,
+    INTEGER,
+    INTEGERS,
+    STOP,
 )
 
 
@@ -54,6 +81,105 @@ def cover(
         integers(wastes),
         integers(budget),
         node_limit,
+        len(out),
+        out,
+        stop,
+    )
+
+
+def propagate(
+    members: Integers,
+    lengths: Integers,
+    wastes: Integers,
+    num_items: int,
+    budget: Integers,
+    sweeps: int,
+    messages: Reals,
+    rates: Reals,
+    odds: Reals,
+    stop: NDArray[np.int8],
+) -> None:
+    """Estimate by belief propagation how likely each filling is in an exact cover.
+
+    Args:
+        members: Items of each filling, shape (fillings, longest).
+        lengths: How many each has.
+        wastes: Shape (fillings, dimensions).
+        num_items: Each to be held once.
+        budget: What all fillings waste together, by dimension.
+        sweeps: Times that every message is sent.
+        messages: Of each item to the filling, shape (fillings, longest), all above 0;
+            they are written.
+        rates: By which a unit of waste multiplies the odds; shape (dimensions,); they
+            are written.
+        odds: Takes each filling's.
+        stop: Cuts the propagation once its entry is not 0.
+    """
+    _propagate(
+        *members.shape,
+        num_items,
+        wastes.shape[1],
+        integers(members),
+        integers(lengths),
+        integers(wastes),
+        integers(budget),
+        sweeps,
+        messages,
+        rates,
+        odds,
+        stop,
+    )
+
+
+def decimate(
+    members: Integers,
+    lengths: Integers,
+    wastes: Integers,
+    num_items: int,
+    budget: Integers,
+    sweeps: int,
+    messages: Reals,
+    rates: Reals,
+    enough: int,
+    noise: float,
+    state: NDArray[np.uint64],
+    out: Integers,
+    stop: NDArray[np.int8],
+) -> int:
+    """Choose one likely filling after the other, messages settling between.
+
+    Args:
+        members: As those of ``propagate``, and the next five.
+        lengths: How many each has.
+        wastes: Shape (fillings, dimensions).
+        num_items: Each to be held once.
+        budget: What all fillings waste together, by dimension.
+        sweeps: Times that every message is sent after each choice.
+        messages: To start from.
+        rates: To start from.
+        enough: Fillings that may still be chosen at which to stop.
+        noise: Chances are multiplied by 1 to 1 + noise.
+        state: Of the random numbers.
+        out: Takes the fillings chosen.
+        stop: Cuts the search once its entry is not 0.
+
+    Returns:
+        How many are chosen; 0 if the search was cut.
+    """
+    return _decimate(
+        *members.shape,
+        num_items,
+        wastes.shape[1],
+        integers(members),
+        integers(lengths),
+        integers(wastes),
+        integers(budget),
+        sweeps,
+        messages,
+        rates,
+        enough,
+        noise,
+        state,
         len(out),
         out,
         stop,

@@ -28,14 +28,6 @@ _list_frugal = Kernel(
     INTEGERS,
     STOP,
 )
-_list_short = Kernel(
-    "list_short",
-    *2 * (INTEGER,),
-    *3 * (INTEGERS,),
-    *3 * (INTEGER,),
-    *2 * (INTEGERS,),
-    STOP,
-)
 
 
 def list_frugal(
@@ -71,37 +63,6 @@ def list_frugal(
         integers(budget),
         node_limit,
         *members.shape,
-        members,
-        lengths,
-        stop,
-    )
-
-
-def list_short(
-    sizes: Integers,
-    capacities: Integers,
-    limit: Integers,
-    longest: int,
-    node_limit: int,
-    members: Integers,
-    lengths: Integers,
-    stop: NDArray[np.int8],
-) -> int:
-    """List fillings of 2 to ``longest`` items that waste at most ``limit``.
-
-    The arguments are those of ``list_frugal``, all items different.
-
-    Returns:
-        How many; -1 if the search was cut.
-    """
-    return _list_short(
-        *sizes.shape,
-        integers(sizes),
-        integers(capacities),
-        integers(limit),
-        longest,
-        node_limit,
-        len(lengths),
         members,
         lengths,
         stop,

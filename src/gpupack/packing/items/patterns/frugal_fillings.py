@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 MAX_LENGTH = 64
 """Items of a filling up to which ``list_frugal`` lists it."""
 FRUGAL_NODES = 2_000_000
-MAX_SHORT = 50_000
-MAX_SHORT_NODES = 5_000_000
-"""Fillings and search nodes of ``list_short``."""
 
 
 def list_frugal(
@@ -62,6 +59,7 @@ def list_frugal_members(
     *,
     type_of: NDArray[np.int64] | None = None,
     max_fillings: int,
+    max_nodes: int = FRUGAL_NODES,
     deadline: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Return the items of every filling that wastes at most the budget, if few.
@@ -73,6 +71,7 @@ def list_frugal_members(
         type_of: Items of one type are alike: one of such fillings is enough. All
             are different if None.
         max_fillings: That are few.
+        max_nodes: Of the search, at which it is cut.
         deadline: On the clock of ``time.perf_counter``; then the search is cut.
 
     Returns:
@@ -93,7 +92,7 @@ def list_frugal_members(
         type_of[order],
         capacities[tightest],
         budget[tightest],
-        FRUGAL_NODES,
+        max_nodes,
         members,
         lengths,
     )
@@ -104,29 +103,3 @@ def list_frugal_members(
     filled = np.arange(longest) < lengths[:, None]
     items = np.where(filled, order[np.where(filled, members[:found, :longest], 0)], 0)
     return items.astype(np.int64), lengths
-
-
-def list_short(
-    sizes: NDArray[np.int64],
-    capacities: NDArray[np.int64],
-    limit: NDArray[np.int64],
-    longest: int,
-    deadline: float,
-) -> list[NDArray[np.int64]]:
-    """Return fillings of 2 to ``longest`` items that waste at most ``limit``."""
-    tightest = np.argsort(limit / capacities, kind="stable")
-    order = np.argsort(-sizes[:, tightest[0]], kind="stable")
-    members = np.empty((MAX_SHORT, longest), dtype=np.int64)
-    lengths = np.zeros(MAX_SHORT, dtype=np.int64)
-    found = call_until(
-        deadline,
-        kernels.list_short,
-        np.ascontiguousarray(sizes[order][:, tightest]),
-        capacities[tightest],
-        limit[tightest],
-        longest,
-        MAX_SHORT_NODES,
-        members,
-        lengths,
-    )
-    return [order[members[at, : lengths[at]]] for at in range(found)]

@@ -12,13 +12,13 @@ from gpupack.packing.items.patterns import (
 )
 from gpupack.packing.items.patterns.bin_completion import CompletionSearch
 from gpupack.packing.items.patterns.column_generation import ColumnGeneration
+from gpupack.packing.items.patterns.decimation import Decimation
 from gpupack.packing.items.patterns.ejection import (
     MAX_ITEMS,
     BackgroundSearch,
     EjectionSearch,
 )
 from gpupack.packing.items.patterns.pattern_pool import drop_surplus
-from gpupack.packing.items.patterns.set_packing import SetPackingSearch
 from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ BRANCHING_WORK = 1_000_000
 MIN_BRANCHING_S = 0.1
 FIRST_DIVES = 8
 FIRST_PATTERNS = 2_000
-DIVES_PER_SET_PACKING = 2
-SET_PACKINGS = 3
+DIVES_PER_DECIMATION = 2
+DECIMATIONS = 4
 """Attempts before the first of so many dives."""
 MAX_MOVED_ITEMS = 300_000
 """Beyond it local search, which keeps every copy by itself, would take more memory than
@@ -113,15 +113,15 @@ def _climb(
             eject(ladder, search, SLICES_PER_DIVE)
 
     # It keeps every copy by itself.
-    set_packing = None if ladder.has_many_copies else SetPackingSearch(ladder)
+    decimation = None if ladder.has_many_copies else Decimation(ladder)
     portion = 1
     while not ladder.is_closed and ladder.remaining_s > 0:
         with ladder.rung("column generation"):
             generation.learn(ladder.bins)
             generation.raise_bound(portion=portion, interlude=interlude)
         for number in range(FIRST_DIVES * portion):
-            if set_packing is not None and number % DIVES_PER_SET_PACKING == 0:
-                pack_sets(ladder, set_packing)
+            if decimation is not None and number % DIVES_PER_DECIMATION == 0:
+                decimate(ladder, decimation)
             if ladder.is_closed:
                 return
             with ladder.rung("diving"):
@@ -165,12 +165,12 @@ def _branch(
         )
 
 
-def pack_sets(ladder: Ladder, search: SetPackingSearch) -> None:
-    """Offer the ladder what set packing finds, for items of few copies each."""
-    for _ in range(SET_PACKINGS):
+def decimate(ladder: Ladder, search: Decimation) -> None:
+    """Offer the ladder what decimation finds, for items of few copies each."""
+    for _ in range(DECIMATIONS):
         if ladder.is_closed or ladder.remaining_s == 0 or not search.is_promising:
             return
-        with ladder.rung("set packing"):
+        with ladder.rung("decimation"):
             search.attempt()
 
 

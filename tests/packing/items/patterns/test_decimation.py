@@ -1,4 +1,4 @@
-"""Set packing and exact cover, against brute force and planted packings."""
+"""Decimation and exact cover, against brute force and planted packings."""
 
 import itertools
 import math
@@ -8,10 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 
 from gpupack.packing.items.model.problem import canonicalize, check_packing
-from gpupack.packing.items.patterns import set_packing
-from gpupack.packing.items.patterns.frugal_fillings import list_short
-from gpupack.packing.items.patterns.set_packing import SetPackingSearch, log_packings
+from gpupack.packing.items.patterns.decimation import (
+    Covering,
+    Decimation,
+    log_packings,
+)
 from gpupack.packing.items.quick import heuristics
+from gpupack.packing.kernels import exact_cover as kernels
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.items.patterns.test_patterns import make_ladder
 from tests.packing.strategies import problems
@@ -33,12 +36,17 @@ def full_bins(num_bins, *, capacity, seed):
     return make_problem([item for one_bin in bins for item in one_bin], [capacity] * 2)
 
 
-def exact_cover(problem, num_bins):
+def covering_of(problem, num_bins):
     sizes = np.repeat(problem.sizes, problem.counts, axis=0)
-    budget = num_bins * problem.capacities - sizes.sum(axis=0)
-    if (budget < 0).any():
+    if num_bins < 1 or (num_bins * problem.capacities < sizes.sum(axis=0)).any():
         return None
-    return set_packing._cover(sizes, problem.capacities, budget, num_bins, math.inf)
+    return Covering.of(sizes, problem.capacities, num_bins, math.inf)
+
+
+def exact_cover(problem, num_bins):
+    covering = covering_of(problem, num_bins)
+    nothing = np.zeros(0, dtype=np.int64)
+    return covering and covering.complete(nothing, math.inf)
 
 
 @thorough
@@ -63,22 +71,38 @@ def test_items_beyond_one_word_are_covered():
     assert sorted(np.concatenate(chosen).tolist()) == list(range(100))
 
 
-def test_short_fillings_are_all_listed():
-    rng = np.random.default_rng(2)
-    sizes = rng.integers(1, 9, size=(12, 2))
-    capacities, limit = np.array([16, 14]), np.array([2, 3])
+def test_on_a_tree_the_odds_are_the_shares_of_all_covers():
+    # Three covers: {01, 2}, {0, 12} and {0, 1, 2}; of one column that wastes nothing.
+    fillings = [(0, 1), (1, 2), (0,), (1,), (2,)]
+    members = np.array([(*held, 0)[:2] for held in fillings])
+    lengths = np.array([len(held) for held in fillings])
+    odds = np.zeros(len(fillings))
 
-    listed = list_short(sizes, capacities, limit, 3, math.inf)
+    kernels.propagate(
+        members,
+        lengths,
+        np.zeros((len(fillings), 1), dtype=np.int64),
+        3,
+        np.array([0]),
+        400,
+        np.full(members.shape, 0.5),
+        np.ones(1),
+        odds,
+        np.zeros(1, dtype=np.int8),
+    )
 
-    expected = set()
-    for mask in range(1, 2**12):
-        members = [item for item in range(12) if mask >> item & 1]
-        waste = capacities - sizes[members].sum(axis=0)
-        if 2 <= len(members) <= 3 and (waste >= 0).all() and (waste <= limit).all():
-            expected.add(tuple(members))
-    assert expected
-    assert {tuple(sorted(members.tolist())) for members in listed} == expected
-    assert len(listed) == len(expected)
+    shares = odds / (1 + odds)
+    assert np.allclose(shares, [1 / 3, 1 / 3, 2 / 3, 1 / 3, 2 / 3], atol=1e-6)
+
+
+def test_the_same_seed_chooses_the_same_fillings():
+    covering = covering_of(full_bins(30, capacity=400, seed=5), 30)
+
+    def choices(seed):
+        state = np.array([seed], dtype=np.uint64)
+        return [covering.choose(state, math.inf).tolist() for _ in range(2)]
+
+    assert choices(7) == choices(7)
 
 
 def test_more_bins_and_less_spread_leave_more_packings_to_expect():
@@ -92,7 +116,7 @@ def test_more_bins_and_less_spread_leave_more_packings_to_expect():
     assert log_packings(halved, capacities, 20) > log_packings(sizes, capacities, 20)
 
 
-def test_most_bins_are_filled_frugally_and_the_last_ones_exactly():
+def test_likely_fillings_leave_last_bins_that_a_search_completes():
     # Four items with a slack of 1 of 1000 in each bin: many packings of 24 bins.
     full = full_bins(24, capacity=999, seed=4)
     problem = canonicalize(
@@ -106,7 +130,7 @@ def test_most_bins_are_filled_frugally_and_the_last_ones_exactly():
     ladder.offer(next(heuristics.constructive_packings(problem)))
     ladder.num_bins = 25
     ladder.raise_bound(24)
-    search = SetPackingSearch(ladder)
+    search = Decimation(ladder)
     assert search.is_promising
 
     attempts = 0
