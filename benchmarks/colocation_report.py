@@ -119,7 +119,8 @@ def judge(sessions: Sequence[Sequence[CoLocation]]) -> Judgement:
     """Fit on the sets labelled ``fit``, judge on those labelled ``judge``.
 
     Where a way of sharing has sessions with the kernel probe, those alone count: their
-    halves are of more models, and others than before.
+    halves are of more models, and others than before. Figures over all are of models in
+    processes of their own; streams of one process stand beside them.
     """
     by_sharing: dict[SharingMode, list[Sequence[CoLocation]]] = defaultdict(list)
     for session in sessions:
@@ -130,19 +131,20 @@ def judge(sessions: Sequence[Sequence[CoLocation]]) -> Judgement:
     parts = tuple(
         _judge_one(sharing, found) for sharing, found in sorted(by_sharing.items())
     )
+    counted = [part for part in parts if part.sharing != SharingMode.STREAMS] or parts
     return Judgement(
         sharing="all",
         factor=None,
         margin=None,
-        set_keys=frozenset().union(*(part.set_keys for part in parts)),
-        all_keys=frozenset().union(*(part.all_keys for part in parts)),
-        measured=_joined(part.measured for part in parts),
-        predicted=_joined(part.predicted for part in parts),
-        without_probe=_joined(part.without_probe for part in parts),
-        one_factor=_joined(part.one_factor for part in parts),
-        plain=_joined(part.plain for part in parts),
-        rule=_joined(part.rule for part in parts),
-        repeats=_joined(part.repeats for part in parts),
+        set_keys=frozenset().union(*(part.set_keys for part in counted)),
+        all_keys=frozenset().union(*(part.all_keys for part in counted)),
+        measured=_joined(part.measured for part in counted),
+        predicted=_joined(part.predicted for part in counted),
+        without_probe=_joined(part.without_probe for part in counted),
+        one_factor=_joined(part.one_factor for part in counted),
+        plain=_joined(part.plain for part in counted),
+        rule=_joined(part.rule for part in counted),
+        repeats=_joined(part.repeats for part in counted),
         parts=parts,
     )
 

@@ -208,24 +208,25 @@ def report(paths: list[Path]) -> list[dict[str, Any]]:
         }
         sets = [one for one in rows if one.get("kind") == "pipeline_set"]
         kind = path.stem.removeprefix("host_cores_")
+        sharing = None if kind == "cpu" else kind.removesuffix("_more")
         for cores in sorted({one["cores"] for one in sets if "cores" in one}):
             here = [one for one in sets if one.get("cores") == cores]
             found.append(
                 {"recording": kind, "cores": cores}
-                | _closed(profiles, here, kind, cores)
-                | _traffic(profiles, here, kind, cores)
+                | _closed(profiles, here, sharing, cores)
+                | _traffic(profiles, here, sharing, cores)
             )
     return found
 
 
 def _contention(
-    profiles: dict[str, ProfileRecord], kind: str, cores: float | None
+    profiles: dict[str, ProfileRecord], sharing: str | None, cores: float | None
 ) -> Contention:
     some = next(iter(profiles.values()))
     return resolve_contention(
         ProfileSet(records=tuple(profiles.values())),
         some.gpu_type,
-        None if kind == "cpu" else kind,
+        sharing,
         host_cores=cores,
     )
 
@@ -233,7 +234,7 @@ def _contention(
 def _closed(
     profiles: dict[str, ProfileRecord],
     rows: list[dict[str, Any]],
-    kind: str,
+    sharing: str | None,
     cores: int,
 ) -> dict[str, Any]:
     alone: dict[str, list[float]] = {}
@@ -251,7 +252,7 @@ def _closed(
     result: dict[str, Any] = {"noise_of_alone": round(statistics.fmean(noise), 3)}
     closed = [row for row in rows if row["label"] == "closed"]
     for name, host_cores in (("with_cores", cores), ("without", None)):
-        contention = _contention(profiles, kind, host_cores)
+        contention = _contention(profiles, sharing, host_cores)
         errors, kept = [], []
         for row in closed:
             names = [one["model_name"] for one in row["models"]]
@@ -283,14 +284,14 @@ def _closed(
 def _traffic(
     profiles: dict[str, ProfileRecord],
     rows: list[dict[str, Any]],
-    kind: str,
+    sharing: str | None,
     cores: int,
 ) -> dict[str, Any]:
     traffic = [row for row in rows if row["label"] == "traffic"]
     result: dict[str, Any] = {"num_traffic_sets": len(traffic)}
     for name, host_cores in (("p99_with_cores", cores), ("p99_without", None)):
         contention = replace(
-            _contention(profiles, kind, host_cores), latency_margin=0.0
+            _contention(profiles, sharing, host_cores), latency_margin=0.0
         )
         ratios, kept = [], []
         for row in traffic:

@@ -142,7 +142,10 @@ def run(arguments: argparse.Namespace) -> None:
         told = benchmark_environment(seed=0).model_dump(mode="json", exclude_none=True)
         told["gpu_type"] = gpu.name
         for title, more in (
-            ("closed loops", {"objective": "max_throughput", "contention": "predicted"}),
+            (
+                "closed loops",
+                {"objective": "max_throughput", "contention": "predicted"},
+            ),
             ("Poisson demands", {"demand": demand, "demand_met": "predicted"}),
         ):
             try:

@@ -1,6 +1,7 @@
 """place() with min_retention and sharing, against every partition of the models."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 from unittest import mock
@@ -25,6 +26,7 @@ from gpupack.planning.contention.prediction import (
     predict_retentions,
 )
 from gpupack.planning.contention.retention import (
+    RetentionRule,
     SharedGpu,
     cautious_retention,
     resolve_contention,
@@ -137,30 +139,32 @@ def test_models_that_no_probe_read_are_planned_with_more_to_spare_under_mps() ->
     assert "--sharing mps" in warning
 
 
-def test_streams_are_told_to_be_assumed_until_they_were_measured() -> None:
-    profiles = profiles_of([(10, 20), (10, 20)])
+def test_streams_wait_for_busy_sms_as_under_mps_without_the_probe() -> None:
+    few = profiles_of([(10, 90), (10, 90)])
+    profiles = few.model_copy(
+        update={
+            "records": tuple(
+                one.model_copy(update={"sm_utilization_percent": percent})
+                for one, percent in zip(few.records, (20.0, 85.0), strict=True)
+            )
+        }
+    )
     measured = profiles.model_copy(
         update={"calibrations": (calibration(1.7, SharingMode.STREAMS),)}
     )
 
-    assumed = resolve_contention(profiles, GPU, "streams")
+    by_default = resolve_contention(profiles, GPU, "streams")
     fitted = resolve_contention(measured, GPU, "streams")
 
-    (warning,) = assumed.warnings
-    assert "is assumed, not measured" in warning
-    assert "gpupack calibrate --sharing streams" in warning
-    assert (fitted.factor, fitted.num_sets, fitted.warnings) == (1.7, 12, ())
-    assert warning in place(profiles, sharing="streams").warnings
-    # Two that keep 0.83 by the assumption keep 0.74 by what was measured.
-    heavy = profiles_of([(10, 45)] * 4)
-    free = place(heavy, sharing="streams", min_retention=0.75)
-    bound = place(
-        heavy.model_copy(update={"calibrations": measured.calibrations}),
-        sharing="streams",
-        min_retention=0.75,
+    assert by_default.warnings == fitted.warnings == ()
+    assert (fitted.factor, fitted.num_sets) == (1.7, 12)
+    mps = SHARING_SHAPES[SharingMode.MPS]
+    assert by_default.shape == fitted.shape == replace(mps, probed=None)
+    # The one with few busy SMs waits for the other, more than that waits for it.
+    kept = RetentionRule(list(profiles.records), by_default, {}).retentions(
+        ((0, 1), (1, 1))
     )
-    assert free.num_gpus < bound.num_gpus
-    assert bound.num_calibration_sets == 12
+    assert kept[0] < kept[1] < 1
 
 
 @pytest.mark.parametrize(

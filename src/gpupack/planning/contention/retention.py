@@ -110,13 +110,6 @@ class Contention:
         return ARRIVALS_SHARE * self.factor
 
 
-UNMEASURED_STREAMS = (
-    "what models of one process (streams) cost each other is assumed, not measured: "
-    "each request gets an equal share of the GPU. `gpupack verify --sharing streams` "
-    "measures it where they run, and `gpupack calibrate --sharing streams` fits it"
-)
-
-
 def resolve_contention(
     profiles: ProfileSet,
     gpu_type: GpuType,
@@ -183,14 +176,10 @@ def resolve_contention(
             f"{gpu_type.name} ({mode}): its predictions use gpupack's default "
             f"contention factor {factor:g}; run `gpupack calibrate` on that GPU",
         )
-    if mode is SharingMode.STREAMS:
-        warnings += (UNMEASURED_STREAMS,)
     basis, widened = f"{DEFAULTS_CARD} defaults", 1.0
     margin = default_margin
     card = card_called(gpu_type.name)
-    if mode is SharingMode.STREAMS:
-        basis = "equal shares of the GPU, assumed and not measured"
-    elif card is None:
+    if card is None:
         # A name of somebody's own may stand for any card, that one too.
         basis += f"; whether {gpu_type.name} is one, its name does not tell"
     elif card != DEFAULTS_CARD:

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OTHERS_USE_IT = "other processes use the GPU"
+"""How a warning about strangers begins."""
+
 _BASELINE_S = {DeviceKind.HOST: 0.3, DeviceKind.GPU: 2.0}
 _REJECTIONS = ("Failed to process the request", "unexpected shape", "INVALID_ARG")
 """What Triton says where a model's own code, or its backend, rejects a request."""
@@ -525,4 +528,4 @@ class Sweep:
 
 
 def _strangers_in_words(strangers: Sequence[str]) -> str:
-    return f"other processes use the GPU: {'; '.join(strangers)}"
+    return f"{OTHERS_USE_IT}: {'; '.join(strangers)}"

@@ -145,6 +145,27 @@ def test_gpus_that_disturb_each_other_are_told(library: Path, tmp_path: Path) ->
     assert len(warned) == len(profiles.records) - 1 == 2
 
 
+def test_a_gpu_that_others_slow_down_is_told_apart(
+    library: Path, tmp_path: Path
+) -> None:
+    host = TwoGpus(
+        library, tmp_path, num_processes=1, pid0=STRANGER_PID, pid0_used=512 * MIB
+    )
+    # A model's process is confined to its GPU's cores: the second GPU has the last.
+    last = max(os.sched_getaffinity(0))
+    slow = f"time.sleep(0.08 if {last} in os.sched_getaffinity(0) else 0.02)"
+    for name in ("one", "two", "three"):
+        write_model(host.repository, name, execute=slow)
+
+    code, told = host.run("--gpus", "0,1", "--max-seconds", "1", "--min-seconds", "1")
+
+    assert code == 0, told
+    assert "others slow GPU 1 down" in told
+    for one in read_profile_file(host.store).records:
+        is_warned = any("others slow GPU 1 down" in text for text in one.warnings)
+        assert is_warned == (one.environment.gpu_index == 1)
+
+
 def test_a_gpu_that_others_use_is_left_out_and_the_other_goes_on(
     library: Path, tmp_path: Path
 ) -> None:

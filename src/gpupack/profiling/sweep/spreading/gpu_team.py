@@ -17,6 +17,7 @@ from gpupack.profiling.devices import open_device
 from gpupack.profiling.embedded import find_installation, install_server
 from gpupack.profiling.sweep.spreading.core_shares import share_cores, usable_cores
 from gpupack.profiling.sweep.spreading.gpu_process import GpuTask, GpuWorker
+from gpupack.profiling.sweep.sweep_work import OTHERS_USE_IT
 from gpupack.records.gpu import DeviceKind
 from gpupack.records.profile import FailedLoadPoint, ProfileRecord
 
@@ -81,11 +82,12 @@ class GpuTeam:
                 if title == "done":
                     return answer
 
-    def tell(self, *task: Any) -> None:
-        """Have every worker do something that takes no time."""
+    def tell(self, *task: Any, gpus: Collection[int | str] | None = None) -> None:
+        """Have every worker, or those of some GPUs, do something that takes no time."""
         for worker in list(self.workers):
-            worker.send(*task)
-            self._until(worker, "done")
+            if gpus is None or worker.gpu in gpus:
+                worker.send(*task)
+                self._until(worker, "done")
 
     def control(
         self, workers: Collection[GpuWorker], name: str, point: LoadPoint
@@ -239,7 +241,7 @@ def sweep_over_gpus(
 
     The baseline and a control point are measured on the first GPU alone, and the
     control point on all of them together: where one keeps less than 95 % of it, a
-    warning says so, also in the records.
+    warning says so, also in that GPU's records, and whether others use that GPU.
 
     Args:
         order: What one GPU would be told.
@@ -353,13 +355,27 @@ def _compare_control(
     widths = [alone, *together.values()]
     spread = max(one.throughput_ci_ratio or 0.0 for one in widths)
     least = UNDISTURBED_RATIO - min(spread, _MOST_SPREAD_RATIO)
-    if ratios and min(ratios.values()) < least:
+    slow = {gpu for gpu, ratio in ratios.items() if ratio < least}
+    shared = {
+        gpu
+        for gpu in slow
+        if any(text.startswith(OTHERS_USE_IT) for text in together[gpu].warnings)
+    }
+    for gpu in sorted(shared, key=str):
+        warning = (
+            f"others slow GPU {gpu} down: {name} at {point} keeps "
+            f"{100 * ratios[gpu]:.0f} % there of what it reaches on another GPU; end "
+            "them, or leave this GPU out (--gpus)"
+        )
+        logger.warning(warning)
+        team.tell("beside", (warning,), gpus={gpu})
+    if slow - shared:
         warning = (
             f"the GPUs disturb each other: beside the others, {name} at {point} keeps "
             f"{told} of what it reaches alone; measure fewer at once (--gpus)"
         )
         logger.warning(warning)
-        team.tell("beside", (warning,))
+        team.tell("beside", (warning,), gpus=slow - shared)
     return name, point
 
 
