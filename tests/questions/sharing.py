@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from gpupack.records.profile import ProfileRecord
 
-FACTORS = {"time_slicing": 0.78, "mps": 1.15, "streams": 1.0}
-MARGINS = {"time_slicing": 0.06, "mps": 0.094, "streams": 0.06}
+FACTORS = {"time_slicing": 0.78, "mps": 1.15, "streams": 1.21}
+MARGINS = {"time_slicing": 0.06, "mps": 0.094, "streams": 0.101}
 """Without readings of the probe; see docs/howto/share_gpus.md."""
 MAX_CUSTOMERS = 10
 """Beyond, gpupack approximates."""
@@ -44,8 +44,6 @@ class Customer:
 
 def wait_s(mode: str, own: Customer, other: Customer) -> float:
     """Return ``W_ij``."""
-    if mode == "streams":
-        return own.at_gpu_s
     if mode == "time_slicing":
         return own.at_gpu_s + min(0.0015, other.at_gpu_s)
     return (
