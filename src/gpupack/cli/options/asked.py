@@ -12,6 +12,7 @@ import typer
 
 from gpupack.catalogue import MEMORY_MIB_BY_NAME
 from gpupack.cli.console import print_warning
+from gpupack.cli.options.further import further_options, read_further
 from gpupack.cli.options.groups import takes_options
 from gpupack.cli.options.named_values import (
     parse_by_model,
@@ -357,11 +358,12 @@ def wish_options(
     seed: SeedOption = None,
     workers: WorkersOption = None,
     allow_unstable: AllowUnstableOption = None,
+    **further: object,
 ) -> WishReader:
     """Return what reads these options, once it is known which models there are.
 
     A table of profiles that is the ``source`` may hold wishes beside them, over which
-    a request wins.
+    a request wins. ``further`` are wishes without an option here.
     """
 
     def read(
@@ -436,12 +438,13 @@ def wish_options(
                 },
             )
         known = {name: value for name, value in plain.items() if value is not None}
+        known |= read_further(further, names)
         return asked, given | cast("RequestArguments", known)
 
     return read
 
 
-takes_wish_options = takes_options(wish_options, into="wishes")
+takes_wish_options = takes_options(wish_options, into="wishes", more=further_options)
 """Give a command the options of ``wish_options``, read into its ``wishes``."""
 
 

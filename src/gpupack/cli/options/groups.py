@@ -11,7 +11,13 @@ Command = Callable[..., None]
 
 
 def takes_options(
-    reader: Callable[..., object], *, into: str, without: Collection[str] = ()
+    reader: Callable[..., object],
+    *,
+    into: str,
+    without: Collection[str] = (),
+    more: Callable[[Collection[inspect.Parameter]], list[inspect.Parameter]] | None = (
+        None
+    ),
 ) -> Callable[[Command], Command]:
     """Return a decorator that gives a command the options a function reads.
 
@@ -23,11 +29,20 @@ def takes_options(
             the options stand in its place.
         without: Parameters of ``reader`` that the command has no option for; they are
             left at their defaults.
+        more: Returns further options, beside those that it is given; ``reader`` takes
+            any keyword then.
     """
 
     def decorate(command: Command) -> Command:
         own = inspect.signature(command, eval_str=True).parameters
-        read = inspect.signature(reader, eval_str=True).parameters
+        read = dict(inspect.signature(reader, eval_str=True).parameters)
+        if more is not None:
+            keywords = [
+                name for name, one in read.items() if one.kind is one.VAR_KEYWORD
+            ]
+            for name in keywords:
+                del read[name]
+            read |= {one.name: one for one in more(read.values())}
         options = {
             name: one for name, one in read.items() if name not in {*own, *without}
         }

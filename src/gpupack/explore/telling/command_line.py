@@ -14,16 +14,26 @@ from gpupack.spelling import flag_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_PLAIN = (
-    "max_gpus", "max_price_per_hour", "latency_percentile", "fairness", "sharing",
-    "contention", "demand_met", "latency", "arrivals", "growth", "billing", "currency",
-    "time_limit_s", "seed", "workers",
-)  # fmt: skip
+_OTHERWISE = frozenset(
+    {"kind", "schema_version", "objective", "models", "defaults", "gpus", "headroom"}
+)
+"""Fields that are told in ways of their own, or not at all."""
+_PLAIN = tuple(
+    name
+    for name, field in Request.model_fields.items()
+    if name not in _OTHERWISE and not isinstance(field.default, bool)
+)
 """Fields with an option of one value."""
-_SWITCHES = ("carry_memory_over", "estimate_unmeasured", "allow_unstable")
-_FOR_ALL_OR_EACH = (
-    "latency_limit_ms", "replicas", "max_replicas", "min_traffic", "min_retention",
-)  # fmt: skip
+_SWITCHES = tuple(
+    name
+    for name, field in Request.model_fields.items()
+    if isinstance(field.default, bool)
+)
+_FOR_ALL_OR_EACH = tuple(
+    name
+    for name in ModelWishes.model_fields
+    if name not in {"demand", "weight", "one_load_point", "optional", "left_out"}
+)
 """Wishes with an option of one value for all, or by model."""
 _FOR_EACH = ("demand", "weight")
 """Wishes with an option by model alone."""
@@ -141,7 +151,7 @@ def _add_wishes(
     options: _Options, request: Request, model_names: Sequence[str]
 ) -> None:
     asked = {name: request.of_model(name) for name in model_names}
-    for wish in (*_FOR_ALL_OR_EACH, "load_point"):
+    for wish in _FOR_ALL_OR_EACH:
         _add_for_all_or_each(options, wish, request.defaults, asked)
     for wish in _FOR_EACH:
         for name, wishes in asked.items():

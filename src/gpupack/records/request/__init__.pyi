@@ -12,7 +12,7 @@ from .request import (
     asked_of,
 )
 from .request_fault import as_path
-from .wish_types import MAX_REPLICAS, PERCENTILES
+from .wish_types import MAX_REPLICAS, PERCENTILES, Must
 
 __all__ = [
     "MAX_REPLICAS",
@@ -30,6 +30,7 @@ __all__ = [
     "LatencyRule",
     "LoadPointLike",
     "ModelWishes",
+    "Must",
     "Objective",
     "Request",
     "RequestArguments",
