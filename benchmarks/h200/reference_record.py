@@ -4,7 +4,7 @@
 
 OUT gets one ``CoLocation`` a line: the models alone and in sets, as
 ``gpupack calibrate --quick`` measures them. What fits them here is
-``REFERENCE_FACTORS`` of ``gpupack.verifying.calibrate``.
+``REFERENCE_FACTORS`` of ``gpupack.verifying.calibrating``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from gpupack.profiling import ServerOptions
-from gpupack.verifying.calibrate import quick_calibrate
+from gpupack.verifying.calibrating import quick_calibrate
 
 
 def main() -> None:

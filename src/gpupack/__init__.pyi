@@ -104,8 +104,8 @@ from .store import (
     write_profiles,
 )
 from .trade_off import Frontier
-from .verifying.calibrate import calibrate
-from .verifying.verify import Verification, verify
+from .verifying.calibrating import calibrate
+from .verifying.placement_run import Verification, verify
 
 __version__: str
 

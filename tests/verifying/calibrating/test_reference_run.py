@@ -29,7 +29,7 @@ from gpupack.records.environment import Environment, SharingMode
 from gpupack.records.gpu import GpuType
 from gpupack.records.profile import LoadPoint
 from gpupack.store import read_profile_file
-from gpupack.verifying.calibrate import (
+from gpupack.verifying.calibrating import (
     PRIOR_SETS,
     REFERENCE_FACTORS,
     calibration_of,
