@@ -39,7 +39,7 @@ from gpupack.profile_set import ProfileSet
 from gpupack.records.colocation import CoLocation
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import ProfileRecord
-from gpupack.verifying.calibrating import PRIOR_SETS
+from gpupack.verifying import PRIOR_SETS
 
 PERCENTILE = 99.0
 NEAR = 0.2

@@ -21,7 +21,14 @@ MOST_FLOORS = 8
 MOST_LINES = 400
 SOURCES = Path(__file__).parents[1] / "src" / ROOT
 TESTS = Path(__file__).parent
-WITH_DOORS = ("deploying", "planning", "packing", "profiling")
+WITH_DOORS = (
+    "deploying",
+    "explore",
+    "packing",
+    "planning",
+    "profiling",
+    "verifying",
+)
 """Packages that are entered, and whose packages are entered, by their facade alone."""
 WITHOUT_DOORS = {"gpupack.packing.kernels"}
 """Compiled code, one module for one search: nothing to hide, and slow to load whole."""

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from gpupack.profiling import ServerOptions
-from gpupack.verifying.calibrating import quick_calibrate
+from gpupack.verifying import quick_calibrate
 
 
 def main() -> None:

@@ -104,8 +104,7 @@ from .store import (
     write_profiles,
 )
 from .trade_off import Frontier
-from .verifying.calibrating import calibrate
-from .verifying.placement_run import Verification, verify
+from .verifying import Verification, calibrate, verify
 
 __version__: str
 

@@ -16,8 +16,8 @@ from gpupack.profiling.server.triton import TritonServer
 from gpupack.records.gpu import DeviceKind, GpuType
 from gpupack.records.running.verification import Outcome
 from gpupack.store import read_verifications, write_placement
+from gpupack.verifying import verify
 from gpupack.verifying.round_options import RoundOptions
-from gpupack.verifying.placement_run import verify
 from tests.factories import MIB, make_baseline, make_record
 from tests.profiling.conftest import installed  # noqa: F401 (a fixture)
 

@@ -43,10 +43,9 @@ from gpupack.store import (
     write_placement,
     write_profiles,
 )
-from gpupack.verifying.calibrating import calibrate
+from gpupack.verifying import calibrate, verify
 from gpupack.verifying.finished import Circumstances
 from gpupack.verifying.measurement import measure_set
-from gpupack.verifying.placement_run import verify
 from tests.factories import MIB, make_baseline, make_record
 from tests.profiling.conftest import installed  # noqa: F401 (a fixture)
 from tests.profiling.served_models import SLEEP_S, write_model

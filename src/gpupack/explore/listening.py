@@ -20,8 +20,7 @@ from gpupack.files import AnyPath
 from gpupack.quoting import quoted, quoted_all
 
 if TYPE_CHECKING:
-    from gpupack.explore.jobs import LoadedSource
-    from gpupack.explore.jobs.reading import Knowledge
+    from gpupack.explore.jobs import Knowledge, LoadedSource
     from gpupack.records.request import Request
 
 FIRST_PORT = 8734
@@ -133,7 +132,7 @@ def _first_request(loaded: LoadedSource, request: Request | None) -> str:
     Raises:
         UnknownNameError: If the request names models without a profile.
     """
-    from gpupack.explore.jobs.asking import plain_json
+    from gpupack.explore.jobs import plain_json
     from gpupack.planning import overlay_requests
     from gpupack.records.request import Request as AnyRequest
 

@@ -66,7 +66,7 @@ def verify_command(
     not all known, 130 interrupted.
     """
     from gpupack.store import read_placement
-    from gpupack.verifying.placement_run import DEFAULT_PRECISION, verify
+    from gpupack.verifying import DEFAULT_PRECISION, verify
 
     placed = read_placement(placement)
     indices = _indices(gpus)
@@ -209,7 +209,7 @@ def _calibrate_by(verifications: Path, profiles: Path, sharing: str | None) -> N
         read_verifications,
         record_line,
     )
-    from gpupack.verifying.calibrating import calibrate
+    from gpupack.verifying import calibrate
 
     try:
         alone = read_profile_file(profiles)  # complain before anything is written
@@ -247,7 +247,7 @@ def _calibrate_quickly(
     """Measure the reference models, and append what they show to the profile file."""
     from gpupack.profiling import ServerOptions
     from gpupack.store import open_profile_file, read_profile_file, record_line
-    from gpupack.verifying.calibrating import DEFAULT_MINUTES, quick_calibrate
+    from gpupack.verifying import DEFAULT_MINUTES, quick_calibrate
 
     # Minutes of measuring are not to end at a file that cannot be written.
     with open_profile_file(profiles, option="--profiles") as file:

@@ -22,7 +22,7 @@ from gpupack.quoting import printable
 from gpupack.records.request import Request
 
 if TYPE_CHECKING:
-    from gpupack.explore.workers.messages import Bench
+    from gpupack.explore.workers import Bench
     from gpupack.placement import Placement
     from gpupack.profile_set import ProfileSet
     from gpupack.records.explanation import SavingChange

@@ -24,7 +24,7 @@ from gpupack.request_file import read_request
 if TYPE_CHECKING:
     from pydantic.main import IncEx
 
-    from gpupack.explore.workers.messages import Bench
+    from gpupack.explore.workers import Bench
     from gpupack.files import AnyPath
     from gpupack.importers.tables.reading import Reading
     from gpupack.profile_set import ProfileSet

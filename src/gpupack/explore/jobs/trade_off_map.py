@@ -16,7 +16,7 @@ from gpupack.quoting import printable
 from gpupack.records.request import ContentionRule
 
 if TYPE_CHECKING:
-    from gpupack.explore.workers.messages import Bench
+    from gpupack.explore.workers import Bench
     from gpupack.placement import Placement
     from gpupack.records.frontier import FrontierPoint
 

@@ -10,7 +10,7 @@ from gpupack.explore.workers import Event
 from gpupack.report.page.html import render_report
 
 if TYPE_CHECKING:
-    from gpupack.explore.workers.messages import Bench
+    from gpupack.explore.workers import Bench
 
 
 @dataclass(frozen=True, slots=True)

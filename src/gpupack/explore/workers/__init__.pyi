@@ -1,4 +1,4 @@
-from .messages import Event, Job
+from .messages import Bench, Event, Job
 from .pool import WorkerPool
 
-__all__ = ["Event", "Job", "WorkerPool"]
+__all__ = ["Bench", "Event", "Job", "WorkerPool"]
