@@ -41,32 +41,48 @@ class Resource(StrEnum):
     """
     is_of_host: bool
     """Whether it is the host's, and binds only where a GPU's share is said."""
+    words: str
+    """What people call it, in the middle of a sentence."""
 
-    def __new__(cls, value: str, unit: ResourceUnit, reading_name: str) -> Self:
-        """Make a member of its name, its unit, and what records call its reading."""
+    def __new__(
+        cls, value: str, unit: ResourceUnit, reading_name: str, words: str
+    ) -> Self:
+        """Make a member of its name, its unit, its reading's name, and its words."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.unit = unit
         member.reading_name = reading_name
         member.is_held = unit is ResourceUnit.BYTES
         member.is_of_host = value.startswith("host_")
+        member.words = words
         return member
 
-    MEMORY = "memory", ResourceUnit.BYTES, "gpu_memory_used_bytes"
+    MEMORY = "memory", ResourceUnit.BYTES, "gpu_memory_used_bytes", "memory"
     """Device memory, in bytes."""
-    GPU_UTILIZATION = "gpu_utilization", ResourceUnit.PERCENT, "gpu_utilization_percent"
+    GPU_UTILIZATION = (
+        "gpu_utilization",
+        ResourceUnit.PERCENT,
+        "gpu_utilization_percent",
+        "GPU utilization",
+    )
     """Share of time with at least one kernel running (NVML), in percent."""
     MEMORY_UTILIZATION = (
         "memory_utilization",
         ResourceUnit.PERCENT,
         "memory_utilization_percent",
+        "memory utilization",
     )
     """Share of time device memory was read or written (NVML), in percent."""
-    SM_UTILIZATION = "sm_utilization", ResourceUnit.PERCENT, "sm_utilization_percent"
+    SM_UTILIZATION = (
+        "sm_utilization",
+        ResourceUnit.PERCENT,
+        "sm_utilization_percent",
+        "SM utilization",
+    )
     """Share of the streaming multiprocessors in use (NVML GPM), in percent."""
-    HOST_CPU = "host_cpu", ResourceUnit.CORES, "host_cpu_cores"
+    HOST_CPU = "host_cpu", ResourceUnit.CORES, "host_cpu_cores", "host CPU"
     """Processor time of the host that the models' server takes, in cores."""
-    HOST_MEMORY = "host_memory", ResourceUnit.BYTES, "host_memory_bytes"
+    HOST_MEMORY = "host_memory", ResourceUnit.BYTES, "host_memory_bytes", "host memory"
     """Main memory of the host that the models' server holds, in bytes."""
 
     @property

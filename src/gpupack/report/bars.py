@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
     from gpupack.records.placement import Assignment, GpuPlacement, PlacementRecord
 
-RESOURCE_NAMES = {
-    Resource.MEMORY: "Memory",
-    Resource.GPU_UTILIZATION: "GPU utilization",
-    Resource.MEMORY_UTILIZATION: "Memory utilization",
-    Resource.SM_UTILIZATION: "SM utilization",
-    Resource.HOST_CPU: "Host CPU",
-    Resource.HOST_MEMORY: "Host memory",
+RESOURCE_NAMES = {one: one.words[:1].upper() + one.words[1:] for one in Resource}
+"""What resources are called where a text begins with them."""
+UNIT_SYMBOLS = {
+    ResourceUnit.BYTES: "MiB",
+    ResourceUnit.CORES: "cores",
+    ResourceUnit.PERCENT: "%",
 }
 _MAX_SCALE = 1000.0
 """Nobody reads more off a bar than this many times its capacity."""
@@ -73,7 +72,7 @@ class Bar:
             if self.limit is None
             else f"limit {format_amount(self.resource, self.limit)}"
         )
-        name = RESOURCE_NAMES[self.resource].replace("Mem", "mem")
+        name = self.resource.words
         return f"GPU {self.gpu_numbers}, {name}: {self.text}, {limit}"
 
     @property
@@ -89,12 +88,7 @@ class Bar:
 
 def format_amount(resource: Resource, amount: float) -> str:
     """Return an amount with its unit: MiB for memory, cores, else percent."""
-    unit = {
-        ResourceUnit.BYTES: "MiB",
-        ResourceUnit.CORES: "cores",
-        ResourceUnit.PERCENT: "%",
-    }[resource.unit]
-    return f"{number_of(resource, amount)} {unit}"
+    return f"{number_of(resource, amount)} {UNIT_SYMBOLS[resource.unit]}"
 
 
 def amount_of(assignment: Assignment, resource: Resource) -> float | None:

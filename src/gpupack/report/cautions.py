@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gpupack.quoting import listed, quoted, quoted_all
-from gpupack.records.gpu import Resource
+from gpupack.records.gpu import ResourceUnit
 from gpupack.records.profile import RecordOrigin
 from gpupack.spelling import setting
 from gpupack.units import in_digits
@@ -28,11 +28,6 @@ KEPT_TOLERANCE = 1e-5
 FULL_PERCENT = 100.0
 SUM_TOLERANCE = 1e-6
 """By which a sum of readings may exceed what there is, as a share of it."""
-_UTILIZATIONS = {
-    Resource.GPU_UTILIZATION: "GPU utilizations",
-    Resource.MEMORY_UTILIZATION: "memory utilizations",
-    Resource.SM_UTILIZATION: "SM utilizations",
-}
 
 
 def cautions_of(placement: PlacementRecord) -> tuple[str, ...]:
@@ -112,7 +107,7 @@ def _overfull(placement: PlacementRecord) -> Iterator[str]:
         (use.used, use.resource, gpu)
         for gpu in placement.gpus.runs
         for use in gpu.resources
-        if use.resource in _UTILIZATIONS
+        if use.resource.unit is ResourceUnit.PERCENT
         and use.used > FULL_PERCENT * (1 + SUM_TOLERANCE)
     ]
     if not sums:
@@ -129,7 +124,7 @@ def _overfull(placement: PlacementRecord) -> Iterator[str]:
         )
     yield (
         f"the models on {num_gpus} of {placement.num_gpus} GPUs cannot all run at the "
-        f"same time: {_UTILIZATIONS[resource]} sum to {used:.0f} % on GPU "
+        f"same time: {resource.words}s sum to {used:.0f} % on GPU "
         f"{gpu.gpu_index}{kept}. This plan is for models that are seldom busy "
         "together; for others ask for demands or for max_throughput"
     )

@@ -13,6 +13,7 @@ from gpupack.quoting import printable, quoted
 from gpupack.records.gpu import Resource
 from gpupack.report.bars import (
     RESOURCE_NAMES,
+    UNIT_SYMBOLS,
     Bar,
     bar_of,
     full_scale,
@@ -40,14 +41,6 @@ if TYPE_CHECKING:
     from gpupack.records.placement import PlacementRecord
     from gpupack.records.profile import LoadPoint, ProfileRecord
 
-_AXIS_TITLES = {
-    Resource.MEMORY: "memory, MiB",
-    Resource.GPU_UTILIZATION: "GPU utilization, %",
-    Resource.MEMORY_UTILIZATION: "memory utilization, %",
-    Resource.SM_UTILIZATION: "SM utilization, %",
-    Resource.HOST_CPU: "host CPU, cores",
-    Resource.HOST_MEMORY: "host memory, MiB",
-}
 _MOST_LABELS = 40
 """GPUs and models that are written out; more would only overlap."""
 _LABEL_PLACES = (
@@ -261,7 +254,7 @@ def _stack(axes: Axes, placement: PlacementRecord, resource: Resource) -> None:
     if known:
         capacity = max(_in_unit(resource, bar.capacity) for bar in known)
         axes.set_xlim(0, capacity * full_scale([placement], resource) * 1.02)
-    axes.set_xlabel(_AXIS_TITLES[resource])
+    axes.set_xlabel(f"{resource.words}, {UNIT_SYMBOLS[resource.unit]}")
     axes.set_title(RESOURCE_NAMES[resource], fontsize="small")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)

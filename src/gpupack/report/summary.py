@@ -203,8 +203,7 @@ def headroom_text(placement: PlacementRecord) -> str:
 def headroom_shares(headroom: Headroom) -> str:
     """Return the shares that may be used: ``"memory 90 %, GPU utilization 80 %"``."""
     return ", ".join(
-        f"{RESOURCE_NAMES[resource].replace('Mem', 'mem')} "
-        f"{format_number(share * 100)} %"
+        f"{resource.words} {format_number(share * 100)} %"
         for resource, share in headroom
     )
 
@@ -251,8 +250,7 @@ def _tightest(placement: PlacementRecord) -> Fact:
     return Fact(
         "Tightest",
         f"GPU {bar.gpu_index}",
-        f"{format_amount(bar.resource, left)} of "
-        f"{RESOURCE_NAMES[bar.resource].replace('Memory', 'memory')} left{average}",
+        f"{format_amount(bar.resource, left)} of {bar.resource.words} left{average}",
     )
 
 
