@@ -170,6 +170,24 @@ def test_bin_completion_stops() -> None:
     )
 
 
+def test_exchanges_stop() -> None:
+    # The copy alone could be exchanged for the larger one.
+    found, _ = pricing.improve_fillings(
+        np.array([[9], [8]]),
+        np.array([10]),
+        np.array([0.9, 0.8]),
+        np.array([1, 1]),
+        np.array([0, 1]),
+        np.array([1]),
+        0.0,
+        2,
+        0,
+        np.zeros((4, 2), dtype=np.int64),
+        flag(1),
+    )
+    assert found == 0
+
+
 def test_listing_fillings_stops() -> None:
     sizes = np.arange(1000, 940, -1).reshape(-1, 1)
     listed = frugal_fillings.list_frugal(

@@ -51,6 +51,21 @@ _search_disjoint = Kernel(
     "search_disjoint", *_MARKET, REAL, INTEGER, *_TABLES, INTEGER, INTEGERS, STOP
 )
 
+_improve_fillings = Kernel(
+    "improve_fillings",
+    *2 * (INTEGER,),
+    *2 * (INTEGERS,),
+    REALS,
+    INTEGERS,
+    INTEGER,
+    *2 * (INTEGERS,),
+    REAL,
+    *2 * (INTEGER,),
+    INTEGERS,
+    ctypes.POINTER(INTEGER),
+    STOP,
+)
+
 
 def knapsack_tables(
     shares: Reals,
@@ -185,3 +200,51 @@ def search_disjoint(
         out,
         stop,
     )
+
+
+def improve_fillings(
+    sizes: Integers,
+    capacities: Integers,
+    duals: Reals,
+    supply: Integers,
+    starts: Integers,
+    members: Integers,
+    threshold: float,
+    most_removed: int,
+    first: int,
+    out: Integers,
+    stop: NDArray[np.int8],
+) -> tuple[int, int]:
+    """Improve fillings by exchanges; return how many were, and the next to look at.
+
+    Args:
+        sizes: Of the types with a value, by falling value.
+        capacities: Of the bin.
+        duals: Value of one copy, falling.
+        supply: Copies that a filling may have.
+        starts: Of the fillings in ``members``, and the end.
+        members: Types in the fillings, once per copy.
+        threshold: Only fillings worth more are of interest.
+        most_removed: Members that one exchange takes out, 1 or 2.
+        first: The filling to begin with; the search goes round once.
+        out: Takes the improved fillings; the search ends when it is full.
+        stop: Ends the search once its entry is not 0.
+    """
+    after = INTEGER(first)
+    found = _improve_fillings(
+        *sizes.shape,
+        integers(sizes),
+        integers(capacities),
+        reals(duals),
+        integers(supply),
+        len(starts) - 1,
+        integers(starts),
+        integers(members),
+        threshold,
+        most_removed,
+        len(out),
+        out,
+        after,
+        stop,
+    )
+    return found, after.value

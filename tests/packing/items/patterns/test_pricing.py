@@ -102,3 +102,43 @@ def test_searches_with_big_and_small_items_miss_no_filling(seed):
         tuple((item, int(copies)) for item, copies in enumerate(one) if copies)
         for one in wanted
     }
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_exchanges_find_fillings_that_fit_and_are_worth_more(seed):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(100, 400, size=(30, 3))
+    capacities = np.array([1000, 1000, 1000])
+    supply = rng.integers(1, 3, size=30)
+    duals = round_to_grid(sizes.mean(axis=1) / 1000)
+    pricer = Pricer(sizes, capacities)
+    alone = [((item, 1),) for item in range(30)]
+
+    found = pricer.improve(alone, duals, supply, most=30, threshold=0.4)
+
+    assert found
+    for pattern in found:
+        counts = np.zeros(30, dtype=np.int64)
+        for item, count in pattern:
+            counts[item] = count
+        assert (counts <= supply).all()
+        assert (counts @ sizes <= capacities).all()
+        assert counts @ duals > 0.4
+        # No single copy more fits: exchanges end by adding what does.
+        rest = capacities - counts @ sizes
+        assert not ((counts < supply) & (sizes <= rest).all(axis=1)).any()
+
+
+def test_exchanges_go_on_where_the_last_ones_ended():
+    # Each small item can be exchanged for the large one of its own filling only.
+    sizes, capacities = np.array([[5], [4], [4], [4]]), np.array([5])
+    duals = round_to_grid(np.array([1.0, 0.5, 0.5, 0.5]))
+    pricer = Pricer(sizes, capacities)
+    fillings = [((item, 1),) for item in (1, 2, 3)]
+
+    found = [
+        pricer.improve(fillings, duals, np.ones(4, dtype=np.int64), most=1, threshold=0)
+        for _ in range(3)
+    ]
+
+    assert found == [[((0, 1),)]] * 3

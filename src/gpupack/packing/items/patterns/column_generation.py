@@ -36,6 +36,8 @@ QUICK_NODES = 500
 """Search nodes per filling while quick pricing still finds columns."""
 THOROUGH_NODES = 20_000
 INTERLUDE_ROUNDS = 4
+MAX_IMPROVED = 100
+"""Fillings from one round of exchanges."""
 ROUNDS = 200
 NODES = 10_000_000
 """Rounds of column generation, and nodes of an exact pricing, in one portion."""
@@ -94,11 +96,21 @@ class ColumnGeneration:
                 return
 
     def add_columns(self, supply: NDArray[np.int64], *, node_limit: int) -> int:
-        """Price quickly at the current duals; return how many patterns were new."""
+        """Price quickly at the current duals; return how many patterns were new.
+
+        First by exchanges in the fillings of the basis, each worth 1: whatever one
+        gains is a column. A cut search from nothing, where they find none.
+        """
         duals = self.master.duals
-        # Duals of a linear program with few columns swing: price at a point on
+        # Duals of a linear program with few columns swing: search at a point on
         # the way to them first, which is what a stabilized method would do.
         self._center = SMOOTHING * self._center + (1 - SMOOTHING) * duals
+        basis = [self.master.patterns[column] for column, _ in self.master.solution()]
+        added = self.master.add(
+            self.pricer.improve(basis, round_to_grid(duals), supply, most=MAX_IMPROVED)
+        )
+        if added:
+            return added
         for point in (self._center, duals):
             found = self.pricer.price_many(
                 round_to_grid(point), supply, node_limit=node_limit

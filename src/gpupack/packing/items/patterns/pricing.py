@@ -29,6 +29,8 @@ from gpupack.packing.kernels.bin_relaxation import relaxation_multipliers
 from gpupack.packing.runtime import call_until, new_flag
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gpupack.packing.items.patterns.simplex import Pattern
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 GRID = float(2**30)
 """Duals are rounded down to multiples of 1/GRID, so that sums are exact."""
 VALUE_TOLERANCE = 1e-7
+WORTHLESS = 1e-9
+"""Value of a copy up to which no search for one valuable filling looks at it."""
 MAX_RECORDED = 64
 MAX_THOROUGH = 12
 """Fillings of one thorough pricing: a cut search for each takes its time."""
@@ -106,6 +110,7 @@ class Pricer:
         self._setting_of_key: _Setting | None = None
         self._tables_of: _Setting | None = None
         self._tables_of_it = NO_TABLES
+        self._next_improved = 0
 
     def price(
         self,
@@ -181,6 +186,53 @@ class Pricer:
             found = kernels.search_disjoint(*arguments, new_flag())
         return [_to_pattern(setting.order, counts[at]) for at in range(found)]
 
+    def improve(
+        self,
+        fillings: Sequence[Pattern],
+        duals: NDArray[np.float64],
+        supply: NDArray[np.int64],
+        *,
+        most: int,
+        threshold: float = 1.0 + 1e-6,
+    ) -> list[Pattern]:
+        """Return fillings above ``threshold`` that are a few exchanges from others.
+
+        Args:
+            fillings: Where to start, those of a basis for example: at its duals they
+                are worth 1, so whatever is gained is above.
+            duals: Value of one copy of each item type.
+            supply: Copies of each type at hand.
+            most: How many to return at most; the next call goes on after them.
+            threshold: Only fillings worth more are of interest.
+        """
+        limits = np.minimum(supply, self._copies_per_bin)
+        order = np.argsort(-duals, kind="stable")
+        order = order[(duals[order] > WORTHLESS) & (limits[order] > 0)]
+        place = np.full(len(duals), -1)
+        place[order] = np.arange(len(order))
+        starts, members = [0], []
+        for pattern in fillings:
+            for item, count in pattern:
+                if place[item] >= 0:
+                    members.extend([int(place[item])] * min(count, int(limits[item])))
+            starts.append(len(members))
+        counts = np.zeros((most, len(order)), dtype=np.int64)
+        found, self._next_improved = call_until(
+            self._deadline,
+            kernels.improve_fillings,
+            self.sizes[order],
+            self.capacities,
+            duals[order],
+            limits[order],
+            np.array(starts),
+            np.array(members, dtype=np.int64),
+            threshold,
+            2,
+            self._next_improved,
+            counts,
+        )
+        return [_to_pattern(order, counts[at]) for at in range(found)]
+
     def enumerate_maximal(
         self,
         duals: NDArray[np.float64],
@@ -252,7 +304,7 @@ class Pricer:
         surrogate = multipliers @ self._shares
         is_wanted = limits > 0
         if not with_worthless:
-            is_wanted &= duals > 1e-9
+            is_wanted &= duals > WORTHLESS
         efficiency = duals / np.maximum(surrogate, 1e-12)
         order = np.lexsort((-efficiency, ~self._is_big))
         order = order[is_wanted[order]]
