@@ -19,6 +19,7 @@ from gpupack.packing.items.patterns.pricing import Pricer
 from gpupack.packing.runtime.stoppable import (
     SCIP_PARAMETERS,
     call_until,
+    ended_by,
     solve_cp_model,
     solve_program,
 )
@@ -157,3 +158,26 @@ def test_ctrl_c_ends_scip_and_reaches_the_caller():
 
     with ctrl_c(0.3), pytest.raises(KeyboardInterrupt):
         solve_program(solver)
+
+
+def test_a_thread_that_is_to_end_ends_what_it_calls():
+    event = threading.Event()
+    began, flags = threading.Event(), []
+
+    def search(flag):
+        began.set()
+        while not flag[0]:
+            time.sleep(0.001)
+        return "stopped"
+
+    def work():
+        with ended_by(event):
+            flags.append(call_until(float("inf"), search))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert began.wait(60)
+    event.set()
+    thread.join(60)
+
+    assert flags == ["stopped"]

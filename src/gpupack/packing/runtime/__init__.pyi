@@ -6,6 +6,7 @@ from .deadline import (
 from .stoppable import (
     SCIP_PARAMETERS,
     call_until,
+    ended_by,
     new_flag,
     solve_cp_model,
     solve_linear,
@@ -27,6 +28,7 @@ __all__ = [
     "OutOfTimeError",
     "build_kernels",
     "call_until",
+    "ended_by",
     "kernels_are_coming",
     "kernels_are_ready",
     "load_solvers",

@@ -11,12 +11,13 @@ import math
 import threading
 import time
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from ortools.linear_solver import pywraplp
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 _STOP_AGAIN_S = 0.02
+_LOOK_S = 0.01
+"""How often a thread that others may end looks whether it is to."""
+_thread = threading.local()
 MAX_LINEAR_S, LEAST_LINEAR_S = 1.0, 0.3
 """Of one try at a linear program, which usually takes some milliseconds."""
 
@@ -35,6 +39,16 @@ SCIP_PARAMETERS = "misc/catchctrlc = FALSE\n"
 def new_flag() -> NDArray[np.int8]:
     """Return a flag that is down: one number, not 0 once a search is to stop."""
     return np.zeros(1, dtype=np.int8)
+
+
+@contextmanager
+def ended_by(event: threading.Event) -> Iterator[None]:
+    """Let an event end, as a deadline would, all calls that this thread makes."""
+    _thread.event = event
+    try:
+        yield
+    finally:
+        del _thread.event
 
 
 def call_until(
@@ -148,7 +162,7 @@ def _run(
 
     try:
         threading.Thread(target=run, daemon=True, name="gpupack-search").start()
-        wait([future], timeout=timeout_s)
+        _await(future, timeout_s)
     finally:
         # Not by Thread.join(): interrupted once, it takes the thread for ended
         # (CPython 3.11), and a thread inside a solver at the end of the process
@@ -158,3 +172,14 @@ def _run(
             stop()  # again: a solver that is still being set up does not hear it
             wait([future], timeout=_STOP_AGAIN_S)
     return future.result()
+
+
+def _await(future: Future[Result], timeout_s: float | None) -> None:
+    """Wait until it is done, time is up, or this thread is to end (``ended_by``)."""
+    event: threading.Event | None = getattr(_thread, "event", None)
+    if event is None:
+        wait([future], timeout=timeout_s)
+        return
+    ends = math.inf if timeout_s is None else time.perf_counter() + timeout_s
+    while not (event.is_set() or future.done() or time.perf_counter() >= ends):
+        wait([future], timeout=min(_LOOK_S, max(0.0, ends - time.perf_counter())))

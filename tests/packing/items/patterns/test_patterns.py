@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gpupack.packing.items.model.ladder import Ladder
 from gpupack.packing.items.model.problem import (
+    Bin,
     PackingResult,
     canonicalize,
     check_packing,
@@ -232,3 +233,24 @@ def test_a_planted_wrong_bound_is_caught():
 
     with pytest.raises(Exception, match="the bound is wrong"):
         check_result(problem, planted)
+
+
+def test_dives_beside_offer_their_packing_and_end_when_told():
+    rng = np.random.default_rng(5)
+    problem = canonicalize(
+        make_problem(rng.integers(100, 500, size=(60, 3)).tolist(), [1000] * 3)
+    ).problem
+    ladder = make_ladder(problem, time_limit_s=60.0)
+    # One bin each: any dive is better.
+    ladder.offer(tuple(Bin(((item, 1),)) for item in range(60)))
+    generation = ColumnGeneration(ladder)
+    dives = diving.BackgroundDives(generation, number=1)
+    ladder.backgrounds = (dives.source,)
+
+    with dives:
+        while ladder.num_bins == 60 and ladder.remaining_s > 0:
+            ladder.collect()
+
+    assert ladder.num_bins < 60
+    assert ladder.found_by == "diving"
+    check_packing(problem, ladder.bins)

@@ -1,4 +1,4 @@
-from .ladder import Ladder
+from .ladder import Correspondence, Ladder, Letterbox
 from .problem import (
     MAX_TOTAL,
     Bin,
@@ -21,8 +21,10 @@ from .vbp import (
 __all__ = [
     "MAX_TOTAL",
     "Bin",
+    "Correspondence",
     "ItemType",
     "Ladder",
+    "Letterbox",
     "PackingProblem",
     "PackingResult",
     "SolveStatus",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from contextlib import contextmanager
 from functools import cached_property
@@ -32,6 +33,41 @@ class BackgroundSource(Protocol):
 
     def improve_on(self, bins: tuple[Bin, ...]) -> None:
         """Go on from a packing found elsewhere, if it is better."""
+
+
+class Letterbox:
+    """Packings for another thread, of which it is to see the last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bins: tuple[Bin, ...] | None = None
+
+    def put(self, bins: tuple[Bin, ...]) -> None:
+        """Leave a packing in place of the one that is there."""
+        with self._lock:
+            self._bins = bins
+
+    def take(self) -> tuple[Bin, ...] | None:
+        """Return what was left since the last call, if anything."""
+        with self._lock:
+            bins, self._bins = self._bins, None
+        return bins
+
+
+class Correspondence:
+    """A ladder's end of the exchange of packings with another's in another thread."""
+
+    def __init__(self, name: str, *, inbox: Letterbox, outbox: Letterbox) -> None:
+        self.name = name
+        self._inbox, self._outbox = inbox, outbox
+
+    def take(self) -> tuple[Bin, ...] | None:
+        """Return the packing that the other found since the last call, if any."""
+        return self._inbox.take()
+
+    def improve_on(self, bins: tuple[Bin, ...]) -> None:
+        """Tell the other of a packing."""
+        self._outbox.put(bins)
 
 
 class Ladder:
@@ -72,8 +108,8 @@ class Ladder:
         self.found_by = ""
         self.proved_by = ""
         self.rungs: list[RungReport] = []
-        self.background: BackgroundSource | None = None
-        """Work in another thread that may have found a packing."""
+        self.backgrounds: tuple[BackgroundSource, ...] = ()
+        """Work in other threads that may have found a packing."""
         self._rung_name = ""
 
     @property
@@ -108,8 +144,8 @@ class Ladder:
         check_packing(self.problem, bins)
         self.bins, self.num_bins = bins, num_bins
         self.method = self.found_by = self._rung_name
-        if self.background is not None:
-            self.background.improve_on(bins)
+        for background in self.backgrounds:
+            background.improve_on(bins)
         self._log("%d bins found by %s", num_bins, self.found_by)
         if self._tell is not None:
             self._tell(self)
@@ -138,10 +174,10 @@ class Ladder:
 
     def collect(self) -> None:
         """Take what the background work has found."""
-        if self.background is not None:
-            found = self.background.take()
+        for background in self.backgrounds:
+            found = background.take()
             if found is not None and self.offer(found):
-                self.method = self.found_by = self.background.name
+                self.method = self.found_by = background.name
 
     @contextmanager
     def rung(self, name: str) -> Iterator[None]:

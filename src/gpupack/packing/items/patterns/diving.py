@@ -12,24 +12,29 @@ References:
 from __future__ import annotations
 
 import math
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpupack.packing.items.model import Correspondence, Ladder, Letterbox
+from gpupack.packing.items.patterns.bin_completion import CompletionSearch
 from gpupack.packing.items.patterns.column_generation import (
     INTEGRAL,
     QUICK_NODES,
     THOROUGH_NODES,
+    ColumnGeneration,
 )
+from gpupack.packing.runtime import ended_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gpupack.packing.items.patterns.bin_completion import CompletionSearch
-    from gpupack.packing.items.patterns.column_generation import ColumnGeneration
     from gpupack.packing.items.patterns.simplex import Pattern
 
 MAX_CANDIDATES = 8
+PATIENCE_S = 0.2
+"""Before dives begin in a thread of their own: most problems are closed by then."""
 
 
 def dive(
@@ -78,6 +83,62 @@ def dive(
             break
     master.set_demand(generation.demand, deadline=ladder.deadline)
     return found
+
+
+class BackgroundDives:
+    """Dives in a thread, on a linear program of its own with another's patterns.
+
+    Args:
+        generation: Whose problem to pack, and whose patterns to take over as they
+            come. What both threads read is only ever appended to.
+        number: Of this thread, from 1: each has a seed of its own.
+    """
+
+    def __init__(self, generation: ColumnGeneration, *, number: int) -> None:
+        found, better = Letterbox(), Letterbox()
+        self._generation = generation
+        self.source = Correspondence("diving", inbox=found, outbox=better)
+        self._stop = threading.Event()
+        ladder = generation.ladder
+        self._ladder = Ladder(
+            ladder.problem,
+            deadline=ladder.deadline,
+            time_limit_s=ladder.time_limit_s,
+            max_bins=None,
+            seed=ladder.seed + number,
+            num_workers=1,
+        )
+        self._ladder.raise_bound(ladder.bound)
+        self._ladder.offer(ladder.bins)
+        self._ladder.backgrounds = (Correspondence("", inbox=better, outbox=found),)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> BackgroundDives:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._ladder.deadline = -math.inf
+        self._thread.join()
+
+    def _run(self) -> None:
+        if self._stop.wait(PATIENCE_S):
+            return
+        ladder, patterns = self._ladder, self._generation.master.patterns
+        completing = CompletionSearch(
+            ladder.problem, seed=ladder.seed, deadline=ladder.deadline
+        )
+        with ended_by(self._stop), ladder.rung(self.source.name):
+            generation = ColumnGeneration(ladder)
+            num_known = 0
+            while not ladder.is_closed and ladder.remaining_s > 0:
+                ladder.raise_bound(self._generation.ladder.bound)
+                ladder.collect()
+                generation.learn(ladder.bins)
+                new, num_known = patterns[num_known:], len(patterns)
+                generation.master.add(new)
+                dive(generation, completing, randomize=True)
 
 
 def _solve_rest(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.items.model import Bin, merge_bins
+from gpupack.packing.items.model import Bin, Letterbox, merge_bins
 from gpupack.packing.kernels import ejection as kernels
 from gpupack.packing.runtime import new_flag
 
@@ -158,9 +158,7 @@ class BackgroundSearch:
 
     def __init__(self, search: EjectionSearch) -> None:
         self._search = search
-        self._lock = threading.Lock()
-        self._found: tuple[Bin, ...] | None = None
-        self._better: tuple[Bin, ...] | None = None
+        self._found, self._better = Letterbox(), Letterbox()
         self._stop = new_flag()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -174,26 +172,21 @@ class BackgroundSearch:
 
     def take(self) -> tuple[Bin, ...] | None:
         """Return the packing found since the last call, if any."""
-        with self._lock:
-            found, self._found = self._found, None
-        return found
+        return self._found.take()
 
     def improve_on(self, bins: tuple[Bin, ...]) -> None:
         """Start again from a packing found elsewhere, if it has fewer bins."""
-        with self._lock:
-            self._better = bins
+        self._better.put(bins)
 
     def _run(self) -> None:
         search = self._search
         while not self._stop[0] and search.num_bins > 0:
-            with self._lock:
-                better, self._better = self._better, None
+            better = self._better.take()
             if better is not None and _number(better) <= search.num_bins:
                 search.restart(better)
             if search.run(search.slice_rounds, self._stop):
                 bins = search.packing()
-                with self._lock:
-                    self._found = bins
+                self._found.put(bins)
                 search.restart(bins)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from gpupack.packing.items.patterns import (
@@ -76,14 +77,21 @@ def climb_patterns(ladder: Ladder) -> None:
     if search is None or ladder.num_workers == 1:
         _climb(ladder, completing, search)
         return
-    background = BackgroundSearch(search)
-    with background:
-        ladder.background = background
+    searches = [search]
+    if problem.num_types > MAX_ROWS:
+        searches += [
+            EjectionSearch(problem, ladder.bins, seed=ladder.seed + number)
+            for number in range(1, ladder.num_workers - 1)
+        ]
+    with ExitStack() as others:
+        ladder.backgrounds = tuple(
+            others.enter_context(BackgroundSearch(one)) for one in searches
+        )
         try:
             _climb(ladder, completing, None)
         finally:
             ladder.collect()
-            ladder.background = None
+            ladder.backgrounds = ()
 
 
 def _climb(
@@ -107,6 +115,23 @@ def _climb(
         pattern_program.close_frugally(generation)
     if ladder.is_closed:
         return
+    with ExitStack() as others:
+        for number in range(1, ladder.num_workers - 1):
+            dives = others.enter_context(
+                diving.BackgroundDives(generation, number=number)
+            )
+            ladder.backgrounds += (dives.source,)
+        _alternate(generation, completing, search)
+        ladder.collect()
+
+
+def _alternate(
+    generation: ColumnGeneration,
+    completing: CompletionSearch,
+    search: EjectionSearch | None,
+) -> None:
+    """Let column generation, dives and the rest take turns."""
+    ladder = generation.ladder
 
     def interlude() -> None:
         if search is not None:
