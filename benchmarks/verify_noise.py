@@ -29,6 +29,7 @@ from typing import Any
 import gpupack
 from benchmarks.environment import benchmark_environment
 from benchmarks.noisy_models import NoisyModel, forget_loads
+from benchmarks.verdict_rows import verdict_rows
 from gpupack.records.running.verification import Outcome
 
 RESULTS = Path(__file__).parent / "results" / "verify_noise.jsonl"
@@ -113,21 +114,7 @@ def run_once(seed: int, max_seconds: float) -> dict[str, Any]:
     print(found, flush=True)
     by_name = {model.name: outcome for model, outcome in expected.items()}
     verdicts = [
-        {
-            "model": one.model_name,
-            "expected": by_name[one.model_name].value,
-            "outcome": one.outcome.value,
-            "profiled_infer_per_sec": one.profiled_infer_per_sec,
-            "alone_infer_per_sec": one.alone_infer_per_sec,
-            "promised_infer_per_sec": one.promised_infer_per_sec,
-            "together_infer_per_sec": one.together_infer_per_sec,
-            "retention_low": one.retention_low,
-            "retention_high": one.retention_high,
-            "num_rounds": one.num_rounds,
-            "why": one.broken or one.not_judged,
-        }
-        for gpu in found.gpus
-        for one in gpu.models
+        one | {"expected": by_name[one["model"]].value} for one in verdict_rows(found)
     ]
     return {
         "num_gpus": len(found.gpus),

@@ -28,6 +28,7 @@ import gpupack
 from benchmarks.environment import benchmark_environment
 from benchmarks.h200.pipelines import PIPELINES, write_pipelines
 from benchmarks.host_cores import write_host_pipelines
+from benchmarks.verdict_rows import verdict_rows
 from gpupack.profiling import MeasureOptions, ServerOptions
 from gpupack.records.running.verification import Outcome
 
@@ -56,27 +57,11 @@ def verify_part(
     )
     seconds = time.monotonic() - begin_s
     print(found, flush=True)
-    verdicts = [
-        {
-            "model": one.model_name,
-            "outcome": one.outcome.value,
-            "profiled_infer_per_sec": one.profiled_infer_per_sec,
-            "alone_infer_per_sec": one.alone_infer_per_sec,
-            "promised_infer_per_sec": one.promised_infer_per_sec,
-            "together_infer_per_sec": one.together_infer_per_sec,
-            "retention_low": one.retention_low,
-            "retention_high": one.retention_high,
-            "num_rounds": one.num_rounds,
-            "why": one.broken or one.not_judged,
-        }
-        for gpu in found.gpus
-        for one in gpu.models
-    ]
     return {
         "part": title,
         "num_gpus": len(found.gpus),
         "seconds_per_gpu": seconds / len(found.gpus),
-        "verdicts": verdicts,
+        "verdicts": verdict_rows(found),
     }
 
 

@@ -19,6 +19,19 @@ SYSTEM = -1
 MIB = 1024 * 1024
 
 
+def quiet_gpu(**numbers: int) -> dict[str, int]:
+    """Return what the stand-in tells of a quiet 80-GiB GPU, but for some numbers."""
+    return {
+        "memory_total": 81920 * MIB,
+        "memory_used": 700 * MIB,
+        "gpu_utilization": 3,
+        "memory_utilization": 1,
+        "power_mw": 90_000,
+        "num_processes": 0,
+        "mig": 0,
+    } | numbers
+
+
 def compile_standin(
     folder: Path, *, source: Path = SOURCE, soname: str = SONAME
 ) -> Path:

@@ -18,7 +18,7 @@ from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 from gpupack.store import read_profile_file, write_placement
 from tests.profiling.embedded.test_mps import stand_in
-from tests.profiling.nvml_standin import MIB, SYSTEM, compile_standin
+from tests.profiling.nvml_standin import MIB, SYSTEM, compile_standin, quiet_gpu
 from tests.profiling.served_models import write_model
 
 pytestmark = pytest.mark.triton
@@ -37,15 +37,7 @@ class StandinHost:
         self, folder: Path, *options: str, **numbers: int
     ) -> subprocess.CompletedProcess[str]:
         """Profile one model; ``numbers`` are the GPU's, over a quiet 80-GiB one."""
-        quiet = {
-            "memory_total": 81920 * MIB,
-            "memory_used": 700 * MIB,
-            "gpu_utilization": 30,
-            "memory_utilization": 4,
-            "power_mw": 90_000,
-            "num_processes": 0,
-            "mig": 0,
-        }
+        busy = {"gpu_utilization": 30, "memory_utilization": 4}
         return self.run(
             folder,
             *("profile", "--embedded", "-q"),
@@ -54,7 +46,7 @@ class StandinHost:
             *("--store", str(folder / "store.jsonl")),
             *("--export-path", str(folder / "tables")),
             *options,
-            **(quiet | numbers),
+            **quiet_gpu(**(busy | numbers)),
         )
 
     def run(

@@ -38,7 +38,7 @@ from gpupack.verifying.calibrating import (
 )
 from tests.cli.test_place_command import run
 from tests.profiling.conftest import installed  # noqa: F401 (a fixture)
-from tests.profiling.nvml_standin import MIB, SYSTEM, compile_standin
+from tests.profiling.nvml_standin import MIB, SYSTEM, compile_standin, quiet_gpu
 
 NAMES = [one.name for one in REFERENCE_MODELS]
 POINT = LoadPoint(batch_size=1, concurrency=1)
@@ -150,16 +150,7 @@ class StandinGpu:
     def calibrate(
         self, folder: Path, *options: str, wrong: bool = False, **numbers: int
     ) -> subprocess.CompletedProcess[str]:
-        quiet = {
-            "memory_total": 81920 * MIB,
-            "memory_used": 700 * MIB,
-            "gpu_utilization": 3,
-            "memory_utilization": 1,
-            "power_mw": 90_000,
-            "num_processes": 0,
-            "mig": 0,
-        }
-        lines = [f"0 {key} {value}" for key, value in (quiet | numbers).items()]
+        lines = [f"0 {key} {value}" for key, value in quiet_gpu(**numbers).items()]
         lines += [f"{SYSTEM} count 1", f"{SYSTEM} stranger_pid {STRANGER_PID}"]
         (folder / "gpu.txt").write_text("\n".join(lines))
         command = (*NO_FILE, str(folder / "new.jsonl"), "--minutes", "0.01", "-q")
