@@ -235,13 +235,27 @@ class AssignmentModel:
                 self._model.add(sum(served) >= SIZE_STEPS * STEPS)
 
     def solve(
-        self, *, time_limit_s: float, seed: int, num_workers: int
+        self,
+        *,
+        time_limit_s: float,
+        seed: int,
+        num_workers: int,
+        effort: float = math.inf,
     ) -> AssignmentResult:
-        """Return what was found within the time limit."""
+        """Return what was found within the time limit.
+
+        Args:
+            time_limit_s: Wall time.
+            seed: For every random choice.
+            num_workers: Threads.
+            effort: CP-SAT's deterministic time, about seconds: with one worker the same
+                is found wherever this ends the search, and not the clock.
+        """
         from ortools.sat.python import cp_model
 
         solver = cp_model.CpSolver()
         solver.parameters.max_time_in_seconds = time_limit_s
+        solver.parameters.max_deterministic_time = effort
         solver.parameters.random_seed = seed
         solver.parameters.num_workers = num_workers
         status = solve_cp_model(solver, self._model)
