@@ -19,6 +19,7 @@ _FLAG_BY_ARGUMENT = {
     "mps_shares_percent": "--mps-share",
     "ports": "--port",
     "prices": "--price",
+    "reserved_prices": "--reserved-price",
     "server_batching_delay_us": "--server-batching-delay",
     "shared_memory_mib": "--shared-memory",
     "time_limit_s": "--time-limit",

@@ -78,7 +78,7 @@ def folder(tmp_path: Path) -> Path:
             "objective: min_cost\nbilling: reserved\n"
             "gpus: {T4: {price: 0.35, reserved_price: 0.2}, L4: {price: 0.71}}\n",
             [],
-            ["no reserved price of L4", "reserved_price: …", "--billing on_demand"],
+            ["no reserved price of L4", "--reserved-price L4=", "--billing on_demand"],
         ),
         (
             "objective: min_cost\ngpus: {T4: {price: 0.35}, L4: {reserved_price: 1}}\n",

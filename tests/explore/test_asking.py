@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 import gpupack
-from gpupack.records.request import ModelWishes, Request
+from gpupack.records.request import GpuSupply, ModelWishes, Request
 from gpupack.spelling import flag_of
 from tests.chromium import needs_chromium
 from tests.explore.served import Opened, Served
@@ -45,8 +45,11 @@ def test_every_control_shows_its_flag_and_field(opened: Opened) -> None:
         assert f"models.M.{wish}" in text, wish
         if wish not in WITHOUT_FLAG:
             assert flag_of(ARGUMENTS.get(wish, wish)) in text, wish
-    for name in ("--gpus", "--price", "gpus.T.count", "gpus.T.price"):
-        assert name in text
+    flags = {"count": "--gpus", "memory_mib": "--gpus", "price": "--price"}
+    for field in GpuSupply.model_fields:
+        assert flags.get(field, flag_of(field)) in text, field
+        if field != "memory_mib":  # of a card that nobody knows, as it is named
+            assert f"gpus.T.{field}" in text, field
 
 
 def test_a_hundred_quick_moves_leave_one_solve_and_the_right_answer(

@@ -39,6 +39,17 @@ def asked_by(command: str, folder: Path) -> gpupack.Request:
         {"defaults": {"min_retention": 0.5}, "models": {"plain": {"optional": True}}},
         {"models": {"a=b=c": {"left_out": True}}, "growth": 1.5},
         {"gpus": {"test-gpu": {"count": 3, "price": 1e-06}}, "objective": "min_cost"},
+        {
+            "gpus": {"test-gpu": {"price": 2, "reserved_price": 0.3}},
+            "billing": "reserved",
+            "objective": "min_cost",
+        },
+        {"models": {"a=b=c": {"load_point": "1x1"}}},
+        {
+            "gpus": {
+                "test-gpu": {"host_cpus_per_gpu": 7.5, "host_memory_per_gpu": "64GB"}
+            }
+        },
         {"defaults": {"one_load_point": True, "load_point": "1x1"}, "seed": 7},
         {"time_limit_s": 1 / 3, "workers": 1, "currency": "R$ & more"},
     ],
@@ -48,7 +59,12 @@ def test_a_command_line_asks_what_the_request_asks(
     asked: dict[str, Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "profiles.jsonl"
-    profiles = make_profiles(*map(make_load_point, NAMES))
+    profiles = make_profiles(
+        *(
+            make_load_point(name, host_cpu_cores=1.0, host_memory_bytes=1 << 20)
+            for name in NAMES
+        )
+    )
     gpupack.write_profiles(profiles, path)
     request = gpupack.Request.model_validate(asked)
 
@@ -65,7 +81,7 @@ def test_a_command_line_asks_what_the_request_asks(
 @pytest.mark.parametrize(
     "asked",
     [
-        {"gpus": {"test-gpu": {"reserved_price": 0.3}}, "billing": "reserved"},
+        {"gpus": {"a=b": {"memory_mib": 4096}}},
         {"models": {"plain": {"one_load_point": True}}},
     ],
     ids=str,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -37,6 +40,87 @@ def test_a_port_in_use_is_told_with_the_way_out() -> None:
     assert f"port {port} is in use by another program; give another with --port" in (
         told
     )
+
+
+def opened_with(
+    folder: Path, num_lines: int, **environment: str
+) -> tuple[int, list[str], int]:
+    """Return the port, what the shell tells, and the exit code of a started page.
+
+    Nothing opens windows there but what the environment names; while the lines are
+    awaited, the page is asked for.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gpupack", "explore", "medical", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={
+            "HOME": str(folder),
+            "PATH": str(folder),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "USER": "planner",
+        }
+        | environment,
+    )
+    assert process.stdout is not None
+    told = [process.stdout.readline() for _ in range(num_lines)]
+    port = int(told[0].split("/")[2].rpartition(":")[2])
+    assert httpx.get(told[0].split()[-1]).status_code == 200
+    process.send_signal(signal.SIGINT)
+    told += process.stdout.readlines()
+    return port, told, process.wait(timeout=20)
+
+
+def fake_program(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+    return path
+
+
+def test_without_a_browser_the_shell_tells_where_to_open_the_address(
+    tmp_path: Path,
+) -> None:
+    _, told, code = opened_with(tmp_path, 3)
+    assert code == 0
+    assert told[0].startswith("gpupack explore is at http://127.0.0.1:")
+    assert told[2:] == [
+        "No browser could be opened here: open the address yourself, in a browser on "
+        "this machine.\n"
+    ]
+
+
+def test_over_ssh_the_shell_tells_how_to_bring_the_page_over(tmp_path: Path) -> None:
+    session = "192.0.2.7 50000 192.0.2.9 22"
+    port, told, code = opened_with(tmp_path, 4, SSH_CONNECTION=session, LOGNAME="ann")
+    assert code == 0
+    assert "run this on the machine that you sit at" in told[2]
+    assert told[3] == f"  ssh -N -L {port}:127.0.0.1:{port} ann@192.0.2.9\n"
+
+
+def test_a_browser_of_the_terminal_does_not_take_it_over(tmp_path: Path) -> None:
+    fake_program(tmp_path / "w3m", f"echo started > {tmp_path}/started")
+    _, told, _ = opened_with(tmp_path, 3, DISPLAY=":77", TERM="xterm")
+    assert "No browser could be opened" in told[2]
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_browser_that_stays_open_does_not_hold_the_page_up(tmp_path: Path) -> None:
+    # It ends when the test has written that it may.
+    fifo = tmp_path / "closed"
+    os.mkfifo(fifo)
+    browser = fake_program(
+        tmp_path / "mine",
+        "exec > /dev/null",
+        f'echo "$1" > {tmp_path}/asked',
+        f": < {fifo}",
+    )
+    try:
+        _, told, code = opened_with(tmp_path, 2, BROWSER=str(browser))
+    finally:
+        os.close(os.open(fifo, os.O_RDWR))
+    assert code == 0
+    assert len(told) == 2
+    assert (tmp_path / "asked").read_text().strip() == told[0].split()[-1]
 
 
 def test_nothing_loadable_is_told_before_anything_is_served(tmp_path: Path) -> None:

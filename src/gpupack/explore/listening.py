@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import json
 import os
 import secrets
 import socket
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
@@ -119,8 +121,11 @@ def explore(
     )
     say(f"gpupack explore is at {listening.url}")
     say("It answers on this machine alone; Ctrl-C ends it.")
-    if options.opens_browser and not _opened(listening.url):
-        say("No browser could be opened here: open the address yourself.")
+    if options.opens_browser:
+        # Some browsers return when their window is closed.
+        threading.Thread(
+            target=_open_or_tell, args=(listening, say), daemon=True
+        ).start()
     with listening.socket, suppress(KeyboardInterrupt):
         # Ctrl-C is how it ends; uvicorn tells of it once more when it has closed.
         uvicorn.Server(config).run(sockets=[listening.socket])
@@ -224,14 +229,41 @@ def _token(path: AnyPath | None) -> str:
     return token
 
 
+def _open_or_tell(listening: _Listening, say: Callable[[str], None]) -> None:
+    """Open the page in a browser, or say how else it can be seen."""
+    if _opened(listening.url):
+        return
+    # "client port server port", of the session that this shell belongs to.
+    session = os.environ.get("SSH_CONNECTION", "").split()
+    if len(session) != 4:
+        say(
+            "No browser could be opened here: open the address yourself, in a browser "
+            "on this machine."
+        )
+        return
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "USER"
+    port = listening.port
+    say(
+        "No browser could be opened here. You came by ssh: run this on the machine "
+        "that you sit at, and open the address there.\n"
+        f"  ssh -N -L {port}:{HOST}:{port} {user}@{session[2]}"
+    )
+
+
 def _opened(url: str) -> bool:
     """Return whether a browser was opened: in a window, not in this terminal."""
+    is_chosen = bool(os.environ.get("BROWSER"))
     has_windows = sys.platform in ("darwin", "win32") or any(
-        os.environ.get(one) for one in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+        os.environ.get(one) for one in ("DISPLAY", "WAYLAND_DISPLAY")
     )
-    if not has_windows:
+    if not has_windows and not is_chosen:
         return False
     try:
-        return webbrowser.open(url)
+        # Browsers of a terminal alone are of this plain kind, and would take it over.
+        is_plain = type(webbrowser.get()) is webbrowser.GenericBrowser
+        return (is_chosen or not is_plain) and webbrowser.open(url)
     except (webbrowser.Error, OSError):
         return False

@@ -67,6 +67,8 @@ def place(
             (``{"L4": 8, "A100-80GB": None}``). Left out, as many as needed of the
             type that the profiles were measured on.
         prices: Per GPU and hour by GPU type, in your currency; gpupack ships none.
+        reserved_prices: The same where GPUs are reserved; they count with
+            ``billing="reserved"``.
         max_gpus: GPUs of all types together, at most.
         max_price_per_hour: What all of them together may cost.
         headroom: The share that may be used of whatever binds (``0.8`` is 80 %), or

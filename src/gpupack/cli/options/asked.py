@@ -84,6 +84,13 @@ PriceOption = Annotated[
         help="Price per GPU and hour: L4=0.71; repeat for each type.",
     ),
 ]
+ReservedPriceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TYPE=PRICE",
+        help="The same where GPUs are reserved, for --billing reserved: L4=0.45.",
+    ),
+]
 HostCpusOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -327,6 +334,7 @@ def wish_options(
     gpu: GpuOption = None,
     gpus: GpusOption = None,
     price: PriceOption = None,
+    reserved_price: ReservedPriceOption = None,
     host_cpus_per_gpu: HostCpusOption = None,
     host_memory_per_gpu: HostMemoryOption = None,
     max_gpus: MaxGpusOption = None,
@@ -374,6 +382,9 @@ def wish_options(
         given = RequestArguments(
             gpus=parse_supply(gpu, gpus),
             prices=parse_by_model("--price", price, "L4=0.71"),
+            reserved_prices=parse_by_model(
+                "--reserved-price", reserved_price, "L4=0.45"
+            ),
             host_cpus_per_gpu=parse_by_type(
                 "--host-cpus-per-gpu", host_cpus_per_gpu, "8, or L4=8 for each type"
             ),

@@ -34,7 +34,8 @@ def parse_named(
             value = number(value_text)
         except ValueError as err:
             kind = "whole number" if number is int else "number"
-            currency = currency_in(value_text) if option == "--price" else None
+            is_price = option in ("--price", "--reserved-price")
+            currency = currency_in(value_text) if is_price else None
             told = f", and once for all --currency {currency}" if currency else ""
             raise InvalidInputError(
                 f"{option} {quoted(text)}: {quoted(value_text)} is no {kind}; give "

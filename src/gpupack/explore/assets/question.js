@@ -127,7 +127,7 @@ function field(page, one, id, label = nothing) {
     return html`<input type="checkbox" id=${id} .checked=${live(Boolean(value))} aria-invalid=${invalid} aria-describedby=${described}
         @change=${(event) => page.change(one.path, event.target.checked || undefined)}>`;
   if (one.kind === "text")
-    return html`<input type="text" id=${id} .value=${live(typed(page, one.path, value))} placeholder=${one.placeholder ?? ""}
+    return html`<input type="text" id=${id} aria-label=${label} .value=${live(typed(page, one.path, value))} placeholder=${one.placeholder ?? ""}
         aria-invalid=${invalid} aria-describedby=${described} autocomplete="off" spellcheck="false"
         @input=${(event) => page.type(one.path, event.target.value, event.target.value.trim() || undefined)} @blur=${() => page.settle(one.path)}>`;
   if (one.kind === "share" || one.kind === "range") {
@@ -211,12 +211,28 @@ function gpuTypes(page) {
   return html`<section class="control gpus" aria-labelledby="gpus-title"><h3 id="gpus-title">GPU types</h3>
     ${troubles(page, ["gpus"], "c-gpus")}
     ${typeof gpus === "number" ? html`<label>GPUs of the measured type <input type="number" min="1" .value=${live(String(gpus))} @input=${(event) => page.type(["gpus"], event.target.value, event.target.value ? Number(event.target.value) : undefined)}></label>` : nothing}
-    <p class="names">type: <code>--gpus T</code> <code>gpus.T</code>; count: <code>--gpus T=N</code> <code>gpus.T.count</code>; price: <code>--price T=P</code> <code>gpus.T.price</code>; reserved: <code>gpus.T.reserved_price</code></p>
+    <p class="names">type: <code>--gpus T</code> <code>gpus.T</code>; count: <code>--gpus T=N</code> <code>gpus.T.count</code>; price: <code>--price T=P</code> <code>gpus.T.price</code>; reserved: <code>--reserved-price T=P</code> <code>gpus.T.reserved_price</code></p>
     <div class="scroll" tabindex="0" role="region" aria-label="GPU types, table"><table class="rows"><thead><tr><th scope="col">Type</th><th scope="col">Count</th><th scope="col">Price/h</th><th scope="col">Reserved</th></tr></thead>
     <tbody>${rows.map((name) => html`<tr class=${isIn(name) ? "" : "out"}><th scope="row"><label><input type="checkbox" .checked=${live(isIn(name))} @change=${(event) => change(name, event.target.checked)}>${shown(name)}</label></th>
       ${cell(name, "count", "Count", true)} ${cell(name, "price", "Price per hour", false)} ${cell(name, "reserved_price", "Reserved price per hour", false)}</tr>`)}</tbody></table></div>
+    ${hostShares(page, rows.filter(isIn), shown, rowPath)}
     ${others.length ? html`<label class="add">Add a GPU type <select @change=${(event) => { change(event.target.value, true); event.target.value = ""; }}><option value="">…</option>${others.map((one) => html`<option value=${one.name}>${one.shown}, ${one.memory}</option>`)}</select></label>` : nothing}
   </section>`;
+}
+
+/** What each GPU's models may use of their host; it binds only where it is said. */
+function hostShares(page, names, shown, rowPath) {
+  const { state } = page;
+  const fields = [["host_cpus_per_gpu", "Cores", "number", ""], ["host_memory_per_gpu", "Memory", "text", "64GB"]];
+  const isAsked = names.some((name) => fields.some(([what]) => get(state.request, rowPath(name, what)) !== undefined || isTroubled(page, rowPath(name, what))));
+  const cell = (name, [what, label, kind, placeholder]) => {
+    const path = rowPath(name, what);
+    return html`<td>${field(page, { kind, path, min: 0, placeholder }, idOf(path), `${label} of the host for each ${shown(name)}`)} ${troubles(page, path, idOf(path))}</td>`;
+  };
+  return html`<details ?open=${isAsked}><summary>Cores and memory of the host, for each GPU</summary>
+    <p class="names">cores: <code>--host-cpus-per-gpu T=N</code> <code>gpus.T.host_cpus_per_gpu</code>; memory: <code>--host-memory-per-gpu T=SIZE</code> <code>gpus.T.host_memory_per_gpu</code></p>
+    <div class="scroll" tabindex="0" role="region" aria-label="Host of each GPU, table"><table class="rows"><thead><tr><th scope="col">Type</th>${fields.map(([, label]) => html`<th scope="col">${label}</th>`)}</tr></thead>
+    <tbody>${names.map((name) => html`<tr><th scope="row">${shown(name)}</th>${fields.map((one) => cell(name, one))}</tr>`)}</tbody></table></div></details>`;
 }
 
 /** Models: on or off, their demands, and whatever else is asked of each. */

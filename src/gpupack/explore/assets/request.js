@@ -27,7 +27,7 @@ export function set(request, path, value) {
   return Object.fromEntries(entries);
 }
 
-const GPU_FIELDS = new Set(["count", "price", "reserved_price", "memory_mib"]);
+const GPU_FIELDS = new Set(["count", "price", "reserved_price", "memory_mib", "host_cpus_per_gpu", "host_memory_per_gpu"]);
 
 /** Return equal text for requests that ask the same, whatever the order. */
 export function canonical(value) {

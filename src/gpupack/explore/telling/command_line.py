@@ -125,10 +125,14 @@ def _add_supply(options: _Options, request: Request) -> None:
         if "=" in name or not name or _is_number(name):
             options.is_complete = False
     for name, supply in request.gpus.items():
-        if supply.price is not None:
-            options.add("prices", f"{name}={_text(supply.price)}")
-        if supply.reserved_price is not None:
-            options.is_complete = False
+        for argument, value in (
+            ("prices", supply.price),
+            ("reserved_prices", supply.reserved_price),
+            ("host_cpus_per_gpu", supply.host_cpus_per_gpu),
+            ("host_memory_per_gpu", supply.host_memory_per_gpu),
+        ):
+            if value is not None:
+                options.add(argument, f"{name}={_text(value)}")
 
 
 def _is_number(text: str) -> bool:

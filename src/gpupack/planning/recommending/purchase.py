@@ -34,7 +34,6 @@ from gpupack.planning.request import (
     ProfilesLike,
     profiles_of,
     request_of,
-    reserved_price_way_out,
     takes_wishes,
     unpriced,
     wishes_beside,
@@ -262,12 +261,11 @@ def _fewest_because(plan: Placement) -> Assumption:
     """Return that no price counts, and which one would have to be known."""
     lacking = unpriced(plan.fleet)
     if plan.request is not None and plan.request.billing is Billing.RESERVED:
-        way_out = reserved_price_way_out(lacking)
         return Assumption(
             text=f"no reserved price of {listed(lacking)} is known, so the fewest GPUs "
             "count",
-            argument=way_out,
-            flag=way_out,
+            argument=f"reserved_prices={{{lacking[0]!r}: 0.22}}",
+            flag=f"--reserved-price {shlex.quote(f'{lacking[0]}=0.22')}",
         )
     return Assumption(
         text=f"no price of {listed(lacking)} is known, so the fewest GPUs count",

@@ -6,7 +6,6 @@ from .arguments import (
 from .estimates import estimated_types, measured_types, with_estimates
 from .fleet import (
     require_prices,
-    reserved_price_way_out,
     resolve_fleet,
     unpriced,
 )
@@ -55,7 +54,6 @@ __all__ = [
     "profiles_of",
     "request_of",
     "require_prices",
-    "reserved_price_way_out",
     "resolve_fleet",
     "resolve_headroom",
     "takes_wishes",

@@ -290,7 +290,8 @@ def _with_by_type(
         if isinstance(gpus, dict)
         else {measured_type(profiles).name: GpuSupply(count=gpus)}
     )
-    if argument != "prices" and not isinstance(given, Mapping):
+    is_price = argument in ("prices", "reserved_prices")
+    if not is_price and not isinstance(given, Mapping):
         given = dict.fromkeys(supplies, given)
     # Of names that are alike the first.
     spelled = {_folded(one): one for one in reversed(supplies)}
@@ -322,6 +323,7 @@ def _with_by_type(
 
 _FIELDS_BY_TYPE = {
     "prices": ("price", "a price", '{"L4": 0.71}'),
+    "reserved_prices": ("reserved_price", "a reserved price", '{"L4": 0.45}'),
     "host_cpus_per_gpu": ("host_cpus_per_gpu", "a number of cores", '{"L4": 8}'),
     "host_memory_per_gpu": ("host_memory_per_gpu", "memory", '{"L4": "64GB"}'),
 }

@@ -18,7 +18,7 @@ from gpupack.records.gpu import (
     is_same_card,
 )
 from gpupack.records.request import Billing
-from gpupack.spelling import in_words_of, setting
+from gpupack.spelling import setting
 from gpupack.units import bytes_from_mib
 
 if TYPE_CHECKING:
@@ -117,26 +117,22 @@ def require_prices(fleet: Fleet, billing: Billing = Billing.ON_DEMAND) -> None:
     if lacking and billing is Billing.RESERVED:
         raise InvalidInputError(
             f"{setting('billing', billing.value)} counts reserved prices, and there is "
-            f"no reserved price of {listed(lacking)}: "
-            f"{reserved_price_way_out(lacking)}, or count prices on demand: "
+            f"no reserved price of {listed(lacking)}; give "
+            f"{_way_out('reserved_prices', lacking)}, or count prices on demand: "
             f"{setting('billing', 'on_demand')}"
         )
     if lacking:
-        prices = ", ".join(f'"{name}": ...' for name in lacking)
-        way_out = setting("prices", python=f"{{{prices}}}", shell=f"{lacking[0]}=PRICE")
         raise InvalidInputError(
             f"planning by price needs a price per hour of {', '.join(lacking)}; give "
-            f"{way_out} (gpupack ships none, they differ by provider)"
+            f"{_way_out('prices', lacking)} (gpupack ships none, they differ by "
+            "provider)"
         )
 
 
-def reserved_price_way_out(lacking: Sequence[str]) -> str:
-    """Return how to give the reserved prices of GPU types."""
-    return in_words_of(
-        python=f"give gpus={{{lacking[0]!r}: {{'price': ..., 'reserved_price': ...}}}}",
-        shell="give it in a file for --request: "
-        f"gpus: {{{listed(lacking[:1])}: {{price: …, reserved_price: …}}}}",
-    )
+def _way_out(argument: str, lacking: Sequence[str]) -> str:
+    """Return how to give the prices that are missing."""
+    prices = ", ".join(f'"{name}": ...' for name in lacking)
+    return setting(argument, python=f"{{{prices}}}", shell=f"{lacking[0]}=PRICE")
 
 
 def measured_type(profiles: ProfileSet) -> GpuType:

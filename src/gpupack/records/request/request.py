@@ -316,6 +316,7 @@ class RequestArguments(TypedDict, total=False):
 
     gpus: GpusLike | None
     prices: Mapping[str, float] | None
+    reserved_prices: Mapping[str, float] | None
     host_cpus_per_gpu: ForGpuTypes | None
     host_memory_per_gpu: MemoryForGpuTypes | None
     max_gpus: int | None
