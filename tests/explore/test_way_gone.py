@@ -38,6 +38,25 @@ def test_a_pinned_answer_is_compared_by_what_is_on_the_gpus(opened: Opened) -> N
     assert opened.complaints == []
 
 
+def test_prices_are_compared_where_both_are_known_in_one_currency(
+    opened: Opened,
+) -> None:
+    page = opened.page
+    page.locator("#pin").click()
+    price = page.get_by_label("Price per hour of 16GB", exact=True)
+    price.fill("0.5")
+    row = page.locator(".comparison tr", has_text="Per hour")
+    expect(row).to_contain_text("no price was known")
+    opened.settled()
+    page.locator("#pin").click()
+    price.fill("0.75")
+    # Four GPUs, a quarter more for each.
+    expect(row).to_contain_text("+1.00")
+    page.get_by_text("Everything else that can be asked").click()
+    page.get_by_label("Currency of the prices").fill("EUR")
+    expect(row).to_contain_text("in another currency")
+
+
 def test_one_walks_back_and_forth_by_the_page_and_by_the_browser(
     opened: Opened,
 ) -> None:

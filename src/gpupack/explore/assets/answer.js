@@ -23,6 +23,16 @@ export function spoken(state) {
   return `${state.answer.line} ${state.answer.demand} ${sure}`;
 }
 
+/** The answer in a few words. */
+export function inShort(state) {
+  if (state.failure) return "not answered";
+  if (state.refused) return "cannot be asked";
+  if (state.clash) return state.clash.is_proved ? "no placement can do this" : "no placement was found";
+  if (!state.answer) return "searching…";
+  const { gpus, cost, is_met: isMet } = state.answer;
+  return [gpus || "no GPU", cost, isMet === false ? "demand not met" : "", state.isSolving ? "searching…" : ""].filter(Boolean).join(", ");
+}
+
 function notices(page) {
   const { refused, failure } = page.state;
   return html`${refused ? html`<div class="notice bad" role="alert"><strong>This cannot be asked.</strong> <span class="words">${refused.message}</span></div>` : nothing}
@@ -50,7 +60,7 @@ function found(page, one) {
     <dl class="facts">
       <div><dt>GPUs</dt><dd><strong id="num-gpus">${one.num_gpus}</strong><span>${one.gpus}</span></dd></div>
       ${one.cost ? html`<div><dt>Cost</dt><dd><strong>${one.cost}</strong><span>${one.cost_details}</span></dd></div>` : html`<div><dt>Cost</dt><dd><strong>–</strong><span>give prices at the GPU types</span></dd></div>`}
-      ${one.demand ? html`<div class=${one.is_met ? "" : "short"}><dt>Demand</dt><dd><strong>${one.is_met ? "met" : "not met"}</strong><span class="words">${one.demand}</span></dd></div>` : nothing}
+      ${one.demand ? html`<div class=${one.is_met ? "" : "short"}><dt>Demand</dt><dd><strong>${one.is_met ? "met" : "not met"}</strong><span class="words">${one.demand_details}</span></dd></div>` : nothing}
     </dl>
     ${state.recommendation ? recommendation(page) : nothing}
     ${one.cautions.length ? html`<div class="notice warn"><h2>Know first</h2><ul>${one.cautions.map((text) => html`<li class="words">${text}</li>`)}</ul></div>` : nothing}
@@ -95,9 +105,12 @@ function modelTable(one, models) {
   const hasKept = one.models.some((row) => row.kept);
   const hasCost = one.models.some((row) => row.cost);
   return html`<section aria-labelledby="per-model"><h2 id="per-model">Per model</h2>
-    <div class="scroll" tabindex="0" role="region" aria-label="Per model, table"><table class="data"><thead><tr><th scope="col">Model</th>${hasDemand ? html`<th scope="col" class="n">Demand, infer/s</th>` : nothing}<th scope="col" class="n">${hasDemand ? "Served" : "Alone"}, infer/s</th>${hasDemand ? html`<th scope="col" class="n">Of it</th>` : nothing}<th scope="col" class="n">Replicas</th><th scope="col">Load points</th>${hasKept ? html`<th scope="col" class="n">Keeps</th>` : nothing}${hasCost ? html`<th scope="col" class="n">Per hour</th>` : nothing}</tr></thead>
-    <tbody>${one.models.map((row) => html`<tr class=${row.is_short ? "short" : ""}><th scope="row">${swatch(models[row.model])}<span class="words">${models[row.model].shown}</span></th>${hasDemand ? html`<td class="n">${row.demand || "–"}</td>` : nothing}<td class="n">${row.served}</td>${hasDemand ? html`<td class="n">${row.is_short ? "✕ " : ""}${row.share_text || "–"}</td>` : nothing}<td class="n">${row.replicas}</td><td>${row.load_points}</td>${hasKept ? html`<td class="n">${row.kept || "–"}</td>` : nothing}${hasCost ? html`<td class="n">${row.cost || "–"}</td>` : nothing}</tr>`)}</tbody></table></div></section>`;
+    <div class="scroll" tabindex="0" role="region" aria-label="Per model, table"><table class="data"><thead><tr><th scope="col">Model</th>${hasDemand ? html`<th scope="col" class="n">Demand,<br>infer/s</th>` : nothing}<th scope="col" class="n">${hasDemand ? "Served" : "Alone"},<br>infer/s</th>${hasDemand ? html`<th scope="col" class="n">Of it</th>` : nothing}<th scope="col" class="n">Replicas</th><th scope="col">Load points</th>${hasKept ? html`<th scope="col" class="n">Keeps</th>` : nothing}${hasCost ? html`<th scope="col" class="n">Per hour</th>` : nothing}</tr></thead>
+    <tbody>${one.models.map((row) => html`<tr class=${row.is_short ? "short" : ""}><th scope="row">${swatch(models[row.model])}<span class="words">${breakable(models[row.model].shown)}</span></th>${hasDemand ? html`<td class="n">${row.demand || "–"}</td>` : nothing}<td class="n">${row.served}</td>${hasDemand ? html`<td class="n">${row.is_short ? "✕ " : ""}${row.share_text || "–"}</td>` : nothing}<td class="n">${row.replicas}</td><td>${row.load_points}</td>${hasKept ? html`<td class="n">${row.kept || "–"}</td>` : nothing}${hasCost ? html`<td class="n">${row.cost || "–"}</td>` : nothing}</tr>`)}</tbody></table></div></section>`;
 }
+
+/** A name that breaks where its words do. */
+const breakable = (name) => name.split(/(?<=[_\-./:])/).map((part) => html`${part}<wbr>`);
 
 function recommendation(page) {
   const one = page.state.recommendation;

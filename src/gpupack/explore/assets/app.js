@@ -2,7 +2,7 @@
 
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { live } from "./vendor/lit-html/directives/live.js";
-import { answer, spoken } from "./answer.js";
+import { answer, inShort, spoken } from "./answer.js";
 import { sharedPatterns } from "./drawing.js";
 import { into, out, understood } from "./files.js";
 import { frontierMap } from "./map.js";
@@ -468,14 +468,25 @@ class Page {
       <p class="hide" role="status" aria-live="polite" id="spoken">${state.isSolving ? "" : spoken(state)}</p>
       <p class="toast" role="status">${state.said}</p>
       <main class=${state.isReadOnly ? "shown" : ""}>
-        ${state.isReadOnly ? nothing : html`<div class="left" role="region" aria-label="The question">
+        ${state.isReadOnly ? nothing : html`<div class="left" id="question-pane" tabindex="-1" role="region" aria-label="The question">
           ${this.way()} ${question(this)} ${into(this)}</div>`}
         <div class="right" id="answer-pane" tabindex="-1" role="region" aria-label="The answer" aria-busy=${state.isSolving ? "true" : "false"}>
           ${state.isReadOnly ? this.whatWasAsked() : nothing}
           ${answer(this)} ${frontierMap(this)} ${out(this)}</div>
       </main>
       <footer><p>gpupack ${state.version}. Everything here stays on this machine.</p></footer>
-      ${understood(this)}`;
+      ${understood(this)} ${state.isReadOnly ? nothing : this.dock()}`;
+  }
+
+  /** Where question and answer stand below each other: the answer while one asks. */
+  dock() {
+    const go = (id) => () => {
+      const pane = this.root.querySelector(id);
+      pane.focus({ preventScroll: true });
+      pane.scrollIntoView();
+    };
+    return html`<nav class="dock" aria-label="Question and answer"><span id="dock-answer">${inShort(this.state)}</span>
+      <button type="button" @click=${go("#answer-pane")}>Answer</button> <button type="button" class="first" @click=${go("#question-pane")}>Question</button></nav>`;
   }
 
   /** Of a page that is only shown: what was asked. */
@@ -488,7 +499,7 @@ class Page {
     return html`<section class="way-gone" aria-label="The way that was gone">
       <p class="tools"><button type="button" id="back" ?disabled=${state.at <= 0} @click=${() => this.goTo(state.at - 1)}>← Back</button>
         <button type="button" id="forward" ?disabled=${state.at >= state.history.length - 1} @click=${() => this.goTo(state.at + 1)}>Forward →</button>
-        <button type="button" id="pin" ?disabled=${!state.answer?.is_final || Boolean(state.clash || state.refused)} @click=${() => this.pin()}>Pin this answer</button>
+        <button type="button" id="pin" ?disabled=${!state.answer?.is_final || Boolean(state.clash || state.refused)} @click=${() => this.pin()}>Pin answer</button>
         <button type="button" id="reset" @click=${() => this.ask(this.first.source.data_id === state.source.data_id ? this.first.request : { workers: 1 })}>Start over</button></p>
       ${state.history.length > 1 ? html`<label>Been here: <select id="history" .value=${live(String(state.at))} @change=${(event) => this.goTo(Number(event.target.value))}>
         ${state.history.map((one, index) => html`<option value=${index} ?selected=${live(index === state.at)}>${one.number}. ${one.line}</option>`)}</select></label>` : nothing}

@@ -13,6 +13,7 @@ const LEFT = 56;
 const BOTTOM = HEIGHT - 46;
 const RIGHT = WIDTH - 24;
 const TOP = 20;
+const MOST_TICKS = 13;
 
 /** Return the map's section. */
 export function frontierMap(page) {
@@ -48,7 +49,8 @@ function plot(page, map) {
   const y = (share) => BOTTOM - share * (BOTTOM - TOP);
   const sorted = [...shown].sort((a, b) => xOf(a, map.by) - xOf(b, map.by));
   const path = sorted.map((one, index) => `${index ? "L" : "M"}${x(xOf(one, map.by))},${y(one[map.yield])}`).join("");
-  const ticks = [...new Set([low, (low + high) / 2, high].map((one) => (map.by === "gpus" ? Math.round(one) : Number(one.toPrecision(4)))))];
+  const few = map.by === "gpus" && high - low < MOST_TICKS ? Array.from({ length: high - low + 1 }, (_, index) => low + index) : [low, (low + high) / 2, high];
+  const ticks = [...new Set(few.map((one) => (map.by === "gpus" ? Math.round(one) : Number(one.toPrecision(4)))))];
   const title = YIELDS.find(([name]) => name === map.yield)[1];
   return html`<svg class="plot" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label=${`${title} against ${map.by === "gpus" ? "GPUs" : "price per hour"}; the table below says the same`}>
     ${[0, 0.25, 0.5, 0.75, 1].map((share) => svg`<path class="grid" d=${`M${LEFT},${y(share)}H${RIGHT}`}/><text class="tick" x=${LEFT - 8} y=${y(share) + 4} text-anchor="end">${100 * share} %</text>`)}
@@ -64,7 +66,12 @@ function plot(page, map) {
   </svg>`;
 }
 
-const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(share > 0.9995 || share === 0 ? 0 : 1)} %`);
+/** Rounded down: what is served but for a little is not all of it. */
+function percent(share) {
+  if (share === null) return "–";
+  if (share >= 1 - 1e-5) return "100 %";
+  return `${(Math.floor(1000 * share + 1e-9) / 10).toFixed(share === 0 ? 0 : 1)} %`;
+}
 const priceOf = (one) => (one.price === null ? "–" : one.price.toLocaleString("en", { maximumFractionDigits: 2 }));
 
 function said(one, map) {

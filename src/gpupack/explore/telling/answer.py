@@ -25,7 +25,7 @@ from gpupack.report.bars import (
     shown_resources,
 )
 from gpupack.report.cautions import cautions_of, other_warnings, type_text
-from gpupack.report.page.demand import demand_verdict
+from gpupack.report.page.demand import DemandVerdict, demand_verdict
 from gpupack.report.page.model_table import ModelRow, model_rows
 from gpupack.report.summary import objective_text, served_text, title_of
 from gpupack.report.text import (
@@ -123,6 +123,8 @@ class AnswerView(Record):
     cost: str
     cost_details: str
     demand: str
+    demand_details: str
+    """The same without whether it is met."""
     is_met: bool | None
     """None where nothing was asked for."""
     proof: str
@@ -166,6 +168,7 @@ def answer_view(
         else f"{format_price(cost.price_per_hour, placement.currency)} per hour",
         cost_details="" if cost is None else _cost_details(cost, placement),
         demand="" if verdict is None else str(verdict),
+        demand_details="" if verdict is None else _demand_details(verdict),
         is_met=None if verdict is None else verdict.is_met,
         proof=found_and_proved(placement),
         seconds=placement.seconds,
@@ -198,6 +201,12 @@ def _by_type(placement: PlacementRecord) -> str:
         f"{count:,} × {printable_name(type_text(placement, name))}"
         for name, count in placement.gpus_by_type.items()
     )
+
+
+def _demand_details(verdict: DemandVerdict) -> str:
+    _, _, details = str(verdict).partition(": ")
+    met, _, rest = details.partition(", ")
+    return rest if met in ("yes", "no") else details
 
 
 def _cost_details(cost: Cost, placement: PlacementRecord) -> str:

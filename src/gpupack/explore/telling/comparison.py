@@ -69,9 +69,8 @@ def comparison_view(
     ):
         figures.append(
             _priced(
-                found.price_per_hour_before,
-                found.price_per_hour_after,
-                after.currency,
+                (found.price_per_hour_before, before.currency),
+                (found.price_per_hour_after, after.currency),
             )
         )
     figures.append(
@@ -106,17 +105,24 @@ def _counted(name: str, before: int, after: int) -> DifferenceView:
     )
 
 
-def _priced(
-    before: float | None, after: float | None, currency: str | None
-) -> DifferenceView:
-    change = ""
-    if before is not None and after is not None and before != after:
-        sign = "+" if after > before else "−"
-        change = f"{sign}{format_price(abs(after - before), currency)}"
+_Price = tuple[float | None, str | None]
+"""Per hour, and its currency."""
+
+
+def _priced(before: _Price, after: _Price) -> DifferenceView:
+    (then, old), (now, new) = before, after
+    if then is None or now is None:
+        change = "no price was known" if then is None else "no price is known now"
+    elif (old or "").casefold() != (new or "").casefold():
+        change = "in another currency"
+    elif then == now:
+        change = ""
+    else:
+        change = f"{'+' if now > then else '−'}{format_price(abs(now - then), new)}"
     return DifferenceView(
         name="Per hour",
-        before=format_price(before, currency),
-        after=format_price(after, currency),
+        before=format_price(then, old),
+        after=format_price(now, new),
         change=change,
     )
 
