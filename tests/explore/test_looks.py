@@ -105,6 +105,40 @@ def test_the_keyboard_alone_is_enough(opened: Opened) -> None:
     assert unreachable == 0
 
 
+def test_on_a_phone_the_answer_stays_in_sight_while_one_asks(
+    browser: Browser, fleet: Served
+) -> None:
+    opened = Opened(browser, fleet.url, viewport={"width": 390, "height": 800})
+    page = opened.settled()
+    page.locator(".dock").get_by_role("button", name="Question").click()
+    expect(page.locator("#c-objective")).to_be_in_viewport()
+    page.get_by_role("checkbox", name="big-gpu").check()
+    page.get_by_label("Price per hour of big-gpu", exact=True).fill("2.5")
+    page.get_by_label("Demand of yolo, infer/sec").fill("300")
+
+    shown = page.locator("#dock-answer")
+    expect(shown).to_contain_text("× big-gpu")
+    expect(shown).to_contain_text("per hour")
+    expect(shown).to_be_in_viewport()
+    page.locator("#draw-map").click()
+    expect(page.locator("#map-state")).to_contain_text("steps")
+    assert not is_too_wide(page)
+    # A number is not broken into lines.
+    heights = page.evaluate(
+        """() => [...document.querySelectorAll('td.n')].map(one => {
+            const range = document.createRange();
+            range.selectNodeContents(one);
+            return new Set([...range.getClientRects()].map(box => box.top)).size;
+        })"""
+    )
+    assert heights
+    assert max(heights) == 1
+    page.locator(".dock").get_by_role("button", name="Answer").click()
+    expect(page.locator("#line")).to_be_in_viewport()
+    assert faults(page) == []
+    opened.close()
+
+
 def test_an_answer_is_told_to_who_cannot_see_it(opened: Opened) -> None:
     page = opened.page
     opened.slide("#c-headroom", 80)

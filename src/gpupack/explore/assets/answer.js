@@ -68,10 +68,10 @@ function found(page, one) {
     <section aria-labelledby="binds-title"><h2 id="binds-title">What binds</h2>
       <ul>${one.binding.map((text) => html`<li>${text}</li>`)}${(state.reasons?.needs ?? []).map((text) => html`<li>${text}</li>`)}</ul>
       ${state.reasons ? html`<p class="soft words">${state.reasons.proof}</p>` : nothing}</section>
-    <section aria-labelledby="helps-title"><h2 id="helps-title">What would save one</h2>
+    ${isOld ? nothing : html`<section aria-labelledby="helps-title"><h2 id="helps-title">What would save one</h2>
       ${state.changes.length ? html`<ul class="plain">${state.changes.map((change) => html`<li>${change.request ? html`<button type="button" class="way" ?disabled=${state.isReadOnly} @click=${() => page.ask(change.request)}>${change.text}</button>` : change.text}</li>`)}</ul>` : nothing}
       ${state.isExplaining ? html`<p class="soft">trying changes…</p>` : state.changes.length ? nothing : html`<p>No single change of those that were tried.</p>`}
-      ${(state.reasons?.notes ?? []).map((text) => html`<p class="soft words">${text}</p>`)}</section>
+      ${(state.reasons?.notes ?? []).map((text) => html`<p class="soft words">${text}</p>`)}</section>`}
     <section aria-labelledby="gpus-drawn"><h2 id="gpus-drawn">GPUs</h2>
       <p class="key"><span class="key-limit"></span>what the headroom allows <span class="key-capacity"></span>all there is</p>
       ${shown.map((group) => drawn(group, state.source.models))}
