@@ -130,6 +130,37 @@ def test_no_plan_of_that_cost_has_fewer_copies_or_fewer_side_by_side(
     assert rank_of(problem, fewer) == lowest_rank(problem, plan.num_bins, cost)
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_work_and_not_the_clock_ends_the_search_among_plans_of_equal_value(
+    seed: int,
+) -> None:
+    """Of a model that an hour does not solve: it would time this test out."""
+    rng = random.Random(seed)
+    jobs = tuple(Job(demand=rng.randint(20, 60)) for _ in range(7))
+    options = tuple(
+        Option(
+            job=index // 2,
+            bin_type=0,
+            fixed=(rng.randint(20, 35), 0),
+            proportional=(0, rng.randint(30, 70)),
+            rate=rng.randint(8, 14),
+        )
+        for index in range(2 * len(jobs))
+    )
+    problem = CapacityProblem((BinType((100, 100)),), jobs, options)
+    plan = plan_capacity(problem, Goal.MIN_BINS, time_limit_s=5, num_workers=1)
+
+    found = [
+        with_fewer_copies(
+            problem, Goal.MIN_BINS, plan, time_limit_s=limit_s, num_workers=1
+        )
+        for limit_s in (3600, 60)
+    ]
+
+    assert num_copies(found[0].bins) <= num_copies(plan.bins)
+    assert found[0].bins == found[1].bins
+
+
 def test_copies_of_a_large_plan_are_moved_apart_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
