@@ -130,11 +130,11 @@ def test_no_plan_of_that_cost_has_fewer_copies_or_fewer_side_by_side(
     assert rank_of(problem, fewer) == lowest_rank(problem, plan.num_bins, cost)
 
 
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("seed", [0, 2])
 def test_work_and_not_the_clock_ends_the_search_among_plans_of_equal_value(
     seed: int,
 ) -> None:
-    """Of a model that an hour does not solve: it would time this test out."""
+    """Of plain models that are solved in seconds, which is more than they get."""
     rng = random.Random(seed)
     jobs = tuple(Job(demand=rng.randint(20, 60)) for _ in range(7))
     options = tuple(
@@ -154,7 +154,7 @@ def test_work_and_not_the_clock_ends_the_search_among_plans_of_equal_value(
         with_fewer_copies(
             problem, Goal.MIN_BINS, plan, time_limit_s=limit_s, num_workers=1
         )
-        for limit_s in (3600, 60)
+        for limit_s in (3600, 20)
     ]
 
     assert num_copies(found[0].bins) <= num_copies(plan.bins)
