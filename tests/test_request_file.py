@@ -1,6 +1,11 @@
 """Requests as people write them: YAML, TOML, JSON, or the placement made before."""
 
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,3 +147,105 @@ def test_the_request_that_the_documentation_shows_is_one(tmp_path: Path) -> None
     assert set(request.models) == {"resnet", "bert", "whisper"}
     assert request.of_model("resnet").latency_limit_ms == 50
     assert request.of_model("bert").latency_limit_ms == 200
+
+
+T4_TABLE = """\
+model_name,batch_size,concurrency,throughput_infer_per_sec,latency_p99_ms,\
+gpu_utilization_percent,memory_utilization_percent,gpu_memory_used_mib,gpu
+,,,,,0,0,300,T4
+resnet,1,4,100,7.25,23,10,1461,T4
+resnet,8,4,300,17.25,43,20,1661,T4
+bert,1,2,50,20,56,30,5035,T4
+"""
+FAULTS: list[tuple[dict[str, Any], str, str]] = [
+    # What was asked, where it stands in the file, and what is told of it.
+    ({"models": {"resnet": {"load_point": "2x4"}}},
+     ", models.resnet.load_point: ", "not measured at load point 2x4; .*1x4, 8x4"),
+    ({"defaults": {"load_point": "9x9"}},
+     ", defaults.load_point: ", "'bert' was not measured at load point 9x9"),
+    ({"models": {"resnet": {"load_point": "2by4"}}},
+     ": models.resnet.load_point ", "'2by4'; it must be BATCHxCONCURRENCY"),
+    ({"gpus": {"T9": 3}}, ", gpus.T9: ", "unknown GPU 'T9'; known are A10"),
+    ({"gpus": ["T9"]}, ", gpus.T9: ", "unknown GPU 'T9'"),
+    ({"gpus": [{"type": "T9", "count": 1}]}, ", gpus.T9: ", "unknown GPU 'T9'"),
+    ({"gpus": ["T4", "L4"]}, ", gpus: ", "no model was profiled on L4"),
+    ({"gpus": ["L4"], "carry_memory_over": True, "models": {"bert": {"demand": 3}}},
+     ", gpus: ", "only memory carries over from T4"),
+    ({"gpus": [{"count": 3}]}, ": gpus ", r"an entry names its GPU type, as .name: T4"),
+    ({"gpus": [{"name": "T4", "count": -1}]}, ": gpus.T4.count ", "is -1; .* ≥ 1"),
+    ({"gpus": {"T4": {"price": -2}}}, ": gpus.T4.price ", "is -2; .* > 0"),
+    ({"gpus": {"T4": {"cuont": 2}}}, "field gpus.T4.cuont", "there are count, price"),
+    ({"gpus": ["T4", "NVIDIA T4"], "models": {}}, ", gpus", "names a GPU type twice"),
+    ({"objective": "min_cost", "gpus": ["T4"]}, ", gpus: ", "a price per hour of T4"),
+    ({"objective": "min_cost"}, ", objective: ", "a price per hour of T4"),
+    ({"objective": "min_cost", "billing": "reserved", "gpus": {"T4": {"price": 1}}},
+     ", gpus: ", "no reserved price of T4"),
+    ({"objective": "min_gpu"}, ": unknown objective ", "'min_gpu'; there are min_gpus"),
+    ({"objective": "max_throughput", "headroom": {"sm_utilization": 0.8}},
+     ", headroom: ", "sm_utilization binds, but sm_utilization_percent is missing"),
+    ({"gpus": {"T4": {"host_cpus_per_gpu": 4}}}, ", gpus: ", "host_cpu_cores is miss"),
+    ({"fairness": "max_min"}, ", fairness ", "but the objective is min_gpus"),
+    ({"models": {"bert": {"weight": 2}}},
+     ", models.bert.weight ", "but the objective is min_gpus"),
+    ({"max_price_per_hour": 5}, ", max_price_per_hour ", "the objective is min_gpus"),
+    ({"sharing": "mig"}, ": unknown sharing ", "'mig'; there are time_slicing, mps"),
+    ({"contention": "predicted"}, ", contention ", "is for max_throughput"),
+    ({"models": {"nobody": {"demand": 3}}},
+     ", models.nobody: ", "no profile of 'nobody'; there are .*'bert', 'resnet'"),
+    ({"models": {"nobody": {}}}, ", models.nobody: ", "no profile of 'nobody'"),
+    ({"defaults": {"left_out": True}}, ", defaults.left_out ", "leaves out every"),
+    ({"latency_percentile": 95, "defaults": {"latency_limit_ms": 50}},
+     ", latency_percentile: ", "latency_p95_us is missing"),
+    ({"models": {"bert": {"replicas": 3, "max_replicas": 2}}},
+     ", models.bert.max_replicas ", "is 2, but 3 replicas"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "place", "told"), FAULTS)
+@pytest.mark.parametrize("ending", [".json", ".yaml"])
+def test_a_fault_that_shows_in_planning_is_told_by_file_and_path(
+    tmp_path: Path, asked: dict[str, Any], place: str, told: str, ending: str
+) -> None:
+    (tmp_path / "models.csv").write_text(T4_TABLE)
+    path = tmp_path / f"plan{ending}"
+    path.write_text(json.dumps(asked))  # which is YAML, too
+
+    with pytest.raises(InvalidInputError, match=f"plan.*{re.escape(place)}.*{told}"):
+        gpupack.place(tmp_path / "models.csv", request=read_request(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("plan.toml", '[models.resnet]\nload_point = "2x4"\n', "models.resnet.load_po"),
+        ("plan.toml", "gpus = ['T9']\n", "gpus.T9"),
+        ("plan.yaml", "objective: min_cost\n", "objective"),
+        ("plan.json", '{"models": {"nobody": {}}}', "models.nobody"),
+    ],
+)
+def test_a_fault_in_a_request_ends_with_2(
+    tmp_path: Path, name: str, text: str, place: str
+) -> None:
+    (tmp_path / "models.csv").write_text(T4_TABLE)
+    (tmp_path / name).write_text(text)
+
+    ran = subprocess.run(
+        [*(sys.executable, "-m", "gpupack", "place", "models.csv", "--request", name)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert ran.returncode == 2
+    assert f"error: '{name}', {place}" in ran.stderr
+
+
+def test_what_an_option_says_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "models.csv").write_text(T4_TABLE)
+    path = tmp_path / "plan.yaml"
+    path.write_text("gpus: [T4]\n")
+
+    with pytest.raises(InvalidInputError) as caught:
+        gpupack.place(tmp_path / "models.csv", request=read_request(path), gpus=["T9"])
+    assert "plan.yaml" not in str(caught.value)

@@ -78,6 +78,7 @@ def _paths(request: Request) -> Iterator[tuple[str, ...]]:
     for wish, _ in asked_of(request.defaults):
         yield "defaults", wish
     for model_name, wishes in request.models.items():
+        yield "models", model_name
         for wish, _ in asked_of(wishes):
             yield "models", model_name, wish
 

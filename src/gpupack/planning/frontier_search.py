@@ -16,6 +16,7 @@ from gpupack.planning.request import (
     request_of,
     require_prices,
     takes_wishes,
+    told_where,
     wishes_beside,
 )
 from gpupack.planning.solving import (
@@ -146,7 +147,8 @@ def frontier(
     )
     question = ask(profiles, plain, warnings=warnings)
     if by == "price":
-        require_prices(question.fleet, wanted.billing)
+        with told_where(wanted, ("gpus",)):
+            require_prices(question.fleet, wanted.billing)
     wishes = _demand_of_all(question)
     question = replace(question, wishes=replace(wishes, fairness=wanted.fairness))
     wanted = _asked_in_full(plain, question.wishes)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from gpupack.errors import (
@@ -35,6 +35,7 @@ from gpupack.planning.request import (
     require_prices,
     resolve_fleet,
     resolve_headroom,
+    told_where,
     wishes_of,
     with_estimates,
     with_host,
@@ -51,6 +52,7 @@ from gpupack.records.request import (
     Fairness,
     LatencyRule,
     Objective,
+    as_path,
 )
 from gpupack.spelling import setting
 
@@ -270,7 +272,8 @@ def ask(
     )
     fleet = resolve_fleet(request, profiles)
     if objective is Objective.MIN_COST or request.max_price_per_hour is not None:
-        require_prices(fleet, request.billing)
+        with told_where(request, ("gpus",), ("objective",), ("max_price_per_hour",)):
+            require_prices(fleet, request.billing)
     if any(one.name == UNKNOWN_GPU_TYPE.name for one in profiles.gpu_types):
         profiles = with_named_type(profiles, fleet)
     if request.estimate_unmeasured:
@@ -288,6 +291,7 @@ def ask(
         profiles,
         wishes.load_points,
         allow_unstable=request.allow_unstable,
+        place_of=partial(request.place_of_wish, "load_point"),
     )
     stand_ins: tuple[str, ...] = ()
     if wishes.demand and objective is not Objective.MAX_THROUGHPUT:
@@ -300,18 +304,33 @@ def ask(
     records: Mapping[str, tuple[ProfileRecord, ...]] = every
     doubts: tuple[str, ...] = ()
     if wishes.latency_limit_ms:
-        records, doubts = within_latency_limits(
-            every, wishes, None if request.carry_memory_over else fleet
+        limits: list[tuple[str, ...]] = [
+            path
+            for name in wishes.latency_limit_ms
+            if request.place_of(*(path := ("models", name, "latency_limit_ms")))
+        ]
+        limits.append(("defaults", "latency_limit_ms"))
+        with told_where(request, ("latency_percentile",), *limits):
+            records, doubts = within_latency_limits(
+                every, wishes, None if request.carry_memory_over else fleet
+            )
+    # Which resources bind: those named, of the host, or of the objective.
+    has_host = shares.host_cpu is not None or shares.host_memory is not None
+    binding = ("headroom",), ("gpus" if has_host else "objective",)
+    with (
+        told_where(request, ("gpus",)),
+        told_where(request, *binding, kind=MissingReadingError),
+    ):
+        supplies, of_supplies = supplies_of(
+            fleet,
+            profiles,
+            records,
+            shares,
+            carry_memory_over=request.carry_memory_over,
+            promises_traffic=objective is Objective.MAX_THROUGHPUT
+            or bool(wishes.demand),
+            optional=wishes.optional,
         )
-    supplies, of_supplies = supplies_of(
-        fleet,
-        profiles,
-        records,
-        shares,
-        carry_memory_over=request.carry_memory_over,
-        promises_traffic=objective is Objective.MAX_THROUGHPUT or bool(wishes.demand),
-        optional=wishes.optional,
-    )
     if objective is Objective.MAX_THROUGHPUT:
         _require_throughput(supplies, wishes)
     names = tuple(
@@ -398,7 +417,12 @@ def _require_profiles(request: Request, model_names: Sequence[str]) -> None:
         if name not in model_names and not wishes.left_out
     )
     if unknown:
-        paths = listed([f"models.{name}" for name in unknown])
+        paths = listed(
+            [
+                request.place_of("models", name) or as_path(("models", name))
+                for name in unknown
+            ]
+        )
         others = (
             ". The request was made for other profiles: name those, or let "
             "`gpupack init` write one for these"
@@ -420,7 +444,8 @@ def _left_out(request: Request, model_names: Sequence[str]) -> set[str]:
     left_out = {name for name in model_names if request.of_model(name).left_out}
     if left_out and len(left_out) == len(model_names):
         raise InvalidInputError(
-            f"{setting('without')} leaves out every model: nothing is left to plan for"
+            f"{named_setting(request, 'without', model_names=left_out)} leaves out "
+            "every model: nothing is left to plan for"
         )
     return left_out
 

@@ -17,7 +17,7 @@ from .named_gpu_type import (
     is_unknown,
     with_named_type,
 )
-from .places import named_setting, named_wish
+from .places import named_setting, named_wish, told_where
 from .prices import (
     BUDGET_TOLERANCE,
     PRICE_UNITS,
@@ -57,6 +57,7 @@ __all__ = [
     "resolve_fleet",
     "resolve_headroom",
     "takes_wishes",
+    "told_where",
     "told_with",
     "unpriced",
     "wishes_beside",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.catalogue import NAMES_BY_FAMILY
 from gpupack.errors import InvalidInputError, UnknownNameError
+from gpupack.planning.request.places import told_where
 from gpupack.quoting import listed
 from gpupack.records.gpu import (
     HOST_NAME_PREFIX,
@@ -43,27 +44,26 @@ def resolve_fleet(request: Request, profiles: ProfileSet) -> Fleet:
         entry = FleetEntry(gpu_type=measured_type(profiles), num_gpus=gpus)
         return Fleet(entries=(entry,))
     measured = {one.name: one for one in profiles.gpu_types}
-    entries = [
-        FleetEntry(
-            gpu_type=_gpu_type(
-                name,
-                supply,
-                measured.get(name) or _measured_variant(name, profiles),
-            ).model_copy(
-                update={one: getattr(supply, one) for one in HOST_SHARES.values()}
-            ),
-            num_gpus=supply.count,
-            price_per_hour=(
-                supply.reserved_price
-                if request.billing is Billing.RESERVED
-                else supply.price
-            ),
+    entries = []
+    for name, supply in gpus.items():
+        known = measured.get(name) or _measured_variant(name, profiles)
+        with told_where(request, ("gpus", name)):
+            gpu_type = _gpu_type(name, supply, known)
+        shares = {one: getattr(supply, one) for one in HOST_SHARES.values()}
+        is_reserved = request.billing is Billing.RESERVED
+        entries.append(
+            FleetEntry(
+                gpu_type=gpu_type.model_copy(update=shares),
+                num_gpus=supply.count,
+                price_per_hour=supply.reserved_price if is_reserved else supply.price,
+            )
         )
-        for name, supply in gpus.items()
-    ]
     names = [entry.gpu_type.name for entry in entries]
     if len(set(names)) < len(names):
-        raise InvalidInputError(f"gpus names a GPU type twice: {', '.join(gpus)}")
+        raise InvalidInputError(
+            f"{request.place_of('gpus') or 'gpus'} names a GPU type twice: "
+            f"{', '.join(gpus)}"
+        )
     return Fleet(entries=tuple(entries))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gpupack.errors import InvalidInputError
 from gpupack.quoting import quoted
 from gpupack.records.request import ModelWishes, as_path
 from gpupack.spelling import flag_of, in_words_of, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gpupack.records.request import Request
 
@@ -60,3 +62,38 @@ def named_setting(
     if place is None:
         return setting(argument, value)
     return place if value is None else f"{place} ({value})"
+
+
+@contextmanager
+def told_where(
+    request: Request,
+    *paths: tuple[str, ...],
+    kind: type[InvalidInputError] = InvalidInputError,
+) -> Iterator[None]:
+    """Put where something was said in front of an error that is about it.
+
+    ``"'plan.yaml', gpus.T9: unknown GPU 'T9'"``. What was said by argument is left as
+    it is, and so is an error that names a place by itself.
+
+    Args:
+        request: What is asked.
+        paths: What the error may be about; the first that a file or a column says.
+        kind: Of the errors that are about it.
+    """
+    try:
+        yield
+    except kind as err:
+        found = [place for one in paths if (place := _place_within(request, one))]
+        told = str(err)
+        if not found or any(place in told for place in request.said_at.values()):
+            raise
+        raise type(err)(f"{found[0]}: {told}") from err
+
+
+def _place_within(request: Request, path: tuple[str, ...]) -> str | None:
+    """Return where a field, or else what it is part of, was said."""
+    for length in range(len(path), 0, -1):
+        place = request.place_of(*path[:length])
+        if place is not None:
+            return ".".join([place, *(as_path((one,)) for one in path[length:])])
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -181,6 +181,7 @@ def allowed_records(
     pinned: Mapping[str, LoadPoint],
     *,
     allow_unstable: bool = False,
+    place_of: Callable[[str], str | None] = lambda _: None,
 ) -> dict[str, tuple[ProfileRecord, ...]]:
     """Return the records that each model may be planned with, by sorted model name.
 
@@ -189,6 +190,7 @@ def allowed_records(
         pinned: The only load point allowed, by model name; one that names no variant
             allows every variant with it.
         allow_unstable: Whether a record that never settled may be used.
+        place_of: Returns where the load point of a model was asked, by its name.
 
     Raises:
         MissingReadingError: If a model has no record at the chosen load point, or
@@ -210,8 +212,10 @@ def allowed_records(
             )
             records = [one for one in records if one.load_point.is_one_of(point)]
             if not records:
+                place = place_of(model_name)
                 raise MissingReadingError(
-                    f"model {quoted(model_name)} was not measured at load point "
+                    (f"{place}: " if place else "")
+                    + f"model {quoted(model_name)} was not measured at load point "
                     f"{point}; it was at {measured}"
                 )
         if not allow_unstable:

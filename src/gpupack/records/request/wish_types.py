@@ -332,8 +332,12 @@ def supply_by_name(value: object) -> object:
     return named
 
 
-NAME_KEYS = ("name", "gpu_type", "gpu")
+NAME_KEYS = ("name", "gpu_type", "gpu", "type")
 """What a listed entry may call its GPU type."""
+_SUPPLY_KEYS = frozenset(
+    ["count", "price", "reserved_price", "memory_mib", *HOST_SHARES.values()]
+)
+"""What else it may say."""
 
 
 def _is_pair(value: Sequence[object]) -> bool:
@@ -359,6 +363,8 @@ def _listed(entry: object) -> list[tuple[Any, Any]]:
     if keys:
         rest = {key: told for key, told in entry.items() if key != keys[0]}
         return [(entry[keys[0]], rest)]
+    if entry.keys() & _SUPPLY_KEYS:
+        raise fault("; an entry names its GPU type, as {name: T4, count: 4}")
     return list(entry.items())
 
 
