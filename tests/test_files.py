@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import socket
@@ -456,8 +455,10 @@ def _fill(handle: int, size: int) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (gzip.compress(b"{}"), "compressed by gzip; unpack it"),
-        (b"PK\x03\x04\xff", "a spreadsheet; export it as CSV"),
+        (b"BZh\xff", "compressed by bzip2; unpack it: bunzip2"),
+        (b"PK\x03\x04\xff", "a spreadsheet; .* CSV, .*read_excel"),
+        (b"PAR1\xff", "a Parquet file; write it as CSV: .*read_parquet"),
+        (b"SQLite format 3\0", "zero bytes: it is an SQLite database; .*sqlite3"),
         (b"\xff\x00", "not UTF-8: .*; save it as UTF-8"),
     ],
 )

@@ -45,15 +45,32 @@ _KIND_BY_MODE = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFDIR: "a folder",
 }
+GZIP = b"\x1f\x8b"
+"""How a file begins that gzip has compressed."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """How text of Excel ("Unicode Text") and of PowerShell begins."""
+_WITH_PANDAS = (
+    "python -c \"import pandas; pandas.{reader}('FILE').to_csv('FILE.csv', "
+    'index=False)"'
+)
 _FOUND_BY_BEGINNING = {
-    b"\x1f\x8b": "compressed by gzip; unpack it",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it",
-    b"BZh": "compressed by bzip2; unpack it",
-    b"\xfd7zXZ": "compressed by xz; unpack it",
-    b"PK\x03\x04": "a ZIP archive or a spreadsheet; export it as CSV",
+    GZIP: "compressed by gzip; unpack it: gunzip FILE",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it: unzstd FILE",
+    b"BZh": "compressed by bzip2; unpack it: bunzip2 FILE",
+    b"\xfd7zXZ": "compressed by xz; unpack it: unxz FILE",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet; unpack the one, and save the other "
+    f"as CSV, with its own program or {_WITH_PANDAS.format(reader='read_excel')}",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet of an old Excel; save it as CSV, with its own "
+    f"program or {_WITH_PANDAS.format(reader='read_excel')}",
+    b"PAR1": "a Parquet file; write it as CSV: "
+    f"{_WITH_PANDAS.format(reader='read_parquet')}",
+    b"ARROW1": "a Feather (Arrow) file; write it as CSV: "
+    f"{_WITH_PANDAS.format(reader='read_feather')}",
+    b"SQLite format 3": "an SQLite database; write its table as CSV: sqlite3 -header "
+    "-csv FILE 'SELECT * FROM TABLE'",
+    b"%PDF": "a PDF; give the table that it was made of, as CSV",
 }
+"""What a file is that is no text, and how to make one of it."""
 _WAYS_OUT = {
     errno.EISDIR: "it is a folder; name a file in it",
     errno.ENOSPC: "make room, or give a path on another disk",
@@ -288,18 +305,19 @@ def decode(content: bytes, path: AnyPath) -> str:
                 f"{quoted(str(path))} is not UTF-8 text (it begins as UTF-16 and goes "
                 f"on otherwise: {err}; save it as UTF-8)"
             ) from err
-        found = next(
-            (
-                found
-                for beginning, found in _FOUND_BY_BEGINNING.items()
-                if content.startswith(beginning)
-            ),
-            f"not UTF-8: {err}; save it as UTF-8",
-        )
+        found = what_it_is(content) or f"not UTF-8: {err}; save it as UTF-8"
         raise StoreError(
             f"{quoted(str(path))} is not UTF-8 text (it is {found})"
         ) from err
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def what_it_is(content: bytes) -> str | None:
+    """Return what a file is that begins so, and the way out; None if not known."""
+    for beginning, found in _FOUND_BY_BEGINNING.items():
+        if content.startswith(beginning):
+            return found
+    return None
 
 
 def cannot_read(path: AnyPath, err: OSError) -> StoreError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import ProfileDataError
-from gpupack.files import read_text
 from gpupack.importers.model_analyzer.model_analyzer_rows import (
     TableKind,
     read_table_rows,
@@ -19,6 +18,7 @@ from gpupack.importers.model_analyzer.model_analyzer_tables import (
     is_model_analyzer_table,
 )
 from gpupack.importers.perf_analyzer.genai_perf import SUMMARY_PATTERNS
+from gpupack.importers.source_text import read_source_text
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def further_tables(folder: Path, tables: Sequence[Path]) -> list[str]:
     """Return the names of Model Analyzer's tables in a folder beside those read."""
     return [
         path.name
-        for path in sorted(folder.glob("*.csv"))
-        if path not in tables and is_model_analyzer_table(read_text(path))
+        for path in _csv_files(folder)
+        if path not in tables and is_model_analyzer_table(read_source_text(path))
     ]
 
 
@@ -56,8 +56,8 @@ def _renamed_tables(folder: Path) -> list[Path]:
         ProfileDataError: If there are several of a kind: of several searches.
     """
     kinds: dict[TableKind, Path] = {}
-    for path in sorted(folder.glob("*.csv")):
-        text = read_text(path)
+    for path in _csv_files(folder):
+        text = read_source_text(path)
         if not is_model_analyzer_table(text):
             continue
         kind = read_table_rows(text, quoted(str(path))).kind
@@ -69,6 +69,10 @@ def _renamed_tables(folder: Path) -> list[Path]:
             )
         kinds[kind] = path
     return list(kinds.values())
+
+
+def _csv_files(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.csv"), *folder.glob("*.csv.gz")])
 
 
 def checkpoints_in(folder: Path) -> list[Path]:

@@ -21,8 +21,7 @@ from gpupack.files import (
     as_path,
     decode,
     file_mode,
-    read_text,
-    read_text_parts,
+    what_it_is,
 )
 from gpupack.given_numbers import whole_number
 from gpupack.importers.agreement.latencies import doubtful_latencies
@@ -61,6 +60,12 @@ from gpupack.importers.perf_analyzer.perf_analyzer_json import parse_perf_analyz
 from gpupack.importers.perf_analyzer.perf_analyzer_tables import (
     is_perf_analyzer_table,
     parse_perf_analyzer_csv,
+)
+from gpupack.importers.source_text import (
+    ending_of,
+    read_source_parts,
+    read_source_text,
+    stem_of,
 )
 from gpupack.importers.table import read_table
 from gpupack.importers.tables.layout.csv_text import first_titles
@@ -203,7 +208,7 @@ def _texts(
 
 
 def _read(source: Path, given: _Given) -> Reading:
-    parts = read_text_parts(source)
+    parts = read_source_parts(source)
     if _is_own(parts):
         return _own(source, parts)
     where = quoted(str(source))
@@ -212,10 +217,11 @@ def _read(source: Path, given: _Given) -> Reading:
     text = decode(content, source).lstrip("\ufeff")
     del content
     if "\0" in text:
-        raise StoreError(
-            f"{where} has zero bytes: it is binary, or UTF-16 without a byte order "
-            "mark; save it as UTF-8 text, a table as CSV"
+        what = what_it_is(text[:20].encode()) or (
+            "binary, or UTF-16 without a byte order mark; save it as UTF-8 text, a "
+            "table as CSV"
         )
+        raise StoreError(f"{where} has zero bytes: it is {what}")
     if not text.strip():
         raise ProfileDataError(f"{where}: the file is empty")
     if not text.lstrip().startswith("{"):
@@ -226,11 +232,11 @@ def _read(source: Path, given: _Given) -> Reading:
                 f"{where}: not profiles: a JSON list, but not of objects with names "
                 "and numbers alone, one for each model and load point"
             )
-        return _read_csv(as_table or text, where, given, default_name=source.stem)
+        return _read_csv(as_table or text, where, given, default_name=stem_of(source))
     found = json_of(text)
     as_table = csv_of(found) or (csv_of_lines(text) if found is None else None)
     if as_table is not None:
-        return _read_csv(as_table, where, given, default_name=source.stem)
+        return _read_csv(as_table, where, given, default_name=stem_of(source))
     if found is None:
         refuse_other_artifacts(json_of(text.lstrip().partition("\n")[0]), where)
         if '"experiments"' in text[:1000] or is_checkpoint_text(text):
@@ -250,7 +256,7 @@ def _read_object(found: object, source: Path, given: _Given) -> Reading:
         return parse_perf_analyzer_json(
             found,
             where,
-            model_name=given.model_name or source.stem,
+            model_name=given.model_name or stem_of(source),
             batch_size=given.batch_size,
             gpu_type=given.gpu_type,
         )
@@ -327,7 +333,7 @@ def _read_folder(folder: Path, given: _Given) -> Reading:
     own = folder / PROFILE_FILE
     if own.is_file():
         # The tables beside it do not say what never settled, nor which readings lack.
-        return _own(own, read_text_parts(own))
+        return _own(own, read_source_parts(own))
     tables = tables_in(folder)
     if tables:
         reading = _read_tables(folder, tables, given)
@@ -362,7 +368,7 @@ def _read_each(folder: Path, given: _Given) -> tuple[list[Reading], list[str]]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not path.is_file():
             continue
-        if path.suffix.lower() not in _ENDINGS:
+        if ending_of(path) not in _ENDINGS:
             others.append(path.name)
             continue
         try:
@@ -373,7 +379,7 @@ def _read_each(folder: Path, given: _Given) -> tuple[list[Reading], list[str]]:
 
 
 def _read_tables(folder: Path, present: Sequence[Path], given: _Given) -> Reading:
-    texts = {quoted(str(path)): read_text(path) for path in present}
+    texts = {quoted(str(path)): read_source_text(path) for path in present}
     texts = {where: text for where, text in texts.items() if text.strip()}
     if not texts:
         raise ProfileDataError(f"{quoted(str(folder))}: its tables are empty")

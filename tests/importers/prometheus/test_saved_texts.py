@@ -216,6 +216,40 @@ def test_two_texts_of_one_server_and_time_are_refused() -> None:
         )
 
 
+@pytest.mark.parametrize("after_s", [0.003, 0.999])
+def test_two_texts_that_are_milliseconds_apart_tell_no_rate(after_s: float) -> None:
+    # As files are that were copied one after the other: 1,000 in 3 ms were 333,333/s.
+    with pytest.raises(InvalidInputError, match=r"by the times of the files.*touch -d"):
+        observed(
+            text(triton_text({"a": (1, 1, 1, 1, 1)})),
+            text(triton_text({"a": (1001, 1001, 1, 1, 1)}), after_s=after_s),
+        )
+
+
+def at_own_time(content: str, time_ms: int) -> str:
+    return "".join(
+        f"{line} {time_ms}\n" if line and not line.startswith("#") else f"{line}\n"
+        for line in content.splitlines()
+    )
+
+
+def test_the_samples_own_times_count_where_the_files_are_of_one_moment() -> None:
+    first, then = (
+        at_own_time(triton_text({"a": (1, count, 1, 1, 1)}), time_ms)
+        for count, time_ms in ((100, 1_700_000_000_000), (700, 1_700_000_060_000))
+    )
+
+    cluster = observed(text(first), text(then, after_s=0.003))
+
+    assert cluster.demands[0].mean_infer_per_sec == 10.0  # 600 in 60 s
+
+
+def test_a_time_of_samples_and_a_time_of_a_file_are_not_compared() -> None:
+    timed = at_own_time(triton_text({"a": (1, 1, 1, 1, 1)}), 1_700_000_060_000)
+    with pytest.raises(InvalidInputError, match="the samples of one alone say"):
+        observed(text(triton_text({"a": (1, 1, 1, 1, 1)})), text(timed))
+
+
 def test_servers_with_different_numbers_of_texts_are_refused() -> None:
     one = triton_text({"a": (1, 1, 1, 1, 1)})
     with pytest.raises(InvalidInputError, match="different numbers"):

@@ -9,7 +9,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError, MissingReadingError, ProfileDataError
-from gpupack.files import AnyPath, as_path, file_mode, read_text
+from gpupack.files import AnyPath, as_path, file_mode
 from gpupack.importers.model_analyzer.model_analyzer_rows import (
     TogetherRow,
     read_table_rows,
@@ -18,6 +18,7 @@ from gpupack.importers.model_analyzer.model_analyzer_search import INFERENCE_FIL
 from gpupack.importers.model_analyzer.model_analyzer_tables import (
     is_model_analyzer_table,
 )
+from gpupack.importers.source_text import read_source_text
 from gpupack.importers.tables.variants import num_instances
 from gpupack.quoting import quoted, quoted_all
 from gpupack.records.colocation import CoLocatedModel, CoLocation
@@ -38,7 +39,7 @@ def is_export(path: AnyPath) -> bool:
     mode = file_mode(table)
     if mode is None or not stat.S_ISREG(mode):
         return False
-    return is_model_analyzer_table(read_text(table))
+    return is_model_analyzer_table(read_source_text(table))
 
 
 def read_colocations(
@@ -60,7 +61,7 @@ def read_colocations(
     """
     table = _table(as_path(path))
     where = quoted(str(table))
-    rows = read_table_rows(read_text(table), where).together
+    rows = read_table_rows(read_source_text(table), where).together
     if not rows:
         raise ProfileDataError(
             f"{where}: no models were measured together (Model Analyzer's option "

@@ -28,6 +28,13 @@ _END_OF_TIME_S = 32_503_680_000.0
 """The year 3000."""
 _MOST = 2.0**62
 """More is no count, no bytes, no microseconds."""
+_LEAST_APART_S = 1.0
+"""Between two texts of a server: files that were copied one after the other have times
+that are milliseconds apart, and their counters would tell millions a second."""
+_TIMES_SAID = (
+    "say when the texts were taken: by the files' times (cp -p keeps them, touch -d "
+    "TIME FILE sets them), or by the samples', in milliseconds behind each value"
+)
 _QUANTITY_BY_METRIC = {one.metric: one for one in Quantity}
 
 
@@ -51,6 +58,8 @@ class _Snapshot:
     server: str
     time_s: float
     values: Mapping[Quantity, Mapping[Key, float]]
+    has_own_time: bool = False
+    """Whether its samples say their times; otherwise it is the file's."""
 
     @property
     def has_counters(self) -> bool:
@@ -131,7 +140,7 @@ def _parse(given: MetricsText) -> _Snapshot:
             "Triton publishes its own at port 8002, the exporter at 9400"
         )
     time_s = max(times) if times else given.taken_at_s
-    return _Snapshot(given.name, given.server, time_s, values)
+    return _Snapshot(given.name, given.server, time_s, values, bool(times))
 
 
 def _time_s(told: SupportsFloat, given: MetricsText) -> float:
@@ -194,14 +203,37 @@ def _steps(by_server: Mapping[str, list[_Snapshot]], all_of: list[_Snapshot]) ->
         edges.append(sum(times) / len(times))
     for own in by_server.values():
         for before, after in pairwise(own):
-            if after.time_s <= before.time_s:
-                raise InvalidInputError(
-                    f"{quoted(before.name)} and {quoted(after.name)} are of the same "
-                    f"server and the same time ({told(after.time_s)}): name servers "
-                    "apart (POD=FILE), and say when the texts were taken with the "
-                    "files' times or the samples'"
-                )
+            _require_apart(before, after)
     return Steps(tuple(edges))
+
+
+def _require_apart(before: _Snapshot, after: _Snapshot) -> None:
+    """Check that counters of one server at two times tell a rate.
+
+    Raises:
+        InvalidInputError: If the times are the same, or nearly, or of two clocks.
+    """
+    names = f"{quoted(before.name)} and {quoted(after.name)}"
+    apart_s = after.time_s - before.time_s
+    if before.has_own_time != after.has_own_time:
+        raise InvalidInputError(
+            f"{names} are of the same server, but the samples of one alone say their "
+            "times, and those of the other are only known by the file's: how long lies "
+            "between them is not known; save both in one way"
+        )
+    if apart_s <= 0:
+        raise InvalidInputError(
+            f"{names} are of the same server and the same time "
+            f"({told(after.time_s)}): name servers apart (POD=FILE), and {_TIMES_SAID}"
+        )
+    if apart_s < _LEAST_APART_S:
+        whose = "samples" if after.has_own_time else "files"
+        raise InvalidInputError(
+            f"{names} are {apart_s:.3g} s apart by the times of the {whose} "
+            f"({told(after.time_s)}), which tells no rate: save /metrics again "
+            f"{_LEAST_APART_S:g} s later or more, a minute where there is little to do"
+            + ("" if after.has_own_time else f"; if they were, {_TIMES_SAID}")
+        )
 
 
 def _of_server(

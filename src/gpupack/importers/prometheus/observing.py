@@ -12,7 +12,7 @@ import numpy as np
 
 from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError, MissingReadingError, ProfileDataError
-from gpupack.files import AnyPath, as_path, read_text
+from gpupack.files import AnyPath, as_path
 from gpupack.importers.prometheus.demand import observe_demands
 from gpupack.importers.prometheus.estimates import (
     alone,
@@ -32,6 +32,7 @@ from gpupack.importers.prometheus.window import (
     parse_duration,
     told,
 )
+from gpupack.importers.source_text import read_source_text
 from gpupack.observed_cluster import ObservedCluster
 from gpupack.quoting import listed, quoted
 from gpupack.records.running.observed_cluster import ObservationWindow
@@ -161,7 +162,7 @@ def _saved(
     for server, given in by_server.items():
         paths = [given] if isinstance(given, str | os.PathLike) else list(given)
         for path in map(as_path, paths):
-            text = read_text(path)
+            text = read_source_text(path)
             found.append(MetricsText(str(path), text, path.stat().st_mtime, server))
     return found
 
