@@ -499,7 +499,7 @@ def test_a_table_without_load_points_is_taken_as_one_request_at_a_time() -> None
 @pytest.mark.parametrize(
     "titles",
     [
-        "model,batch_size,gpu_util,memory_mib",  # half of it is said
+        "model,concurrency,gpu_util,memory_mib",  # of requests of how many inputs?
         "model,gpu_util,memory_mib,throughput_requests_per_sec",  # times what?
         "gpu_util,memory_mib,throughput",  # of whom?
     ],

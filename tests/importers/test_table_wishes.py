@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gpupack
-from gpupack.importers.table_wishes import read_table_wishes
+from gpupack.importers.reader import examine
+from gpupack.importers.table_wishes import table_in, wishes_of
+from gpupack.planning import wishes_beside
+from gpupack.records.request import Request
 
 TITLES = (
     "model_name,batch_size,concurrency,throughput_infer_per_sec,"
     "gpu_utilization_percent,memory_utilization_percent,gpu_memory_used_mib,gpu"
 )
+
+
+def read_table_wishes(path: Path, **told: Any) -> Request | None:
+    found = table_in(path)
+    return None if found is None else wishes_of(found, **told)
 
 
 def table(tmp_path: Path, wishes: str, *cells: str) -> Path:
@@ -255,7 +266,7 @@ def test_what_is_said_of_columns_holds_for_what_they_ask(
 ) -> None:
     path = named_otherwise(tmp_path, titles, row)
 
-    asked = read_table_wishes(path, **told)  # type: ignore[arg-type]
+    asked = read_table_wishes(path, **told)
 
     assert asked is not None
     assert asked.models["m"].demand == demand
@@ -308,3 +319,126 @@ def test_commands_ask_what_columns_are_said_to_ask(
 
     assert done.returncode == 0, done.stderr
     assert said in done.stdout
+
+
+ROWS = [
+    {
+        "model_name": name,
+        "batch_size": 4,
+        "concurrency": 1,
+        "throughput_infer_per_sec": 100,
+        "gpu_utilization_percent": 40,
+        "gpu_memory_used_mib": 1000,
+        "gpu": "T4",
+        "demand (req/min)": demand,
+        "optional": optional,
+    }
+    for name, demand, optional in (("a", 60, True), ("b", None, False))
+]
+
+
+def as_csv(separator: str) -> bytes:
+    lines = [ROWS[0].keys(), *(row.values() for row in ROWS)]
+    cells = [["" if one is None else str(one) for one in line] for line in lines]
+    return "".join(f"{separator.join(line)}\n" for line in cells).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.csv", as_csv(",")),
+        ("rows.tsv", as_csv("\t")),
+        ("rows.txt", as_csv("|")),
+        ("rows", as_csv(";")),
+        ("rows.csv.gz", gzip.compress(as_csv(","))),
+        ("rows.json", json.dumps(ROWS).encode()),
+        ("rows.json", json.dumps(ROWS, indent=2).encode()),
+        ("rows.jsonl", "".join(f"{json.dumps(one)}\n" for one in ROWS).encode()),
+        ("rows.ndjson.gz", gzip.compress(json.dumps(ROWS).encode())),
+        ("columns.json", json.dumps(
+            {key: [row[key] for row in ROWS] for key in ROWS[0]}).encode()),
+        ("split.json", json.dumps(
+            {"columns": list(ROWS[0]), "index": [0, 1],
+             "data": [list(row.values()) for row in ROWS]}).encode()),
+    ],
+)  # fmt: skip
+def test_every_kind_of_table_asks_the_same(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    placed = gpupack.place(path)
+
+    assert placed.request is not None
+    # 60 requests a minute of 4 inferences each.
+    assert placed.request.of_model("a").demand == 4
+    assert placed.request.of_model("a").optional is True
+    assert placed.request.of_model("b").demand is None
+    assert not any("asked for where the file itself" in one for one in placed.warnings)
+
+
+@pytest.mark.parametrize(
+    ("title", "units", "asked"),
+    [
+        ("demand", {"demand": "req/min"}, {"demand": 4}),
+        ("Demand", {"DEMAND": "infer/h"}, {"demand": 0.0166666666667}),
+        ("latency limit", {"latency limit": "s"}, {"latency_limit_ms": 60000}),
+        ("latency_limit_ms", {"latency_limit": "us"}, {"latency_limit_ms": 0.06}),
+        ("demand (req/min)", {"demand (req/min)": "req/s"}, {"demand": 240}),
+        ("min_traffic", {"min traffic": "per hour"}, {"min_traffic": 0.0166666666667}),
+    ],
+)
+def test_a_unit_that_is_given_reaches_wishes(
+    tmp_path: Path, title: str, units: dict[str, str], asked: dict[str, float]
+) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(f"model,batch,concurrency,qps,gpu%,gpu,{title}\nm,4,1,9,40,T4,60\n")
+
+    found = read_table_wishes(path, units=units)
+
+    assert found is not None
+    assert {
+        name: getattr(found.models["m"], name) for name in asked
+    } == asked  # 60 of each
+    (note,) = [
+        one.note for one in examine(path, units=units).sources[0].columns if one.wish
+    ]
+    assert "as given" in note
+
+
+def test_a_unit_that_is_none_of_the_wish_says_what_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("model,batch,concurrency,qps,gpu%,gpu,demand\nm,4,1,9,40,T4,60\n")
+
+    for read in (gpupack.read_profiles, read_table_wishes):
+        with pytest.raises(gpupack.InvalidInputError, match=r"'ms'.*per minute"):
+            read(path, units={"demand": "ms"})  # type: ignore[operator]
+
+
+def test_a_unit_reaches_wishes_from_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "own.txt"
+    path.write_text(
+        "model,batch,concurrency,qps,gpu%,mem MiB,gpu,needed\nm,4,1,50,40,900,T4,600\n"
+    )
+    ran = subprocess.run(
+        [*(sys.executable, "-m", "gpupack", "place", str(path)),
+         *("--column", "needed=demand", "--unit", "needed=req/min"),
+         *("--json", str(tmp_path / "out.json"))],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ran.returncode == 0, ran.stderr
+    placed = gpupack.read_placement(tmp_path / "out.json")
+    assert placed.request is not None
+    assert placed.request.of_model("m").demand == 40
+
+
+def test_what_holds_no_table_asks_nothing_and_is_not_read_twice(
+    tmp_path: Path,
+) -> None:
+    asks = '{"objective": "max_throughput", "headroom": 0.8}'
+    raw = '{"experiments": [{"experiment": {}}]}'
+    for name, content in (("a.yaml", "gpus: 1"), ("b.json", asks), ("c.json", raw)):
+        (tmp_path / name).write_text(content)
+        assert wishes_beside(tmp_path / name) is None

@@ -1,5 +1,6 @@
 """Tables that are unclear or contradict themselves: told apart, or refused by name."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gpupack.errors import (
     StoreError,
 )
 from gpupack.importers.reader import examine
+from gpupack.store import read_profile_file
 from tests.factories import MIB
 
 TITLES = (
@@ -412,13 +414,19 @@ class TestLayout:
         assert record.throughput_infer_per_sec == 5
 
     @pytest.mark.parametrize(
-        "content", [b"PAR1\x15\x00PAR1", "m,b".encode("utf-16-le")]
+        ("content", "told"),
+        [
+            (b"PAR1\x15\x00PAR1", r"a Parquet file; .*read_parquet"),
+            ("m,b".encode("utf-16-le"), "binary, or UTF-16"),
+        ],
     )
-    def test_binary_files_are_named(self, tmp_path: Path, content: bytes) -> None:
+    def test_binary_files_are_named(
+        self, tmp_path: Path, content: bytes, told: str
+    ) -> None:
         path = tmp_path / "t.parquet"
         path.write_bytes(content)
 
-        with pytest.raises(StoreError, match="binary, or UTF-16"):
+        with pytest.raises(StoreError, match=told):
             gpupack.read_profiles(path)
 
     @pytest.mark.parametrize(
@@ -550,3 +558,115 @@ class TestRows:
         notes = gpupack.read_profiles(tmp_path).notes
 
         assert any("metrics-model-inference (1).csv" in one for one in notes)
+
+
+class TestCompressed:
+    CONTENT = (f"{TITLES}\n,,,,,0,300\nm,1,1,10,9,50,900\nÜ,2,1,10,9,50,900\n").encode()
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            gzip.compress(CONTENT),
+            gzip.compress(CONTENT[:40]) + gzip.compress(CONTENT[40:]),
+            gzip.compress(CONTENT.decode().encode("utf-16")),
+        ],
+    )
+    def test_a_table_that_gzip_compressed_is_read(
+        self, tmp_path: Path, content: bytes
+    ) -> None:
+        (tmp_path / "t.csv.gz").write_bytes(content)
+
+        for source in (tmp_path / "t.csv.gz", tmp_path):
+            assert gpupack.read_profiles(source).model_names == ("m", "Ü")
+
+    def test_an_export_is_called_after_the_file_without_both_endings(
+        self, tmp_path: Path
+    ) -> None:
+        text = "Concurrency,Inferences/Second,p99 latency\n1,5.5,9000\n"
+        (tmp_path / "resnet.csv.gz").write_bytes(gzip.compress(text.encode()))
+
+        assert gpupack.read_profiles(tmp_path / "resnet.csv.gz").model_names == (
+            "resnet",
+        )
+
+    @pytest.mark.parametrize("cut", [3, 20, -1, -9])
+    def test_one_that_is_cut_off_is_an_error_that_says_so(
+        self, tmp_path: Path, cut: int
+    ) -> None:
+        (tmp_path / "t.csv.gz").write_bytes(gzip.compress(self.CONTENT)[:cut])
+
+        with pytest.raises(StoreError, match=r"t\.csv\.gz.*damaged or cut off"):
+            gpupack.read_profiles(tmp_path / "t.csv.gz")
+
+    def test_one_that_is_changed_is_an_error(self, tmp_path: Path) -> None:
+        content = bytearray(gzip.compress(self.CONTENT))
+        content[-6] ^= 1  # of the check sum
+        (tmp_path / "t.csv.gz").write_bytes(bytes(content))
+
+        with pytest.raises(StoreError, match="damaged or cut off"):
+            gpupack.read_profiles(tmp_path / "t.csv.gz")
+
+    def test_what_is_large_once_unpacked_is_not_unpacked_to_the_end(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gpupack.importers.source_text.MAX_FILE_BYTES", 2**20)
+        (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"0" * (2**20 + 1)))
+
+        with pytest.raises(StoreError, match="unpacked it holds more than 1 MiB"):
+            gpupack.read_profiles(tmp_path / "t.csv.gz")
+
+    def test_nothing_is_appended_to_a_compressed_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "profiles.jsonl.gz"
+        path.write_bytes(gzip.compress(b"{}"))
+
+        with pytest.raises(StoreError, match="compressed by gzip; unpack it"):
+            read_profile_file(path, recover=True)  # as a sweep goes on with one
+
+
+class TestAssumedConcurrency:
+    TABLE = (
+        "model,batch,throughput,gpu%,mem MiB\n,,,0,300\nm,8,80,50,900\nn,1,5,9,400\n"
+    )
+
+    def test_a_table_without_a_concurrency_is_of_one_request_at_a_time(
+        self, tmp_path: Path
+    ) -> None:
+        profiles = gpupack.read_profiles(write(tmp_path, self.TABLE), gpu="T4")
+
+        assert [str(one.load_point) for one in profiles.records] == ["8x1", "1x1"]
+        assert profiles.records[0].throughput_infer_per_sec == 80
+        (note,) = [one for one in profiles.notes if "concurrency" in one]
+        assert "no column says the concurrency: taken as 1" in note
+        assert "not understood" not in note
+        assert note in gpupack.place(profiles).warnings
+
+    def test_a_column_that_may_say_it_is_named(self, tmp_path: Path) -> None:
+        text = "model,batch,par,throughput,gpu%\nm,8,4,80,50\n"
+
+        (note, *_) = gpupack.read_profiles(write(tmp_path, text)).notes
+
+        assert "not understood: 'par'" in note
+        assert "columns={'par': 'concurrency'}" in note
+        (record,) = gpupack.read_profiles(
+            write(tmp_path, text), columns={"par": "concurrency"}
+        ).records
+        assert str(record.load_point) == "8x4"
+
+    def test_rows_of_one_batch_size_that_differ_are_no_repeats(
+        self, tmp_path: Path
+    ) -> None:
+        text = "model,batch,par,throughput,gpu%\nm,8,4,80,50\nm,8,16,160,90\n"
+
+        assert "'par' ('4', '16') tells configurations" in refusal(
+            write(tmp_path, text)
+        )
+
+    def test_a_batch_size_for_all_rows_is_enough(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "model,qps,gpu%\nm,10,50\n")
+
+        (record,) = gpupack.read_profiles(path, batch_size=8).records
+
+        assert str(record.load_point) == "8x1"
+        assert record.throughput_infer_per_sec == 80
+        # Without it, what a request holds is not known.
+        assert "missing columns batch_size, concurrency" in refusal(path)

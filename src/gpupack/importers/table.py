@@ -36,7 +36,7 @@ from gpupack.importers.tables.cells import is_missing
 from gpupack.importers.tables.gpu_cells import gpu_type_of, require_one_gpu
 from gpupack.importers.tables.guesses import guess_unit
 from gpupack.importers.tables.layout.csv_text import CsvTable, read_csv
-from gpupack.importers.tables.loads import LOAD_ASSUMED, read_load, with_assumed_load
+from gpupack.importers.tables.loads import read_load, with_assumed_load
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.record_maker import RecordMaker
 from gpupack.importers.tables.table_content import TableContent, is_model_name
@@ -141,14 +141,14 @@ def read_table(
         table.titles, where=where, dialect=PLAIN, columns=columns, units=units
     )
     num_titles = len(uses)
-    loaded = with_assumed_load(table, uses, is_model_name)
-    if loaded is not None and batch_size is None:
-        table = loaded
+    loaded = with_assumed_load(
+        table, uses, is_model_name, model_name=model_name, batch_size=batch_size
+    )
+    if loaded is not None:
+        table = loaded.table
         uses = understand_columns(
             table.titles, where=where, dialect=PLAIN, columns=columns, units=units
         )
-    else:
-        loaded = None
     require_columns(table, uses, model_name, batch_size)
     if not table.rows:
         raise ProfileDataError(f"{where}: the table has no rows")
@@ -166,7 +166,7 @@ def read_table(
     notes_on = require_one_unit(records, baselines, source=where)
     notes = [*table.notes, *([style.note] if style.note else [])]
     if loaded is not None:
-        notes.append(LOAD_ASSUMED)
+        notes.append(loaded.note)
         uses = uses[:num_titles]
     notes += [
         f"{quoted(use.title)}: {use.note}"

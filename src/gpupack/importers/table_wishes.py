@@ -12,14 +12,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.errors import GpupackError, ProfileDataError
-from gpupack.files import AnyPath, read_text
+from gpupack.files import AnyPath
+from gpupack.importers.source_text import read_source_text
 from gpupack.importers.tables.cells import NumberStyle, is_missing, number_style
 from gpupack.importers.tables.layout.csv_text import read_csv
+from gpupack.importers.tables.layout.flat_json import csv_in
 from gpupack.importers.tables.table_content import is_model_name
 from gpupack.importers.tables.titles.columns import Dialect, understand
 from gpupack.importers.tables.titles.wish_titles import (
     FLAGS,
     WishTitle,
+    in_given_unit,
     unit_of_wish,
     units_of,
     wish_in_column,
@@ -39,35 +42,46 @@ _YES_OR_NO = {
 }  # fmt: skip
 
 
-def read_table_wishes(
-    path: AnyPath,
+def table_in(path: AnyPath) -> CsvTable | None:
+    """Return the table in a file, of CSV or of JSON; None for other JSON.
+
+    Raises:
+        StoreError: If the file cannot be read.
+        ProfileDataError: If it is text, but no table.
+    """
+    text = csv_in(read_source_text(path))
+    return None if text is None else read_csv(text, str(path))
+
+
+def wishes_of(
+    table: CsvTable,
     *,
     columns: Mapping[str, str] | None = None,
     model_name: str | None = None,
     batch_size: int | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> Request | None:
     """Return what the columns of a table ask of its models; None if they ask nothing.
 
     The request knows of each wish which column it is from.
 
     Args:
-        path: Of the table.
+        table: As it was read.
         columns: Titles whose meaning the caller knows, as ``read_profiles()`` takes
             them; ``{"needed": "demand"}``.
         model_name: Of all rows, where no column says.
         batch_size: Of all rows, where no column says.
+        units: By title or wish, the unit; those of other columns are not looked at.
 
     Raises:
-        ProfileDataError: If the file is no table, a row contradicts another, or two
-            columns ask the same.
+        ProfileDataError: If a row contradicts another, or two columns ask the same.
         InvalidInputError: If a value is none that the wish can have.
     """
-    where = str(path)
-    table = read_csv(read_text(path), where)
+    where = table.where
     meanings = {
         title.strip().casefold(): meaning for title, meaning in (columns or {}).items()
     }
-    wishes = _columns(table, meanings)
+    wishes = _columns(table, meanings, units or {})
     of_names = _title_of(table, "model_name", meanings)
     if of_names is not None:
         names: Sequence[str] = table.column(of_names)
@@ -105,7 +119,9 @@ def read_table_wishes(
     return Request.model_validate({"models": models}).said(said_at)
 
 
-def _columns(table: CsvTable, meanings: Mapping[str, str]) -> dict[str, WishTitle]:
+def _columns(
+    table: CsvTable, meanings: Mapping[str, str], units: Mapping[str, str]
+) -> dict[str, WishTitle]:
     """Return what the columns ask, by title, less those in a unit that is not known.
 
     Raises:
@@ -115,6 +131,7 @@ def _columns(table: CsvTable, meanings: Mapping[str, str]) -> dict[str, WishTitl
     title_of: dict[str, str] = {}
     for title in table.titles:
         of = wish_in_column(title, meanings.get(title.casefold()))
+        of = None if of is None else in_given_unit(title, of, units)
         if of is None or of.unit is None:
             continue
         if of.wish in title_of:

@@ -165,6 +165,7 @@ def init_command(
         columns=knowledge["columns"],
         model_name=knowledge["model_name"],
         batch_size=knowledge["batch_size"],
+        units=knowledge["units"],
     )
     write_output(path, request_template(profiles, asked))
     if not is_standard_output(path):

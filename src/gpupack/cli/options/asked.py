@@ -477,6 +477,7 @@ def _asked_in_files(
             columns=knowledge["columns"],
             model_name=knowledge["model_name"],
             batch_size=knowledge["batch_size"],
+            units=knowledge["units"],
         )
     if beside is None:
         return request

@@ -90,6 +90,7 @@ def load_source(source: str, knowledge: Knowledge) -> LoadedSource:
         columns=knowledge["columns"],
         model_name=knowledge["model_name"],
         batch_size=knowledge["batch_size"],
+        units=knowledge["units"],
     )
     digest = hashlib.sha256(profiles.model_dump_json(exclude=_WHERE_FROM).encode())
     words = [source]

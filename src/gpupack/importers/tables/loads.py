@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpupack.importers.tables.cells import is_missing
+from gpupack.importers.tables.layout.csv_text import CsvTable
+from gpupack.importers.tables.units import is_requests
 from gpupack.importers.tables.values import count, rate
+from gpupack.quoting import quoted_all
+from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpupack.importers.tables.cells import NumberStyle
-    from gpupack.importers.tables.layout.csv_text import CsvTable
     from gpupack.importers.tables.titles.columns import ColumnUse
 
 Load = tuple[int, int | None, float | None]
@@ -20,44 +23,98 @@ Load = tuple[int, int | None, float | None]
 
 
 LOAD_TITLES = ("batch_size", "concurrency")
-LOAD_ASSUMED = (
+_LOAD_ASSUMED = (
     "no column says batch size and concurrency: taken as 1 and 1, one request of one "
     "input at a time; throughput, utilizations and memory stand as they are"
 )
+_CONCURRENCY_ASSUMED = (
+    "no column says the concurrency: taken as 1, one request at a time; throughput, "
+    "utilizations and memory stand as they are"
+)
+
+
+class AssumedLoad(NamedTuple):
+    """A table with columns for what it does not say of loads.
+
+    Args:
+        table: The further columns are its last.
+        note: What was assumed.
+    """
+
+    table: CsvTable
+    note: str
 
 
 def with_assumed_load(
-    table: CsvTable, uses: Sequence[ColumnUse], is_model: Callable[[str], bool]
-) -> CsvTable | None:
-    """Return a table that says nothing of loads with columns that say 1 and 1.
+    table: CsvTable,
+    uses: Sequence[ColumnUse],
+    is_model: Callable[[str], bool],
+    *,
+    model_name: str | None = None,
+    batch_size: int | None = None,
+) -> AssumedLoad | None:
+    """Return a table that does not say its loads with columns that say 1.
 
     As people write down what they know of models that serve one request after the
-    other.
+    other. A batch size is assumed where a request's inputs do not count alone: not of
+    requests a second, and not where a concurrency is said.
 
     Args:
         table: As it was read.
         uses: How its columns were understood.
         is_model: Whether a row of this name is of a model.
+        model_name: Of all rows, as the caller gave it.
+        batch_size: Likewise.
 
     Returns:
-        None where the table says something, or has no readings of named models.
+        None where the table says what it must, or has no readings of named models.
     """
     known = {one.field for one in uses}
-    has_readings = known & {"gpu_utilization_percent", "gpu_memory_used_bytes"}
+    has_size = "batch_size" in known or batch_size is not None
+    readings = {"gpu_utilization_percent", "gpu_memory_used_bytes"}
+    if has_size:
+        readings |= {"throughput_infer_per_sec", "gpu_utilization_mean_percent"}
     if (
-        known & {*LOAD_TITLES, "requests_per_sec"}
-        or any(one.unit == "requests/sec" for one in uses)
-        or set(table.titles) & set(LOAD_TITLES)
-        or "model_name" not in known
-        or not has_readings
+        known & {"concurrency", "requests_per_sec"}
+        or set(table.titles) & {*LOAD_TITLES} - known
+        or ("model_name" not in known and (model_name is None or not has_size))
+        or not known & readings
+        or (not has_size and any(is_requests(one.unit or "") for one in uses))
     ):
         return None
-    title = next(one.title for one in uses if one.field == "model_name")
+    titles = ("concurrency",) if has_size else LOAD_TITLES
+    names: Sequence[str] = [model_name or ""] * len(table.rows)
+    if "model_name" in known:
+        names = table.column(
+            next(one.title for one in uses if one.field == "model_name")
+        )
+    size_at = next(
+        (index for index, one in enumerate(uses) if one.field == "batch_size"), None
+    )
     rows = [
-        [*row, *(["1", "1"] if is_model(name) else ["", ""])]
-        for row, name in zip(table.rows, table.column(title), strict=True)
+        [
+            *row,
+            *(
+                [("1" if is_model(name) and _has_load(row, size_at) else "")]
+                * len(titles)
+            ),
+        ]
+        for row, name in zip(table.rows, names, strict=True)
     ]
-    return replace(table, titles=(*table.titles, *LOAD_TITLES), rows=rows)
+    note = _CONCURRENCY_ASSUMED if has_size else _LOAD_ASSUMED
+    aside = [one.title for one in uses if one.field is None and not one.note]
+    if aside:
+        note += (
+            f"; not understood: {quoted_all(aside)}: if one of them says it, say so ("
+            + setting("columns", {aside[0]: titles[0]}, shell=f"{aside[0]}={titles[0]}")
+            + ")"
+        )
+    return AssumedLoad(replace(table, titles=(*table.titles, *titles), rows=rows), note)
+
+
+def _has_load(row: Sequence[str], size_at: int | None) -> bool:
+    """Return whether a row of a model says a batch size, where a column does."""
+    return size_at is None or not is_missing(row[size_at])
 
 
 def read_load(

@@ -8,20 +8,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from gpupack.errors import GpupackError, InvalidInputError
+from gpupack.errors import (
+    GpupackError,
+    InvalidInputError,
+    ProfileDataError,
+    StoreError,
+)
 from gpupack.examples import example_names, load_example
 from gpupack.files import AnyPath, file_mode
 from gpupack.importers.reader import read_profiles
+from gpupack.importers.source_text import ending_of
 from gpupack.importers.table import WISHES_NOTE
-from gpupack.importers.table_wishes import read_table_wishes
+from gpupack.importers.table_wishes import table_in, wishes_of
 from gpupack.profile_set import ProfileSet
 from gpupack.quoting import quoted
 from gpupack.records.request import Request
 
 ProfilesLike = ProfileSet | AnyPath
 """Profiles, the path of a file that holds some, or the name of a built-in example."""
-TABLE_ENDINGS = (".csv", ".tsv")
-"""Of files that hold profiles, and may hold wishes beside them."""
+_REQUEST_ENDINGS = (".yaml", ".yml", ".toml")
+"""Of files that hold no table: of what is asked alone."""
+_TABLE_ENDINGS = (".csv", ".tsv")
+"""Of files that hold nothing but a table."""
 
 
 def profiles_of(
@@ -46,7 +54,7 @@ def profiles_of(
         )
     if file_mode(source) is not None:
         profiles = read(source)
-        if not _is_table(source):
+        if not _may_be_table(source):
             return profiles
         # They are read from the file itself: see wishes_beside().
         notes = tuple(one for one in profiles.notes if WISHES_NOTE not in one)
@@ -66,6 +74,7 @@ def wishes_beside(
     columns: Mapping[str, str] | None = None,
     model_name: str | None = None,
     batch_size: int | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> Request | None:
     """Return what the columns of a table ask, where the profiles are in one.
 
@@ -76,22 +85,35 @@ def wishes_beside(
         columns: As ``read_profiles()`` takes it.
         model_name: Likewise.
         batch_size: Likewise.
+        units: Likewise.
 
     Raises:
         ProfileDataError: If a row contradicts another, or has no such value.
         InvalidInputError: If a value is none that the wish can have.
     """
-    if isinstance(source, str | os.PathLike) and _is_table(source):
-        return read_table_wishes(
-            source, columns=columns, model_name=model_name, batch_size=batch_size
-        )
-    return None
+    if not isinstance(source, str | os.PathLike) or not _may_be_table(source):
+        return None
+    try:
+        table = table_in(source)
+    except (ProfileDataError, StoreError):
+        if ending_of(Path(source)) in _TABLE_ENDINGS:
+            raise
+        return None  # whoever reads the profiles says what it is
+    if table is None:
+        return None
+    return wishes_of(
+        table,
+        columns=columns,
+        model_name=model_name,
+        batch_size=batch_size,
+        units=units,
+    )
 
 
-def _is_table(source: AnyPath) -> bool:
-    """Return whether a path is that of a table on disk, which may hold wishes."""
+def _may_be_table(source: AnyPath) -> bool:
+    """Return whether a path is that of a file on disk, which may hold wishes."""
     path = Path(os.fsdecode(source))
-    if path.suffix.lower() not in TABLE_ENDINGS:
+    if path.suffix.lower() in _REQUEST_ENDINGS:
         return False
     mode = file_mode(path)
     return mode is not None and stat.S_ISREG(mode)

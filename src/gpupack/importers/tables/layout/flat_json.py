@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from pydantic_core import from_json
 
+from gpupack.importers.tables.layout.json_text import json_of
+
+_COLUMNS = re.compile(r'\{\s*"(?:[^"\\]|\\.){0,1000}"\s*:\s*\[\s*[^\s{]')
+"""How an object of columns begins."""
+_LONGEST_ROW = 100_000
+"""Letters of a row as an object in a line of its own."""
 Cell = str | int | float | bool | None
 
 
@@ -54,6 +61,28 @@ def csv_of_lines(text: str) -> str | None:
             return None
         found.append(one)
     return _of_objects(found)
+
+
+def csv_in(text: str) -> str | None:
+    """Return the CSV text of a table that a text may be; None for any other JSON.
+
+    Looks at the beginning first: what is no table may be large.
+    """
+    beginning = text.lstrip("\ufeff \n\t")
+    if beginning.startswith("["):
+        return csv_of(json_of(beginning))
+    if not beginning.startswith("{"):
+        return text
+    if _COLUMNS.match(beginning):
+        return csv_of(json_of(beginning))
+    line = beginning.partition("\n")[0]
+    if len(line) > _LONGEST_ROW or not _are_cells_of(json_of(line)):
+        return None
+    return csv_of_lines(text)
+
+
+def _are_cells_of(found: object) -> bool:
+    return isinstance(found, dict) and _are_cells(list(found.values()))
 
 
 def _of_objects(found: Sequence[object]) -> str | None:

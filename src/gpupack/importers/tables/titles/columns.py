@@ -24,6 +24,8 @@ from gpupack.importers.tables.titles.vocabulary import (
 from gpupack.importers.tables.titles.wish_titles import (
     WISHES,
     WishTitle,
+    in_given_unit,
+    is_wish_meant,
     note_of,
     wish_in_column,
 )
@@ -160,9 +162,10 @@ def understand_columns(
         if meaning is not None and meaning.strip().casefold() == IGNORE:
             uses.append(ColumnUse(title, note="not read, as asked"))
             continue
-        wish = None if meaning is None else wish_in_column(title, meaning)
+        wish = wish_in_column(title, meaning)
         if wish is not None:
-            if wish.unit is None:
+            wish = in_given_unit(title, wish, units or {})
+            if wish.unit is None and meaning is not None:
                 raise InvalidInputError(
                     f"{where}: column {quoted(title)} cannot mean {quoted(meaning)}: "
                     + note_of(wish, WISH_NOTE)
@@ -183,7 +186,8 @@ def understand_columns(
         uses.append(replace(use, title=title))
     for key, unit in (units or {}).items():
         meant = [index for index, use in enumerate(uses) if is_meant(key, use)]
-        if not meant and not is_one_of_several:
+        is_of_wish = any(_asks(key, use) for use in uses)
+        if not meant and not is_of_wish and not is_one_of_several:
             raise InvalidInputError(
                 f"{where}: a unit is given for {quoted(key)}, but no column is that; "
                 f"it has {quoted_all(titles)}"
@@ -207,7 +211,11 @@ def require_used(
     uses = [use for of_table in tables.values() for use in of_table]
     titles = {use.title.casefold() for use in uses}
     unknown = [key for key in columns if key.strip().casefold() not in titles]
-    unknown += [key for key in units if not any(is_meant(key, use) for use in uses)]
+    unknown += [
+        key
+        for key in units
+        if not any(is_meant(key, use) or _asks(key, use) for use in uses)
+    ]
     if unknown:
         raise InvalidInputError(
             f"{', '.join(tables)}: there is no column "
@@ -362,6 +370,11 @@ def is_meant(key: str, use: ColumnUse) -> bool:
                 return _FIELDS[one.name] == use.field
             return use.field.startswith(f"{one.name}_")
     return False
+
+
+def _asks(key: str, use: ColumnUse) -> bool:
+    """Return whether a key of ``units`` means a column that asks something."""
+    return use.wish is not None and is_wish_meant(key, use.title, use.wish.wish)
 
 
 def _in_given_unit(use: ColumnUse, unit: str) -> ColumnUse:

@@ -9,8 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
+from gpupack.errors import InvalidInputError
 from gpupack.importers.tables.units import Kind, folded, worth
+from gpupack.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _WORD = re.compile(r"[^\W_]+")
 _WISHES = {
@@ -131,6 +137,38 @@ def wish_in_column(title: str, meaning: str | None) -> WishTitle | None:
         if found.wish in RATES and _RATE.fullmatch(folded(text)):
             return WishTitle(found.wish, text.strip(), None)
     return found
+
+
+def in_given_unit(title: str, of: WishTitle, units: Mapping[str, str]) -> WishTitle:
+    """Return what a column asks, in the unit that the caller says, if any.
+
+    Args:
+        title: Of the column.
+        of: What it asks.
+        units: By title or wish (``demand``, ``latency limit``), the unit.
+
+    Raises:
+        InvalidInputError: If one is no unit of the wish.
+    """
+    for key, text in units.items():
+        if not is_wish_meant(key, title, of.wish):
+            continue
+        unit = unit_of_wish(of.wish, text)
+        if unit is None:
+            raise InvalidInputError(
+                f"the unit of {quoted(title)} is given as {quoted(text)}; it may be "
+                f"{units_of(of.wish)}"
+            )
+        of = WishTitle(of.wish, f"{text}, as given", unit)
+    return of
+
+
+def is_wish_meant(key: str, title: str, wish: str) -> bool:
+    """Return whether a key of ``units`` means a column that asks for a wish."""
+    if key.strip().casefold() == title.strip().casefold():
+        return True
+    found = wish_of(key)
+    return found is not None and found.wish == wish and not found.unit_text
 
 
 def unit_of_wish(wish: str, unit_text: str) -> WishUnit | None:
