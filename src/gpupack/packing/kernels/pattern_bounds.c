@@ -21,11 +21,45 @@ state new_state(scratch *room, const market *m)
         take_integers(room, m->num_options),
         take_reals(room, m->num_options),
         take(room, m->num_options, sizeof(uint8_t)),
+        take(room, m->num_jobs, sizeof(uint8_t)),
+        take_reals(room, m->num_dimensions),
+        0.0,
+        m->num_dimensions,
     };
     memcpy(s.free, m->capacity, (size_t)m->num_sizes * sizeof *s.free);
     for (int64_t d = 0; d < m->num_dimensions; d++)
-        s.room[d] = 1.0;
+        s.room[d] = s.space[d] = 1.0;
+    for (int64_t job = 0; job < m->num_jobs; job++) {
+        s.is_plain[job] = m->bonus[job] <= 0;
+        for (int64_t index = m->first[job]; index < m->first[job + 1]; index++)
+            if (m->whole[index] || m->per_copy[index] > 0)
+                s.is_plain[job] = 0;
+    }
     return s;
+}
+
+/* Whether a copy of an option still fits with all that it could serve. */
+bool fits_in_full(const market *m, const state *s, int64_t index, int64_t number)
+{
+    double load = lesser((double)number, 1.0 / m->share[index]);
+    for (int64_t d = 0; d < m->num_sizes; d++)
+        if (number * m->sizes[index * m->num_sizes + d] > s->free[d])
+            return false;
+    for (int64_t d = 0; d < m->num_dimensions; d++) {
+        int64_t at = index * m->num_dimensions + d;
+        if (number * m->fixed[at] + load * m->loaded[at] > s->room[d] + TINY)
+            return false;
+    }
+    return true;
+}
+
+/* Whether a job that holds no copy can hold one that serves all that it could. */
+static bool has_room_in_full(const market *m, const state *s, int64_t job)
+{
+    for (int64_t index = m->first[job]; index < m->first[job + 1]; index++)
+        if (m->most[index] > 0 && fits_in_full(m, s, index, 1))
+            return true;
+    return false;
 }
 
 /* Whether an option takes no more room in proportion for the same service. */
@@ -73,8 +107,20 @@ static int64_t useful_copies(const market *m, const state *s, int64_t index)
 /* Set how many copies of each option from `start` on fit, and how much load. */
 void look_ahead(const market *m, const state *s, int64_t start)
 {
+    int64_t last_job = -1;
+    bool is_out = false;
     for (int64_t index = start; index < m->num_options; index++) {
         int64_t job = m->job[index];
+        if (job != last_job) {
+            last_job = job;
+            is_out = s->num_partial == 0 && s->is_plain[job] && s->held[job] == 0 &&
+                     !has_room_in_full(m, s, job);
+        }
+        if (is_out) {
+            s->copies[index] = 0;
+            s->part[index] = 0.0;
+            continue;
+        }
         int64_t number = smaller(m->most[index], m->limit[job] - s->held[job]);
         if (s->held[job] > 0 && !m->whole[index])
             number = smaller(number, useful_copies(m, s, index));
@@ -179,10 +225,10 @@ double lagrangian_bound(const market *m, const state *s, int64_t start,
                         const double *prices, double *slope)
 {
     int64_t num_dimensions = m->num_dimensions;
-    double total = 0.0;
+    double total = s->kept;
     for (int64_t d = 0; d < num_dimensions; d++) {
-        total += prices[d];
-        slope[d] = 1.0;
+        total += prices[d] * s->space[d];
+        slope[d] = s->space[d];
     }
     for (int64_t job = 0; job < m->num_jobs; job++) {
         int64_t begin = m->first[job], end = m->first[job + 1];
@@ -379,9 +425,9 @@ double table_bound(const market *m, const state *s, int64_t start,
                    const double *prices, const double *table, int64_t grid,
                    int64_t dimension)
 {
-    double total = 0.0;
+    double total = s->kept;
     for (int64_t d = 0; d < m->num_dimensions; d++)
-        total += prices[d];
+        total += prices[d] * s->space[d];
     int64_t at = start;
     for (int64_t job = 0; job < m->num_jobs; job++) {
         int64_t begin = m->first[job], end = m->first[job + 1];

@@ -28,9 +28,14 @@ typedef struct {
     int64_t *copies;   /* how many still fit, by option */
     double *part;      /* how much load of them */
     uint8_t *is_taken; /* for lagrangian_bound to work with */
+    uint8_t *is_plain; /* by job: its copies earn nothing but by what they serve */
+    double *space;     /* shares of the bin without what full jobs take (see search) */
+    double kept;       /* what those are worth */
+    int64_t num_partial; /* jobs that may yet serve less than their one option could */
 } state;
 
 state new_state(scratch *room, const market *m);
+bool fits_in_full(const market *m, const state *s, int64_t index, int64_t number);
 void look_ahead(const market *m, const state *s, int64_t start);
 double lagrangian_bound(const market *m, const state *s, int64_t start,
                         const double *prices, double *slope);

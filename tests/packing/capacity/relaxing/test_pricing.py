@@ -17,6 +17,7 @@ from gpupack.packing.capacity.model.configurations import (
 from gpupack.packing.capacity.relaxing.bin_patterns import PatternFinder, Prices
 from gpupack.packing.capacity.relaxing.bin_pricing import GAPS, CompiledPricer
 from gpupack.packing.capacity.relaxing.pricing_model import ModelPricer
+from gpupack.packing.runtime.stoppable import new_flag
 
 PRECISION = 1e-6
 BATCHES = 10
@@ -123,7 +124,7 @@ def priced(problem, prices, *, expected=0.0):
         known=0.0,
         price=expected,
         node_limit=1_000_000,
-        deadline=math.inf,
+        stop=new_flag(),
     )
     return found, max((prices.value(one) for one in found.patterns), default=0.0)
 
@@ -187,6 +188,55 @@ def test_many_jobs_and_dimensions_are_bounded_as_by_an_integer_program():
         assert found.bound >= expected - PRECISION * max(1.0, expected)
 
 
+# Few dimensions that load takes: then most jobs are decided on as sizes in full.
+@pytest.mark.parametrize("num_loaded", [0, 1, 2])
+def test_jobs_that_serve_in_full_or_in_part_are_those_of_an_integer_program(num_loaded):
+    for seed in range(40):
+        rng = random.Random(seed)
+        capacity = (rng.randint(20, 100), 1000, 1000)
+        jobs = [Job(demand=rng.randint(1, 40)) for _ in range(7)]
+        options = [
+            Option(
+                job,
+                0,
+                (rng.randint(1, capacity[0] // 2), 0, 0),
+                (0, *(rng.randint(100, 900) if d < num_loaded else 0 for d in (0, 1))),
+                rng.randint(1, 30),
+            )
+            for job in range(7)
+            for _ in range(3)
+        ]
+        problem = CapacityProblem((BinType(capacity),), tuple(jobs), tuple(options))
+        prices = random_prices(rng, problem)
+        expected = best_by_program(problem, prices)
+
+        found, value = priced(problem, prices, expected=expected)
+
+        assert value <= expected + PRECISION * max(1.0, expected)
+        assert found.bound >= expected - PRECISION * max(1.0, expected)
+        assert found.bound <= value * (1 + GAPS[-1]) + PRECISION * max(1.0, expected)
+
+
+def test_a_pattern_may_hold_three_options_of_one_job():
+    # Only all three together serve it: each is limited to one copy by its size.
+    problem = CapacityProblem(
+        (BinType((9, 10, 10)),),
+        (Job(demand=10),),
+        (
+            Option(0, 0, (5, 0, 0), (0, 6, 0), 6),
+            Option(0, 0, (3, 0, 0), (0, 2, 2), 3),
+            Option(0, 0, (1, 0, 0), (0, 0, 8), 1),
+        ),
+    )
+    prices = Prices(problem, [6.0, 3.0, 1.0], [0.0] * 3, [0.0])
+
+    found, value = priced(problem, prices, expected=10.0)
+
+    assert best_by_program(problem, prices) == pytest.approx(10)
+    assert value == pytest.approx(10)
+    assert found.bound >= 10
+
+
 def test_a_search_that_is_cut_still_bounds_the_best_pattern():
     is_cut = []
     for seed in range(40):
@@ -201,7 +251,7 @@ def test_a_search_that_is_cut_still_bounds_the_best_pattern():
             known=0.0,
             price=expected,
             node_limit=2,
-            deadline=math.inf,
+            stop=new_flag(),
         )
 
         is_cut.append(found.is_cut)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from operator import mul
-from typing import TYPE_CHECKING
+from operator import gt, mul
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from gpupack.packing.capacity.model import Configuration, fixed_room_left, shapes_of
 from gpupack.packing.runtime import solve_linear
@@ -20,6 +22,9 @@ ROUNDING = 1e-9
 MAX_FILLED_IN = 2_000
 """Copies of an option in one greedy pattern: those that take no room have no end."""
 MAX_RANKED = 60
+LEAST_ROOM = LEAST_OPEN = 1e-9
+"""Share of a bin that an option counts as taking; of a need, below which it is met."""
+LEAST_WORTH = FITTING = 1e-12
 LEAST_LOAD = 1e-9
 """Share of a copy's rate below which a load is rounding."""
 
@@ -75,6 +80,32 @@ class Prices:
         return self.per_copy[option] + self.per_wanted[self.problem.options[option].job]
 
 
+class _Row(NamedTuple):
+    """What filling a bin greedily looks up of an option, again and again.
+
+    Args:
+        job: Its job's index.
+        is_whole: Whether that runs in whole copies.
+        share: Of a whole job's copies that one is.
+        wanted: Copies that the job must have.
+        most: Copies of any use in one bin.
+        most_load: Copies at full rate that serve the whole demand.
+        fixed: Taken in full by a copy, per dimension, as a share of the bin.
+        loaded: The same, taken by a copy at its full rate.
+        least: Room at which a copy counts as fitting, but for rounding.
+    """
+
+    job: int
+    is_whole: bool
+    share: float
+    wanted: int
+    most: int
+    most_load: float
+    fixed: tuple[float, ...]
+    loaded: tuple[float, ...]
+    least: tuple[float, ...]
+
+
 class PatternFinder:
     """Finds valuable patterns of one bin type.
 
@@ -86,7 +117,29 @@ class PatternFinder:
     def __init__(self, problem: CapacityProblem, bin_type: int) -> None:
         self._problem = problem
         self._bin_type = bin_type
-        self._shapes = shapes_of(problem, bin_type)
+        self._shapes = shapes = shapes_of(problem, bin_type)
+        self._sizes = np.array(
+            [
+                [fixed + loaded for fixed, loaded in zip(*both, strict=True)]
+                for index in shapes.options
+                for both in [(shapes.fixed[index], shapes.loaded[index])]
+            ]
+        ).reshape(len(shapes.options), problem.num_dimensions)
+        self._rows: dict[int, _Row] = {}
+        for index in shapes.options:
+            job = problem.options[index].job
+            one = problem.jobs[job]
+            self._rows[index] = _Row(
+                job,
+                one.is_whole,
+                1 / one.copies,
+                one.copies,
+                min(shapes.most[index], MAX_FILLED_IN),
+                shapes.most_load[index],
+                shapes.fixed[index],
+                shapes.loaded[index],
+                tuple(size - FITTING for size in shapes.fixed[index]),
+            )
 
     def greedy(
         self,
@@ -105,22 +158,14 @@ class PatternFinder:
             open_shares: Share of each job's demand, or copies, that is still open;
                 all of it if left out.
         """
-        density = {}
-        for index in self._shapes.options:
-            worth = prices.per_load[index] + prices.of_first_copy(index)
-            if worth <= 0:
-                continue
-            room = sum(
-                weight * (fixed + loaded)
-                for weight, fixed, loaded in zip(
-                    weights,
-                    self._shapes.fixed[index],
-                    self._shapes.loaded[index],
-                    strict=True,
-                )
-            )
-            density[index] = worth / max(room, 1e-9)
-        ranked = sorted(density, key=lambda index: (-density[index], index))
+        options = self._shapes.options
+        jobs = [self._problem.options[index].job for index in options]
+        worth = np.array([prices.per_load[index] for index in options])
+        worth += [prices.per_copy[index] for index in options]
+        worth += [prices.per_wanted[job] for job in jobs]
+        density = worth / np.maximum(self._sizes @ np.asarray(weights), LEAST_ROOM)
+        order = np.argsort(-density, kind="stable")  # of equal ones the first
+        ranked = [options[at] for at in order.tolist() if worth[at] > 0]
         starts: dict[int, int] = {}
         for index in ranked:
             starts.setdefault(self._problem.options[index].job, index)
@@ -195,46 +240,40 @@ class PatternFinder:
         counts: dict[int, int] = {}
         wanted: dict[int, float] = {}
         held: dict[int, int] = {}
-        for index in (start, *ranked):
-            job = self._problem.options[index].job
-            is_whole = self._problem.jobs[job].is_whole
+        for place, index in enumerate((start, *ranked)):
+            row = self._rows[index]
+            if any(map(gt, row.least, left)):
+                continue
             # The share of the job's demand (or of its copies) still open.
-            open_share = wanted.get(job, open_shares[job])
-            once = index == start and index not in counts
-            most = min(self._shapes.most[index], MAX_FILLED_IN)
-            while counts.get(index, 0) < most and open_share > 1e-9:
-                fixed, loaded = self._shapes.fixed[index], self._shapes.loaded[index]
-                if not self._may_join(counts, index):
+            open_share = wanted.get(row.job, open_shares[row.job])
+            most = min(row.most, 1) if not place else row.most - counts.get(index, 0)
+            while most > 0 and open_share > LEAST_OPEN:
+                most -= 1
+                if any(map(gt, row.least, left)) or not self._may_join(counts, index):
                     break
-                if any(f > have + 1e-12 for f, have in zip(fixed, left, strict=True)):
-                    break
-                if is_whole:
-                    load, used = 1.0, 1 / self._problem.jobs[job].copies
+                load = 1.0
+                if row.is_whole:
+                    open_share -= row.share
                 else:
-                    load = 1.0
-                    if math.isfinite(self._shapes.most_load[index]):
-                        load = min(load, open_share * self._shapes.most_load[index])
-                    for size, f, have in zip(loaded, fixed, left, strict=True):
+                    load = min(load, open_share * row.most_load)
+                    for size, f, have in zip(row.loaded, row.fixed, left, strict=True):
                         if size > 0:
                             load = min(load, max(0.0, (have - f) / size))
-                    used = (
-                        load / self._shapes.most_load[index]
-                        if self._shapes.most_load[index]
-                        else 1
-                    )
                     worth = prices.per_load[index] * load + prices.per_copy[index]
-                    if held.get(job, 0) < self._problem.jobs[job].copies:
-                        worth += prices.per_wanted[job]
-                    if worth <= 1e-12:
+                    if held.get(row.job, 0) < row.wanted:
+                        worth += prices.per_wanted[row.job]
+                    if worth <= LEAST_WORTH:
                         break
+                    open_share -= load / row.most_load if row.most_load else 1
                 counts[index] = counts.get(index, 0) + 1
-                held[job] = held.get(job, 0) + 1
+                held[row.job] = held.get(row.job, 0) + 1
                 loads[index] = loads.get(index, 0.0) + load
-                open_share -= used
-                wanted[job] = open_share
-                for dimension, (f, size) in enumerate(zip(fixed, loaded, strict=True)):
+                wanted[row.job] = open_share
+                for dimension, (f, size) in enumerate(
+                    zip(row.fixed, row.loaded, strict=True)
+                ):
                     left[dimension] -= f + size * load
-                if once or load < 1.0:
+                if load < 1.0:
                     break
         if not counts:
             return None

@@ -24,6 +24,8 @@ References:
 
 from __future__ import annotations
 
+import math
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,6 @@ import numpy as np
 from gpupack.packing.capacity.model import Configuration, shapes_of
 from gpupack.packing.capacity.relaxing.bin_patterns import Prices, made_to_fit
 from gpupack.packing.kernels import pattern_bounds, pattern_search
-from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +47,10 @@ GAPS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 """Relative, between the best pattern and the bound of one search after the other."""
 FAR = 10
 """Gaps below its price at which how much a bin can be worth does not matter."""
-MAX_GRID = 2_048
+MAX_GRID = 1_024
 """Parts of a capacity that the tables tell apart."""
-MAX_ENTRIES = 8_000_000
-"""Of all tables: 64 MB."""
+MAX_ENTRIES = 4_000_000
+"""Of all tables: 32 MB."""
 TABLE_SCALES = (1.0, 0.98, 0.95, 1.03, 0.9, 0.8)
 """Prices of the tables, as shares of those that are best for the whole bin."""
 MAX_PATTERNS = 16
@@ -103,7 +104,8 @@ class CompiledPricer:
         known: float,
         price: float,
         node_limit: int,
-        deadline: float,
+        stop: NDArray[np.int8],
+        close: float = -math.inf,
     ) -> PricedPatterns:
         """Return patterns worth more than is known, and what no pattern exceeds.
 
@@ -114,7 +116,8 @@ class CompiledPricer:
             price: Of a bin: once patterns worth more are found, or none can be, the
                 bound need not be closer.
             node_limit: Of each search.
-            deadline: On the clock of ``time.perf_counter``.
+            stop: Ends the search once its entry is not 0.
+            close: Relative distance to the price at which a bound above it will do.
         """
         options = [
             index
@@ -139,7 +142,7 @@ class CompiledPricer:
         order = _order(market, room)
         options = [by_job[place] for place in order]
         market = self._market(options, prices, top)
-        dimension, table_prices, tables = self._tables(market, room, deadline)
+        dimension, table_prices, tables = self._tables(market, room, stop)
         for scaled, table in zip(table_prices, tables, strict=True):
             bound = min(bound, float(scaled.sum() + table[0, -1]))
         found: list[Pattern] = []
@@ -149,11 +152,11 @@ class CompiledPricer:
                 continue
             if best * top > price * (1 + gap) or bound * top < price * (1 - FAR * gap):
                 break
+            if bound * top <= price * (1 + close):
+                break
             counts = np.zeros((MAX_PATTERNS, len(options)), dtype=np.int64)
             loads = np.zeros((MAX_PATTERNS, len(options)))
-            recorded, best, proved = call_until(
-                deadline,
-                pattern_search.search,
+            recorded, best, proved = pattern_search.search(
                 market,
                 room,
                 table_prices,
@@ -164,6 +167,7 @@ class CompiledPricer:
                 node_limit,
                 counts,
                 loads,
+                stop,
             )
             for place in range(max(0, recorded - MAX_PATTERNS), recorded):
                 at = place % MAX_PATTERNS
@@ -228,7 +232,7 @@ class CompiledPricer:
         self,
         market: pattern_bounds.Market,
         room: NDArray[np.float64],
-        deadline: float,
+        stop: NDArray[np.int8],
     ) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
         """Return the dimension of the knapsack, and tables with their prices."""
         capacity = market.capacity
@@ -245,12 +249,8 @@ class CompiledPricer:
         grid = int(min(MAX_GRID, max(1, finest), capacity[dimension]))
         prices = np.array([own * scale for scale in TABLE_SCALES])
         tables = np.empty((len(prices), len(market.share) + 1, grid + 1))
-
-        def fill(stop: NDArray[np.int8]) -> None:
-            for one, table in zip(prices, tables, strict=True):
-                pattern_bounds.fill_table(market, one, dimension, table, stop)
-
-        call_until(deadline, fill)
+        for one, table in zip(prices, tables, strict=True):
+            pattern_bounds.fill_table(market, one, dimension, table, stop)
         return dimension, prices, tables
 
     def _pattern(

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.relaxing.pricing_model import ModelPricer
-from gpupack.packing.runtime import kernels_are_ready
+from gpupack.packing.runtime import call_until, kernels_are_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from gpupack.packing.capacity.model import CapacityProblem
     from gpupack.packing.capacity.relaxing.bin_patterns import Pattern, Prices
-    from gpupack.packing.capacity.relaxing.bin_pricing import CompiledPricer
+    from gpupack.packing.capacity.relaxing.bin_pricing import (
+        CompiledPricer,
+        PricedPatterns,
+    )
 
 FIRST_NODE_LIMIT = 5_000
 MORE_NODES = 4
+QUICK_NODE_LIMIT = 20_000
 LAST_NODE_LIMIT = 320_000
-"""Of a search in pricing, some 0.1 s; times so many where nothing was found in them."""
+"""Of a search in pricing, some 20 ms; times so many where nothing was found in them."""
+MIN_EXACT_PRICING_S = 0.05
+MAX_EXACT_PRICING_S = 2.0
+"""For the search of one bin type."""
 KERNELS_WAIT_S = 2.0
 KERNELS_SHARE = 0.1
 """Of the time left, to wait for compiled code at most, where it is being built."""
+
+
+@dataclass(frozen=True)
+class PricedBin:
+    """A bin type of which patterns are looked for.
+
+    Args:
+        bin_type: Its index.
+        weights: About what room in each dimension is worth.
+        price: Of a bin.
+    """
+
+    bin_type: int
+    weights: Sequence[float]
+    price: float
 
 
 class PricingRounds:
@@ -66,54 +93,79 @@ class PricingRounds:
             self._compiled_pricers[bin_type] = CompiledPricer(self._problem, bin_type)
         return self._compiled_pricers[bin_type]
 
-    def goes_on(self, is_new: bool) -> bool:
+    def goes_on(self, is_new: bool, *, last_node_limit: int) -> bool:
         """Return whether to price again: at new prices, or with more patience."""
         if is_new:
             self._node_limit = FIRST_NODE_LIMIT
             return True
         self._node_limit *= MORE_NODES
-        return self.is_cut and self._node_limit <= LAST_NODE_LIMIT
+        return self.is_cut and self._node_limit <= last_node_limit
 
     def priced(
         self,
-        bin_type: int,
+        bins: Sequence[PricedBin],
         prices: Prices,
-        weights: Sequence[float],
         *,
-        price: float,
         patterns: Iterable[Pattern],
-        limit_s: float,
+        close: float,
         deadline: float,
-    ) -> tuple[Sequence[Pattern], float]:
-        """Return valuable patterns of a bin type, and what none can exceed.
+    ) -> list[tuple[Sequence[Pattern], float]]:
+        """Return valuable patterns of bin types, and what none can exceed.
 
         Args:
-            bin_type: Index of the bin type.
+            bins: The bin types.
             prices: What patterns earn.
-            weights: About what room in each dimension is worth.
-            price: Of a bin.
             patterns: That are known, of all bin types.
-            limit_s: For this bin type.
-            deadline: For all, on the clock of ``time.perf_counter``.
+            close: Relative distance to a bin's price at which a bound will do.
+            deadline: On the clock of ``time.perf_counter``.
         """
         if self._is_compiled(deadline):
-            known = max(
-                (
-                    prices.value(pattern)
-                    for pattern in patterns
-                    if pattern.configuration.bin_type == bin_type
-                ),
-                default=0.0,
+            return self._searched(bins, prices, patterns, close, deadline)
+        found: list[tuple[Sequence[Pattern], float]] = []
+        for place, one in enumerate(bins):
+            left_s = deadline - time.perf_counter()
+            limit_s = min(MAX_EXACT_PRICING_S, left_s / (len(bins) - place))
+            if place and left_s < 0:
+                self.is_cut = True
+                found.append(((), math.inf))
+                continue
+            pattern, most = self._model_pricers[one.bin_type].best(
+                prices, time_limit_s=max(MIN_EXACT_PRICING_S, limit_s)
             )
-            priced = self._compiled_pricer(bin_type).best(
-                prices,
-                weights,
-                known=known,
-                price=price,
-                node_limit=self._node_limit,
-                deadline=time.perf_counter() + limit_s,
-            )
-            self.is_cut |= priced.is_cut
-            return priced.patterns, priced.bound
-        pattern, most = self._model_pricers[bin_type].best(prices, time_limit_s=limit_s)
-        return ([] if pattern is None else [pattern]), most
+            found.append(([] if pattern is None else [pattern], most))
+        return found
+
+    def _searched(
+        self,
+        bins: Sequence[PricedBin],
+        prices: Prices,
+        patterns: Iterable[Pattern],
+        close: float,
+        deadline: float,
+    ) -> list[tuple[Sequence[Pattern], float]]:
+        """Return the same by compiled search."""
+        known = dict.fromkeys((one.bin_type for one in bins), 0.0)
+        for pattern in patterns:
+            bin_type = pattern.configuration.bin_type
+            if bin_type in known:
+                known[bin_type] = max(known[bin_type], prices.value(pattern))
+
+        def search(stop: NDArray[np.int8]) -> list[PricedPatterns]:
+            return [
+                self._compiled_pricer(one.bin_type).best(
+                    prices,
+                    one.weights,
+                    known=known[one.bin_type],
+                    price=one.price,
+                    node_limit=self._node_limit,
+                    stop=stop,
+                    close=close,
+                )
+                for one in bins
+            ]
+
+        now = time.perf_counter()
+        limit_s = min(MAX_EXACT_PRICING_S * len(bins), deadline - now)
+        found = call_until(now + max(MIN_EXACT_PRICING_S, limit_s), search)
+        self.is_cut |= any(one.is_cut for one in found)
+        return [(one.patterns, one.bound) for one in found]

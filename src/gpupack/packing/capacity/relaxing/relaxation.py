@@ -26,7 +26,12 @@ from gpupack.packing.capacity.relaxing.bin_patterns import (
 from gpupack.packing.capacity.relaxing.lagrangian import Lagrangian
 from gpupack.packing.capacity.relaxing.measures import service_scale
 from gpupack.packing.capacity.relaxing.plan_master import Guide, PlanMaster
-from gpupack.packing.capacity.relaxing.pricing_rounds import PricingRounds
+from gpupack.packing.capacity.relaxing.pricing_rounds import (
+    LAST_NODE_LIMIT,
+    QUICK_NODE_LIMIT,
+    PricedBin,
+    PricingRounds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,15 +42,17 @@ if TYPE_CHECKING:
 
 CLOSE_ENOUGH = 1e-3
 """Relative distance between relaxation and bound at which generation stops."""
-MIN_EXACT_PRICING_S = 0.05
 MAX_STARTS_AT_FIRST, LEAST_STARTS = 2_000, 5
 """First patterns of all bin types, and of each at least: the jobs beyond get theirs
 when prices ask for them."""
-MAX_EXACT_PRICING_S = 2.0
-SLOW = 1e-3
+SLOW = 2e-4
 SLOW_SHORTFALL = 2e-3
 """Gain of a greedy round, of the value or the shortfall, below which to price exactly:
 that finds better patterns, and says how much there is to gain."""
+STALE = 3e-4
+MAX_STALE = 4
+"""Relative gain of bound and value in an exact round below which it was in vain, and
+rounds in vain in a row after which a relaxation that is only to be probed ends."""
 SMOOTHING = 0.5
 """Share of the way towards the prices of the best bound, at which to price."""
 ENOUGH_SPARE = 1e-3
@@ -119,8 +126,11 @@ class Relaxer:
     def run(self, *, target_gap: float = CLOSE_ENOUGH) -> Relaxation:
         """Generate patterns until the bound is close or the deadline near."""
         started = time.perf_counter()
-        best_bound = -math.inf
-        value = last = math.inf
+        # Where bins are counted, probing says more than a bound that is a little closer.
+        last_node_limit = QUICK_NODE_LIMIT if self._goal.is_in_full else LAST_NODE_LIMIT
+        best_bound = reached = -math.inf
+        value = last = lowest = math.inf
+        stale = 0
         center: Duals | None = None
         for pattern in self._first_patterns():
             self.master.add(pattern)
@@ -136,16 +146,22 @@ class Relaxer:
             last = value
             if not is_late and not is_slow and self.improve_greedily(duals):
                 continue
-            bound, is_new = self._improve_exactly(duals, center)
+            bound, is_new = self._improve_exactly(duals, center, close=target_gap / 2)
             if bound > best_bound:
                 best_bound = bound
                 center = duals if center is None else duals.towards(center, SMOOTHING)
             if not is_new and center is not None:
-                bound, is_new = self._improve_exactly(duals)
+                bound, is_new = self._improve_exactly(duals, close=target_gap / 2)
                 if bound > best_bound:
                     best_bound, center = bound, duals
+            margin = STALE * max(1.0, abs(value))
+            stale += 1
+            if best_bound > reached + margin or value < lowest - margin:
+                reached, lowest, stale = best_bound, value, 0
+            if stale >= MAX_STALE:
+                break
             if not self._pricing.goes_on(
-                is_new
+                is_new, last_node_limit=last_node_limit
             ) or value - best_bound <= target_gap * max(1.0, abs(value)):
                 break
         return self._result(best_bound)
@@ -195,7 +211,7 @@ class Relaxer:
                 return None
             is_new = False
             for at in (center, None) if center is not None else (None,):
-                _, is_new = self._improve_exactly(duals, at)
+                _, is_new = self._improve_exactly(duals, at, close=shortfall / 2)
                 headroom = self.cuts[-1].headroom(counts) if self.cuts else math.inf
                 if headroom < -SAFETY:
                     return self.cuts[-1]
@@ -204,7 +220,10 @@ class Relaxer:
                     center = duals if at is None else duals.towards(at, SMOOTHING)
                 if is_new:
                     break
-            if not self._pricing.goes_on(is_new):
+            # With nothing missing there is a plan in fractions: no inequality is broken.
+            if not self._pricing.goes_on(
+                is_new, last_node_limit=LAST_NODE_LIMIT if shortfall > 0 else 0
+            ):
                 return None
 
     def guide(self) -> Guide:
@@ -300,9 +319,15 @@ class Relaxer:
         return is_new
 
     def _improve_exactly(
-        self, duals: Duals, center: Duals | None = None
+        self, duals: Duals, center: Duals | None = None, *, close: float = 0.0
     ) -> tuple[float, bool]:
-        """Add patterns of every bin type; return a bound, and whether any is new."""
+        """Add patterns of every bin type; return a bound, and whether any is new.
+
+        Args:
+            duals: What needs are worth.
+            center: Prices to go half the way to.
+            close: Relative distance to a bin's price at which a bound will do.
+        """
         true_duals, true_prices = duals, self.prices(duals)
         if center is not None:
             duals = duals.towards(center, SMOOTHING)
@@ -318,27 +343,24 @@ class Relaxer:
         ]
         is_new = False
         self._pricing.is_cut = False
-        num_types = len(values)
-        for bin_type in range(num_types):
-            price = self._price_of_bin(bin_type, duals)
-            if values[bin_type] <= price:
-                continue  # no pattern earns its bin: that is all to be known
-            left_s = self._deadline - time.perf_counter()
-            if bin_type and left_s < 0:
-                self._pricing.is_cut = True
-                break  # what room is worth bounds the other types, if less closely
-            limit_s = min(MAX_EXACT_PRICING_S, left_s / (num_types - bin_type))
-            patterns, most = self._pricing.priced(
-                bin_type,
-                prices,
-                weights[bin_type],
-                price=price,
-                patterns=self.master.patterns,
-                limit_s=max(MIN_EXACT_PRICING_S, limit_s),
-                deadline=self._deadline,
-            )
-            values[bin_type] = min(values[bin_type], max(0.0, most))
-            true_price = self._price_of_bin(bin_type, true_duals)
+        asked = [
+            PricedBin(bin_type, room, price)
+            for bin_type, room in enumerate(weights)
+            for price in [self._price_of_bin(bin_type, duals)]
+            # Else no pattern earns its bin: that is all to be known.
+            if values[bin_type] > price
+        ]
+        priced = self._pricing.priced(
+            asked,
+            prices,
+            patterns=self.master.patterns,
+            close=close,
+            deadline=self._deadline,
+        )
+        for one, (patterns, most) in zip(asked, priced, strict=True):
+            # What room is worth bounds what was not searched, if less closely.
+            values[one.bin_type] = min(values[one.bin_type], max(0.0, most))
+            true_price = self._price_of_bin(one.bin_type, true_duals)
             for pattern in patterns:
                 gain = true_prices.value(pattern) - true_price
                 if gain > 1e-9 * max(1.0, true_price) and self.master.add(pattern):
