@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ortools.sat.python import cp_model
 from gpupack.packing.items.patterns.pricing import Pricer
 from gpupack.packing.runtime.stoppable import (
     SCIP_PARAMETERS,
+    call_all_until,
     call_until,
     ended_by,
     solve_cp_model,
@@ -82,6 +84,31 @@ def test_a_flag_goes_up_at_the_deadline_only():
 
     assert call_until(time.perf_counter() + 0.01, wait_for, 60.0)
     assert not call_until(np.inf, wait_for, 0.01)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 5])
+def test_calls_side_by_side_share_a_flag_and_keep_their_order(num_workers):
+    def call(number, flag):
+        if number == 1:
+            flag[0] = 1  # the others see it and end
+        ends = time.perf_counter() + (60.0 if number else 0.0)
+        while time.perf_counter() < ends and not flag[0]:
+            time.sleep(0.001)
+        return number
+
+    functions = [partial(call, number) for number in range(3)]
+
+    found = call_all_until(np.inf, functions, num_workers=num_workers)
+
+    assert found == [0, 1, 2]
+
+
+def test_what_one_of_several_functions_raises_reaches_the_caller():
+    def fail(flag):
+        raise LookupError("nothing there")
+
+    with pytest.raises(LookupError, match="nothing there"):
+        call_all_until(np.inf, [fail, fail], num_workers=2)
 
 
 def test_what_the_called_function_raises_reaches_the_caller():

@@ -357,7 +357,9 @@ class _Search:
                 "column generation",
                 found_by=self._best.found_by,
             )
-            self._tell(self._task.better(self._best, known))
+            known = self._task.better(self._best, known)
+            self._tell(known)
+            bound = known.bound
         plan = None
         # Compiled code cannot ask the rule.
         if problem.rule is None and kernels_are_ready(
@@ -372,6 +374,7 @@ class _Search:
                 self._completion,
                 seed=self._seed,
                 target_gap=self._target_gap,
+                num_workers=self._num_workers,
             ).run(
                 relaxer,
                 bound,

@@ -5,6 +5,7 @@ from .deadline import (
 )
 from .stoppable import (
     SCIP_PARAMETERS,
+    call_all_until,
     call_until,
     ended_by,
     new_flag,
@@ -27,6 +28,7 @@ __all__ = [
     "Deadline",
     "OutOfTimeError",
     "build_kernels",
+    "call_all_until",
     "call_until",
     "ended_by",
     "kernels_are_coming",

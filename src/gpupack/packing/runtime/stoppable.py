@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import threading
 import time
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from ortools.linear_solver import pywraplp
@@ -75,6 +75,33 @@ def call_until(
         stop,
         timeout_s=max(0.0, left_s) if left_s < threading.TIMEOUT_MAX else None,
     )
+
+
+def call_all_until(
+    deadline: float,
+    functions: Sequence[Callable[[NDArray[np.int8]], Result]],
+    *,
+    num_workers: int,
+) -> list[Result]:
+    """Return what functions of one flag return, in their order, called side by side.
+
+    Args:
+        deadline: On the clock of ``time.perf_counter``; infinite for none.
+        functions: Each returns soon after the flag went up, and keeps the interpreter's
+            lock for moments only.
+        num_workers: Threads at most.
+
+    Raises:
+        KeyboardInterrupt: If it comes meanwhile; the calls have then ended.
+    """
+
+    def call(flag: NDArray[np.int8]) -> list[Result]:
+        if num_workers == 1 or len(functions) <= 1:
+            return [function(flag) for function in functions]
+        with ThreadPoolExecutor(num_workers, "gpupack-search") as pool:
+            return list(pool.map(lambda function: function(flag), functions))
+
+    return call_until(deadline, call)
 
 
 def solve_cp_model(

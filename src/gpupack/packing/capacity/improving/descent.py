@@ -11,12 +11,20 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.improving.refilling import Refiller
 from gpupack.packing.capacity.relaxing import SAFETY, BinCounts, rounded_up
+from gpupack.packing.runtime import call_all_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gpupack.packing.capacity.improving.refilling import Refilled
     from gpupack.packing.capacity.model import CapacityProblem, Configuration, Goal
     from gpupack.packing.capacity.relaxing import Guide, Relaxer
 
@@ -29,6 +37,11 @@ MOVES = 60_000
 """Of annealings at a value before and after probing; more each further time."""
 PROBING_SHARE = 0.3
 """Of the time left, for one probe at most."""
+SEEDS_APART = 7_919
+"""Between annealings side by side."""
+NEARLY = 1e-2
+"""Share of all needs that annealing may leave unmet, so that it is worth looking whether
+its bins meet them if all service is shared out anew."""
 MAX_PROBES = 20
 """At one value in a row."""
 MAX_VAIN = 8
@@ -58,7 +71,9 @@ class Descent:
         bound: Proven so far.
         seed: For every random choice.
         deadline: On the clock of ``time.perf_counter``.
+        serves_all: Whether bins can, however service is shared out.
         known: A plan to go down from.
+        num_workers: Threads, each annealing for itself.
     """
 
     def __init__(
@@ -70,7 +85,9 @@ class Descent:
         bound: float,
         seed: int,
         deadline: float,
+        serves_all: Callable[[Uses], bool],
         known: Uses = (),
+        num_workers: int = 1,
     ) -> None:
         self._problem = problem
         self._goal = goal
@@ -78,6 +95,8 @@ class Descent:
         self._prices = problem.prices(goal)
         self._step = math.gcd(*self._prices)
         self._seed = seed
+        self._serves_all = serves_all
+        self._num_workers = num_workers
         self._deadline = deadline
         self._first_guide = relaxer.guide()
         self._near = [0.0] * len(problem.bin_types)
@@ -173,9 +192,31 @@ class Descent:
         deadline: float,
     ) -> bool:
         """Fill these bins by local search; keep the plan if everything is served."""
-        refiller = Refiller(self._problem, self._goal, guide, counts)
-        refilled = refiller.run(num_moves=num_moves, deadline=deadline, seed=seed)
-        if refilled.loss > 0:
+
+        def refill(number: int, stop: NDArray[np.int8]) -> Refilled:
+            refiller = Refiller(self._problem, self._goal, guide, counts)
+            refilled = refiller.anneal(
+                num_moves=num_moves,
+                deadline=deadline,
+                seed=seed + number * SEEDS_APART,
+                stop=stop,
+            )
+            if not refilled.loss:
+                stop[0] = 1  # one plan is enough
+            return refilled
+
+        refilled = min(
+            call_all_until(
+                deadline,
+                [partial(refill, number) for number in range(self._num_workers)],
+                num_workers=self._num_workers,
+            ),
+            key=lambda one: one.loss,
+        )
+        if refilled.loss > 0 and not (
+            refilled.loss <= NEARLY * refilled.needed
+            and self._serves_all(refilled.uses)
+        ):
             return False
         cost = sum(self._prices[one.bin_type] * n for one, n in refilled.uses)
         self._found.append((cost, refilled.uses))

@@ -47,6 +47,7 @@ class LocalSearch:
         completion: Makes plans out of configurations.
         seed: For every random choice.
         target_gap: Relative, at which to stop.
+        num_workers: Threads.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class LocalSearch:
         *,
         seed: int,
         target_gap: float,
+        num_workers: int,
     ) -> None:
+        self._num_workers = num_workers
         self._problem = problem
         self._goal = goal
         self._completion = completion
@@ -109,7 +112,9 @@ class LocalSearch:
             bound=bound,
             seed=self._seed,
             deadline=deadline,
+            serves_all=lambda uses: bool(self._completion.fill(uses)),
             known=known,
+            num_workers=self._num_workers,
         ).run(
             target_gap=self._target_gap,
             is_last=not is_worth_it(problem, goal, math.ceil(bound * SMALL_MARGIN)),

@@ -59,10 +59,12 @@ class Refilled:
     Args:
         uses: Configurations and how many bins have each.
         loss: What jobs lack, in worths; 0 if they have all they need.
+        needed: What all they need is worth.
     """
 
     uses: tuple[tuple[Configuration, int], ...]
     loss: float
+    needed: float
 
 
 class Refiller:
@@ -280,6 +282,23 @@ class Refiller:
             seed: For every random choice.
             hot: First temperature, as a share of what a bin is worth on average.
         """
+        return call_until(
+            deadline,
+            lambda stop: self.anneal(
+                num_moves=num_moves, deadline=deadline, seed=seed, hot=hot, stop=stop
+            ),
+        )
+
+    def anneal(
+        self,
+        *,
+        num_moves: int,
+        deadline: float,
+        seed: int,
+        stop: NDArray[np.int8],
+        hot: float = HOT,
+    ) -> Refilled:
+        """Do what ``run`` does, in this thread; ``stop`` ends it once it is not 0."""
         total = float(self._choices.worth.sum())
         num_bins = max(1, len(self._choices.bin_type))
         heat = max(total, float(self._choices.bonus.max(initial=0.0))) / num_bins
@@ -291,7 +310,7 @@ class Refiller:
         done = 0
         for batch in (MOVES_TO_TIME, MOVES_FIRST, num_moves):
             moves = min(batch, num_moves - done)
-            if moves <= 0 or loss <= target:
+            if moves <= 0 or loss <= target or (done and stop[0]):
                 break
             now = time.perf_counter()
             left_s, spent_s = max(0.0, deadline - now), now - started
@@ -301,9 +320,7 @@ class Refiller:
                 if not moves:
                     break
             done += moves
-            loss = call_until(
-                deadline,
-                kernels.refill,
+            loss = kernels.refill(
                 self._choices,
                 self._filling,
                 best,
@@ -314,8 +331,9 @@ class Refiller:
                 COLD * heat,
                 target,
                 seed,
+                stop,
             )
-        return Refilled(self._uses(), 0.0 if loss <= target else float(loss))
+        return Refilled(self._uses(), 0.0 if loss <= target else float(loss), total)
 
     def _uses(self) -> tuple[tuple[Configuration, int], ...]:
         uses = dict(self._fixed)

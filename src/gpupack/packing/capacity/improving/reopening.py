@@ -24,7 +24,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import Configuration, Goal
-from gpupack.packing.capacity.relaxing import MEASURES, CapacityProgram, Relaxer
+from gpupack.packing.capacity.relaxing import (
+    MEASURES,
+    CapacityProgram,
+    Relaxer,
+    UnsolvedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +136,10 @@ class Reopener:
             deadline=time.perf_counter() + limit_s,
             seed=self._seed,
         )
-        found = relaxer.run()
+        try:
+            found = relaxer.run()
+        except UnsolvedError:
+            return None  # one reopening in vain; the plan is still there
         limit_s = min(CHOOSING_S, max(0.0, deadline - time.perf_counter()))
         return self._chosen(
             plan,
