@@ -126,7 +126,7 @@ class Relaxer:
     def run(self, *, target_gap: float = CLOSE_ENOUGH) -> Relaxation:
         """Generate patterns until the bound is close or the deadline near."""
         started = time.perf_counter()
-        # Where bins are counted, probing says more than a bound that is a little closer.
+        # Where bins are counted, probing says more than a slightly closer bound.
         last_node_limit = QUICK_NODE_LIMIT if self._goal.is_in_full else LAST_NODE_LIMIT
         best_bound = reached = -math.inf
         value = last = lowest = math.inf
@@ -220,7 +220,7 @@ class Relaxer:
                     center = duals if at is None else duals.towards(at, SMOOTHING)
                 if is_new:
                     break
-            # With nothing missing there is a plan in fractions: no inequality is broken.
+            # With nothing missing there is a plan in fractions: nothing to be broken.
             if not self._pricing.goes_on(
                 is_new, last_node_limit=LAST_NODE_LIMIT if shortfall > 0 else 0
             ):
