@@ -40,8 +40,8 @@ PROBING_SHARE = 0.3
 SEEDS_APART = 7_919
 """Between annealings side by side."""
 NEARLY = 1e-2
-"""Share of all needs that annealing may leave unmet: then it is worth looking whether its
-bins meet them if all service is shared out anew."""
+"""Share of all needs that annealing may leave unmet: then it is worth looking whether
+its bins meet them if all service is shared out anew."""
 MAX_PROBES = 20
 """At one value in a row."""
 MAX_VAIN = 8
