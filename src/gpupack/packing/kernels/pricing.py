@@ -50,6 +50,18 @@ _search = Kernel(
 _search_disjoint = Kernel(
     "search_disjoint", *_MARKET, REAL, INTEGER, *_TABLES, INTEGER, INTEGERS, STOP
 )
+_lift = Kernel(
+    "lift",
+    *2 * (INTEGER,),
+    *3 * (INTEGERS,),
+    INTEGER,
+    INTEGERS,
+    INTEGER,
+    INTEGERS,
+    *2 * (INTEGER,),
+    *3 * (INTEGERS,),
+    STOP,
+)
 
 _improve_fillings = Kernel(
     "improve_fillings",
@@ -248,3 +260,56 @@ def improve_fillings(
         stop,
     )
     return found, after.value
+
+
+def lift(
+    sizes: Integers,
+    counts: Integers,
+    capacities: Integers,
+    full: int,
+    order: Integers,
+    items: Integers,
+    node_limit: int,
+    at_once: bool,
+    values: Integers,
+    lifts: Integers,
+    uses: Integers,
+    stop: NDArray[np.int8],
+) -> int:
+    """Find how much the value of each item can grow without any filling above ``full``.
+
+    Args:
+        sizes: Shape (types, dimensions).
+        counts: Copies of each type.
+        capacities: Of the bin.
+        full: What no filling is worth more than.
+        order: Types by falling value, about.
+        items: Types of which a bin holds at most one copy.
+        node_limit: Nodes of the search for each; an item whose search is cut, as at
+            ``stop``, is not lifted.
+        at_once: Lift each in ``values`` before the next is looked at.
+        values: Of each type, at least 0.
+        lifts: Takes by how much each of the items can be lifted.
+        uses: Copies of each type in the items' most valuable fillings are added to it,
+            unless they are lifted at once.
+        stop: Cuts the search once its entry is not 0.
+
+    Returns:
+        How many items can be lifted.
+    """
+    return _lift(
+        *sizes.shape,
+        integers(sizes),
+        integers(counts),
+        integers(capacities),
+        full,
+        integers(order),
+        len(items),
+        integers(items),
+        node_limit,
+        int(at_once),
+        values,
+        lifts,
+        uses,
+        stop,
+    )

@@ -20,6 +20,7 @@ from gpupack.packing.items.patterns.ejection import (
     EjectionSearch,
 )
 from gpupack.packing.items.patterns.pattern_pool import drop_surplus
+from gpupack.packing.items.quick import lifted_bounds
 from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ def climb_patterns(ladder: Ladder) -> None:
     if not ladder.has_many_copies:
         with ladder.rung("bin completion"):
             complete(ladder, completing, OPENING_ATTEMPTS, effort=OPENING_EFFORT)
+        if ladder.is_closed:
+            return
+        with ladder.rung("lifting"):
+            for bound in lifted_bounds(problem, ladder.bound, deadline=ladder.deadline):
+                ladder.raise_bound(bound, by="lifted dual values")
         if ladder.is_closed:
             return
     if search is None or ladder.num_workers == 1:

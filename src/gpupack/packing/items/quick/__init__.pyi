@@ -6,6 +6,7 @@ from .bounds import (
     volume_bound,
 )
 from .heuristics import constructive_packings
+from .lifting import lifted_bounds
 from .small_search import (
     MAX_SMALL_ITEMS,
     pack_into,
@@ -19,6 +20,7 @@ __all__ = [
     "constructive_packings",
     "dual_feasible_bound",
     "even_out",
+    "lifted_bounds",
     "lower_bound",
     "named_bounds",
     "pack_into",
