@@ -123,6 +123,15 @@ def _many_copies(_: Path) -> Iterator[Instance]:
         )
 
 
+def _many_distinct(_: Path) -> Iterator[Instance]:
+    for num_items, num_seeds in ((500, 10), (1000, 5), (2000, 5)):
+        for seed in range(num_seeds):
+            yield Instance(
+                f"distinct_n{num_items}_d3_s{seed}",
+                format_vbp(gpu_like_problem(num_items, num_items, seed=seed)),
+            )
+
+
 def gpu_like_problem(num_types: int, num_items: int, *, seed: int) -> PackingProblem:
     """Return items like models on a GPU: two utilizations and memory.
 
@@ -157,6 +166,13 @@ PROBLEM_SETS = {
             "gpulike_distinct",
             "GPU-like, all items distinct, n = 20-2,000",
             _files("gpulike/gpu_distinct*.vbp"),
+        ),
+        ProblemSet(
+            "many_distinct",
+            "GPU-like, all items distinct, 3 dimensions, n = 500 (10 seeds), 1,000 and "
+            "2,000 (5 seeds each)",
+            _many_distinct,
+            needs_folder=False,
         ),
         ProblemSet(
             "many_copies",
