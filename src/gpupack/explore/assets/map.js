@@ -34,7 +34,7 @@ export function frontierMap(page) {
 function stateOf(map) {
   if (map.message) return map.message;
   if (map.state === "running") return map.progress ? `${map.progress.text} (${map.progress.done} of ${map.progress.total || "?"})` : "looking for the range…";
-  if (map.state === "done") return `${map.points.length} steps${map.isOld ? ", of an earlier question: draw it again" : ""}${map.numNotTried ? `; ${map.numNotTried} budgets were not tried in the time there was` : ""}`;
+  if (map.state === "done") return `${map.points.length} steps${map.isOld ? ", of an earlier question: draw it again" : ""}${map.numNotTried ? `; ${map.numNotTried} ${map.numNotTried === 1 ? "budget was" : "budgets were"} not tried in the time there was` : ""}`;
   return "";
 }
 
