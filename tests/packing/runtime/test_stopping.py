@@ -23,6 +23,7 @@ from gpupack.packing.runtime.stoppable import (
     call_until,
     ended_by,
     solve_cp_model,
+    solve_linear,
     solve_program,
 )
 
@@ -208,3 +209,20 @@ def test_a_thread_that_is_to_end_ends_what_it_calls():
     thread.join(60)
 
     assert flags == ["stopped"]
+
+
+def test_a_linear_program_that_fails_once_is_tried_again_even_when_time_is_up():
+    class Failing:
+        def __init__(self):
+            self.answers = [pywraplp.Solver.ABNORMAL, pywraplp.Solver.OPTIMAL]
+
+        def SetTimeLimit(self, limit_ms):  # noqa: N802 - as in OR-Tools
+            assert limit_ms > 0
+
+        def Solve(self, *_):  # noqa: N802
+            return self.answers.pop(0)
+
+    solver = Failing()
+
+    assert solve_linear(solver, deadline=-np.inf)
+    assert not solver.answers

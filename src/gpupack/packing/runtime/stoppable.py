@@ -145,10 +145,12 @@ def solve_linear(solver: pywraplp.Solver, *, deadline: float = math.inf) -> bool
     Args:
         solver: A linear program for GLOP.
         deadline: On the clock of ``time.perf_counter``. The first try gets a moment
-            even after it, for who needs the values of what there is; no other does.
+            even after it, for who needs the values of what there is; the others get
+            what it left of that moment.
     """
     from ortools.linear_solver import pywraplp
 
+    deadline = max(deadline, time.perf_counter() + LEAST_LINEAR_S)
     left_s = max(LEAST_LINEAR_S, min(MAX_LINEAR_S, deadline - time.perf_counter()))
     solver.SetTimeLimit(round(1000 * left_s))
     solved = {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}
