@@ -25,6 +25,7 @@ from gpupack.explore.jobs import (
     ReadJob,
     WriteJob,
 )
+from gpupack.explore.telling import request_fields
 from gpupack.explore.views import Views
 from gpupack.explore.workers import Event, WorkerPool
 
@@ -132,6 +133,7 @@ class _Server:
                 "source": loaded.view.model_dump(mode="json"),
                 "beside": None if loaded.beside is None else json.loads(loaded.beside),
                 "request": json.loads(self._start.request),
+                "fields": request_fields().model_dump(mode="json"),
             }
         )
 

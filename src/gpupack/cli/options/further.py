@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpupack.cli.options.named_values import parse_for_models
-from gpupack.records.request import ModelWishes, Must, Request, RequestArguments
+from gpupack.records.request import (
+    ModelWishes,
+    Must,
+    Request,
+    RequestArguments,
+    plain_kind,
+)
 from gpupack.spelling import flag_of
 
 if TYPE_CHECKING:
@@ -81,7 +87,7 @@ def _field(argument: str) -> tuple[FieldInfo, bool] | None:
 
 
 def _option(argument: str, field: FieldInfo, is_of_models: bool) -> inspect.Parameter:
-    kind: Any = _kind(field.annotation)
+    kind: Any = plain_kind(field.annotation)
     words = [argument.replace("_", " ").capitalize()]
     words += [one.words for one in field.metadata if isinstance(one, Must)]
     told = ": ".join(words)
@@ -95,13 +101,3 @@ def _option(argument: str, field: FieldInfo, is_of_models: bool) -> inspect.Para
         default=None,
         annotation=Annotated[kind | None, option],
     )
-
-
-def _kind(annotation: Any) -> type:
-    """Return the kind of plain value that a field takes first; text if none."""
-    for one in (annotation, *get_args(annotation)):
-        if one in (bool, int, float):
-            return one  # type: ignore[no-any-return]
-        if one is not annotation and get_args(one):
-            return _kind(one)
-    return str

@@ -24,6 +24,7 @@ class Page {
     this.state = {
       source: start.source,
       request: start.request,
+      fields: start.fields,
       isReadOnly: start.is_read_only,
       version: start.version,
       answer: null, answerId: null, command: null, clash: null, refused: null, failure: null,

@@ -54,6 +54,11 @@ const WISHES = [
 ];
 const MOST_MODELS = 40;
 
+/** Return the controls of one model's wishes. */
+const wishesOf = (page) => [...WISHES, ...unknownTo(WISHES.map((one) => one.wish), page.state.fields.wishes).map((one) => ({ ...one, wish: one.name }))];
+/** Return plain controls of the fields that the request has and this page has no control of its own for. */
+const unknownTo = (known, fields) => fields.filter((one) => !known.includes(one.name)).map((one) => ({ ...one, isWhole: one.is_whole, min: 0 }));
+
 const idOf = (path) => `c-${path.map((one) => encodeURIComponent(one).replaceAll("%", "_")).join("-")}`;
 const round = (value) => Number(value.toPrecision(12));
 
@@ -71,6 +76,7 @@ export function question(page) {
     <details ?open=${state.isMoreOpen} @toggle=${(event) => { state.isMoreOpen = event.target.open; }}>
       <summary>Everything else that can be asked</summary>
       ${MORE.map((one) => control(page, one))}
+      ${unknownTo([...MAIN, ...MORE].map((one) => one.path[0]), state.fields.settings).map((one) => control(page, { ...one, path: [one.name] }))}
     </details>
   </fieldset>`;
 }
@@ -270,9 +276,9 @@ function modelRow(page, model) {
   const demand = get(state.request, path("demand"));
   const id = idOf(path("demand"));
   const most = Math.max(10, 10 * (model.most_infer_per_sec ?? 100));
-  const others = WISHES.filter((one) => get(state.request, path(one.wish)) !== undefined).length;
+  const others = wishesOf(page).filter((one) => get(state.request, path(one.wish)) !== undefined).length;
   const isTroubledHere = isModelTroubled(page, model.name);
-  const isOpen = state.openModels.has(model.name) || (isTroubledHere && WISHES.some((one) => isTroubled(page, path(one.wish))));
+  const isOpen = state.openModels.has(model.name) || (isTroubledHere && wishesOf(page).some((one) => isTroubled(page, path(one.wish))));
   const toggle = (isNowOpen) => {
     if (isNowOpen === isOpen) return;
     state.openModels[isNowOpen ? "add" : "delete"](model.name);
@@ -288,7 +294,7 @@ function modelRow(page, model) {
         @input=${(event) => typedNumber(page, { path: path("demand") }, event.target, Number)} @blur=${() => page.settle(path("demand"))}><span class="unit">infer/s</span></span>
       ${troubles(page, path("demand"), id)}
       <details ?open=${isOpen} @toggle=${(event) => toggle(event.target.open)}><summary>more${others ? ` (${others} asked)` : ""}<span class="hide"> of ${model.shown}</span></summary>
-        ${isOpen ? WISHES.map((one) => control(page, { ...one, field: `models.M.${one.wish}`, points: model.load_points }, path(one.wish))) : nothing}</details>`}
+        ${isOpen ? wishesOf(page).map((one) => control(page, { ...one, field: `models.M.${one.wish}`, points: model.load_points }, path(one.wish))) : nothing}</details>`}
   </li>`;
 }
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gpupack.records.gpu import Headroom
 from gpupack.records.record import Record
-from gpupack.records.request import ModelWishes, Request, asked_of
+from gpupack.records.request import ModelWishes, Request, asked_of, plain_kind
 from gpupack.spelling import flag_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pydantic.fields import FieldInfo
 
 _OTHERWISE = frozenset(
     {"kind", "schema_version", "objective", "models", "defaults", "gpus", "headroom"}
@@ -39,6 +41,51 @@ _FOR_EACH = ("demand", "weight")
 """Wishes with an option by model alone."""
 _ARGUMENTS = {"weight": "weights", "left_out": "without"}
 REQUEST_FILE = "request.json"
+
+
+class Field(Record):
+    """A field of a request that one control asks.
+
+    The page has labels and sliders of its own for those that it knows; one that is new
+    gets a plain control.
+    """
+
+    name: str
+    label: str
+    flag: str
+    kind: Literal["check", "number", "text"]
+    is_whole: bool
+    """Whether a number is a whole one."""
+
+
+class Fields(Record):
+    """The fields of a request: its own, and the wishes about one model."""
+
+    settings: tuple[Field, ...]
+    wishes: tuple[Field, ...]
+
+
+def request_fields() -> Fields:
+    """Return every field that an option of one value, or a switch, asks."""
+    return Fields(
+        settings=tuple(
+            _field(name, Request.model_fields[name]) for name in (*_PLAIN, *_SWITCHES)
+        ),
+        wishes=tuple(
+            _field(name, ModelWishes.model_fields[name]) for name in _FOR_ALL_OR_EACH
+        ),
+    )
+
+
+def _field(name: str, field: FieldInfo) -> Field:
+    kind = plain_kind(field.annotation)
+    return Field(
+        name=name,
+        label=name.replace("_", " ").capitalize(),
+        flag=flag_of(name),
+        kind="check" if kind is bool else "text" if kind is str else "number",
+        is_whole=kind is int,
+    )
 
 
 class Command(Record):

@@ -12,7 +12,7 @@ from .request import (
     asked_of,
 )
 from .request_fault import as_path
-from .wish_types import MAX_REPLICAS, PERCENTILES, Must
+from .wish_types import MAX_REPLICAS, PERCENTILES, Must, plain_kind
 
 __all__ = [
     "MAX_REPLICAS",
@@ -36,4 +36,5 @@ __all__ = [
     "RequestArguments",
     "as_path",
     "asked_of",
+    "plain_kind",
 ]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -55,6 +55,16 @@ class Must:
     """What a field allows, as it stands behind "it must be" in an error."""
 
     words: str
+
+
+def plain_kind(annotation: Any) -> type:
+    """Return the kind of value that a field takes first: bool, int, float, or text."""
+    for one in (annotation, *get_args(annotation)):
+        if one in (bool, int, float):
+            return one  # type: ignore[no-any-return]
+        if one is not annotation and get_args(one):
+            return plain_kind(one)
+    return str
 
 
 def fault(words: str, *, is_unknown_name: bool = False) -> PydanticCustomError:
