@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from gpupack.packing.items.patterns.simplex import Pattern
 
 MAX_CANDIDATES = 8
+MAX_ROUNDS = 60
+ROUNDS_WITHIN = 8
+"""Rounds of pricing after a pattern was fixed: while the rest needs too many bins, and
+where it does not but less than a bin is to spare."""
 PATIENCE_S = 0.2
 """Before dives begin in a thread of their own: most problems are closed by then."""
 
@@ -149,8 +153,10 @@ def _solve_rest(
     master.set_demand(left, deadline=ladder.deadline)
     master.optimize(deadline=ladder.deadline)
     node_limit = QUICK_NODES
-    for _ in range(60):
+    for number in range(MAX_ROUNDS):
         if master.value <= allowed - 1 + INTEGRAL or ladder.remaining_s == 0:
+            return
+        if number >= ROUNDS_WITHIN and master.value <= allowed + INTEGRAL:
             return
         if generation.add_columns(left, node_limit=node_limit):
             master.optimize(deadline=ladder.deadline)

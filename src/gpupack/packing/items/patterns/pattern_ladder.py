@@ -49,6 +49,8 @@ DECIMATIONS = 4
 MAX_MOVED_ITEMS = 300_000
 """Beyond it local search, which keeps every copy by itself, would take more memory than
 it is worth."""
+MANY_ROWS = 240
+"""Item types from which dives find more than local search beside column generation."""
 MAX_ROWS = 700
 """Item types up to which column generation converges in seconds."""
 
@@ -57,8 +59,9 @@ def climb_patterns(ladder: Ladder) -> None:
     """Run local search, column generation, diving and the integer program.
 
     After column generation has had its say on the bound, the others take
-    turns, with portions that double until the gap closes or time is up. With
-    more than one worker, local search goes on in a thread of its own meanwhile.
+    turns, with portions that double until the gap closes or time is up. Each worker
+    beyond the first is a thread of its own meanwhile: one of local search (none where
+    there are two workers and many types), and dives.
     """
     problem = ladder.problem
     completing = CompletionSearch(problem, seed=ladder.seed, deadline=ladder.deadline)
@@ -83,12 +86,11 @@ def climb_patterns(ladder: Ladder) -> None:
     if search is None or ladder.num_workers == 1:
         _climb(ladder, completing, search)
         return
-    searches = [search]
-    if problem.num_types > MAX_ROWS:
-        searches += [
-            EjectionSearch(problem, ladder.bins, seed=ladder.seed + number)
-            for number in range(1, ladder.num_workers - 1)
-        ]
+    searches = [search][: _count_local_searches(ladder)]
+    searches += [
+        EjectionSearch(problem, ladder.bins, seed=ladder.seed + number)
+        for number in range(1, _count_local_searches(ladder))
+    ]
     with ExitStack() as others:
         ladder.backgrounds = tuple(
             others.enter_context(BackgroundSearch(one)) for one in searches
@@ -98,6 +100,16 @@ def climb_patterns(ladder: Ladder) -> None:
         finally:
             ladder.collect()
             ladder.backgrounds = ()
+
+
+def _count_local_searches(ladder: Ladder) -> int:
+    """Return how many local searches are to go on in threads of their own."""
+    others = ladder.num_workers - 1
+    if ladder.problem.num_types > MAX_ROWS:
+        return others
+    if ladder.problem.num_types > MANY_ROWS and others == 1:
+        return 0
+    return min(1, others)
 
 
 def _climb(
@@ -122,7 +134,7 @@ def _climb(
     if ladder.is_closed:
         return
     with ExitStack() as others:
-        for number in range(1, ladder.num_workers - 1):
+        for number in range(1, ladder.num_workers - len(ladder.backgrounds)):
             dives = others.enter_context(
                 diving.BackgroundDives(generation, number=number)
             )
