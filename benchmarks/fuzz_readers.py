@@ -1,14 +1,17 @@
 """Broken and rewritten files for every reader: ``python -m benchmarks.fuzz_readers``.
 
 A broken file must be refused in our words or read; a file that says the same in another
-way (order, separators, units, decimal commas) must be refused or read as the same. What
-is a secret in a file is in no record and no message.
+way (order, separators, units, decimal commas, JSON, gzip) must be refused or read, and
+asked, as the same. What is a secret in a file is in no record and no message.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import csv
+import gzip
+import io
 import json
 import random
 import string
@@ -23,6 +26,7 @@ from typing import Any
 import gpupack
 from benchmarks import fuzz_metrics
 from gpupack.errors import GpupackError
+from gpupack.planning import wishes_beside
 from gpupack.profile_set import ProfileSet
 
 TOKEN = "sk-very-secret-0123456789"
@@ -148,6 +152,31 @@ CHECKPOINT: dict[str, Any] = {
     },
 }
 
+RATES = """Batch,Request Rate,Inferences/Second,Client Send,p50 latency,p99 latency,\
+Avg latency,Model
+1,10,10.0,9,6465,9994,6600,a
+4,12.5,50.0,5,12096,17271,12500,a
+"""
+GENAI_PERF: dict[str, Any] = {
+    "request_throughput": {"unit": "requests/sec", "avg": 4.4},
+    "request_latency": {"unit": "ms", "avg": 1679.3, "p50": 1600.0, "p99": 2100.5},
+    "output_token_throughput": {"unit": "tokens/sec", "avg": 350.0},
+    "input_config": {
+        "model_names": ["gpt2"],
+        "formatted_model_name": "gpt2",
+        "backend": "tensorrtllm",
+        "concurrency": 2,
+        "request_rate": None,
+        "extra_inputs": [f"api_key:{TOKEN}"],
+    },
+}
+TOGETHER: list[dict[str, Any]] = [
+    {"model": "a", "batch": 1, "concurrency": 2, "tput": 9.5, "gpu %": 33, "mem GB": 2},
+    {"model": "b", "batch": 4, "concurrency": 1, "tput": None, "gpu %": 50, "mem GB": 3,
+     "demand": 7, "optional": "yes"},
+]  # fmt: skip
+
+
 Files = dict[str, bytes]
 """What is in a folder, by name; one file alone is read by itself."""
 
@@ -167,6 +196,11 @@ def seeds() -> list[Files]:
         {"x_aiperf.json": json.dumps(SUMMARY, indent=1).encode()},
         {"0.ckpt": json.dumps(CHECKPOINT).encode()},
         {"profiles.jsonl": _own().encode()},
+        {"rates.csv": RATES.encode()},
+        {"profile_export_genai_perf.json": json.dumps(GENAI_PERF).encode()},
+        {"rows.json": json.dumps(TOGETHER).encode()},
+        {"rows.jsonl": "\n".join(map(json.dumps, TOGETHER)).encode()},
+        {"one.csv": PLAIN.encode(), "two.json": json.dumps(TOGETHER).encode()},
     ]
 
 
@@ -199,12 +233,16 @@ def broken(files: Files, rng: random.Random) -> Files:
     name = rng.choice(sorted(files))
     content = files[name]
     ways: list[Callable[[bytes, random.Random], bytes]] = [_bytes, _bytes, _encoded]
-    ways += [_json] * 4 if content.lstrip().startswith(b"{") else [_cells] * 5
+    ways += [_json] * 4 if content.lstrip().startswith((b"{", b"[")) else [_cells] * 5
     for _ in range(rng.choice([1, 1, 2, 4])):
         content = rng.choice(ways)(content, rng)
     changed = dict(files) | {name: content}
     if len(changed) > 1 and rng.random() < 0.2:
         del changed[rng.choice(sorted(changed))]
+    if rng.random() < 0.1:
+        name = rng.choice(sorted(changed))
+        packed = gzip.compress(changed.pop(name), 1)
+        changed[f"{name}.gz"] = packed if rng.random() < 0.5 else _bytes(packed, rng)
     return changed
 
 
@@ -306,8 +344,11 @@ def _nodes(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from _nodes(one)
 
 
-def rewritten(rng: random.Random) -> bytes:
-    """Return a table that says what ``PLAIN`` says, in other words and units."""
+def rewritten(rng: random.Random) -> Files:
+    """Return a table that says what ``PLAIN`` says, in other words, units and files.
+
+    It asks ``DEMANDS`` besides.
+    """
     has_comma = rng.random() < 0.4
     separator = rng.choice([";", "\t", "|"] if has_comma else [",", ";", "\t", "|"])
 
@@ -383,6 +424,20 @@ def rewritten(rng: random.Random) -> bytes:
             cells.append(number(None if value is None else value * scale, unit))
         columns.append((title, cells))
     columns.append(("team", ["", "red", "blue", "red"]))
+    title, scale, are_requests = rng.choice(
+        [
+            ("demand", 1.0, False),
+            ("Demand (infer/min)", 60.0, False),
+            ("demand rps", 1.0, True),
+            ("Demand [requests/hour]", 3600.0, True),
+        ]
+    )
+    cells = []
+    for name, size, *_ in rows:
+        asked = DEMANDS.get(name)
+        per = scale / (size or 1) if are_requests else scale
+        cells.append(number(None if asked is None else asked * per))
+    columns.append((title, cells))
     rng.shuffle(columns)
     lines = [separator.join(title for title, _ in columns)]
     lines += [
@@ -390,7 +445,37 @@ def rewritten(rng: random.Random) -> bytes:
         for index in range(len(rows))
     ]
     text = rng.choice(["\n", "\r\n"]).join(lines) + "\n"
-    return (b"\xef\xbb\xbf" if rng.random() < 0.3 else b"") + text.encode()
+    ending = rng.choice([".csv", ".csv", ".csv", ".txt", ".json", ".jsonl"])
+    if ending.startswith(".json"):
+        text = _as_json(text, separator, rng, is_of_lines=ending == ".jsonl")
+    content = (b"\xef\xbb\xbf" if rng.random() < 0.3 else b"") + text.encode()
+    if rng.random() < 0.2:
+        return {f"table{ending}.gz": gzip.compress(content, 1)}
+    return {f"table{ending}": content}
+
+
+DEMANDS = {"resnet": 120.0, "bert": 16.0}
+"""Infer/sec that rewritten tables ask."""
+
+
+def _as_json(
+    text: str, separator: str, rng: random.Random, *, is_of_lines: bool
+) -> str:
+    """Return a table as JSON: objects, an object a line, or a list for each column."""
+    rows: list[dict[str, Any]] = list(
+        csv.DictReader(io.StringIO(text), delimiter=separator)
+    )
+    for row in rows:
+        for title, cell in row.items():
+            if not cell and rng.random() < 0.5:
+                row[title] = None
+            elif cell.replace(".", "", 1).isdecimal() and rng.random() < 0.5:
+                row[title] = json.loads(cell)
+    if is_of_lines:
+        return "\n".join(map(json.dumps, rows)) + "\n"
+    if rng.random() < 0.3:
+        return json.dumps({key: [row[key] for row in rows] for key in rows[0]})
+    return json.dumps(rows, indent=rng.choice([None, 1]))
 
 
 def facts(profiles: ProfileSet) -> list[tuple[Any, ...]]:
@@ -416,8 +501,30 @@ def facts(profiles: ProfileSet) -> list[tuple[Any, ...]]:
     ]
 
 
-def read(files: Files, folder: Path) -> ProfileSet | None:
+def demands(path: Path) -> dict[str, Any] | None:
+    """Return what a file asks of models; None if it is refused in our words.
+
+    Raises:
+        AssertionError: If a message is endless, or tells a secret.
+    """
+    try:
+        asked = wishes_beside(path)
+    except GpupackError as err:
+        _require_good(str(err))
+        return None
+    models = {} if asked is None else asked.models
+    return {name: one.demand for name, one in models.items() if one.demand is not None}
+
+
+def _require_good(message: str) -> None:
+    assert len(message) <= MAX_MESSAGE, f"a message of {len(message)} letters"
+    assert TOKEN not in message, "a message with a secret"
+
+
+def read(files: Files, folder: Path) -> tuple[ProfileSet, dict[str, Any] | None] | None:
     """Return what comes of reading files, None if they are refused in our words.
+
+    Also what they ask of models, as ``demands`` says.
 
     Raises:
         AssertionError: If a message is endless, tells a secret, or what was read cannot
@@ -426,18 +533,15 @@ def read(files: Files, folder: Path) -> ProfileSet | None:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     path = folder if len(files) > 1 else folder / next(iter(files))
-    message = ""
     try:
+        asked = demands(path)
         profiles = gpupack.read_profiles(path)
     except GpupackError as err:
-        message = str(err)
+        _require_good(str(err))
+        return None
     finally:
         for name in files:
             (folder / name).unlink()
-    if message:
-        assert len(message) <= MAX_MESSAGE, f"a message of {len(message)} letters"
-        assert TOKEN not in message, "a message with a secret"
-        return None
     own = folder / "again.jsonl"
     gpupack.write_profiles(profiles, own)
     assert TOKEN not in own.read_text(), "a record with a secret"
@@ -445,7 +549,7 @@ def read(files: Files, folder: Path) -> ProfileSet | None:
         "another when read again"
     )
     own.unlink()
-    return profiles
+    return profiles, asked
 
 
 def run(number: int, seed: int) -> Counter[str]:
@@ -458,31 +562,28 @@ def run(number: int, seed: int) -> Counter[str]:
     good = seeds()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        expected = facts(gpupack.ProfileSet.of([])) or None
+        plain = read({"table.csv": PLAIN.encode()}, folder)
+        assert plain is not None
+        expected = facts(plain[0])
         for index in range(number):
             rng = random.Random(f"{seed}/{index}")
             if index % 6 == 5:
                 outcomes[_run_metrics(rng, folder, f"file {index} of seed {seed}")] += 1
                 continue
             is_rewritten = rng.random() < 0.25
-            files = (
-                {"table.csv": rewritten(rng)}
-                if is_rewritten
-                else broken(rng.choice(good), rng)
-            )
+            files = rewritten(rng) if is_rewritten else broken(rng.choice(good), rng)
             try:
-                profiles = read(files, folder)
-                if is_rewritten and profiles is not None:
-                    expected = expected or facts(
-                        read({"table.csv": PLAIN.encode()}, folder) or ProfileSet()
-                    )
+                found = read(files, folder)
+                if is_rewritten and found is not None:
+                    profiles, asked = found
                     assert facts(profiles) == expected, "read as something else"
+                    assert asked == DEMANDS, f"asked as {asked}"
             except Exception as err:
                 raise AssertionError(
                     f"file {index} of seed {seed}: {type(err).__name__}: {err}\n{files}"
                 ) from err
             kind = "rewritten" if is_rewritten else "broken"
-            outcomes[f"{kind}, {'refused' if profiles is None else 'read'}"] += 1
+            outcomes[f"{kind}, {'refused' if found is None else 'read'}"] += 1
     return outcomes
 
 
