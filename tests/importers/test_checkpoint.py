@@ -155,6 +155,12 @@ def test_a_folder_with_checkpoints_is_read_by_its_newest(tmp_path: Path) -> None
     assert record.load_point.requests_per_sec == 32
 
 
+def test_a_checkpoint_without_a_measurement_is_refused(tmp_path: Path) -> None:
+    for results in ({}, {"m": {}}, {"m": {"m_config_0": [run("m_config_0"), {}]}}):
+        with pytest.raises(ProfileDataError, match="was stopped before its first"):
+            gpupack.read_profiles(write(tmp_path, checkpoint(results)))
+
+
 @pytest.mark.parametrize(
     "text",
     [

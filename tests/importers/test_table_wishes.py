@@ -442,3 +442,25 @@ def test_what_holds_no_table_asks_nothing_and_is_not_read_twice(
     for name, content in (("a.yaml", "gpus: 1"), ("b.json", asks), ("c.json", raw)):
         (tmp_path / name).write_text(content)
         assert wishes_beside(tmp_path / name) is None
+
+
+def test_numbers_of_wishes_are_written_as_those_of_readings(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    # 432.000 alone may be a thousand or one and a bit; 7,25 says that it is many.
+    path.write_text(
+        "model;batch;concurrency;tput;p99 (ms);demand (req/h)\na;1;4;80;7,25;432.000\n"
+    )
+    asked = read_table_wishes(path)
+    assert asked is not None
+    assert asked.models["a"].demand == 120
+
+    path.write_text(
+        "model;batch;concurrency;tput;p99 (ms);demand\na;1;4;1.381;7;43,2\n"
+    )
+    (record,) = gpupack.read_profiles(path).records
+    assert record.throughput_infer_per_sec == 1381
+
+    path.write_text("model;batch;concurrency;tput;demand\na;1;4;13.81;43,2\n")
+    for read in (gpupack.read_profiles, read_table_wishes):
+        with pytest.raises(gpupack.ProfileDataError, match="write all numbers in one"):
+            read(path)  # type: ignore[operator]

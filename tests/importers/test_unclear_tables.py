@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -670,3 +671,80 @@ class TestAssumedConcurrency:
         assert record.throughput_infer_per_sec == 80
         # Without it, what a request holds is not known.
         assert "missing columns batch_size, concurrency" in refusal(path)
+
+
+class TestOddExports:
+    INFERENCE = (
+        "Model,Batch,Concurrency,Model Config Path,Throughput (infer/sec)\n"
+        "unet,1,4,unet_config_0,22.5\n"
+    )
+
+    @pytest.mark.parametrize("row", ["Total,,,,45", "Average,1,4,,22.5", "sum,1,4,-,9"])
+    def test_sums_below_an_export_are_no_model(self, tmp_path: Path, row: str) -> None:
+        path = write(tmp_path, f"{self.INFERENCE}{row}\n")
+
+        profiles = gpupack.read_profiles(path)
+
+        assert profiles.model_names == ("unet",)
+        assert any("row 3 was left out: it sums up" in one for one in profiles.notes)
+
+    def test_a_model_that_is_called_like_a_sum_is_one(self, tmp_path: Path) -> None:
+        path = write(tmp_path, f"{self.INFERENCE}mean,1,4,mean_config_0,5\n")
+
+        assert gpupack.read_profiles(path).model_names == ("mean", "unet")
+
+    def test_an_export_of_titles_alone_is_refused(self, tmp_path: Path) -> None:
+        titles = self.INFERENCE.splitlines()[0]
+        write(tmp_path, f"{titles}\n", "metrics-model-inference.csv")
+        write(
+            tmp_path,
+            "Model,GPU UUID,GPU Memory Usage (MB)\ntriton-server,GPU-a,446\n",
+            "metrics-server-only.csv",
+        )
+
+        assert "titles without a row: the search was stopped" in refusal(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("title", "cell"),
+        [
+            ("tput [req/min]", "600"), ("request throughput (requests/min)", "600"),
+            ("throughput (infer/min)", "2400"), ("qps", "10"),
+        ],
+    )  # fmt: skip
+    def test_rates_a_minute_are_a_sixtieth_of_those_a_second(
+        self, tmp_path: Path, title: str, cell: str
+    ) -> None:
+        path = write(tmp_path, f"model,batch,concurrency,{title}\na,4,1,{cell}\n")
+
+        (record,) = gpupack.read_profiles(path).records
+
+        assert record.throughput_infer_per_sec == pytest.approx(40)
+
+    def test_the_only_row_may_be_an_object(self, tmp_path: Path) -> None:
+        row = {"model": "a", "batch": 1, "concurrency": 2, "tput": 5, "demand": 3}
+        path = write(tmp_path, json.dumps(row), "t.jsonl")
+
+        assert gpupack.read_profiles(path).model_names == ("a",)
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            ({"window_boundaries": []}, "no measurement windows"),
+            ({"window_boundaries": [5]}, "no measurement windows"),
+            ({"requests": [{"timestamp": 9, "response_timestamps": [3]}]},
+             "a response of the experiment .* is before its request"),
+        ],
+    )  # fmt: skip
+    def test_request_times_of_a_stopped_or_edited_run(
+        self, tmp_path: Path, change: dict[str, object], told: str
+    ) -> None:
+        experiment: dict[str, object] = {
+            "experiment": {"mode": "concurrency", "value": 1},
+            "requests": [{"timestamp": 1, "response_timestamps": [3]}],
+            "window_boundaries": [0, 10],
+        }
+        path = write(
+            tmp_path, json.dumps({"experiments": [experiment | change]}), "raw.json"
+        )
+
+        assert re.search(told, refusal(path))

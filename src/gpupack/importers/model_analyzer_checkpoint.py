@@ -86,6 +86,11 @@ def parse_checkpoint(
             f"{describe_malformed(err)}; give its tables (metrics-*.csv)"
         ) from err
     content.clear()  # as large as all that comes of it
+    if not inference and not together:
+        raise ProfileDataError(
+            f"{where}: a checkpoint of Model Analyzer without a measurement: "
+            "the search was stopped before its first; run it again"
+        )
     tables = [
         TableRows(
             where,
@@ -170,10 +175,20 @@ def _load_of(*told: object) -> Load:
     """Return how a model was driven; the same for all that were driven so."""
     size, rate, concurrency = map(_number, told)
     if rate is not None:
-        return int(size or 1), None, rate
+        return _whole(size or 1, "batch-size"), None, rate
     if concurrency is None:
         raise KeyError("concurrency-range")
-    return int(size or 1), int(concurrency), None
+    return (
+        _whole(size or 1, "batch-size"),
+        _whole(concurrency, "concurrency-range"),
+        None,
+    )
+
+
+def _whole(number: float, name: str) -> int:
+    if not number.is_integer():
+        raise ValueError(name)
+    return int(number)
 
 
 def _number(value: object) -> float | None:

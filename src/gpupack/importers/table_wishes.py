@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING
 from gpupack.errors import GpupackError, ProfileDataError
 from gpupack.files import AnyPath
 from gpupack.importers.source_text import read_source_text
-from gpupack.importers.tables.cells import NumberStyle, is_missing, number_style
+from gpupack.importers.tables.cells import NumberStyle, is_missing
 from gpupack.importers.tables.layout.csv_text import read_csv
 from gpupack.importers.tables.layout.flat_json import csv_in
 from gpupack.importers.tables.table_content import is_model_name
-from gpupack.importers.tables.titles.columns import Dialect, understand
+from gpupack.importers.tables.titles.columns import (
+    Dialect,
+    understand,
+    understand_columns,
+)
 from gpupack.importers.tables.titles.wish_titles import (
     FLAGS,
     WishTitle,
@@ -27,6 +31,7 @@ from gpupack.importers.tables.titles.wish_titles import (
     units_of,
     wish_in_column,
 )
+from gpupack.importers.tables.values import style_of
 from gpupack.quoting import quoted
 from gpupack.records.request import Request
 from gpupack.spreadsheet_cells import cell_text
@@ -91,13 +96,15 @@ def wishes_of(
         return None
     if not wishes:
         return None
-    cells = [
-        cell
-        for title, of in wishes.items()
-        if of.wish not in FLAGS
-        for cell in table.column(title)
-    ]
-    style = number_style(cells, where=where, separator=table.separator)
+    uses = understand_columns(
+        table.titles,
+        where=where,
+        dialect=Dialect(),
+        columns=columns,
+        units=units,
+        is_one_of_several=True,
+    )
+    style = style_of(table, uses)  # as its readings are written, too
     of_batches = _title_of(table, "batch_size", meanings)
     batches = None if of_batches is None else table.column(of_batches)
     batch_of_all = "1" if batch_size is None else str(batch_size)

@@ -15,6 +15,7 @@ from gpupack.errors import ProfileDataError
 from gpupack.importers.tables.cells import is_missing
 from gpupack.importers.tables.layout.csv_text import notes_of, read_csv
 from gpupack.importers.tables.loads import Load, read_load
+from gpupack.importers.tables.table_content import is_total_name
 from gpupack.importers.tables.titles.columns import (
     ColumnUse,
     Dialect,
@@ -23,7 +24,7 @@ from gpupack.importers.tables.titles.columns import (
 from gpupack.importers.tables.titles.unit_columns import with_units_in_cells
 from gpupack.importers.tables.units import unit_of_server
 from gpupack.importers.tables.values import column_numbers, readings_by_row, style_of
-from gpupack.quoting import quoted
+from gpupack.quoting import listed, quoted
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
@@ -196,8 +197,12 @@ def read_table_rows(
         if told.casefold() in ("no", "false"):
             failing.add(index)
             num_failing[models[index]] = num_failing.get(models[index], 0) + 1
-    several = set() if kind is TableKind.SERVER else _of_several(cells) - failing
-    solo = table.only(lambda index: index not in failing and index not in several)
+    totals = set() if kind is TableKind.SERVER else _totals(table, cells)
+    several = (
+        set() if kind is TableKind.SERVER else _of_several(cells) - failing - totals
+    )
+    left_out = failing | several | totals
+    solo = table.only(lambda index: index not in left_out)
     return TableRows(
         where=where,
         kind=kind,
@@ -206,8 +211,27 @@ def read_table_rows(
         together=tuple(_together(table, cells, index) for index in sorted(several)),
         num_failing=num_failing,
         num_rows=len(table.rows),
-        notes=notes_of(table),
+        notes=(*notes_of(table), *_told_of(table, totals)),
     )
+
+
+def _totals(table: CsvTable, cells: Mapping[str, Sequence[str]]) -> set[int]:
+    """Return which rows sum up the others: spreadsheets add them."""
+    variants = cells.get("variant", [""] * len(table.rows))
+    return {
+        index
+        for index, (model, variant) in enumerate(
+            zip(_models(table, cells), variants, strict=True)
+        )
+        if is_total_name(model) and (is_missing(variant) or variant == model)
+    }
+
+
+def _told_of(table: CsvTable, totals: set[int]) -> tuple[str, ...]:
+    if not totals:
+        return ()
+    rows = listed([str(table.numbers[index]) for index in sorted(totals)])
+    return (f"{table.where}: row {rows} was left out: it sums up the others",)
 
 
 def _is_of_server(table: CsvTable, uses: Sequence[ColumnUse]) -> bool:

@@ -164,6 +164,12 @@ def _require_rows(tables: Sequence[TableRows], wheres: str) -> None:
             "beside those profiles, gpupack calibrate takes this export as evidence of "
             "what sharing costs"
         )
+    of_models = [one.where for one in tables if one.kind is not TableKind.SERVER]
+    if of_models and not any(one.num_rows for one in tables if one.where in of_models):
+        raise ProfileDataError(
+            f"{', '.join(of_models)}: titles without a row: the search was stopped "
+            "before it measured a model; run it again"
+        )
     if any(table.num_failing for table in tables):
         raise ProfileDataError(
             f"{wheres}: no row satisfies its constraints (Satisfies Constraints is No "

@@ -112,7 +112,18 @@ def _record(
         for request in experiment["requests"]
         if request["response_timestamps"]
     ]
+    if any(end < start for start, end in spans):
+        raise ProfileDataError(
+            f"{where}: a response of the experiment of mode {mode!r} is before its "
+            "request; of two clocks, or was the file edited? Measure again"
+        )
     boundaries = [int(edge) for edge in experiment["window_boundaries"]]
+    if len(boundaries) < 2:
+        raise ProfileDataError(
+            f"{where}: the experiment of mode {mode!r} has no measurement windows "
+            "(window_boundaries): the run was stopped before the first ended; measure "
+            "again"
+        )
     inside = [
         (start, end) for start, end in spans if boundaries[0] <= end <= boundaries[-1]
     ]

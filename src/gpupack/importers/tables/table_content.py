@@ -51,6 +51,11 @@ def is_model_name(cell: str) -> bool:
     )
 
 
+def is_total_name(cell: str) -> bool:
+    """Return whether a row of this name sums up others, as far as names tell."""
+    return cell_text(cell).casefold().strip(":") in _TOTAL_NAMES
+
+
 @dataclass(frozen=True)
 class TableContent:
     """A table's columns by the record's field, and what was noticed.

@@ -53,6 +53,10 @@ _REQUESTS = (
     *("request/s", "request/sec", "requests per sec", "requests per second"),
     *("queries/s", "queries/sec", "qps", "rps"),
 )
+_REQUESTS_PER_MINUTE = (
+    *("req/min", "reqs/min", "request/min", "requests/min", "requests per minute"),
+    *("query/min", "queries/min", "qpm"),
+)
 _TOKENS = ("tokens/s", "tokens/sec", "tokens/second", "token/s", "tok/s", "tps")
 _WATTS = {("w", "watt", "watts"): 1.0, ("mw", "milliwatts"): 0.001, ("kw",): 1000.0}
 _JOULES = {("j", "joule", "joules"): 1.0, ("kj",): 1000.0, ("wh",): 3600.0}
@@ -68,7 +72,9 @@ def _flat(units: dict[tuple[str, ...], float]) -> dict[str, float]:
 _WORTH: dict[Kind, dict[str, float]] = {
     Kind.TIME: _flat(_MICROSECONDS),
     Kind.SHARE: _flat(_PERCENT),
-    Kind.RATE: _flat(_PER_SECOND) | dict.fromkeys(_REQUESTS, 1.0),
+    Kind.RATE: _flat(_PER_SECOND)
+    | dict.fromkeys(_REQUESTS, 1.0)
+    | dict.fromkeys(_REQUESTS_PER_MINUTE, 1 / 60),
     Kind.POWER: _flat(_WATTS),
     Kind.ENERGY: _flat(_JOULES),
     Kind.CORES: _flat(_CORES),
@@ -89,7 +95,7 @@ def folded(unit: str) -> str:
 @lru_cache(maxsize=1000)
 def is_requests(unit: str) -> bool:
     """Return whether a rate counts requests rather than their inputs."""
-    return folded(unit) in _REQUESTS
+    return folded(unit) in (*_REQUESTS, *_REQUESTS_PER_MINUTE)
 
 
 def is_tokens(unit: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from gpupack.errors import ProfileDataError
 from gpupack.importers.tables.cells import NumberStyle, is_missing, number_style
+from gpupack.importers.tables.titles.wish_titles import FLAGS
 from gpupack.importers.tables.units import Kind, is_requests, spelled, worth
 from gpupack.quoting import quoted
 
@@ -37,7 +38,7 @@ class Numbers:
 
 
 def style_of(table: CsvTable, uses: Sequence[ColumnUse]) -> NumberStyle:
-    """Return how a table writes numbers.
+    """Return how a table writes numbers, those of wishes included.
 
     Raises:
         ProfileDataError: If that cannot be said.
@@ -45,7 +46,9 @@ def style_of(table: CsvTable, uses: Sequence[ColumnUse]) -> NumberStyle:
     columns = [
         index
         for index, use in enumerate(uses)
-        if use.kind is not None or use.field == "requests_per_sec"
+        if use.kind is not None
+        or use.field == "requests_per_sec"
+        or (use.wish is not None and use.wish.wish not in FLAGS)
     ]
     cells = list(chain.from_iterable(map(table.column_at, columns)))
     return number_style(cells, where=table.where, separator=table.separator)

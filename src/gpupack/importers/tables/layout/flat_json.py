@@ -14,6 +14,8 @@ from gpupack.importers.tables.layout.json_text import json_of
 
 _COLUMNS = re.compile(r'\{\s*"(?:[^"\\]|\\.){0,1000}"\s*:\s*\[\s*[^\s{]')
 """How an object of columns begins."""
+_FEWEST = 3
+"""Cells of an object that may be the only row of a table."""
 _LONGEST_ROW = 100_000
 """Letters of a row as an object in a line of its own."""
 Cell = str | int | float | bool | None
@@ -23,8 +25,9 @@ def csv_of(found: object) -> str | None:
     """Return the CSV text of a table as JSON; None if it is no table.
 
     Args:
-        found: A list of objects without lists or objects in them, an object of equally
-            long lists, or what pandas calls ``split``: ``columns`` and ``data``.
+        found: A list of objects without lists or objects in them, one such object, an
+            object of equally long lists, or what pandas calls ``split``: ``columns``
+            and ``data``.
     """
     if isinstance(found, list):
         return _of_objects(found)
@@ -37,6 +40,8 @@ def csv_of(found: object) -> str | None:
             _written(list(map(str, titles)), rows) if len(rows) == len(data) else None
         )
     columns = list(found.values())
+    if len(columns) >= _FEWEST and _are_cells(columns) and "kind" not in found:
+        return _of_objects([found])  # the only line of JSON Lines
     if not columns or not all(map(_are_cells, columns)):
         return None
     if len({len(one) for one in columns}) > 1:

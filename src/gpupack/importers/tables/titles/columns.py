@@ -29,7 +29,14 @@ from gpupack.importers.tables.titles.wish_titles import (
     note_of,
     wish_in_column,
 )
-from gpupack.importers.tables.units import Kind, folded, is_tokens, spelled, worth
+from gpupack.importers.tables.units import (
+    Kind,
+    folded,
+    is_requests,
+    is_tokens,
+    spelled,
+    worth,
+)
 from gpupack.quoting import quoted, quoted_all
 from gpupack.spelling import setting
 
@@ -305,7 +312,7 @@ def _use(
         note = ""  # that is how gpupack itself calls the highest
     if field is None:
         return ColumnUse(title, note=note, looks_like_reading=not note)
-    if name == "request_throughput":
+    if name == "request_throughput" and not is_requests(unit or ""):
         unit = "requests/sec"
     return ColumnUse(title, field, kind, unit, note)
 
