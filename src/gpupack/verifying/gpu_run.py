@@ -93,9 +93,20 @@ def run_gpu(
     """Load exactly one GPU's models, and measure each alone and all together.
 
     Replicas of one model on one GPU are instances of it, each with its own client; such
-    a model is measured alone before its replicas are loaded. A ``probe`` runs beside
-    each model that is measured alone. ``helpers`` are models that are loaded first,
-    because others call them.
+    a model is measured alone before its replicas are loaded.
+
+    Args:
+        session: A server without models, and the GPU it is on.
+        gpu: What the placement has there.
+        sharing_mode: How the models share it, for the measurements' environment.
+        inputs: What requests are made of.
+        options: How long and how often is measured.
+        find_undecided: Returns the instances of which more must be known.
+        load_timeout_s: For each model.
+        helpers: Models that are loaded first, because others call them.
+        probe: Runs beside each model that is measured alone; None for none.
+        arrivals: How the requests of planned traffic arrive.
+        say: Called in words with what is being done.
     """
     members = gpu_members(gpu)
     say(f"GPU {gpu.gpu_index}: loading {', '.join(sorted(set(gpu.models)))}")

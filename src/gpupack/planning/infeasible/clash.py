@@ -1,4 +1,4 @@
-"""Why no placement exists: the smallest set of models and limits that clash."""
+"""Why no placement exists: an irreducible infeasible subset of models and limits."""
 
 from __future__ import annotations
 

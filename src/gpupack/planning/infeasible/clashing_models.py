@@ -1,4 +1,4 @@
-"""The fewest models that clash with the limits of a question."""
+"""The models of an irreducible infeasible subset: as few as clash with the limits."""
 
 from __future__ import annotations
 

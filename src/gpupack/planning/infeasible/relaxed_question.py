@@ -40,7 +40,11 @@ def is_impossible(
 ) -> bool:
     """Return whether these models under these limits are proved to fit nowhere.
 
-    Once the deadline has passed, quick counts alone prove it.
+    Args:
+        question: What was asked.
+        models: Names of those that are to be placed; the others are left out.
+        limits: That bind; the others are lifted.
+        deadline: Once it has passed, quick counts alone prove it.
     """
     problem = relaxed_problem(question, models, limits)
     if problem is None or fits_apart(problem) or fits_together(problem):
@@ -80,7 +84,17 @@ def plan_relaxed(
     *,
     time_limit_s: float,
 ) -> CapacityPlan | None:
-    """Return the plan with the fewest GPUs, or the cheapest; None without a problem."""
+    """Return the plan with the fewest GPUs, or the cheapest, of a part of a question.
+
+    Args:
+        question: What was asked.
+        models: Names of those that are to be placed; the others are left out.
+        limits: That bind; the others are lifted.
+        time_limit_s: Wall time of the search.
+
+    Returns:
+        None where a model has no load point left, so that there is no problem to solve.
+    """
     problem = relaxed_problem(question, models, limits)
     if problem is None:
         return None

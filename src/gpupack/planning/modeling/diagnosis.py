@@ -34,6 +34,12 @@ def too_large_alone(
 
     It names every such model, the resource, what the model needs, what there is, and
     the headroom or GPU that would do.
+
+    Args:
+        records: Of every model, one each.
+        gpu_type: The type of the GPUs.
+        headroom: What binds.
+        server: What the server alone holds of a GPU.
     """
     faults = []
     too_large = []

@@ -63,6 +63,12 @@ def demand_units(
 
     Replicas whose throughputs add up to the demand, to the tolerance of readings, serve
     it: three of 33.333333 infer/sec are enough for 100.
+
+    Args:
+        infer_per_sec: The demand.
+        throughputs: Of the model's records, in infer/sec.
+        units: Of one infer/sec.
+        max_load_ratio: The most of its throughput that a replica serves, (0, 1].
     """
     demand = units_up(infer_per_sec, units)
     wanted = Fraction(repr(infer_per_sec))

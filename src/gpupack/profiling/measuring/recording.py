@@ -101,11 +101,18 @@ def profile_record(
 ) -> ProfileRecord:
     """Return the record of one of the models that were measured.
 
-    ``helpers`` are the models that were loaded beside it because it needs them, of
-    which ``helper_memory`` says what each takes by itself.
-
     A latency percentile is given only if enough requests ended for it
     (``requests_for_percentile``); otherwise it is missing, with the counts.
+
+    Args:
+        measurement: Of all of them.
+        index: Of the model among its loads.
+        device: That was read meanwhile.
+        circumstances: For the record's environment.
+        input_data_sha256: Of the file that requests were made of; None without one.
+        helpers: Models that were loaded beside it because it needs them.
+        helper_memory: What each of those takes by itself.
+        warnings: What a reader of the record should know.
     """
     measured = measurement.loads[index]
     held_back = measurement.readings.clocks.in_words()

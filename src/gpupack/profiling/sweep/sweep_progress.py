@@ -9,18 +9,18 @@ if TYPE_CHECKING:
 
 
 class SweepProgress(Protocol):
-    """Told how a sweep goes on."""
+    """Is called as a sweep goes on."""
 
     def begin(self, num_points: int, num_finished: int) -> None:
-        """The sweep has so many load points, of which some are in the store."""
+        """Take how many load points the sweep has, and how many the store holds."""
         ...
 
     def working(self, text: str) -> None:
-        """What is being done now."""
+        """Take in words what is being done now."""
         ...
 
     def finished(self, outcome: ProfileRecord | FailedLoadPoint) -> None:
-        """One load point is in the store."""
+        """Take the record, or the failure, of a load point that the store now holds."""
         ...
 
 
