@@ -17,7 +17,7 @@ from gpupack.packing.items.model.problem import (
     check_result,
     max_copies,
 )
-from gpupack.packing.items.patterns import diving, pattern_program
+from gpupack.packing.items.patterns import diving, pattern_ladder, pattern_program
 from gpupack.packing.items.patterns.column_generation import ColumnGeneration
 from gpupack.packing.items.patterns.ejection import EjectionSearch
 from gpupack.packing.items.patterns.pattern_ladder import climb_patterns
@@ -254,3 +254,23 @@ def test_dives_beside_offer_their_packing_and_end_when_told():
     assert ladder.num_bins < 60
     assert ladder.found_by == "diving"
     check_packing(problem, ladder.bins)
+
+
+@pytest.mark.parametrize(
+    ("num_types", "workers", "searches"),
+    [(50, 1, 0), (50, 2, 1), (50, 8, 1), (500, 2, 0), (500, 3, 1), (1000, 8, 7)],
+)
+def test_local_searches_leave_workers_to_dives_where_these_find_more(
+    num_types, workers, searches
+):
+    sizes = [[item] for item in range(1, num_types + 1)]
+    ladder = Ladder(
+        make_problem(sizes, [num_types]),
+        deadline=0.0,
+        time_limit_s=0.0,
+        max_bins=None,
+        seed=0,
+        num_workers=workers,
+    )
+
+    assert pattern_ladder._count_local_searches(ladder) == searches
