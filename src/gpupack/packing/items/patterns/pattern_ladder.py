@@ -49,8 +49,6 @@ DECIMATIONS = 4
 MAX_MOVED_ITEMS = 300_000
 """Beyond it local search, which keeps every copy by itself, would take more memory than
 it is worth."""
-MANY_ROWS = 240
-"""Item types from which dives find more than local search beside column generation."""
 MAX_ROWS = 700
 """Item types up to which column generation converges in seconds."""
 
@@ -60,8 +58,7 @@ def climb_patterns(ladder: Ladder) -> None:
 
     After column generation has had its say on the bound, the others take
     turns, with portions that double until the gap closes or time is up. Each worker
-    beyond the first is a thread of its own meanwhile: one of local search (none where
-    there are two workers and many types), and dives.
+    beyond the first is a thread of its own meanwhile: one of local search, others of dives.
     """
     problem = ladder.problem
     completing = CompletionSearch(problem, seed=ladder.seed, deadline=ladder.deadline)
@@ -107,8 +104,6 @@ def _count_local_searches(ladder: Ladder) -> int:
     others = ladder.num_workers - 1
     if ladder.problem.num_types > MAX_ROWS:
         return others
-    if ladder.problem.num_types > MANY_ROWS and others == 1:
-        return 0
     return min(1, others)
 
 
