@@ -58,7 +58,7 @@ def climb_patterns(ladder: Ladder) -> None:
 
     After column generation has had its say on the bound, the others take
     turns, with portions that double until the gap closes or time is up. Each worker
-    beyond the first is a thread of its own meanwhile: one of local search, others of dives.
+    beyond the first is a thread meanwhile: one of local search, the others of dives.
     """
     problem = ladder.problem
     completing = CompletionSearch(problem, seed=ladder.seed, deadline=ladder.deadline)
