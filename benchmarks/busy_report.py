@@ -17,29 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring_noise import drawn_again, percentile_beyond_noise
 from gpupack.planning.contention import (
     Contention,
     LatencyLimits,
-    MeasuredSet,
     RetentionRule,
-    fit_contention_factor,
-    mean_absolute_error,
-    measured_sets,
     resolve_contention,
-)
-from gpupack.planning.contention.calibration import SoloBehavior
-from gpupack.planning.contention.prediction import (
-    DEFAULT_CONTENTION_FACTORS,
-    SHARING_SHAPES,
-    probe_times,
-    share_while_busy,
 )
 from gpupack.planning.contention.retention import cautious_retention
 from gpupack.profile_set import ProfileSet
-from gpupack.records.colocation import CoLocation
 from gpupack.records.environment import SharingMode
 from gpupack.records.profile import ProfileRecord
-from gpupack.verifying import PRIOR_SETS
 
 PERCENTILE = 99.0
 NEAR = 0.2
@@ -48,6 +36,8 @@ ALLOWED_POINTS = 0.03
 MIN_REQUESTS = 662
 """So many a p99 needs (MLPerf LoadGen); of fewer it is not judged."""
 BORNE = 0.8
+MANY = 8
+"""So many models share the GPU in sets that only plans by the latency alone made."""
 
 
 @dataclass
@@ -93,10 +83,15 @@ class _Latency:
     alone: float
     halves: tuple[float, float]
     num_requests: int
+    num_models: int
     limit: float | None
     plan: str | None
+    is_allowed: bool
+    """Whether the rule as it is now lets all of its set share a GPU."""
     is_kept_up: bool
     share_of_bearable: float
+    draws: np.ndarray
+    """The measured one, as other measurements of the same might have read it."""
 
 
 def read_busy(folder: Path) -> list[BusySession]:
@@ -162,10 +157,19 @@ def _figures(sessions: list[BusySession]) -> dict[str, Any]:
         "retention_p95_points": _round(np.percentile(np.abs(errors), 95)),
         "retention_noise_p95_points": _round(np.percentile(noise, 95)),
         "retention_bias_points": _round(errors.mean()),
+        "retention_p95_points_beyond_noise": _round(
+            percentile_beyond_noise([(errors, noise)], 95)
+        ),
         "retention_mae_points_without_host_work": _round(np.abs(errors[quiet]).mean()),
         "retention_noise_points_without_host_work": _round(noise[quiet].mean()),
         "retention_p95_points_without_host_work": _round(
             np.percentile(np.abs(errors[quiet]), 95)
+        ),
+        "retention_noise_p95_points_without_host_work": _round(
+            np.percentile(noise[quiet], 95)
+        ),
+        "retention_p95_points_beyond_noise_without_host_work": _round(
+            percentile_beyond_noise([(errors[quiet], noise[quiet])], 95)
         ),
         "kept_share_on_shared_gpus": _share(
             [one.measured >= floor - ALLOWED_POINTS for one, floor in floors]
@@ -176,6 +180,24 @@ def _figures(sessions: list[BusySession]) -> dict[str, Any]:
         "p99_within_20_percent_share": _share(within),
         "p99_within_20_percent_share_as_planned": _share(as_planned),
         "p99_halves_within_20_percent_share": _share(halves),
+        "p99_within_20_percent_share_attainable": _round(
+            np.mean(
+                [
+                    np.mean(np.abs(one.draws / one.measured - 1) <= NEAR)
+                    for one in judged
+                ]
+            )
+        ),
+        "p99_within_20_percent_share_below_8_models": _share(
+            [
+                near
+                for near, one in zip(within, judged, strict=True)
+                if one.num_models < MANY
+            ]
+        ),
+        "p99_within_20_percent_of_interval_share": _share(
+            [_is_near_interval(one) for one in judged]
+        ),
         "p99_median_error_ratio": _round(
             np.median([one.predicted / one.measured - 1 for one in judged])
         ),
@@ -186,9 +208,19 @@ def _figures(sessions: list[BusySession]) -> dict[str, Any]:
             f"{key}": _share([one.measured <= (one.limit or 0.0) for one in of_plan])
             for key, of_plan in _by_plan(latencies)
         },
+        "kept_p99_share_allowed_now": _share(
+            [one.measured <= (one.limit or 0.0) for one in latencies if one.is_allowed]
+        ),
+        "num_p99_promises_allowed_now": sum(one.is_allowed for one in latencies),
         "num_p99_promises": sum(one.plan == "predicted" for one in latencies),
         "kept_demand_share": _share([one.is_kept_up for one in latencies]),
     }
+
+
+def _is_near_interval(one: _Latency) -> bool:
+    """Return whether the prediction is near something that may have been measured."""
+    low, high = np.percentile(one.draws, [2.5, 97.5])
+    return bool(low * (1 - NEAR) <= one.predicted <= high * (1 + NEAR))
 
 
 def _by_plan(latencies: list[_Latency]) -> list[tuple[str, list[_Latency]]]:
@@ -267,6 +299,10 @@ def _latencies(session: BusySession) -> list[_Latency]:
         )
         predicted = rule.latencies_s(counts, [PERCENTILE])
         limits = one.get("limits_s") or [None] * len(models)
+        is_allowed = all(
+            limit is not None and latency_s * (1 + contention.latency_margin) <= limit
+            for (latency_s,), limit in zip(predicted, limits, strict=True)
+        )
         for model, (latency_s,), limit in zip(models, predicted, limits, strict=True):
             latencies = np.array(model["latencies_us"]) / 1e6
             half = len(latencies) // 2
@@ -280,95 +316,16 @@ def _latencies(session: BusySession) -> list[_Latency]:
                         float(np.percentile(latencies[half:], PERCENTILE)),
                     ),
                     len(latencies),
+                    len(models),
                     limit,
                     one.get("plan"),
+                    is_allowed,
                     bool(model["open_loop"]["is_kept_up"]),
                     float(one.get("bearable_share") or 1.0),
+                    drawn_again(latencies, PERCENTILE, seed=len(found)),
                 )
             )
     return found
-
-
-def judge_quick_calibration(folder: Path) -> dict[str, Any]:
-    """Return how predictions fare on one H200 with a quick calibration there.
-
-    The reference factors are those of the first recording, so that nothing of the
-    second, on another H200, is in what calibrates it.
-    """
-    first, second = (
-        [
-            CoLocation.model_validate_json(line)
-            for line in (folder / f"reference_models_{number}.jsonl")
-            .read_text(encoding="utf-8")
-            .splitlines()
-        ]
-        for number in (1, 2)
-    )
-    found: dict[str, Any] = {}
-    for session in read_busy(folder):
-        mode = session.sharing
-        if session.half != "judge" or not session.of("closed"):
-            continue
-        shape = SHARING_SHAPES[mode]
-        sets = _measured_sets(session)
-        reference, quick = (
-            measured_sets(
-                [one for one in run if one.environment.sharing_mode is mode],
-                labels=None,
-            )
-            for run in (first, second)
-        )
-        ratio = (
-            fit_contention_factor(quick, shape)[0]
-            / fit_contention_factor(reference, shape)[0]
-        )
-        default = DEFAULT_CONTENTION_FACTORS[mode]
-        factor = default * ratio ** (len(quick) / (len(quick) + PRIOR_SETS))
-        found[mode.value] = {
-            "num_reference_sets": len(quick),
-            "contention_factor": _round(factor),
-            "mae_points": _round(100 * mean_absolute_error(sets, factor, shape)),
-            "default_contention_factor": default,
-            "default_mae_points": _round(
-                100 * mean_absolute_error(sets, default, shape)
-            ),
-        }
-    return found
-
-
-def _measured_sets(session: BusySession) -> list[MeasuredSet]:
-    solos = {}
-    for record in session.records:
-        share = (record.gpu_utilization_mean_percent or 0.0) / 100
-        rate = record.requests_per_sec or 0.0
-        solos[record.model_name] = SoloBehavior(
-            rate,
-            share,
-            1,
-            share_while_busy(record.sm_utilization_percent, share),
-            share_while_busy(record.dram_bandwidth_percent, share),
-            None
-            if record.probe is None
-            else probe_times(
-                record.probe,
-                throughput_infer_per_sec=rate,
-                batch_size=1,
-                num_customers=1,
-                gpu_share=share,
-            ),
-        )
-    return [
-        MeasuredSet(
-            tuple((name, "1x1") for name in one["models"]),
-            tuple(solos[name] for name in one["models"]),
-            tuple(
-                sum(each["together"][index] for each in one["rounds"])
-                / sum(each["alone"][index] for each in one["rounds"])
-                for index in range(len(one["models"]))
-            ),
-        )
-        for one in session.of("closed")
-    ]
 
 
 def _share(values: list[bool]) -> float | None:

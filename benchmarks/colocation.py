@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from benchmarks.busy_report import busy_errors, judge_busy, judge_quick_calibration
+from benchmarks.busy_report import busy_errors, judge_busy
 from benchmarks.colocation_report import (
     Judgement,
     judge,
@@ -42,7 +42,9 @@ from benchmarks.colocation_report import (
     read_sessions,
     retentions_both_ways,
 )
+from benchmarks.measuring_noise import percentile_beyond_noise
 from benchmarks.pipelines_report import judge_pipelines
+from benchmarks.quick_calibration_report import judge_quick_calibration
 from gpupack.profiling import (
     DrivenModel,
     EmbeddedServer,
@@ -329,6 +331,18 @@ def report(results: Path) -> dict[str, object]:
         **captured.to_json(),
         "mae_points": round(float(np.abs(errors).mean()), 2),
         "p95_points": round(float(np.percentile(np.abs(errors), 95)), 2),
+        "p95_noise_points": round(float(np.percentile(noise, 95)), 2),
+        "p95_points_beyond_noise": round(
+            percentile_beyond_noise(
+                [
+                    # One reading's noise: the two of a distance have theirs each.
+                    (points, 100 * np.array(captured.repeats) / np.sqrt(2)),
+                    (busy_points, busy_noise),
+                ],
+                95,
+            ),
+            2,
+        ),
         "bias_points": round(float(errors.mean()), 2),
         "repeat_mae_points": round(float(noise.mean()), 2),
         "num_sets": len(captured.all_keys) + busy["num_closed_sets"],

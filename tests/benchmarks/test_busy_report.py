@@ -8,10 +8,10 @@ import pytest
 from benchmarks.busy_report import (
     busy_errors,
     judge_busy,
-    judge_quick_calibration,
     read_busy,
 )
 from benchmarks.colocation import RESULTS
+from benchmarks.quick_calibration_report import judge_quick_calibration
 from gpupack.records.environment import SharingMode
 
 

@@ -10,6 +10,7 @@ from gpupack.planning.contention.delays import (
     ProbeTimes,
     SharingShape,
 )
+from gpupack.planning.contention.latency_prediction import ROUND_ROBIN
 from gpupack.planning.contention.network import (
     exact_rates,
 )
@@ -79,6 +80,18 @@ def test_what_the_probe_read_of_both_enters_as_the_formula_says() -> None:
         assert shape.delay_s(*pair) == pytest.approx(0.001)
 
 
+def test_slices_go_round_among_the_models_at_the_gpu() -> None:
+    shape = SharingShape(slice_s=0.002, is_round_robin=True)
+    short, long = CustomerClass(0.001, 0.01), CustomerClass(0.01, 0.01)
+
+    # Done in its first slice, behind one of each other's.
+    assert shape.delay_s(short, long) == pytest.approx(0.002)
+    assert shape.delay_s(short, short) == pytest.approx(0.001)
+    # Five slices, and before each of them one of the other's, or all that it needs.
+    assert shape.delay_s(long, long) == pytest.approx(0.010)
+    assert shape.delay_s(long, short) == pytest.approx(0.005)
+
+
 def test_the_table_of_delays_is_that_of_every_two_models() -> None:
     probe = ProbeTimes(0.0004, 0.00002, 0.00001)
     classes = [
@@ -86,7 +99,7 @@ def test_the_table_of_delays_is_that_of_every_two_models() -> None:
         CustomerClass(0.001, 0.02, 2, 0.9, 0.05),
         CustomerClass(0.007, 0.0, 1, 0.6, 0.4, replace(probe, spread_wait_s=1e-4)),
     ]
-    for shape in SHARING_SHAPES.values():
+    for shape in (*SHARING_SHAPES.values(), ROUND_ROBIN):
         table = shape.delay_table(classes)
         for row, own in zip(table, classes, strict=True):
             for found, neighbor in zip(row, classes, strict=True):

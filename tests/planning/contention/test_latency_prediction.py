@@ -13,6 +13,7 @@ from gpupack.planning.contention.latency_prediction import (
     NUM_LEVELS,
     ArrivingTraffic,
     ServiceTimes,
+    arriving_service_times,
     predict_percentiles,
     service_times,
 )
@@ -175,3 +176,63 @@ def test_requests_that_wait_for_each_other_in_a_profile_count_once() -> None:
     found = service_times(record)
     assert found is not None
     assert float(found.levels_s.mean()) == pytest.approx(0.01)
+
+
+def test_a_request_that_finds_nothing_running_wakes_its_instance() -> None:
+    service = ServiceTimes(np.full(NUM_LEVELS, 0.010), 0.001, 1, wake_s=0.004)
+
+    (idle,) = predicted(
+        [CustomerClass(0.002, 0.008)], [ArrivingTraffic(1e-6)], services=[service]
+    )
+    median = [
+        predicted(
+            [CustomerClass(0.002, 0.008)],
+            [ArrivingTraffic(rate)],
+            services=[service],
+            percentile=1.0,
+        )[0]
+        for rate in (1e-6, 60.0)
+    ]
+
+    assert idle == pytest.approx(0.015, rel=1e-3)
+    # Half of the wake-up is the instance's, and not of requests that found it at work.
+    assert median == pytest.approx([0.015, 0.013], rel=1e-3)
+
+
+def test_neighbors_only_make_what_wakes_up_slower() -> None:
+    service = ServiceTimes(np.full(NUM_LEVELS, 0.010), 0.0, 1, wake_s=0.004)
+    one = CustomerClass(0.002, 0.008)
+    for percentile in (50.0, 99.0):
+        latencies = [
+            predicted(
+                [one] * number,
+                [ArrivingTraffic(30.0)] * number,
+                services=[service] * number,
+                percentile=percentile,
+            )[0]
+            for number in range(1, 8)
+        ]
+        assert latencies == sorted(latencies)
+
+
+def test_waking_up_takes_what_slow_answers_of_the_closed_loop_do() -> None:
+    def woken(p99_us: float, cores: float | None) -> float:
+        record = make_record(
+            "m",
+            load_point=LoadPoint(batch_size=1, concurrency=1),
+            throughput_infer_per_sec=100.0,
+            latency_mean_us=10_000.0,
+            latency_p50_us=9_800.0,
+            latency_p99_us=p99_us,
+            host_cpu_cores=cores,
+        )
+        found = arriving_service_times(record)
+        assert found is not None
+        return found.wake_s
+
+    steady, unsteady = woken(9_800.0, 1.0), woken(14_800.0, 1.0)
+    assert steady == pytest.approx(0.0003, abs=1e-4)
+    assert unsteady == pytest.approx(steady + 0.7 * 0.005, rel=0.1)
+    # A model that waits for others most of the time has that much less to wake up.
+    assert woken(14_800.0, 0.2) == pytest.approx(steady + 0.14 * 0.005, rel=0.1)
+    assert woken(14_800.0, None) == unsteady

@@ -151,6 +151,8 @@ class SharingShape:
         own_sm_exponent: Of ``s_i``.
         neighbor_sm_exponent: Of ``s_j``.
         dram_exponent: Of the neighbor's share of DRAM bandwidth ÷ its own.
+        is_round_robin: ``D_i`` is done in slices, of which there is at least one, and a
+            neighbor's slice, or all of it, goes before each.
         probed: What counts instead where the probe read both; None: nothing else.
     """
 
@@ -159,6 +161,7 @@ class SharingShape:
     own_sm_exponent: float = 0.0
     neighbor_sm_exponent: float = 0.0
     dram_exponent: float = 0.0
+    is_round_robin: bool = False
     probed: ProbedShape | None = None
 
     def delay_s(self, own: CustomerClass, neighbor: CustomerClass) -> float:
@@ -169,9 +172,15 @@ class SharingShape:
             and neighbor.probe is not None
         ):
             return self.probed.delay_s(own, neighbor, own.probe, neighbor.probe)
+        if self.is_round_robin:
+            return self._num_slices(own) * min(self.slice_s, neighbor.gpu_demand_s)
         return self._strength_of(own) * self._weight_of(neighbor) + min(
             self.slice_s, neighbor.gpu_demand_s
         )
+
+    def _num_slices(self, own: CustomerClass) -> float:
+        """Return how many slices a request takes, on average over where it begins."""
+        return max(1.0, own.gpu_demand_s / self.slice_s)
 
     def _strength_of(self, own: CustomerClass) -> float:
         """Return the factor of ``W_ij`` that is the waiting model's."""
@@ -191,6 +200,11 @@ class SharingShape:
 
     def delay_table(self, classes: Sequence[CustomerClass]) -> NDArray[np.float64]:
         """Return ``W_ij``, row by row: ``delay_s`` of every two of the classes."""
+        if self.is_round_robin:
+            return np.outer(
+                [self._num_slices(one) for one in classes],
+                [min(self.slice_s, one.gpu_demand_s) for one in classes],
+            )
         table = np.outer(
             [self._strength_of(one) for one in classes],
             [self._weight_of(one) for one in classes],

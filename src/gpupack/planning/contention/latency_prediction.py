@@ -20,7 +20,12 @@ arrivals, ``p`` the probability to wait. For Poisson arrivals and one instance `
 Cramér and Lundberg's, ``(1 − ρ) / (λ E[S exp(η S)] − 1)``, and the tail exact; else
 ``C = η E[W]``, with Allen and Cunneen's mean (Pollaczek and Khinchine's generalized).
 
-More neighbors, and more traffic, make every one of these larger and no latency shorter.
+A request that finds its instance idle wakes it up first, which takes ``wake_s``: half
+of that occupies the instance, half is added to ``O``. How often that is follows from
+the model's own traffic.
+
+More neighbors, and more traffic of theirs, make every one of these larger and no
+latency shorter.
 
 References:
     Asmussen, "Applied Probability and Queues", 2003, chapters VIII and XIII. Kingman,
@@ -36,6 +41,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpupack.planning.contention.delays import SharingShape
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 
@@ -44,7 +50,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gpupack.planning.contention.delays import CustomerClass, SharingShape
+    from gpupack.planning.contention.delays import CustomerClass
     from gpupack.records.profile import ProfileRecord
 
 DEFAULT_LATENCY_MARGINS = {
@@ -56,20 +62,34 @@ DEFAULT_LATENCY_MARGINS = {
 keep it. Fitted on half of the sets of pipelines recorded on an H200, see the
 documentation; streams, and the host, were not measured: taken like time slicing."""
 
-ARRIVALS_SHARE = 0.8
-"""Of the contention factor, which is fitted to closed loops, for requests that arrive:
-neighbors that rest between their requests are in each other's way less than such as
-never do. Fitted to the busy networks of the fitting half on an H200."""
-WAKE_S, WAKE_SHARE = 0.0006, 0.05
-"""A request that arrives finds processes asleep and caches cold, as a closed loop never
-does: so much is added to its latency, and this share of its service. Fitted to the same
-networks; on the host the profile's own latencies are taken as they are."""
+ROUND_ROBIN = SharingShape(slice_s=0.0015, is_round_robin=True)
+"""Whom a request that arrives waits for under time slicing. That of closed loops counts
+the same where requests are long; a short one is done in its first slice."""
+ARRIVALS_SHARES = {
+    SharingMode.TIME_SLICING: 1.28,
+    SharingMode.MPS: 0.72,
+    SharingMode.STREAMS: 0.8,
+}
+"""Of the contention factor, which is fitted to closed loops, for requests that arrive.
+Under time slicing the default factor then counts once: slices follow each other. Fitted
+to the busy networks of the fitting half on an H200; streams were not measured."""
+WAKE_S, WAKE_SHARE = 0.0003, 0.7
+"""A request that arrives finds a process asleep and caches cold, as one of a closed
+loop seldom does: then it takes longer by so much, and by this share of how far a slow
+answer of the closed loop (its p99) is from a usual one (its p50), for the share of the
+time in which the host is at work. Fitted to the same networks, and alike for both ways
+of sharing; on the host the profile's own latencies are taken as they are."""
+WAKE_BUSY_SHARE = 0.5
+"""Of that, what occupies the instance, so that requests behind it wait for it, too; it
+is only there where the one before has been answered."""
 NUM_LEVELS = 100
 """Points that stand for a distribution, equally likely."""
 MAX_PARTS = 4
 """Into so many parts at most the delay by one neighbor is split."""
 MAX_BUSY_SHARE = 0.98
 """An instance that is busier has no latency to promise: it grows for minutes."""
+_USUAL, _SLOW = 49, 98
+"""Of the levels: p50 and p99."""
 _LEVELS = (np.arange(NUM_LEVELS) + 0.5) / NUM_LEVELS
 _MAX_ROUNDS = 200
 _TOLERANCE = 1e-9
@@ -83,11 +103,13 @@ class ServiceTimes:
         levels_s: Equally likely service times, ascending, of shape (NUM_LEVELS,).
         overhead_s: What a client waits besides: ``O``.
         num_instances: Requests served at once.
+        wake_s: What is added where the instance has been idle.
     """
 
     levels_s: NDArray[np.float64]
     overhead_s: float
     num_instances: int
+    wake_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +191,9 @@ def arriving_service_times(record: ProfileRecord) -> ServiceTimes | None:
         or record.gpu_type.kind is not DeviceKind.GPU
     ):
         return found
-    wake_s = WAKE_S + WAKE_SHARE * float(found.levels_s.mean())
-    return replace(found, overhead_s=found.overhead_s + wake_s)
+    at_work = min(1.0, 1.0 if record.host_cpu_cores is None else record.host_cpu_cores)
+    slow_s = float(found.levels_s[_SLOW] - found.levels_s[_USUAL])
+    return replace(found, wake_s=WAKE_S + WAKE_SHARE * at_work * slow_s)
 
 
 def _latency_levels(record: ProfileRecord) -> NDArray[np.float64] | None:
@@ -246,7 +269,7 @@ def predict_percentiles(
         if rate is None:
             found.append((math.inf,) * len(percentiles))
             continue
-        levels = service.levels_s
+        levels, service = _woken(service, rate)
         for other, neighbor in enumerate(classes):
             number = numbers[other] - (other == index)
             if number > 0 and at_gpu[other] > 0:
@@ -263,6 +286,26 @@ def predict_percentiles(
             levels = _mixed(levels, *host_delays[index])
         found.append(_sojourns(levels, service, rate, sent.gap_cv2, percentiles))
     return found
+
+
+def _woken(
+    service: ServiceTimes, rate: float
+) -> tuple[NDArray[np.float64], ServiceTimes]:
+    """Return service times with those of a request that wakes its instance up.
+
+    How often that is follows from the traffic and the model alone: with neighbors it
+    is less often, which is left out, so that they only make latency longer.
+    """
+    if not service.wake_s:
+        return service.levels_s, service
+    busy = rate * float(service.levels_s.mean()) / service.num_instances
+    idle = min(1.0, max(0.0, 1 - busy))
+    occupied_s = WAKE_BUSY_SHARE * service.wake_s
+    levels = _mixed(
+        service.levels_s, np.array([0.0, occupied_s]), np.array([1 - idle, idle])
+    )
+    overhead_s = service.overhead_s + service.wake_s - occupied_s
+    return levels, replace(service, overhead_s=overhead_s)
 
 
 def _requests_at_gpu(

@@ -24,8 +24,9 @@ from gpupack.planning.contention.host_station import (
     traffic_of,
 )
 from gpupack.planning.contention.latency_prediction import (
-    ARRIVALS_SHARE,
+    ARRIVALS_SHARES,
     DEFAULT_LATENCY_MARGINS,
+    ROUND_ROBIN,
     LatencyLimits,
 )
 from gpupack.planning.contention.latency_rule import LatencyRule
@@ -107,7 +108,14 @@ class Contention:
         """The contention factor of requests that arrive, with pauses between them."""
         if self.sharing_mode is None:
             return self.factor
-        return ARRIVALS_SHARE * self.factor
+        return ARRIVALS_SHARES[self.sharing_mode] * self.factor
+
+    @property
+    def shape_of_arrivals(self) -> SharingShape:
+        """Who of the requests that arrive waits how much for whom."""
+        if self.sharing_mode is SharingMode.TIME_SLICING:
+            return ROUND_ROBIN
+        return self.shape
 
 
 def resolve_contention(
@@ -347,7 +355,7 @@ class RetentionRule:
                     for load, rate in zip(self._loads, self._alone, strict=True)
                 ],
                 contention_factor=contention.factor_of_arrivals,
-                shape=contention.shape,
+                shape=contention.shape_of_arrivals,
                 margin=contention.latency_margin,
                 host=self._host,
             )
