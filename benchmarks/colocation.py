@@ -45,6 +45,7 @@ from benchmarks.colocation_report import (
 from benchmarks.measuring_noise import percentile_beyond_noise
 from benchmarks.pipelines_report import judge_pipelines
 from benchmarks.quick_calibration_report import judge_quick_calibration
+from benchmarks.round_robin_report import judge_round_robin
 from gpupack.profiling import (
     DrivenModel,
     EmbeddedServer,
@@ -359,6 +360,7 @@ def report(results: Path) -> dict[str, object]:
         "busy": busy,
         "pipelines": judge_pipelines(results),
         "quick_calibration": judge_quick_calibration(results),
+        "time_slicing_forms": judge_round_robin(results),
     }
 
 

@@ -170,6 +170,11 @@ def fitting_sets(sessions: Iterable[Sequence[CoLocation]]) -> list[MeasuredSet]:
     return _sets(sessions, "fit")
 
 
+def judged_sets(sessions: Iterable[Sequence[CoLocation]]) -> list[MeasuredSet]:
+    """Return the sets of the other half, repeated ones averaged."""
+    return [one for each in sessions for one in _averaged(_sets([each], "judge"))]
+
+
 def _judge_one(
     sharing: SharingMode, sessions: Sequence[Sequence[CoLocation]]
 ) -> Judgement:

@@ -46,7 +46,7 @@ def judge_quick_calibration(folder: Path) -> dict[str, Any]:
         if session.half != "judge" or not session.of("closed"):
             continue
         shape = SHARING_SHAPES[mode]
-        sets = _measured_sets(session)
+        sets = sets_of_session(session)
         reference, quick = (
             measured_sets(
                 [one for one in run if one.environment.sharing_mode is mode],
@@ -72,7 +72,8 @@ def judge_quick_calibration(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _measured_sets(session: BusySession) -> list[MeasuredSet]:
+def sets_of_session(session: BusySession) -> list[MeasuredSet]:
+    """Return the closed sets of a recording, with what profiles say of each model."""
     solos = {}
     for record in session.records:
         share = (record.gpu_utilization_mean_percent or 0.0) / 100
