@@ -39,14 +39,14 @@ def test_a_limit_alone_is_told_with_what_is_predicted_at_the_traffic() -> None:
 
 
 def test_a_predicted_limit_puts_fewer_models_on_a_gpu_and_is_kept() -> None:
-    alone, kept = placed(50), placed(50, latency="predicted")
+    alone, kept = placed(60), placed(60, latency="predicted")
     assert kept.num_gpus > alone.num_gpus
     for gpu in kept.gpus:
         for one in gpu.assignments:
-            assert one.latency_limit_ms == 50
+            assert one.latency_limit_ms == 60
             assert one.predicted_latency_p50_us is not None
             assert one.predicted_latency_us is not None
-            assert one.predicted_latency_p50_us < one.predicted_latency_us <= 50_000
+            assert one.predicted_latency_p50_us < one.predicted_latency_us <= 60_000
     assert kept.bound <= kept.num_gpus
     assert not any("latency limits" in text for text in kept.warnings)
     assert placed(80, latency="predicted").num_gpus == alone.num_gpus
@@ -96,5 +96,5 @@ def test_planned_arrivals_are_named(arrivals: object) -> None:
 
 
 def test_the_explanation_names_the_limit_that_is_nearest() -> None:
-    text = str(placed(50, latency="predicted").explain())
+    text = str(placed(60, latency="predicted").explain())
     assert "of 6 latency limits that of 'a' on GPU 0 is nearest: its p99" in text
