@@ -95,22 +95,33 @@ class ColumnGeneration:
             if not self._price_exactly(min(portion * NODES, MAX_NODES)):
                 return
 
-    def add_columns(self, supply: NDArray[np.int64], *, node_limit: int) -> int:
+    def add_columns(
+        self, supply: NDArray[np.int64], *, node_limit: int, by_exchanges: bool = True
+    ) -> int:
         """Price quickly at the current duals; return how many patterns were new.
 
-        First by exchanges in the fillings of the basis, each worth 1: whatever one
-        gains is a column. A cut search from nothing, where they find none.
+        Args:
+            supply: Copies of each type that a filling may have.
+            node_limit: Of the search for each filling.
+            by_exchanges: Whether to look for exchanges in the fillings of the basis
+                first. Each is worth 1: whatever one gains is a column. A cut search
+                from nothing, where they find none.
         """
         duals = self.master.duals
         # Duals of a linear program with few columns swing: search at a point on
         # the way to them first, which is what a stabilized method would do.
         self._center = SMOOTHING * self._center + (1 - SMOOTHING) * duals
-        basis = [self.master.patterns[column] for column, _ in self.master.solution()]
-        added = self.master.add(
-            self.pricer.improve(basis, round_to_grid(duals), supply, most=MAX_IMPROVED)
-        )
-        if added:
-            return added
+        if by_exchanges:
+            basis = [
+                self.master.patterns[column] for column, _ in self.master.solution()
+            ]
+            added = self.master.add(
+                self.pricer.improve(
+                    basis, round_to_grid(duals), supply, most=MAX_IMPROVED
+                )
+            )
+            if added:
+                return added
         for point in (self._center, duals):
             found = self.pricer.price_many(
                 round_to_grid(point), supply, node_limit=node_limit

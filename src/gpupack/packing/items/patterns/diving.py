@@ -37,6 +37,9 @@ MAX_ROUNDS = 60
 ROUNDS_WITHIN = 8
 """Rounds of pricing after a pattern was fixed: while the rest needs too many bins, and
 where it does not but less than a bin is to spare."""
+MAX_SEARCHED_TYPES = 250
+"""Of few copies each, up to which dives price without exchanges: a search finds the
+columns that a dive needs in a third of the time."""
 PATIENCE_S = 0.2
 """Before dives begin in a thread of their own: most problems are closed by then."""
 
@@ -153,12 +156,15 @@ def _solve_rest(
     master.set_demand(left, deadline=ladder.deadline)
     master.optimize(deadline=ladder.deadline)
     node_limit = QUICK_NODES
+    by_exchanges = ladder.has_many_copies or len(left) > MAX_SEARCHED_TYPES
     for number in range(MAX_ROUNDS):
         if master.value <= allowed - 1 + INTEGRAL or ladder.remaining_s == 0:
             return
         if number >= ROUNDS_WITHIN and master.value <= allowed + INTEGRAL:
             return
-        if generation.add_columns(left, node_limit=node_limit):
+        if generation.add_columns(
+            left, node_limit=node_limit, by_exchanges=by_exchanges
+        ):
             master.optimize(deadline=ladder.deadline)
         elif node_limit < THOROUGH_NODES and master.value > allowed + INTEGRAL:
             node_limit = THOROUGH_NODES
