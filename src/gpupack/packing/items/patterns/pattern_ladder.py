@@ -49,6 +49,8 @@ DECIMATIONS = 4
 MAX_MOVED_ITEMS = 300_000
 """Beyond it local search, which keeps every copy by itself, would take more memory than
 it is worth."""
+MIN_LIFTED_TYPES = 250
+"""Up to so many the linear program's bound, which is no lower, takes no longer."""
 MAX_ROWS = 700
 """Item types up to which column generation converges in seconds."""
 
@@ -75,11 +77,14 @@ def climb_patterns(ladder: Ladder) -> None:
             complete(ladder, completing, OPENING_ATTEMPTS, effort=OPENING_EFFORT)
         if ladder.is_closed:
             return
-        with ladder.rung("lifting"):
-            for bound in lifted_bounds(problem, ladder.bound, deadline=ladder.deadline):
-                ladder.raise_bound(bound, by="lifted dual values")
-        if ladder.is_closed:
-            return
+        if problem.num_types > MIN_LIFTED_TYPES:
+            with ladder.rung("lifting"):
+                for bound in lifted_bounds(
+                    problem, ladder.bound, deadline=ladder.deadline
+                ):
+                    ladder.raise_bound(bound, by="lifted dual values")
+            if ladder.is_closed:
+                return
     if search is None or ladder.num_workers == 1:
         _climb(ladder, completing, search)
         return

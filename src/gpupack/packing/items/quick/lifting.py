@@ -46,6 +46,8 @@ MIN_VOLUME = 0.9
 NODES = 20_000
 """Of the search for the best filling beside an item."""
 ROUNDS = 120
+MAX_SEARCHES = 4_000
+"""In all rounds of subgradients, each with one for every item that competes."""
 FIRST_STEP = 1 / 100
 """Of subgradients; in full bins."""
 PATIENCE = 5
@@ -116,7 +118,7 @@ class _Lifting:
             return self._base.copy()
         price = best_price.copy()
         step, in_vain = FIRST_STEP * self._full, 0
-        for _ in range(ROUNDS):
+        for _ in range(min(ROUNDS, MAX_SEARCHES // len(hard))):
             whole = np.floor(price).astype(np.int64)
             lifts, uses = self._lift(hard, self._base - whole)
             gain = int(lifts @ counts[hard] - whole @ counts)
