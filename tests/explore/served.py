@@ -90,7 +90,7 @@ class Served:
     def end(self) -> int:
         self.client.close()
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=PATIENCE_MS / 1000)
 
 
 def start_server(*words: str, **environment: str) -> Served:

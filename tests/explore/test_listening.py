@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.chromium import needs_chromium
-from tests.explore.served import Opened, start_server
+from tests.explore.served import PATIENCE_MS, Opened, start_server
 
 
 def refused(*words: str) -> tuple[int, str]:
@@ -68,7 +68,7 @@ def opened_with(
     assert httpx.get(told[0].split()[-1]).status_code == 200
     process.send_signal(signal.SIGINT)
     told += process.stdout.readlines()
-    return port, told, process.wait(timeout=20)
+    return port, told, process.wait(timeout=PATIENCE_MS / 1000)
 
 
 def fake_program(path: Path, *lines: str) -> Path:

@@ -109,7 +109,18 @@ def explore(
     )
     start = Start(loaded, _first_request(loaded, request), options.is_read_only)
     listening = _listen(options)
-    app = create_app(start, token=listening.token, port=listening.port)
+
+    def tell() -> None:
+        # Not before: the server hears Ctrl-C by now.
+        say(f"gpupack explore is at {listening.url}")
+        say("It answers on this machine alone; Ctrl-C ends it.")
+        if options.opens_browser:
+            # Some browsers return when their window is closed.
+            threading.Thread(
+                target=_open_or_tell, args=(listening, say), daemon=True
+            ).start()
+
+    app = create_app(start, token=listening.token, port=listening.port, on_start=tell)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -119,13 +130,6 @@ def explore(
         timeout_graceful_shutdown=1,
         ws="none",
     )
-    say(f"gpupack explore is at {listening.url}")
-    say("It answers on this machine alone; Ctrl-C ends it.")
-    if options.opens_browser:
-        # Some browsers return when their window is closed.
-        threading.Thread(
-            target=_open_or_tell, args=(listening, say), daemon=True
-        ).start()
     with listening.socket, suppress(KeyboardInterrupt):
         # Ctrl-C is how it ends; uvicorn tells of it once more when it has closed.
         uvicorn.Server(config).run(sockets=[listening.socket])

@@ -65,13 +65,20 @@ class Start:
     is_read_only: bool = False
 
 
-def create_app(start: Start, *, token: str, port: int) -> ASGIApp:
+def create_app(
+    start: Start,
+    *,
+    token: str,
+    port: int,
+    on_start: Callable[[], None] = lambda: None,
+) -> ASGIApp:
     """Return the application behind its guard.
 
     Args:
         start: What a page starts with.
         token: The first part of every path.
         port: Where it will listen.
+        on_start: Called once the server is about to answer.
     """
     data_sets = DataSets(start.loaded)
     pool = WorkerPool(data_sets.pickled)
@@ -80,6 +87,7 @@ def create_app(start: Start, *, token: str, port: int) -> ASGIApp:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         pool.start()
         try:
+            on_start()
             yield
         finally:
             pool.close()
