@@ -693,6 +693,27 @@ class TestOddExports:
 
         assert gpupack.read_profiles(path).model_names == ("mean", "unet")
 
+    def test_requests_a_second_of_an_export_hold_their_batch(
+        self, tmp_path: Path
+    ) -> None:
+        path = write(
+            tmp_path,
+            "Model,Batch,Concurrency,Model Config Path,Throughput (requests/sec)\n"
+            "unet,8,4,unet_config_0,22.5\n",
+        )
+
+        (record,) = gpupack.read_profiles(path).records
+
+        assert record.throughput_infer_per_sec == 180
+
+    def test_an_answer_on_constraints_that_is_not_known_is_refused(
+        self, tmp_path: Path
+    ) -> None:
+        titles, row = self.INFERENCE.splitlines()
+        path = write(tmp_path, f"{titles},Satisfies Constraints\n{row},Nein\n")
+
+        assert "is 'Nein'; Model Analyzer writes Yes or No" in refusal(path)
+
     def test_an_export_of_titles_alone_is_refused(self, tmp_path: Path) -> None:
         titles = self.INFERENCE.splitlines()[0]
         write(tmp_path, f"{titles}\n", "metrics-model-inference.csv")

@@ -61,6 +61,7 @@ _ATTRIBUTES = (
     *("instance_group", "max_batch_size", "dynamic_batching"),
     "preferred_batch_sizes",
 )
+_YES, _NO = frozenset(["yes", "true"]), frozenset(["no", "false"])
 _SHARES = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -194,7 +195,13 @@ def read_table_rows(
     failing = set()
     models = _models(table, cells)
     for index, told in enumerate(cells.get("satisfies_constraints", ())):
-        if told.casefold() in ("no", "false"):
+        answer = told.casefold()
+        if answer not in _YES and answer not in _NO and not is_missing(told):
+            raise ProfileDataError(
+                f"{table.row_name(index)}: {title_of['satisfies_constraints']} is "
+                f"{quoted(told)}; Model Analyzer writes Yes or No"
+            )
+        if answer in _NO:
             failing.add(index)
             num_failing[models[index]] = num_failing.get(models[index], 0) + 1
     totals = set() if kind is TableKind.SERVER else _totals(table, cells)
@@ -294,13 +301,15 @@ def _rows(
     table: CsvTable, uses: Sequence[ColumnUse], kind: TableKind
 ) -> Iterable[MeasuredRow]:
     style = style_of(table, uses)
-    numbers = {
+    found = {
         use.field: column_numbers(
             table, use, style, is_decimal=MODEL_ANALYZER.is_decimal
-        ).values
+        )
         for use in uses
         if use.field is not None and use.kind is not None
     }
+    numbers = {name: of.values for name, of in found.items()}
+    of_requests = [name for name, of in found.items() if of.are_requests]
     position = {use.field: index for index, use in enumerate(uses) if use.field}
     title_of = {use.field: use.title for use in uses if use.field}
 
@@ -342,6 +351,9 @@ def _rows(
                 )
             if not model:
                 raise ProfileDataError(f"{table.row_name(index)}: Model is empty")
+            for name in of_requests:
+                if name in readings:
+                    readings[name] *= load[0]
         told = attributes.get(described)
         if told is None:
             row = table.rows[index]
