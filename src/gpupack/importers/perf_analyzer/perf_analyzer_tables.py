@@ -46,7 +46,7 @@ from gpupack.records.gpu import UNKNOWN_GPU_TYPE, GpuType
 from gpupack.records.profile import ProfileRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gpupack.importers.tables.titles.columns import ColumnUse
 
@@ -121,8 +121,8 @@ def parse_perf_analyzer_csv(
     if rows.unknown:
         notes.append(f"columns kept aside: {quoted_all(rows.unknown)}")
     records = [
-        rows.record(index, gpu_type or UNKNOWN_GPU_TYPE)
-        for index in range(len(table.rows))
+        rows.record(index, gpu_type or UNKNOWN_GPU_TYPE, values)
+        for index, values in enumerate(rows.readings())
     ]
     records, repeats = joined_repeats(
         records,
@@ -179,7 +179,7 @@ class _Rows:
         self.unknown: Sequence[str] = [
             use.title for use in uses if use.field is None and not use.note
         ]
-        numbers = {
+        self.numbers = {
             use.field: column_numbers(
                 table, use, self.style, is_decimal=PERF_ANALYZER.is_decimal
             ).values
@@ -188,7 +188,10 @@ class _Rows:
             and use.kind is not None
             and use.field not in per_gpu
         }
-        self.readings = list(readings_by_row(numbers, len(table.rows)))
+
+    def readings(self) -> Iterator[dict[str, float]]:
+        """Yield the numbers of each row that are of no single GPU."""
+        return readings_by_row(self.numbers, len(self.table.rows))
 
     def cell(self, name: str, index: int) -> str | None:
         """Return a cell, empty if it has no value; None if there is no such column."""
@@ -225,7 +228,9 @@ class _Rows:
             )
         return load
 
-    def record(self, index: int, gpu_type: GpuType) -> ProfileRecord:
+    def record(
+        self, index: int, gpu_type: GpuType, values: dict[str, float]
+    ) -> ProfileRecord:
         of_column = self.cell("batch_size", index)
         load = self.load(index)
         if (of_column, load[2]) not in self.warnings:
@@ -235,7 +240,7 @@ class _Rows:
                 *rate_warnings(load[2]),
             )
         variant = self.cell("variant", index)
-        readings, missing, gpu_uuid = self._readings(index)
+        readings, missing, gpu_uuid = self._readings(index, values)
         if "gpu_memory_used_bytes" in readings:
             readings["gpu_memory_used_bytes"] = round(readings["gpu_memory_used_bytes"])
         try:
@@ -260,10 +265,9 @@ class _Rows:
             ) from err
 
     def _readings(
-        self, index: int
+        self, index: int, values: dict[str, float]
     ) -> tuple[dict[str, float], dict[str, str], str | None]:
         """Return a row's readings, why some lack, and the GPU that they are of."""
-        values = self.readings[index]
         of_gpus: dict[str, dict[str, float]] = {}
         for name, of_rows in self.per_gpu.items():
             for uuid, value in of_rows[index]:
