@@ -102,3 +102,22 @@ def test_files_of_before_are_read_and_told_by_their_method(tmp_path: Any) -> Non
 
     assert (read.found_by, read.proved_by) == (None, None)
     assert f"proved by {placement.method}" in headline(read)
+
+
+def test_few_fillings_that_keep_enough_prove_a_plan_however_many_were_tried() -> None:
+    profiles = gpupack.load_example("h200")
+    best: dict[str, float] = {}
+    for one in profiles.records:
+        rate = one.throughput_infer_per_sec or 0.0
+        best[one.model_name] = max(best.get(one.model_name, 0.0), rate)
+
+    placement = gpupack.place(
+        profiles,
+        demand={name: 2.5 * rate for name, rate in best.items()},
+        min_retention=0.8,
+        sharing="mps",
+        time_limit_s=120,
+    )
+
+    assert placement.num_gpus == placement.bound == 36
+    assert placement.proved_by == "program over all fillings"

@@ -60,6 +60,10 @@ PROGRAM = "program over all fillings"
 _logger = logging.getLogger(__name__)
 
 MAX_ENUMERATION_STEPS = 20_000
+MAX_RULED_STEPS = 400_000
+"""The same where a rule is asked at every step, which cuts most of the search off: what
+then is left to choose among is often small, and without it there is no bound but that
+of the problem without the rule. Time ends it, too."""
 RULELESS_SHARE = 0.3
 """Of the time left, for the problem without its rule."""
 ENUMERATION_SHARE = 0.2
@@ -229,11 +233,12 @@ class _Search:
 
     def _searched(self) -> CapacityPlan:
         # Without a rule to be asked, the steps alone are few and quick.
-        deadline = math.inf
+        limit, deadline = MAX_ENUMERATION_STEPS, math.inf
         if self._problem.rule is not None:
+            limit = MAX_RULED_STEPS
             deadline = time.perf_counter() + ENUMERATION_SHARE * self._clock.limit_s
         configurations = enumerate_configurations(
-            self._problem, limit=MAX_ENUMERATION_STEPS, deadline=deadline
+            self._problem, limit=limit, deadline=deadline
         )
         if configurations is not None:
             # Within a budget the program says it at once whether all can be served.

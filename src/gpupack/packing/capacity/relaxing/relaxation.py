@@ -158,7 +158,8 @@ class Relaxer:
             stale += 1
             if best_bound > reached + margin or value < lowest - margin:
                 reached, lowest, stale = best_bound, value, 0
-            if stale >= MAX_STALE:
+            # What is only to be probed need not be closer; service has no other bound.
+            if self._goal.is_in_full and stale >= MAX_STALE:
                 break
             if not self._pricing.goes_on(
                 is_new, last_node_limit=last_node_limit
