@@ -25,17 +25,13 @@ if TYPE_CHECKING:
 MAX_ITEMS = 128
 """Items that the bits of two words can tell apart."""
 
-_cover = Kernel(
-    "cover", *4 * (INTEGER,), *4 * (INTEGERS,), INTEGER, INTEGER, INTEGERS, STOP
-)
-
-_propagate = Kernel(
-    "propagate", *4 * (INTEGER,), *4 * (INTEGERS,), INTEGER, *3 * (REALS,), STOP
-)
+_FILLINGS = (*4 * (INTEGER,), *4 * (INTEGERS,))
+"""Of what ``_fillings`` returns, which every function of this module takes first."""
+_cover = Kernel("cover", *_FILLINGS, INTEGER, INTEGER, INTEGERS, STOP)
+_propagate = Kernel("propagate", *_FILLINGS, INTEGER, *3 * (REALS,), STOP)
 _decimate = Kernel(
     "decimate",
-    *4 * (INTEGER,),
-    *4 * (INTEGERS,),
+    *_FILLINGS,
     INTEGER,
     *2 * (REALS,),
     INTEGER,
@@ -73,13 +69,7 @@ def cover(
         How many fillings (0: there is no partition, -1: cut).
     """
     return _cover(
-        *members.shape,
-        num_items,
-        wastes.shape[1],
-        integers(members),
-        integers(lengths),
-        integers(wastes),
-        integers(budget),
+        *_fillings(members, lengths, wastes, num_items, budget),
         node_limit,
         len(out),
         out,
@@ -116,13 +106,7 @@ def propagate(
         stop: Cuts the propagation once its entry is not 0.
     """
     _propagate(
-        *members.shape,
-        num_items,
-        wastes.shape[1],
-        integers(members),
-        integers(lengths),
-        integers(wastes),
-        integers(budget),
+        *_fillings(members, lengths, wastes, num_items, budget),
         sweeps,
         messages,
         rates,
@@ -167,13 +151,7 @@ def decimate(
         How many are chosen; 0 if the search was cut.
     """
     return _decimate(
-        *members.shape,
-        num_items,
-        wastes.shape[1],
-        integers(members),
-        integers(lengths),
-        integers(wastes),
-        integers(budget),
+        *_fillings(members, lengths, wastes, num_items, budget),
         sweeps,
         messages,
         rates,
@@ -183,4 +161,23 @@ def decimate(
         len(out),
         out,
         stop,
+    )
+
+
+def _fillings(
+    members: Integers,
+    lengths: Integers,
+    wastes: Integers,
+    num_items: int,
+    budget: Integers,
+) -> tuple[object, ...]:
+    """Return fillings, items and what may be wasted as the C functions take them."""
+    return (
+        *members.shape,
+        num_items,
+        wastes.shape[1],
+        integers(members),
+        integers(lengths),
+        integers(wastes),
+        integers(budget),
     )
