@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gpupack.cpus import count_usable_cpus
 from gpupack.packing.items.model.problem import Bin, RungReport, check_packing
@@ -21,18 +21,6 @@ _logger = logging.getLogger(__name__)
 
 MANY_COPIES = 3
 """Items per type from which types, not items, are what to decide on."""
-
-
-class BackgroundSource(Protocol):
-    """Something that finds packings in a thread of its own."""
-
-    name: str
-
-    def take(self) -> tuple[Bin, ...] | None:
-        """Return the best packing found since the last call, if any."""
-
-    def improve_on(self, bins: tuple[Bin, ...]) -> None:
-        """Go on from a packing found elsewhere, if it is better."""
 
 
 class Letterbox:
@@ -108,7 +96,7 @@ class Ladder:
         self.found_by = ""
         self.proved_by = ""
         self.rungs: list[RungReport] = []
-        self.backgrounds: tuple[BackgroundSource, ...] = ()
+        self.backgrounds: tuple[Correspondence, ...] = ()
         """Work in other threads that may have found a packing."""
         self._rung_name = ""
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.items.model import Bin, Letterbox, merge_bins
+from gpupack.packing.items.model import Bin, Correspondence, Letterbox, merge_bins
 from gpupack.packing.kernels import ejection as kernels
 from gpupack.packing.runtime import new_flag
 
@@ -152,13 +152,17 @@ class EjectionSearch:
 
 
 class BackgroundSearch:
-    """An ejection search in a thread; the kernels run without the GIL."""
+    """An ejection search in a thread; the kernels run without the GIL.
 
-    name = "local search"
+    It starts again from a packing of ``source`` that has fewer bins.
+    """
 
     def __init__(self, search: EjectionSearch) -> None:
         self._search = search
         self._found, self._better = Letterbox(), Letterbox()
+        self.source = Correspondence(
+            "local search", inbox=self._found, outbox=self._better
+        )
         self._stop = new_flag()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -169,14 +173,6 @@ class BackgroundSearch:
     def __exit__(self, *_: object) -> None:
         self._stop[0] = 1
         self._thread.join()
-
-    def take(self) -> tuple[Bin, ...] | None:
-        """Return the packing found since the last call, if any."""
-        return self._found.take()
-
-    def improve_on(self, bins: tuple[Bin, ...]) -> None:
-        """Start again from a packing found elsewhere, if it has fewer bins."""
-        self._better.put(bins)
 
     def _run(self) -> None:
         search = self._search

@@ -88,14 +88,13 @@ def climb_patterns(ladder: Ladder) -> None:
     if search is None or ladder.num_workers == 1:
         _climb(ladder, completing, search)
         return
-    searches = [search][: _count_local_searches(ladder)]
-    searches += [
+    searches = [search] + [
         EjectionSearch(problem, ladder.bins, seed=ladder.seed + number)
         for number in range(1, _count_local_searches(ladder))
     ]
     with ExitStack() as others:
         ladder.backgrounds = tuple(
-            others.enter_context(BackgroundSearch(one)) for one in searches
+            others.enter_context(BackgroundSearch(one)).source for one in searches
         )
         try:
             _climb(ladder, completing, None)
