@@ -22,6 +22,8 @@ TYPICAL_SM_SHARE = 2 / 3
 TYPICAL_DRAM_SHARE = 0.1
 """Where GPM gives none: two such models lose under MPS what processor sharing with the
 factor that fits the sets recorded on an H200 (0.64) says."""
+SLICE_S = 0.0015
+"""Of time slicing, in closed loops and where requests arrive; fitted on an H200."""
 _DRAM_OFFSET = 0.01
 _SINGLE_OFFSET_MS = 0.005
 """A single kernel's waits below that are not told apart."""

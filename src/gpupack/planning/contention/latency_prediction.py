@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.planning.contention.delays import SharingShape
+from gpupack.planning.contention.delays import SLICE_S, SharingShape
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import DeviceKind
 
@@ -62,7 +62,7 @@ DEFAULT_LATENCY_MARGINS = {
 keep it. Fitted on half of the sets of pipelines recorded on an H200, see the
 documentation; streams, and the host, were not measured: taken like time slicing."""
 
-ROUND_ROBIN = SharingShape(slice_s=0.0015, is_round_robin=True)
+ROUND_ROBIN = SharingShape(slice_s=SLICE_S, is_round_robin=True)
 """Whom a request that arrives waits for under time slicing. That of closed loops counts
 the same where requests are long; a short one is done in its first slice."""
 ARRIVALS_SHARES = {

@@ -87,6 +87,7 @@ from typing import TYPE_CHECKING
 from gpupack.errors import InvalidInputError, MissingReadingError
 from gpupack.planning.contention.delays import (
     PROCESSOR_SHARING,
+    SLICE_S,
     TYPICAL_DRAM_SHARE,
     TYPICAL_SM_SHARE,
     CustomerClass,
@@ -120,7 +121,7 @@ _SIDE_BY_SIDE = SharingShape(
     dram_exponent=0.36,
 )
 SHARING_SHAPES = {
-    SharingMode.TIME_SLICING: SharingShape(slice_s=0.0015),
+    SharingMode.TIME_SLICING: SharingShape(slice_s=SLICE_S),
     SharingMode.MPS: replace(_SIDE_BY_SIDE, probed=ProbedShape()),
     SharingMode.STREAMS: _SIDE_BY_SIDE,
 }
