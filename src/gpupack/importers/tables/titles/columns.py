@@ -17,7 +17,7 @@ from gpupack.importers.tables.titles.vocabulary import (
     CAMEL,
     QUANTITIES,
     QUANTITY_WORDS,
-    Quantity,
+    QuantityWords,
     title_parts,
     unit_of,
 )
@@ -287,7 +287,7 @@ def _is_of_numbers(title: str, dialect: Dialect) -> bool:
 
 def _use(
     title: str,
-    quantity: Quantity,
+    quantity: QuantityWords,
     statistic: str | None,
     unit: str | None,
     dialect: Dialect,

@@ -47,7 +47,7 @@ _ORDINAL = re.compile(r"(\d+)(?:th|st|nd|rd)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class QuantityWords:
     """A quantity: the words its titles must have, and those they may have."""
 
     name: str
@@ -62,9 +62,9 @@ class Quantity:
 
 def _quantity(
     name: str, cores: str, noise: str = "", kind: Kind | None = None
-) -> list[Quantity]:
+) -> list[QuantityWords]:
     return [
-        Quantity(name, frozenset(core.split()), frozenset(noise.split()), kind)
+        QuantityWords(name, frozenset(core.split()), frozenset(noise.split()), kind)
         for core in cores.split("|")
     ]
 
