@@ -6,7 +6,8 @@ inferences per second; people see MiB, percent and milliseconds.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, TypeVar
 
 from pydantic import Field
 
@@ -36,6 +37,8 @@ InferPerSec = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveInferPerSec = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """Completed inferences per second; more than none."""
 
+Amount = TypeVar("Amount", int, float)
+
 
 def bytes_from_mib(mib: float) -> int:
     """Return the whole number of bytes nearest to ``mib`` MiB."""
@@ -45,6 +48,13 @@ def bytes_from_mib(mib: float) -> int:
 def mib_from_bytes(num_bytes: float) -> float:
     """Return ``num_bytes`` in MiB, not rounded."""
     return num_bytes / BYTES_PER_MIB
+
+
+def sum_if_known(values: Iterable[Amount | None]) -> Amount | None:
+    """Return the sum of amounts of one unit, None if one of them is not known."""
+    amounts = list(values)
+    known = [one for one in amounts if one is not None]
+    return sum(known) if len(known) == len(amounts) else None
 
 
 def in_digits(value: float, num_digits: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpupack.quoting import quoted_all
-from gpupack.units import mib_from_bytes
+from gpupack.units import mib_from_bytes, sum_if_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,8 +71,8 @@ def host_needs(
         default=0,
     )
     headroom = placement.headroom
-    cores = _sum(_cores(*one) for one in instances)
-    held = _sum(
+    cores = sum_if_known(_cores(*one) for one in instances)
+    held = sum_if_known(
         None
         if record.host_memory_bytes is None
         else max(0, record.host_memory_bytes - server_bytes)
@@ -111,11 +111,9 @@ def unmeasured_notes(
 def together(needs: Iterable[HostNeeds]) -> HostNeeds:
     """Return what servers of one container take, as far as it is known of all."""
     found = list(needs)
-    cpu = _sum(one.cpu_millicores for one in found)
-    memory = _sum(one.memory_mib for one in found)
     return HostNeeds(
-        None if cpu is None else math.ceil(cpu),
-        None if memory is None else math.ceil(memory),
+        sum_if_known(one.cpu_millicores for one in found),
+        sum_if_known(one.memory_mib for one in found),
     )
 
 
@@ -126,12 +124,3 @@ def _cores(assignment: Assignment, record: ProfileRecord) -> float | None:
     if served is None or not most:
         return record.host_cpu_cores
     return record.host_cpu_cores * min(1.0, served / most)
-
-
-def _sum(amounts: Iterable[float | None]) -> float | None:
-    total = 0.0
-    for one in amounts:
-        if one is None:
-            return None
-        total += one
-    return total

@@ -35,6 +35,7 @@ from gpupack.report.text import (
     gpu_numbers,
     load_text,
 )
+from gpupack.units import sum_if_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -315,9 +316,9 @@ def _model(
 ) -> ModelView:
     asked = request.of_model(name).demand
     demand = None if asked is None else asked * request.growth
-    served = _sum([one.served_infer_per_sec for one in rows])
-    predicted = _sum([one.predicted_infer_per_sec for one in rows])
-    alone = _sum([one.alone_infer_per_sec for one in rows])
+    served = sum_if_known([one.served_infer_per_sec for one in rows])
+    predicted = sum_if_known([one.predicted_infer_per_sec for one in rows])
+    alone = sum_if_known([one.alone_infer_per_sec for one in rows])
     share = None
     if demand:
         reached = served or 0.0
@@ -340,8 +341,3 @@ def _model(
         else format_price(price.price_per_hour, request.currency),
         is_short=share is not None and share < 1 - 1e-5,
     )
-
-
-def _sum(values: Sequence[float | None]) -> float | None:
-    known = [one for one in values if one is not None]
-    return sum(known) if len(known) == len(values) else None
