@@ -304,13 +304,16 @@ def ask(
     records: Mapping[str, tuple[ProfileRecord, ...]] = every
     doubts: tuple[str, ...] = ()
     if wishes.latency_limit_ms:
-        limits: list[tuple[str, ...]] = [
-            path
-            for name in wishes.latency_limit_ms
-            if request.place_of(*(path := ("models", name, "latency_limit_ms")))
+        limits = [
+            ("models", name, "latency_limit_ms") for name in wishes.latency_limit_ms
         ]
-        limits.append(("defaults", "latency_limit_ms"))
-        with told_where(request, ("latency_percentile",), *limits):
+        said = [path for path in limits if request.place_of(*path)]
+        with told_where(
+            request,
+            ("latency_percentile",),
+            *said,
+            ("defaults", "latency_limit_ms"),
+        ):
             records, doubts = within_latency_limits(
                 every, wishes, None if request.carry_memory_over else fleet
             )
