@@ -68,8 +68,8 @@ from gpupack.importers.source_text import (
     stem_of,
 )
 from gpupack.importers.table import read_table
+from gpupack.importers.tables.layout import flat_json
 from gpupack.importers.tables.layout.csv_text import first_titles
-from gpupack.importers.tables.layout.flat_json import csv_of, csv_of_lines
 from gpupack.importers.tables.layout.json_text import json_of, require_unicode
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.json_lines import split_lines
@@ -226,7 +226,7 @@ def _read(source: Path, given: _Given) -> Reading:
         raise ProfileDataError(f"{where}: the file is empty")
     if not text.lstrip().startswith("{"):
         listed_values = json_of(text) if text.lstrip().startswith("[") else None
-        as_table = csv_of(listed_values)
+        as_table = flat_json.csv_of(listed_values)
         if as_table is None and isinstance(listed_values, list):
             raise NotProfilesError(
                 f"{where}: not profiles: a JSON list, but not of objects with names "
@@ -234,13 +234,16 @@ def _read(source: Path, given: _Given) -> Reading:
             )
         return _read_csv(as_table or text, where, given, default_name=stem_of(source))
     found = json_of(text)
-    as_table = csv_of(found) or (csv_of_lines(text) if found is None else None)
+    as_table = flat_json.csv_of(found) or (
+        flat_json.csv_of_lines(text) if found is None else None
+    )
     if as_table is not None:
         return _read_csv(as_table, where, given, default_name=stem_of(source))
     if found is None:
         refuse_other_artifacts(json_of(text.lstrip().partition("\n")[0]), where)
         if '"experiments"' in text[:1000] or is_checkpoint_text(text):
             load_json(text, where)  # says what is wrong
+        flat_json.refuse_broken_line(text, where)
         return _own(source, deque([text.encode()]))
     require_unicode(text, found, where)
     if isinstance(found, dict) and "kind" in found and not is_checkpoint(found):

@@ -36,7 +36,11 @@ from gpupack.importers.tables.cells import is_missing
 from gpupack.importers.tables.gpu_cells import gpu_type_of, require_one_gpu
 from gpupack.importers.tables.guesses import guess_unit
 from gpupack.importers.tables.layout.csv_text import CsvTable, read_csv
-from gpupack.importers.tables.loads import read_load, with_assumed_load
+from gpupack.importers.tables.loads import (
+    note_on_both_loads,
+    read_load,
+    with_assumed_load,
+)
 from gpupack.importers.tables.reading import Reading, SourceReading
 from gpupack.importers.tables.record_maker import RecordMaker
 from gpupack.importers.tables.table_content import TableContent, is_model_name
@@ -312,12 +316,14 @@ def _records(content: TableContent) -> tuple[list[ProfileRecord], list[str]]:
     def where(index: int) -> str:
         return f"row {content.table.numbers[indices[index]]}"
 
-    return joined_repeats(
+    records, notes = joined_repeats(
         records,
         where=where,
         source=content.table.where,
         hint=lambda alike: _what_differs(content, [indices[one] for one in alike]),
     )
+    both = note_on_both_loads(content)
+    return records, [*notes, both] if both else notes
 
 
 def _what_differs(content: TableContent, rows: Sequence[int]) -> str:

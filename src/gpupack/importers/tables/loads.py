@@ -9,19 +9,22 @@ from gpupack.importers.tables.cells import is_missing
 from gpupack.importers.tables.layout.csv_text import CsvTable
 from gpupack.importers.tables.units import is_requests
 from gpupack.importers.tables.values import count, rate
-from gpupack.quoting import quoted_all
+from gpupack.quoting import quoted, quoted_all
 from gpupack.spelling import setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpupack.importers.tables.cells import NumberStyle
+    from gpupack.importers.tables.table_content import TableContent
     from gpupack.importers.tables.titles.columns import ColumnUse
 
 Load = tuple[int, int | None, float | None]
 """Batch size, concurrency and requests a second; one of the last two is None."""
 
 
+_ZEROS = ("0", "0.0")
+"""Cells of the way that a row was not driven, besides empty ones."""
 LOAD_TITLES = ("batch_size", "concurrency")
 _LOAD_ASSUMED = (
     "no column says batch size and concurrency: taken as 1 and 1, one request of one "
@@ -117,6 +120,29 @@ def _has_load(row: Sequence[str], size_at: int | None) -> bool:
     return size_at is None or not is_missing(row[size_at])
 
 
+def note_on_both_loads(content: TableContent) -> str | None:
+    """Return what to say of rows with a concurrency and a rate of requests, or None."""
+    names = ("concurrency", "requests_per_sec")
+    if not content.position.keys() >= set(names):
+        return None
+    cells = [content.table.column_at(content.position[name]) for name in names]
+    num_rows = sum(
+        not any(map(_is_none_or_zero, both)) for both in zip(*cells, strict=True)
+    )
+    if not num_rows:
+        return None
+    titles = [quoted(content.uses[name].title) for name in names]
+    return (
+        f"{num_rows} row{'s' * (num_rows != 1)} with {' and '.join(titles)}: taken "
+        "as measured at that concurrency; where requests were sent at that rate, leave "
+        "the concurrency empty"
+    )
+
+
+def _is_none_or_zero(cell: str) -> bool:
+    return is_missing(cell) or cell.strip() in _ZEROS
+
+
 def read_load(
     *,
     batch_size: str | int,
@@ -146,7 +172,7 @@ def read_load(
     is_open = is_open or (
         requests_per_sec is not None
         and not is_missing(requests_per_sec)
-        and concurrency in ("0", "0.0")
+        and concurrency in _ZEROS
     )
     if requests_per_sec is not None and is_open:
         return size, None, rate(requests_per_sec, style, where("requests_per_sec"))

@@ -10,7 +10,9 @@ from typing import TypeGuard
 
 from pydantic_core import from_json
 
+from gpupack.errors import ProfileDataError
 from gpupack.importers.tables.layout.json_text import json_of
+from gpupack.quoting import quoted
 
 _COLUMNS = re.compile(r'\{\s*"(?:[^"\\]|\\.){0,1000}"\s*:\s*\[\s*[^\s{]')
 """How an object of columns begins."""
@@ -66,6 +68,37 @@ def csv_of_lines(text: str) -> str | None:
             return None
         found.append(one)
     return _of_objects(found)
+
+
+def refuse_broken_line(text: str, where: str) -> None:
+    """Say which line of a table with an object in each is none.
+
+    A text whose first line is no row of a table is let pass.
+
+    Raises:
+        ProfileDataError: Naming the first line that cannot be read as an object.
+    """
+    lines = [(n, one) for n, one in enumerate(text.splitlines(), 1) if one.strip()]
+    if not lines or not _is_row(json_of(lines[0][1])):
+        return
+    for number, line in lines:
+        found = json_of(line)
+        if _is_row(found):
+            continue
+        if found is not None:
+            problem = "not an object of names, numbers and texts alone, as the first is"
+        elif number == lines[-1][0]:
+            problem = (
+                "cut off: not a whole JSON object; delete the line, or write the file "
+                "again"
+            )
+        else:
+            problem = "not a JSON object"
+        raise ProfileDataError(f"{where}, line {number}: {problem}: {quoted(line)}")
+
+
+def _is_row(found: object) -> bool:
+    return _are_cells_of(found) and isinstance(found, dict) and "kind" not in found
 
 
 def csv_in(text: str) -> str | None:

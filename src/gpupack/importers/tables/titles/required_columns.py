@@ -64,7 +64,16 @@ def require_columns(
                 shell=f"TITLE={missing[0]}",
             )
             + f", or add a column {missing[0]}"
+            + _said_once(missing[0])
         )
+
+
+def _said_once(name: str) -> str:
+    """Return how to say what a column lacks for all rows at once, where one can."""
+    values = {"batch_size": 1, "model_name": "NAME"}
+    if name not in values:
+        return ""
+    return f", or say it for all rows with {setting(name, values[name])}"
 
 
 def _titles(titles: Sequence[str]) -> str:
