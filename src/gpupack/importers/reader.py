@@ -234,9 +234,7 @@ def _read(source: Path, given: _Given) -> Reading:
             )
         return _read_csv(as_table or text, where, given, default_name=stem_of(source))
     found = json_of(text)
-    as_table = flat_json.csv_of(found) or (
-        flat_json.csv_of_lines(text) if found is None else None
-    )
+    as_table = flat_json.csv_of_text(text, found)
     if as_table is not None:
         return _read_csv(as_table, where, given, default_name=stem_of(source))
     if found is None:

@@ -51,6 +51,16 @@ def csv_of(found: object) -> str | None:
     return _written(list(found), list(zip(*columns, strict=True)))
 
 
+def csv_of_text(text: str, found: object) -> str | None:
+    """Return the CSV text of a table that a text in braces may be.
+
+    Args:
+        text: As it stands in the file.
+        found: The one JSON value that it is; None if it is none.
+    """
+    return csv_of_lines(text) if found is None else csv_of(found)
+
+
 def csv_of_lines(text: str) -> str | None:
     """Return the CSV text of a table with an object in each line; None if it is none.
 
