@@ -271,3 +271,19 @@ def test_a_damaged_verification_is_named_by_its_line(tmp_path: Path) -> None:
     path.write_text(lines[0] + "oops\n" + lines[1])
     with pytest.raises(StoreError, match="holds something else at line 2"):
         read_verifications(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["model,batch_size\nm,1\n", '{"foo": 1}\n', '{"kind": "placement"}\n', "hello"],
+)
+def test_a_record_is_not_appended_to_a_file_of_something_else(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+
+    with pytest.raises(StoreError, match="something else than profiles"):
+        append_record(path, make_record())
+
+    assert path.read_text() == text

@@ -23,12 +23,7 @@ from gpupack.files import (
     read_text_parts,
     write_text,
 )
-from gpupack.json_lines import (
-    JsonLinesFile,
-    split_cut_line,
-    split_lines,
-    write_lines,
-)
+from gpupack.json_lines import JsonLinesFile, split_cut_line, split_lines, write_lines
 from gpupack.observed_cluster import ObservedCluster
 from gpupack.placement import Placement
 from gpupack.profile_set import ProfileSet
@@ -107,10 +102,17 @@ def append_record(path: AnyPath, record: AnyRecord) -> None:
     """Append one record and wait until it is on the disk.
 
     Raises:
-        StoreError: If the file cannot be written, then it holds what it held; or a
-            sweep is writing to it.
+        StoreError: If the file cannot be written, then it holds what it held; it
+            begins with no record of profiles; or a sweep is writing to it.
     """
     with open_profile_file(path, option="path") as file:
+        with as_path(path).open("rb") as stream:
+            first, _ = split_cut_line(stream.readline(), PROFILE_KEYS)
+        if first.strip() and _kind_of(decode(first, path)) not in CLASS_BY_KIND:
+            raise StoreError(
+                f"{quoted(str(path))} holds something else than profiles of gpupack's; "
+                "nothing was appended: name another file"
+            )
         file.append(record_line(record))
 
 
