@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from benchmarks.problem_sets import gpu_like_problem
 from gpupack.packing.items.model.problem import canonicalize, check_packing
 from gpupack.packing.items.patterns.bin_completion import CompletionSearch
 from gpupack.packing.items.patterns.frugal_fillings import list_frugal
@@ -173,3 +174,16 @@ def test_triplets_that_fill_every_bin_are_found_by_listing():
     result = solve(problem, time_limit_s=60, num_workers=1)
 
     assert result.num_bins == result.bound == 40
+
+
+@pytest.mark.parametrize("seed", [8, 9])
+def test_items_large_where_there_is_room_are_not_left_to_the_end(seed):
+    # Computing fills all bins but a fraction of one, memory seven of eight: a large
+    # model that computes little finds no room once the small ones are placed.
+    problem = canonicalize(gpu_like_problem(500, 500, seed=seed)).problem
+    fewest = math.ceil(float(problem.counts @ problem.sizes[:, 0]) / 800)
+
+    patterns = CompletionSearch(problem, seed=0).attempt(problem.counts, fewest)
+
+    assert patterns is not None
+    assert sum(b.multiplicity for b in packing_of(problem, patterns)) == fewest

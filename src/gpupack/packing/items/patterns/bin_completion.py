@@ -4,10 +4,11 @@ A packing into K bins can waste only what K bins hold beyond the items: in every
 dimension, and in value when duals are known (a filling's reduced cost, of which
 K minus the linear program's value may be spent). Where the bound is nearly
 reached, that is little. So bins are filled one after the other, the largest item
-first, each by a search for a filling that wastes no more than its share. As soon
-as all fillings of the items left can be listed, branching on patterns decides
-whether they hold a packing: the item in the fewest fillings next, fillings that
-spend too much struck out.
+first, each by a search for a filling that wastes no more than its share. The largest
+is that with the largest share of a bin in any dimension or, every other time, by a
+sum of shares that counts scarce dimensions more. As soon as all fillings of the items
+left can be listed, branching on patterns decides whether they hold a packing: the item
+in the fewest fillings next, fillings that spend too much struck out.
 
 References:
     Gupta and Ho, "A new heuristic algorithm for the one-dimensional bin-packing
@@ -59,6 +60,7 @@ class CompletionSearch:
         self._problem = problem
         self._deadline = deadline
         self._state = np.array([0x9E3779B97F4A7C15 + seed], dtype=np.uint64)
+        self._num_attempts = 0
 
     def attempt(
         self,
@@ -91,9 +93,15 @@ class CompletionSearch:
             capacities = np.append(capacities, VALUE_SCALE)
         type_of = np.repeat(np.arange(problem.num_types), left)
         sizes = np.ascontiguousarray(columns[type_of])
-        # A dimension counts by how little of it can be wasted.
-        fill_ratio = sizes.sum(axis=0) / (num_bins * capacities)
-        scores = (sizes / capacities) @ (1.0 / (1.02 - fill_ratio))
+        shares = sizes / capacities
+        if self._num_attempts % 2 == 0:
+            # What takes most of a bin in any dimension finds fewest partners. Last,
+            # an item that is large where there is room to waste would find none.
+            scores = shares.max(axis=1)
+        else:
+            # A dimension counts by how little of it can be wasted.
+            scores = shares @ (1.0 / (1.02 - shares.sum(axis=0) / num_bins))
+        self._num_attempts += 1
         bin_of = np.zeros(len(sizes), dtype=np.int64)
         if not call_until(
             self._deadline,
