@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpupack.units import in_digits
+from gpupack.units import counted_sum_if_known, in_digits, sum_if_known
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,11 @@ def test_no_number_that_people_meet_is_a_power_of_ten(
     value: float, num_digits: int, text: str
 ) -> None:
     assert in_digits(value, num_digits) == text
+
+
+def test_a_sum_of_which_one_part_is_unknown_is_unknown() -> None:
+    assert sum_if_known([1, 2, 3]) == 6
+    assert sum_if_known([1, None, 3]) is None
+    assert counted_sum_if_known([(2, 1.5), (10, 0.1)]) == 4.0
+    assert counted_sum_if_known([(2, 1.5), (0, None)]) is None
+    assert counted_sum_if_known([]) == 0

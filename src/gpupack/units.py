@@ -6,6 +6,7 @@ inferences per second; people see MiB, percent and milliseconds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Annotated, TypeVar
 
@@ -55,6 +56,17 @@ def sum_if_known(values: Iterable[Amount | None]) -> Amount | None:
     amounts = list(values)
     known = [one for one in amounts if one is not None]
     return sum(known) if len(known) == len(amounts) else None
+
+
+def counted_sum_if_known(values: Iterable[tuple[int, float | None]]) -> float | None:
+    """Return the sum of amounts that are there so many times, as ``sum_if_known``.
+
+    Args:
+        values: How many times, and the amount.
+    """
+    counted = list(values)
+    known = [number * value for number, value in counted if value is not None]
+    return math.fsum(known) if len(known) == len(counted) else None
 
 
 def in_digits(value: float, num_digits: int) -> str:

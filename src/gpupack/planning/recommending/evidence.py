@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from gpupack.planning.contention import (
 )
 from gpupack.planning.request import wishes_of
 from gpupack.recommendation import ModelEvidence
+from gpupack.units import counted_sum_if_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,14 +70,14 @@ def evidence_of(
 
 
 def _evidence(name: str, total: _Totals, demand: float | None) -> ModelEvidence:
-    reachable = _sum(total.reachable)
+    reachable = counted_sum_if_known(total.reachable)
     latencies = [one for one in total.latency_p99_us if one is not None]
     return ModelEvidence(
         model_name=name,
         num_replicas=total.num_replicas,
         demand_infer_per_sec=demand,
-        served_infer_per_sec=_sum(total.served),
-        predicted_infer_per_sec=_sum(total.predicted),
+        served_infer_per_sec=counted_sum_if_known(total.served),
+        predicted_infer_per_sec=counted_sum_if_known(total.predicted),
         latency_p99_ms=max(latencies) / 1000
         if len(latencies) == len(total.latency_p99_us)
         else None,
@@ -85,12 +85,6 @@ def _evidence(name: str, total: _Totals, demand: float | None) -> ModelEvidence:
         if demand and reachable is not None
         else None,
     )
-
-
-def _sum(values: Sequence[tuple[int, float | None]]) -> float | None:
-    """Return the sum of values that are there so many times, None if one is unknown."""
-    known = [number * value for number, value in values if value is not None]
-    return math.fsum(known) if len(known) == len(values) else None
 
 
 def _record(profiles: ProfileSet, gpu: GpuPlacement, one: Assignment) -> ProfileRecord:

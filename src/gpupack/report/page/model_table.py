@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from gpupack.units import counted_sum_if_known
+
 if TYPE_CHECKING:
     from gpupack.records.placement import Assignment, EqualGpus, PlacementRecord
     from gpupack.records.profile import LoadPoint
@@ -74,23 +76,17 @@ def _row(group: list[tuple[EqualGpus, Assignment]]) -> ModelRow:
         memory_utilization_percent=_highest(
             [one.memory_utilization_percent for one in assignments]
         ),
-        alone_infer_per_sec=_sum(
+        alone_infer_per_sec=counted_sum_if_known(
             [(gpu.num_gpus, one.throughput_infer_per_sec) for gpu, one in group]
         ),
-        served_infer_per_sec=_sum(
+        served_infer_per_sec=counted_sum_if_known(
             [(gpu.num_gpus, one.served_infer_per_sec) for gpu, one in group]
         ),
-        predicted_infer_per_sec=_sum(
+        predicted_infer_per_sec=counted_sum_if_known(
             [(gpu.num_gpus, one.predicted_infer_per_sec) for gpu, one in group]
         ),
         lowest_retention=min(known) if len(known) == len(retentions) else None,
     )
-
-
-def _sum(values: list[tuple[int, float | None]]) -> float | None:
-    """Return the sum of values that are there so many times, None if one is unknown."""
-    known = [number * value for number, value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
 
 
 def _highest(values: list[float | None]) -> float | None:
