@@ -6,46 +6,23 @@ per bin, as many bins as first fit needs, bins used in order.
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
+import numpy as np
+
+from benchmarks.arc_flow import solve_vpsolver, solve_vpsolver_highs
+from benchmarks.solver_outcome import Outcome, SolverMissingError
 from gpupack.packing import (
     PackingProblem,
     canonicalize,
     constructive_packings,
-    format_vbp,
     solve,
     volume_bound,
 )
 
 MAX_VARIABLES = 400_000
 """Peers' models beyond this would not be built within the limit."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a solver reached; ``num_bins`` is None if it found no packing."""
-
-    num_bins: int | None
-    bound: int
-    seconds: float
-    method: str = ""
-    rungs: list[list[object]] = field(default_factory=list)
-
-    @property
-    def is_proved(self) -> bool:
-        """Whether the packing meets the bound."""
-        return self.num_bins is not None and self.num_bins <= self.bound
-
-
-class SolverMissingError(Exception):
-    """A peer is not installed; the message says what to install."""
 
 
 def solve_gpupack(
@@ -161,64 +138,22 @@ def _solve_linear(backend: str) -> Callable[..., Outcome]:
     return solve_it
 
 
-def solve_vpsolver(
+def solve_first_fit(
     problem: PackingProblem, *, time_limit_s: float, seed: int, workers: int
 ) -> Outcome:
-    """Run VPSolver's compressed arc-flow graph, its model solved by CBC.
-
-    References:
-        Brandão and Pedroso, "Bin packing and related problems: general arc-flow
-        formulation with graph compression", Computers & Operations Research 69,
-        2016.
-    """
-    programs = {name: shutil.which(name) for name in ("vbp2afg", "afg2mps", "cbc")}
-    missing = [name for name, path in programs.items() if path is None]
-    if missing:
-        raise SolverMissingError(
-            f"VPSolver needs {', '.join(missing)}: pip install pyvpsolver, "
-            "apt install coinor-cbc"
-        )
+    """Put items, the largest share first, into the first bin with room (FFD)."""
     started = time.perf_counter()
-
-    def left() -> float:
-        return max(0.05, time_limit_s - (time.perf_counter() - started))
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "a.vbp").write_text(format_vbp(canonicalize(problem).problem))
-        log = ""
-        try:
-            for command in (
-                ["vbp2afg", "a.vbp", "a.afg"],
-                ["afg2mps", "a.afg", "a.mps"],
-                ["cbc", "a.mps", "-threads", str(workers), "-sec", "LEFT", "-solve"],
-            ):
-                budget = left()
-                done = subprocess.run(
-                    [f"{budget:.1f}" if word == "LEFT" else word for word in command],
-                    cwd=folder,
-                    capture_output=True,
-                    text=True,
-                    timeout=budget + (0.5 if command[0] == "cbc" else 0),
-                    check=False,
-                )
-                if done.returncode != 0:
-                    failed = f"{command[0]} failed"
-                    return Outcome(None, 0, time.perf_counter() - started, failed)
-                log = done.stdout
-        except subprocess.TimeoutExpired as err:
-            stage = f"limit in {err.cmd[0]}"
-            return Outcome(None, 0, time.perf_counter() - started, stage)
+    sizes = np.repeat(problem.sizes, problem.counts, axis=0)
+    shares = (sizes / problem.capacities).max(axis=1)
+    free = np.tile(problem.capacities, (len(sizes), 1))
+    opened = 0
+    for size in sizes[np.argsort(-shares, kind="stable")]:
+        # The first bin not opened has room for every item.
+        chosen = int(np.argmax((free[: opened + 1] >= size).all(axis=1)))
+        free[chosen] -= size
+        opened = max(opened, chosen + 1)
     seconds = time.perf_counter() - started
-    value = re.search(r"Objective value:\s+([\d.]+)", log)
-    bound = re.search(r"Lower bound:\s+([\d.]+)", log)
-    if value is None or "No feasible solution found" in log:
-        return Outcome(None, 0, seconds, "limit in cbc")
-    num_bins = round(float(value.group(1)))
-    if "Optimal solution found" in log:
-        return Outcome(num_bins, num_bins, seconds, "OPTIMAL")
-    proved = int(-(-(float(bound.group(1)) - 1e-6) // 1)) if bound else 0
-    return Outcome(num_bins, proved, seconds, "limit in cbc")
+    return Outcome(opened, volume_bound(problem), seconds, "first fit decreasing")
 
 
 def _first_fit_bins(problem: PackingProblem) -> int:
@@ -231,5 +166,7 @@ SOLVERS: dict[str, Callable[..., Outcome]] = {
     "cpsat": solve_cpsat,
     "highs": _solve_linear("HIGHS"),
     "scip": _solve_linear("SCIP"),
+    "first fit": solve_first_fit,
     "vpsolver": solve_vpsolver,
+    "vpsolver highs": solve_vpsolver_highs,
 }

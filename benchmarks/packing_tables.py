@@ -17,6 +17,7 @@ from benchmarks.problem_sets import PROBLEM_SETS
 
 Line = dict[str, object]
 OURS = "gpupack"
+BEFORE = "gpupack before"
 
 
 def main() -> None:
@@ -84,7 +85,10 @@ def _section(name: str, lines: Sequence[Line]) -> str:
     parts.append(size_table(ours))
     if any(line["known_heuristic"] is not None for line in ours):
         parts.append(known_table(ours))
-    peers = sorted({str(line["solver"]) for line in lines} - {OURS})
+    before = [line for line in lines if line["solver"] == BEFORE]
+    if before:
+        parts.append(before_table(ours, before))
+    peers = sorted({str(line["solver"]) for line in lines} - {OURS, BEFORE})
     if peers:
         parts.append(peer_table(lines, peers))
     return "\n\n".join(parts)
@@ -159,6 +163,46 @@ def known_table(lines: Sequence[Line]) -> str:
         )
     header = ["family", "instances", "better than best heuristic", "worse"]
     return _table([*header, "known OPT matched, n ≤ 120", "open ones closed"], rows)
+
+
+def before_table(ours: Sequence[Line], before: Sequence[Line]) -> str:
+    """Return us against an earlier commit, on the instances that both ran.
+
+    Every figure is ``before → now``.
+    """
+    now_of = {line["name"]: line for line in ours if line["status"] != "REFUSED"}
+    groups: dict[tuple[str, int], list[tuple[Line, Line]]] = defaultdict(list)
+    for line in before:
+        if line["name"] in now_of:
+            pair = line, now_of[line["name"]]
+            groups[_group(str(line["name"]))].append(pair)
+    everything = [pair for group in groups.values() for pair in group]
+    rows = []
+    for (family, size), group in [*sorted(groups.items()), (("all", 0), everything)]:
+        totals = [_totals(side) for side in zip(*group, strict=True)]
+        changes = [" → ".join(pair) for pair in zip(*totals, strict=True)]
+        rows.append([family, str(size or ""), str(len(group)), *changes])
+    commits = [
+        ", ".join(sorted({str(line["environment"]["commit"]) for line in side}))
+        for side in zip(*everything, strict=True)
+    ]
+    header = ["family", "n", "instances", "proved", "bins in all", "bounds in all"]
+    return (
+        _table([*header, "seconds in all", "geometric mean s", "slowest s"], rows)
+        + f"\n\nBefore: `{commits[0]}`; now: `{commits[1]}`; in turns on each instance."
+    )
+
+
+def _totals(lines: Sequence[Line]) -> list[str]:
+    seconds = [float(str(line["seconds"])) for line in lines]
+    return [
+        str(sum(line["status"] == "OPTIMAL" for line in lines)),
+        str(sum(_bins(line) for line in lines)),
+        str(sum(int(str(line["bound"])) for line in lines)),
+        f"{sum(seconds):.1f}",
+        _geometric_mean(seconds),
+        f"{max(seconds):.1f}",
+    ]
 
 
 def peer_table(lines: Sequence[Line], peers: Sequence[str]) -> str:

@@ -124,7 +124,7 @@ def _many_copies(_: Path) -> Iterator[Instance]:
 
 
 def _many_distinct(_: Path) -> Iterator[Instance]:
-    for num_items, num_seeds in ((500, 10), (1000, 5), (2000, 5)):
+    for num_items, num_seeds in ((200, 10), (500, 10), (1000, 5), (2000, 5)):
         for seed in range(num_seeds):
             yield Instance(
                 f"distinct_n{num_items}_d3_s{seed}",
@@ -169,8 +169,8 @@ PROBLEM_SETS = {
         ),
         ProblemSet(
             "many_distinct",
-            "GPU-like, all items distinct, 3 dimensions, n = 500 (10 seeds), 1,000 and "
-            "2,000 (5 seeds each)",
+            "GPU-like, all items distinct, 3 dimensions, n = 200, 500 (10 seeds each), "
+            "1,000 and 2,000 (5 seeds each)",
             _many_distinct,
             needs_folder=False,
         ),

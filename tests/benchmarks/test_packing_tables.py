@@ -1,6 +1,11 @@
 import pytest
 
-from benchmarks.packing_tables import check_against_known, known_table, peer_table
+from benchmarks.packing_tables import (
+    before_table,
+    check_against_known,
+    known_table,
+    peer_table,
+)
 
 
 def line(**changes):
@@ -53,3 +58,26 @@ def test_peers_are_compared_where_both_prove():
     lines = [line(seconds=1.0), line(solver="cpsat", seconds=4.0)]
 
     assert "| cpsat | 1 | 1 | 1 | 4.000 | 1.000 |" in peer_table(lines, ["cpsat"])
+
+
+def test_an_earlier_commit_is_compared_on_what_both_ran():
+    now = [
+        line(name="CL_9_200_5", seconds=2.0, environment={"commit": "new"}),
+        line(name="CL_9_200_7", seconds=8.0, environment={"commit": "new"}),
+    ]
+    earlier = {"solver": "gpupack before", "environment": {"commit": "old"}}
+    before = [
+        line(name="CL_9_200_5", num_bins=6, status="FEASIBLE", seconds=10.0, **earlier),
+        line(name="CL_9_200_7", seconds=1.6, **earlier),
+        line(name="CL_9_200_9", **earlier),
+    ]
+
+    rows = before_table(now, before).splitlines()
+
+    # Geometric means: √(10 × 1.6) and √(2 × 8).
+    figures = (
+        "2 | 1 → 2 | 11 → 10 | 10 → 10 | 11.6 → 10.0 | 4.000 → 4.000 | 10.0 → 8.0 |"
+    )
+    assert rows[2] == f"| class 09 |  | {figures}"
+    assert rows[3] == f"| all |  | {figures}"
+    assert rows[-1].startswith("Before: `old`; now: `new`")
