@@ -14,7 +14,7 @@ from gpupack.records.record import Record
 from gpupack.records.request import Request
 from gpupack.report.text import format_number, format_price, format_rate
 from gpupack.spelling import in_words_of
-from gpupack.units import InferPerSec, Ratio
+from gpupack.units import InferPerSec, Ratio, in_digits
 
 HOURS_PER_MONTH = 730
 """365 × 24 ÷ 12."""
@@ -173,7 +173,7 @@ class Recommendation(Record):
             least = (
                 f"{self._money(self.buy.bound)} per hour"
                 if self.placement.objective_unit.value == "price_per_hour"
-                else f"{self.buy.bound:g}"
+                else in_digits(self.buy.bound, 6)
             )
             line += f" Not proved to be the least: at least {least} is needed."
         return line

@@ -23,6 +23,7 @@ from gpupack.records.explanation import BindingResource, Explanation, SavingChan
 from gpupack.records.placement import PlacementRecord, PlacementStatus
 from gpupack.report.text import latency_ms, one_more_gpu_text
 from gpupack.spelling import in_words_of
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,7 +181,7 @@ def _summary(placement: PlacementRecord) -> str:
         return f"{placement.objective.value}: {value}, and nothing better is possible."
     return (
         f"{placement.objective.value}: {value}; nothing better than "
-        f"{placement.bound:g} is possible, in between is not known."
+        f"{in_digits(placement.bound, 6)} is possible, in between is not known."
     )
 
 

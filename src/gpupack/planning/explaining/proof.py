@@ -15,6 +15,7 @@ from gpupack.records.explanation import ResourceNeed
 from gpupack.records.gpu import Headroom
 from gpupack.records.placement import ObjectiveUnit, PlacementStatus
 from gpupack.spelling import setting
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,8 +87,8 @@ def _prove(what_if: WhatIf, needs: Sequence[tuple[ResourceNeed, str]]) -> Proof:
         return Proof(f"no placement serves more than {words}, by {method}.")
     if placement.status is not PlacementStatus.OPTIMAL:
         return Proof(
-            f"less than {placement.bound:g} is impossible, by {method}; the placement "
-            "itself is not proved."
+            f"less than {in_digits(placement.bound, 6)} is impossible, by {method}; "
+            "the placement itself is not proved."
         )
     return Proof(_proof_by_resources(what_if, needs, words))
 
@@ -106,7 +107,7 @@ def _proof_by_retention(what_if: WhatIf, words: str) -> Proof | None:
             return None
         return Proof(
             f"{setting('min_retention')} lets no more than {words} be served, by "
-            f"{placement.proof}; without it {free.value:g} would be.",
+            f"{placement.proof}; without it {in_digits(free.value, 6)} would be.",
             is_by_retention=True,
         )
     if free.value >= placement.bound - slack:
@@ -114,7 +115,7 @@ def _proof_by_retention(what_if: WhatIf, words: str) -> Proof | None:
     least = "" if placement.status is PlacementStatus.OPTIMAL else "at least "
     return Proof(
         f"{setting('min_retention')} takes {least}{words}, proved by "
-        f"{placement.proof}; without it {free.value:g} would do.",
+        f"{placement.proof}; without it {in_digits(free.value, 6)} would do.",
         is_by_retention=True,
     )
 

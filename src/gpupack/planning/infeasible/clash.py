@@ -17,6 +17,7 @@ from gpupack.planning.infeasible.relaxed_question import (
 from gpupack.quoting import listed, quoted_all
 from gpupack.records.gpu import HOST_SHARES
 from gpupack.spelling import setting
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,4 +174,4 @@ def _price(question: CapacityQuestion, plan: CapacityPlan) -> str:
         (entries[one.bin_type].price_per_hour or 0.0) * one.multiplicity
         for one in plan.bins
     )
-    return f" for {price:g} per hour"
+    return f" for {in_digits(price, 6)} per hour"

@@ -142,4 +142,4 @@ def _host_in_words(question: CapacityQuestion, resource: Resource) -> str:
 def _budget_in_words(question: CapacityQuestion, field: str) -> str:
     if field == "max_gpus":
         return f"budget of {question.max_gpus} GPU{'s' * (question.max_gpus != 1)}"
-    return f"budget of {question.max_price_per_hour:g} per hour"
+    return f"budget of {in_digits(question.max_price_per_hour or 0, 6)} per hour"

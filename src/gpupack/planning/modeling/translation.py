@@ -26,6 +26,7 @@ from gpupack.planning.request import price_units
 from gpupack.quoting import quoted
 from gpupack.records.gpu import Resource
 from gpupack.records.request import MAX_REPLICAS
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -407,8 +408,9 @@ def _require_sane_demand(
         if demand and rates and demand > MAX_REPLICAS * max(rates):
             best = max(rates) / units[index]
             raise InvalidInputError(
-                f"a demand of {wishes.demand[name]:g} infer/sec of {quoted(name)} is "
-                f"beyond any replica count: one replica serves {best:g} infer/sec at "
-                f"most, and {MAX_REPLICAS:,} replicas are taken for a wrong unit; give "
-                "inferences (requests × batch size) per second"
+                f"a demand of {in_digits(wishes.demand[name], 6)} infer/sec of "
+                f"{quoted(name)} is beyond any replica count: one replica serves "
+                f"{in_digits(best, 6)} infer/sec at most, and {MAX_REPLICAS:,} "
+                "replicas are taken for a wrong unit; give inferences "
+                "(requests × batch size) per second"
             )

@@ -26,7 +26,7 @@ from gpupack.records.running.rightsizing import (
 )
 from gpupack.report.page.html import render_rightsizing
 from gpupack.report.page.rightsizing import format_rightsizing, rightsizing_markdown
-from gpupack.units import mib_from_bytes
+from gpupack.units import in_digits, mib_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -227,7 +227,7 @@ def _planned(
         )
     if placement.status is PlacementStatus.FEASIBLE:
         warnings += (
-            f"not proved: fewer GPUs may do; at least {placement.bound:g} "
+            f"not proved: fewer GPUs may do; at least {in_digits(placement.bound, 6)} "
             f"{placement.objective_unit.words} are needed",
         )
     return placement, warnings

@@ -26,6 +26,7 @@ from gpupack.records.request import Fairness
 from gpupack.report.cautions import type_text
 from gpupack.report.summary import SERVED_TOLERANCE
 from gpupack.spelling import setting
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -263,7 +264,7 @@ class FrontierSteps:
         return self._question.supplies
 
     def _in_words(self, budget: float) -> str:
-        return f"{budget:g} per hour" if self._is_priced else f"{budget:g} GPUs"
+        return f"{in_digits(budget, 6)} {'per hour' if self._is_priced else 'GPUs'}"
 
     def points(
         self, found: Sequence[tuple[float, Placement]], *, find_headroom: bool

@@ -20,6 +20,7 @@ from gpupack.planning.solving.building import Clash
 from gpupack.quoting import quoted
 from gpupack.records.placement import Objective, PlacementStatus
 from gpupack.spelling import setting
+from gpupack.units import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,13 +151,14 @@ def _require_sense(question: CapacityQuestion) -> None:
         demand = wishes.demand.get(name)
         if demand is None:
             raise InvalidInputError(
-                f"{_named(wishes, name)} is {least:g} infer/sec of a replica, but the "
-                "model has no demand; give it one"
+                f"{_named(wishes, name)} is {in_digits(least, 6)} infer/sec of a "
+                "replica, but the model has no demand; give it one"
             )
         if replicas > 1 and demand < replicas * least:
             raise InvalidInputError(
-                f"{_named(wishes, name)} is {least:g} infer/sec, but {replicas} "
-                f"replicas share a demand of {demand:g}; lower the one or the other"
+                f"{_named(wishes, name)} is {in_digits(least, 6)} infer/sec, but "
+                f"{replicas} replicas share a demand of {in_digits(demand, 6)}; lower "
+                "the one or the other"
             )
 
 

@@ -16,7 +16,7 @@ from gpupack.records.profile import ProfileRecord, ServerBaseline
 from gpupack.records.record import Record
 from gpupack.records.request import Objective as Objective
 from gpupack.records.request import Request
-from gpupack.units import Microseconds, Ratio, Seconds
+from gpupack.units import Microseconds, Ratio, Seconds, in_digits
 
 
 class ObjectiveUnit(StrEnum):
@@ -47,7 +47,7 @@ class ObjectiveUnit(StrEnum):
     def told(self, value: float) -> str:
         """Return a number with its unit: "1 GPU", "3.5 per hour"."""
         words = "GPU" if self is ObjectiveUnit.GPUS and value == 1 else self.words
-        return f"{value:g} {words}"
+        return f"{in_digits(value, 6)} {words}"
 
 
 class PlacementStatus(StrEnum):
