@@ -2,10 +2,11 @@
 
 Sets recorded by ``benchmarks.h200.busy_record``. Those of the fitting half (``fit``)
 gave the share of the contention factor for arrivals, the wake-up and the latency
-margins; here the other half is judged. A set of a closed loop has two rounds, each with
-every model alone and all together; half of how far two retentions of one model are
-apart is the noise of their mean. Plans were made on the spot, by the predicted latency
-and by the latency alone, for the same demands and limits, and run.
+margins; the other half (``judge``) was judged while forms were chosen, and others again
+(``fresh``) were recorded when they had been. A set of a closed loop has rounds, each
+with every model alone and all together; how far they are apart is the noise of their
+mean. Plans were made on the spot, by the predicted latency and by the latency alone,
+for the same demands and limits, and run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.h200.busy import FRESH
 from benchmarks.measuring_noise import drawn_again, percentile_beyond_noise
+from benchmarks.paired_rounds import errors_of_the_truth, measured_retention
 from gpupack.planning.contention import (
     Contention,
     LatencyLimits,
@@ -38,6 +41,8 @@ MIN_REQUESTS = 662
 BORNE = 0.8
 MANY = 8
 """So many models share the GPU in sets that only plans by the latency alone made."""
+HALVES = ("fresh", "judge")
+"""The one that judges is the first of these of which there are records."""
 
 
 @dataclass
@@ -69,7 +74,8 @@ class _Kept:
 
     predicted: float
     measured: float
-    noise: float
+    noise: tuple[float, ...]
+    """Sizes of the error that a perfect prediction might be seen to have."""
     promised: float
     has_host_work: bool
 
@@ -100,15 +106,41 @@ def read_busy(folder: Path) -> list[BusySession]:
     for path in sorted(folder.glob("busy_*_*.jsonl")):
         _, half, rest = path.stem.split("_", 2)
         mode = SharingMode.MPS if rest.startswith("mps") else SharingMode.TIME_SLICING
-        session = BusySession(half, mode)
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            if row["kind"] == "profile_record":
-                session.records.append(ProfileRecord.model_validate(row))
-            else:
-                session.sets.append(row)
-        found.append(session)
+        rows = [
+            json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
+        ]
+        records = {
+            row["model_name"]: ProfileRecord.model_validate(row)
+            for row in rows
+            if row["kind"] == "profile_record"
+        }
+        sets = [row for row in rows if row["kind"] != "profile_record"]
+        found.append(
+            BusySession(half, mode, [*records.values()], _with_all_rounds(sets))
+        )
     return found
+
+
+def _with_all_rounds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return every closed set once, with the rounds of all visits to it."""
+    found: list[dict[str, Any]] = []
+    by_members: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        if row["label"] != "closed":
+            found.append(row)
+            continue
+        first = by_members.setdefault(tuple(row["models"]), row)
+        if first is row:
+            found.append(row)
+        else:
+            first["rounds"] = [*first["rounds"], *row["rounds"]]
+    return found
+
+
+def judging_half(folder: Path) -> str:
+    """Return the half that judges: the one seen last, if it is recorded."""
+    recorded = {one.half for one in read_busy(folder)}
+    return next((half for half in HALVES if half in recorded), HALVES[-1])
 
 
 def judge_busy(folder: Path, *, half: str = "judge") -> dict[str, Any]:
@@ -119,24 +151,33 @@ def judge_busy(folder: Path, *, half: str = "judge") -> dict[str, Any]:
         **{
             mode.value: _figures([one for one in sessions if one.sharing is mode])
             for mode in (SharingMode.TIME_SLICING, SharingMode.MPS)
+            if any(one.sharing is mode for one in sessions)
         },
     }
 
 
 def busy_errors(folder: Path, *, half: str = "judge") -> tuple[np.ndarray, np.ndarray]:
-    """Return errors of retention and their noise over a half, in points."""
+    """Return errors of retention over a half, and sizes of their noise, in points.
+
+    There is one size or more of each retention.
+    """
     sessions = [one for one in read_busy(folder) if one.half == half]
     kept = [one for session in sessions for one in _kept(session)]
     errors = np.array([one.predicted - one.measured for one in kept])
-    return 100 * errors, 100 * np.array([one.noise for one in kept])
+    return 100 * errors, _noise_points(kept)
+
+
+def _noise_points(kept: list[_Kept]) -> np.ndarray:
+    return 100 * np.array([size for one in kept for size in one.noise])
 
 
 def _figures(sessions: list[BusySession]) -> dict[str, Any]:
     kept = [one for session in sessions for one in _kept(session)]
     latencies = [one for session in sessions for one in _latencies(session)]
     errors = 100 * np.array([one.predicted - one.measured for one in kept])
-    noise = 100 * np.array([one.noise for one in kept])
+    noise = _noise_points(kept)
     quiet = np.array([not one.has_host_work for one in kept])
+    quiet_noise = _noise_points([one for one in kept if not one.has_host_work])
     floors = [(one, floor) for one in kept for floor in FLOORS if one.promised >= floor]
     judged = [one for one in latencies if one.num_requests >= MIN_REQUESTS]
     within = [abs(one.predicted / one.measured - 1) <= NEAR for one in judged]
@@ -152,24 +193,18 @@ def _figures(sessions: list[BusySession]) -> dict[str, Any]:
             {record.model_name for one in sessions for record in one.records}
         ),
         "num_retentions": len(kept),
-        "retention_mae_points": _round(np.abs(errors).mean()),
-        "retention_noise_points": _round(noise.mean()),
-        "retention_p95_points": _round(np.percentile(np.abs(errors), 95)),
-        "retention_noise_p95_points": _round(np.percentile(noise, 95)),
-        "retention_bias_points": _round(errors.mean()),
-        "retention_p95_points_beyond_noise": _round(
-            percentile_beyond_noise([(errors, noise)], 95)
-        ),
-        "retention_mae_points_without_host_work": _round(np.abs(errors[quiet]).mean()),
-        "retention_noise_points_without_host_work": _round(noise[quiet].mean()),
-        "retention_p95_points_without_host_work": _round(
-            np.percentile(np.abs(errors[quiet]), 95)
-        ),
-        "retention_noise_p95_points_without_host_work": _round(
-            np.percentile(noise[quiet], 95)
-        ),
-        "retention_p95_points_beyond_noise_without_host_work": _round(
-            percentile_beyond_noise([(errors[quiet], noise[quiet])], 95)
+        "retention_mae_points": _mean(np.abs(errors)),
+        "retention_noise_points": _mean(noise),
+        "retention_p95_points": _high(np.abs(errors)),
+        "retention_noise_p95_points": _high(noise),
+        "retention_bias_points": _mean(errors),
+        "retention_p95_points_beyond_noise": _beyond(errors, noise),
+        "retention_mae_points_without_host_work": _mean(np.abs(errors[quiet])),
+        "retention_noise_points_without_host_work": _mean(quiet_noise),
+        "retention_p95_points_without_host_work": _high(np.abs(errors[quiet])),
+        "retention_noise_p95_points_without_host_work": _high(quiet_noise),
+        "retention_p95_points_beyond_noise_without_host_work": _beyond(
+            errors[quiet], quiet_noise
         ),
         "kept_share_on_shared_gpus": _share(
             [one.measured >= floor - ALLOWED_POINTS for one, floor in floors]
@@ -180,13 +215,8 @@ def _figures(sessions: list[BusySession]) -> dict[str, Any]:
         "p99_within_20_percent_share": _share(within),
         "p99_within_20_percent_share_as_planned": _share(as_planned),
         "p99_halves_within_20_percent_share": _share(halves),
-        "p99_within_20_percent_share_attainable": _round(
-            np.mean(
-                [
-                    np.mean(np.abs(one.draws / one.measured - 1) <= NEAR)
-                    for one in judged
-                ]
-            )
+        "p99_within_20_percent_share_attainable": _mean(
+            [np.mean(np.abs(one.draws / one.measured - 1) <= NEAR) for one in judged]
         ),
         "p99_within_20_percent_share_below_8_models": _share(
             [
@@ -198,12 +228,10 @@ def _figures(sessions: list[BusySession]) -> dict[str, Any]:
         "p99_within_20_percent_of_interval_share": _share(
             [_is_near_interval(one) for one in judged]
         ),
-        "p99_median_error_ratio": _round(
-            np.median([one.predicted / one.measured - 1 for one in judged])
+        "p99_median_error_ratio": _median(
+            [one.predicted / one.measured - 1 for one in judged]
         ),
-        "p99_to_alone_median": _round(
-            np.median([one.measured / one.alone for one in judged])
-        ),
+        "p99_to_alone_median": _median([one.measured / one.alone for one in judged]),
         **{
             f"{key}": _share([one.measured <= (one.limit or 0.0) for one in of_plan])
             for key, of_plan in _by_plan(latencies)
@@ -237,7 +265,14 @@ HOST_WORK = (
     *("maxvit", "gpt", "shufflenet"),
     *("mobilenet", "decoder", "resnext", "encoder", "unet"),
 )
-"""Prepared on the host, or launched kernel by kernel."""
+"""In names of the first two halves: prepared on the host, or launched kernel by
+kernel."""
+_FRESH_HOST_WORK = {one.name for one in FRESH if one.on_host or not one.is_captured}
+
+
+def has_host_work(name: str) -> bool:
+    """Return whether the host prepares a network's input or launches its kernels."""
+    return name in _FRESH_HOST_WORK or any(word in name for word in HOST_WORK)
 
 
 def _kept(session: BusySession) -> list[_Kept]:
@@ -256,16 +291,15 @@ def _kept(session: BusySession) -> list[_Kept]:
         for index, name in enumerate(one["models"]):
             alone = [each["alone"][index] for each in one["rounds"]]
             together = [each["together"][index] for each in one["rounds"]]
-            first, second = (
-                rate / solo for rate, solo in zip(together, alone, strict=True)
-            )
+            if len(alone) < 2:
+                continue  # cut off: nothing tells its noise
             found.append(
                 _Kept(
                     predicted[names.index(name)],
-                    sum(together) / sum(alone),
-                    abs(first - second) / 2,
+                    measured_retention(alone, together),
+                    tuple(errors_of_the_truth(alone, together)),
                     promised,
-                    any(word in name for word in HOST_WORK),
+                    has_host_work(name),
                 )
             )
     return found
@@ -329,7 +363,25 @@ def _latencies(session: BusySession) -> list[_Latency]:
 
 
 def _share(values: list[bool]) -> float | None:
-    return _round(np.mean(values)) if values else None
+    return _mean(values)
+
+
+def _mean(values: Any) -> float | None:
+    return _round(np.mean(values)) if len(values) else None
+
+
+def _median(values: Any) -> float | None:
+    return _round(np.median(values)) if len(values) else None
+
+
+def _high(sizes: Any) -> float | None:
+    return _round(np.percentile(sizes, 95)) if len(sizes) else None
+
+
+def _beyond(errors: Any, noise: Any) -> float | None:
+    if not len(errors):
+        return None
+    return _round(percentile_beyond_noise([(errors, noise)], 95))
 
 
 def _round(value: Any) -> float:

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from benchmarks.busy_report import busy_errors, judge_busy
+from benchmarks.busy_report import busy_errors, judge_busy, judging_half
 from benchmarks.colocation_report import (
     Judgement,
     judge,
@@ -313,16 +313,29 @@ def captured_models(captured: Judgement) -> int:
 def report(results: Path) -> dict[str, object]:
     """Return the figures over all judged sets, and of each recording by itself.
 
-    Errors of retention are over sets without host work (captured networks) and with it
-    (networks that keep the GPU busy); latencies over the latter. The earlier pipelines
-    are told apart: they were measured by single rounds.
+    Once networks are recorded that nothing was chosen by (``busy_fresh_*``), the first
+    figures are over these alone. Until then errors of retention are over sets without
+    host work (captured networks) and with it (networks that keep the GPU busy), and
+    latencies over the latter. The earlier pipelines are told apart: they were measured
+    by single rounds.
     """
     captured = judge(read_sessions(results))
-    busy_points, busy_noise = busy_errors(results)
-    points = 100 * (np.array(captured.predicted) - np.array(captured.measured))
-    errors = np.concatenate([points, busy_points])
-    noise = np.concatenate([100 * np.array(captured.repeats), busy_noise])
-    busy = judge_busy(results)
+    half = judging_half(results)
+    busy = judge_busy(results, half=half)
+    errors, noise = busy_errors(results, half=half)
+    groups = [(errors, noise)]
+    num_sets, num_models = busy["num_closed_sets"], busy["num_models"]
+    num_judged = num_sets
+    if half != "fresh":
+        points = 100 * (np.array(captured.predicted) - np.array(captured.measured))
+        repeats = 100 * np.array(captured.repeats)
+        errors = np.concatenate([points, errors])
+        noise = np.concatenate([repeats, noise])
+        # One reading's noise: the two of a distance have theirs each.
+        groups = [(points, repeats / np.sqrt(2)), *groups]
+        num_sets += len(captured.all_keys)
+        num_judged += len(captured.set_keys)
+        num_models += captured_models(captured)
     of_arrivals = {
         name: value
         for name, value in busy.items()
@@ -330,25 +343,16 @@ def report(results: Path) -> dict[str, object]:
     }
     return {
         **captured.to_json(),
+        "judged_half": half,
         "mae_points": round(float(np.abs(errors).mean()), 2),
         "p95_points": round(float(np.percentile(np.abs(errors), 95)), 2),
         "p95_noise_points": round(float(np.percentile(noise, 95)), 2),
-        "p95_points_beyond_noise": round(
-            percentile_beyond_noise(
-                [
-                    # One reading's noise: the two of a distance have theirs each.
-                    (points, 100 * np.array(captured.repeats) / np.sqrt(2)),
-                    (busy_points, busy_noise),
-                ],
-                95,
-            ),
-            2,
-        ),
+        "p95_points_beyond_noise": round(percentile_beyond_noise(groups, 95), 2),
         "bias_points": round(float(errors.mean()), 2),
         "repeat_mae_points": round(float(noise.mean()), 2),
-        "num_sets": len(captured.all_keys) + busy["num_closed_sets"],
-        "num_models": captured_models(captured) + busy["num_models"],
-        "num_judged_sets": len(captured.set_keys) + busy["num_closed_sets"],
+        "num_sets": num_sets,
+        "num_models": num_models,
+        "num_judged_sets": num_judged,
         "num_judged_retentions": len(errors),
         "plans": judge_plans(results),
         **{
@@ -357,7 +361,8 @@ def report(results: Path) -> dict[str, object]:
             if name not in ("time_slicing", "mps")
         },
         "captured": captured.to_json(),
-        "busy": busy,
+        **({"fresh": busy} if half == "fresh" else {}),
+        "busy": busy if half == "judge" else judge_busy(results),
         "pipelines": judge_pipelines(results),
         "quick_calibration": judge_quick_calibration(results),
         "time_slicing_forms": judge_round_robin(results),

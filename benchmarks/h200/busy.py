@@ -1,8 +1,9 @@
-"""Networks that keep a GPU busy: one half to fit to, the other to judge by.
+"""Networks that keep a GPU busy: one half to fit to, others to judge by.
 
-None is of the zoo or of the earlier pipelines' fit. Most get their input as the GPU
-takes it and see it several times (``busy_model``); some are prepared on the host; some
-are launched as CUDA graphs, the others kernel by kernel.
+None is of the zoo or of the earlier pipelines' fit. ``FRESH`` are others again, of
+which nothing was known when the forms and figures were chosen that they judge. Most get
+their input as the GPU takes it and see it several times (``busy_model``); some are
+prepared on the host; some are launched as CUDA graphs, the others kernel by kernel.
 """
 
 from __future__ import annotations
@@ -114,6 +115,46 @@ JUDGING = (
     ),
 )
 
+FRESH = (
+    BusyNetwork("fresh_mixer", "timm/mixer_b16_224", 224, 6, is_captured=True),
+    BusyNetwork("fresh_xcit", "timm/xcit_small_12_p16_224", 224, 8, is_captured=True),
+    BusyNetwork("fresh_inception", "timm/inception_v4", 299, 8, is_captured=True),
+    BusyNetwork("fresh_dpn", "timm/dpn68", 224, 12, is_captured=True),
+    BusyNetwork("fresh_nfnet", "timm/dm_nfnet_f0", 192, 4, is_captured=True),
+    BusyNetwork(
+        "fresh_vovnet", "timm/ese_vovnet39b", 224, 4, is_captured=True, wait_ms=6.0
+    ),
+    BusyNetwork(
+        "fresh_mobilevit", "timm/mobilevit_s", 256, 4, is_captured=True, wait_ms=5.0
+    ),
+    BusyNetwork(
+        *("fresh_whisper", "whisper", 240, 2),
+        is_captured=True,
+        wait_ms=9.0,
+        num_outputs=512,
+    ),
+    BusyNetwork(
+        *("fresh_mobilebert", "mobile_bert", 128, 12, (512,)),
+        is_captured=True,
+        wait_ms=8.0,
+        num_outputs=512,
+    ),
+    BusyNetwork("fresh_poolformer", "timm/poolformer_s24", 224, 8),
+    BusyNetwork("fresh_hrnet", "timm/hrnet_w18", 224, 4),
+    BusyNetwork(
+        "fresh_ghostnet", "timm/ghostnet_100", 224, 8, (480, 640), on_host=True
+    ),
+    BusyNetwork(
+        *("fresh_segformer", "segformer", 256, 2, (480, 640)),
+        on_host=True,
+        num_outputs=150,
+    ),
+    BusyNetwork(*("fresh_t5", "t5", 128, 16, (512,)), on_host=True, num_outputs=512),
+    BusyNetwork(
+        *("fresh_llama", "llama", 48, 8, (512,)), on_host=True, num_outputs=512
+    ),
+)
+
 SMALL = (
     BusyNetwork("small_mobilenet", "mobilenet_v2", 64, 1, (48, 64), on_host=True),
     BusyNetwork("small_shufflenet", "shufflenet_v2_x0_5", 64, 1),
@@ -135,4 +176,5 @@ def write_networks(
         version.mkdir(parents=True, exist_ok=True)
         (folder / one.name / "config.pbtxt").write_text(one.config(kind=kind))
         shutil.copy(here / "busy_model.py", version / "model.py")
-        shutil.copy(here / "pipeline_networks.py", version / "pipeline_networks.py")
+        for name in ("pipeline_networks.py", "library_networks.py"):
+            shutil.copy(here / name, version / name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import time
 
 import pipeline_networks
@@ -56,7 +57,7 @@ class TritonPythonModel:
         example = torch.zeros([1, *dims], dtype=torch.uint8)
         with torch.inference_mode():
             if self.on_gpu and parameters["captured"] == "yes":
-                self.capture(self.on_device(example))
+                self.try_to_capture(self.on_device(example))
             for _ in range(_NUM_TRIAL_RUNS if self.on_gpu else 1):
                 self.infer(example)
 
@@ -92,6 +93,15 @@ class TritonPythonModel:
                 pictures = pictures.contiguous(memory_format=torch.channels_last)
             scores = self.network(pictures)
         return torch.softmax(scores.float(), dim=1).mean(0, keepdim=True)
+
+    def try_to_capture(self, example: torch.Tensor) -> None:
+        """Capture what can be; the rest is launched kernel by kernel, and said so."""
+        try:
+            self.capture(example)
+        except RuntimeError as err:
+            self.graph = None
+            print(f"not captured: {err}", file=sys.stderr, flush=True)
+            torch.cuda.synchronize(self.device)
 
     def capture(self, example: torch.Tensor) -> None:
         """Record the kernels of one request as a CUDA graph."""

@@ -165,9 +165,18 @@ _BUILDERS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 def build_network(architecture: str) -> nn.Module:
-    """Return a network of this module, or torchvision's, with random weights."""
+    """Return a network of this module or another library, with random weights.
+
+    What neither this module nor ``library_networks`` has is torchvision's.
+    """
     if architecture in _BUILDERS:
         return _BUILDERS[architecture]()
+    try:
+        import library_networks
+    except ImportError:  # not every model repository has it
+        library_networks = None
+    if library_networks is not None and library_networks.knows(architecture):
+        return library_networks.build_network(architecture)
     from torchvision import models
 
     return models.get_model(architecture, weights=None)

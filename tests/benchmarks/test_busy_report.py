@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from benchmarks.busy_report import (
     busy_errors,
+    has_host_work,
     judge_busy,
+    judging_half,
     read_busy,
 )
 from benchmarks.colocation import RESULTS
+from benchmarks.h200.busy import FITTING, FRESH, JUDGING
 from benchmarks.quick_calibration_report import judge_quick_calibration
 from gpupack.records.environment import SharingMode
 
@@ -80,6 +86,46 @@ def test_plans_are_judged_by_the_limits_they_were_made_for() -> None:
     by_alone = float(np.mean(kept["alone"]))
     assert found["kept_p99_share_planned_alone"] == pytest.approx(by_alone, abs=1e-3)
     assert share > by_alone
+
+
+def test_a_model_s_last_record_counts_and_visits_to_a_set_are_one(
+    tmp_path: Path,
+) -> None:
+    (source,) = RESULTS.glob("busy_judge_mps.jsonl")
+    lines = source.read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    first = next(row for row in rows if row["kind"] == "profile_record")
+    closed = [row for row in rows if row.get("label") == "closed"]
+    better = first | {"throughput_infer_per_sec": 1.0}
+    more = closed[0] | {"rounds": closed[0]["rounds"][:1]}
+    cut_off = {**closed[0], "models": closed[0]["models"][::-1]}
+    cut_off["rounds"] = cut_off["rounds"][:1]
+    added = [better, more, cut_off]
+    path = tmp_path / "busy_fresh_mps_more.jsonl"
+    path.write_text("\n".join([*lines, *map(json.dumps, added)]), encoding="utf-8")
+
+    (session,) = read_busy(tmp_path)
+
+    assert judging_half(tmp_path) == "fresh"
+    assert session.sharing is SharingMode.MPS
+    by_name = {one.model_name: one for one in session.records}
+    assert len(by_name) == len(session.records) == 12
+    assert by_name[first["model_name"]].throughput_infer_per_sec == 1.0
+    sets = session.of("closed")
+    assert len(sets) == len(closed) + 1
+    assert len(sets[0]["rounds"]) == 3
+    # What one round tells of is not judged.
+    errors, _ = busy_errors(tmp_path, half="fresh")
+    assert len(errors) == sum(len(row["models"]) for row in closed)
+
+
+def test_networks_that_judge_anew_are_others_in_other_kinds() -> None:
+    known = {one.architecture for one in (*FITTING, *JUDGING)}
+    assert not known & {one.architecture for one in FRESH}
+    assert len({one.name for one in FRESH}) == len(FRESH) == 15
+    assert {has_host_work(one.name) for one in FRESH} == {True, False}
+    assert has_host_work("fresh_poolformer")
+    assert not has_host_work("fresh_mobilevit")
 
 
 def test_a_quick_calibration_is_judged_beside_the_defaults() -> None:
