@@ -1,19 +1,22 @@
 """Record how networks that keep the GPU busy get on: retention, and p99 of arrivals.
 
-    python -m benchmarks.h200.busy_record OUT --networks fit --sharing mps
+    python -m benchmarks.h200.busy_record OUT --networks fresh --sharing mps
 
 All networks of a half (``busy``) are loaded side by side. Each is measured alone (under
-MPS with the kernel probe), which gives its profile. Then sets run in closed loops: in
-each, alone, together, together, alone, so that a drift of the host cancels and two
-readings of one retention tell its noise. Then sets get Poisson traffic, 0.2 to 0.8 of
-what the GPU is predicted to bear. OUT gets ``busy_NETWORKS_SHARING.jsonl``: profile
-records, then one row per set. ``--cpu`` tries it without a GPU.
+MPS with the kernel probe), and again later: both give its profile. Sets run in closed
+loops, in rounds in which every member runs alone and all together, in drawn order: a
+few rounds for every set, and more for those of which least is known. Then sets get
+Poisson traffic: 0.2 to 0.65 of what the GPU is predicted to bear, and plans made for
+limits of p99. OUT gets ``busy_NETWORKS_SHARING.jsonl``: profile records, then one row
+per visit to a set, each as soon as it is measured. The time is kept whatever happens.
+``--cpu`` tries it without a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import signal
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.h200.busy import FITTING, JUDGING, SMALL, write_networks
+from benchmarks.h200.busy import FITTING, FRESH, JUDGING, SMALL, write_networks
+from benchmarks.h200.closed_sets import ClosedCampaign, Round, order_of_phases
 from benchmarks.h200.latency_record import draw_traffic
 from benchmarks.h200.set_recorder import SetRecorder, loaded_models
 from gpupack.planning.contention import (
@@ -44,15 +48,21 @@ if TYPE_CHECKING:
     from gpupack.profiling import Measurement
     from gpupack.records.profile import ProfileRecord
 
-NETWORKS = {"fit": FITTING, "judge": JUDGING, "small": SMALL}
+NETWORKS = {"fit": FITTING, "judge": JUDGING, "fresh": FRESH, "small": SMALL}
 PROMISED = 0.8
 LIMITS = (4.0, 6.0, 5.0, 3.0)
 """Limits of p99, in multiples of each model's p99 alone, plan by plan."""
 BORNE = 0.8
 """Planned traffic ÷ what the GPU bears, at most."""
-SETTLE_S = 0.12
-ALONE_S, TOGETHER_S = 0.3, 0.8
-"""Lengths of one round of a closed set."""
+BEARABLE = (0.2, 0.35, 0.5, 0.65)
+"""Traffic of drawn sets ÷ what the GPU bears, one after the other."""
+SETTLE_S = 0.1
+ALONE_S, TOGETHER_S = 0.3, 0.5
+"""Lengths of one round of a closed set, at least."""
+ALONE_REQUESTS, TOGETHER_REQUESTS = 12, 15
+"""A slow model's parts of a round are twice as long at most, to hold so many."""
+STOP_S = 12.0
+"""The server may take so long to end."""
 
 
 class BusyRecorder(SetRecorder):
@@ -76,12 +86,46 @@ class BusyRecorder(SetRecorder):
         )
         self._clients = processes
 
-    def closed(self, members: Sequence[str], order: random.Random) -> None:
-        """Run one set: alone, together, together, alone; write both rounds."""
-        rounds = []
+    def visit(
+        self, members: Sequence[str], num_rounds: int, order: random.Random
+    ) -> list[Round]:
+        """Run rounds of one set, write and return those that came out."""
+        rounds: list[Round] = []
+        try:
+            self._rounds(members, num_rounds, order, rounds)
+        except Exception as err:
+            self.say(f"failed: closed {members}: {err}")
+        if rounds:
+            self.append(
+                {
+                    "kind": "busy_set",
+                    "label": "closed",
+                    "measured_at": time.time(),
+                    "models": list(members),
+                    "rounds": [
+                        {
+                            "alone": [round(rate, 3) for rate in one.alone],
+                            "together": [round(rate, 3) for rate in one.together],
+                            "at_s": round(one.at_s, 1),
+                        }
+                        for one in rounds
+                    ],
+                }
+            )
+        return rounds
+
+    def _rounds(
+        self,
+        members: Sequence[str],
+        num_rounds: int,
+        order: random.Random,
+        found: list[Round],
+    ) -> None:
+        speeds = [self.speed(name) for name in members]
+        together_s = _at_most_twice(TOGETHER_S, TOGETHER_REQUESTS / min(speeds))
         with ExitStack() as stack:
-            driven = {
-                name: stack.enter_context(
+            driven = [
+                stack.enter_context(
                     DrivenModel(
                         self.models.server,
                         self.load_of(name),
@@ -89,30 +133,23 @@ class BusyRecorder(SetRecorder):
                     )
                 )
                 for name in members
-            }
-            first = list(members)
-            order.shuffle(first)
-            alone = {one: self._rate([driven[one]], ALONE_S)[0] for one in first}
-            together = self._rate([driven[one] for one in members], TOGETHER_S)
-            rounds.append((alone, together))
-            again = self._rate([driven[one] for one in members], TOGETHER_S)
-            alone = {one: self._rate([driven[one]], ALONE_S)[0] for one in first[::-1]}
-            rounds.append((alone, again))
-        self.append(
-            {
-                "kind": "busy_set",
-                "label": "closed",
-                "measured_at": time.time(),
-                "models": list(members),
-                "rounds": [
-                    {
-                        "alone": [round(alone[one], 3) for one in members],
-                        "together": [round(rate, 3) for rate in together],
-                    }
-                    for alone, together in rounds
-                ],
-            }
-        )
+            ]
+            for phases in order_of_phases(len(members), num_rounds, order):
+                at_s = time.monotonic() - self.started_s
+                alone = [0.0] * len(members)
+                together: list[float] = []
+                for phase in phases:
+                    if phase is None:
+                        together = self._rate(driven, together_s)
+                        continue
+                    alone_s = _at_most_twice(ALONE_S, ALONE_REQUESTS / speeds[phase])
+                    (alone[phase],) = self._rate([driven[phase]], alone_s)
+                if min(alone) > 0:
+                    found.append(Round(tuple(alone), tuple(together), at_s))
+
+    def speed(self, name: str) -> float:
+        """Return a model's requests per second alone, as last measured."""
+        return self._alone[name].loads[0].throughput_infer_per_sec or 1.0
 
     def _rate(self, driven: Sequence[DrivenModel], seconds: float) -> list[float]:
         for model in driven:
@@ -131,6 +168,10 @@ class BusyRecorder(SetRecorder):
             inside = ends[(ends >= begin_ns) & (ends <= end_ns)]
             found.append(throughput_requests_per_s(inside) or 0.0)
         return found
+
+
+def _at_most_twice(seconds: float, wanted_s: float) -> float:
+    return min(2 * seconds, max(seconds, wanted_s))
 
 
 def set_row(label: str, found: Measurement, more: Mapping[str, Any]) -> dict[str, Any]:
@@ -289,13 +330,51 @@ def draw_plans(
     return found
 
 
+def draw_all_traffic(
+    records: Sequence[ProfileRecord],
+    contention: Contention,
+    alone_s: Sequence[float],
+    arguments: argparse.Namespace,
+    chance: random.Random,
+) -> list[tuple[list[tuple[str, float]], dict[str, Any]]]:
+    """Return sets with what each member is sent, and what their row says of them.
+
+    Every kind is spread over the whole list, so that running out of time hits all.
+    """
+    names = [one.model_name for one in records]
+    kinds: dict[str, list[tuple[list[tuple[str, float]], dict[str, Any]]]] = {}
+    for members, rates, share in draw_traffic(
+        records, contention, arguments.num_open, chance, bearable=BEARABLE
+    ):
+        sent = [(names[i], rate) for i, rate in zip(members, rates, strict=True)]
+        kinds.setdefault("drawn", []).append((sent, {"bearable_share": share}))
+    for one in draw_plans(
+        records, contention, alone_s, arguments.num_questions, chance
+    ):
+        sent = [
+            (names[i], rate) for i, rate in zip(one.members, one.rates, strict=True)
+        ]
+        more = {
+            "plan": one.plan,
+            "question": one.question,
+            "limits_s": list(one.limits_s),
+        }
+        kinds.setdefault(one.plan, []).append((sent, more))
+    placed = []
+    for kind in kinds.values():
+        chance.shuffle(kind)
+        placed += [
+            ((at + chance.random()) / len(kind), one) for at, one in enumerate(kind)
+        ]
+    return [one for _, one in sorted(placed, key=lambda one: one[0])]
+
+
 def record(arguments: argparse.Namespace) -> None:
     """Measure everything once and write it down."""
     started_s = time.monotonic()
-    deadline_s = started_s + arguments.budget_s
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    label = f"{arguments.networks}_{arguments.sharing}"
+    label = f"{arguments.networks}_{arguments.sharing}{arguments.suffix}"
     repository = Path(arguments.scratch) / f"busy_{label}"
     networks = NETWORKS[arguments.networks]
     write_networks(
@@ -321,47 +400,76 @@ def record(arguments: argparse.Namespace) -> None:
             },
         )
         recorder.say(f"{len(models.names)} networks loaded")
-        profiles = recorder.profiles(arguments.solo_s)
-        names = [one.model_name for one in profiles]
-        contention = resolve_contention(
-            ProfileSet(records=tuple(profiles)), models.device.gpu_type, models.sharing
-        )
-        chance = random.Random(arguments.seed)
-        closed = draw_closed_sets(profiles, contention, arguments.num_closed, chance)
-        traffic = [
-            ([(names[i], rate) for i, rate in zip(members, rates, strict=True)], more)
-            for members, rates, share in draw_traffic(
-                profiles, contention, arguments.num_open, chance
-            )
-            for more in [{"bearable_share": share}]
-        ]
-        alone_s = [recorder.alone_s[name] for name in names]
-        for one in draw_plans(
-            profiles, contention, alone_s, arguments.num_questions, chance
-        ):
-            more = {
-                "plan": one.plan,
-                "question": one.question,
-                "limits_s": list(one.limits_s),
-            }
-            pairs = zip(one.members, one.rates, strict=True)
-            traffic.append(([(names[i], rate) for i, rate in pairs], more))
-        # Running out of time hits every kind alike.
-        chance.shuffle(traffic)
-        for members in closed:
-            recorder.closed([names[index] for index in members], chance)
-        recorder.say(f"{len(closed)} closed sets")
-        # What is left of the time is for traffic, as long for every set.
-        left_s = deadline_s - time.monotonic() - 6
-        each_s = min(arguments.most_s, left_s / max(1, len(traffic)) - 0.9)
-        recorder.say(f"{len(traffic)} sets with traffic, {each_s:.1f} s each")
-        for sent, more in traffic:
-            if time.monotonic() + each_s + 1 > deadline_s:
-                recorder.say("out of time")
-                break
-            seconds = max(1.0, each_s)
-            recorder.run("traffic", sent, seconds=seconds, warm_up_s=0.4, more=more)
+        _run_campaign(recorder, arguments)
         recorder.say("done")
+
+
+def _run_campaign(recorder: BusyRecorder, arguments: argparse.Namespace) -> None:
+    chance = random.Random(arguments.seed)
+    deadline_s = recorder.started_s + arguments.budget_s - STOP_S
+    models = recorder.models
+    profiles = recorder.profiles(arguments.solo_s)
+    contention = resolve_contention(
+        ProfileSet(records=tuple(profiles)), models.device.gpu_type, models.sharing
+    )
+    if arguments.num_closed:
+        names = [one.model_name for one in profiles]
+        drawn = draw_closed_sets(profiles, contention, arguments.num_closed, chance)
+        campaign = ClosedCampaign(
+            [[names[index] for index in members] for members in drawn],
+            lambda members, num_rounds: recorder.visit(members, num_rounds, chance),
+            clock=lambda: time.monotonic() - recorder.started_s,
+            deadline_s=arguments.closed_until_s,
+            most_s=arguments.most_closed_s,
+        )
+        campaign.first()
+        recorder.say(f"{len(drawn)} closed sets, first rounds: {_known(campaign)}")
+        profiles = recorder.profiles(arguments.solo_s)
+        campaign.more()
+        recorder.say(f"closed sets, all rounds: {_known(campaign)}")
+    else:
+        # Once more after the sets, in the time that is kept for it.
+        deadline_s -= len(profiles) * (arguments.solo_s + 0.8)
+    traffic = draw_all_traffic(
+        profiles,
+        contention,
+        [recorder.alone_s[one.model_name] for one in profiles],
+        arguments,
+        chance,
+    )
+    left_s = deadline_s - time.monotonic()
+    num_sets = min(len(traffic), int(left_s / (arguments.traffic_s + 0.9)))
+    each_s = arguments.traffic_s
+    if num_sets:
+        each_s = min(arguments.most_s, left_s / num_sets - 0.9)
+    recorder.say(f"{num_sets} of {len(traffic)} sets with traffic, {each_s:.1f} s each")
+    for sent, more in traffic[:num_sets]:
+        if time.monotonic() + each_s + 0.5 > deadline_s:
+            recorder.say("out of time")
+            break
+        recorder.run("traffic", sent, seconds=each_s, warm_up_s=0.4, more=more)
+    if not arguments.num_closed:
+        recorder.profiles(arguments.solo_s)
+
+
+def _known(campaign: ClosedCampaign) -> str:
+    errors = [one for one in campaign.standard_errors() if one < float("inf")]
+    rounds = [len(one.rounds) for one in campaign.sets]
+    return (
+        f"{len(errors)} measured, {sum(rounds)} rounds, standard error of the least "
+        f"known member {100 * np.median(errors):.1f} (median), "
+        f"{100 * np.percentile(errors, 95):.1f} points (95 %)"
+        if errors
+        else "none measured"
+    )
+
+
+class OutOfTime(BaseException):
+    """No error of a measurement, which would be told and leave the next its turn."""
+
+
+def _out_of_time(*_: object) -> None:
+    raise OutOfTime
 
 
 def main() -> None:
@@ -376,13 +484,24 @@ def main() -> None:
     parser.add_argument("--server-python", type=Path)
     parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--budget-s", type=float, default=520.0)
-    parser.add_argument("--solo-s", type=float, default=2.4)
-    parser.add_argument("--most-s", type=float, default=25.0)
-    parser.add_argument("--num-closed", type=int, default=40)
+    parser.add_argument("--solo-s", type=float, default=2.2, help="each of two times")
+    parser.add_argument("--traffic-s", type=float, default=14.0, help="of a set")
+    parser.add_argument("--most-s", type=float, default=18.0, help="of a set")
+    parser.add_argument("--num-closed", type=int, default=42)
+    parser.add_argument("--closed-until-s", type=float, default=410.0)
+    parser.add_argument("--most-closed-s", type=float, default=14.0, help="of a set")
     parser.add_argument("--num-open", type=int, default=6)
     parser.add_argument("--num-questions", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
-    record(parser.parse_args())
+    parser.add_argument("--suffix", default="", help="of the file's name")
+    arguments = parser.parse_args()
+    # Whatever hangs or takes long: what was measured is in the file.
+    signal.signal(signal.SIGALRM, _out_of_time)
+    signal.setitimer(signal.ITIMER_REAL, max(1.0, arguments.budget_s - STOP_S / 2))
+    try:
+        record(arguments)
+    except OutOfTime:
+        print("out of time", flush=True)
 
 
 if __name__ == "__main__":

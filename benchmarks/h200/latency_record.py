@@ -105,6 +105,8 @@ def draw_traffic(
     contention: Any,
     num_sets: int,
     chance: random.Random,
+    *,
+    bearable: Sequence[float] = BEARABLE,
 ) -> list[tuple[tuple[int, ...], list[float], float]]:
     """Return sets with the traffic of each model, and the share of what is bearable."""
     found = []
@@ -121,7 +123,7 @@ def draw_traffic(
             rule = RetentionRule(some, contention, {}, loads=loads)
             kept = rule.retentions(tuple((i, 1) for i in range(size)))
             low, high = (middle, high) if min(kept) >= 0.999 else (low, middle)
-        share = BEARABLE[turn % len(BEARABLE)]
+        share = bearable[turn % len(bearable)]
         traffic = [
             share * low * weight * (records[index].throughput_infer_per_sec or 0.0)
             for index, weight in zip(members, weights, strict=True)

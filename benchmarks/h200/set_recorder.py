@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.h200.joined_readings import joined
 from gpupack.profiling import (
     EmbeddedServer,
     KernelProbe,
@@ -156,6 +157,7 @@ class SetRecorder:
         self.started_s = started_s
         self.alone_s: dict[str, float] = {}
         """By model, the p99 of its closed loop alone."""
+        self._alone: dict[str, Measurement] = {}
         self._path = path
         self._make_row = make_row
         self._processes = processes
@@ -220,26 +222,42 @@ class SetRecorder:
         )
 
     def profiles(self, seconds: float) -> list[ProfileRecord]:
-        """Measure every model alone, write and return the records of those that ran."""
+        """Measure every model alone, write and return the records of those that ran.
+
+        A model that was measured before gets one record of both readings (the probe
+        runs the first time); whoever reads the file takes a model's last.
+        """
         found = [self._profile(name, seconds) for name in self.models.names]
         return [one for one in found if one is not None]
 
     def _profile(self, name: str, seconds: float) -> ProfileRecord | None:
+        before = self._alone.get(name)
         try:
             found = self.measure(
-                [(name, None)], seconds=seconds, warm_up_s=0.4, probe=self.models.probe
+                [(name, None)],
+                seconds=seconds,
+                warm_up_s=0.4,
+                probe=self.models.probe if before is None else None,
             )
+            if before is not None:
+                found = joined(before, found)
             record = profile_record(
                 found, 0, device=self.models.device, circumstances=self._circumstances
             )
         except Exception as err:
             self.say(f"{name} failed: {err}")
             return None
+        self._alone[name] = found
         self.append(record.model_dump(mode="json", exclude_none=True))
         self.append(self._make_row("alone", found, {}))
         self.alone_s[name] = float(np.percentile(found.loads[0].latencies_us, 99)) / 1e6
+        rates = [
+            f"{one.loads[0].throughput_infer_per_sec or 0:.1f}"
+            for one in (before, found)
+            if one is not None
+        ]
         self.say(
-            f"{name}: {record.throughput_infer_per_sec or 0:.1f}/s, GPU "
+            f"{name}: {' then '.join(rates)}/s, GPU "
             f"{record.gpu_utilization_mean_percent}, SM {record.sm_utilization_percent}"
             f", p50 {record.latency_p50_us} p99 {record.latency_p99_us}"
         )
