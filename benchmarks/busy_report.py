@@ -329,14 +329,21 @@ def _latencies(session: BusySession) -> list[_Latency]:
             contention,
             {},
             loads=loads,
-            latency=LatencyLimits({}, frozenset(by_name), percentile=PERCENTILE),
+            latency=LatencyLimits(
+                dict(
+                    zip(
+                        [record.model_name for record in records],
+                        one.get("limits_s") or [],
+                        strict=False,
+                    )
+                ),
+                frozenset(by_name),
+                percentile=PERCENTILE,
+            ),
         )
         predicted = rule.latencies_s(counts, [PERCENTILE])
         limits = one.get("limits_s") or [None] * len(models)
-        is_allowed = all(
-            limit is not None and latency_s * (1 + contention.latency_margin) <= limit
-            for (latency_s,), limit in zip(predicted, limits, strict=True)
-        )
+        is_allowed = limits[0] is not None and rule.is_allowed(counts)
         for model, (latency_s,), limit in zip(models, predicted, limits, strict=True):
             latencies = np.array(model["latencies_us"]) / 1e6
             half = len(latencies) // 2

@@ -49,6 +49,7 @@ from .runtime import (
     build_kernels,
     kernels_are_ready,
     load_solvers,
+    simulate_round_robin,
 )
 
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "most_service",
     "parse_vbp",
     "plan_capacity",
+    "simulate_round_robin",
     "solve",
     "solve_allowed",
     "useful_options",

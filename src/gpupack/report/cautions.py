@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import ResourceUnit
 from gpupack.records.profile import RecordOrigin
+from gpupack.records.request import LatencyRule
 from gpupack.spelling import setting
 from gpupack.units import in_digits
 
@@ -158,7 +159,10 @@ def _broken_demands(placement: PlacementRecord) -> Iterator[str]:
 
 
 def _broken_latencies(placement: PlacementRecord) -> Iterator[str]:
-    """Say which limit, kept alone, is predicted to be broken at the planned traffic."""
+    """Say which limit is predicted to be broken at the planned traffic.
+
+    One that was a condition may be, too: the rule and the prediction differ.
+    """
     limited = [
         (gpu.num_gpus, one)
         for gpu in placement.gpus.runs
@@ -184,13 +188,19 @@ def _broken_latencies(placement: PlacementRecord) -> Iterator[str]:
         else "is predicted to take "
         f"{in_digits(worst.predicted_latency_us / 1000, 3)} ms"
     )
+    is_condition = placement.request.latency is LatencyRule.PREDICTED
+    kept = "by the planner's rule" if is_condition else "alone"
     yield (
         f"{sum(number for _, number, _ in late)} of "
-        f"{sum(number for number, _ in limited)} latency limits, kept alone, are not "
+        f"{sum(number for number, _ in limited)} latency limits, kept {kept}, are not "
         f"kept as predicted: {quoted(worst.model_name)} {told} (p"
         f"{placement.request.latency_percentile}, limit {worst.latency_limit_ms:g} ms) "
-        "beside its neighbors at its traffic; "
-        f"{setting('latency', 'predicted')} makes it a condition"
+        "beside its neighbors at its traffic"
+        + (
+            ""
+            if is_condition
+            else f"; {setting('latency', 'predicted')} makes it a condition"
+        )
     )
 
 

@@ -3,6 +3,7 @@ from .deadline import (
     Deadline,
     OutOfTimeError,
 )
+from .round_robin import simulate_round_robin
 from .stoppable import (
     SCIP_PARAMETERS,
     call_all_until,
@@ -36,6 +37,7 @@ __all__ = [
     "load_solvers",
     "most_true",
     "new_flag",
+    "simulate_round_robin",
     "solve_cp_model",
     "solve_linear",
     "solve_program",

@@ -12,9 +12,16 @@ from gpupack.planning.contention.latency_prediction import (
     arriving_service_times,
     predict_percentiles,
 )
+from gpupack.planning.contention.latency_simulation import (
+    simulate_percentiles,
+    simulated_model,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from gpupack.planning.contention.delays import CustomerClass, SharingShape
     from gpupack.planning.contention.host_station import HostStation
@@ -54,6 +61,10 @@ class LatencyRule:
         self._classes = classes
         self._names = [record.model_name for record in records]
         self._services = [arriving_service_times(record) for record in records]
+        self._simulated = [
+            simulated_model(record, one) if shape.is_round_robin else None
+            for record, one in zip(records, classes, strict=True)
+        ]
         self._traffic = [
             ArrivingTraffic(rate if name in limits.arriving else None, limits.gap_cv2)
             for name, rate in zip(self._names, requests_per_s, strict=True)
@@ -68,31 +79,58 @@ class LatencyRule:
     def latencies_s(
         self, counts: Sequence[tuple[int, int]], percentiles: Sequence[float]
     ) -> list[tuple[float, ...]]:
-        """Return the latency percentiles of an instance of each item, in seconds."""
+        """Return the latency percentiles of an instance of each item, in seconds.
+
+        Where GPUs are shared in turns these are simulated, which is closer to what is
+        measured than what the rule goes by.
+        """
+        items = [item for item, _ in counts]
+        copies = [number for _, number in counts]
+        models = [one for item in items if (one := self._simulated[item]) is not None]
+        if len(models) == len(items):
+            found = simulate_percentiles(
+                models,
+                [self._traffic[item] for item in items],
+                percentiles,
+                copies=copies,
+                host_delays=self._crowds(counts),
+            )
+            if found is not None:
+                return found
+        return self.latencies_by_rule_s(counts, percentiles)
+
+    def latencies_by_rule_s(
+        self, counts: Sequence[tuple[int, int]], percentiles: Sequence[float]
+    ) -> list[tuple[float, ...]]:
+        """Return what the rule goes by: longer with every model added."""
         items = [item for item, _ in counts]
         services = [one for item in items if (one := self._services[item]) is not None]
         if len(services) < len(items):
             return [(math.inf,) * len(percentiles)] * len(items)
-        copies = [number for _, number in counts]
-        traffic = [self._traffic[item] for item in items]
-        crowds = None
-        if self._host is not None:
-            on_host = [self._on_host[item] for item in items]
-            rates = [one.requests_per_s for one in traffic]
-            crowds = [
-                self._host.crowds(on_host, rates, copies, index)
-                for index in range(len(items))
-            ]
         return predict_percentiles(
             [self._classes[item] for item in items],
             services,
-            traffic,
+            [self._traffic[item] for item in items],
             percentiles,
             contention_factor=self._factor,
             shape=self._shape,
-            copies=copies,
-            host_delays=crowds,
+            copies=[number for _, number in counts],
+            host_delays=self._crowds(counts),
         )
+
+    def _crowds(
+        self, counts: Sequence[tuple[int, int]]
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]] | None:
+        """Return what waiting for the host's cores adds to a request of each item."""
+        if self._host is None:
+            return None
+        on_host = [self._on_host[item] for item, _ in counts]
+        rates = [self._traffic[item].requests_per_s for item, _ in counts]
+        copies = [number for _, number in counts]
+        return [
+            self._host.crowds(on_host, rates, copies, index)
+            for index in range(len(counts))
+        ]
 
     def is_kept(self, counts: tuple[tuple[int, int], ...]) -> bool:
         """Return whether every model of a set keeps its limit, with the margin."""
@@ -101,7 +139,7 @@ class LatencyRule:
             return True
         known = self._known.get(counts)
         if known is None:
-            found = self.latencies_s(counts, [self._limits.percentile])
+            found = self.latencies_by_rule_s(counts, [self._limits.percentile])
             known = all(
                 latency_s * (1 + self._margin)
                 <= limits_s.get(self._names[item], math.inf)

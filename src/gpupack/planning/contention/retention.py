@@ -372,6 +372,17 @@ class RetentionRule:
             raise ValueError("no latency was asked for")
         return self._latency.latencies_s(counts, percentiles)
 
+    def latencies_by_rule_s(
+        self, counts: Counts, percentiles: Sequence[float]
+    ) -> list[tuple[float, ...]]:
+        """Return what the rule goes by: latencies that every model added makes longer.
+
+        Those of ``latencies_s`` are nearer to what is measured.
+        """
+        if self._latency is None:
+            raise ValueError("no latency was asked for")
+        return self._latency.latencies_by_rule_s(counts, percentiles)
+
     def retentions(self, counts: Counts) -> tuple[float, ...]:
         """Return what an instance of each of these items keeps beside the others."""
         solo_shares = self._solo_shares(counts)

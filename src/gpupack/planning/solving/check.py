@@ -14,7 +14,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gpupack.errors import CheckError
-from gpupack.planning.contention import predict_retentions, resolve_contention
+from gpupack.planning.contention import (
+    RetentionRule,
+    predict_retentions,
+    resolve_contention,
+)
 from gpupack.planning.modeling import READING_TOLERANCE
 from gpupack.planning.request import BUDGET_TOLERANCE
 from gpupack.records.gpu import Resource, is_same_card
@@ -195,11 +199,12 @@ class _Check:
         if self._placement.min_retention:
             self._check_retention(gpu, instances)
         if self._question.latency_limits is not None:
-            self._check_latency(gpu)
+            self._check_latency(gpu, instances)
 
-    def _check_latency(self, gpu: GpuPlacement) -> None:
-        """Check what is predicted of latency against the limits, as asked for."""
-        for one in gpu.assignments:
+    def _check_latency(self, gpu: GpuPlacement, instances: Sequence[_Instance]) -> None:
+        """Check what the rule predicts of latency against the limits, as asked for."""
+        late_us = self._latencies_by_rule_us(gpu, instances)
+        for one, latency_us in zip(gpu.assignments, late_us, strict=True):
             limit_ms = self._wishes.latency_limit_ms.get(one.model_name)
             if limit_ms != one.latency_limit_ms:
                 raise CheckError(
@@ -208,12 +213,42 @@ class _Check:
                 )
             if limit_ms is None or not one.served_infer_per_sec:
                 continue
-            latency_us = one.predicted_latency_us
-            if latency_us is None or latency_us > 1000 * limit_ms:
+            if latency_us > 1000 * limit_ms:
                 raise CheckError(
                     f"{_where(gpu, one)} is predicted to take {latency_us} µs at its "
                     f"traffic, not within {limit_ms} ms"
                 )
+
+    def _latencies_by_rule_us(
+        self, gpu: GpuPlacement, instances: Sequence[_Instance]
+    ) -> list[float]:
+        limits = self._question.latency_limits
+        assert limits is not None
+        rule = RetentionRule(
+            [one.record for one in instances],
+            self._contention_on(gpu, instances),
+            {},
+            loads=[float(one.load) for one in instances],
+            latency=limits,
+        )
+        found = rule.latencies_by_rule_s(
+            tuple((item, 1) for item in range(len(instances))), [limits.percentile]
+        )
+        return [1e6 * latency_s for (latency_s,) in found]
+
+    def _contention_on(
+        self, gpu: GpuPlacement, instances: Sequence[_Instance]
+    ) -> Contention:
+        """Return how the GPUs of this one's type are shared."""
+        offered = self._offered[gpu.gpu_type.name]
+        if offered.name not in self._contention:
+            self._contention[offered.name] = resolve_contention(
+                self._question.profiles,
+                instances[0].record.gpu_type,
+                self._question.sharing,
+                host_cores=offered.host_cpus_per_gpu,
+            )
+        return self._contention[offered.name]
 
     def _instance(self, gpu: GpuPlacement, one: Assignment) -> _Instance:
         """Return what an assignment stands for.
@@ -344,19 +379,9 @@ class _Check:
     def _check_retention(
         self, gpu: GpuPlacement, instances: Sequence[_Instance]
     ) -> None:
-        question = self._question
-        records = [one.record for one in instances]
-        offered = self._offered[gpu.gpu_type.name]
-        if offered.name not in self._contention:
-            self._contention[offered.name] = resolve_contention(
-                question.profiles,
-                records[0].gpu_type,
-                question.sharing,
-                host_cores=offered.host_cpus_per_gpu,
-            )
-        contention = self._contention[offered.name]
+        contention = self._contention_on(gpu, instances)
         kept = predict_retentions(
-            records,
+            [one.record for one in instances],
             contention_factor=contention.factor,
             shape=contention.shape,
             loads=[float(one.load) for one in instances],
