@@ -226,3 +226,28 @@ def test_a_linear_program_that_fails_once_is_tried_again_even_when_time_is_up():
 
     assert solve_linear(solver, deadline=-np.inf)
     assert not solver.answers
+
+
+def test_a_linear_program_that_grows_goes_on_from_its_last_basis():
+    size = 60
+    solver = pywraplp.Solver.CreateSolver("GLOP")
+    objective = solver.Objective()
+    objective.SetMinimization()
+    rows = [solver.RowConstraint(1, solver.infinity(), "") for _ in range(size)]
+
+    def add(entries, cost):
+        column = solver.NumVar(0, solver.infinity(), "")
+        objective.SetCoefficient(column, cost)
+        for row in entries:
+            rows[row].SetCoefficient(column, 1)
+
+    for row in range(size):
+        add([row], 1 + row / size)
+        add([row, (7 * row + 1) % size, (11 * row + 3) % size], 1.5 + row / size)
+    assert solve_linear(solver, grows=True)
+    afresh = solver.iterations()
+    add([0, 1], 0.5)
+
+    assert solve_linear(solver, grows=True)
+
+    assert 0 < solver.iterations() <= 5 < afresh

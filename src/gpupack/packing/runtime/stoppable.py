@@ -135,7 +135,9 @@ def solve_program(
     return _run(lambda: int(solver.Solve(*given)), solver.InterruptSolve)
 
 
-def solve_linear(solver: pywraplp.Solver, *, deadline: float = math.inf) -> bool:
+def solve_linear(
+    solver: pywraplp.Solver, *, deadline: float = math.inf, grows: bool = False
+) -> bool:
     """Return whether GLOP solved a linear program; values are there only if it did.
 
     GLOP's own scaling can make it lose its way, and it has been seen to go round for
@@ -147,6 +149,9 @@ def solve_linear(solver: pywraplp.Solver, *, deadline: float = math.inf) -> bool
         deadline: On the clock of ``time.perf_counter``. The first try gets a moment
             even after it, for who needs the values of what there is; the others get
             what it left of that moment.
+        grows: The program is solved again and again while it gets more columns. The
+            primal simplex method then goes on from its last basis, which presolving
+            and scaling would make it forget: a tenth of the time.
     """
     from ortools.linear_solver import pywraplp
 
@@ -154,6 +159,15 @@ def solve_linear(solver: pywraplp.Solver, *, deadline: float = math.inf) -> bool
     left_s = max(LEAST_LINEAR_S, min(MAX_LINEAR_S, deadline - time.perf_counter()))
     solver.SetTimeLimit(round(1000 * left_s))
     solved = {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}
+    if grows:
+        as_it_is = pywraplp.MPSolverParameters()
+        as_it_is.SetIntegerParam(as_it_is.SCALING, as_it_is.SCALING_OFF)
+        as_it_is.SetIntegerParam(as_it_is.PRESOLVE, as_it_is.PRESOLVE_OFF)
+        as_it_is.SetIntegerParam(as_it_is.LP_ALGORITHM, as_it_is.PRIMAL)
+        if solver.Solve(as_it_is) in solved:
+            return True
+        if time.perf_counter() >= deadline:
+            return False
     if solver.Solve() in solved:
         return True
     if time.perf_counter() >= deadline:

@@ -87,6 +87,8 @@ class PlanMaster:
 
         self._problem = problem
         self._goal = goal
+        # Where service counts, programs are degenerate: afresh, each takes long.
+        self._grows = not goal.is_in_full
         # In dearest bins: amounts of money are no sizes for a linear program.
         prices = problem.prices(goal)
         self.unit = float(max(prices)) or 1.0
@@ -260,7 +262,7 @@ class PlanMaster:
         Raises:
             UnsolvedError: If floating point is not enough for it.
         """
-        if not solve_linear(self._lp, deadline=deadline):
+        if not solve_linear(self._lp, deadline=deadline, grows=self._grows):
             raise UnsolvedError
         return float(self._objective.Value())
 

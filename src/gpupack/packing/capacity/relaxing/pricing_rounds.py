@@ -7,11 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.packing.capacity.relaxing.known_patterns import KnownPatterns
 from gpupack.packing.capacity.relaxing.pricing_model import ModelPricer
 from gpupack.packing.runtime import call_until, kernels_are_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -65,6 +66,7 @@ class PricingRounds:
         self._node_limit = FIRST_NODE_LIMIT
         self.is_cut = False
         """Whether a search of this round was cut, so that more time may find more."""
+        self._known = KnownPatterns(problem)
         self._compiled_pricers: dict[int, CompiledPricer] = {}
         self._model_pricers = [
             ModelPricer(problem, index, seed=seed)
@@ -106,7 +108,7 @@ class PricingRounds:
         bins: Sequence[PricedBin],
         prices: Prices,
         *,
-        patterns: Iterable[Pattern],
+        patterns: Collection[Pattern],
         close: float,
         deadline: float,
     ) -> list[tuple[Sequence[Pattern], float]]:
@@ -115,7 +117,7 @@ class PricingRounds:
         Args:
             bins: The bin types.
             prices: What patterns earn.
-            patterns: That are known, of all bin types.
+            patterns: That are known, of all bin types; those of earlier calls first.
             close: Relative distance to a bin's price at which a bound will do.
             deadline: On the clock of ``time.perf_counter``.
         """
@@ -139,23 +141,20 @@ class PricingRounds:
         self,
         bins: Sequence[PricedBin],
         prices: Prices,
-        patterns: Iterable[Pattern],
+        patterns: Collection[Pattern],
         close: float,
         deadline: float,
     ) -> list[tuple[Sequence[Pattern], float]]:
         """Return the same by compiled search."""
-        known = dict.fromkeys((one.bin_type for one in bins), 0.0)
-        for pattern in patterns:
-            bin_type = pattern.configuration.bin_type
-            if bin_type in known:
-                known[bin_type] = max(known[bin_type], prices.value(pattern))
+        self._known.add(patterns)
+        known = self._known.most_valuable(prices)
 
         def search(stop: NDArray[np.int8]) -> list[PricedPatterns]:
             return [
                 self._compiled_pricer(one.bin_type).best(
                     prices,
                     one.weights,
-                    known=known[one.bin_type],
+                    known=max(0.0, known[one.bin_type]),
                     price=one.price,
                     node_limit=self._node_limit,
                     stop=stop,
