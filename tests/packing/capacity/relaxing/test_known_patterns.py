@@ -2,8 +2,10 @@ import random
 
 import pytest
 
-from gpupack.packing.capacity.relaxing.bin_patterns import PatternFinder
-from gpupack.packing.capacity.relaxing.known_patterns import KnownPatterns
+from gpupack.packing.capacity.relaxing.bin_patterns import (
+    KnownPatterns,
+    PatternFinder,
+)
 from tests.packing.capacity.relaxing.test_pricing import random_prices, random_problem
 
 

@@ -1,11 +1,13 @@
+# Long because what patterns are, earn and are found by belongs together.
 """Patterns: a filled bin with the service it gives; found greedily here."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from operator import gt, mul
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,7 +15,9 @@ from gpupack.packing.capacity.model import Configuration, fixed_room_left, shape
 from gpupack.packing.runtime import solve_linear
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from gpupack.packing.capacity.model import CapacityProblem
 
@@ -27,6 +31,9 @@ LEAST_ROOM = LEAST_OPEN = 1e-9
 LEAST_WORTH = FITTING = 1e-12
 LEAST_LOAD = 1e-9
 """Share of a copy's rate below which a load is rounding."""
+FIRST_ROOM = 1_024
+"""Numbers in an array before it grows."""
+Number = TypeVar("Number", np.int64, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,97 @@ class Prices:
     def of_first_copy(self, option: int) -> float:
         """Return what the first copy of a job earns by being there, as this option."""
         return self.per_copy[option] + self.per_wanted[self.problem.options[option].job]
+
+
+class KnownPatterns:
+    """Patterns in flat arrays, which a relaxation of thousands of them adds up quickly.
+
+    Args:
+        problem: Whose patterns.
+    """
+
+    def __init__(self, problem: CapacityProblem) -> None:
+        self._problem = problem
+        self._num_patterns = 0
+        self._bin_type = _Numbers(np.int64)
+        # One entry per option of each pattern.
+        self._start = _Numbers(np.int64)
+        self._option = _Numbers(np.int64)
+        self._load = _Numbers(np.float64)
+        self._count = _Numbers(np.float64)
+        # One entry per job of each pattern.
+        self._start_of_jobs = _Numbers(np.int64)
+        self._job = _Numbers(np.int64)
+        self._wanted = _Numbers(np.float64)
+
+    def add(self, patterns: Collection[Pattern]) -> None:
+        """Add those that are new.
+
+        Args:
+            patterns: In an order in which those of earlier calls come first.
+        """
+        for pattern in islice(patterns, self._num_patterns, None):
+            self._add(pattern)
+        self._num_patterns = max(self._num_patterns, len(patterns))
+
+    def _add(self, pattern: Pattern) -> None:
+        problem = self._problem
+        counts = pattern.configuration.counts
+        held: dict[int, int] = {}
+        for option, count in counts:
+            job = problem.options[option].job
+            held[job] = held.get(job, 0) + count
+        self._bin_type.extend([pattern.configuration.bin_type])
+        self._start.extend([len(self._option)])
+        self._option.extend([option for option, _ in counts])
+        self._count.extend([count for _, count in counts])
+        self._load.extend(pattern.loads)
+        self._start_of_jobs.extend([len(self._job)])
+        self._job.extend(held)
+        self._wanted.extend(
+            [min(count, problem.jobs[job].copies) for job, count in held.items()]
+        )
+
+    def most_valuable(self, prices: Prices) -> list[float]:
+        """Return, per bin type, what its best pattern is worth; ``-inf`` without any.
+
+        As ``Prices.value`` says, but for rounding.
+        """
+        best = np.full(len(self._problem.bin_types), -np.inf)
+        if not self._num_patterns:
+            return list(best)
+        option = self._option.values
+        earned = np.asarray(prices.per_load)[option] * self._load.values
+        earned += np.asarray(prices.per_copy)[option] * self._count.values
+        wanted = np.asarray(prices.per_wanted)[self._job.values] * self._wanted.values
+        worth = np.add.reduceat(earned, self._start.values)
+        worth += np.add.reduceat(wanted, self._start_of_jobs.values)
+        np.maximum.at(best, self._bin_type.values, worth)
+        return [float(one) for one in best]
+
+
+class _Numbers(Generic[Number]):
+    """A growing array of numbers."""
+
+    def __init__(self, kind: type[Number]) -> None:
+        self._room: NDArray[Number] = np.empty(FIRST_ROOM, dtype=kind)
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def extend(self, numbers: Collection[float]) -> None:
+        """Append numbers."""
+        length = self._length + len(numbers)
+        if length > len(self._room):
+            self._room = np.resize(self._room, 2 * length)
+        self._room[self._length : length] = list(numbers)
+        self._length = length
+
+    @property
+    def values(self) -> NDArray[Number]:
+        """The numbers so far."""
+        return self._room[: self._length]
 
 
 class _Row(NamedTuple):

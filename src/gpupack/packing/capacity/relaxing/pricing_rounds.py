@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.relaxing.known_patterns import KnownPatterns
+from gpupack.packing.capacity.relaxing.bin_patterns import KnownPatterns
 from gpupack.packing.capacity.relaxing.pricing_model import ModelPricer
 from gpupack.packing.runtime import call_until, kernels_are_ready
 
