@@ -1,8 +1,8 @@
-"""Whether a closed network of time slices that go round would predict retention better.
+"""How forms of the closed network under time slicing predict retention.
 
-``ROUND_ROBIN`` is used for requests that arrive. Here it takes the place of the closed
-loop's form: its factor is fitted to the captured sets of the fitting half, and the
-judged halves of captured and busy networks are predicted with either.
+The former law, slices that go round as for requests that arrive, and today's. The
+factor of each is fitted to the captured sets of the fitting half; the judged halves of
+captured and busy networks are predicted with it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmarks.colocation_report import fitting_sets, judged_sets, read_session
 from benchmarks.quick_calibration_report import sets_of_session
 from gpupack.planning.contention import fit_contention_factor
 from gpupack.planning.contention.latency_prediction import ROUND_ROBIN
-from gpupack.planning.contention.prediction import SHARING_SHAPES
+from gpupack.planning.contention.prediction import FORMER_SHAPES, SHARING_SHAPES
 from gpupack.records.environment import SharingMode
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ def judge_round_robin(folder: Path) -> dict[str, dict[str, float]]:
     ]
     found = {}
     for name, shape in (
-        ("closed_loop", SHARING_SHAPES[MODE]),
+        ("former_law", FORMER_SHAPES[MODE, 1]),
         ("round_robin", ROUND_ROBIN),
+        ("todays_law", SHARING_SHAPES[MODE]),
     ):
         factor, _ = fit_contention_factor(fitting, shape)
         found[name] = {

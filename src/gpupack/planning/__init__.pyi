@@ -1,6 +1,7 @@
 from .contention import (
     DEFAULT_CONTENTION_FACTORS,
     HOST_CONTENTION_FACTOR,
+    LAWS,
     PROCESSOR_SHARING,
     SHARING_SHAPES,
     MeasuredSet,
@@ -30,6 +31,7 @@ from .rightsizing import Rightsizing, rightsize
 __all__ = [
     "DEFAULT_CONTENTION_FACTORS",
     "HOST_CONTENTION_FACTOR",
+    "LAWS",
     "PROCESSOR_SHARING",
     "SHARING_SHAPES",
     "MeasuredSet",

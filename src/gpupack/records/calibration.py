@@ -32,6 +32,11 @@ class Calibration(Record):
 
     0 is no interference at all; what 1 means depends on the way of sharing.
     """
+    law: int = Field(default=1, ge=1)
+    """Which law of delays the factor was fitted with, and is used with.
+
+    1 is the first of each way of sharing; files that do not say are of that one.
+    """
     num_sets: int = Field(ge=0)
     """Co-located sets it was fitted to; 0 for a default."""
     method: CalibrationMethod = CalibrationMethod.OWN_MODELS

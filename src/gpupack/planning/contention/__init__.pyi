@@ -10,6 +10,7 @@ from .latency_prediction import LatencyLimits
 from .prediction import (
     DEFAULT_CONTENTION_FACTORS,
     HOST_CONTENTION_FACTOR,
+    LAWS,
     SHARING_SHAPES,
     has_all_readings,
     predict_retentions,
@@ -30,6 +31,7 @@ __all__ = [
     "COMPARED",
     "DEFAULT_CONTENTION_FACTORS",
     "HOST_CONTENTION_FACTOR",
+    "LAWS",
     "MAX_PREDICTED_KINDS",
     "PROCESSOR_SHARING",
     "SHARING_SHAPES",

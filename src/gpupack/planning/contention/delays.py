@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gpupack.planning.contention.time_slices import TimeSlices
+
 Numbers = TypeVar("Numbers", float, "NDArray[np.float64]")
 """The formulas take one number, or a table of them."""
 
@@ -23,7 +25,8 @@ TYPICAL_DRAM_SHARE = 0.1
 """Where GPM gives none: two such models lose under MPS what processor sharing with the
 factor that fits the sets recorded on an H200 (0.64) says."""
 SLICE_S = 0.0015
-"""Of time slicing, in closed loops and where requests arrive; fitted on an H200."""
+"""Of time slicing where requests arrive, and in the former law of closed loops; fitted
+on an H200."""
 _DRAM_OFFSET = 0.01
 _SINGLE_OFFSET_MS = 0.005
 """A single kernel's waits below that are not told apart."""
@@ -155,6 +158,7 @@ class SharingShape:
         dram_exponent: Of the neighbor's share of DRAM bandwidth ÷ its own.
         is_round_robin: ``D_i`` is done in slices, of which there is at least one, and a
             neighbor's slice, or all of it, goes before each.
+        slices: What counts instead where processes take turns; None: nothing else.
         probed: What counts instead where the probe read both; None: nothing else.
     """
 
@@ -164,10 +168,13 @@ class SharingShape:
     neighbor_sm_exponent: float = 0.0
     dram_exponent: float = 0.0
     is_round_robin: bool = False
+    slices: TimeSlices | None = None
     probed: ProbedShape | None = None
 
     def delay_s(self, own: CustomerClass, neighbor: CustomerClass) -> float:
         """Return ``W_ij``: how long ``own`` waits for a neighbor at the GPU."""
+        if self.slices is not None:
+            return float(self.slices.delay_table([own], [neighbor])[0, 0])
         if (
             self.probed is not None
             and own.probe is not None
@@ -200,8 +207,20 @@ class SharingShape:
             * (neighbor.dram_share + _DRAM_OFFSET) ** self.dram_exponent
         )
 
-    def delay_table(self, classes: Sequence[CustomerClass]) -> NDArray[np.float64]:
-        """Return ``W_ij``, row by row: ``delay_s`` of every two of the classes."""
+    def delay_table(
+        self,
+        classes: Sequence[CustomerClass],
+        neighbors: Sequence[CustomerClass] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return ``W_ij``, row by row: ``delay_s`` of every two of the classes.
+
+        Args:
+            classes: Who waits, by row.
+            neighbors: For whom, by column: the same classes, which may spend other
+                times elsewhere; those themselves if left out.
+        """
+        if self.slices is not None:
+            return self.slices.delay_table(classes, neighbors or classes)
         if self.is_round_robin:
             return np.outer(
                 [self._num_slices(one) for one in classes],
@@ -223,6 +242,17 @@ class SharingShape:
                 [classes[place] for place in places], list(probes.values())
             )
         return table
+
+    def most_table(
+        self, classes: Sequence[CustomerClass]
+    ) -> NDArray[np.float64] | None:
+        """Return ``C_ij``, what is waited at most for each customer of a neighbor.
+
+        None where there is no such bound: queues are as long as they are.
+        """
+        if self.slices is None:
+            return None
+        return self.slices.most_table(classes, classes)
 
 
 PROCESSOR_SHARING = SharingShape()

@@ -1,3 +1,4 @@
+# Long because both solutions of the network, and traffic in it, stand together.
 """The closed queueing network: the rates of all classes, by mean value analysis.
 
 And models that take part of the traffic they could: as neighbors, and by themselves.
@@ -10,7 +11,7 @@ import math
 import operator
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,7 @@ MAX_KNOWN_SHAPES = 64
 """Of networks, whose populations are kept in order of size."""
 _FIXED_POINT_TOLERANCE = 1e-12
 """Relative, of the queues."""
+_HALVINGS = 60
 _MAX_NEWTON_STEPS = 100
 """Newton's method takes about five."""
 
@@ -44,7 +46,8 @@ def rates(
     *,
     contention_factor: float,
     shape: SharingShape = PROCESSOR_SHARING,
-    own_elsewhere_s: Sequence[float] | None = None,
+    own: Sequence[CustomerClass] | None = None,
+    delays: Delays | None = None,
 ) -> tuple[float, ...]:
     """Return every class's requests per second when all share one GPU.
 
@@ -55,10 +58,11 @@ def rates(
             customers of all, of which there are far fewer populations.
         contention_factor: ``c``.
         shape: Of the sharing mode.
-        own_elsewhere_s: What each class's time elsewhere would be while its own rate is
-            asked for, one class at a time; that of the class if left out. By the
+        own: What each class would be while its own rate is asked for, one class at a
+            time: the same with another time elsewhere; the class if left out. By the
             arrival theorem a class of one customer finds the others as they are
             without it, whatever time it spends elsewhere itself.
+        delays: Among the classes, where they are known; of the same factor and shape.
     """
     solve = (
         exact_rates
@@ -69,7 +73,8 @@ def rates(
         classes,
         contention_factor=contention_factor,
         shape=shape,
-        own_elsewhere_s=own_elsewhere_s,
+        own=own,
+        delays=delays,
     )
 
 
@@ -78,27 +83,76 @@ def exact_rates(
     *,
     contention_factor: float,
     shape: SharingShape = PROCESSOR_SHARING,
-    own_elsewhere_s: Sequence[float] | None = None,
+    own: Sequence[CustomerClass] | None = None,
+    delays: Delays | None = None,
 ) -> tuple[float, ...]:
     """Return the rates by mean value analysis over all populations.
 
     Takes O(classes² × Π (customers + 1)): about 0.1 ms for six models of one customer.
     """
-    delays = contention_factor * shape.delay_table(classes)
+    known = delays or delays_among(
+        classes, contention_factor=contention_factor, shape=shape, own=own
+    )
     num_sizes = sum(one.num_customers for one in classes)
     num_steps = _num_populations(classes) * len(classes)
     queues = (
-        _queues_by_loop(classes, delays.tolist())
+        _queues_by_loop(classes, known.each, known.most)
         if num_steps <= LOOP_STEPS_PER_SIZE * num_sizes
-        else _queues_by_size(classes, delays)
+        else _queues_by_size(classes, known.each, known.most)
     )
-    elsewhere_s = own_elsewhere_s or [one.elsewhere_s for one in classes]
-    return tuple(
-        one.num_customers
-        / (own_s + one.gpu_demand_s + sum(map(operator.mul, row, queue)))
-        for one, own_s, row, queue in zip(
-            classes, elsewhere_s, delays.tolist(), queues, strict=True
+    found = []
+    for index, (one, driven, row, queue) in enumerate(
+        zip(classes, own or classes, known.own, queues, strict=True)
+    ):
+        waits_s = map(operator.mul, row, queue)
+        if known.most is not None:
+            others = [neighbor.num_customers for neighbor in classes]
+            others[index] -= 1
+            waits_s = map(min, waits_s, map(operator.mul, known.most[index], others))
+        at_gpu_s = one.gpu_demand_s + sum(waits_s)
+        found.append(one.num_customers / (driven.elsewhere_s + at_gpu_s))
+    return tuple(found)
+
+
+class Delays(NamedTuple):
+    """Who waits how long for whom, with the contention factor, row by row.
+
+    Attributes:
+        each: ``c W_ij``, for each request of j at the GPU.
+        own: The same of a class while its own rate is asked for.
+        most: ``c C_ij``, at most for each customer of j; None without such a bound.
+    """
+
+    each: list[list[float]]
+    own: list[list[float]]
+    most: list[list[float]] | None
+
+    def among(self, places: Sequence[int]) -> Delays:
+        """Return those among some of the classes, in this order."""
+        pick = operator.itemgetter(*places)
+        each, own, most = (
+            table if table is None else [list(pick(table[place])) for place in places]
+            for table in self
         )
+        return Delays(each or [], own or [], most)
+
+
+def delays_among(
+    classes: Sequence[CustomerClass],
+    *,
+    contention_factor: float,
+    shape: SharingShape = PROCESSOR_SHARING,
+    own: Sequence[CustomerClass] | None = None,
+) -> Delays:
+    """Return the delays among classes; the arguments are those of ``rates``."""
+    each = (contention_factor * shape.delay_table(classes)).tolist()
+    most = shape.most_table(classes)
+    return Delays(
+        each,
+        each
+        if own is None
+        else (contention_factor * shape.delay_table(own, classes)).tolist(),
+        None if most is None else (contention_factor * most).tolist(),
     )
 
 
@@ -107,7 +161,9 @@ def _num_populations(classes: Sequence[CustomerClass]) -> int:
 
 
 def _queues_by_loop(
-    classes: Sequence[CustomerClass], delays: Sequence[Sequence[float]]
+    classes: Sequence[CustomerClass],
+    delays: Sequence[Sequence[float]],
+    most: Sequence[Sequence[float]] | None,
 ) -> list[list[float]]:
     """Return all queues as each class finds them: without one customer of its own."""
     strides: list[int] = []
@@ -123,34 +179,50 @@ def _queues_by_loop(
             one.gpu_demand_s,
             one.elsewhere_s,
             row,
+            most_row,
         )
-        for index, (stride, one, row) in enumerate(
-            zip(strides, classes, delays, strict=True)
+        for index, (stride, one, row, most_row) in enumerate(
+            zip(strides, classes, delays, most or delays, strict=True)
         )
+    ]
+    counts = [
+        [population // stride % radix for _, stride, radix, _, _, _, _ in inputs]
+        for population in range(num_populations)
     ]
     queues = [[0.0] * len(classes) for _ in range(num_populations)]
     for population in range(1, num_populations - 1):
         found = queues[population]
-        for index, stride, radix, demand_s, elsewhere_s, row in inputs:
-            count = population // stride % radix
+        for index, stride, _, demand_s, elsewhere_s, row, most_row in inputs:
+            count = counts[population][index]
             if count:
-                at_gpu_s = demand_s + sum(
-                    map(operator.mul, row, queues[population - stride])
-                )
+                waits_s = map(operator.mul, row, queues[population - stride])
+                if most is not None:
+                    others = counts[population - stride]
+                    waits_s = map(min, waits_s, map(operator.mul, most_row, others))
+                at_gpu_s = demand_s + sum(waits_s)
                 found[index] = count * at_gpu_s / (elsewhere_s + at_gpu_s)
     return [queues[num_populations - 1 - stride] for stride in strides]
 
 
 def _queues_by_size(
-    classes: Sequence[CustomerClass], delays: NDArray[np.float64]
+    classes: Sequence[CustomerClass],
+    delays: Sequence[Sequence[float]],
+    most: Sequence[Sequence[float]] | None,
 ) -> list[list[float]]:
     """Return the same, all populations of one size at a time."""
     demand_s = np.array([one.gpu_demand_s for one in classes])
     elsewhere_s = np.array([one.elsewhere_s for one in classes])
     sizes, last = _populations(tuple(one.num_customers for one in classes))
     queues = np.zeros((int(last.max()) + 2, len(classes)))
+    table = np.array(delays)
+    bounds = None if most is None else np.array(most)
+    without_one = np.eye(len(classes))
     for places, counts, places_before in sizes:
-        at_gpu_s = demand_s + (queues[places_before] * delays).sum(axis=2)
+        waits_s = queues[places_before] * table
+        if bounds is not None:
+            others = np.maximum(0.0, counts[:, None, :] - without_one)
+            waits_s = np.minimum(waits_s, bounds * others)
+        at_gpu_s = demand_s + waits_s.sum(axis=2)
         queues[places] = counts * at_gpu_s / (elsewhere_s + at_gpu_s)
     found: list[list[float]] = queues[last].tolist()
     return found
@@ -190,7 +262,8 @@ def approximate_rates(
     *,
     contention_factor: float,
     shape: SharingShape = PROCESSOR_SHARING,
-    own_elsewhere_s: Sequence[float] | None = None,
+    own: Sequence[CustomerClass] | None = None,
+    delays: Delays | None = None,
 ) -> tuple[float, ...]:
     """Return the rates by the Schweitzer–Bard fixed point, for any population.
 
@@ -198,28 +271,41 @@ def approximate_rates(
     increasing and concave in them, so that from there every step goes down, and none
     below the only fixed point. Takes O(classes³), whatever the number of customers.
     """
-    delays = contention_factor * shape.delay_table(classes)
+    known = delays or delays_among(
+        classes, contention_factor=contention_factor, shape=shape, own=own
+    )
     customers = np.array([one.num_customers for one in classes], dtype=np.float64)
     demand_s = np.array([one.gpu_demand_s for one in classes])
     elsewhere_s = np.array([one.elsewhere_s for one in classes])
     # A customer does not wait for itself.
-    delays[np.diag_indices(len(classes))] *= (customers - 1) / customers
+    without_itself = np.ones((len(classes), len(classes)))
+    itself = np.diag_indices(len(classes))
+    without_itself[itself] = (customers - 1) / customers
+    table = np.array(known.each) * without_itself
+    most = (
+        np.full_like(table, np.inf)
+        if known.most is None
+        else np.array(known.most) * customers * without_itself
+    )
     identity = np.eye(len(classes))
     queues = customers
     for _ in range(_MAX_NEWTON_STEPS):
-        at_gpu_s = demand_s + delays @ queues
+        waits_s = table * queues
+        at_gpu_s = demand_s + np.minimum(waits_s, most).sum(axis=1)
         cycle_s = elsewhere_s + at_gpu_s
-        slopes = (customers * elsewhere_s / cycle_s**2)[:, None] * delays
+        slopes = (customers * elsewhere_s / cycle_s**2)[:, None] * np.where(
+            waits_s < most, table, 0.0
+        )
         step = np.linalg.solve(
             identity - slopes, queues - customers * at_gpu_s / cycle_s
         )
         queues = queues - step
         if (np.abs(step) <= _FIXED_POINT_TOLERANCE * customers).all():
             break
-    last_elsewhere_s = elsewhere_s if own_elsewhere_s is None else own_elsewhere_s
-    found: list[float] = (
-        customers / (np.asarray(last_elsewhere_s) + demand_s + delays @ queues)
-    ).tolist()
+    table = np.array(known.own) * without_itself
+    last_elsewhere_s = [one.elsewhere_s for one in own or classes]
+    at_gpu_s = demand_s + np.minimum(table * queues, most).sum(axis=1)
+    found: list[float] = (customers / (last_elsewhere_s + at_gpu_s)).tolist()
     return tuple(found)
 
 
@@ -245,7 +331,7 @@ def slowed_down(
         elsewhere_s = 1 / requests_per_sec - one.gpu_demand_s
         return replace(one, elsewhere_s=max(one.elsewhere_s, elsewhere_s))
     low, high = one.elsewhere_s, one.num_customers / requests_per_sec
-    for _ in range(60):
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
         found = rates(
             [replace(one, elsewhere_s=middle)],
@@ -257,6 +343,46 @@ def slowed_down(
         else:
             high = middle
     return replace(one, elsewhere_s=(low + high) / 2)
+
+
+def shortened(
+    one: CustomerClass,
+    requests_per_sec: float,
+    *,
+    contention_factor: float,
+    shape: SharingShape = PROCESSOR_SHARING,
+) -> CustomerClass | None:
+    """Return the class with the GPU time at which its customers reach this rate.
+
+    None where they reach a higher one as they are.
+
+    Args:
+        one: A class of several customers who spend no time elsewhere.
+        requests_per_sec: > 0.
+        contention_factor: Of its customers among themselves.
+        shape: Likewise.
+    """
+    others = one.num_customers - 1
+
+    def reached(demand_s: float) -> float:
+        trial = replace(one, gpu_demand_s=demand_s)
+        delay_s = shape.delay_s(trial, trial)
+        most = shape.most_table([trial])
+        if most is not None:
+            delay_s = min(delay_s, float(most[0, 0]))
+        at_gpu_s = demand_s + contention_factor * delay_s * others
+        return one.num_customers / at_gpu_s
+
+    if reached(one.gpu_demand_s) > requests_per_sec:
+        return None
+    low, high = 0.0, one.gpu_demand_s
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if reached(middle) < requests_per_sec:
+            high = middle
+        else:
+            low = middle
+    return replace(one, gpu_demand_s=(low + high) / 2)
 
 
 def class_at_load(
@@ -307,6 +433,7 @@ def limits_beside(
     contention_factor: float,
     shape: SharingShape,
     copies: Sequence[int] | None = None,
+    delays: Delays | None = None,
 ) -> tuple[float, ...]:
     """Return the requests per second of each model, driven to its limit by itself.
 
@@ -318,6 +445,8 @@ def limits_beside(
         shape: Of the sharing mode.
         copies: Equal instances of each model; one if left out. The rate is that of
             one of them.
+        delays: Among the models at their traffic, each driven while its own rate is
+            asked for, where they are known and every model has traffic.
     """
     copies = copies or [1] * len(driven)
     together = [
@@ -331,7 +460,8 @@ def limits_beside(
             [one for one in together if one is not None],
             contention_factor=contention_factor,
             shape=shape,
-            own_elsewhere_s=[driven[index].elsewhere_s for index in present],
+            own=[driven[index] for index in present],
+            delays=delays if len(present) == len(driven) else None,
         )
         found = {
             index: rate / copies[index]

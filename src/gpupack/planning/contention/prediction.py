@@ -23,8 +23,10 @@ sharing*. By the arrival theorem of mean value analysis, over populations ``N``:
 
 * *fair sharing*, ``D_i``: processor sharing, a network of product form, for which the
   recursion is exact.
-* *time slicing*, ``D_i + min(q, D_j)``: a request also waits for what is left of a
-  slice, or of a shorter request.
+* *time slicing*: slices go round among the processes that have work; before the first
+  one a request waits for what is left of a neighbor's, and before each other one for a
+  whole one, if the neighbor is there: see ``time_slices``. ``c W_ij Q_j`` is then at
+  most one slice of a neighbor before each of one's own.
 * *MPS*: kernels run side by side, and wait for room on the SMs. How many kernels a
   request has and how long they are, the kernel probe says: with ``e_i`` the delay of a
   request beside kernels that fill the GPU, ``h_j`` and ``t_i`` the waits of a spread
@@ -59,9 +61,9 @@ replaced by the fixed point that takes a class's queue without one of its custom
 ``(N_i − 1) / N_i`` of that with it: more pessimistic, by a point or two as a rule,
 never more optimistic.
 
-The customers and their ``W`` are in ``delays``; the recursion, the fixed point and
-models with part of their traffic in ``network``; here is what profiles say of a
-customer.
+The customers and their ``W`` are in ``delays`` and ``time_slices``; the recursion, the
+fixed point and models with part of their traffic in ``network``; here is what profiles
+say of a customer.
 
 Where it is said how many of the host's cores there are, they are a second station
 (``host_station``). The PCIe bus is none.
@@ -105,8 +107,10 @@ from gpupack.planning.contention.network import (
     classes_at_load,
     limits_beside,
     shares_of_traffic,
+    shortened,
     slowed_down,
 )
+from gpupack.planning.contention.time_slices import TimeSlices
 from gpupack.records.environment import SharingMode
 
 if TYPE_CHECKING:
@@ -121,7 +125,7 @@ _SIDE_BY_SIDE = SharingShape(
     dram_exponent=0.36,
 )
 SHARING_SHAPES = {
-    SharingMode.TIME_SLICING: SharingShape(slice_s=SLICE_S),
+    SharingMode.TIME_SLICING: SharingShape(slices=TimeSlices()),
     SharingMode.MPS: replace(_SIDE_BY_SIDE, probed=ProbedShape()),
     SharingMode.STREAMS: _SIDE_BY_SIDE,
 }
@@ -131,8 +135,20 @@ Exponents chosen for streams alone predict no better than those for MPS (7.5 and
 points on the judged half).
 """
 
+LAWS = {
+    SharingMode.TIME_SLICING: 2,
+    SharingMode.MPS: 1,
+    SharingMode.STREAMS: 1,
+}
+"""The number of each, as calibrations hold it: their factors mean nothing with another.
+"""
+FORMER_SHAPES = {(SharingMode.TIME_SLICING, 1): SharingShape(slice_s=SLICE_S)}
+"""What calibrations of former laws are used with, by way of sharing and number."""
+FORMER_RETENTION_MARGINS = {(SharingMode.TIME_SLICING, 1): 0.06}
+"""What a retention predicted by them must have to spare, where none was fitted."""
+
 DEFAULT_CONTENTION_FACTORS = {
-    SharingMode.TIME_SLICING: 0.78,
+    SharingMode.TIME_SLICING: 0.99,
     SharingMode.MPS: 1.15,
     SharingMode.STREAMS: 1.21,
 }
@@ -320,10 +336,11 @@ def class_from_solo(
             1 / requests_per_sec - elsewhere_s, elsewhere_s, 1, sm, dram, probe
         )
     trial = CustomerClass(demand_s, 0.0, num_customers, sm, dram, probe)
-    delay_s = shape.delay_s(trial, trial)
-    stretch = 1 + contention_factor * delay_s / demand_s * (num_customers - 1)
-    if num_customers / (demand_s * stretch) <= requests_per_sec:
-        return replace(trial, gpu_demand_s=num_customers / (requests_per_sec * stretch))
+    busiest = shortened(
+        trial, requests_per_sec, contention_factor=contention_factor, shape=shape
+    )
+    if busiest is not None:
+        return busiest
     return slowed_down(
         trial, requests_per_sec, contention_factor=contention_factor, shape=shape
     )

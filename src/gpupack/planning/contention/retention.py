@@ -26,19 +26,24 @@ from gpupack.planning.contention.host_station import (
 from gpupack.planning.contention.latency_prediction import (
     ARRIVALS_SHARES,
     DEFAULT_LATENCY_MARGINS,
+    FORMER_ARRIVALS_SHARES,
     ROUND_ROBIN,
     LatencyLimits,
 )
 from gpupack.planning.contention.latency_rule import LatencyRule
 from gpupack.planning.contention.network import (
     classes_at_load,
+    delays_among,
     limits_beside,
     shares_of_traffic,
 )
 from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
     DEFAULT_RETENTION_MARGINS,
+    FORMER_RETENTION_MARGINS,
+    FORMER_SHAPES,
     HOST_CONTENTION_FACTOR,
+    LAWS,
     SHARING_SHAPES,
     UNPROBED_MPS_MARGIN,
     EqualInstances,
@@ -55,6 +60,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpupack.planning.contention.delays import CustomerClass
+    from gpupack.planning.contention.network import Delays
     from gpupack.profile_set import ProfileSet
     from gpupack.records.calibration import Calibration
     from gpupack.records.gpu import GpuType
@@ -72,6 +78,8 @@ MAX_LOSS_FACTOR = 4.0
 """The most that a small predicted loss was exceeded by on an H200."""
 MAX_KNOWN_SETS = 100_000
 """Predictions kept, so that none is made twice; some 100 MB at most."""
+MAX_TABLED = 300
+"""Of so many records the delays are kept, of every two: some 10 MB."""
 MAX_PREDICTED_KINDS = 1_000
 """Different instances on one GPU; a prediction for so many takes half a second."""
 
@@ -88,6 +96,7 @@ class Contention:
         latency_margin: By this share of itself a predicted latency is to be below its
             limit.
         num_sets: Measured sets that the factor was fitted to; 0 for a default.
+        law: The number of the law that the factor is of; None is today's.
         basis: What the factor and margins rest on, in words; empty on the host.
         host_cores: Of the host, for the models of each GPU; None: they do not run out.
         warnings: What a reader of the prediction should know.
@@ -99,6 +108,7 @@ class Contention:
     margin: float = 0.0
     latency_margin: float = DEFAULT_LATENCY_MARGINS[SharingMode.TIME_SLICING]
     num_sets: int = 0
+    law: int | None = None
     basis: str = ""
     host_cores: float | None = None
     warnings: tuple[str, ...] = ()
@@ -108,7 +118,10 @@ class Contention:
         """The contention factor of requests that arrive, with pauses between them."""
         if self.sharing_mode is None:
             return self.factor
-        return ARRIVALS_SHARES[self.sharing_mode] * self.factor
+        share = ARRIVALS_SHARES[self.sharing_mode]
+        if self.law is not None:
+            share = FORMER_ARRIVALS_SHARES.get((self.sharing_mode, self.law), share)
+        return share * self.factor
 
     @property
     def shape_of_arrivals(self) -> SharingShape:
@@ -163,21 +176,51 @@ def resolve_contention(
     if fitted:
         best = fitted[-1]
         margin = best.retention_margin_ratio
+        evidence = _evidence(best)
+        if best.law != LAWS[mode]:
+            default_margin = FORMER_RETENTION_MARGINS.get(
+                (mode, best.law), default_margin
+            )
+            evidence += f", by a former law of {mode}"
+            warnings += (
+                f"the calibration of {best.gpu_type_name} ({mode}) was made with a "
+                "former law of how models share a GPU, and is used with it; run "
+                "`gpupack calibrate` again: today's predicts better",
+            )
         return Contention(
             mode,
             best.contention_factor,
-            shape=SHARING_SHAPES[mode],
+            shape=FORMER_SHAPES.get((mode, best.law), SHARING_SHAPES[mode]),
             margin=default_margin if margin is None else margin,
             latency_margin=DEFAULT_LATENCY_MARGINS[mode],
             num_sets=best.num_sets,
-            basis=f"calibrated on this GPU type ({_evidence(best)})",
+            law=best.law,
+            basis=f"calibrated on this GPU type ({evidence})",
             host_cores=host_cores,
             warnings=warnings,
         )
     factor = DEFAULT_CONTENTION_FACTORS[mode]
     others = sorted(
-        {f"{one.gpu_type_name} ({one.sharing_mode})" for one in profiles.calibrations}
+        {
+            f"{one.gpu_type_name} ({one.sharing_mode})"
+            for one in profiles.calibrations
+            if _is_known(one)
+        }
     )
+    unknown = sorted(
+        {
+            one.gpu_type_name
+            for one in profiles.calibrations
+            if one.sharing_mode is mode and not _is_known(one)
+        }
+    )
+    if unknown:
+        warnings += (
+            f"the calibration of {', '.join(unknown)} was made by a later gpupack, "
+            "with a law of how models share a GPU that this one does not know: its "
+            f"predictions use the default contention factor {factor:g}; update "
+            "gpupack, or run `gpupack calibrate` again",
+        )
     if others:
         warnings += (
             f"the profiles are calibrated for {', '.join(others)}, not for "
@@ -235,7 +278,11 @@ def _fitted_to(
     the profiles under the catalogue's (``"H200"``). One under the very name of the
     profiles takes precedence.
     """
-    of_mode = [one for one in profiles.calibrations if one.sharing_mode is mode]
+    of_mode = [
+        one
+        for one in profiles.calibrations
+        if one.sharing_mode is mode and _is_known(one)
+    ]
     if not of_mode:
         return []
     card = _card_of(gpu_type)
@@ -247,6 +294,12 @@ def _fitted_to(
         and card_called(one.gpu_type_name) == card
     ]
     return same_card + [one for one in of_mode if one.gpu_type_name == gpu_type.name]
+
+
+def _is_known(calibration: Calibration) -> bool:
+    """Return whether the law that it was fitted with is known here."""
+    mode, law = calibration.sharing_mode, calibration.law
+    return law == LAWS[mode] or (mode, law) in FORMER_SHAPES
 
 
 def resolve_sharing(sharing: SharingMode | str | None) -> SharingMode:
@@ -332,6 +385,7 @@ class RetentionRule:
                 shape=contention.shape,
             )
         )
+        self._delays = self._delays_of_all() if len(records) <= MAX_TABLED else None
         self._floors = [min_retention.get(record.model_name, 0.0) for record in records]
         self._throughputs = [
             (record.throughput_infer_per_sec or 0.0)
@@ -359,6 +413,18 @@ class RetentionRule:
                 margin=contention.latency_margin,
                 host=self._host,
             )
+        )
+
+    def _delays_of_all(self) -> Delays | None:
+        """Return who waits how long for whom, once for all sets; None if unknown."""
+        at_traffic = [one for one in self._at_traffic if one is not None]
+        if not 1 < len(at_traffic) == len(self._classes):
+            return None
+        return delays_among(
+            at_traffic,
+            contention_factor=self._contention.factor,
+            shape=self._contention.shape,
+            own=self._classes,
         )
 
     def latencies_s(
@@ -445,6 +511,9 @@ class RetentionRule:
                 contention_factor=self._contention.factor,
                 shape=self._contention.shape,
                 copies=[copies for _, copies in counts],
+                delays=None
+                if self._delays is None or len(items) == 1
+                else self._delays.among(items),
             )
             if self._host is not None:
                 on_host = [self._on_host[item] for item in items]

@@ -9,6 +9,7 @@ import gpupack
 from gpupack.arguments import require_kind, several
 from gpupack.errors import InvalidInputError
 from gpupack.planning import (
+    LAWS,
     SHARING_SHAPES,
     fit_contention_factor,
     fit_retention_margin,
@@ -76,6 +77,7 @@ def calibrate(
         gpu_type_name=gpu_type_name,
         sharing_mode=mode,
         contention_factor=factor,
+        law=LAWS[mode],
         num_sets=len(sets),
         retention_margin_ratio=fit_retention_margin(sets, factor, shape),
         mean_absolute_error_ratio=error,

@@ -26,6 +26,7 @@ from gpupack.given_numbers import real_number
 from gpupack.planning import (
     DEFAULT_CONTENTION_FACTORS,
     HOST_CONTENTION_FACTOR,
+    LAWS,
     PROCESSOR_SHARING,
     SHARING_SHAPES,
     MeasuredSet,
@@ -55,12 +56,12 @@ if TYPE_CHECKING:
     from gpupack.records.gpu import GpuType
 
 DEFAULT_MINUTES = 5.0
-REFERENCE_FACTORS = {SharingMode.TIME_SLICING: 0.67, SharingMode.MPS: 1.11}
+REFERENCE_FACTORS = {SharingMode.TIME_SLICING: 1.08, SharingMode.MPS: 1.11}
 """What fits the reference models' sets on two H200: see
 ``benchmarks/results/reference_models_*.jsonl``."""
 PRIOR_SETS = 20
 """The default counts as much as so many sets: two runs of 14 and 16 sets on two H200
-differ by 8 % in turns, two of 5 and 7 under MPS by a third."""
+differ by 1 % in turns, two of 5 and 7 under MPS by a third."""
 LEAST_FACTOR = 0.05
 MIN_SETS = 3
 """So many are measured, however little time is given."""
@@ -206,6 +207,7 @@ def calibration_of(
         gpu_type_name=measurements[0].gpu_type.name,
         sharing_mode=mode,
         contention_factor=round(moved, 4),
+        law=LAWS[mode],
         num_sets=len(sets),
         method=CalibrationMethod.REFERENCE_MODELS,
         mean_absolute_error_ratio=error,
