@@ -119,7 +119,6 @@ FRESH = (
     BusyNetwork("fresh_mixer", "timm/mixer_b16_224", 224, 6, is_captured=True),
     BusyNetwork("fresh_xcit", "timm/xcit_small_12_p16_224", 224, 8, is_captured=True),
     BusyNetwork("fresh_inception", "timm/inception_v4", 299, 8, is_captured=True),
-    BusyNetwork("fresh_dpn", "timm/dpn68", 224, 12, is_captured=True),
     BusyNetwork("fresh_nfnet", "timm/dm_nfnet_f0", 192, 4, is_captured=True),
     BusyNetwork(
         "fresh_vovnet", "timm/ese_vovnet39b", 224, 4, is_captured=True, wait_ms=6.0

@@ -54,6 +54,8 @@ LIMITS = (4.0, 6.0, 5.0, 3.0)
 """Limits of p99, in multiples of each model's p99 alone, plan by plan."""
 BORNE = 0.8
 """Planned traffic ÷ what the GPU bears, at most."""
+LEAST_PER_S = 55.0
+"""Requests of a planned model, where it can: enough for a p99."""
 BEARABLE = (0.2, 0.35, 0.5, 0.65)
 """Traffic of drawn sets ÷ what the GPU bears, one after the other."""
 SETTLE_S = 0.1
@@ -285,7 +287,8 @@ def draw_plans(
         names = frozenset(one.model_name for one in records)
         speeds = [one.throughput_infer_per_sec or 0.0 for one in records]
         loads = [
-            min(0.45, max(chance.uniform(0.1, 0.35), 50 / speed)) for speed in speeds
+            min(0.45, max(chance.uniform(0.1, 0.35), LEAST_PER_S / speed))
+            for speed in speeds
         ]
         times = LIMITS[question % len(LIMITS)]
         limits = {
@@ -400,7 +403,10 @@ def record(arguments: argparse.Namespace) -> None:
             },
         )
         recorder.say(f"{len(models.names)} networks loaded")
+        if len(models.names) < len(networks) / 2:
+            raise SystemExit("most networks do not load")
         _run_campaign(recorder, arguments)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         recorder.say("done")
 
 
@@ -427,7 +433,7 @@ def _run_campaign(recorder: BusyRecorder, arguments: argparse.Namespace) -> None
         profiles = recorder.profiles(arguments.solo_s)
         campaign.more()
         recorder.say(f"closed sets, all rounds: {_known(campaign)}")
-    else:
+    elif not arguments.profile_once:
         # Once more after the sets, in the time that is kept for it.
         deadline_s -= len(profiles) * (arguments.solo_s + 0.8)
     traffic = draw_all_traffic(
@@ -448,7 +454,7 @@ def _run_campaign(recorder: BusyRecorder, arguments: argparse.Namespace) -> None
             recorder.say("out of time")
             break
         recorder.run("traffic", sent, seconds=each_s, warm_up_s=0.4, more=more)
-    if not arguments.num_closed:
+    if not (arguments.num_closed or arguments.profile_once):
         recorder.profiles(arguments.solo_s)
 
 
@@ -484,7 +490,10 @@ def main() -> None:
     parser.add_argument("--server-python", type=Path)
     parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--budget-s", type=float, default=520.0)
-    parser.add_argument("--solo-s", type=float, default=2.2, help="each of two times")
+    parser.add_argument("--solo-s", type=float, default=2.2, help="each time")
+    parser.add_argument(
+        "--profile-once", action="store_true", help="without closed sets"
+    )
     parser.add_argument("--traffic-s", type=float, default=14.0, help="of a set")
     parser.add_argument("--most-s", type=float, default=18.0, help="of a set")
     parser.add_argument("--num-closed", type=int, default=42)

@@ -241,6 +241,7 @@ class SetRecorder:
             )
             if before is not None:
                 found = joined(before, found)
+            slowest_s = np.percentile(found.loads[0].latencies_us, 99) / 1e6
             record = profile_record(
                 found, 0, device=self.models.device, circumstances=self._circumstances
             )
@@ -250,7 +251,7 @@ class SetRecorder:
         self._alone[name] = found
         self.append(record.model_dump(mode="json", exclude_none=True))
         self.append(self._make_row("alone", found, {}))
-        self.alone_s[name] = float(np.percentile(found.loads[0].latencies_us, 99)) / 1e6
+        self.alone_s[name] = float(slowest_s)
         rates = [
             f"{one.loads[0].throughput_infer_per_sec or 0:.1f}"
             for one in (before, found)
