@@ -207,7 +207,7 @@ def _totals(lines: Sequence[Line]) -> list[str]:
 
 def peer_table(lines: Sequence[Line], peers: Sequence[str]) -> str:
     """Return each peer against us, on the instances that both ran."""
-    ours = {line["name"]: line for line in lines if line["solver"] == OURS}
+    ours = {str(line["name"]): line for line in lines if line["solver"] == OURS}
     rows = []
     for peer in peers:
         theirs = [
@@ -223,19 +223,24 @@ def peer_table(lines: Sequence[Line], peers: Sequence[str]) -> str:
             if line["status"] == ours[line["name"]]["status"] == "OPTIMAL"
         ]
         proved = sum(ours[line["name"]]["status"] == "OPTIMAL" for line in theirs)
+        found = [line for line in theirs if line["status"] != "NONE"]
+        beyond = [_bins(line) - _bins(ours[line["name"]]) for line in found]
         rows.append(
             [
                 peer,
                 str(len(theirs)),
+                str(len(found)),
+                f"{sum(beyond):+d}" if found else "–",
                 str(sum(line["status"] == "OPTIMAL" for line in theirs)),
                 str(proved),
                 _geometric_mean([seconds for _, seconds in both]),
                 _geometric_mean([seconds for seconds, _ in both]),
             ]
         )
-    header = ["peer", "instances", "peer proved", "gpupack proved"]
+    header = ["peer", "instances", "packings", "bins", "peer proved", "gpupack proved"]
     return _table([*header, "peer mean s", "gpupack mean s"], rows) + (
-        "\n\nMeans are geometric, over the instances that both prove."
+        "\n\nBins: those beyond gpupack's, in all packings that the peer found. "
+        "Means are geometric, over the instances that both prove."
     )
 
 

@@ -57,7 +57,24 @@ def test_the_comparison_counts_better_matched_and_closed():
 def test_peers_are_compared_where_both_prove():
     lines = [line(seconds=1.0), line(solver="cpsat", seconds=4.0)]
 
-    assert "| cpsat | 1 | 1 | 1 | 4.000 | 1.000 |" in peer_table(lines, ["cpsat"])
+    assert "| cpsat | 1 | 1 | +0 | 1 | 1 | 4.000 | 1.000 |" in peer_table(
+        lines, ["cpsat"]
+    )
+
+
+def test_a_peer_that_finds_no_packing_counts_no_bins():
+    lines = [
+        line(),
+        line(name="y"),
+        line(solver="scip", num_bins=7, status="FEASIBLE"),
+        line(name="y", solver="scip", num_bins=None, status="NONE"),
+        line(solver="highs", num_bins=None, status="NONE"),
+    ]
+
+    table = peer_table(lines, ["scip", "highs"])
+
+    assert "| scip | 2 | 1 | +2 | 0 | 2 | – | – |" in table
+    assert "| highs | 1 | 0 | – | 0 | 1 | – | – |" in table
 
 
 def test_an_earlier_commit_is_compared_on_what_both_ran():
