@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 
 SLICE_S = 0.002
 """How long a process has the GPU, while others want it: the driver's default."""
-SWITCH_S = 0.000125
+SWITCH_S = 0.00013
 """How long the GPU takes to change over to another process. Fitted to networks that
 keep an H200 busy, see the documentation."""
 SLOW_SHARE = 0.6
 """A closed loop keeps its processor awake and its caches warm; of requests that arrive
 the host's part takes as long as in the slower part of the closed loop: the answers
 above this share of them. Fitted to the same."""
-WAKE_S = 0.0003
+WAKE_S = 0.0005
 """How much longer a request takes that finds nothing running, besides; half of it
 occupies the instance."""
 WAKE_BUSY_SHARE = 0.5
