@@ -8,6 +8,8 @@ import gpupack
 from gpupack.errors import InfeasibleError, InvalidInputError, NotFoundInTimeError
 from gpupack.planning.modeling import ask
 from gpupack.planning.solving.check import check_placement
+from gpupack.records.request import LatencyRule
+from gpupack.report.cautions import cautions_of
 from tests.factories import make_profiles, make_timed_record
 
 NAMES = "abcdef"
@@ -69,6 +71,16 @@ def test_the_check_finds_a_placement_that_is_predicted_too_late() -> None:
     late = placed(25).model_copy(update={"request": request, "min_retention": {}})
     with pytest.raises(gpupack.CheckError, match="at its traffic, not within 25"):
         check_placement(late, question)
+
+
+def test_a_condition_that_the_prediction_sees_broken_is_told_as_one() -> None:
+    late = placed(25)
+    assert late.request is not None
+    as_condition = late.request.model_copy(update={"latency": LatencyRule.PREDICTED})
+    cautions = cautions_of(late.model_copy(update={"request": as_condition}))
+    (told,) = (one for one in cautions if "latency limits" in one)
+    assert "kept by the planner's rule, are not kept as predicted" in told
+    assert "makes it a condition" not in told
 
 
 def test_what_no_plan_keeps_is_told() -> None:
