@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.planning import (
+    DEFAULT_CONTENTION_FACTORS,
     PROCESSOR_SHARING,
     SHARING_SHAPES,
     MeasuredSet,
@@ -43,10 +44,10 @@ class Judgement:
 
     Attributes:
         sharing: Name of the way of sharing, or ``all``.
-        factor: Contention factor fitted on the other half; None over several.
+        factor: Contention factor that is shipped; None over several.
         margin: Retention margin fitted on the other half; None over several.
         measured: Retention of every model of every judged set.
-        predicted: The same, by the network with the fitted factor.
+        predicted: The same, by the network with that factor.
         without_probe: The same, where the kernel probe's readings are left out.
         one_factor: The same, by processor sharing with the factor that fits it.
         plain: The same, by processor sharing with factor 1.
@@ -116,7 +117,7 @@ def read_sessions(folder: Path) -> list[list[CoLocation]]:
 
 
 def judge(sessions: Sequence[Sequence[CoLocation]]) -> Judgement:
-    """Fit on the sets labelled ``fit``, judge on those labelled ``judge``.
+    """Judge what is shipped on the sets labelled ``judge``, beside what ``fit`` gives.
 
     Where a way of sharing has sessions with the kernel probe, those alone count: their
     halves are of more models, and others than before. Figures over all are of models in
@@ -180,7 +181,7 @@ def _judge_one(
 ) -> Judgement:
     shape = SHARING_SHAPES[sharing]
     fitting = fitting_sets(sessions)
-    factor, _ = fit_contention_factor(fitting, shape)
+    factor = DEFAULT_CONTENTION_FACTORS[sharing]
     unprobed = replace(shape, probed=None)
     factor_unprobed, _ = fit_contention_factor(fitting, unprobed)
     one_factor, _ = fit_contention_factor(fitting)

@@ -3,7 +3,7 @@
 Exact mean value analysis over all populations, from the formulas in the documentation
 of ``contention.prediction``, for a few customers and without the kernel probe::
 
-    R_i(N) = D_i + c · Σ_j W_ij · Q_j(N − e_i)
+    R_i(N) = D_i + c · Σ_j min(W_ij · Q_j(N − e_i), C_ij · (N_j − [i = j]))
     X_i(N) = N_i / (Z_i + R_i(N))
     Q_j(N) = X_j(N) · R_j(N)
 """
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from gpupack.records.profile import ProfileRecord
 
-FACTORS = {"time_slicing": 0.78, "mps": 1.15, "streams": 1.21}
-MARGINS = {"time_slicing": 0.06, "mps": 0.094, "streams": 0.101}
+FACTORS = {"time_slicing": 1.0, "mps": 1.0, "streams": 1.21}
+MARGINS = {"time_slicing": 0.06, "mps": 0.113, "streams": 0.101}
 """Without readings of the probe; see docs/howto/share_gpus.md."""
 MAX_CUSTOMERS = 10
 """Beyond, gpupack approximates."""
@@ -45,7 +45,7 @@ class Customer:
 def wait_s(mode: str, own: Customer, other: Customer) -> float:
     """Return ``W_ij``."""
     if mode == "time_slicing":
-        return own.at_gpu_s + min(0.0015, other.at_gpu_s)
+        return turns_s(own, other) / share_alone(other)
     return (
         own.at_gpu_s**0.6
         * other.at_gpu_s**0.4
@@ -55,6 +55,43 @@ def wait_s(mode: str, own: Customer, other: Customer) -> float:
     )
 
 
+SLICE_S, SWITCH_S = 0.0021, 0.0002
+
+
+def num_slices(one: Customer) -> float:
+    """Return ``n``: rounded up, within a tenth of a slice gradually."""
+    needed = one.at_gpu_s / SLICE_S
+    return max(1.0, math.floor(needed) + min(1.0, 10 * (needed % 1)))
+
+
+def share_alone(one: Customer) -> float:
+    """Return ``U``."""
+    return one.at_gpu_s / (one.at_gpu_s + one.elsewhere_s)
+
+
+def turns_s(own: Customer, other: Customer) -> float:
+    """Return ``T_ij``, what is waited where slices go round."""
+    a = other.at_gpu_s / num_slices(other)
+    o = min(SWITCH_S, a)
+    last = max(0.0, own.at_gpu_s - (num_slices(own) - 1) * SLICE_S)
+    back = min(1.0, last / other.elsewhere_s) if other.elsewhere_s > 0 else 1.0
+    u = share_alone(other)
+    first = u * (1 + (1 - u) * back)
+    missed = max(0.0, other.elsewhere_s / SLICE_S - 0.5)
+    there = num_slices(other) / (num_slices(other) + missed)
+    return first * max(a + o - 0.7 * own.elsewhere_s, a / 2 + o) + (
+        num_slices(own) - 1
+    ) * there * (a + 2 * o)
+
+
+def most_s(mode: str, own: Customer, other: Customer) -> float:
+    """Return ``C_ij``, what is waited at most for each customer of a neighbor."""
+    if mode != "time_slicing":
+        return math.inf
+    a = other.at_gpu_s / num_slices(other)
+    return num_slices(own) * (a + min(SWITCH_S, a))
+
+
 def rates(customers: Sequence[Customer], mode: str) -> list[float]:
     """Return requests per second of every class."""
     if sum(one.number for one in customers) > MAX_CUSTOMERS:
@@ -62,12 +99,15 @@ def rates(customers: Sequence[Customer], mode: str) -> list[float]:
     factor = FACTORS[mode]
     everyone = range(len(customers))
     waits = [[factor * wait_s(mode, a, b) for b in customers] for a in customers]
+    most = [[factor * most_s(mode, a, b) for b in customers] for a in customers]
 
     @cache
     def at_gpu(population: tuple[int, ...], own: int) -> float:
         fewer = tuple(n - (i == own) for i, n in enumerate(population))
         return customers[own].at_gpu_s + sum(
-            waits[own][other] * queue(fewer, other) for other in everyone
+            min(waits[own][other] * queue(fewer, other), most[own][other] * count)
+            for other, count in zip(everyone, fewer, strict=True)
+            if count
         )
 
     @cache
@@ -110,9 +150,15 @@ def customer(record: ProfileRecord, mode: str) -> Customer:
         return replace(
             one, at_gpu_s=1 / requests_per_sec - elsewhere_s, elsewhere_s=elsewhere_s
         )
-    stretch = 1 + FACTORS[mode] * wait_s(mode, one, one) / at_gpu_s * (number - 1)
-    if number / (at_gpu_s * stretch) <= requests_per_sec:
-        return replace(one, at_gpu_s=number / (requests_per_sec * stretch))
+    if rates([one], mode)[0] <= requests_per_sec:
+        low, high = 0.0, at_gpu_s
+        for _ in range(80):
+            middle = (low + high) / 2
+            if rates([replace(one, at_gpu_s=middle)], mode)[0] < requests_per_sec:
+                high = middle
+            else:
+                low = middle
+        return replace(one, at_gpu_s=high)
     return _slowed(one, requests_per_sec, mode)
 
 

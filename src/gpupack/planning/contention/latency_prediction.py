@@ -65,8 +65,8 @@ documentation; streams, and the host, were not measured: taken like time slicing
 ROUND_ROBIN = SharingShape(slice_s=SLICE_S, is_round_robin=True)
 """Whom a request that arrives waits for under time slicing."""
 ARRIVALS_SHARES = {
-    SharingMode.TIME_SLICING: 1.01,
-    SharingMode.MPS: 0.72,
+    SharingMode.TIME_SLICING: 1.0,
+    SharingMode.MPS: 0.83,
     SharingMode.STREAMS: 0.8,
 }
 """Of the contention factor, which is fitted to closed loops, for requests that arrive.

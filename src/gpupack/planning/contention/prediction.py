@@ -148,20 +148,22 @@ FORMER_RETENTION_MARGINS = {(SharingMode.TIME_SLICING, 1): 0.06}
 """What a retention predicted by them must have to spare, where none was fitted."""
 
 DEFAULT_CONTENTION_FACTORS = {
-    SharingMode.TIME_SLICING: 0.99,
-    SharingMode.MPS: 1.15,
+    SharingMode.TIME_SLICING: 1.0,
+    SharingMode.MPS: 1.0,
     SharingMode.STREAMS: 1.21,
 }
-"""Used where nothing was calibrated: fitted on an H200, see the documentation."""
+"""Used where nothing was calibrated: fitted on H200s, those of time slicing and MPS to
+captured networks and networks that keep the GPU busy, as much to the ones as to the
+others; see the documentation."""
 
 DEFAULT_RETENTION_MARGINS = {
     SharingMode.TIME_SLICING: 0.06,
-    SharingMode.MPS: 0.053,
+    SharingMode.MPS: 0.073,
     SharingMode.STREAMS: 0.101,
 }
 """What a predicted retention must have to spare over what was asked to be kept."""
 
-UNPROBED_MPS_MARGIN = 0.094
+UNPROBED_MPS_MARGIN = 0.113
 """The same under MPS, where the kernel probe did not read every model."""
 
 HOST_CONTENTION_FACTOR = 1.0
