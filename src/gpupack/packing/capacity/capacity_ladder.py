@@ -46,7 +46,7 @@ from gpupack.packing.capacity.relaxing import (
     most_service,
     rounded_bound,
 )
-from gpupack.packing.capacity.starting import starting_plan
+from gpupack.packing.capacity.starting import SlackPlans, starting_plan
 from gpupack.packing.capacity.task import Task, uses_of
 from gpupack.packing.capacity.under_rule import under_rule
 from gpupack.packing.runtime import kernels_are_ready, weaknesses
@@ -86,9 +86,11 @@ WARM_UP_SHARE = 0.5
 """Of the time left, to wait for compiled code at most."""
 LEAST_LIMIT_S = 0.2
 """Of a search, whatever the time limit."""
+SLACK_SHARE = 0.2
+"""Of the time left, for filling the worst bins anew before there is a relaxation."""
 MAX_GENERATED_JOBS = 4_000
-"""Beyond it one linear program takes longer than most limits; a first plan of so many
-jobs is within a few tenths of a percent."""
+"""Beyond it one linear program takes longer than most limits; bins filled with little
+slack are within some tenths of a percent of the bound where copies can be cut short."""
 
 
 def plan_capacity(
@@ -210,6 +212,7 @@ class _Search:
             num_workers=num_workers,
             target_gap=target_gap,
         )
+        self._slack_plans = SlackPlans(self._task)
         self._best: CapacityPlan | None = None
 
     def run(self) -> CapacityPlan:
@@ -222,7 +225,7 @@ class _Search:
         least = self._asked if self._goal.is_in_full else all_idle(self._asked)
         if is_overloaded(least):
             return self._completion.without_plan(PlanStatus.INFEASIBLE, "volume")
-        self._best = starting_plan(self._task, self._most_value())
+        self._best = starting_plan(self._task, self._most_value(), self._slack_plans)
         if self._best is not None and self._clock.is_over:
             return self._best
         if self._best is not None:
@@ -333,15 +336,22 @@ class _Search:
 
     def _generated(self) -> CapacityPlan:
         problem, goal, clock = self._problem, self._goal, self._clock
-        if self._best is not None and len(problem.jobs) > MAX_GENERATED_JOBS:
-            return self._best
+        if self._best is not None:
+            is_large = len(problem.jobs) > MAX_GENERATED_JOBS
+            share = 1.0 if is_large else SLACK_SHARE
+            self._best = self._slack_plans.improved(
+                self._best,
+                deadline=time.perf_counter() + clock.remaining_s * share,
+            )
+            if is_large or self._best.status is PlanStatus.OPTIMAL:
+                return self._best
         kernels_are_ready(wait_s=0)  # starts loading them, if that was not done yet
-        share = {Goal.MAX_SERVICE: SERVICE_SHARE, Goal.MAX_MIN_SHARE: MIN_SHARE_SHARE}
+        shares = {Goal.MAX_SERVICE: SERVICE_SHARE, Goal.MAX_MIN_SHARE: MIN_SHARE_SHARE}
         relaxer = Relaxer(
             problem,
             goal,
             deadline=time.perf_counter()
-            + clock.remaining_s * share.get(goal, RELAXATION_SHARE),
+            + clock.remaining_s * shares.get(goal, RELAXATION_SHARE),
             seed=self._seed,
         )
         relaxation = relaxer.run(target_gap=max(self._target_gap / 2, CLOSE_ENOUGH))

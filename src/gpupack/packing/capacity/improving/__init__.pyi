@@ -8,6 +8,10 @@ from .completion import (
 )
 from .construction import first_plan
 from .local_search import LocalSearch
+from .minimum_slack import (
+    SlackPlan,
+    SlackSearch,
+)
 from .plan_diving import dive
 from .small_plans import cheapest_plan
 
@@ -16,6 +20,8 @@ __all__ = [
     "Clock",
     "Completion",
     "LocalSearch",
+    "SlackPlan",
+    "SlackSearch",
     "cheapest_plan",
     "dive",
     "first_plan",

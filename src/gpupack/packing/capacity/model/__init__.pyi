@@ -27,6 +27,7 @@ from .open_bins import (
 )
 from .plan import (
     CapacityPlan,
+    Copies,
     FilledBin,
     PlanStatus,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "CapacityProblem",
     "Configuration",
     "Content",
+    "Copies",
     "Counts",
     "FilledBin",
     "Goal",
