@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gpupack.errors import CheckError
 from gpupack.packing.capacity import capacity_ladder as solve
-from gpupack.packing.capacity import pattern_choice
+from gpupack.packing.capacity import plan_programs
 from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.completion import Clock, Completion
 from gpupack.packing.capacity.model.capacity_problem import (
@@ -98,7 +98,7 @@ def test_generated_plans_keep_the_rule_and_bound_it(problem, noises):
     exact = plan_capacity(problem, Goal.MIN_BINS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
-        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
+        patch.setattr(plan_programs, "MAX_ENUMERATED", -1)
         generated = plan_capacity(problem, Goal.MIN_BINS)
     free = plan_capacity(replace(problem, rule=None), Goal.MIN_BINS)
 
@@ -140,7 +140,7 @@ def test_column_generation_bounds_and_fills_as_enumeration_does(problem, goal):
     exact = plan_capacity(problem, goal)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
-        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
+        patch.setattr(plan_programs, "MAX_ENUMERATED", -1)
         generated = plan_capacity(problem, goal)
 
     if exact.status is PlanStatus.INFEASIBLE:
@@ -158,7 +158,7 @@ def test_generated_bounds_on_service_are_never_below_what_can_be_served(problem)
     exact = plan_capacity(problem, Goal.MAX_SERVICE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
-        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
+        patch.setattr(plan_programs, "MAX_ENUMERATED", -1)
         generated = plan_capacity(problem, Goal.MAX_SERVICE)
 
     if exact.is_found and generated.is_found:
@@ -177,7 +177,7 @@ def test_generated_shares_and_their_bounds_enclose_the_largest_share(problem, bu
     exact = plan_capacity(problem, Goal.MAX_MIN_SHARE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
-        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
+        patch.setattr(plan_programs, "MAX_ENUMERATED", -1)
         generated = plan_capacity(problem, Goal.MAX_MIN_SHARE, time_limit_s=1)
 
     if exact.status is PlanStatus.INFEASIBLE:
@@ -202,7 +202,7 @@ def test_a_share_that_memory_limits_is_found_and_bounded_closely():
     assert kernels_are_ready(wait_s=120)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
-        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
+        patch.setattr(plan_programs, "MAX_ENUMERATED", -1)
         plan = plan_capacity(problem, Goal.MAX_MIN_SHARE, time_limit_s=3)
 
     # A bin has room for a large copy beside a small one of the last kind: 5 and 1
@@ -219,7 +219,7 @@ def test_without_time_for_a_bound_all_that_is_asked_for_is_the_bound():
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
-        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
+        patch.setattr(plan_programs, "MAX_ENUMERATED", -1)
         patch.setattr(solve, "SERVICE_SHARE", 0.0)
         plan = plan_capacity(problem, Goal.MAX_SERVICE, time_limit_s=3)
 
@@ -284,7 +284,7 @@ def test_a_budget_that_buys_no_bin_ends_without_a_plan():
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solve, "MAX_ENUMERATION_STEPS", 0)
-        patch.setattr(pattern_choice, "MAX_ENUMERATED", -1)
+        patch.setattr(plan_programs, "MAX_ENUMERATED", -1)
         plan = plan_capacity(problem, Goal.MAX_SERVICE, time_limit_s=1)
 
     assert not plan.is_found

@@ -32,8 +32,7 @@ from gpupack.packing.capacity.model import (
     with_faster_options,
 )
 from gpupack.packing.capacity.overload import is_overloaded
-from gpupack.packing.capacity.pattern_choice import choose_patterns
-from gpupack.packing.capacity.plain_model import bin_by_bin
+from gpupack.packing.capacity.plan_programs import bin_by_bin, choose_patterns
 from gpupack.packing.capacity.relaxing import (
     CLOSE_ENOUGH,
     BinCounts,

@@ -6,14 +6,15 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from gpupack.errors import CheckError
-from gpupack.packing.capacity.improving import SlackSearch, first_plan
+from gpupack.packing.capacity.improving import first_plan
+from gpupack.packing.capacity.many_jobs import OptionArrays, RoomPricing, SlackSearch
 from gpupack.packing.capacity.model import plan_volume_bound
-from gpupack.packing.capacity.relaxing import OptionArrays, RoomPricing, rounded_bound
+from gpupack.packing.capacity.relaxing import rounded_bound
 from gpupack.packing.capacity.task import uses_of
 from gpupack.packing.runtime import kernels_are_ready
 
 if TYPE_CHECKING:
-    from gpupack.packing.capacity.improving import SlackPlan
+    from gpupack.packing.capacity.many_jobs import SlackPlan
     from gpupack.packing.capacity.model import CapacityPlan
     from gpupack.packing.capacity.task import Task
 

@@ -1,4 +1,4 @@
-/* Fill bins one by one, each from a sample of all that is open (see minimum_slack.py). */
+/* Fill bins one by one, each from a sample of all that is open (see slack_kernel.py). */
 
 #include <math.h>
 #include <string.h>
@@ -20,7 +20,7 @@ enum {
 #define FIRST_MARGIN 0.02  /* of its cost, by which an option may be above the best */
 #define NOTHING 1e-12      /* share of a copy's service that is none */
 
-/* What can be filled in; minimum_slack.py says what each array holds. */
+/* What can be filled in; slack_kernel.py says what each array holds. */
 typedef struct {
     int64_t num_types, num_dimensions, num_jobs, num_options;
     const double *capacity, *weights, *mix, *price;

@@ -24,7 +24,7 @@ from gpupack.packing.capacity.model.capacity_problem import (
     Option,
 )
 from gpupack.packing.capacity.model.plan import PlanStatus
-from gpupack.packing.capacity.plain_model import bin_by_bin
+from gpupack.packing.capacity.plan_programs import bin_by_bin
 from gpupack.packing.items.model.problem import ItemType, PackingProblem
 from gpupack.packing.items.search.packing_solve import solve
 

@@ -8,10 +8,6 @@ from .completion import (
 )
 from .construction import first_plan
 from .local_search import LocalSearch
-from .minimum_slack import (
-    SlackPlan,
-    SlackSearch,
-)
 from .plan_diving import dive
 from .small_plans import cheapest_plan
 
@@ -20,8 +16,6 @@ __all__ = [
     "Clock",
     "Completion",
     "LocalSearch",
-    "SlackPlan",
-    "SlackSearch",
     "cheapest_plan",
     "dive",
     "first_plan",

@@ -30,27 +30,19 @@ from .relaxation import (
     Relaxation,
     Relaxer,
 )
-from .room_prices import (
-    UNLIMITED,
-    OptionArrays,
-    RoomPricing,
-)
 
 __all__ = [
     "CLOSE_ENOUGH",
     "MEASURES",
     "SAFETY",
-    "UNLIMITED",
     "BinCounts",
     "CapacityProgram",
     "Guide",
     "Measure",
-    "OptionArrays",
     "Pattern",
     "ProgramResult",
     "Relaxation",
     "Relaxer",
-    "RoomPricing",
     "UnsolvedError",
     "all_idle",
     "counted",

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from gpupack.packing.capacity import capacity_ladder, plan_capacity, starting
-from gpupack.packing.capacity.improving import SlackSearch, minimum_slack
+from gpupack.packing.capacity.many_jobs import (
+    OptionArrays,
+    RoomPricing,
+    SlackSearch,
+    minimum_slack,
+    slack_kernel,
+)
 from gpupack.packing.capacity.model import (
     BinType,
     CapacityProblem,
@@ -16,9 +22,7 @@ from gpupack.packing.capacity.model import (
     PlanStatus,
     check_plan,
 )
-from gpupack.packing.capacity.relaxing import OptionArrays, RoomPricing
 from gpupack.packing.kernels import build
-from gpupack.packing.kernels import minimum_slack as kernels
 from gpupack.packing.runtime import kernels_are_ready
 
 pytestmark = pytest.mark.skipif(
@@ -140,7 +144,7 @@ def test_the_kernel_stops_once_its_flag_is_up():
 
     def stopped(self, offers, fillings, num_sampled, seed, stop):
         numbers.append(
-            kernels.fill_by_slack(
+            slack_kernel.fill_by_slack(
                 offers,
                 fillings,
                 num_sampled=num_sampled,

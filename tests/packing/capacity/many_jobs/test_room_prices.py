@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 
+from gpupack.packing.capacity.many_jobs import OptionArrays, RoomPricing
 from gpupack.packing.capacity.model import (
     BinType,
     CapacityProblem,
@@ -11,7 +12,6 @@ from gpupack.packing.capacity.model import (
     Option,
     plan_volume_bound,
 )
-from gpupack.packing.capacity.relaxing import OptionArrays, RoomPricing
 from tests.packing.capacity.brute_force import best_value
 from tests.packing.capacity.strategies import capacity_problems
 

@@ -1,4 +1,4 @@
-"""Fill bins one by one so that little room is lost (``capacity.minimum_slack``)."""
+"""Fill bins one by one so that little room is lost (``minimum_slack.c``)."""
 
 from __future__ import annotations
 

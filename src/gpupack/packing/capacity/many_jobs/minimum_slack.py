@@ -28,16 +28,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpupack.packing.capacity.many_jobs.room_prices import UNLIMITED
+from gpupack.packing.capacity.many_jobs.slack_kernel import (
+    Fillings,
+    Offers,
+    fill_by_slack,
+)
 from gpupack.packing.capacity.model import Copies, FilledBin
-from gpupack.packing.capacity.relaxing import UNLIMITED
-from gpupack.packing.kernels.minimum_slack import Fillings, Offers, fill_by_slack
 from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gpupack.packing.capacity.many_jobs.room_prices import OptionArrays
     from gpupack.packing.capacity.model import CapacityProblem, Goal
-    from gpupack.packing.capacity.relaxing import OptionArrays
 
     Array = NDArray[np.float64]
     Integers = NDArray[np.int64]
