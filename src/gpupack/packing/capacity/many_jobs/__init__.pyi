@@ -1,11 +1,9 @@
-from .minimum_slack import (
-    SlackPlan,
-    SlackSearch,
-)
+from .minimum_slack import SlackSearch
 from .room_prices import (
     OptionArrays,
     RoomPricing,
 )
+from .slack_plan import SlackPlan
 
 __all__ = [
     "OptionArrays",

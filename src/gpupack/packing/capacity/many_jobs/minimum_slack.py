@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,7 @@ from gpupack.packing.capacity.many_jobs.slack_kernel import (
     Offers,
     fill_by_slack,
 )
+from gpupack.packing.capacity.many_jobs.slack_plan import SlackPlan, joined, nothing
 from gpupack.packing.capacity.model import Copies, FilledBin
 from gpupack.packing.runtime import call_until
 
@@ -76,41 +76,6 @@ FULLEST = 256
 """Copies in one bin at most, which the kernel needs room for."""
 LARGEST = 2**50
 """Size up to which whole numbers are sums without rounding."""
-
-
-@dataclass(frozen=True)
-class SlackPlan:
-    """Bins that were filled: arrays by filling, and by slot of one copy each.
-
-    Args:
-        cost: Of all bins.
-        bin_type: Of each filling.
-        number: Of bins that hold it.
-        end: Of each filling's slots.
-        option: Of each slot, a place in the arrays of options.
-        service: Of each slot, in units of need.
-    """
-
-    cost: int
-    bin_type: Integers
-    number: Integers
-    end: Integers
-    option: Integers
-    service: Array
-
-    def of(self, is_kept: NDArray[np.bool_], prices: Integers) -> SlackPlan:
-        """Return some of the bins, at the prices of bins."""
-        slots = np.diff(self.end, prepend=0)
-        has_slot = np.repeat(is_kept, slots)
-        bin_type, number = self.bin_type[is_kept], self.number[is_kept]
-        return SlackPlan(
-            int(prices[bin_type] @ number),
-            bin_type,
-            number,
-            np.cumsum(slots[is_kept]),
-            self.option[has_slot],
-            self.service[has_slot],
-        )
 
 
 class SlackSearch:
@@ -196,7 +161,7 @@ class SlackSearch:
             if is_over or not 0 <= at < len(BLENDS):
                 return math.inf
             plan = self._filled_up(
-                _nothing(),
+                nothing(),
                 BLENDS[at],
                 num_sampled=num_sampled,
                 seed=self._seed,
@@ -334,7 +299,7 @@ class SlackSearch:
                     fillings.service[:last].copy(),
                 )
             )
-        return _joined(parts)
+        return joined(parts)
 
     def _call(
         self,
@@ -459,22 +424,3 @@ class SlackSearch:
         share[used] = np.minimum(1.0, taken[used] / num_bins[used, None])
         mix: Array = share * self._capacity
         return mix
-
-
-def _nothing() -> SlackPlan:
-    """Return a plan without a bin."""
-    none = np.zeros(0, dtype=np.int64)
-    return SlackPlan(0, none, none, none, none, np.zeros(0))
-
-
-def _joined(parts: list[SlackPlan]) -> SlackPlan:
-    """Return all bins of several plans as one."""
-    offsets = np.cumsum([0, *(len(one.option) for one in parts[:-1])])
-    return SlackPlan(
-        sum(one.cost for one in parts),
-        np.concatenate([one.bin_type for one in parts]),
-        np.concatenate([one.number for one in parts]),
-        np.concatenate([one.end + at for one, at in zip(parts, offsets, strict=True)]),
-        np.concatenate([one.option for one in parts]),
-        np.concatenate([one.service for one in parts]),
-    )
