@@ -370,7 +370,7 @@ class SlackSearch:
         return Offers(
             capacity=self._capacity,
             weights=weights / np.maximum(self._capacity, 1.0),
-            mix=self._mix(weights, cost, unit_cost),
+            mix=options.mix(weights, prices) * self._capacity,
             price=prices,
             starts=self._starts,
             fixed=self._fixed,
@@ -391,36 +391,9 @@ class SlackSearch:
 
         Dimensions in which copies take room in full, by how full they are on average.
         """
-        options = self._options
-        of_option = self._weights[options.bin_type]
-        mix = self._mix(
-            self._weights,
-            (options.fixed * of_option).sum(axis=1),
-            (options.loaded * of_option).sum(axis=1),
-        )
-        share = mix / np.maximum(self._capacity, 1.0)
+        share = self._options.mix(self._weights, self._prices.astype(float))
         is_taken_in_full = self._fixed.max(axis=0, initial=0.0) > 0
         if is_taken_in_full.any():
             share = share * is_taken_in_full
         shares: Array = share / np.maximum(share.sum(axis=1), 1e-300)[:, None]
         return shares
-
-    def _mix(self, weights: Array, cost: Array, unit_cost: Array) -> Array:
-        """Return about what a bin of each type holds, were it filled in parts."""
-        options = self._options
-        need = options.need[options.job]
-        served = np.minimum(need, self._most)
-        per_unit = (cost + unit_cost * served) / served
-        best = np.full(len(options.need), np.inf)
-        np.minimum.at(best, options.job, per_unit)
-        chosen = np.flatnonzero(per_unit <= best[options.job])
-        room = options.fixed * (need / served)[:, None]
-        room += options.loaded * need[:, None]
-        taken = np.zeros(weights.shape)
-        np.add.at(taken, options.bin_type[chosen], room[chosen])
-        num_bins = (taken * weights).sum(axis=1) / self._prices
-        share = np.ones(weights.shape)
-        used = num_bins > 0
-        share[used] = np.minimum(1.0, taken[used] / num_bins[used, None])
-        mix: Array = share * self._capacity
-        return mix

@@ -137,6 +137,30 @@ class OptionArrays:
         most: Array = np.minimum(self.rate, room.min(axis=1, initial=np.inf))
         return most
 
+    def mix(self, weights: Array, prices: Array) -> Array:
+        """Return about how full bins are in each dimension, were jobs put in in parts.
+
+        Args:
+            weights: Prices of all the room of a bin, shape (bin types, dimensions).
+            prices: Of bins.
+        """
+        of_option = weights[self.bin_type]
+        need = self.need[self.job]
+        served = np.minimum(need, self.most())
+        per_unit = (self.fixed * of_option).sum(axis=1) / served
+        per_unit += (self.loaded * of_option).sum(axis=1)
+        best = np.full(len(self.need), np.inf)
+        np.minimum.at(best, self.job, per_unit)
+        chosen = np.flatnonzero(per_unit <= best[self.job])
+        room = self.fixed * (need / served)[:, None] + self.loaded * need[:, None]
+        taken = np.zeros(weights.shape)
+        np.add.at(taken, self.bin_type[chosen], room[chosen])
+        num_bins = (taken * weights).sum(axis=1) / prices
+        share = np.ones(weights.shape)
+        used = num_bins > 0
+        share[used] = np.minimum(1.0, taken[used] / num_bins[used, None])
+        return share
+
 
 @dataclass(frozen=True)
 class RoomPrices:
