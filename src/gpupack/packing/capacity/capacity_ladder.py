@@ -73,6 +73,8 @@ ENUMERATION_SHARE = 0.2
 """Of the time limit, for listing configurations at most."""
 RELAXATION_SHARE = 0.4
 SERVICE_SHARE = 0.45
+SERVICE_GAP = 4e-4
+"""Of the relaxation where service counts: it is the only bound there is."""
 MIN_SHARE_SHARE = 0.1
 SEARCH_SHARE = 0.9
 PLAIN_SEARCH_SHARE = 0.4
@@ -353,7 +355,8 @@ class _Search:
             + clock.remaining_s * shares.get(goal, RELAXATION_SHARE),
             seed=self._seed,
         )
-        relaxation = relaxer.run(target_gap=max(self._target_gap / 2, CLOSE_ENOUGH))
+        close = SERVICE_GAP if goal is Goal.MAX_SERVICE else CLOSE_ENOUGH
+        relaxation = relaxer.run(target_gap=max(self._target_gap / 2, close))
         if relaxation.is_infeasible or (
             relaxation.bought_off and goal.is_in_full and self._is_hopeless(relaxer)
         ):

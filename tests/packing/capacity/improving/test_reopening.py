@@ -1,10 +1,13 @@
 import math
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 
+from benchmarks.plan_instances import make_instance
 from gpupack.packing.capacity.capacity_ladder import plan_capacity
+from gpupack.packing.capacity.improving import reopening
 from gpupack.packing.capacity.improving.reopening import Reopener
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
@@ -76,4 +79,43 @@ def test_reopening_never_loses_service_nor_a_job_that_must_run(problem):
     # The start is optimal: what comes back serves as much, and no more.
     assert value_of(problem, Goal.MAX_SERVICE, found) == pytest.approx(
         plan.value, rel=1e-5, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_reopening_ends_by_its_work_and_finds_the_same_twice(num_workers, monkeypatch):
+    monkeypatch.setattr(reopening, "MAX_VAIN", 6)
+    # Options 0, 6 and 12 are of three models and the first type, 21 of another and
+    # the second: each alone in a bin, where most of the room is left.
+    problem = make_instance(
+        num_models=8, num_load_points=3, num_types=2, multiple=2, seed=1
+    )
+    problem = replace(
+        problem,
+        bin_types=tuple(
+            replace(one, count=count)
+            for one, count in zip(problem.bin_types, (3, 1), strict=True)
+        ),
+        jobs=tuple(replace(job, is_optional=True) for job in problem.jobs),
+    )
+    start = tuple(
+        (Configuration(one.bin_type, ((index, 1),)), 1)
+        for index, one in enumerate(problem.options)
+        if index in {0, 6, 12, 21}
+    )
+
+    first, second = (
+        Reopener(
+            problem,
+            Goal.MAX_SERVICE,
+            bound=math.inf,
+            seed=3,
+            num_workers=num_workers,
+        ).run(start, deadline=math.inf, target_gap=0.0)
+        for _ in range(2)
+    )
+
+    assert first == second
+    assert value_of(problem, Goal.MAX_SERVICE, first) > value_of(
+        problem, Goal.MAX_SERVICE, start
     )

@@ -98,9 +98,14 @@ class LocalSearch:
                 target_gap=self._target_gap,
                 seed=self._seed,
             )
-            found = Reopener(problem, goal, bound=bound, seed=self._seed).run(
-                ascended, deadline=deadline, target_gap=self._target_gap
-            )
+            found = Reopener(
+                problem,
+                goal,
+                bound=bound,
+                patterns=relaxer.promising(),
+                seed=self._seed,
+                num_workers=self._num_workers,
+            ).run(ascended, deadline=deadline, target_gap=self._target_gap)
             plan = self._first_that_holds([found, ascended], bound)
             return self._spread(found, plan, bound)
         if not all(problem.prices(goal)):

@@ -21,6 +21,7 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.model import Configuration, Goal
@@ -29,29 +30,43 @@ from gpupack.packing.capacity.relaxing import (
     CapacityProgram,
     Relaxer,
     UnsolvedError,
+    made_to_fit,
 )
+from gpupack.packing.runtime import call_all_until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from gpupack.packing.capacity.model import CapacityProblem, Job
+    from gpupack.packing.capacity.relaxing import Pattern
 
     Uses = tuple[tuple[Configuration, int], ...]
 
-NUM_REOPENED = 4
-VAIN_PER_SIZE = 2
-"""Bins reopened at first, and another one after so many reopenings in vain."""
-RELAXING_S = 0.5
-CHOOSING_S = 1.0
-"""For the patterns of one reopening, and for the program."""
+NUM_REOPENED, MOST_REOPENED = 4, 6
+VAIN_PER_SIZE = 4
+"""Bins reopened at first and at most, and another one after so many in vain."""
+MAX_ROUNDS = 20
+"""Of exact pricing for the patterns of one reopening."""
+VAIN_NODES = 50
+CHOICE_GAP = 1e-4
+"""Nodes without a better plan, and relative gap, at which the program ends: work, not
+seconds, so that the same is found however fast the machine is."""
+RELAXING_S, CHOOSING_S = 4.0, 6.0
+"""For the patterns of one reopening, and for the program, where these are slow."""
 MAX_EXTRA = 30
 """Patterns beside those that the relaxation of the reopened bins uses."""
 LEAST_LEFT = 1e-3
 """Share of a demand below which what is left of it is not worth a pattern."""
 LEAST_GAIN = 1e-6
 LEAST_S = 0.05
-MAX_VAIN = 30
+MAX_VAIN = 40
 """Reopenings in vain after which to stop."""
+MOST_DRAWN = 20
+"""Draws for bins that were not reopened in vain before."""
+MOST_SIDE_BY_SIDE = 4
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,9 @@ class Reopener:
         problem: What is planned, every bin type counted.
         goal: Service, or the smallest share.
         bound: Proven on the value.
+        patterns: To start relaxations from.
         seed: For every random choice.
+        num_workers: Threads; as many reopenings at a time.
     """
 
     def __init__(
@@ -86,8 +103,12 @@ class Reopener:
         goal: Goal,
         *,
         bound: float,
+        patterns: Iterable[Pattern] = (),
         seed: int,
+        num_workers: int = 1,
     ) -> None:
+        self._patterns = dict.fromkeys(patterns)
+        self._num_workers = min(num_workers, MOST_SIDE_BY_SIDE)
         self._problem = problem
         self._goal = goal
         self._measure = MEASURES[goal][0]
@@ -107,14 +128,29 @@ class Reopener:
         if plan is None:
             return uses
         vain = 0
+        tried: set[tuple[int, ...]] = set()
         while (
             vain < MAX_VAIN
             and time.perf_counter() < deadline
             and self._bound - plan.value > max(target_gap, LEAST_GAIN) * plan.value
         ):
-            num_bins = NUM_REOPENED + vain // VAIN_PER_SIZE
-            again = self._better(plan, self._reopened(plan, num_bins, deadline))
-            vain = vain + 1 if again is plan else 0
+            num_bins = min(NUM_REOPENED + vain // VAIN_PER_SIZE, MOST_REOPENED)
+            again = plan
+            for other, patterns in call_all_until(
+                deadline,
+                [
+                    partial(self._reopened, plan, chosen, deadline)
+                    for chosen in self._drawn(plan, num_bins, tried)
+                ],
+                num_workers=self._num_workers,
+            ):
+                again = self._better(again, other)
+                self._patterns |= dict.fromkeys(patterns)
+            if again is plan:
+                vain += self._num_workers
+            else:
+                vain = 0
+                tried.clear()
             plan = again
         return plan.uses
 
@@ -123,10 +159,36 @@ class Reopener:
             return plan
         return other
 
-    def _reopened(self, plan: _Plan, num_bins: int, deadline: float) -> _Plan | None:
-        """Return the best plan found with a few bins chosen anew."""
-        bins = [one for one, number in plan.uses for _ in range(number)]
-        reopened = Counter(self._rng.sample(bins, min(num_bins, len(bins))))
+    def _drawn(
+        self, plan: _Plan, num_bins: int, tried: set[tuple[int, ...]]
+    ) -> list[tuple[int, ...]]:
+        """Return which bins to reopen, as indices of their fillings, for each worker.
+
+        Args:
+            plan: Whose bins.
+            num_bins: To reopen.
+            tried: What was drawn for this plan before; what is drawn now is added.
+        """
+        bins = [at for at, (_, number) in enumerate(plan.uses) for _ in range(number)]
+        drawn = []
+        for _ in range(self._num_workers):
+            for _ in range(MOST_DRAWN):
+                chosen = tuple(sorted(self._rng.sample(bins, min(num_bins, len(bins)))))
+                if chosen not in tried:
+                    break
+            tried.add(chosen)
+            drawn.append(chosen)
+        return drawn
+
+    def _reopened(
+        self,
+        plan: _Plan,
+        chosen: tuple[int, ...],
+        deadline: float,
+        stop: NDArray[np.int8],
+    ) -> tuple[_Plan | None, tuple[Pattern, ...]]:
+        """Return the best plan found with a few bins chosen anew, and new patterns."""
+        reopened = Counter(plan.uses[at][0] for at in chosen)
         kept = {one: number - reopened[one] for one, number in plan.uses}
         rest = self._rest(plan, kept)
         limit_s = min(RELAXING_S, max(0.0, deadline - time.perf_counter()))
@@ -136,17 +198,21 @@ class Reopener:
             deadline=time.perf_counter() + limit_s,
             seed=self._seed,
         )
+        relaxer.start_from(self._of_rest(rest))
         try:
-            found = relaxer.run()
+            found = relaxer.run(max_rounds=MAX_ROUNDS)
         except UnsolvedError:
-            return None  # one reopening in vain; the plan is still there
+            return None, ()  # one reopening in vain; the plan is still there
+        if stop[0]:
+            return None, ()
         limit_s = min(CHOOSING_S, max(0.0, deadline - time.perf_counter()))
-        return self._chosen(
+        other = self._chosen(
             plan,
             {one: number for one, number in kept.items() if number},
             found.configurations[: found.num_used + MAX_EXTRA],
             limit_s=limit_s,
         )
+        return other, tuple(relaxer.master.used())
 
     def _rest(self, plan: _Plan, kept: dict[Configuration, int]) -> CapacityProblem:
         """Return the problem of serving what the kept bins do not, in the others."""
@@ -171,6 +237,29 @@ class Reopener:
                 for one, count in zip(problem.bin_types, free, strict=True)
             ),
         )
+
+    def _of_rest(self, rest: CapacityProblem) -> list[Pattern]:
+        """Return the known patterns without what is not wanted any more."""
+        wanted = [bool(job.demand) or not job.is_optional for job in rest.jobs]
+        free = [bool(one.count) for one in rest.bin_types]
+        found: dict[Pattern, None] = {}
+        for pattern in self._patterns:
+            one = pattern.configuration
+            if not free[one.bin_type]:
+                continue
+            pairs = tuple(
+                (option, count)
+                for option, count in one.counts
+                if wanted[rest.options[option].job]
+            )
+            if not pairs:
+                continue
+            loads = dict(
+                zip((option for option, _ in one.counts), pattern.loads, strict=True)
+            )
+            left = Configuration(one.bin_type, pairs)
+            found[made_to_fit(rest, left, loads)] = None
+        return list(found)
 
     def _chosen(
         self,
@@ -212,7 +301,10 @@ class Reopener:
         limit_s: float,
     ) -> _Plan | None:
         result = program.solve(
-            self._measure, time_limit_s=max(LEAST_S, limit_s), gap=LEAST_GAIN
+            self._measure,
+            time_limit_s=max(LEAST_S, limit_s),
+            gap=CHOICE_GAP,
+            vain_nodes=VAIN_NODES,
         )
         if result.state not in {"optimal", "feasible"}:
             return None

@@ -321,10 +321,27 @@ class CapacityProgram:
             self._x[k].SetLb(count)
 
     def solve(
-        self, measure: Measure, *, time_limit_s: float, gap: float = 0.0
+        self,
+        measure: Measure,
+        *,
+        time_limit_s: float,
+        gap: float = 0.0,
+        vain_nodes: int | None = None,
     ) -> ProgramResult:
-        """Return the best plan for a measure within the time limit, or this gap."""
+        """Return the best plan for a measure within the time limit, or this gap.
+
+        Args:
+            measure: What is best.
+            time_limit_s: Wall time.
+            gap: Relative, between value and bound, at which to stop.
+            vain_nodes: Of the search, without a better plan, after which to stop; None
+                for no such limit.
+        """
         started = time.perf_counter()
+        if vain_nodes is not None:
+            self._mip.SetSolverSpecificParametersAsString(
+                f"limits/stallnodes = {vain_nodes}\n"
+            )
         result = self._solve(measure, time_limit_s, gap)
         for _ in range(MAX_RESCALED):
             # What is worth most may not be possible, and then hides all the rest.

@@ -123,14 +123,21 @@ class Relaxer:
             bin_type, counts
         )
 
-    def run(self, *, target_gap: float = CLOSE_ENOUGH) -> Relaxation:
-        """Generate patterns until the bound is close or the deadline near."""
+    def run(
+        self, *, target_gap: float = CLOSE_ENOUGH, max_rounds: float = math.inf
+    ) -> Relaxation:
+        """Generate patterns until the bound is close or the deadline near.
+
+        Args:
+            target_gap: Relative, between value and bound, at which to stop.
+            max_rounds: Of exact pricing.
+        """
         started = time.perf_counter()
         # Where bins are counted, probing says more than a slightly closer bound.
         last_node_limit = QUICK_NODE_LIMIT if self._goal.is_in_full else LAST_NODE_LIMIT
         best_bound = reached = -math.inf
         value = last = lowest = math.inf
-        stale = 0
+        num_rounds = stale = 0
         center: Duals | None = None
         for pattern in self._first_patterns():
             self.master.add(pattern)
@@ -156,8 +163,11 @@ class Relaxer:
                     best_bound, center = bound, duals
             margin = STALE * max(1.0, abs(value))
             stale += 1
+            num_rounds += 1
             if best_bound > reached + margin or value < lowest - margin:
                 reached, lowest, stale = best_bound, value, 0
+            if num_rounds >= max_rounds:
+                break
             # What is only to be probed need not be closer; service has no other bound.
             if self._goal.is_in_full and stale >= MAX_STALE:
                 break
