@@ -27,9 +27,9 @@ from gpupack.packing.capacity.model import (
 from gpupack.packing.capacity.relaxing import Relaxer
 from gpupack.packing.kernels import (
     bin_completion,
-    ejection,
     frugal_fillings,
     library,
+    moves,
     pattern_bounds,
     pricing,
     refilling,
@@ -131,7 +131,7 @@ def test_annealing_without_a_deadline_makes_all_its_moves() -> None:
 
 def test_ejection_stops() -> None:
     # Two items of six in a bin of ten: no number of insertions makes room.
-    pooled = ejection.eject(
+    pooled = moves.eject(
         np.array([[6], [6]]),
         np.array([0, -1]),
         np.array([0, 0]),
@@ -147,6 +147,22 @@ def test_ejection_stops() -> None:
         flag(1),
     )
     assert pooled == 1
+
+
+def test_annealing_of_bins_stops() -> None:
+    # Two items of six in a bin of ten: two are in excess whatever moves.
+    excess = moves.anneal(
+        np.array([[6], [6]]),
+        np.array([10]),
+        np.array([0, 0]),
+        np.array([1], dtype=np.uint64),
+        1,
+        FOREVER,
+        1.0,
+        0.01,
+        flag(1),
+    )
+    assert excess == 2
 
 
 def test_bin_completion_stops() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import gpupack
-from gpupack.packing.kernels import build, ejection, refilling
+from gpupack.packing.kernels import build, moves, refilling
 from gpupack.packing.runtime import warm_up
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def test_arrays_of_another_type_are_refused() -> None:
     state = np.ones(1, dtype=np.uint64)
     stop = np.zeros(1, dtype=np.int8)
     with pytest.raises(ctypes.ArgumentError):
-        ejection.eject(
+        moves.eject(
             grid, ones * 1.0, ones, grid, ones, grid, ones, 0, ones, state, 1, 1, stop
         )
 

@@ -1,4 +1,4 @@
-/* Guided ejection search over items in bins (see ejection.py). */
+/* Guided ejection search over items in bins (see moves.py). */
 
 #include "scratch.h"
 

@@ -17,9 +17,9 @@ from gpupack.packing.items.model.problem import (
     check_result,
     max_copies,
 )
+from gpupack.packing.items.moves.ejection import EjectionSearch
 from gpupack.packing.items.patterns import diving, pattern_ladder, pattern_program
 from gpupack.packing.items.patterns.column_generation import ColumnGeneration
-from gpupack.packing.items.patterns.ejection import EjectionSearch
 from gpupack.packing.items.patterns.pattern_ladder import climb_patterns
 from gpupack.packing.items.patterns.pattern_pool import drop_surplus
 from gpupack.packing.items.patterns.pricing import Pricer, farley_bound, round_to_grid

@@ -1,7 +1,7 @@
 """Column generation on patterns, and the searches that follow it.
 
 In: a ``Ladder``. Out: better packings and bounds on it, from pricing, diving, branching
-and programs over patterns (Gilmore and Gomory), and from ejection chains.
+and programs over patterns (Gilmore and Gomory), beside local search.
 """
 
 import lazy_loader

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from gpupack.packing.items.moves import BackgroundSearch, BinSaving
 from gpupack.packing.items.patterns import (
     bin_completion,
     branching,
@@ -14,11 +15,6 @@ from gpupack.packing.items.patterns import (
 from gpupack.packing.items.patterns.bin_completion import CompletionSearch
 from gpupack.packing.items.patterns.column_generation import ColumnGeneration
 from gpupack.packing.items.patterns.decimation import Decimation
-from gpupack.packing.items.patterns.ejection import (
-    MAX_ITEMS,
-    BackgroundSearch,
-    EjectionSearch,
-)
 from gpupack.packing.items.patterns.pattern_pool import drop_surplus
 from gpupack.packing.items.quick import lifted_bounds
 from gpupack.packing.runtime import call_until
@@ -65,8 +61,8 @@ def climb_patterns(ladder: Ladder) -> None:
     problem = ladder.problem
     completing = CompletionSearch(problem, seed=ladder.seed, deadline=ladder.deadline)
     search = None
-    if problem.num_items <= MAX_ITEMS:
-        search = EjectionSearch(problem, ladder.bins, seed=ladder.seed)
+    if BinSaving.suits(problem):
+        search = BinSaving(problem, ladder.bins, seed=ladder.seed)
         if not ladder.has_many_copies:
             with ladder.rung("local search"):
                 eject(ladder, search, OPENING_SLICES)
@@ -89,7 +85,7 @@ def climb_patterns(ladder: Ladder) -> None:
         _climb(ladder, completing, search)
         return
     searches = [search] + [
-        EjectionSearch(problem, ladder.bins, seed=ladder.seed + number)
+        BinSaving(problem, ladder.bins, seed=ladder.seed + number)
         for number in range(1, _count_local_searches(ladder))
     ]
     with ExitStack() as others:
@@ -112,14 +108,14 @@ def _count_local_searches(ladder: Ladder) -> int:
 
 
 def _climb(
-    ladder: Ladder, completing: CompletionSearch, search: EjectionSearch | None
+    ladder: Ladder, completing: CompletionSearch, search: BinSaving | None
 ) -> None:
     if ladder.problem.num_types > MAX_ROWS:
         # The linear program would not converge: search from here as well.
         if ladder.problem.num_items > MAX_MOVED_ITEMS:
             return
         seed = ladder.seed + ladder.num_workers - 1
-        search = EjectionSearch(ladder.problem, ladder.bins, seed=seed)
+        search = BinSaving(ladder.problem, ladder.bins, seed=seed)
         while not ladder.is_closed and ladder.remaining_s > 0:
             ladder.collect()
             with ladder.rung("bin completion"):
@@ -145,7 +141,7 @@ def _climb(
 def _alternate(
     generation: ColumnGeneration,
     completing: CompletionSearch,
-    search: EjectionSearch | None,
+    search: BinSaving | None,
 ) -> None:
     """Let column generation, dives and the rest take turns."""
     ladder = generation.ladder
@@ -216,14 +212,14 @@ def decimate(ladder: Ladder, search: Decimation) -> None:
             search.attempt()
 
 
-def eject(ladder: Ladder, search: EjectionSearch, slices: int) -> None:
+def eject(ladder: Ladder, search: BinSaving, slices: int) -> None:
     """Let the local search run for so many slices of work."""
     for _ in range(slices):
         if ladder.is_closed or ladder.remaining_s == 0:
             return
         if search.num_bins >= ladder.num_bins:
             search.restart(ladder.bins)
-        if call_until(ladder.deadline, search.run, search.slice_rounds):
+        if call_until(ladder.deadline, search.run):
             ladder.offer(search.packing())
             if ladder.num_bins > 1:
                 search.restart(ladder.bins)

@@ -14,19 +14,17 @@ References:
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.items.model import Bin, Correspondence, Letterbox, merge_bins
-from gpupack.packing.kernels import ejection as kernels
-from gpupack.packing.runtime import new_flag
+from gpupack.packing.items.moves.numbered_bins import number_bins, to_bins
+from gpupack.packing.kernels import moves as kernels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gpupack.packing.items.model import PackingProblem
+    from gpupack.packing.items.model import Bin, PackingProblem
 
 MAX_ITEMS = 5_000
 """Beyond it the search over single items is too slow to be worth its time."""
@@ -62,9 +60,14 @@ class EjectionSearch:
         """Rounds between looks at the clock."""
         self.restart(bins)
 
+    @staticmethod
+    def suits(problem: PackingProblem) -> bool:
+        """Whether the problem is of a size for it."""
+        return problem.num_items <= MAX_ITEMS
+
     def restart(self, bins: tuple[Bin, ...]) -> None:
         """Look for one bin fewer than a packing found elsewhere has."""
-        self._bin_of = self._place(self._problem, bins)
+        self._bin_of = number_bins(self._problem, bins)
         self.num_bins = int(self._bin_of.max()) + 1
         self._penalties[:] = 1
         self._drop_a_bin()
@@ -98,28 +101,7 @@ class EjectionSearch:
 
     def packing(self) -> tuple[Bin, ...]:
         """Return the packing after ``run`` saved a bin."""
-        contents: list[dict[int, int]] = [{} for _ in range(self.num_bins)]
-        for item, one_bin in enumerate(self._bin_of.tolist()):
-            kind = int(self._type_of[item])
-            contents[one_bin][kind] = contents[one_bin].get(kind, 0) + 1
-        return merge_bins(
-            Bin(tuple(sorted(counts.items()))) for counts in contents if counts
-        )
-
-    def _place(
-        self, problem: PackingProblem, bins: tuple[Bin, ...]
-    ) -> NDArray[np.int64]:
-        bin_of = np.empty(problem.num_items, dtype=np.int64)
-        next_item = np.concatenate([[0], np.cumsum(problem.counts)[:-1]])
-        number = 0
-        for one_bin in bins:
-            for _ in range(one_bin.multiplicity):
-                for kind, count in one_bin.counts:
-                    start = int(next_item[kind])
-                    bin_of[start : start + count] = number
-                    next_item[kind] += count
-                number += 1
-        return bin_of
+        return to_bins(self._type_of, self._bin_of, self.num_bins)
 
     def _drop_a_bin(self) -> None:
         """Send the items of the emptiest bin to the pool."""
@@ -149,41 +131,6 @@ class EjectionSearch:
             self._slot_of[item] = filled[one_bin]
             filled[one_bin] += 1
             self._free[one_bin] -= self._sizes[item]
-
-
-class BackgroundSearch:
-    """An ejection search in a thread; the kernels run without the GIL.
-
-    It starts again from a packing of ``source`` that has fewer bins.
-    """
-
-    def __init__(self, search: EjectionSearch) -> None:
-        self._search = search
-        self._found, self._better = Letterbox(), Letterbox()
-        self.source = Correspondence(
-            "local search", inbox=self._found, outbox=self._better
-        )
-        self._stop = new_flag()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> BackgroundSearch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop[0] = 1
-        self._thread.join()
-
-    def _run(self) -> None:
-        search = self._search
-        while not self._stop[0] and search.num_bins > 0:
-            better = self._better.take()
-            if better is not None and _number(better) <= search.num_bins:
-                search.restart(better)
-            if search.run(search.slice_rounds, self._stop):
-                bins = search.packing()
-                self._found.put(bins)
-                search.restart(bins)
 
 
 def _number(bins: tuple[Bin, ...]) -> int:

@@ -1,4 +1,4 @@
-"""Guided ejection search over items in bins (see ``packing.ejection``)."""
+"""Local search over items in bins: guided ejection, and simulated annealing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpupack.packing.kernels.library import (
     INTEGER,
     INTEGERS,
+    REAL,
     STATE,
     STOP,
     Kernel,
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
+MAX_DIMENSIONS = 64
+MAX_SUM = 2**31 - 1
+"""What all items' sizes may add up to, over all dimensions: loads have 32 bits."""
+
 _eject = Kernel(
     "eject",
     *4 * (INTEGER,),
@@ -28,6 +33,16 @@ _eject = Kernel(
     STATE,
     INTEGER,
     INTEGER,
+    STOP,
+)
+_anneal = Kernel(
+    "anneal",
+    *3 * (INTEGER,),
+    *3 * (INTEGERS,),
+    STATE,
+    INTEGER,
+    REAL,
+    REAL,
     STOP,
 )
 
@@ -86,5 +101,47 @@ def eject(
         state,
         rounds,
         moves,
+        stop,
+    )
+
+
+def anneal(
+    sizes: Integers,
+    capacities: Integers,
+    bin_of: Integers,
+    state: NDArray[np.uint64],
+    num_bins: int,
+    num_moves: int,
+    first_temperature: float,
+    last_temperature: float,
+    stop: NDArray[np.int8],
+) -> int:
+    """Move items among bins so that these overflow by less; return by how much.
+
+    Args:
+        sizes: Shape (items, dimensions), ≥ 0, at most ``MAX_SUM`` together.
+        capacities: Shape (dimensions,), ≤ ``MAX_SUM``, at most ``MAX_DIMENSIONS``.
+        bin_of: Bin of each item; written to.
+        state: Of the random numbers, one that is not 0; written to.
+        num_bins: At least 1.
+        num_moves: To try; fewer if nothing overflows before.
+        first_temperature: An excess that the first moves may add one time in e, > 0.
+        last_temperature: The same for the last moves, > 0.
+        stop: Ends the search once its entry is not 0.
+
+    Returns:
+        What loads exceed capacities by, over all bins and dimensions; 0 is a packing.
+    """
+    return _anneal(
+        len(sizes),
+        num_bins,
+        sizes.shape[1],
+        integers(sizes),
+        integers(capacities),
+        bin_of,
+        state,
+        num_moves,
+        first_temperature,
+        last_temperature,
         stop,
     )

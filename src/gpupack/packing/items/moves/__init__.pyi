@@ -1,0 +1,6 @@
+from .bin_saving import BackgroundSearch, BinSaving
+
+__all__ = [
+    "BackgroundSearch",
+    "BinSaving",
+]
