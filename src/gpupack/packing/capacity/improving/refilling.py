@@ -46,6 +46,12 @@ SMALLEST_WORTH = 1e-3
 """Worth of a need that costs nothing, as a share of the largest."""
 WORTH_ROUNDING = 0.4
 """Parts of bins in the relaxation that become a bin to start from."""
+EMPHASIS = 0.15
+"""Of what a need is worth, by which it is worth more once all of it went unmet."""
+EMPHASIS_SHARE = 1 / 3
+"""Of a need: that much unmet counts as all of it."""
+EMPHASIS_KEPT = 0.9
+"""Of what needs were worth more than by the relaxation, in the next annealing."""
 MANY = 1 << 40
 ROUNDING = 1e-13
 SERVED = 2e-9
@@ -60,11 +66,13 @@ class Refilled:
         uses: Configurations and how many bins have each.
         loss: What jobs lack, in worths; 0 if they have all they need.
         needed: What all they need is worth.
+        unmet: Share of each job's need that it lacks.
     """
 
     uses: tuple[tuple[Configuration, int], ...]
     loss: float
     needed: float
+    unmet: tuple[float, ...]
 
 
 class Refiller:
@@ -76,6 +84,7 @@ class Refiller:
         guide: Prices, and where to start.
         counts: Bins of each type.
         demand_factor: Share of every demand to be met.
+        emphasis: Per job, what its need is worth, in worths; all of them if left out.
     """
 
     def __init__(
@@ -86,10 +95,12 @@ class Refiller:
         counts: Sequence[int],
         *,
         demand_factor: float = 1.0,
+        emphasis: Array | None = None,
     ) -> None:
         self._problem = problem
         self._goal = goal
         self._factor = demand_factor
+        self._emphasis = np.ones(len(problem.jobs)) if emphasis is None else emphasis
         self._fixed: dict[Configuration, int] = {}
         self._left = np.ones(len(problem.jobs))
         self._copies = np.zeros(len(problem.jobs), dtype=np.int64)
@@ -116,6 +127,7 @@ class Refiller:
             starts.append(len(options))
         jobs = problem.jobs
         worth, must, bonus = self._worths(guide)
+        worth *= self._emphasis
         average = max(worth.sum(), bonus.max(initial=0.0)) / max(1, sum(counts))
         must[~np.isfinite(must)] = MISSING_COPY * average
         capacity = np.array([one.capacity for one in problem.bin_types], dtype=float)
@@ -333,7 +345,12 @@ class Refiller:
                 seed,
                 stop,
             )
-        return Refilled(self._uses(), 0.0 if loss <= target else float(loss), total)
+        return Refilled(
+            self._uses(),
+            0.0 if loss <= target else float(loss),
+            total,
+            tuple(np.maximum(0.0, self._filling.left).tolist()),
+        )
 
     def _uses(self) -> tuple[tuple[Configuration, int], ...]:
         uses = dict(self._fixed)
@@ -347,3 +364,14 @@ class Refiller:
                 one = Configuration(int(bin_type), tuple(sorted(counts.items())))
                 uses[one] = uses.get(one, 0) + 1
         return tuple(sorted(uses.items()))
+
+
+def emphasized(emphasis: Array, unmet: Sequence[float]) -> Array:
+    """Return what needs are worth next, in worths, after some of them went unmet.
+
+    Args:
+        emphasis: Per job, what its need was worth.
+        unmet: Share of each job's need that went unmet.
+    """
+    missed = np.minimum(1.0, np.asarray(unmet) / EMPHASIS_SHARE)
+    return 1.0 + EMPHASIS_KEPT * (emphasis - 1.0) + EMPHASIS * missed
