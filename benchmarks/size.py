@@ -13,6 +13,7 @@ gap.
 ``--gpus N``: 50 models × 6 load points on 3 GPU types whose demand takes about N GPUs.
 ``--copies N``: 9 measured models with N copies in all, without a demand.
 ``--models N``: N models of one copy each. ``--drawn-models N``: with a demand each.
+``--fleet-models N``: N models with a demand each, 3 load points on each of 3 GPU types.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ TYPES = (
     ("A100-80GB", 81_920, 3.2, 3.4),
     ("L40S", 46_068, 1.9, 1.5),
 )
-KINDS = ("gpus", "copies", "models", "drawn_models")
+KINDS = ("gpus", "copies", "models", "drawn_models", "fleet_models")
+BATCHES = (1, 4, 16)
+"""Of models of which there are very many."""
 MIB = 1 << 20
 STEPS = ("place", "write", "read", "table", "report")
 
@@ -146,7 +149,7 @@ def _question(kind: str, size: int, seed: int) -> tuple[ProfileSet, dict[str, ob
     if kind == "copies":
         each = -(-size // len(medical.model_names))
         return medical, {"objective": "min_gpus", "replicas": each}
-    if kind != "gpus":
+    if kind in {"models", "drawn_models"}:
         records = [
             medical.records[index % len(medical.records)].model_copy(
                 update={
@@ -161,17 +164,19 @@ def _question(kind: str, size: int, seed: int) -> tuple[ProfileSet, dict[str, ob
             asked["demand"] = {one.model_name: rng.uniform(1, 200) for one in records}
         return ProfileSet(records=tuple(records), baselines=medical.baselines), asked
     one = medical.records[0]
+    is_fleet = kind == "fleet_models"
     records = [
         record
-        for model in range(50)
+        for model in range(size if is_fleet else 50)
         for record in _measured(f"model-{model:02}", one, rng)
+        if not is_fleet or record.load_point.batch_size in BATCHES
     ]
     best: dict[str, float] = {}
     for record in records:
         if record.gpu_type.name == TYPES[0][0]:
             rate = record.throughput_infer_per_sec or 0.0
             best[record.model_name] = max(best.get(record.model_name, 0.0), rate)
-    multiple = size / GPUS_PER_MULTIPLE
+    multiple = 1.0 if is_fleet else size / GPUS_PER_MULTIPLE
     (baseline,) = medical.baselines
     types = {record.gpu_type.name: record.gpu_type for record in records}
     baselines = tuple(
@@ -247,6 +252,7 @@ def draw(lines: Path, chart: Path) -> None:
         "copies": "copies (9 models)",
         "models": "models",
         "drawn_models": "models with a demand",
+        "fleet_models": "models with a demand, 9 load points",
     }
     figure, (times, memory) = plt.subplots(
         1, 2, figsize=(11, 4.2), layout="constrained"

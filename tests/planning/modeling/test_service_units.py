@@ -1,5 +1,6 @@
 """Traffic of every size: a few inferences an hour beside a million a second."""
 
+import math
 from fractions import Fraction
 
 import pytest
@@ -7,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpupack
-from gpupack.planning.modeling.service_units import MOST_UNITS, service_units
+from gpupack.planning.modeling.service_units import (
+    MOST_UNITS,
+    SERVICE_TOLERANCE,
+    demand_units,
+    service_units,
+    units_down,
+    units_up,
+)
+from gpupack.planning.modeling.sizes import READING_TOLERANCE
 from gpupack.records.placement import PlacementStatus
 from gpupack.records.profile import LoadPoint
 from tests.factories import GPU, make_profiles, make_record
@@ -102,3 +111,28 @@ def test_the_slow_model_decides_between_its_load_points_by_their_last_digits() -
     (gpu,) = placement.gpus
     points = {one.model_name: str(one.load_point) for one in gpu.assignments}
     assert points["slow"] == "1x2"
+
+
+@given(
+    st.lists(
+        st.floats(1e-3, 1e5, allow_nan=False).map(lambda one: float(f"{one:.6g}")),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(1, 9),
+    st.sampled_from([0.0, -2e-7, -1e-7, -1e-8, 1e-9, 1e-8, 1e-7, 2e-6, 0.3]),
+    st.sampled_from([1.0, 0.8, 0.7]),
+)
+def test_what_is_plainly_more_is_what_fractions_say_is_more(
+    throughputs: list[float], copies: int, off: float, share: float
+) -> None:
+    demand = throughputs[0] * copies * (1 + off)
+    units = service_units(throughputs, demand)
+    expected = units_up(demand, units)
+    for one in throughputs:
+        each = Fraction(repr(one)) * (1 + READING_TOLERANCE) * Fraction(repr(share))
+        number = math.ceil(Fraction(repr(demand)) / each)
+        served = number * units_down(one, units, share)
+        if served >= expected * (1 - SERVICE_TOLERANCE):
+            expected = min(expected, served)
+    assert demand_units(demand, throughputs, units, share) == expected

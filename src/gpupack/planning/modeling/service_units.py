@@ -19,6 +19,8 @@ LEAST_UNITS = 10**6
 """Units of an infer/sec where nothing asks for finer or coarser ones."""
 MOST_UNITS = 2**60
 """Beyond it sums of whole numbers overflow; what is too wide for both is rounded."""
+ROUNDING = 1e-8
+"""Relative: more than units and floating point take from a throughput."""
 SERVICE_TOLERANCE = Fraction(1, 10**6)
 """What counting in units may take from a demand; traffic is shared out to it."""
 
@@ -73,6 +75,8 @@ def demand_units(
     demand = units_up(infer_per_sec, units)
     wanted = Fraction(repr(infer_per_sec))
     for throughput in throughputs:
+        if _is_plainly_more(infer_per_sec, throughput * max_load_ratio, units):
+            continue
         each = Fraction(repr(throughput)) * (1 + READING_TOLERANCE)
         each *= Fraction(repr(max_load_ratio))
         if each:
@@ -84,12 +88,29 @@ def demand_units(
     return min(demand, 2 * MOST_UNITS)
 
 
+def _is_plainly_more(infer_per_sec: float, each: float, units: int) -> bool:
+    """Return whether replicas of so much serve more than a demand, beyond rounding.
+
+    Their number is what the demand takes of them, rounded up; false says nothing.
+    Fractions take long where there are very many models.
+    """
+    if not 0 < FINEST_PART <= each * units < MOST_UNITS:
+        return False
+    replicas = infer_per_sec / (each * (1 + float(READING_TOLERANCE)))
+    if abs(replicas - round(replicas)) <= ROUNDING * max(1.0, replicas):
+        return False
+    return math.ceil(replicas) * each > infer_per_sec * (1 + ROUNDING)
+
+
 def units_up(infer_per_sec: float, units: int) -> int:
     """Return traffic in units, rounded up."""
-    return math.ceil(Fraction(repr(infer_per_sec)) * units)
+    rate = Fraction(repr(infer_per_sec))
+    return -(-rate.numerator * units // rate.denominator)
 
 
 def units_down(infer_per_sec: float | None, units: int, share: float = 1.0) -> int:
     """Return a share of a throughput in units; at least one, the least measured."""
-    rate = Fraction(repr(infer_per_sec or 0.0)) * Fraction(repr(share))
-    return max(1, math.floor(rate * units))
+    rate = Fraction(repr(infer_per_sec or 0.0))
+    if share != 1:
+        rate *= Fraction(repr(share))
+    return max(1, rate.numerator * units // rate.denominator)
