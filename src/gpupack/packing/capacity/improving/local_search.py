@@ -86,6 +86,7 @@ class LocalSearch:
                 near=affordable_bins(problem, relaxer.guide()),
                 bound=bound,
                 seed=self._seed,
+                num_workers=self._num_workers,
             )
             shares.run(deadline=deadline, target_gap=self._target_gap)
             return self._first_that_holds([shares.uses, known], shares.bound)

@@ -116,21 +116,31 @@ class Reopener:
         self._seed = seed
         self._rng = random.Random(seed)
 
-    def run(self, uses: Uses, *, deadline: float, target_gap: float) -> Uses:
+    def run(
+        self,
+        uses: Uses,
+        *,
+        deadline: float,
+        target_gap: float,
+        max_vain: int | None = None,
+    ) -> Uses:
         """Return a plan that is at least as good.
 
         Args:
             uses: The plan to start from.
             deadline: On the clock of ``time.perf_counter``.
             target_gap: Relative, at which to stop.
+            max_vain: Reopenings in vain after which to stop; as many as it takes to
+                have looked at most sets of bins if None.
         """
+        most_vain = MAX_VAIN if max_vain is None else max_vain
         plan = self._filled(uses)
         if plan is None:
             return uses
         vain = 0
         tried: set[tuple[int, ...]] = set()
         while (
-            vain < MAX_VAIN
+            vain < most_vain
             and time.perf_counter() < deadline
             and self._bound - plan.value > max(target_gap, LEAST_GAIN) * plan.value
         ):

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.packing.capacity.improving.refilling import Refiller
+from gpupack.packing.capacity.improving.reopening import Reopener
 from gpupack.packing.capacity.model import Goal
 from gpupack.packing.capacity.relaxing import (
     BinCounts,
@@ -41,7 +42,7 @@ PROBES_SHARE = 0.6
 LEAST_PROBE_S = 0.5
 LEAST_SHARE_OF_PROBE = 0.3
 """Of the time for all probes, that one gets at least where it is short."""
-CLOSE = 0.007
+CLOSE = 0.004
 """Relative distance of shares at which probing ends."""
 CLOSED = 1e-6
 FIRST_MOVES = 15_000
@@ -49,6 +50,10 @@ MOVES = 40_000
 """Of the first annealing, of the next; more each further time."""
 MAX_TRIES = 60
 LEAST_STEP = 0.02
+MAX_VAIN = 4
+"""Reopenings in vain for one share."""
+MOST_BINS_TO_REOPEN = 60
+"""Beyond it a few bins are too small a part; annealing then comes closer."""
 SHARE_LIMIT_S, LEAST_SHARE_S = 2.0, 0.1
 """Of the program that says how much given bins can serve."""
 
@@ -62,6 +67,7 @@ class ShareSearch:
         near: Numbers of bins that are likely, where a budget leaves a choice.
         bound: Proven on the share.
         seed: For every random choice.
+        num_workers: Threads.
     """
 
     def __init__(
@@ -72,7 +78,9 @@ class ShareSearch:
         near: Sequence[float],
         bound: float,
         seed: int,
+        num_workers: int = 1,
     ) -> None:
+        self._num_workers = num_workers
         self._problem = problem
         self._patterns = patterns
         self._share_of_patterns = 1.0
@@ -83,6 +91,7 @@ class ShareSearch:
         self.bound = min(1.0, bound)
         self.share = -math.inf
         self.uses: Uses = ()
+        self._reopened: Uses = ()
         self._most = tuple(one.count or 0 for one in problem.bin_types)
 
     def run(self, *, deadline: float, target_gap: float) -> None:
@@ -96,7 +105,9 @@ class ShareSearch:
             low = max(self.share, 0.0)
             highest = max(low, min(self.bound, max(self._guides)))
             share = low + step * (highest - low)
-            if self._fill(share, MOVES + MOVES * self._tries // 4, deadline):
+            if self._fill(
+                share, MOVES + MOVES * self._tries // 4, deadline
+            ) or self._reopen(low + step / 2 * (self.bound - low), deadline):
                 step = min(0.5, 2 * step)
             else:
                 step = step / 2 if step > LEAST_STEP else 0.5
@@ -130,9 +141,9 @@ class ShareSearch:
             if share < LEAST_SHARE:
                 break
 
-    def _probe(self, share: float, deadline: float) -> bool:
-        """Return whether it is proved that no plan gives so large a share."""
-        scaled = replace(
+    def _scaled(self, share: float) -> CapacityProblem:
+        """Return the problem of serving this share of every demand in full."""
+        return replace(
             self._problem,
             jobs=tuple(
                 replace(job, demand=math.floor(share * job.demand))
@@ -141,6 +152,10 @@ class ShareSearch:
                 for job in self._problem.jobs
             ),
         )
+
+    def _probe(self, share: float, deadline: float) -> bool:
+        """Return whether it is proved that no plan gives so large a share."""
+        scaled = self._scaled(share)
         relaxer = Relaxer(scaled, Goal.MIN_BINS, deadline=deadline, seed=self._seed)
         relaxer.start_from(
             made_to_fit(
@@ -199,7 +214,43 @@ class ShareSearch:
         reached = self._share_given(found.uses, deadline)
         if reached <= self.share:
             return False
-        self.share, self.uses = reached, found.uses
+        self.share, self.uses, self._reopened = reached, found.uses, ()
+        return True
+
+    def _reopen(self, share: float, deadline: float) -> bool:
+        """Reopen bins for a plan that gives this share; return whether it gives more.
+
+        What counts is the sum of what jobs get of this share, by which a plan that
+        gives a little more can be told from others long before the smallest is larger.
+        """
+        if not self.uses or sum(self._most) > MOST_BINS_TO_REOPEN:
+            return False
+        scaled = self._scaled(share)
+        jobs = tuple(
+            replace(
+                job, weight=1 / job.demand if job.demand and not job.is_optional else 0
+            )
+            for job in scaled.jobs
+        )
+        found = Reopener(
+            replace(scaled, jobs=jobs),
+            Goal.MAX_SERVICE,
+            bound=float(sum(1 for job in jobs if job.weight)),
+            patterns=self._patterns,
+            seed=self._seed + self._tries,
+            num_workers=self._num_workers,
+        ).run(
+            self._reopened or self.uses,
+            deadline=deadline,
+            target_gap=0.0,
+            max_vain=MAX_VAIN,
+        )
+        # Where it was in vain, the next share goes on from there.
+        self._reopened = found
+        reached = self._share_given(found, deadline)
+        if reached <= self.share:
+            return False
+        self.share, self.uses = reached, found
         return True
 
     def _share_given(self, uses: Uses, deadline: float) -> float:
