@@ -36,7 +36,8 @@ from benchmarks.h200.latency_record import set_row
 from benchmarks.h200.pipelines import PIPELINES, write_pipelines
 from benchmarks.h200.set_recorder import SetRecorder, loaded_models
 from gpupack.planning.contention import LatencyLimits, RetentionRule, resolve_contention
-from gpupack.planning.contention.retention import Contention, cautious_retention
+from gpupack.planning.contention.retention import cautious_retention
+from gpupack.planning.contention.sharing import Contention
 from gpupack.profile_set import ProfileSet
 from gpupack.records.profile import ProfileRecord
 

@@ -30,9 +30,9 @@ from gpupack.planning.contention.retention import (
     RetentionRule,
     SharedGpu,
     cautious_retention,
-    resolve_contention,
     retentions_of,
 )
+from gpupack.planning.contention.sharing import resolve_contention
 from gpupack.planning.placing import place
 from gpupack.profile_set import ProfileSet
 from gpupack.records.calibration import Calibration

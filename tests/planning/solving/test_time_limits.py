@@ -12,8 +12,8 @@ from gpupack.packing.runtime.deadline import Deadline, OutOfTimeError
 from gpupack.planning.contention.retention import (
     MAX_KNOWN_SETS,
     RetentionRule,
-    resolve_contention,
 )
+from gpupack.planning.contention.sharing import resolve_contention
 from gpupack.planning.infeasible.clashing_models import ClashingModels
 from gpupack.planning.infeasible.limits import Limits
 from gpupack.planning.modeling.question import CapacityQuestion, ask

@@ -18,14 +18,12 @@ from .prediction import (
 from .retention import (
     COMPARED,
     MAX_PREDICTED_KINDS,
-    Contention,
     RetentionRule,
     SharedGpu,
     alternatives_of,
-    resolve_contention,
-    resolve_sharing,
     retentions_of,
 )
+from .sharing import Contention, resolve_contention, resolve_sharing
 
 __all__ = [
     "COMPARED",
