@@ -14,10 +14,12 @@ import yaml
 
 import gpupack
 from gpupack.deploying import KUBERNETES_VERSIONS, TARGETS, DeployOptions, deploy
+from gpupack.deploying.plan import planning_servers
 from gpupack.deploying.targets.target import Ability, How
 from gpupack.errors import InvalidInputError
 from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import GpuType
+from gpupack.records.placement import EqualGpus, PlacedGpus
 from tests.deploying import cluster_standin
 from tests.deploying.published_schemas import DEVICE_PLUGIN, HTTP_ROUTE
 from tests.deploying.random_placements import H200, MIB, random_placement, write_models
@@ -297,6 +299,37 @@ def test_equal_gpus_are_replicas_of_one_deployment(models: Path) -> None:
     ]
     assert found["spec"]["replicas"] == 3
     assert found["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_very_many_equal_gpus_are_planned_once_and_told_in_one_line(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placement = a_placement(1, most_gpus=1)
+    gpu = placement.gpus[0]
+    many = PlacedGpus([EqualGpus.of(gpu, gpu_index=0, num_gpus=1_000)])
+    planned = []
+    plan = planning_servers._served_models
+
+    def counted(*arguments: Any) -> Any:
+        planned.append(arguments)
+        return plan(*arguments)
+
+    monkeypatch.setattr(planning_servers, "_served_models", counted)
+    made = deploy(
+        placement.model_copy(update={"gpus": many}),
+        "kubernetes",
+        model_repository=models,
+    )
+    (found,) = [
+        one
+        for one in objects_of("kubernetes", made.files)
+        if one["kind"] == "Deployment"
+    ]
+    assert found["spec"]["replicas"] == 1_000
+    assert len(planned) == 1
+    page = made.files["DEPLOYMENT.md"]
+    assert "| 0 and 999 more |" in page
+    assert len(page) < 10_000
 
 
 @pytest.mark.parametrize("target", ["triton", "compose"])

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gpupack.deploying.options import DeployOptions
-    from gpupack.deploying.plan import DeploymentPlan, HostNeeds, PlannedGpu
+    from gpupack.deploying.plan import DeploymentPlan, HostNeeds
     from gpupack.deploying.targets import Target, TargetFiles
 
 _MANY = 200
-"""More files of one kind than this are counted, not listed."""
+"""More files of one kind than this are counted, not listed; so are equal GPUs."""
 
 
 def deployment_page(
@@ -38,7 +38,7 @@ def deployment_page(
             "",
             "## What runs",
             "",
-            *_gpu_table(plan.gpus),
+            *_gpu_table(plan),
             "",
             "## How to apply",
             "",
@@ -73,12 +73,17 @@ def deployment_page(
     )
 
 
-def _gpu_table(gpus: Iterable[PlannedGpu]) -> list[str]:
+def _gpu_table(plan: DeploymentPlan) -> list[str]:
+    """Return a line per server; of very many GPUs, one for those that are equal."""
+    groups = plan.groups
+    if len(plan.gpus) <= _MANY:
+        groups = tuple((gpu,) for gpu in plan.gpus)
     lines = [
         "| GPU | type | server | models | memory planned, MiB | asked of the host |",
         "|---|---|---|---|---|---|",
     ]
-    for gpu in gpus:
+    for gpu, *others in groups:
+        number = f"{gpu.index} and {len(others):,} more" if others else str(gpu.index)
         for server in gpu.servers:
             is_first = server is gpu.servers[0]
             models = ", ".join(
@@ -88,9 +93,7 @@ def _gpu_table(gpus: Iterable[PlannedGpu]) -> list[str]:
             )
             memory = f"{mib_from_bytes(gpu.memory_bytes):,.0f}" if is_first else ""
             head = (
-                f"{gpu.index} | {markdown_text(gpu.gpu_type.name)}"
-                if is_first
-                else " | "
+                f"{number} | {markdown_text(gpu.gpu_type.name)}" if is_first else " | "
             )
             of_host = _of_host(server.host_needs)
             lines.append(

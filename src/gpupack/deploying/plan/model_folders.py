@@ -19,6 +19,8 @@ from gpupack.profiling import TritonServer, find_repository
 from gpupack.quoting import listed, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from gpupack.files import AnyPath
 
 CONFIGURATION = "config.pbtxt"
@@ -72,6 +74,16 @@ class ModelFolder:
         if not path.is_file():
             return path.exists()
         return not is_own(path.read_bytes().decode(errors="replace"))
+
+    def hidden_notes(self, configurations: Collection[str]) -> list[str]:
+        """Return which files of the user's in ``configs`` have a name that is taken."""
+        return [
+            f"{self.name}: {CONFIGURATIONS}/{hidden} of the model repository is not "
+            "served; the configuration that was made from its config.pbtxt has that "
+            "name"
+            for hidden in self.other_configurations
+            if hidden in configurations and self.has_users_own(hidden)
+        ]
 
     @property
     def backend(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind
 from gpupack.deploying.plan.host_needs import host_needs, unmeasured_notes
-from gpupack.deploying.plan.model_folders import CONFIGURATIONS, ModelRepository
+from gpupack.deploying.plan.model_folders import ModelRepository
 from gpupack.deploying.plan.naming import dns_names
 from gpupack.deploying.plan.planned_server import (
     DeploymentPlan,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from gpupack.deploying.options import DeployOptions
     from gpupack.deploying.plan.processes import Served
     from gpupack.files import AnyPath
-    from gpupack.records.placement import Assignment, GpuPlacement
+    from gpupack.records.placement import Assignment, EqualGpus, GpuPlacement
     from gpupack.records.profile import ModelVariant, ProfileRecord
 
 _PYTHON = "python"
@@ -87,14 +87,18 @@ def plan_servers(
         {name for gpu in placement.gpus.runs for name in gpu.models}, reserved={_PYTHON}
     )
     ports = Ports(options)
-    used = [gpu for gpu in placement.gpus if gpu.assignments]
+    used = [run for run in placement.gpus.runs if run.assignments]
     served = [
-        _served_models(placement, gpu, repository, options, notes) for gpu in used
+        _served_models(placement, run, repository, options, notes) for run in used
     ]
     keys = server_keys(placement, served, options)
+    # Equal GPUs serve the same; their names, ports and UUIDs are their own.
     gpus = [
-        _plan_gpu(placement, gpu, models, keys, options, labels, ports, notes)
-        for gpu, models in zip(used, served, strict=True)
+        _plan_gpu(
+            placement, run.gpu(index), models, keys, options, labels, ports, notes
+        )
+        for run, models in zip(used, served, strict=True)
+        for index in run.gpu_indices
     ]
     if on_one_host:
         ports.check()
@@ -237,12 +241,13 @@ def _memory_of(models: Iterable[ServedModel], gpu: GpuPlacement) -> int:
 
 def _served_models(
     placement: PlacementRecord,
-    gpu: GpuPlacement,
+    run: EqualGpus,
     repository: ModelRepository,
     options: DeployOptions,
     notes: list[str],
 ) -> tuple[dict[str, ServedModel], dict[str, tuple[str, ...]]]:
-    """Return the models of a GPU by name, and what each of them calls."""
+    """Return the models of each of some equal GPUs, and what each of them calls."""
+    gpu = run.gpu(run.gpu_index)
     gpu_name = _name_of(gpu)
     by_name: dict[str, list[Assignment]] = {}
     for one in gpu.assignments:
@@ -297,13 +302,8 @@ def _served_models(
     models = {}
     for model_name, what in sorted(wanted.items()):
         folder = repository.model(model_name)
-        hidden = f"{gpu_name}.pbtxt"
-        if not options.in_repository and folder.has_users_own(hidden):
-            notes.append(
-                f"{model_name}: {CONFIGURATIONS}/{hidden} of the model repository is "
-                "not served; the configuration that was made from its config.pbtxt has "
-                "that name"
-            )
+        if not options.in_repository:
+            notes += folder.hidden_notes({f"gpu-{n}.pbtxt" for n in run.gpu_indices})
         config = planned_configuration(
             folder,
             what,

@@ -38,7 +38,7 @@ def server_keys(
 
     Args:
         placement: What is deployed.
-        served: The models of each GPU, and what they call.
+        served: The models of GPUs that differ, and what they call.
         options: Say of which models the GPU's share is their own.
 
     Raises:
@@ -53,7 +53,7 @@ def server_keys(
                 )
                 keys[name] = name if is_own else None
     groups: list[set[str]] = []
-    for gpu in placement.gpus:
+    for gpu in placement.gpus.runs:
         for shared in gpu.shared_models:
             if shared.saved_bytes:
                 group = set(shared.callers)
