@@ -120,7 +120,7 @@ class Descent:
             self._found.append((cost, known))
         self._tries: dict[int, int] = {}
         self._guides: dict[tuple[int, ...], Guide] = {}
-        self._emphases: dict[tuple[int, ...], NDArray[np.float64]] = {}
+        self._emphases: dict[tuple[int, ...], list[NDArray[np.float64]]] = {}
 
     def run(self, *, target_gap: float, is_last: bool) -> Descended:
         """Descend until the gap is closed, or the deadline.
@@ -201,13 +201,16 @@ class Descent:
     ) -> bool:
         """Fill these bins by local search; keep the plan if everything is served.
 
-        Else what went unmet is worth more the next time.
+        Else what went unmet is worth more the next time, to each thread what itself did
+        not meet: so they do not search the same.
         """
-        emphasis = self._emphases.get(counts, np.ones(len(self._problem.jobs)))
+        emphases = self._emphases.get(
+            counts, [np.ones(len(self._problem.jobs))] * self._num_workers
+        )
 
         def refill(number: int, stop: NDArray[np.int8]) -> Refilled:
             refiller = Refiller(
-                self._problem, self._goal, guide, counts, emphasis=emphasis
+                self._problem, self._goal, guide, counts, emphasis=emphases[number]
             )
             refilled = refiller.anneal(
                 num_moves=num_moves,
@@ -219,19 +222,20 @@ class Descent:
                 stop[0] = 1  # one plan is enough
             return refilled
 
-        refilled = min(
-            call_all_until(
-                deadline,
-                [partial(refill, number) for number in range(self._num_workers)],
-                num_workers=self._num_workers,
-            ),
-            key=lambda one: one.loss,
+        found = call_all_until(
+            deadline,
+            [partial(refill, number) for number in range(self._num_workers)],
+            num_workers=self._num_workers,
         )
+        refilled = min(found, key=lambda one: one.loss / (one.needed or 1.0))
         if refilled.loss > 0 and not (
             refilled.loss <= NEARLY * refilled.needed
             and self._serves_all(refilled.uses)
         ):
-            self._emphases[counts] = emphasized(emphasis, refilled.unmet)
+            self._emphases[counts] = [
+                emphasized(emphasis, one.unmet)
+                for emphasis, one in zip(emphases, found, strict=True)
+            ]
             return False
         cost = sum(self._prices[one.bin_type] * n for one, n in refilled.uses)
         self._found.append((cost, refilled.uses))
