@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import gpupack
+from benchmarks.composing_plans import planted_fleet
 from gpupack.errors import CheckError, InfeasibleError
 from gpupack.placement import Placement
 from gpupack.planning.composing import SharedMemory
@@ -311,3 +312,16 @@ def test_many_units_are_packed_with_a_proof() -> None:
     assert least <= placement.bound <= placement.num_gpus
     assert placement.num_gpus < gpupack.place(alone, time_limit_s=5).num_gpus
     assert placement.num_gpus <= placement.bound + 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_dozens_of_ensembles_that_just_fill_their_gpus_are_packed(seed: int) -> None:
+    # Each composing model once, and the own parts, are six GPUs' memory to the last
+    # MiB: none does with fewer.
+    profiles = planted_fleet(6, 8, seed=seed)
+
+    placement = gpupack.place(profiles, time_limit_s=60)
+
+    assert (placement.num_gpus, placement.bound) == (6, 6.0)
+    assert placement.status == "OPTIMAL"
+    assert all(gpu.memory_left_bytes == 0 for gpu in placement.gpus)

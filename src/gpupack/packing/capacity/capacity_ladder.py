@@ -32,7 +32,11 @@ from gpupack.packing.capacity.model import (
     with_faster_options,
 )
 from gpupack.packing.capacity.overload import is_overloaded
-from gpupack.packing.capacity.plan_programs import bin_by_bin, choose_patterns
+from gpupack.packing.capacity.plan_programs import (
+    bin_by_bin,
+    bisect,
+    choose_patterns,
+)
 from gpupack.packing.capacity.relaxing import (
     CLOSE_ENOUGH,
     BinCounts,
@@ -67,6 +71,8 @@ of the problem without the rule. Time ends it, too."""
 MAX_RULED_CONFIGURATIONS = 800
 """The same: more of them are solved at once than without a rule, since a bound without
 it is seldom met. 417 take a second."""
+BISECTION_SHARE = 0.5
+"""Of the time left, for the plain model where copies have room in common."""
 RULELESS_SHARE = 0.3
 """Of the time left, for the problem without its rule."""
 ENUMERATION_SHARE = 0.2
@@ -323,8 +329,14 @@ class _Search:
         """Return a plan that keeps the rule, and what is proved without it.
 
         No plan that keeps the rule is better than the best without it, which compiled
-        searches find; often that one keeps it.
+        searches find; often that one keeps it. Room in common the plain model knows.
         """
+        best = self._best
+        if self._problem.overlaps and self._goal.is_in_full and best is not None:
+            best = self._best = bisect(self._task, best, share=BISECTION_SHARE)
+            if best.status is PlanStatus.OPTIMAL:
+                return best
+            self._tell(best)
         free = _Search(
             replace(self._asked, rule=None),
             self._goal,

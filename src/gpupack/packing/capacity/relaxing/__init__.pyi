@@ -21,6 +21,7 @@ from .plan_master import (
     Guide,
     UnsolvedError,
 )
+from .pricing_model import keep_within
 from .program import (
     CapacityProgram,
     ProgramResult,
@@ -47,6 +48,7 @@ __all__ = [
     "all_idle",
     "counted",
     "everything",
+    "keep_within",
     "made_to_fit",
     "measured_value",
     "most_bins",

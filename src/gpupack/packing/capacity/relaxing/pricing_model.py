@@ -15,12 +15,14 @@ from gpupack.packing.capacity.relaxing.bin_patterns import made_to_fit
 from gpupack.packing.runtime import most_true, solve_cp_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ortools.sat.python import cp_model
 
     from gpupack.packing.capacity.model import CapacityProblem, Counts, Overlap
     from gpupack.packing.capacity.relaxing.bin_patterns import Pattern, Prices
+
+    Needs = Sequence[tuple[int, int]]
 
 GRID = 10_000
 """Steps of service; rounding is outward, for the bound."""
@@ -156,7 +158,7 @@ class ModelPricer:
             )
         for overlap in self._problem.overlaps:
             if overlap.bin_type == self._bin_type:
-                _keep_within(model, copies, overlap, capacity[overlap.dimension])
+                keep_within(model, copies, overlap, capacity[overlap.dimension])
         model.maximize(sum(terms))
         for crowd in self._crowds:
             _forbid(model, copies, crowd)
@@ -242,23 +244,72 @@ class ModelPricer:
         return of(crowd)
 
 
-def _keep_within(
+def keep_within(
     model: cp_model.CpModel,
     copies: Mapping[int, cp_model.IntVar],
     overlap: Overlap,
     room: int,
+    *,
+    most: Mapping[int, int] | None = None,
 ) -> None:
-    """Let copies take no more room than there is, what they have in common once."""
-    total = [size * copies[index] for index, size in overlap.own if index in copies]
+    """Let copies take no more room than there is, what they have in common once.
+
+    Packing items that overlap is known as pagination: pages of symbols, virtual
+    machines that share pages of memory.
+
+    Args:
+        model: To which rows are added.
+        copies: Of each option that may be in the bin.
+        overlap: What they have in common.
+        room: Of the bin.
+        most: Copies of each option at most, if known: rows of yes or no, which are
+            searched faster, say the same of single copies.
+
+    References:
+        Sindelar, Sitaraman and Shenoy, "Sharing-aware algorithms for virtual machine
+        colocation", SPAA 2011.
+    """
+    total: list[cp_model.LinearExprT] = [
+        size * copies[index] for index, size in overlap.own if index in copies
+    ]
     for part in overlap.parts:
+        needs = [[one for one in job if one[0] in copies] for job in part]
+        if most is not None and all(_is_single(one, most) for one in needs):
+            total += _levels(model, copies, [one for job in needs for one in job])
+            continue
         taken = model.new_int_var(0, room, "")
-        for job in part:
-            model.add(
-                taken
-                >= sum(size * copies[index] for index, size in job if index in copies)
-            )
+        for job in needs:
+            model.add(taken >= sum(size * copies[index] for index, size in job))
         total.append(taken)
     model.add(sum(total) <= room)
+
+
+def _is_single(needs: Needs, most: Mapping[int, int]) -> bool:
+    """Return whether a job takes nothing, or what one copy of one option needs."""
+    return not needs or (
+        len(needs) == 1 and most[needs[0][0]] == 1 and needs[0][1] >= 0
+    )
+
+
+def _levels(
+    model: cp_model.CpModel, copies: Mapping[int, cp_model.IntVar], needs: Needs
+) -> list[cp_model.LinearExprT]:
+    """Return what single copies take together, the most that one of them needs.
+
+    In levels: one for each need, reached where a copy is there that needs as much.
+    """
+    found: list[cp_model.LinearExprT] = []
+    below, lower = 0, None
+    for level in sorted({size for _, size in needs if size}):
+        is_reached = model.new_bool_var("")
+        for index, size in needs:
+            if size == level:
+                model.add(copies[index] <= is_reached)
+        if lower is not None:
+            model.add_implication(is_reached, lower)
+        found.append((level - below) * is_reached)
+        below, lower = level, is_reached
+    return found
 
 
 def _forbid(
