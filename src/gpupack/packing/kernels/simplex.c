@@ -183,23 +183,27 @@ static void consider(candidate *best, int64_t entering, double size, double cost
         *best = (candidate){entering, ratio, size, cost};
 }
 
-/* Return the column that keeps all reduced costs ≥ 0; of infinite cost if none. */
+/* Return the column that keeps all reduced costs ≥ 0; of infinite cost if none.
+
+   `line` is room for the leaving row of the inverse, which is a column of its array:
+   columns of the program read it in no order, so it is put side by side first. */
 static candidate choose_dual(const program *p, const double *duals,
-                             const uint8_t *in_basis, int64_t leaving)
+                             const uint8_t *in_basis, int64_t leaving, double *line)
 {
     candidate best = {0, INFINITY, 0.0, INFINITY};
+    for (int64_t row = 0; row < p->num_rows; row++)
+        line[row] = p->inverse[row * p->num_rows + leaving];
     for (int64_t column = 0; column < p->num_columns; column++) {
         if (in_basis[column])
             continue;
         double size = 0.0;
         for (int64_t at = p->starts[column]; at < p->starts[column + 1]; at++)
-            size -= p->inverse[p->rows[at] * p->num_rows + leaving] *
-                    p->column_values[at];
+            size -= line[p->rows[at]] * p->column_values[at];
         if (size > 1e-9)
             consider(&best, column, size, reduced_cost_of(p, duals, column));
     }
     for (int64_t row = 0; row < p->num_rows; row++)
-        consider(&best, -1 - row, p->inverse[row * p->num_rows + leaving], duals[row]);
+        consider(&best, -1 - row, line[row], duals[row]);
     return best;
 }
 
@@ -225,7 +229,7 @@ EXPORTED int64_t pivot(int64_t kind, int64_t num_rows, double *inverse, double *
     program p = {num_rows, num_columns, inverse,
                  starts,   rows,        column_values,
                  take_integers(room, num_rows)};
-    double *alpha = take_reals(room, num_rows);
+    double *alpha = take_reals(room, num_rows), *line = take_reals(room, num_rows);
     bool is_done = false;
     for (*pivots = 0; *pivots < max_pivots; ++*pivots) {
         int64_t leaving, entering;
@@ -236,7 +240,7 @@ EXPORTED int64_t pivot(int64_t kind, int64_t num_rows, double *inverse, double *
                 is_done = true;
                 break;
             }
-            candidate chosen = choose_dual(&p, duals, in_basis, leaving);
+            candidate chosen = choose_dual(&p, duals, in_basis, leaving, line);
             if (chosen.cost == INFINITY) {
                 values[leaving] = 0.0;
                 continue;
