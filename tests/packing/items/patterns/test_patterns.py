@@ -235,6 +235,26 @@ def test_a_planted_wrong_bound_is_caught():
         check_result(problem, planted)
 
 
+def test_a_dive_that_aims_low_saves_more_than_one_bin():
+    rng = np.random.default_rng(5)
+    problem = canonicalize(
+        make_problem(rng.integers(100, 500, size=(60, 3)).tolist(), [1000] * 3)
+    ).problem
+    saved = {}
+    for aims_low in (False, True):
+        ladder = make_ladder(problem, time_limit_s=60.0)
+        # One bin each, so that a bin fewer is a modest aim.
+        ladder.offer(tuple(Bin(((item, 1),)) for item in range(60)))
+        generation = ColumnGeneration(ladder)
+        generation.raise_bound()
+        before = ladder.num_bins
+        assert diving.dive(generation, randomize=False, aims_low=aims_low)
+        saved[aims_low] = before - ladder.num_bins
+    least = math.ceil(generation.master.value - 1e-6)
+    assert saved[False] < saved[True]
+    assert ladder.num_bins <= least + 1
+
+
 def test_dives_beside_offer_their_packing_and_end_when_told():
     rng = np.random.default_rng(5)
     problem = canonicalize(

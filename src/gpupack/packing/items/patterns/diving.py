@@ -49,6 +49,7 @@ def dive(
     completing: CompletionSearch | None = None,
     *,
     randomize: bool,
+    aims_low: bool = False,
 ) -> bool:
     """Look for a packing better than the ladder's; True if one was found.
 
@@ -56,8 +57,13 @@ def dive(
         generation: The patterns and duals so far.
         completing: Tried on the rest each time it has halved, if given.
         randomize: Whether to choose among the largest fractions at random.
+        aims_low: Whether to price until as few bins are needed as the linear program
+            has, not one fewer than the best packing.
     """
     ladder, master = generation.ladder, generation.master
+    aim = ladder.num_bins - 1
+    if aims_low:
+        aim = min(aim, math.ceil(master.value - INTEGRAL))
     left = generation.demand.copy()
     fixed: dict[Pattern, int] = {}
     num_fixed = 0
@@ -67,9 +73,11 @@ def dive(
         ladder.collect()
         if ladder.is_closed:
             break
-        _solve_rest(generation, left, ladder.num_bins - 1 - num_fixed)
+        allowed = ladder.num_bins - 1 - num_fixed
+        _solve_rest(generation, left, allowed, aim=min(allowed, aim - num_fixed))
         if num_fixed + math.ceil(master.value - INTEGRAL) >= ladder.num_bins:
             break
+        aim = max(aim, num_fixed + math.ceil(master.value - INTEGRAL))
         for pattern, copies in _choose(generation, left, randomize=randomize):
             useful = _repeats(pattern, copies, left)
             if useful:
@@ -77,7 +85,7 @@ def dive(
                 num_fixed += useful
                 for item, count in pattern:
                     left[item] = max(0, left[item] - count * useful)
-        rest = ladder.num_bins - 1 - num_fixed
+        rest = aim - num_fixed
         if completing is not None and left.any() and 1 < rest <= next_attempt:
             next_attempt = rest // 2
             completed = completing.attempt(left, rest, master.duals)
@@ -149,16 +157,23 @@ class BackgroundDives:
 
 
 def _solve_rest(
-    generation: ColumnGeneration, left: NDArray[np.int64], allowed: int
+    generation: ColumnGeneration, left: NDArray[np.int64], allowed: int, *, aim: int
 ) -> None:
-    """Optimize over the rest of the demand, pricing while it needs too many bins."""
+    """Optimize over the rest of the demand, pricing while it needs too many bins.
+
+    Args:
+        generation: Its patterns and duals.
+        left: The rest.
+        allowed: Bins there are for it.
+        aim: Bins below which nothing more is priced, at most as many.
+    """
     master, ladder = generation.master, generation.ladder
     master.set_demand(left, deadline=ladder.deadline)
     master.optimize(deadline=ladder.deadline)
     node_limit = QUICK_NODES
     by_exchanges = ladder.has_many_copies or len(left) > MAX_SEARCHED_TYPES
     for number in range(MAX_ROUNDS):
-        if master.value <= allowed - 1 + INTEGRAL or ladder.remaining_s == 0:
+        if master.value <= aim - 1 + INTEGRAL or ladder.remaining_s == 0:
             return
         if number >= ROUNDS_WITHIN and master.value <= allowed + INTEGRAL:
             return

@@ -163,7 +163,13 @@ def _alternate(
             if ladder.is_closed:
                 return
             with ladder.rung("diving"):
-                diving.dive(generation, completing, randomize=portion > 1 or number > 0)
+                # What is quick to find first, then as little as there may be.
+                diving.dive(
+                    generation,
+                    completing,
+                    randomize=portion > 1 or number > 0,
+                    aims_low=number % 2 == 1,
+                )
             with ladder.rung("bin completion"):
                 # By the dimensions alone one time, by the duals as well the next.
                 complete(
