@@ -37,6 +37,8 @@ from benchmarks.environment import benchmark_environment
 from gpupack.profile_set import ProfileSet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gpupack.placement import Placement
     from gpupack.records.profile import ProfileRecord
 
@@ -63,6 +65,9 @@ def main() -> None:
         )
     parser.add_argument("--time-limit", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--only-place", action="store_true", help="leave out file, table and report"
+    )
     parser.add_argument("--label", default="", help="told in each line: before, after")
     parser.add_argument("--one", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--draw", nargs=2, type=Path, metavar=("LINES", "CHART"))
@@ -81,6 +86,7 @@ def main() -> None:
                     *(f"--{kind.replace('_', '-')}", str(size)),
                     *("--time-limit", str(arguments.time_limit)),
                     *("--seed", str(arguments.seed), "--label", arguments.label),
+                    *(["--only-place"] if arguments.only_place else []),
                 ],
                 check=True,
             )
@@ -103,21 +109,8 @@ def measure(kind: str, size: int, arguments: argparse.Namespace) -> dict[str, ob
     placement = gpupack.place(
         profiles, time_limit_s=arguments.time_limit, seed=arguments.seed, **asked
     )
-    started = timed("place", started)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "placement.json"
-        gpupack.write_placement(placement, path)
-        started = timed("write", started)
-        again = gpupack.read_placement(path)
-        started = timed("read", started)
-        num_bytes = path.stat().st_size
-    if again != placement:
-        raise SystemExit("what was read is not what was written")
-    started = time.process_time(), time.perf_counter()
-    str(placement)
-    started = timed("table", started)
-    placement.to_html()
-    timed("report", started)
+    timed("place", started)
+    num_bytes = 0 if arguments.only_place else _kept(placement, timed)
     return {
         "kind": kind,
         "size": size,
@@ -136,6 +129,29 @@ def measure(kind: str, size: int, arguments: argparse.Namespace) -> dict[str, ob
             mode="json", exclude_none=True
         ),
     }
+
+
+def _kept(
+    placement: Placement,
+    timed: Callable[[str, tuple[float, float]], tuple[float, float]],
+) -> int:
+    """Write, read and show a placement, timing each; return the bytes of its file."""
+    started = time.process_time(), time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "placement.json"
+        gpupack.write_placement(placement, path)
+        started = timed("write", started)
+        again = gpupack.read_placement(path)
+        started = timed("read", started)
+        num_bytes = path.stat().st_size
+    if again != placement:
+        raise SystemExit("what was read is not what was written")
+    started = time.process_time(), time.perf_counter()
+    str(placement)
+    started = timed("table", started)
+    placement.to_html()
+    timed("report", started)
+    return num_bytes
 
 
 def _num_copies(placement: Placement) -> int:
@@ -247,6 +263,7 @@ def draw(lines: Path, chart: Path) -> None:
     found = [
         json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()
     ]
+    found = [one for one in found if set(one["cpu_s"]) == set(STEPS)]
     titles = {
         "gpus": "GPUs (50 models with a demand)",
         "copies": "copies (9 models)",
@@ -271,9 +288,9 @@ def draw(lines: Path, chart: Path) -> None:
                 (memory, [one["peak_mib"] for one in here]),
             ):
                 power = slope(list(zip(sizes, values, strict=True)))
-                name = (
-                    f"{titles[kind]}{', ' + label if label else ''}: slope {power:.2f}"
-                )
+                name = f"{titles[kind]}{', ' + label if label else ''}"
+                if not math.isnan(power):
+                    name += f": slope {power:.2f}"
                 axes.plot(
                     sizes,
                     values,

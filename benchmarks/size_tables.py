@@ -14,8 +14,10 @@ TITLES = {
     "copies": "copies of 9 models",
     "models": "models that differ",
     "drawn_models": "models with a demand each",
+    "fleet_models": "the same, 9 load points on 3 GPU types",
 }
 MB = 1_000_000
+STEPS = ("place", "write", "read", "table", "report")
 
 
 def table_of(lines: list[dict[str, object]]) -> str:
@@ -34,9 +36,9 @@ def table_of(lines: list[dict[str, object]]) -> str:
             str(one["label"]),
             f"{one['num_gpus']:,}",
             f"{float(str(one['gap'])):.1e}" if one["gap"] else "proved",
-            *(f"{value:.2g}" for value in seconds.values()),
+            *(f"{seconds[step]:.2g}" if step in seconds else "–" for step in STEPS),
             f"{float(str(one['peak_mib'])):.0f}",
-            f"{float(str(one['file_bytes'])) / MB:.2g}",
+            f"{float(str(one['file_bytes'])) / MB:.2g}" if one["file_bytes"] else "–",
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
