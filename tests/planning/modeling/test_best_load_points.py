@@ -77,7 +77,7 @@ def test_what_neighbors_keep_tells_load_points_of_the_same_size_apart() -> None:
     profiles = make_profiles(
         at("a", "1x1", 100, 90.0, 0.0),
         at("b", "1x1", 100, 90.0, 0.0),
-        at("b", "2x1", 100, 5.0, 0.0),
+        at("b", "2x1", 100, 2.0, 0.0),
     )
     wishes = {"headroom": {"memory": 1.0}, "min_retention": {"b": 0.2, "a": 0.9}}
 
