@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing import simulate_round_robin
+from gpupack import packing  # its names load when used: small plans need no kernel
 from gpupack.planning.contention.latency_prediction import (
     MAX_BUSY_SHARE,
     NUM_LEVELS,
@@ -163,7 +163,7 @@ def simulate_percentiles(
             before[-1] += chance.choice(
                 delays_s, num_requests, p=chances / chances.sum()
             )
-    sojourns, at_rest, busy = simulate_round_robin(
+    sojourns, at_rest, busy = packing.simulate_round_robin(
         arrivals,
         before,
         [models[place].gpu_s for place in places],
