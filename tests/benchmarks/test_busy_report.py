@@ -128,6 +128,25 @@ def test_networks_that_judge_anew_are_others_in_other_kinds() -> None:
     assert not has_host_work("fresh_mobilevit")
 
 
+def test_networks_that_nobody_had_seen_judge() -> None:
+    assert judging_half(RESULTS) == "fresh"
+    sessions = [one for one in read_busy(RESULTS) if one.half == "fresh"]
+    for mode in (SharingMode.TIME_SLICING, SharingMode.MPS):
+        closed = {
+            tuple(row["models"])
+            for one in sessions
+            if one.sharing is mode
+            for row in one.of("closed")
+        }
+        assert len(closed) >= 40
+    assert sum(len(one.of("traffic")) for one in sessions) >= 30
+    errors, noise = busy_errors(RESULTS, half="fresh")
+    assert len(errors) == 410
+    # As docs/explanation/colocation.md tells them, the part beyond the noise as asked.
+    assert np.abs(errors).mean() == pytest.approx(6.5, abs=0.05)
+    assert np.abs(errors).mean() - noise.mean() <= 3
+
+
 def test_a_quick_calibration_is_judged_beside_the_defaults() -> None:
     found = judge_quick_calibration(RESULTS)
     assert set(found) == {"mps", "time_slicing"}
