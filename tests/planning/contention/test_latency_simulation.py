@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from gpupack import packing
 from gpupack.planning.contention.delays import CustomerClass, SharingShape
 from gpupack.planning.contention.latency_prediction import (
     NUM_LEVELS,
@@ -16,6 +17,7 @@ from gpupack.planning.contention.latency_prediction import (
 )
 from gpupack.planning.contention.latency_rule import LatencyRule
 from gpupack.planning.contention.latency_simulation import (
+    MAX_DRIVEN_REQUESTS,
     MAX_MODELS,
     SimulatedModel,
     simulate_percentiles,
@@ -156,3 +158,25 @@ def test_only_turns_are_simulated_and_never_for_the_rule() -> None:
     assert side_by_side.latencies_s(counts, [99.0]) == (
         side_by_side.latencies_by_rule_s(counts, [99.0])
     )
+
+
+def test_a_model_that_answers_at_once_does_not_make_the_simulation_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # 100,000 requests a second beside one a minute, as fast as they are answered.
+    horizons = []
+    simulate = packing.simulate_round_robin
+
+    def counted(*given: object, horizon: float, **more: object) -> object:
+        horizons.append(horizon)
+        return simulate(*given, horizon=horizon, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(packing, "simulate_round_robin", counted)
+
+    (median, _), driven = simulated(
+        [steady(0.004, 0.001), steady(0, 1e-5)], [1 / 60, None]
+    )
+
+    assert horizons == [pytest.approx(MAX_DRIVEN_REQUESTS * 1e-5)]
+    assert median == pytest.approx(0.005, abs=0.0005)
+    assert driven == (math.inf, math.inf)

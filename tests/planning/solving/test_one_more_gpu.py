@@ -7,6 +7,12 @@ from typing import Any
 import pytest
 
 import gpupack
+from gpupack import packing
+from gpupack.planning.contention import SIMULATED_REQUESTS
+from gpupack.planning.solving.expected_latency import (
+    FEWEST_SIMULATED,
+    requests_for_each,
+)
 from gpupack.report.summary import facts_of
 from tests.factories import make_profiles, make_timed_record
 
@@ -76,6 +82,30 @@ def test_many_instances_are_moved_one_after_the_other() -> None:
     assert more is not None
     assert 1 <= len(more.moved) <= 7
     assert more.with_it_us < (more.latency_us or 0.0)
+
+
+def test_only_what_is_told_is_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Five models can be divided over two GPUs in 30 ways, of two simulations each.
+    calls = []
+    simulate = packing.simulate_round_robin
+
+    def counted(*given: Any, **more: Any) -> Any:
+        calls.append(given)
+        return simulate(*given, **more)
+
+    monkeypatch.setattr(packing, "simulate_round_robin", counted)
+
+    one = placed("abcde", 12.0, max_replicas=1)
+
+    assert one.num_gpus == 1
+    assert one.one_more_gpu is not None
+    assert len(calls) == 3  # the GPU as it is, and the two it would be
+
+
+def test_many_gpus_share_out_what_is_simulated() -> None:
+    assert requests_for_each(1) == requests_for_each(20) == SIMULATED_REQUESTS
+    assert requests_for_each(40) == SIMULATED_REQUESTS // 2
+    assert requests_for_each(10_000) == FEWEST_SIMULATED
 
 
 def test_it_is_told_in_the_table_the_report_and_the_explanation() -> None:

@@ -7,6 +7,7 @@ from .calibration import (
 )
 from .delays import PROCESSOR_SHARING
 from .latency_prediction import LatencyLimits
+from .latency_simulation import SIMULATED_REQUESTS
 from .prediction import (
     DEFAULT_CONTENTION_FACTORS,
     HOST_CONTENTION_FACTOR,
@@ -33,6 +34,7 @@ __all__ = [
     "MAX_PREDICTED_KINDS",
     "PROCESSOR_SHARING",
     "SHARING_SHAPES",
+    "SIMULATED_REQUESTS",
     "Contention",
     "LatencyLimits",
     "MeasuredSet",

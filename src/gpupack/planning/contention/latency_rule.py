@@ -13,6 +13,7 @@ from gpupack.planning.contention.latency_prediction import (
     predict_percentiles,
 )
 from gpupack.planning.contention.latency_simulation import (
+    SIMULATED_REQUESTS,
     simulate_percentiles,
     simulated_model,
 )
@@ -77,12 +78,16 @@ class LatencyRule:
         self._known: dict[tuple[tuple[int, int], ...], bool] = {}
 
     def latencies_s(
-        self, counts: Sequence[tuple[int, int]], percentiles: Sequence[float]
+        self,
+        counts: Sequence[tuple[int, int]],
+        percentiles: Sequence[float],
+        *,
+        num_requests: int = SIMULATED_REQUESTS,
     ) -> list[tuple[float, ...]]:
         """Return the latency percentiles of an instance of each item, in seconds.
 
-        Where GPUs are shared in turns these are simulated, which is closer to what is
-        measured than what the rule goes by.
+        Where GPUs are shared in turns these are simulated, with about so many
+        requests, which is closer to what is measured than what the rule goes by.
         """
         items = [item for item, _ in counts]
         copies = [number for _, number in counts]
@@ -94,6 +99,7 @@ class LatencyRule:
                 percentiles,
                 copies=copies,
                 host_delays=self._crowds(counts),
+                num_requests=num_requests,
             )
             if found is not None:
                 return found

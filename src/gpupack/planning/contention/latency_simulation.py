@@ -57,8 +57,11 @@ WAKE_S = 0.0005
 """How much longer a request takes that finds nothing running, besides; half of it
 occupies the instance."""
 WAKE_BUSY_SHARE = 0.5
-NUM_REQUESTS = 200_000
+SIMULATED_REQUESTS = 200_000
 """Simulated of all models together, about."""
+MAX_DRIVEN_REQUESTS = 1_000_000
+"""Simulated at most of models that are driven as fast as they answer: of these only
+what they take from the others counts."""
 MAX_DURATION_S = 300.0
 LEAST_REQUESTS = 1000
 """Of a model with less traffic more is simulated, up to as many, while that keeps it
@@ -119,6 +122,7 @@ def simulate_percentiles(
     copies: Sequence[int],
     host_delays: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
     | None = None,
+    num_requests: int = SIMULATED_REQUESTS,
 ) -> list[tuple[float, ...]] | None:
     """Return the latency percentiles of each model that shares a GPU with the others.
 
@@ -129,6 +133,7 @@ def simulate_percentiles(
         copies: Equal instances of each, each with its own traffic.
         host_delays: What waiting for the host's cores adds to a request of each, and
             with which probability; nothing if left out.
+        num_requests: Simulated of all models together, about.
 
     Returns:
         Seconds, by model and percentile; infinite where an instance is busy for more
@@ -142,27 +147,32 @@ def simulate_percentiles(
     total = sum(rate or 0.0 for rate in rates)
     if not total or any(rate == 0 for rate in rates):
         return None
-    duration_s = min(MAX_DURATION_S, NUM_REQUESTS / total)
+    duration_s = min(MAX_DURATION_S, num_requests / total)
+    driven = sum(
+        1 / (models[place].gpu_s + float(models[place].host_s.mean()))
+        for place, rate in zip(places, rates, strict=True)
+        if rate is None
+    )
+    if driven * duration_s > MAX_DRIVEN_REQUESTS:
+        duration_s = MAX_DRIVEN_REQUESTS / driven
     arrivals: list[NDArray[np.float64] | None] = []
     before = []
     for number, (place, rate) in enumerate(zip(places, rates, strict=True)):
-        chance = np.random.default_rng([number, NUM_REQUESTS])
+        chance = np.random.default_rng([number, SIMULATED_REQUESTS])
         if rate is None:
             arrivals.append(None)
-            num_requests = NUM_LEVELS
+            num_jobs = NUM_LEVELS
         else:
             one = models[place]
             busy_s = one.gpu_s + float(one.host_s.mean())
             rate = max(rate, min(LEAST_REQUESTS / duration_s, RARE_SHARE / busy_s))
             times = _arrivals(rate, traffic[place].gap_cv2, duration_s, chance)
             arrivals.append(times)
-            num_requests = len(times)
-        before.append(chance.choice(models[place].host_s, num_requests))
+            num_jobs = len(times)
+        before.append(chance.choice(models[place].host_s, num_jobs))
         if host_delays is not None:
             delays_s, chances = host_delays[place]
-            before[-1] += chance.choice(
-                delays_s, num_requests, p=chances / chances.sum()
-            )
+            before[-1] += chance.choice(delays_s, num_jobs, p=chances / chances.sum())
     sojourns, at_rest, busy = packing.simulate_round_robin(
         arrivals,
         before,

@@ -22,6 +22,7 @@ from gpupack.planning.contention.host_station import (
 )
 from gpupack.planning.contention.latency_prediction import LatencyLimits
 from gpupack.planning.contention.latency_rule import LatencyRule
+from gpupack.planning.contention.latency_simulation import SIMULATED_REQUESTS
 from gpupack.planning.contention.network import (
     classes_at_load,
     delays_among,
@@ -172,15 +173,20 @@ class RetentionRule:
         )
 
     def latencies_s(
-        self, counts: Counts, percentiles: Sequence[float]
+        self,
+        counts: Counts,
+        percentiles: Sequence[float],
+        *,
+        num_requests: int = SIMULATED_REQUESTS,
     ) -> list[tuple[float, ...]]:
         """Return the latency percentiles of an instance of each item, in seconds.
 
-        Infinite of one without planned traffic, or that cannot serve it.
+        Infinite of one without planned traffic, or that cannot serve it. Where they
+        are simulated, it is with about so many requests.
         """
         if self._latency is None:
             raise ValueError("no latency was asked for")
-        return self._latency.latencies_s(counts, percentiles)
+        return self._latency.latencies_s(counts, percentiles, num_requests=num_requests)
 
     def latencies_by_rule_s(
         self, counts: Counts, percentiles: Sequence[float]

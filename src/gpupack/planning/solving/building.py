@@ -19,6 +19,7 @@ from gpupack.planning.modeling import model_bytes
 from gpupack.planning.solving.expected_latency import (
     expected_latencies_s,
     latency_fields,
+    requests_for_each,
 )
 from gpupack.planning.solving.one_more_gpu import Instance, LoadedGpu, one_more_gpu
 from gpupack.records.gpu import Resource, ResourceUnit
@@ -183,6 +184,7 @@ def build_placement(
             one.supply,
             [instance.record for instance in one.instances],
             [instance.served_infer_per_sec for instance in one.instances],
+            num_requests=requests_for_each(len(fillings)),
         )
         for one in fillings
         if question.wishes.latency_limit_ms

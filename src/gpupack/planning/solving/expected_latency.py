@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.planning.contention import (
     MAX_PREDICTED_KINDS,
+    SIMULATED_REQUESTS,
     LatencyLimits,
     RetentionRule,
     has_all_readings,
@@ -21,12 +22,25 @@ if TYPE_CHECKING:
     from gpupack.records.request import Request
 
 
+SIMULATED_IN_ALL = 20 * SIMULATED_REQUESTS
+"""Requests simulated for all GPUs of a placement: some tenth of a second of work."""
+FEWEST_SIMULATED = 20_000
+
+
+def requests_for_each(num_gpus: int) -> int:
+    """Return how many requests are simulated for each of so many different GPUs."""
+    each = SIMULATED_IN_ALL // max(1, num_gpus)
+    return max(FEWEST_SIMULATED, min(SIMULATED_REQUESTS, each))
+
+
 def expected_latencies_s(
     question: CapacityQuestion,
     request: Request,
     supply_index: int,
     records: Sequence[ProfileRecord],
     served_infer_per_sec: Sequence[float | None],
+    *,
+    num_requests: int | None = SIMULATED_REQUESTS,
 ) -> list[tuple[float, float]]:
     """Return the latencies of each instance on a GPU; empty if nothing is predicted.
 
@@ -36,6 +50,8 @@ def expected_latencies_s(
         supply_index: Of the GPU's type.
         records: Of the instances.
         served_infer_per_sec: The traffic of each; None of those without a demand.
+        num_requests: Simulated, about, where they are; None for what the rule of
+            latency limits goes by, which takes a fraction of the time.
 
     Returns:
         The median, and the percentile that limits are about, in seconds; infinite of
@@ -72,9 +88,12 @@ def expected_latencies_s(
             gap_cv2=Arrivals.parse(request.arrivals).gap_cv2,
         ),
     )
-    found = rule.latencies_s(
-        tuple((item, 1) for item in range(len(records))), [50.0, percentile]
-    )
+    counts = tuple((item, 1) for item in range(len(records)))
+    percentiles = [50.0, percentile]
+    if num_requests is None:
+        found = rule.latencies_by_rule_s(counts, percentiles)
+    else:
+        found = rule.latencies_s(counts, percentiles, num_requests=num_requests)
     return [(median, high) for median, high in found]
 
 

@@ -3,7 +3,8 @@
 The instances of that GPU are divided over it and a new one so that the model that then
 is nearest to its limit is as far from it as possible; or a copy of the model on the new
 one takes half of its traffic. A few instances are divided in every way, more by moving
-one after the other.
+one after the other. Ways are compared by what the rule of latency limits goes by; the
+best one's latencies are those that a placement tells.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from gpupack.planning.contention import SIMULATED_REQUESTS
 from gpupack.planning.solving.expected_latency import expected_latencies_s
 from gpupack.records.placement import OneMoreGpu
 
@@ -101,6 +103,11 @@ class _OneMore:
         best = min(
             self._ways(gpu, place, gpus), key=lambda way: way.highest, default=None
         )
+        by_rule = self._expected(gpu, gpu.instances)
+        now = max(self._shares(gpu.instances, by_rule), default=0.0)
+        if best is None or best.highest >= now:
+            return None
+        best = self._told(best, gpu, place, gpus)
         if best is None or best.highest >= nearest[0]:
             return None
         median_s, high_s = gpu.latencies[place]
@@ -130,8 +137,23 @@ class _OneMore:
             for one, (_, high) in zip(instances, latencies, strict=False)
         ]
 
+    def _told(
+        self, way: _Way, gpu: LoadedGpu, place: int, gpus: Sequence[LoadedGpu]
+    ) -> _Way | None:
+        """Return a way with the latencies that a placement tells."""
+        found = (
+            self._divided(gpu, place, way.places, num_requests=SIMULATED_REQUESTS)
+            if way.copied is None
+            else self._copied(gpu, place, gpus, num_requests=SIMULATED_REQUESTS)
+        )
+        return next(found, None)
+
     def _expected(
-        self, gpu: LoadedGpu, instances: Sequence[Instance]
+        self,
+        gpu: LoadedGpu,
+        instances: Sequence[Instance],
+        *,
+        num_requests: int | None = None,
     ) -> list[tuple[float, float]]:
         return expected_latencies_s(
             self._question,
@@ -139,6 +161,7 @@ class _OneMore:
             gpu.supply,
             [one.record for one in instances],
             [one.served_infer_per_sec for one in instances],
+            num_requests=num_requests,
         )
 
     def _ways(
@@ -168,7 +191,12 @@ class _OneMore:
         yield from self._copied(gpu, place, gpus)
 
     def _divided(
-        self, gpu: LoadedGpu, place: int, moved: tuple[int, ...]
+        self,
+        gpu: LoadedGpu,
+        place: int,
+        moved: tuple[int, ...],
+        *,
+        num_requests: int | None = None,
     ) -> Iterator[_Way]:
         kept = [one for one in range(len(gpu.instances)) if one not in moved]
         if not kept:
@@ -177,7 +205,7 @@ class _OneMore:
         own: tuple[float, float] | None = None
         for part in (kept, list(moved)):
             instances = [gpu.instances[one] for one in part]
-            latencies = self._expected(gpu, instances)
+            latencies = self._expected(gpu, instances, num_requests=num_requests)
             highest = max([highest, *self._shares(instances, latencies)])
             if place in part and latencies:
                 own = latencies[part.index(place)]
@@ -186,7 +214,12 @@ class _OneMore:
             yield _Way(highest, own, names, None, moved)
 
     def _copied(
-        self, gpu: LoadedGpu, place: int, gpus: Sequence[LoadedGpu]
+        self,
+        gpu: LoadedGpu,
+        place: int,
+        gpus: Sequence[LoadedGpu],
+        *,
+        num_requests: int | None = None,
     ) -> Iterator[_Way]:
         """Yield the way in which a copy on the new GPU takes half of the traffic."""
         model = gpu.instances[place]
@@ -200,8 +233,8 @@ class _OneMore:
         half = Instance(model.record, (model.served_infer_per_sec or 0.0) / 2)
         instances = list(gpu.instances)
         instances[place] = half
-        beside = self._expected(gpu, instances)
-        alone = self._expected(gpu, [half])
+        beside = self._expected(gpu, instances, num_requests=num_requests)
+        alone = self._expected(gpu, [half], num_requests=num_requests)
         if not beside or not alone:
             return
         highest = max(
