@@ -72,6 +72,7 @@ class BusySession:
 class _Kept:
     """One model of a closed set."""
 
+    model_name: str
     predicted: float
     measured: float
     noise: tuple[float, ...]
@@ -175,6 +176,7 @@ def _figures(sessions: list[BusySession]) -> dict[str, Any]:
     kept = [one for session in sessions for one in _kept(session)]
     latencies = [one for session in sessions for one in _latencies(session)]
     errors = 100 * np.array([one.predicted - one.measured for one in kept])
+    capped = 100 * np.array([one.predicted - min(1.0, one.measured) for one in kept])
     noise = _noise_points(kept)
     quiet = np.array([not one.has_host_work for one in kept])
     quiet_noise = _noise_points([one for one in kept if not one.has_host_work])
@@ -206,6 +208,22 @@ def _figures(sessions: list[BusySession]) -> dict[str, Any]:
         "retention_p95_points_beyond_noise_without_host_work": _beyond(
             errors[quiet], quiet_noise
         ),
+        # Beside others a network whose host was at rest can be faster than alone.
+        "retention_above_1.05_share": _share([one.measured > 1.05 for one in kept]),
+        "retention_mae_points_where_at_most_1": _mean(np.abs(capped)),
+        "retention_p95_points_where_at_most_1": _high(np.abs(capped)),
+        "retention_bias_points_by_model": {
+            name: _mean(
+                np.array(
+                    [
+                        error
+                        for error, one in zip(errors, kept, strict=True)
+                        if one.model_name == name
+                    ]
+                )
+            )
+            for name in sorted({one.model_name for one in kept})
+        },
         "kept_share_on_shared_gpus": _share(
             [one.measured >= floor - ALLOWED_POINTS for one, floor in floors]
         ),
@@ -295,6 +313,7 @@ def _kept(session: BusySession) -> list[_Kept]:
                 continue  # cut off: nothing tells its noise
             found.append(
                 _Kept(
+                    name,
                     predicted[names.index(name)],
                     measured_retention(alone, together),
                     tuple(errors_of_the_truth(alone, together)),
