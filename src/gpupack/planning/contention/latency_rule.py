@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpupack.planning.contention.host_station import host_class
@@ -14,6 +15,7 @@ from gpupack.planning.contention.latency_prediction import (
 )
 from gpupack.planning.contention.latency_simulation import (
     SIMULATED_REQUESTS,
+    SimulatedModel,
     simulate_percentiles,
     simulated_model,
 )
@@ -62,10 +64,7 @@ class LatencyRule:
         self._classes = classes
         self._names = [record.model_name for record in records]
         self._services = [arriving_service_times(record) for record in records]
-        self._simulated = [
-            simulated_model(record, one) if shape.is_round_robin else None
-            for record, one in zip(records, classes, strict=True)
-        ]
+        self._records = records
         self._traffic = [
             ArrivingTraffic(rate if name in limits.arriving else None, limits.gap_cv2)
             for name, rate in zip(self._names, requests_per_s, strict=True)
@@ -76,6 +75,14 @@ class LatencyRule:
         self._shape = shape
         self._margin = margin
         self._known: dict[tuple[tuple[int, int], ...], bool] = {}
+
+    @cached_property
+    def _simulated(self) -> list[SimulatedModel | None]:
+        """What the simulation knows of each item, which a rule does without."""
+        return [
+            simulated_model(record, one) if self._shape.is_round_robin else None
+            for record, one in zip(self._records, self._classes, strict=True)
+        ]
 
     def latencies_s(
         self,

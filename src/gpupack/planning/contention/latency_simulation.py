@@ -3,7 +3,7 @@
 ``latency_prediction`` takes the queues of models as independent. Where the GPU is busy
 they are not: all are long at the same time, and a request of few slices waits behind
 its own queue as long as everybody's rounds are long. Under time slicing the rounds are
-simple enough to be gone through event by event (``packing.kernels.round_robin``)::
+simple enough to be gone through event by event (``packing.simulate_round_robin``)::
 
     arrives, waits for those before it, is on the host for H, is at the GPU for D
 

@@ -321,7 +321,7 @@ class SlackSearch:
 
     def filled(self, plan: SlackPlan) -> tuple[FilledBin, ...]:
         """Return the bins of a plan, equal ones merged."""
-        problem, options = self._problem, self._options
+        options = self._options
         index = options.index[plan.option].tolist()
         service = plan.service.tolist()
         merged: dict[tuple[int, tuple[Copies, ...]], int] = {}
@@ -341,7 +341,6 @@ class SlackSearch:
             )
             key = bin_type, copies
             merged[key] = merged.get(key, 0) + number
-        del problem
         return tuple(
             FilledBin(bin_type, copies, number)
             for (bin_type, copies), number in merged.items()

@@ -10,6 +10,7 @@ from .problem import (
     check_packing,
     check_result,
     conflict_matrix,
+    count_bins,
     max_copies,
     merge_bins,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "check_packing",
     "check_result",
     "conflict_matrix",
+    "count_bins",
     "format_vbp",
     "max_copies",
     "merge_bins",

@@ -10,7 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpupack.cpus import count_usable_cpus
-from gpupack.packing.items.model.problem import Bin, RungReport, check_packing
+from gpupack.packing.items.model.problem import (
+    Bin,
+    RungReport,
+    check_packing,
+    count_bins,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,7 +131,7 @@ class Ladder:
 
     def offer(self, bins: tuple[Bin, ...]) -> bool:
         """Keep a packing if it is better, after checking it; say if it was."""
-        num_bins = sum(one_bin.multiplicity for one_bin in bins)
+        num_bins = count_bins(bins)
         if num_bins >= self.num_bins:
             return False
         check_packing(self.problem, bins)

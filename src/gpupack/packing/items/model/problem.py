@@ -253,7 +253,7 @@ class PackingResult:
     @property
     def num_bins(self) -> int:
         """Number of bins used."""
-        return sum(one_bin.multiplicity for one_bin in self.bins)
+        return count_bins(self.bins)
 
     @property
     def status(self) -> SolveStatus:
@@ -372,6 +372,11 @@ def canonicalize(problem: PackingProblem) -> CanonicalProblem:
     )
     members = tuple(tuple(groups[sizes]) for sizes in order)
     return CanonicalProblem(PackingProblem(problem.capacity, merged), members)
+
+
+def count_bins(bins: Iterable[Bin]) -> int:
+    """Return how many bins there are, equal ones counted one by one."""
+    return sum(one_bin.multiplicity for one_bin in bins)
 
 
 def merge_bins(bins: Iterable[Bin]) -> tuple[Bin, ...]:

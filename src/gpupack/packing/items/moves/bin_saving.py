@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from gpupack.packing.items.model import Correspondence, Letterbox
+from gpupack.packing.items.model import Correspondence, Letterbox, count_bins
 from gpupack.packing.items.moves.annealing import AnnealingSearch
 from gpupack.packing.items.moves.ejection import EjectionSearch
 from gpupack.packing.runtime import new_flag
@@ -110,13 +110,9 @@ class BackgroundSearch:
         search = self._search
         while not self._stop[0] and search.num_bins > 0:
             better = self._better.take()
-            if better is not None and _number(better) <= search.num_bins:
+            if better is not None and count_bins(better) <= search.num_bins:
                 search.restart(better)
             if search.run(self._stop):
                 bins = search.packing()
                 self._found.put(bins)
                 search.restart(bins)
-
-
-def _number(bins: tuple[Bin, ...]) -> int:
-    return sum(one_bin.multiplicity for one_bin in bins)

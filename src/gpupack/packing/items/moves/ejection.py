@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpupack.packing.items.model import count_bins
 from gpupack.packing.items.moves.numbered_bins import number_bins, to_bins
 from gpupack.packing.kernels import moves as kernels
 
@@ -55,7 +56,7 @@ class EjectionSearch:
         self._num_members: NDArray[np.int64]
         self._free: NDArray[np.int64]
         # About 30 ms of work: an insertion looks at every bin and pair in it.
-        pairs = problem.num_items * (2 + problem.num_items / max(1, _number(bins)))
+        pairs = problem.num_items * (2 + problem.num_items / max(1, count_bins(bins)))
         self.slice_rounds = max(50, int(1e7 / (pairs + 1000)))
         """Rounds between looks at the clock."""
         self.restart(bins)
@@ -131,7 +132,3 @@ class EjectionSearch:
             self._slot_of[item] = filled[one_bin]
             filled[one_bin] += 1
             self._free[one_bin] -= self._sizes[item]
-
-
-def _number(bins: tuple[Bin, ...]) -> int:
-    return sum(one_bin.multiplicity for one_bin in bins)

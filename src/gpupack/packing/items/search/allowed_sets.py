@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.items.model import Bin, PackingResult, check_result, merge_bins
+from gpupack.packing.items.model import (
+    Bin,
+    PackingResult,
+    check_result,
+    count_bins,
+    merge_bins,
+)
 from gpupack.packing.items.search.packing_solve import solve
 from gpupack.packing.items.search.set_cover import cover_by_program, search_cover
 from gpupack.packing.runtime import Clock, Deadline, OutOfTimeError, most_true
@@ -322,11 +328,6 @@ def first_fit(
             free[number] = problem.capacities
             left -= add(number, index, left)
     return merge_bins(Bin(tuple(sorted(one.items()))) for one in contents)
-
-
-def count_bins(bins: Sequence[Bin]) -> int:
-    """Return how many bins there are."""
-    return sum(one_bin.multiplicity for one_bin in bins)
 
 
 def _maximal(sets: Sequence[Counts]) -> list[Counts]:

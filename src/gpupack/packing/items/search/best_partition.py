@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gpupack.packing.items.model import Bin, SolveStatus, merge_bins
+from gpupack.packing.items.model import Bin, SolveStatus, count_bins, merge_bins
 from gpupack.packing.items.search.allowed_sets import (
     ALL_SETS,
     MAX_SETS,
     SMALL_ITEMS,
     Counts,
     SetRule,
-    count_bins,
     list_allowed,
     solve_allowed,
 )
