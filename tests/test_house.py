@@ -30,7 +30,11 @@ WITH_DOORS = (
     "verifying",
 )
 """Packages that are entered, and whose packages are entered, by their facade alone."""
-WITHOUT_DOORS = {"gpupack.packing.kernels"}
+WITHOUT_DOORS = {
+    "gpupack.packing.kernels",
+    "gpupack.packing.kernels.capacity",
+    "gpupack.packing.kernels.items",
+}
 """Compiled code, one module for one search: nothing to hide, and slow to load whole."""
 
 

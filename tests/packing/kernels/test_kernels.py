@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 import gpupack
-from gpupack.packing.kernels import build, moves, refilling
+from gpupack.packing.kernels import build
+from gpupack.packing.kernels.capacity import refilling
+from gpupack.packing.kernels.items import moves
 from gpupack.packing.runtime import warm_up
 
 if TYPE_CHECKING:

@@ -51,8 +51,9 @@ class KernelsNotBuiltError(Exception):
 def library_name() -> str:
     """Return the name of the library of these sources for this platform."""
     digest = hashlib.sha256(" ".join(FLAGS).encode())
-    for file in sorted((*SOURCES.glob("*.c"), *SOURCES.glob("*.h"))):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for file in sorted((*SOURCES.rglob("*.c"), *SOURCES.rglob("*.h"))):
+        name = file.relative_to(SOURCES).as_posix()
+        digest.update(name.encode() + b"\0" + file.read_bytes())
     return f"kernels-{digest.hexdigest()[:16]}-{sysconfig.get_platform()}.so"
 
 
@@ -88,7 +89,7 @@ def build_library(folder: Path) -> Path:
             return library
         with tempfile.TemporaryDirectory(dir=folder, prefix=".kernels-") as room:
             built = Path(room) / library.name
-            _compile(sorted(SOURCES.glob("*.c")), built)
+            _compile(sorted(SOURCES.rglob("*.c")), built)
             built.replace(library)
         if folder == SOURCES:  # a cache serves other versions, too
             for older in folder.glob(f"kernels-*-{sysconfig.get_platform()}.so"):

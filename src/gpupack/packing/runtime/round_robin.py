@@ -6,30 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.kernels.library import (
-    FLAGS,
-    INTEGER,
-    INTEGERS,
-    REAL,
-    REALS,
-    Kernel,
-    integers,
-    reals,
-)
+from gpupack.packing.kernels import round_robin as kernels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-_round_robin = Kernel(
-    "round_robin",
-    *(INTEGER, INTEGERS),
-    *4 * (REALS,),
-    FLAGS,
-    *3 * (REAL,),
-    *(REALS, FLAGS, REALS),
-)
 
 
 def simulate_round_robin(
@@ -72,13 +54,12 @@ def simulate_round_robin(
     sojourns = np.empty(offsets[-1])
     found_rest = np.empty(offsets[-1], dtype=np.bool_)
     busy = np.empty(len(before))
-    _round_robin(
-        len(before),
-        integers(offsets),
-        reals(np.concatenate(times)),
-        reals(np.concatenate(before)),
-        reals(work),
-        reals(waking),
+    kernels.simulate(
+        offsets,
+        np.concatenate(times),
+        np.concatenate(before),
+        work,
+        waking,
         np.array([given is None for given in arrivals]),
         slice_length,
         switching,

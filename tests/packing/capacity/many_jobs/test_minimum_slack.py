@@ -11,7 +11,6 @@ from gpupack.packing.capacity.many_jobs import (
     RoomPricing,
     SlackSearch,
     minimum_slack,
-    slack_kernel,
 )
 from gpupack.packing.capacity.model import (
     BinType,
@@ -23,6 +22,7 @@ from gpupack.packing.capacity.model import (
     check_plan,
 )
 from gpupack.packing.kernels import build
+from gpupack.packing.kernels.capacity import minimum_slack as kernels
 from gpupack.packing.runtime import kernels_are_ready
 
 pytestmark = pytest.mark.skipif(
@@ -144,7 +144,7 @@ def test_the_kernel_stops_once_its_flag_is_up():
 
     def stopped(self, offers, fillings, num_sampled, seed, stop):
         numbers.append(
-            slack_kernel.fill_by_slack(
+            kernels.fill_by_slack(
                 offers,
                 fillings,
                 num_sampled=num_sampled,

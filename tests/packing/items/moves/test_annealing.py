@@ -10,7 +10,7 @@ from gpupack.packing.items.model import Bin, canonicalize, check_packing
 from gpupack.packing.items.moves.annealing import SLICE_MOVES, AnnealingSearch
 from gpupack.packing.items.moves.bin_saving import BinSaving
 from gpupack.packing.items.quick import heuristics
-from gpupack.packing.kernels import moves as kernels
+from gpupack.packing.kernels.items import moves as kernels
 from gpupack.packing.runtime import new_flag
 from tests.packing.brute_force import make_problem
 from tests.packing.strategies import problems

@@ -14,7 +14,7 @@ from gpupack.packing.items.patterns.decimation import (
     log_packings,
 )
 from gpupack.packing.items.quick import heuristics
-from gpupack.packing.kernels import exact_cover as kernels
+from gpupack.packing.kernels.items import exact_cover as kernels
 from tests.packing.brute_force import fewest_bins, make_problem
 from tests.packing.items.patterns.test_patterns import make_ladder
 from tests.packing.strategies import problems

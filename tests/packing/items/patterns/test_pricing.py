@@ -8,7 +8,7 @@ from ortools.linear_solver import pywraplp
 from ortools.sat.python import cp_model
 
 from gpupack.packing.items.patterns.pricing import GRID, Pricer, round_to_grid
-from gpupack.packing.kernels.bin_relaxation import relaxation_multipliers
+from gpupack.packing.kernels.items.bin_relaxation import relaxation_multipliers
 
 
 def many_copies_pricing(seed):

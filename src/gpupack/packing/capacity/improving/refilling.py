@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.capacity.model import Configuration, Goal, useful_options
-from gpupack.packing.kernels import refilling as kernels
+from gpupack.packing.kernels.capacity import refilling as kernels
 from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:

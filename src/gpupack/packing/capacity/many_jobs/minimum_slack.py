@@ -28,13 +28,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.capacity.many_jobs.room_prices import UNLIMITED
-from gpupack.packing.capacity.many_jobs.slack_kernel import (
+from gpupack.packing.capacity.many_jobs.slack_plan import SlackPlan, joined, nothing
+from gpupack.packing.capacity.model import Copies, FilledBin
+from gpupack.packing.kernels.capacity.minimum_slack import (
     Fillings,
     Offers,
     fill_by_slack,
 )
-from gpupack.packing.capacity.many_jobs.slack_plan import SlackPlan, joined, nothing
-from gpupack.packing.capacity.model import Copies, FilledBin
 from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ import numpy as np
 
 from gpupack.packing.capacity.model import Configuration, shapes_of
 from gpupack.packing.capacity.relaxing.bin_patterns import Prices, made_to_fit
-from gpupack.packing.kernels import pattern_bounds, pattern_search
+from gpupack.packing.kernels.capacity import pattern_bounds, pattern_search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.items.moves.numbered_bins import number_bins, to_bins
-from gpupack.packing.kernels import moves as kernels
+from gpupack.packing.kernels.items import moves as kernels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

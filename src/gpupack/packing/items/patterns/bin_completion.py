@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.kernels import bin_completion as kernels
+from gpupack.packing.kernels.items import bin_completion as kernels
 from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:

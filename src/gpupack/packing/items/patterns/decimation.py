@@ -25,7 +25,7 @@ import numpy as np
 
 from gpupack.packing.items.model import Bin, merge_bins
 from gpupack.packing.items.patterns.frugal_fillings import list_frugal_members
-from gpupack.packing.kernels import exact_cover as kernels
+from gpupack.packing.kernels.items import exact_cover as kernels
 from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.kernels import frugal_fillings as kernels
+from gpupack.packing.kernels.items import frugal_fillings as kernels
 from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:

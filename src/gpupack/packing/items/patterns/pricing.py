@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.kernels import pricing as kernels
-from gpupack.packing.kernels.bin_relaxation import relaxation_multipliers
+from gpupack.packing.kernels.items import pricing as kernels
+from gpupack.packing.kernels.items.bin_relaxation import relaxation_multipliers
 from gpupack.packing.runtime import call_until, new_flag
 
 if TYPE_CHECKING:

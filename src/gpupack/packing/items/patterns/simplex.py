@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.kernels import simplex as kernels
+from gpupack.packing.kernels.items import simplex as kernels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.kernels import pricing as kernels
+from gpupack.packing.kernels.items import pricing as kernels
 from gpupack.packing.runtime import call_until
 
 if TYPE_CHECKING:

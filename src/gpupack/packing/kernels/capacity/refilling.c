@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "scratch.h"
+#include "../scratch.h"
 
 #define TINY 1e-9
 #define MAX_COPIES 2048 /* put in by one filling: those without room have no end */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "scratch.h"
+#include "../scratch.h"
 
 enum {
     MAX_SLOTS = 256,     /* copies in one bin */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "scratch.h"
+#include "../scratch.h"
 
 enum {
     WIDTH = 4,         /* Dimensions that one vector instruction handles. */

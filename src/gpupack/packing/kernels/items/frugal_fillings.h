@@ -1,7 +1,7 @@
 #ifndef GPUPACK_FRUGAL_FILLINGS_H
 #define GPUPACK_FRUGAL_FILLINGS_H
 
-#include "scratch.h"
+#include "../scratch.h"
 
 /* Whether an item fits into what is free of the dimensions. */
 static inline bool fits(const int64_t *size, const int64_t *free, int64_t num_dimensions)

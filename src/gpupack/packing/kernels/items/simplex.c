@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "scratch.h"
+#include "../scratch.h"
 
 enum { PRIMAL, DUAL };
 

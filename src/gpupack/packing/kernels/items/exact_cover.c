@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "scratch.h"
+#include "../scratch.h"
 
 enum { CELLS_PER_FILLING = 24 }; /* size of the stack of filling lists */
 

@@ -1,7 +1,7 @@
 #ifndef GPUPACK_PATTERN_BOUNDS_H
 #define GPUPACK_PATTERN_BOUNDS_H
 
-#include "scratch.h"
+#include "../scratch.h"
 
 #define TINY 1e-12
 

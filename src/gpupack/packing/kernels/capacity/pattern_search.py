@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
+from gpupack.packing.kernels.capacity.pattern_bounds import MarketArrays, arrays_of
 from gpupack.packing.kernels.library import (
     INTEGER,
     INTEGERS,
@@ -14,13 +15,12 @@ from gpupack.packing.kernels.library import (
     Kernel,
     reals,
 )
-from gpupack.packing.kernels.pattern_bounds import MarketArrays, arrays_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gpupack.packing.kernels.pattern_bounds import Market
+    from gpupack.packing.kernels.capacity.pattern_bounds import Market
 
     Reals = NDArray[np.float64]
 

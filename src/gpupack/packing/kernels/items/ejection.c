@@ -1,6 +1,6 @@
 /* Guided ejection search over items in bins (see moves.py). */
 
-#include "scratch.h"
+#include "../scratch.h"
 
 typedef struct {
     int64_t num_items, num_bins, num_dimensions, most_members;

@@ -1,0 +1,1 @@
+"""Of the capacity engine: pricing of patterns, refilling of bins, minimum slack."""

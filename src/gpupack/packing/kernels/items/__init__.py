@@ -1,0 +1,1 @@
+"""Of the item engine: moves of local search, fillings, their pricing, and covers."""
