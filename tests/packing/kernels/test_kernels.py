@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,12 @@ import numpy as np
 import pytest
 
 import gpupack
-from gpupack.packing.kernels import build
-from gpupack.packing.kernels.capacity import refilling
+from gpupack.packing.kernels import build, library
+from gpupack.packing.kernels.capacity import (
+    minimum_slack,
+    pattern_bounds,
+    refilling,
+)
 from gpupack.packing.kernels.items import moves
 from gpupack.packing.runtime import warm_up
 
@@ -271,3 +276,34 @@ def test_arrays_that_are_written_to_are_not_copied_in_silence() -> None:
     )
     with pytest.raises(TypeError, match="option is int32"):
         refilling._written(filling)
+
+
+STRUCTS = (
+    ("capacity/minimum_slack.c", minimum_slack._OFFERS),
+    ("capacity/minimum_slack.c", minimum_slack._FILLINGS),
+    ("capacity/pattern_bounds.h", pattern_bounds.MARKET),
+    ("capacity/refilling.c", refilling._CHOICES),
+    ("capacity/refilling.c", refilling._FILLING),
+)
+C_TYPES = {
+    "int64_t": ctypes.c_int64,
+    "int64_t *": ctypes.POINTER(ctypes.c_int64),
+    "double *": ctypes.POINTER(ctypes.c_double),
+    "uint8_t *": ctypes.POINTER(ctypes.c_bool),
+}
+
+
+@pytest.mark.parametrize(("file", "struct"), STRUCTS)
+def test_structs_have_the_fields_that_they_have_in_c(
+    file: str, struct: library.Struct
+) -> None:
+    text = re.sub(r"/\*.*?\*/", "", (build.SOURCES / file).read_text(), flags=re.S)
+    found = re.search(rf"typedef struct {{([^}}]*)}} {struct.name};", text)
+    assert found is not None
+    fields = []
+    for declaration in found[1].split(";")[:-1]:
+        kind, names = re.sub(r"\bconst\b", "", declaration).split(maxsplit=1)
+        for name in names.split(","):
+            star = " *" if "*" in name else ""
+            fields.append((name.strip(" *\n"), C_TYPES[f"{kind}{star}"]))
+    assert struct.fields == tuple(fields)

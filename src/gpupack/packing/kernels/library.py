@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 import numpy as np
 
 from gpupack.packing.kernels import build
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 INTEGER, REAL = ctypes.c_int64, ctypes.c_double
@@ -72,38 +70,56 @@ class Kernel:
         return result
 
 
-class Arrays(ctypes.Structure):
-    """Sizes, then pointers to arrays, as in a struct of the C file."""
+class Struct:
+    """A struct of a C file: sizes, then pointers to arrays.
 
-    def fill(
-        self, sizes: Sequence[int], arrays: object, *, is_written: bool = False
+    Args:
+        name: In the C file.
+        arrays: A named tuple. Its fields are the struct's arrays, in this order, and
+            annotated as ``NDArray`` of what they hold.
+        *sizes: Names of the fields before those.
+        is_written: Whether kernels write to the arrays: they are not copied then.
+    """
+
+    def __init__(
+        self, name: str, arrays: type[Any], *sizes: str, is_written: bool = False
     ) -> None:
-        """Set all fields.
+        self.name = name
+        self._sizes = sizes
+        self._arrays: dict[str, tuple[type[np.generic], Any]] = {}
+        for field, hint in get_type_hints(arrays).items():
+            (dtype,) = get_args(get_args(hint)[1])  # NDArray[T] is [shape, dtype[T]]
+            kind = ctypes.POINTER(np.ctypeslib.as_ctypes_type(dtype))
+            self._arrays[field] = dtype, kind
+        self._is_written = is_written
+        self.fields = (
+            *((size, INTEGER) for size in sizes),
+            *((field, kind) for field, (_, kind) in self._arrays.items()),
+        )
+        self._type: Any = type(name, (ctypes.Structure,), {"_fields_": self.fields})
+        self.pointer: Any = ctypes.POINTER(self._type)
+        """The type of an argument that points to one."""
+
+    def of(self, arrays: object, **sizes: int) -> ctypes.Structure:
+        """Return one with these sizes that points to these arrays, and keeps them.
 
         Args:
-            sizes: The first fields.
-            arrays: Has the others as attributes; kept alive by this structure.
-            is_written: Whether the kernel writes to them: they are not copied then.
+            arrays: The named tuple.
+            **sizes: Each by its name.
 
         Raises:
             TypeError: If arrays would have to be copied that are written to.
         """
-        fields = cast("Sequence[tuple[str, Any]]", self._fields_)
-        for (name, _), size in zip(fields, sizes, strict=False):
-            setattr(self, name, size)
-        self._kept = []
-        for name, kind in fields[len(sizes) :]:
-            given = getattr(arrays, name)
-            array = np.ascontiguousarray(given, dtype=np.dtype(kind._type_))
-            if is_written and array is not given:
-                raise TypeError(f"{name} is {given.dtype}, or not contiguous")
-            self._kept.append(array)
-            setattr(self, name, array.ctypes.data_as(kind))
-
-
-INTEGERS_FIELD = ctypes.POINTER(ctypes.c_int64)
-REALS_FIELD = ctypes.POINTER(ctypes.c_double)
-FLAGS_FIELD = ctypes.POINTER(ctypes.c_bool)
+        structure = self._type(*(sizes[size] for size in self._sizes))
+        structure.kept = []
+        for field, (dtype, kind) in self._arrays.items():
+            given = getattr(arrays, field)
+            array = np.ascontiguousarray(given, dtype=dtype)
+            if self._is_written and array is not given:
+                raise TypeError(f"{field} is {given.dtype}, or not contiguous")
+            structure.kept.append(array)
+            setattr(structure, field, array.ctypes.data_as(kind))
+        return cast("ctypes.Structure", structure)
 
 
 def integers(values: ArrayLike) -> NDArray[np.int64]:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import NamedTuple
+
+import numpy as np  # at run time, too: Struct reads the annotations
+from numpy.typing import NDArray
 
 from gpupack.packing.kernels.library import (
-    FLAGS_FIELD,
     INTEGER,
-    INTEGERS_FIELD,
     REAL,
-    REALS_FIELD,
     STOP,
-    Arrays,
     Kernel,
+    Struct,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 class Offers(NamedTuple):
@@ -67,54 +63,14 @@ class Fillings(NamedTuple):
     service: NDArray[np.float64]
 
 
-class _OffersArrays(Arrays):
-    """``offers`` of the C file."""
-
-    _fields_: ClassVar = [
-        ("num_types", INTEGER),
-        ("num_dimensions", INTEGER),
-        ("num_jobs", INTEGER),
-        ("num_options", INTEGER),
-        ("capacity", REALS_FIELD),
-        ("weights", REALS_FIELD),
-        ("mix", REALS_FIELD),
-        ("price", REALS_FIELD),
-        ("starts", INTEGERS_FIELD),
-        ("fixed", REALS_FIELD),
-        ("loaded", REALS_FIELD),
-        ("most", REALS_FIELD),
-        ("cost", REALS_FIELD),
-        ("unit_cost", REALS_FIELD),
-        ("unit_worth", REALS_FIELD),
-        ("fastest", REALS_FIELD),
-        ("least", INTEGERS_FIELD),
-        ("limit", INTEGERS_FIELD),
-        ("whole", FLAGS_FIELD),
-    ]
-
-
-class _FillingsArrays(Arrays):
-    """``fillings`` of the C file."""
-
-    _fields_: ClassVar = [
-        ("max_bins", INTEGER),
-        ("max_slots", INTEGER),
-        ("need", REALS_FIELD),
-        ("copies", INTEGERS_FIELD),
-        ("available", INTEGERS_FIELD),
-        ("bin_type", INTEGERS_FIELD),
-        ("number", INTEGERS_FIELD),
-        ("end", INTEGERS_FIELD),
-        ("loss", REALS_FIELD),
-        ("option", INTEGERS_FIELD),
-        ("service", REALS_FIELD),
-    ]
-
-
+_OFFERS = Struct(
+    "offers", Offers, "num_types", "num_dimensions", "num_jobs", "num_options"
+)
+_FILLINGS = Struct("fillings", Fillings, "max_bins", "max_slots", is_written=True)
 _fill = Kernel(
     "fill_by_slack",
-    ctypes.POINTER(_OffersArrays),
-    ctypes.POINTER(_FillingsArrays),
+    _OFFERS.pointer,
+    _FILLINGS.pointer,
     *2 * (INTEGER,),
     REAL,
     ctypes.c_uint64,
@@ -146,11 +102,15 @@ def fill_by_slack(
     Returns:
         How many fillings were written; -1 if a job finds no bin.
     """
-    structure, written = _OffersArrays(), _FillingsArrays()
     num_types, num_dimensions = offers.capacity.shape
-    structure.fill(
-        (num_types, num_dimensions, len(offers.whole), len(offers.most)), offers
+    structure = _OFFERS.of(
+        offers,
+        num_types=num_types,
+        num_dimensions=num_dimensions,
+        num_jobs=len(offers.whole),
+        num_options=len(offers.most),
     )
-    sizes = len(fillings.number), len(fillings.option)
-    written.fill(sizes, fillings, is_written=True)
+    written = _FILLINGS.of(
+        fillings, max_bins=len(fillings.number), max_slots=len(fillings.option)
+    )
     return _fill(structure, written, num_sampled, node_limit, slack, seed, stop)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import NamedTuple
+
+import numpy as np  # at run time, too: Struct reads the annotations
+from numpy.typing import NDArray
 
 from gpupack.packing.kernels.library import (
-    FLAGS_FIELD,
     INTEGER,
-    INTEGERS_FIELD,
     REAL,
     REALS,
-    REALS_FIELD,
     STOP,
-    Arrays,
     Kernel,
+    Struct,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 class Market(NamedTuple):
@@ -49,49 +45,22 @@ class Market(NamedTuple):
     limit: NDArray[np.int64]
 
 
-class MarketArrays(Arrays):
-    """``market`` of ``pattern_bounds.h``."""
-
-    _fields_: ClassVar = [
-        ("num_options", INTEGER),
-        ("num_jobs", INTEGER),
-        ("num_sizes", INTEGER),
-        ("num_dimensions", INTEGER),
-        ("job", INTEGERS_FIELD),
-        ("first", INTEGERS_FIELD),
-        ("sizes", INTEGERS_FIELD),
-        ("capacity", INTEGERS_FIELD),
-        ("fixed", REALS_FIELD),
-        ("loaded", REALS_FIELD),
-        ("most", INTEGERS_FIELD),
-        ("share", REALS_FIELD),
-        ("per_load", REALS_FIELD),
-        ("per_copy", REALS_FIELD),
-        ("whole", FLAGS_FIELD),
-        ("bonus", REALS_FIELD),
-        ("wanted", INTEGERS_FIELD),
-        ("limit", INTEGERS_FIELD),
-    ]
+MARKET = Struct(
+    "market", Market, "num_options", "num_jobs", "num_sizes", "num_dimensions"
+)
+_root_prices = Kernel("root_prices", MARKET.pointer, REALS, REAL, ctypes.POINTER(REAL))
+_fill_table = Kernel("fill_table", MARKET.pointer, REALS, INTEGER, INTEGER, REALS, STOP)
 
 
-_MARKET = ctypes.POINTER(MarketArrays)
-_root_prices = Kernel("root_prices", _MARKET, REALS, REAL, ctypes.POINTER(REAL))
-_fill_table = Kernel("fill_table", _MARKET, REALS, INTEGER, INTEGER, REALS, STOP)
-
-
-def arrays_of(market: Market) -> MarketArrays:
+def struct_of(market: Market) -> ctypes.Structure:
     """Return a market as the kernels read it."""
-    structure = MarketArrays()
-    structure.fill(
-        (
-            len(market.share),
-            len(market.first) - 1,
-            len(market.capacity),
-            market.fixed.shape[1],
-        ),
+    return MARKET.of(
         market,
+        num_options=len(market.share),
+        num_jobs=len(market.first) - 1,
+        num_sizes=len(market.capacity),
+        num_dimensions=market.fixed.shape[1],
     )
-    return structure
 
 
 def root_prices(market: Market, prices: NDArray[np.float64], enough: float) -> float:
@@ -100,7 +69,7 @@ def root_prices(market: Market, prices: NDArray[np.float64], enough: float) -> f
     Stops at a bound that is low ``enough``.
     """
     bound = REAL()
-    _root_prices(arrays_of(market), prices, enough, bound)
+    _root_prices(struct_of(market), prices, enough, bound)
     return bound.value
 
 
@@ -118,4 +87,4 @@ def fill_table(
     are rounded down to parts. Entries not yet filled in once the entry of ``stop`` is
     not 0 are infinite.
     """
-    _fill_table(arrays_of(market), prices, dimension, table.shape[1] - 1, table, stop)
+    _fill_table(struct_of(market), prices, dimension, table.shape[1] - 1, table, stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
-from gpupack.packing.kernels.capacity.pattern_bounds import MarketArrays, arrays_of
+from gpupack.packing.kernels.capacity.pattern_bounds import MARKET, struct_of
 from gpupack.packing.kernels.library import (
     INTEGER,
     INTEGERS,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _search_patterns = Kernel(
     "search_patterns",
-    ctypes.POINTER(MarketArrays),
+    MARKET.pointer,
     REALS,
     *2 * (INTEGER,),
     *2 * (REALS,),
@@ -73,7 +73,7 @@ def search(
     """
     value, bound = REAL(threshold), REAL()
     recorded = _search_patterns(
-        arrays_of(market),
+        struct_of(market),
         reals(root),
         len(tables),
         tables.shape[2] - 1,

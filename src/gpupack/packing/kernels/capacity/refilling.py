@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import NamedTuple
+
+import numpy as np  # at run time, too: Struct reads the annotations
+from numpy.typing import NDArray
 
 from gpupack.packing.kernels.library import (
-    FLAGS_FIELD,
     INTEGER,
-    INTEGERS_FIELD,
     REAL,
-    REALS_FIELD,
     STOP,
-    Arrays,
     Kernel,
+    Struct,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 class Choices(NamedTuple):
@@ -58,51 +54,14 @@ class Filling(NamedTuple):
     copies: NDArray[np.int64]
 
 
-class _ChoicesArrays(Arrays):
-    """``choices`` of the C file."""
-
-    _fields_: ClassVar = [
-        ("num_bins", INTEGER),
-        ("num_dimensions", INTEGER),
-        ("num_jobs", INTEGER),
-        ("num_options", INTEGER),
-        ("bin_type", INTEGERS_FIELD),
-        ("capacity", REALS_FIELD),
-        ("weights", REALS_FIELD),
-        ("options", INTEGERS_FIELD),
-        ("starts", INTEGERS_FIELD),
-        ("job", INTEGERS_FIELD),
-        ("fixed", REALS_FIELD),
-        ("loaded", REALS_FIELD),
-        ("gain", REALS_FIELD),
-        ("bonus", REALS_FIELD),
-        ("worth", REALS_FIELD),
-        ("must", REALS_FIELD),
-        ("least", INTEGERS_FIELD),
-        ("most", INTEGERS_FIELD),
-        ("whole", FLAGS_FIELD),
-    ]
-
-
-class _FillingArrays(Arrays):
-    """``filling`` of the C file."""
-
-    _fields_: ClassVar = [
-        ("num_slots_of_bin", INTEGER),
-        ("option", INTEGERS_FIELD),
-        ("number", INTEGERS_FIELD),
-        ("load", REALS_FIELD),
-        ("num_slots", INTEGERS_FIELD),
-        ("left", REALS_FIELD),
-        ("copies", INTEGERS_FIELD),
-    ]
-
-
-_FILLING = ctypes.POINTER(_FillingArrays)
+_CHOICES = Struct(
+    "choices", Choices, "num_bins", "num_dimensions", "num_jobs", "num_options"
+)
+_FILLING = Struct("filling", Filling, "num_slots_of_bin", is_written=True)
 _refill = Kernel(
     "refill",
-    ctypes.POINTER(_ChoicesArrays),
-    *3 * (_FILLING,),
+    _CHOICES.pointer,
+    *3 * (_FILLING.pointer,),
     *2 * (INTEGER,),
     *3 * (REAL,),
     ctypes.c_uint64,
@@ -139,15 +98,12 @@ def refill(
         seed: For every random choice, ≥ 0.
         stop: Ends the search once its entry is not 0.
     """
-    structure = _ChoicesArrays()
-    structure.fill(
-        (
-            len(choices.bin_type),
-            choices.capacity.shape[1],
-            len(filling.left),
-            len(choices.job),
-        ),
+    structure = _CHOICES.of(
         choices,
+        num_bins=len(choices.bin_type),
+        num_dimensions=choices.capacity.shape[1],
+        num_jobs=len(filling.left),
+        num_options=len(choices.job),
     )
     loss = REAL()
     _refill(
@@ -167,7 +123,5 @@ def refill(
     return loss.value
 
 
-def _written(filling: Filling) -> _FillingArrays:
-    structure = _FillingArrays()
-    structure.fill((filling.option.shape[1],), filling, is_written=True)
-    return structure
+def _written(filling: Filling) -> ctypes.Structure:
+    return _FILLING.of(filling, num_slots_of_bin=filling.option.shape[1])
