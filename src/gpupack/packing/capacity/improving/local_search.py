@@ -1,7 +1,7 @@
 """Plans in whole bins by local search around the relaxation, each goal its own way.
 
-Shares are bisected, service climbs by annealing and by bins that are reopened, cost
-descends over numbers of bins.
+Shares are bisected, service climbs by annealing, by jobs that are placed anew and by
+bins that are reopened, cost descends over numbers of bins.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gpupack.errors import CheckError
 from gpupack.packing.capacity.improving.ascent import affordable_bins, ascend
 from gpupack.packing.capacity.improving.assignment import is_worth_it
 from gpupack.packing.capacity.improving.descent import Descent
-from gpupack.packing.capacity.improving.reopening import Reopener
+from gpupack.packing.capacity.improving.neighborhoods import Reassigner, Reopener
 from gpupack.packing.capacity.improving.share_search import ShareSearch
 from gpupack.packing.capacity.model import MAX_ENUMERATED, Goal, PlanStatus, taken_apart
 
@@ -99,6 +99,9 @@ class LocalSearch:
                 target_gap=self._target_gap,
                 seed=self._seed,
             )
+            found = Reassigner(
+                problem, bound=bound, seed=self._seed, num_workers=self._num_workers
+            ).run(ascended or known, deadline=deadline, target_gap=self._target_gap)
             found = Reopener(
                 problem,
                 goal,
@@ -106,7 +109,7 @@ class LocalSearch:
                 patterns=relaxer.promising(),
                 seed=self._seed,
                 num_workers=self._num_workers,
-            ).run(ascended, deadline=deadline, target_gap=self._target_gap)
+            ).run(found, deadline=deadline, target_gap=self._target_gap)
             plan = self._first_that_holds([found, ascended], bound)
             return self._spread(found, plan, bound)
         if not all(problem.prices(goal)):

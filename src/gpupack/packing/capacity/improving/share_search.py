@@ -14,8 +14,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpupack.packing.capacity.improving.neighborhoods import Reassigner
 from gpupack.packing.capacity.improving.refilling import Refiller
-from gpupack.packing.capacity.improving.reopening import Reopener
 from gpupack.packing.capacity.model import Goal
 from gpupack.packing.capacity.relaxing import (
     BinCounts,
@@ -50,10 +50,10 @@ MOVES = 40_000
 """Of the first annealing, of the next; more each further time."""
 MAX_TRIES = 60
 LEAST_STEP = 0.02
-MAX_VAIN = 4
-"""Reopenings in vain for one share."""
-MOST_BINS_TO_REOPEN = 60
-"""Beyond it a few bins are too small a part; annealing then comes closer."""
+MAX_VAIN = 24
+"""Steps of placing jobs anew in vain for one share."""
+MOST_BINS_TO_REASSIGN = 60
+"""Beyond it a few jobs are too small a part; annealing then comes closer."""
 SHARE_LIMIT_S, LEAST_SHARE_S = 2.0, 0.1
 """Of the program that says how much given bins can serve."""
 
@@ -91,7 +91,7 @@ class ShareSearch:
         self.bound = min(1.0, bound)
         self.share = -math.inf
         self.uses: Uses = ()
-        self._reopened: Uses = ()
+        self._reassigned: Uses = ()
         self._most = tuple(one.count or 0 for one in problem.bin_types)
 
     def run(self, *, deadline: float, target_gap: float) -> None:
@@ -107,7 +107,7 @@ class ShareSearch:
             share = low + step * (highest - low)
             if self._fill(
                 share, MOVES + MOVES * self._tries // 4, deadline
-            ) or self._reopen(low + step / 2 * (self.bound - low), deadline):
+            ) or self._reassign(low + step / 2 * (self.bound - low), deadline):
                 step = min(0.5, 2 * step)
             else:
                 step = step / 2 if step > LEAST_STEP else 0.5
@@ -214,16 +214,16 @@ class ShareSearch:
         reached = self._share_given(found.uses, deadline)
         if reached <= self.share:
             return False
-        self.share, self.uses, self._reopened = reached, found.uses, ()
+        self.share, self.uses, self._reassigned = reached, found.uses, ()
         return True
 
-    def _reopen(self, share: float, deadline: float) -> bool:
-        """Reopen bins for a plan that gives this share; return whether it gives more.
+    def _reassign(self, share: float, deadline: float) -> bool:
+        """Place jobs anew for a plan of this share; return whether it gives more.
 
         What counts is the sum of what jobs get of this share, by which a plan that
         gives a little more can be told from others long before the smallest is larger.
         """
-        if not self.uses or sum(self._most) > MOST_BINS_TO_REOPEN:
+        if not self.uses or sum(self._most) > MOST_BINS_TO_REASSIGN:
             return False
         scaled = self._scaled(share)
         jobs = tuple(
@@ -232,21 +232,19 @@ class ShareSearch:
             )
             for job in scaled.jobs
         )
-        found = Reopener(
+        found = Reassigner(
             replace(scaled, jobs=jobs),
-            Goal.MAX_SERVICE,
             bound=float(sum(1 for job in jobs if job.weight)),
-            patterns=self._patterns,
             seed=self._seed + self._tries,
             num_workers=self._num_workers,
         ).run(
-            self._reopened or self.uses,
+            self._reassigned or self.uses,
             deadline=deadline,
             target_gap=0.0,
             max_vain=MAX_VAIN,
         )
         # Where it was in vain, the next share goes on from there.
-        self._reopened = found
+        self._reassigned = found
         reached = self._share_given(found, deadline)
         if reached <= self.share:
             return False

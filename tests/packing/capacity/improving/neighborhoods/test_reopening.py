@@ -7,9 +7,8 @@ from hypothesis import given, settings
 
 from benchmarks.plan_instances import make_instance
 from gpupack.packing.capacity.capacity_ladder import plan_capacity
-from gpupack.packing.capacity.improving import reopening
-from gpupack.packing.capacity.improving.reopening import Reopener
-from gpupack.packing.capacity.improving.share_search import ShareSearch
+from gpupack.packing.capacity.improving.neighborhoods import reopening
+from gpupack.packing.capacity.improving.neighborhoods.reopening import Reopener
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
     CapacityProblem,
@@ -120,27 +119,3 @@ def test_reopening_ends_by_its_work_and_finds_the_same_twice(num_workers, monkey
     assert value_of(problem, Goal.MAX_SERVICE, first) > value_of(
         problem, Goal.MAX_SERVICE, start
     )
-
-
-def test_reopening_raises_the_smallest_share_by_pairing_busy_jobs_with_idle_ones():
-    # Two copies fill a bin of memory 10; all that two jobs want takes 9 of its 10
-    # units of time each, of the others 1. Together the busy ones get 10 / 18 of what
-    # they want; each with an idle one, all of it.
-    busy = (9, 9, 1, 1)
-    problem = CapacityProblem(
-        (BinType((10, 10), count=2),),
-        tuple(Job(demand=10) for _ in busy),
-        tuple(Option(job, 0, (5, 0), (0, time_), 10) for job, time_ in enumerate(busy)),
-    )
-    search = ShareSearch(problem, (), near=(2,), bound=1.0, seed=0)
-    search.uses = (
-        (Configuration(0, ((0, 1), (1, 1))), 1),
-        (Configuration(0, ((2, 1), (3, 1))), 1),
-    )
-    deadline = time.perf_counter() + 60
-    search.share = search._share_given(search.uses, deadline)
-    assert search.share == pytest.approx(10 / 18)
-
-    assert search._reopen(1.0, deadline)
-
-    assert search.share == pytest.approx(1.0)

@@ -1,0 +1,177 @@
+import math
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.plan_instances import limit_fleet, make_instance
+from gpupack.packing.capacity.capacity_ladder import plan_capacity
+from gpupack.packing.capacity.improving.construction import first_plan
+from gpupack.packing.capacity.improving.neighborhoods import reassigning
+from gpupack.packing.capacity.improving.neighborhoods.reassigning import Reassigner
+from gpupack.packing.capacity.improving.share_search import ShareSearch
+from gpupack.packing.capacity.model.capacity_problem import (
+    BinType,
+    CapacityProblem,
+    Goal,
+    Job,
+    Option,
+)
+from gpupack.packing.capacity.model.configurations import (
+    Configuration,
+    fixed_room_left,
+)
+from gpupack.packing.capacity.relaxing.measures import Measure
+from gpupack.packing.capacity.relaxing.program import CapacityProgram
+from gpupack.packing.capacity.task import uses_of
+from gpupack.packing.runtime.warm_up import kernels_are_ready
+
+
+def setup_module():
+    assert kernels_are_ready(wait_s=120)
+
+
+def value_of(problem, uses):
+    """Return the most that these bins serve, having checked that copies fit."""
+    assert all(min(fixed_room_left(problem, one)) >= 0 for one, _ in uses)
+    program = CapacityProgram(problem, [one for one, _ in uses], in_full=False, seed=0)
+    program.fix([(place, number) for place, (_, number) in enumerate(uses)])
+    result = program.solve(Measure.SERVICE, time_limit_s=20)
+    assert result.state == "optimal"
+    return result.value
+
+
+def test_two_bins_that_hold_the_wrong_halves_are_paired_anew():
+    # Bins of 10; jobs 6 + 4 and 7 + 3 fill two bins, 6 + 3 and 4 leave the 7 out.
+    # Jobs may be left out, and serve their size: 20 at best, 13 to start from.
+    sizes = (6, 4, 7, 3)
+    problem = CapacityProblem(
+        (BinType((10, 1), count=2),),
+        tuple(Job(demand=size, is_optional=True) for size in sizes),
+        tuple(
+            Option(job, 0, (size, 0), (0, 0), size) for job, size in enumerate(sizes)
+        ),
+    )
+    start = (
+        (Configuration(0, ((0, 1), (3, 1))), 1),
+        (Configuration(0, ((1, 1),)), 1),
+    )
+
+    found = Reassigner(problem, bound=20.0, seed=0).run(
+        start, deadline=time.perf_counter() + 20, target_gap=0.0
+    )
+
+    assert value_of(problem, start) == pytest.approx(13)
+    assert value_of(problem, found) == pytest.approx(20)
+
+
+@st.composite
+def problems_of_few_jobs(draw):
+    """Return a problem of jobs of every kind, all of which are freed in one step."""
+    jobs, options = [], []
+    for index in range(draw(st.integers(1, 4))):
+        is_whole = draw(st.booleans())
+        copies = draw(st.integers(1, 2))
+        most = draw(st.sampled_from([None, copies, 3]))
+        jobs.append(
+            Job(
+                demand=None if is_whole else draw(st.integers(0, 12)),
+                copies=copies,
+                weight=draw(st.sampled_from([0.5, 1.0, 2.0])),
+                max_copies=None if is_whole else most,
+                is_optional=draw(st.booleans()),
+            )
+        )
+        for bin_type in range(2):
+            for _ in range(draw(st.integers(0 if bin_type else 1, 2))):
+                load = draw(st.integers(1, 8))
+                options.append(
+                    Option(
+                        job=index,
+                        bin_type=bin_type,
+                        fixed=(draw(st.integers(2, 6)), load if is_whole else 0),
+                        proportional=(0, 0 if is_whole else load),
+                        rate=draw(st.integers(3, 9)),
+                    )
+                )
+    bin_types = tuple(
+        BinType(
+            (draw(st.integers(6, 12)), 10), count=draw(st.integers(1, 2)), cost=cost
+        )
+        for cost in (2, 3)
+    )
+    budget = draw(st.sampled_from([None, 6]))
+    return CapacityProblem(bin_types, tuple(jobs), tuple(options), budget=budget)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problem=problems_of_few_jobs())
+def test_where_every_job_is_freed_the_best_plan_is_found(problem):
+    best = plan_capacity(problem, Goal.MAX_SERVICE, time_limit_s=20)
+    start = uses_of(first_plan(problem, Goal.MAX_SERVICE, seed=0))
+    if not start or problem.budget is not None:
+        # Bins that a budget has bought are not sold: no more than no loss is promised.
+        best = replace(best, value=0.0)
+    if not start:
+        return
+
+    found = Reassigner(problem, bound=math.inf, seed=1).run(
+        start, deadline=math.inf, target_gap=0.0, max_vain=3
+    )
+
+    value = value_of(problem, found)
+    assert value >= value_of(problem, start) * (1 - 1e-6)
+    assert value >= best.value * (1 - 1e-3)
+    spent = sum(problem.bin_types[one.bin_type].cost * n for one, n in found)
+    assert problem.budget is None or spent <= problem.budget
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_reassigning_ends_by_its_work_and_finds_the_same_twice(
+    num_workers, monkeypatch
+):
+    monkeypatch.setattr(reassigning, "MAX_VAIN", 6)
+    monkeypatch.setattr(reassigning, "MOST_BINS", 3)
+    problem = limit_fleet(
+        make_instance(
+            num_models=12, num_load_points=3, num_types=2, multiple=2, seed=1
+        ),
+        0.7,
+    )
+    start = uses_of(first_plan(problem, Goal.MAX_SERVICE, seed=0))
+
+    first, second = (
+        Reassigner(problem, bound=math.inf, seed=3, num_workers=num_workers).run(
+            start, deadline=math.inf, target_gap=0.0
+        )
+        for _ in range(2)
+    )
+
+    assert first == second
+    assert value_of(problem, first) > value_of(problem, start)
+
+
+def test_reassigning_raises_the_smallest_share_by_pairing_busy_jobs_with_idle_ones():
+    # Two copies fill a bin of memory 10; all that two jobs want takes 9 of its 10
+    # units of time each, of the others 1. Together the busy ones get 10 / 18 of what
+    # they want; each with an idle one, all of it.
+    busy = (9, 9, 1, 1)
+    problem = CapacityProblem(
+        (BinType((10, 10), count=2),),
+        tuple(Job(demand=10) for _ in busy),
+        tuple(Option(job, 0, (5, 0), (0, time_), 10) for job, time_ in enumerate(busy)),
+    )
+    search = ShareSearch(problem, (), near=(2,), bound=1.0, seed=0)
+    search.uses = (
+        (Configuration(0, ((0, 1), (1, 1))), 1),
+        (Configuration(0, ((2, 1), (3, 1))), 1),
+    )
+    deadline = time.perf_counter() + 60
+    search.share = search._share_given(search.uses, deadline)
+    assert search.share == pytest.approx(10 / 18)
+
+    assert search._reassign(1.0, deadline)
+
+    assert search.share == pytest.approx(1.0)
