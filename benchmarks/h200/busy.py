@@ -1,9 +1,10 @@
 """Networks that keep a GPU busy: one half to fit to, others to judge by.
 
 None is of the zoo or of the earlier pipelines' fit. ``FRESH`` are others again, of
-which nothing was known when the forms and figures were chosen that they judge. Most get
-their input as the GPU takes it and see it several times (``busy_model``); some are
-prepared on the host; some are launched as CUDA graphs, the others kernel by kernel.
+which nothing was known when the forms and figures were chosen that they judge, and
+``NEW`` others once more, after these had been looked at. Most get their input as the
+GPU takes it and see it several times (``busy_model``); some are prepared on the host;
+some are launched as CUDA graphs, the others kernel by kernel.
 """
 
 from __future__ import annotations
@@ -151,6 +152,35 @@ FRESH = (
     BusyNetwork(*("fresh_t5", "t5", 128, 16, (512,)), on_host=True, num_outputs=512),
     BusyNetwork(
         *("fresh_llama", "llama", 48, 8, (512,)), on_host=True, num_outputs=512
+    ),
+)
+
+NEW = (
+    BusyNetwork("new_convnextv2", "timm/convnextv2_nano", 224, 8, is_captured=True),
+    BusyNetwork("new_resnest", "timm/resnest50d", 224, 6, is_captured=True),
+    BusyNetwork("new_res2net", "timm/res2net50_26w_4s", 224, 6, is_captured=True),
+    BusyNetwork("new_cait", "timm/cait_xxs24_224", 224, 6, is_captured=True),
+    BusyNetwork(
+        "new_twins", "timm/twins_svt_small", 224, 6, is_captured=True, wait_ms=6.0
+    ),
+    BusyNetwork("new_repvgg", "timm/repvgg_a2", 224, 8, is_captured=True, wait_ms=5.0),
+    BusyNetwork("new_dla", "timm/dla60", 224, 6, is_captured=True, wait_ms=7.0),
+    BusyNetwork("new_rexnet", "timm/rexnet_150", 224, 8, is_captured=True, wait_ms=9.0),
+    BusyNetwork(
+        *("new_albert", "albert", 128, 12, (512,)),
+        is_captured=True,
+        wait_ms=8.0,
+        num_outputs=768,
+    ),
+    BusyNetwork("new_edgenext", "timm/edgenext_small", 256, 8),
+    BusyNetwork("new_cspdarknet", "timm/cspdarknet53", 256, 6),
+    BusyNetwork("new_fbnet", "timm/fbnetc_100", 224, 8, (480, 640), on_host=True),
+    BusyNetwork("new_levit", "timm/levit_256", 224, 8, (480, 640), on_host=True),
+    BusyNetwork(
+        *("new_electra", "electra", 128, 12, (512,)), on_host=True, num_outputs=256
+    ),
+    BusyNetwork(
+        *("new_gpt_neox", "gpt_neox", 48, 8, (512,)), on_host=True, num_outputs=512
     ),
 )
 

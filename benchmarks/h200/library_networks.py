@@ -66,27 +66,18 @@ class Listener(nn.Module):
         return self.encoder(spectrum).last_hidden_state.mean(1)
 
 
-class Llama(nn.Module):
-    """Greedy decoding of a few tokens by a small Llama, keys and values kept.
+class GreedyDecoder(nn.Module):
+    """Greedy decoding of a few tokens, keys and values kept.
 
-    References:
-        Touvron et al., "LLaMA: Open and Efficient Foundation Language Models", 2023.
+    Args:
+        network: A causal language model of ``transformers``.
+        num_new: Tokens after the first.
     """
 
-    def __init__(self, num_new: int = 5) -> None:
+    def __init__(self, network: nn.Module, num_new: int = 5) -> None:
         super().__init__()
-        from transformers import LlamaConfig, LlamaForCausalLM
-
         self.num_new = num_new
-        self.network = LlamaForCausalLM(
-            LlamaConfig(
-                hidden_size=512,
-                intermediate_size=1408,
-                num_hidden_layers=8,
-                num_attention_heads=8,
-                num_key_value_heads=4,
-            )
-        )
+        self.network = network
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Return the last token's scores after ``num_new`` more tokens."""
@@ -98,6 +89,60 @@ class Llama(nn.Module):
             kept = found.past_key_values
             numbers = found.logits[:, -1].argmax(-1, keepdim=True)
         return found.logits[:, -1, :512]
+
+
+def _llama() -> nn.Module:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        hidden_size=512,
+        intermediate_size=1408,
+        num_hidden_layers=8,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+    )
+    return GreedyDecoder(LlamaForCausalLM(config))
+
+
+def _gpt_neox() -> nn.Module:
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    config = GPTNeoXConfig(
+        hidden_size=512,
+        intermediate_size=2048,
+        num_hidden_layers=6,
+        num_attention_heads=8,
+    )
+    return GreedyDecoder(GPTNeoXForCausalLM(config))
+
+
+def _albert() -> nn.Module:
+    from transformers import AlbertConfig, AlbertModel
+
+    # Its other attention asks the GPU whether the mask hides anything, which ends the
+    # capture of a CUDA graph.
+    config = AlbertConfig(
+        embedding_size=128,
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        attn_implementation="eager",
+    )
+    return Scored(AlbertModel(config), "last_hidden_state")
+
+
+def _electra() -> nn.Module:
+    from transformers import ElectraConfig, ElectraModel
+
+    config = ElectraConfig(
+        embedding_size=128,
+        hidden_size=256,
+        intermediate_size=1024,
+        num_hidden_layers=12,
+        num_attention_heads=4,
+    )
+    return Scored(ElectraModel(config), "last_hidden_state")
 
 
 def _t5() -> nn.Module:
@@ -123,7 +168,10 @@ def _segformer() -> nn.Module:
 
 _BUILDERS: Mapping[str, Callable[[], nn.Module]] = {
     "whisper": Listener,
-    "llama": Llama,
+    "llama": _llama,
+    "gpt_neox": _gpt_neox,
+    "albert": _albert,
+    "electra": _electra,
     "t5": _t5,
     "mobile_bert": _mobile_bert,
     "segformer": _segformer,
