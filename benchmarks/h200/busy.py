@@ -13,6 +13,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.h200.host_speed import PARAMETER as HOST_SPEED
+
 _CONFIG = """\
 name: "{name}"
 backend: "python"
@@ -27,6 +29,9 @@ parameters {{ key: "crops" value {{ string_value: "{crops}" }} }}
 parameters {{ key: "host" value {{ string_value: "{host}" }} }}
 parameters {{ key: "captured" value {{ string_value: "{captured}" }} }}
 parameters {{ key: "wait_ms" value {{ string_value: "{wait_ms:g}" }} }}
+"""
+_HOST_SPEED = """\
+parameters {{ key: "{key}" value {{ string_value: "{folder}" }} }}
 """
 
 
@@ -57,11 +62,11 @@ class BusyNetwork:
     wait_ms: float = 0.0
     num_outputs: int = 1000
 
-    def config(self, *, kind: str) -> str:
-        """Return the text of ``config.pbtxt``."""
+    def config(self, *, kind: str, host_speed: Path | None = None) -> str:
+        """Return the text of ``config.pbtxt``; readings of the host go to a folder."""
         raw = self.raw or (self.size, self.size)
         is_text = len(raw) == 1
-        return _CONFIG.format(
+        text = _CONFIG.format(
             name=self.name,
             dims=list(raw if is_text else (*raw, 3)),
             num_outputs=self.num_outputs,
@@ -74,6 +79,9 @@ class BusyNetwork:
             captured="yes" if self.is_captured else "no",
             wait_ms=self.wait_ms,
         )
+        if host_speed is not None:
+            text += _HOST_SPEED.format(key=HOST_SPEED, folder=host_speed)
+        return text
 
 
 FITTING = (
@@ -196,14 +204,27 @@ SMALL = (
 
 
 def write_networks(
-    folder: Path, networks: tuple[BusyNetwork, ...], *, kind: str = "KIND_GPU"
+    folder: Path,
+    networks: tuple[BusyNetwork, ...],
+    *,
+    kind: str = "KIND_GPU",
+    host_speed: Path | None = None,
 ) -> None:
-    """Write a Triton model repository with these networks."""
+    """Write a Triton model repository with these networks.
+
+    Args:
+        folder: The repository.
+        networks: All of them.
+        kind: Of the instances.
+        host_speed: Where they write readings of the host's speed; None for no readings.
+    """
     here = Path(__file__).parent
     for one in networks:
         version = folder / one.name / "1"
         version.mkdir(parents=True, exist_ok=True)
-        (folder / one.name / "config.pbtxt").write_text(one.config(kind=kind))
+        (folder / one.name / "config.pbtxt").write_text(
+            one.config(kind=kind, host_speed=host_speed)
+        )
         shutil.copy(here / "busy_model.py", version / "model.py")
-        for name in ("pipeline_networks.py", "library_networks.py"):
+        for name in ("pipeline_networks.py", "library_networks.py", "host_speed.py"):
             shutil.copy(here / name, version / name)

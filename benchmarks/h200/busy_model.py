@@ -6,7 +6,7 @@ crops, frames or candidates. So requests stay small while the GPU has a batch to
 ``host`` makes the host prepare the input; else the GPU does. ``captured`` launches a
 CUDA graph, as a compiled deployment does; else hundreds of kernels are launched one by
 one (eager PyTorch). ``wait_ms`` waits for another service first, such as a store of
-features.
+features. ``host_speed`` makes every request time a little arithmetic on the host first.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import json
 import random
 import sys
 import time
+from pathlib import Path
 
 import pipeline_networks
 import torch
 import triton_python_backend_utils as pb_utils
+from host_speed import PARAMETER, HostSpeed
 from torch.nn import functional
 
 _NUM_TRIAL_RUNS = 3
@@ -60,6 +62,15 @@ class TritonPythonModel:
                 self.try_to_capture(self.on_device(example))
             for _ in range(_NUM_TRIAL_RUNS if self.on_gpu else 1):
                 self.infer(example)
+        folder = parameters.get(PARAMETER)
+        self.host_speed = (
+            HostSpeed(Path(folder), args["model_name"]) if folder else None
+        )
+
+    def finalize(self) -> None:
+        """Write the last readings of the host's speed."""
+        if self.host_speed is not None:
+            self.host_speed.close()
 
     def on_device(self, raw: torch.Tensor) -> torch.Tensor:
         """Return what goes to the GPU, prepared on the host if that is its task."""
@@ -132,6 +143,8 @@ class TritonPythonModel:
         for request in requests:
             if self.wait_s:
                 time.sleep(self.wait_s * self.chance.uniform(0.5, 1.5))
+            if self.host_speed is not None:
+                self.host_speed.read()
             received = pb_utils.get_input_tensor_by_name(request, "INPUT")
             # By DLPack: the backend's stub mistakes arrays of NumPy 2 for empty ones.
             scores = self.infer(torch.from_dlpack(received.to_dlpack()))

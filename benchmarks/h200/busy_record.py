@@ -9,13 +9,16 @@ few rounds for every set, and more for those of which least is known. Then sets 
 Poisson traffic: 0.2 to 0.65 of what the GPU is predicted to bear, and plans made for
 limits of p99. OUT gets ``busy_NETWORKS_SHARING.jsonl``: profile records, then one row
 per visit to a set, each as soon as it is measured. The time is kept whatever happens.
-``--cpu`` tries it without a GPU.
+Networks time a little arithmetic of the host's before each request; a round
+has the mean of it for every member, alone and together (``host_us``), to tell the
+host's changes of speed from the GPU's doing. ``--cpu`` tries it without a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import signal
 import time
 from contextlib import ExitStack
@@ -25,8 +28,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.h200.busy import FITTING, FRESH, JUDGING, SMALL, write_networks
+from benchmarks.h200.busy import (
+    FITTING,
+    FRESH,
+    JUDGING,
+    NEW,
+    SMALL,
+    write_networks,
+)
 from benchmarks.h200.closed_sets import ClosedCampaign, Round, order_of_phases
+from benchmarks.h200.host_speed import WRITE_EVERY_S, HostSpeedReadings
 from benchmarks.h200.latency_record import draw_traffic
 from benchmarks.h200.set_recorder import SetRecorder, loaded_models
 from gpupack.planning.contention import (
@@ -48,7 +59,13 @@ if TYPE_CHECKING:
     from gpupack.profiling import Measurement
     from gpupack.records.profile import ProfileRecord
 
-NETWORKS = {"fit": FITTING, "judge": JUDGING, "fresh": FRESH, "small": SMALL}
+NETWORKS = {
+    "fit": FITTING,
+    "judge": JUDGING,
+    "fresh": FRESH,
+    "new": NEW,
+    "small": SMALL,
+}
 PROMISED = 0.8
 LIMITS = (4.0, 6.0, 5.0, 3.0)
 """Limits of p99, in multiples of each model's p99 alone, plan by plan."""
@@ -67,6 +84,18 @@ STOP_S = 12.0
 """The server may take so long to end."""
 
 
+Window = tuple[int, int]
+"""Begin and end of a reading of rates, in nanoseconds on the monotonic clock."""
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """When the members of one round were measured, in the set's order."""
+
+    alone: tuple[Window, ...]
+    together: Window
+
+
 class BusyRecorder(SetRecorder):
     """Measures in rounds, too, so that a drift of the host cancels."""
 
@@ -77,6 +106,7 @@ class BusyRecorder(SetRecorder):
         *,
         started_s: float,
         processes: Mapping[str, LoadProcess],
+        host_speed: HostSpeedReadings,
     ) -> None:
         super().__init__(
             models,
@@ -87,17 +117,20 @@ class BusyRecorder(SetRecorder):
             processes=processes,
         )
         self._clients = processes
+        self._host_speed = host_speed
 
     def visit(
         self, members: Sequence[str], num_rounds: int, order: random.Random
     ) -> list[Round]:
         """Run rounds of one set, write and return those that came out."""
-        rounds: list[Round] = []
+        found: list[tuple[Round, _Windows]] = []
         try:
-            self._rounds(members, num_rounds, order, rounds)
+            self._rounds(members, num_rounds, order, found)
         except Exception as err:
             self.say(f"failed: closed {members}: {err}")
-        if rounds:
+        if found:
+            # The last readings of the host are on their way to the file.
+            time.sleep(1.5 * WRITE_EVERY_S)
             self.append(
                 {
                     "kind": "busy_set",
@@ -109,19 +142,35 @@ class BusyRecorder(SetRecorder):
                             "alone": [round(rate, 3) for rate in one.alone],
                             "together": [round(rate, 3) for rate in one.together],
                             "at_s": round(one.at_s, 1),
+                            "host_us": {
+                                "alone": [
+                                    self._host_us(name, window)
+                                    for name, window in zip(
+                                        members, windows.alone, strict=True
+                                    )
+                                ],
+                                "together": [
+                                    self._host_us(name, windows.together)
+                                    for name in members
+                                ],
+                            },
                         }
-                        for one in rounds
+                        for one, windows in found
                     ],
                 }
             )
-        return rounds
+        return [one for one, _ in found]
+
+    def _host_us(self, name: str, window: Window) -> float | None:
+        found = self._host_speed.mean_us(name, *window)
+        return None if found is None else round(found, 2)
 
     def _rounds(
         self,
         members: Sequence[str],
         num_rounds: int,
         order: random.Random,
-        found: list[Round],
+        found: list[tuple[Round, _Windows]],
     ) -> None:
         speeds = [self.speed(name) for name in members]
         together_s = _at_most_twice(TOGETHER_S, TOGETHER_REQUESTS / min(speeds))
@@ -140,20 +189,31 @@ class BusyRecorder(SetRecorder):
                 at_s = time.monotonic() - self.started_s
                 alone = [0.0] * len(members)
                 together: list[float] = []
+                alone_windows = [(0, 0)] * len(members)
+                window = (0, 0)
                 for phase in phases:
                     if phase is None:
-                        together = self._rate(driven, together_s)
+                        together, window = self._rate(driven, together_s)
                         continue
                     alone_s = _at_most_twice(ALONE_S, ALONE_REQUESTS / speeds[phase])
-                    (alone[phase],) = self._rate([driven[phase]], alone_s)
+                    (alone[phase],), alone_windows[phase] = self._rate(
+                        [driven[phase]], alone_s
+                    )
                 if min(alone) > 0:
-                    found.append(Round(tuple(alone), tuple(together), at_s))
+                    found.append(
+                        (
+                            Round(tuple(alone), tuple(together), at_s),
+                            _Windows(tuple(alone_windows), window),
+                        )
+                    )
 
     def speed(self, name: str) -> float:
         """Return a model's requests per second alone, as last measured."""
         return self._alone[name].loads[0].throughput_infer_per_sec or 1.0
 
-    def _rate(self, driven: Sequence[DrivenModel], seconds: float) -> list[float]:
+    def _rate(
+        self, driven: Sequence[DrivenModel], seconds: float
+    ) -> tuple[list[float], Window]:
         for model in driven:
             model.start()
         begin_ns = time.monotonic_ns() + round(SETTLE_S * 1e9)
@@ -169,7 +229,7 @@ class BusyRecorder(SetRecorder):
             ends, _ = model.process.trace.completions()
             inside = ends[(ends >= begin_ns) & (ends <= end_ns)]
             found.append(throughput_requests_per_s(inside) or 0.0)
-        return found
+        return found, (begin_ns, end_ns)
 
 
 def _at_most_twice(seconds: float, wanted_s: float) -> float:
@@ -380,8 +440,14 @@ def record(arguments: argparse.Namespace) -> None:
     label = f"{arguments.networks}_{arguments.sharing}{arguments.suffix}"
     repository = Path(arguments.scratch) / f"busy_{label}"
     networks = NETWORKS[arguments.networks]
+    host_speed = Path(arguments.scratch).resolve() / f"host_speed_{label}"
+    # What an earlier recording left there is none of this one's.
+    shutil.rmtree(host_speed, ignore_errors=True)
     write_networks(
-        repository, networks, kind="KIND_CPU" if arguments.cpu else "KIND_GPU"
+        repository,
+        networks,
+        kind="KIND_CPU" if arguments.cpu else "KIND_GPU",
+        host_speed=host_speed,
     )
     with ExitStack() as stack:
         models = stack.enter_context(
@@ -401,6 +467,7 @@ def record(arguments: argparse.Namespace) -> None:
             processes={
                 name: stack.enter_context(LoadProcess(url)) for name in models.names
             },
+            host_speed=HostSpeedReadings(host_speed),
         )
         recorder.say(f"{len(models.names)} networks loaded")
         if len(models.names) < len(networks) / 2:
