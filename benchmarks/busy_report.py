@@ -2,11 +2,12 @@
 
 Sets recorded by ``benchmarks.h200.busy_record``. Those of the fitting half (``fit``)
 gave the share of the contention factor for arrivals, the wake-up and the latency
-margins; the other half (``judge``) was judged while forms were chosen, and others again
-(``fresh``) were recorded when they had been. A set of a closed loop has rounds, each
-with every model alone and all together; how far they are apart is the noise of their
-mean. Plans were made on the spot, by the predicted latency and by the latency alone,
-for the same demands and limits, and run.
+margins; the other half (``judge``) was judged while forms were chosen, others again
+(``fresh``) were recorded when they had been, and others once more (``new``) after those
+had been looked at. A set of a closed loop has rounds, each with every model alone and
+all together; how far they are apart is the noise of their mean. Where rounds tell the
+host's speed, retention is told at equal speed, too. Plans were made on the spot, by the
+predicted latency and by the latency alone, for the same demands and limits, and run.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.h200.busy import FRESH
+from benchmarks.equal_host_speed import host_shares, rounds_at_equal_speed
+from benchmarks.h200.busy import FRESH, NEW
 from benchmarks.measuring_noise import drawn_again, percentile_beyond_noise
 from benchmarks.paired_rounds import errors_of_the_truth, measured_retention
 from gpupack.planning.contention import (
@@ -41,7 +43,7 @@ MIN_REQUESTS = 662
 BORNE = 0.8
 MANY = 8
 """So many models share the GPU in sets that only plans by the latency alone made."""
-HALVES = ("fresh", "judge")
+HALVES = ("new", "fresh", "judge")
 """The one that judges is the first of these of which there are records."""
 
 
@@ -79,6 +81,10 @@ class _Kept:
     """Sizes of the error that a perfect prediction might be seen to have."""
     promised: float
     has_host_work: bool
+    measured_at_equal_speed: float | None
+    """At equal speed of the host; None where that was not recorded."""
+    noise_at_equal_speed: tuple[float, ...]
+    host_exponent: float | None
 
 
 @dataclass(frozen=True)
@@ -138,10 +144,15 @@ def _with_all_rounds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
+def recorded_halves(folder: Path) -> list[str]:
+    """Return those that judge of which there are records, the one seen last first."""
+    recorded = {one.half for one in read_busy(folder)}
+    return [half for half in HALVES if half in recorded]
+
+
 def judging_half(folder: Path) -> str:
     """Return the half that judges: the one seen last, if it is recorded."""
-    recorded = {one.half for one in read_busy(folder)}
-    return next((half for half in HALVES if half in recorded), HALVES[-1])
+    return next(iter(recorded_halves(folder)), HALVES[-1])
 
 
 def judge_busy(folder: Path, *, half: str = "judge") -> dict[str, Any]:
@@ -212,18 +223,8 @@ def _figures(sessions: list[BusySession]) -> dict[str, Any]:
         "retention_above_1.05_share": _share([one.measured > 1.05 for one in kept]),
         "retention_mae_points_where_at_most_1": _mean(np.abs(capped)),
         "retention_p95_points_where_at_most_1": _high(np.abs(capped)),
-        "retention_bias_points_by_model": {
-            name: _mean(
-                np.array(
-                    [
-                        error
-                        for error, one in zip(errors, kept, strict=True)
-                        if one.model_name == name
-                    ]
-                )
-            )
-            for name in sorted({one.model_name for one in kept})
-        },
+        "retention_bias_points_by_model": _by_model(kept, errors),
+        **_at_equal_host_speed(kept),
         "kept_share_on_shared_gpus": _share(
             [one.measured >= floor - ALLOWED_POINTS for one, floor in floors]
         ),
@@ -263,6 +264,34 @@ def _figures(sessions: list[BusySession]) -> dict[str, Any]:
     }
 
 
+def _at_equal_host_speed(kept: list[_Kept]) -> dict[str, Any]:
+    """Return retention's figures at equal speed of the host, where it was recorded."""
+    told = [one for one in kept if one.measured_at_equal_speed is not None]
+    if not told:
+        return {}
+    measured = np.array([one.measured_at_equal_speed for one in told])
+    errors = 100 * (np.array([one.predicted for one in told]) - measured)
+    noise = 100 * np.array([size for one in told for size in one.noise_at_equal_speed])
+    return {
+        "num_retentions_at_equal_host_speed": len(told),
+        "retention_mae_points_at_equal_host_speed": _mean(np.abs(errors)),
+        "retention_noise_points_at_equal_host_speed": _mean(noise),
+        "retention_p95_points_at_equal_host_speed": _high(np.abs(errors)),
+        "retention_noise_p95_points_at_equal_host_speed": _high(noise),
+        "retention_p95_points_beyond_noise_at_equal_host_speed": _beyond(errors, noise),
+        "retention_above_1.05_share_at_equal_host_speed": _mean(measured > 1.05),
+        "retention_bias_points_by_model_at_equal_host_speed": _by_model(told, errors),
+        "host_exponent_by_model": _by_model(
+            told, np.array([one.host_exponent for one in told])
+        ),
+    }
+
+
+def _by_model(kept: list[_Kept], values: np.ndarray) -> dict[str, float | None]:
+    names = np.array([one.model_name for one in kept])
+    return {str(name): _mean(values[names == name]) for name in np.unique(names)}
+
+
 def _is_near_interval(one: _Latency) -> bool:
     """Return whether the prediction is near something that may have been measured."""
     low, high = np.percentile(one.draws, [2.5, 97.5])
@@ -285,18 +314,21 @@ HOST_WORK = (
 )
 """In names of the first two halves: prepared on the host, or launched kernel by
 kernel."""
-_FRESH_HOST_WORK = {one.name for one in FRESH if one.on_host or not one.is_captured}
+_UNSEEN_HOST_WORK = {
+    one.name for one in (*FRESH, *NEW) if one.on_host or not one.is_captured
+}
 
 
 def has_host_work(name: str) -> bool:
     """Return whether the host prepares a network's input or launches its kernels."""
-    return name in _FRESH_HOST_WORK or any(word in name for word in HOST_WORK)
+    return name in _UNSEEN_HOST_WORK or any(word in name for word in HOST_WORK)
 
 
 def _kept(session: BusySession) -> list[_Kept]:
     names = [one.model_name for one in session.records]
     contention = session.contention
     rule = RetentionRule(session.records, contention, {})
+    shares = host_shares(session.of("closed"))
     found = []
     for one in session.of("closed"):
         counts = tuple(sorted((names.index(name), 1) for name in one["models"]))
@@ -311,6 +343,11 @@ def _kept(session: BusySession) -> list[_Kept]:
             together = [each["together"][index] for each in one["rounds"]]
             if len(alone) < 2:
                 continue  # cut off: nothing tells its noise
+            share = shares.get(name)
+            equal: tuple[list[float], list[float]] = ([], [])
+            if share is not None:
+                equal = rounds_at_equal_speed(one["rounds"], index, share)
+            is_told = len(equal[0]) > 1
             found.append(
                 _Kept(
                     name,
@@ -319,6 +356,9 @@ def _kept(session: BusySession) -> list[_Kept]:
                     tuple(errors_of_the_truth(alone, together)),
                     promised,
                     has_host_work(name),
+                    measured_retention(*equal) if is_told else None,
+                    tuple(errors_of_the_truth(*equal)) if is_told else (),
+                    share.exponent if share is not None else None,
                 )
             )
     return found

@@ -34,7 +34,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from benchmarks.busy_report import busy_errors, judge_busy, judging_half
+from benchmarks.busy_report import (
+    busy_errors,
+    judge_busy,
+    judging_half,
+    recorded_halves,
+)
 from benchmarks.colocation_report import (
     Judgement,
     judge,
@@ -313,11 +318,11 @@ def captured_models(captured: Judgement) -> int:
 def report(results: Path) -> dict[str, object]:
     """Return the figures over all judged sets, and of each recording by itself.
 
-    Once networks are recorded that nothing was chosen by (``busy_fresh_*``), the first
-    figures are over these alone. Until then errors of retention are over sets without
-    host work (captured networks) and with it (networks that keep the GPU busy), and
-    latencies over the latter. The earlier pipelines are told apart: they were measured
-    by single rounds.
+    Once networks are recorded that nothing was chosen by (``busy_new_*``, or else
+    ``busy_fresh_*``), the first figures are over these alone. Until then errors of
+    retention are over sets without host work (captured networks) and with it (networks
+    that keep the GPU busy), and latencies over the latter. The earlier pipelines are
+    told apart: they were measured by single rounds.
     """
     captured = judge(read_sessions(results))
     half = judging_half(results)
@@ -326,7 +331,7 @@ def report(results: Path) -> dict[str, object]:
     groups = [(errors, noise)]
     num_sets, num_models = busy["num_closed_sets"], busy["num_models"]
     num_judged = num_sets
-    if half != "fresh":
+    if half == "judge":
         points = 100 * (np.array(captured.predicted) - np.array(captured.measured))
         repeats = 100 * np.array(captured.repeats)
         errors = np.concatenate([points, errors])
@@ -361,7 +366,11 @@ def report(results: Path) -> dict[str, object]:
             if name not in ("time_slicing", "mps")
         },
         "captured": captured.to_json(),
-        **({"fresh": busy} if half == "fresh" else {}),
+        **{
+            name: busy if name == half else judge_busy(results, half=name)
+            for name in recorded_halves(results)
+            if name != "judge"
+        },
         "busy": busy if half == "judge" else judge_busy(results),
         "pipelines": judge_pipelines(results),
         "quick_calibration": judge_quick_calibration(results),

@@ -16,7 +16,7 @@ from benchmarks.busy_report import (
     read_busy,
 )
 from benchmarks.colocation import RESULTS
-from benchmarks.h200.busy import FITTING, FRESH, JUDGING
+from benchmarks.h200.busy import FITTING, FRESH, JUDGING, NEW
 from benchmarks.quick_calibration_report import judge_quick_calibration
 from gpupack.records.environment import SharingMode
 
@@ -126,10 +126,23 @@ def test_networks_that_judge_anew_are_others_in_other_kinds() -> None:
     assert {has_host_work(one.name) for one in FRESH} == {True, False}
     assert has_host_work("fresh_poolformer")
     assert not has_host_work("fresh_mobilevit")
+    assert not {one.architecture for one in NEW} & {
+        *known,
+        *(one.architecture for one in FRESH),
+    }
+    assert len({one.name for one in NEW}) == len(NEW) == 15
+    assert {one.name for one in NEW if has_host_work(one.name)} == {
+        "new_edgenext",
+        "new_cspdarknet",
+        "new_fbnet",
+        "new_levit",
+        "new_electra",
+        "new_gpt_neox",
+    }
 
 
 def test_networks_that_nobody_had_seen_judge() -> None:
-    assert judging_half(RESULTS) == "fresh"
+    assert judging_half(RESULTS) in ("new", "fresh")
     sessions = [one for one in read_busy(RESULTS) if one.half == "fresh"]
     for mode in (SharingMode.TIME_SLICING, SharingMode.MPS):
         closed = {
