@@ -19,6 +19,7 @@ from gpupack.planning.contention.latency_rule import LatencyRule
 from gpupack.planning.contention.latency_simulation import (
     MAX_DRIVEN_REQUESTS,
     MAX_MODELS,
+    MAX_PIECES,
     SimulatedModel,
     simulate_percentiles,
     simulated_model,
@@ -180,3 +181,34 @@ def test_a_model_that_answers_at_once_does_not_make_the_simulation_long(
     assert horizons == [pytest.approx(MAX_DRIVEN_REQUESTS * 1e-5)]
     assert median == pytest.approx(0.005, abs=0.0005)
     assert driven == (math.inf, math.inf)
+
+
+def test_who_launches_ahead_waits_less_and_costs_others_less_at_once() -> None:
+    burst = SimulatedModel(np.full(NUM_LEVELS, 0.020), 0.012, 0.0, 0.0)
+    ahead = SimulatedModel(np.full(NUM_LEVELS, 0.031), 0.012, 0.0, 0.0, num_pieces=12)
+    short = steady(0.001, 0.001)
+    (_, own_burst), (_, beside_burst) = simulated([burst, short], [15.0, 100.0])
+    (_, own_ahead), (_, beside_ahead) = simulated([ahead, short], [15.0, 100.0])
+    # Alone both take 32 ms; a piece is shorter than a slice of the burst.
+    assert own_ahead < own_burst
+    assert beside_ahead < beside_burst
+
+
+def test_many_pieces_do_not_make_the_simulation_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    horizons = []
+    simulate = packing.simulate_round_robin
+
+    def counted(*given: object, horizon: float, **more: object) -> object:
+        horizons.append(horizon)
+        return simulate(*given, horizon=horizon, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(packing, "simulate_round_robin", counted)
+    many = SimulatedModel(
+        np.full(NUM_LEVELS, 0.001), 0.001, 0.0, 0.0, num_waits=5, num_pieces=20
+    )
+
+    simulated([many, steady(0.001, 0.001)], [200.0, 200.0])
+
+    assert horizons == [pytest.approx(MAX_PIECES / (200.0 * (100 + 1)))]

@@ -14,6 +14,9 @@ typedef struct {
     const double *before, *work;
     /* What a job takes longer that finds its queue at rest. */
     const double *waking;
+    /* A job of a queue has so many blocks, one after the other. In each the work comes
+       in so many pieces, evenly over the time before it. */
+    const int64_t *blocks, *pieces;
     /* Closed queues begin their next job when one is done. */
     const bool *is_closed;
     double slice, switching, horizon;
@@ -22,10 +25,14 @@ typedef struct {
 typedef struct {
     /* Jobs that arrived, and that were begun, counted from the queue's first. */
     int64_t *arrived, *begun;
+    /* Blocks done of the job, and pieces handed over of the block. */
+    int64_t *blocks_done, *handed;
     bool *is_busy;
-    /* When a job comes to the processor; INFINITY if none is on its way. */
+    /* When the next piece comes to the processor; INFINITY if none is on its way. */
     double *ready;
-    /* Work left at the processor of the job that is there; 0 if none is. */
+    /* From one piece of the job to the next. */
+    double *step;
+    /* Work left at the processor of the pieces that are there; 0 if none is. */
     double *left, *busy_since;
 } state;
 
@@ -42,7 +49,10 @@ static void begin(const queues *given, state *now, int64_t queue, double time,
 {
     int64_t job = given->offsets[queue] + now->begun[queue];
     now->begun[queue]++;
-    now->ready[queue] = time + given->before[job] + waking;
+    now->step[queue] =
+        given->before[job] / (double)(given->blocks[queue] * given->pieces[queue]);
+    now->blocks_done[queue] = now->handed[queue] = 0;
+    now->ready[queue] = time + now->step[queue] + waking;
 }
 
 /* Begin what is next in a queue, or leave it at rest. */
@@ -78,17 +88,20 @@ static int64_t next_turn(const queues *given, const state *now, int64_t last)
 EXPORTED int64_t round_robin(int64_t num_queues, const int64_t *offsets,
                              const double *arrivals, const double *before,
                              const double *work, const double *waking,
+                             const int64_t *blocks, const int64_t *pieces,
                              const bool *is_closed, double slice, double switching,
                              double horizon, double *sojourns, bool *found_rest,
                              double *busy)
 {
     ROOM_OR_RETURN(room);
-    queues given = {num_queues, offsets,   arrivals, before,    work,
-                    waking,     is_closed, slice,    switching, horizon};
+    queues given = {num_queues, offsets, arrivals,  before, work,      waking,
+                    blocks,     pieces,  is_closed, slice,  switching, horizon};
     state now = {
+        take_integers(room, num_queues), take_integers(room, num_queues),
         take_integers(room, num_queues), take_integers(room, num_queues),
         take(room, num_queues, sizeof(bool)), take_reals(room, num_queues),
         take_reals(room, num_queues), take_reals(room, num_queues),
+        take_reals(room, num_queues),
     };
     for (int64_t job = 0; job < offsets[num_queues]; job++) {
         sojourns[job] = NAN;
@@ -128,8 +141,12 @@ EXPORTED int64_t round_robin(int64_t num_queues, const int64_t *offsets,
                 begin(&given, &now, which, time, waking[which]);
             }
         } else if (kind == READY) {
-            now.ready[which] = INFINITY;
-            now.left[which] = work[which];
+            now.left[which] += work[which] / (double)(blocks[which] * pieces[which]);
+            now.ready[which] += now.step[which];
+            if (++now.handed[which] == pieces[which])
+                now.ready[which] = INFINITY;
+            if (running == which)
+                ends = began + lesser(slice, now.left[which]);
         } else {
             now.left[which] -= ends - began;
             if (now.left[which] < 1e-12)
@@ -137,7 +154,12 @@ EXPORTED int64_t round_robin(int64_t num_queues, const int64_t *offsets,
             last = running;
             running = -1;
             ends = INFINITY;
-            if (now.left[which] == 0.0) {
+            if (now.left[which] > 0.0 || now.handed[which] < pieces[which]) {
+                /* Goes on when it is its turn, or when its next piece comes. */
+            } else if (++now.blocks_done[which] < blocks[which]) {
+                now.handed[which] = 0;
+                now.ready[which] = time + now.step[which];
+            } else {
                 sojourns[job] = is_closed[which] ? 0.0 : time - arrivals[job];
                 go_on(&given, &now, which, time, busy);
             }

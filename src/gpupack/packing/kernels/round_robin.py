@@ -28,6 +28,7 @@ _round_robin = Kernel(
     "round_robin",
     *(INTEGER, INTEGERS),
     *4 * (REALS,),
+    *2 * (INTEGERS,),
     FLAGS,
     *3 * (REAL,),
     *(REALS, FLAGS, REALS),
@@ -40,6 +41,8 @@ def simulate(
     before: Reals,
     work: Sequence[float],
     waking: Sequence[float],
+    num_blocks: Sequence[int],
+    num_pieces: Sequence[int],
     is_closed: Flags,
     slice_length: float,
     switching: float,
@@ -56,6 +59,8 @@ def simulate(
         before: Time elsewhere of each job.
         work: Of each job of a queue at the processor, > 0.
         waking: What a job of a queue takes longer that finds it at rest.
+        num_blocks: Of each job of a queue, ≥ 1: after each it waits for its work.
+        num_pieces: Of the work of a block, ≥ 1.
         is_closed: Whether a queue begins its next job when one is done.
         slice_length: Of a turn, > 0.
         switching: Of the processor from one queue to another.
@@ -71,6 +76,8 @@ def simulate(
         reals(before),
         reals(work),
         reals(waking),
+        integers(num_blocks),
+        integers(num_pieces),
         is_closed,
         slice_length,
         switching,

@@ -23,12 +23,18 @@ def simulate_round_robin(
     slice_length: float,
     switching: float,
     horizon: float,
+    num_blocks: Sequence[int] | None = None,
+    num_pieces: Sequence[int] | None = None,
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.bool_]], NDArray[np.float64]]:
     """Return what becomes of the jobs of queues that share a processor in turns.
 
     A queue does one job at a time, first come first served: some time elsewhere, then
     its work at the processor. That goes round among the queues with work, a slice each,
     or less if the work ends.
+
+    A job may consist of equal blocks, each of which begins when the one before is done,
+    and hand the work of a block over in equal pieces, evenly over the block's time
+    elsewhere: the last at its end. Pieces are worked on meanwhile, in order.
 
     Args:
         arrivals: When the jobs of each queue arrive, rising; None of a queue that
@@ -40,6 +46,9 @@ def simulate_round_robin(
         slice_length: Of a turn, > 0.
         switching: Of the processor from one queue to another.
         horizon: When the simulation ends.
+        num_blocks: Of each job of a queue, ≥ 1; one if left out.
+        num_pieces: Of the work of a block, ≥ 1; one if left out: all work comes after
+            the time elsewhere.
 
     Returns:
         By queue: how long each job took (NaN of those not done; 0 in queues without
@@ -60,6 +69,8 @@ def simulate_round_robin(
         np.concatenate(before),
         work,
         waking,
+        num_blocks or [1] * len(before),
+        num_pieces or [1] * len(before),
         np.array([given is None for given in arrivals]),
         slice_length,
         switching,

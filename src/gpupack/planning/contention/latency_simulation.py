@@ -15,6 +15,10 @@ equal figures.
 The planner's rule stays with the prediction: that grows with every neighbor, which a
 simulation does only on average.
 
+Networks that are launched kernel by kernel may launch ahead: their work for the GPU
+comes in pieces, evenly over ``H``, and the host waits for it at the end only, or a few
+times in a request.
+
 A model that is driven as fast as it answers, beside which others have traffic, begins
 its next request when one is answered.
 """
@@ -60,8 +64,11 @@ WAKE_BUSY_SHARE = 0.5
 SIMULATED_REQUESTS = 200_000
 """Simulated of all models together, about."""
 MAX_DRIVEN_REQUESTS = 1_000_000
-"""Simulated at most of models that are driven as fast as they answer: of these only
-what they take from the others counts."""
+"""Simulated at most, or so many pieces of them, of models that are driven as fast as
+they answer: of these only what they take from the others counts."""
+MAX_PIECES = 1_000_000
+"""Handed over at most of requests that arrive: where requests have many, fewer of them
+are simulated."""
 MAX_DURATION_S = 300.0
 LEAST_REQUESTS = 1000
 """Of a model with less traffic more is simulated, up to as many, while that keeps it
@@ -80,12 +87,18 @@ class SimulatedModel:
         gpu_s: Time at the GPU.
         overhead_s: What a client waits besides.
         wake_s: What is added where nothing has been running.
+        num_waits: How many times the host waits for the GPU, ≥ 1: so many equal blocks
+            a request has.
+        num_pieces: So many equal pieces the GPU time of a block is handed over in,
+            evenly over the host's time: 1 of a burst after it.
     """
 
     host_s: NDArray[np.float64]
     gpu_s: float
     overhead_s: float
     wake_s: float
+    num_waits: int = 1
+    num_pieces: int = 1
 
 
 def simulated_model(record: ProfileRecord, one: CustomerClass) -> SimulatedModel | None:
@@ -147,9 +160,14 @@ def simulate_percentiles(
     total = sum(rate or 0.0 for rate in rates)
     if not total or any(rate == 0 for rate in rates):
         return None
-    duration_s = min(MAX_DURATION_S, num_requests / total)
+    num_pieces = [one.num_waits * one.num_pieces for one in models]
+    handed = sum(
+        num_pieces[place] * (rate or 0.0)
+        for place, rate in zip(places, rates, strict=True)
+    )
+    duration_s = min(MAX_DURATION_S, num_requests / total, MAX_PIECES / handed)
     driven = sum(
-        1 / (models[place].gpu_s + float(models[place].host_s.mean()))
+        num_pieces[place] / (models[place].gpu_s + float(models[place].host_s.mean()))
         for place, rate in zip(places, rates, strict=True)
         if rate is None
     )
@@ -181,6 +199,8 @@ def simulate_percentiles(
         slice_length=SLICE_S,
         switching=SWITCH_S,
         horizon=duration_s,
+        num_blocks=[models[place].num_waits for place in places],
+        num_pieces=[models[place].num_pieces for place in places],
     )
     found = []
     for place in range(len(models)):
