@@ -46,6 +46,7 @@ def joined(first: Measurement, second: Measurement) -> Measurement:
             default=None,
         ),
         probe=first.probe or second.probe,
+        turns=first.turns or second.turns,
         notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
     )
 

@@ -2,7 +2,7 @@
  *
  * A kernel takes CUDA_STANDIN_KERNEL_US of wall time, 20 if unset, whatever it is asked
  * to do; CUDA_STANDIN_FAIL names a function that answers with "no device". A launch of
- * none of the probe's three kinds (on 132 multiprocessors of 2048 threads, 1.98 GHz), or
+ * none of the probe's five kinds (on 132 multiprocessors of 2048 threads, 1.98 GHz), or
  * before its context is current, is an invalid value.
  */
 #include <stdint.h>
@@ -71,9 +71,10 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
   uint64_t cycles = *(uint64_t *)parameters[0];
   int is_full = blocks == 132 * 2 && threads == 1024 && cycles == 20 * 1980;
   int is_spread = blocks == 132 && threads == 256 && cycles == 20 * 1980;
+  int is_busy = blocks == 132 && threads == 256 && cycles == 100 * 1980;
   int is_single = blocks == 1 && threads == 32 && cycles == 5 * 1980;
   int is_ours = function == &kernel && !shared_bytes && !stream && !extra;
-  if (!is_current || !is_ours || is_full + is_spread + is_single != 1)
+  if (!is_current || !is_ours || is_full + is_spread + is_busy + is_single != 1)
     return INVALID_VALUE;
   const char *given = getenv("CUDA_STANDIN_KERNEL_US");
   pending_us += given ? atof(given) : 20;
@@ -95,6 +96,13 @@ int cuEventRecord(void *event, void *stream) {
 int cuEventElapsedTime(float *passed_ms, void *begin, void *end) {
   *passed_ms = (float)((*(double *)end - *(double *)begin) / 1000);
   return answer(__func__);
+}
+
+int cuCtxSynchronize(void);
+
+int cuEventSynchronize(void *event) {
+  (void)event;
+  return cuCtxSynchronize() ? INVALID_VALUE : answer(__func__);
 }
 
 int cuCtxSynchronize(void) {

@@ -335,6 +335,26 @@ class ProbeReadings(Record):
     """Of kernels of one warp, now and then."""
 
 
+class TurnReadings(Record):
+    """A model and a process that takes turns with it on the GPU (time slicing)."""
+
+    kernel_alone_us: float = Field(gt=0)
+    """How long a kernel of a few microseconds takes, from launch to done, while the
+    model is idle: the median."""
+    kernel_low_us: float = Field(gt=0)
+    """While the model is driven: the 10th percentile. What it is longer is the time in
+    which the GPU goes from one process to the other."""
+    kernel_mean_us: float = Field(gt=0)
+    """Likewise, the mean."""
+    kernel_high_us: float = Field(gt=0)
+    """Likewise, the 98th percentile: what it is longer than the low one is how long the
+    model keeps the GPU when it is its turn."""
+    throughput_alone_infer_per_sec: PositiveInferPerSec
+    """What the model reaches between the runs that the next is of."""
+    throughput_infer_per_sec: PositiveInferPerSec
+    """What it reaches beside a process that always has work for the GPU."""
+
+
 class LatencyPercentile(Record):
     """A percentile of the latencies and how well it is known."""
 
@@ -516,6 +536,8 @@ class ProfileRecord(GpuReadings):
     none (``max_batch_size: 0``); None if it declares one, or has none."""
     probe: ProbeReadings | None = None
     """What a probe beside the model saw, where the GPU is shared through MPS."""
+    turns: TurnReadings | None = None
+    """What it saw where processes take turns on the GPU."""
     stream: StreamReadings | None = None
     """How responses came, where the model is decoupled; a latency is then the time to
     the last of them."""

@@ -119,8 +119,8 @@ def profile_command(
         bool | None,
         typer.Option(
             "--probe/--no-probe",
-            help="Also run a probe beside each model, for predictions under MPS; by "
-            "default with --sharing mps and the embedded server.",
+            help="Also run a probe beside each model, which predictions of shared GPUs "
+            "rest on; by default beside the embedded server's models on a GPU.",
         ),
     ] = None,
     helpers: Annotated[

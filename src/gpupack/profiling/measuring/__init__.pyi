@@ -1,7 +1,6 @@
 from .between_loads import spread_between_loads
 from .interval import t_quantile
 from .kept_schedule import count_schedule
-from .kernel_probe import KernelProbe
 from .measure_options import MeasureOptions
 from .measurement import (
     MeasuredLoad,
@@ -11,6 +10,7 @@ from .measurement import (
     measure_together,
 )
 from .percentiles import percentiles_with_intervals
+from .probing import KernelProbe
 from .recording import (
     Circumstances,
     failed_load_point,

@@ -25,8 +25,12 @@ from gpupack.profiling.measuring.kept_schedule import (
     served_requests_per_s,
     verdict_on_schedule,
 )
-from gpupack.profiling.measuring.kernel_probe import KernelProbe, probe_beside
 from gpupack.profiling.measuring.measure_options import MeasureOptions
+from gpupack.profiling.measuring.probing import (
+    KernelProbe,
+    probe_beside,
+    turns_beside,
+)
 from gpupack.profiling.measuring.stability import (
     StoppingRule,
     Verdict,
@@ -44,7 +48,12 @@ if TYPE_CHECKING:
     from gpupack.profiling.devices import Device, DeviceReadings, Sampler
     from gpupack.profiling.load import LoadProcess
     from gpupack.profiling.server import TritonServer
-    from gpupack.records.profile import OpenLoop, ProbeReadings, StreamReadings
+    from gpupack.records.profile import (
+        OpenLoop,
+        ProbeReadings,
+        StreamReadings,
+        TurnReadings,
+    )
 
 NUM_RECORDED_WINDOWS = 20
 _WARM_UP_ROUNDS = 2
@@ -99,6 +108,7 @@ class Measurement:
     server_memory_bytes: int | None = None
     """Highest resident memory of the server's process tree."""
     probe: ProbeReadings | None = None
+    turns: TurnReadings | None = None
     notes: tuple[str, ...] = field(default=())
 
 
@@ -227,8 +237,12 @@ def _probed(
     if rate is None:
         return measurement
     batch_size = model.load.load_point.batch_size
+    requests_per_s = rate / batch_size
     try:
-        found = probe_beside(model, probe, requests_per_s=rate / batch_size)
+        if probe.in_turns:
+            turns = turns_beside(model, probe, requests_per_s=requests_per_s)
+            return replace(measurement, turns=turns)
+        found = probe_beside(model, probe, requests_per_s=requests_per_s)
     except DeviceError as err:
         return replace(measurement, notes=(*measurement.notes, str(err)))
     except ServerError as err:

@@ -153,6 +153,7 @@ def profile_record(
             for window in measured.windows
         ),
         "probe": measurement.probe,
+        "turns": measurement.turns,
         "stream": measured.stream,
         "sequence_length": (
             measured.load.sequence_length if signature.is_sequence else None

@@ -1,6 +1,6 @@
 from .restart_watch import RestartWatch
 from .server_options import ServerOptions
-from .server_session import ServerSession
+from .server_session import ServerSession, takes_turns
 from .started_server import own_server
 
 __all__ = [
@@ -8,4 +8,5 @@ __all__ = [
     "ServerOptions",
     "ServerSession",
     "own_server",
+    "takes_turns",
 ]

@@ -17,6 +17,7 @@ from gpupack.profiling.devices import RemoteDevice, open_device
 from gpupack.profiling.embedded import PIPE_VARIABLE, EmbeddedServer
 from gpupack.profiling.measuring import KernelProbe
 from gpupack.profiling.server import ServerUrl, TritonServer
+from gpupack.records.environment import SharingMode
 from gpupack.records.gpu import find_gpu_type
 
 if TYPE_CHECKING:
@@ -102,29 +103,42 @@ class ServerSession:
             self._server = None
         self._stack.close()
 
-    def kernel_probe(self, wanted: bool | None = None) -> KernelProbe | None:
+    def kernel_probe(
+        self, wanted: bool | None = None, *, in_turns: bool = False
+    ) -> KernelProbe | None:
         """Return a probe to run beside the server's models, None if there is none.
 
         Args:
             wanted: None takes one where the embedded server's models share the GPU
-                through MPS, and it can run; True insists, also beside a running
-                server, whose MPS daemon must then be the one of this environment.
+                through MPS (or in turns, with ``in_turns``), and it can run; True
+                insists, also beside a running server, whose MPS daemon, where it has
+                one, must then be the one of this environment.
+            in_turns: Whether the models may be ones that take turns on the GPU, and
+                what is read of those is of use.
 
         Raises:
             InvalidInputError: One was insisted on, but no GPU of this machine is used.
             DeviceError: One was insisted on and cannot use the GPU.
         """
         variables = {} if self.embedded is None else self.embedded.environment
-        if wanted is False or (wanted is None and PIPE_VARIABLE not in variables):
+        through_mps = PIPE_VARIABLE in variables
+        is_expected = through_mps or (in_turns and self.embedded is not None)
+        if wanted is False or (wanted is None and not is_expected):
             return None
-        if "gpu_uuid" not in self.device.environment_fields():
+        fields = self.device.environment_fields()
+        if "gpu_uuid" not in fields:
             if wanted is None:
                 return None
             raise InvalidInputError(
                 "the kernel probe runs on an NVIDIA GPU of this machine, and "
                 f"{self.device.gpu_type.name} is none: leave --probe out"
             )
-        probe = KernelProbe(variables)
+        takes_turns = (
+            in_turns
+            and not through_mps
+            and fields.get("sharing_mode") is not SharingMode.MPS
+        )
+        probe = KernelProbe(variables, in_turns=takes_turns)
         try:
             probe.check()
         except DeviceError as err:
@@ -232,3 +246,8 @@ def find_listener(url: ServerUrl) -> int | None:
             ):
                 return connection.pid
     return None
+
+
+def takes_turns(sharing: SharingMode | None) -> bool:
+    """Return whether processes may take turns on the GPU, by what was asked."""
+    return sharing in (None, SharingMode.TIME_SLICING)

@@ -141,6 +141,7 @@ def merge_load(
             new.open_loop,
         ),
         "probe": known.probe or new.probe,
+        "turns": known.turns or new.turns,
         "warnings": tuple(warnings),
         "environment": new.environment.model_copy(
             update={

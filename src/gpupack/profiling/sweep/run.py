@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from gpupack.arguments import several
 from gpupack.errors import InvalidInputError
+from gpupack.profiling.session import takes_turns
 from gpupack.profiling.sweep.asked_sweep import (
     AskedSweep,
     SweepArguments,
@@ -86,8 +87,9 @@ def profile(
             daemon under the embedded server that is started here; for another server
             it says what is so, if the device cannot tell.
         probe: Whether to read, after each load point, how the model gets on with a
-            probe beside it (see ``measuring.kernel_probe``), which predictions
-            for MPS use. None does where this call puts an MPS daemon under the server.
+            probe beside it (see ``measuring.probing``), which predictions for MPS and
+            for time slicing use. None does beside the embedded server's models on a
+            GPU; that takes some two seconds per load point.
         command: What to note in the records as the command that measured.
         progress: Told how the sweep goes on.
         install_progress: Told about the installation of the embedded server.
@@ -167,7 +169,7 @@ def run_sweep(
         sweep = order.sweep(session, sweep_store, asked.progress)
         sweep_store.warn_of_other_options(sweep.told_options)
         if names is None or sweep_store.baseline is None or sweep.has_work(names):
-            sweep.probe = session.kernel_probe(asked.probe)
+            sweep.probe = session.kernel_probe(asked.probe, in_turns=takes_turns(mode))
             with session:
                 sweep.run(names)
     profiles = sweep_store.profiles()

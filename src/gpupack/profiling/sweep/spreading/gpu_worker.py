@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from gpupack.errors import GpupackError
+from gpupack.profiling.session import takes_turns
 from gpupack.profiling.sweep.sweep_store import SweepStore
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ def _work(pipe: Connection, order: WorkOrder, stack: ExitStack) -> None:
     session = order.server.session(stack, sharing=order.sharing_mode)
     store = _SentStore(pipe)
     sweep = order.sweep(session, store, _SentProgress(pipe))
-    sweep.probe = session.kernel_probe(order.probe)
+    sweep.probe = session.kernel_probe(
+        order.probe, in_turns=takes_turns(order.sharing_mode)
+    )
     stack.enter_context(session)
     stack.callback(sweep.end)
 

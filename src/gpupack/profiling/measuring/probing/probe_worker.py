@@ -6,7 +6,7 @@ ended and how long one took. The end of standard input ends the process, and wit
 all it has on the GPU. It needs the standard library and the driver's ``libcuda.so.1``.
 
 The kernel reads and writes nothing: each of its blocks holds its place for some clock
-cycles. There are three kinds:
+cycles. Beside clients of an MPS daemon there are three kinds:
 
 * ``full`` takes all threads of all multiprocessors, one kernel after the other: what a
   neighbor of many short kernels does to a model;
@@ -14,6 +14,12 @@ cycles. There are three kinds:
   waits for the model as such a neighbor's kernels do;
 * ``single`` takes one warp, now and then: where there is room for it everywhere, it
   waits for no more than the model's kernel before it to be handed out.
+
+Where processes take turns on the GPU there are two:
+
+* ``busy`` always has kernels queued: a neighbor that uses every slice it gets;
+* ``turn`` is one warp's, now and then, timed by the host, since the GPU's own clock
+  would begin with the process's turn: how long it waits for that.
 
 Source: NVIDIA, "CUDA Driver API" (functions, attribute numbers) and "PTX ISA".
 """
@@ -27,12 +33,12 @@ import random
 import sys
 import time
 
-KERNEL_US = 20
+KERNEL_US = {"full": 20, "spread": 20, "single": 5, "busy": 100, "turn": 5}
 """Long beside the time from one kernel to the next, short beside a request."""
-SINGLE_KERNEL_US = 5
-SINGLE_INTERVAL_S = 0.0012
+INTERVAL_S = {"single": 0.0012, "turn": 0.0025}
+"""From one to the next, on average."""
 _LIBRARY = "libcuda.so.1"
-_BLOCK_THREADS = {"full": 1024, "spread": 256, "single": 32}
+_BLOCK_THREADS = {"full": 1024, "spread": 256, "single": 32, "busy": 256, "turn": 32}
 _KERNELS_AT_ONCE = 32
 _CLOCK_RATE_KHZ, _NUM_MULTIPROCESSORS, _MULTIPROCESSOR_THREADS = 13, 16, 39
 """``CU_DEVICE_ATTRIBUTE_…``."""
@@ -58,6 +64,7 @@ again:
 
 
 _NULL = ctypes.c_void_p()
+Answer = dict[str, "float | list[float]"]
 
 
 class CudaError(Exception):
@@ -94,15 +101,16 @@ class Gpu:
             "full": num_multiprocessors * max(1, num_threads // _BLOCK_THREADS["full"]),
             "spread": num_multiprocessors,
             "single": 1,
+            "busy": num_multiprocessors,
+            "turn": 1,
         }
         self._events = (ctypes.c_void_p(), ctypes.c_void_p())
         for event in self._events:
             self._call("cuEventCreate", ctypes.byref(event), 0)
 
-    def run(self, kind: str, duration_s: float) -> dict[str, float]:
+    def run(self, kind: str, duration_s: float) -> Answer:
         """Launch kernels of a kind for so long, some of them at least."""
-        kernel_us = SINGLE_KERNEL_US if kind == "single" else KERNEL_US
-        num_cycles = ctypes.c_uint64(kernel_us * self._cycles_per_us)
+        num_cycles = ctypes.c_uint64(KERNEL_US[kind] * self._cycles_per_us)
         pointer = ctypes.cast(ctypes.byref(num_cycles), ctypes.c_void_p)
         parameters = (ctypes.c_void_p * 1)(pointer)
         one, shared_bytes, stream = ctypes.c_uint(1), ctypes.c_uint(0), _NULL
@@ -114,6 +122,10 @@ class Gpu:
         )
         if kind == "single":
             return self._run_singly(launch, duration_s)
+        if kind == "turn":
+            return self._run_in_turn(launch, duration_s)
+        if kind == "busy":
+            return self._run_without_pause(launch, duration_s)
         num_kernels = 0
         begin_s = time.perf_counter()
         while True:
@@ -128,9 +140,46 @@ class Gpu:
                     "kernel_us": 1e6 * taken_s / num_kernels,
                 }
 
-    def _run_singly(
+    def _run_without_pause(
         self, launch: tuple[object, ...], duration_s: float
-    ) -> dict[str, float]:
+    ) -> Answer:
+        """Launch the next kernels while the last ones run."""
+        num_kernels = 0
+        begin_s = time.perf_counter()
+        self._launch_all(launch, 0)
+        while True:
+            for turn in (1, 0):
+                self._launch_all(launch, turn)
+                self._call("cuEventSynchronize", self._events[1 - turn])
+                num_kernels += _KERNELS_AT_ONCE
+            taken_s = time.perf_counter() - begin_s
+            if taken_s >= duration_s:
+                self._call("cuCtxSynchronize")
+                return {
+                    "num_kernels": num_kernels,
+                    "kernel_us": 1e6 * taken_s / num_kernels,
+                }
+
+    def _launch_all(self, launch: tuple[object, ...], turn: int) -> None:
+        for _ in range(_KERNELS_AT_ONCE):
+            self._call("cuLaunchKernel", *launch)
+        self._call("cuEventRecord", self._events[turn], _NULL)
+
+    def _run_in_turn(self, launch: tuple[object, ...], duration_s: float) -> Answer:
+        """Time each kernel by the host's clock, at random moments."""
+        taken_us = []
+        begin_s = time.perf_counter()
+        while True:
+            time.sleep(INTERVAL_S["turn"] * random.uniform(0.5, 1.5))
+            launched_s = time.perf_counter()
+            self._call("cuLaunchKernel", *launch)
+            self._call("cuCtxSynchronize")
+            now_s = time.perf_counter()
+            taken_us.append(round(1e6 * (now_s - launched_s), 1))
+            if now_s - begin_s >= duration_s:
+                return {"taken_us": taken_us}
+
+    def _run_singly(self, launch: tuple[object, ...], duration_s: float) -> Answer:
         """Time each kernel by the GPU's own clock, at random moments."""
         begin, end = self._events
         passed_ms = ctypes.c_float()
@@ -138,7 +187,7 @@ class Gpu:
         num_kernels = 0
         begin_s = time.perf_counter()
         while True:
-            time.sleep(SINGLE_INTERVAL_S * random.uniform(0.5, 1.5))
+            time.sleep(INTERVAL_S["single"] * random.uniform(0.5, 1.5))
             self._call("cuEventRecord", begin, _NULL)
             self._call("cuLaunchKernel", *launch)
             self._call("cuEventRecord", end, _NULL)
@@ -178,7 +227,7 @@ def main() -> None:
         os._exit(1)  # gpupack is gone: nobody is left to tell
 
 
-def _tell(answer: dict[str, float] | dict[str, str]) -> None:
+def _tell(answer: Answer | dict[str, str]) -> None:
     print(json.dumps(answer), flush=True)  # noqa: T201 (gpupack reads it)
 
 

@@ -15,27 +15,16 @@ from gpupack.errors import DeviceError, InvalidInputError
 from gpupack.profiling.devices.host import HostDevice
 from gpupack.profiling.load.driven_model import ModelLoad
 from gpupack.profiling.load.tensors import make_inputs
-from gpupack.profiling.measuring.kernel_probe import KernelProbe
 from gpupack.profiling.measuring.measure_options import MeasureOptions
 from gpupack.profiling.measuring.measurement import measure
+from gpupack.profiling.measuring.probing.kernel_probe import KernelProbe
 from gpupack.profiling.server.triton import TritonServer
 from gpupack.profiling.session.server_session import ServerSession
 from gpupack.records.profile import KernelTimes, LoadPoint
-from tests.profiling.nvml_standin import compile_standin
 from tests.profiling.served_models import SLEEP_S
 
 if TYPE_CHECKING:
     from gpupack.profiling.embedded.embedded_server import EmbeddedServer
-
-SOURCE = Path(__file__).parents[1] / "cuda_standin.c"
-
-
-@pytest.fixture(scope="session")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return the variables that put the stand-in in the CUDA driver's place."""
-    folder = tmp_path_factory.mktemp("cuda")
-    compile_standin(folder, source=SOURCE, soname="libcuda.so.1")
-    return {"LD_LIBRARY_PATH": str(folder)}
 
 
 @pytest.mark.parametrize("kind", ["full", "spread", "single"])

@@ -1,0 +1,148 @@
+"""What a model's kernels do to others, and others' to it: read by a probe beside it.
+
+A solo profile does not say how a model gets on with neighbors. Under MPS that depends
+on how many kernels a request has and how long they occupy the GPU; where processes take
+turns, on how long it keeps the GPU when it is its turn, and on whether it waits for the
+GPU at all before the end of a request: a framework that launches kernels one by one
+runs ahead of the GPU. No counter of NVML tells. So, after a model was measured, it is
+driven on beside a *probe*: a process that runs short kernels (``probe_worker``). How
+much longer these take than on the idle GPU is how much the model is waited for; how
+much slower the model gets beside those that fill the GPU is how much it waits.
+
+The two sides are those of Mars et al., "Bubble-Up: Increasing Utilization in Modern
+Warehouse Scale Computers via Sensible Co-locations", MICRO 2011: a "reporter" that
+feels a program's pressure, a "bubble" that shows its sensitivity.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpupack.profiling.load import wait_any
+from gpupack.profiling.measuring.interval import throughput_requests_per_s
+from gpupack.profiling.measuring.probing.kernel_probe import MAX_RUN_S
+from gpupack.records.profile import KernelTimes, ProbeReadings, TurnReadings
+
+if TYPE_CHECKING:
+    from gpupack.profiling.load import DrivenModel
+    from gpupack.profiling.measuring.probing.kernel_probe import KernelProbe
+
+_MIN_S = 0.5
+_NUM_REQUESTS = 15
+"""So many requests shall end beside full kernels, if they can within ``MAX_RUN_S``."""
+_WAIT_S = 0.35
+_ALONE_S = 0.1
+_TURNS_S = 0.6
+_NUM_ROUNDS = 3
+"""Of the model alone and beside a busy process, so that a drift of the host cancels."""
+_MIN_ROUND_S = 0.25
+_SETTLE_S = 0.03
+"""Requests that began before a part of a round do not count."""
+_POLL_S = 0.05
+LOW_PERCENT, HIGH_PERCENT = 10.0, 98.0
+
+
+def probe_beside(
+    driven: DrivenModel, probe: KernelProbe, *, requests_per_s: float
+) -> ProbeReadings | None:
+    """Run the probe beside a model that is being driven, then alone.
+
+    The model's loop is stopped in between. None where not even two requests ended.
+
+    Args:
+        driven: Alone on the GPU, its loop running.
+        probe: Not entered.
+        requests_per_s: What the model reaches without the probe.
+
+    Raises:
+        DeviceError: The probe cannot use the GPU.
+        ServerError: The model failed.
+    """
+    load, process = driven.load, driven.process
+    duration_s = min(max(_MIN_S, _NUM_REQUESTS / requests_per_s), MAX_RUN_S)
+    with probe:
+        begin_ns = time.monotonic_ns()
+        beside_us = {"full": probe.run("full", duration_s, meanwhile=process.collect)}
+        end_ns = time.monotonic_ns()
+        for kind in ("spread", "single"):
+            beside_us[kind] = probe.run(kind, _WAIT_S, meanwhile=process.collect)
+        process.stop()
+        alone_us = {kind: probe.run(kind, _ALONE_S) for kind in beside_us}
+    reached = _requests_per_s(driven, begin_ns, end_ns)
+    if reached is None:
+        return None
+    full, spread, single = (
+        KernelTimes(alone_us=alone_us[kind], beside_us=beside_us[kind])
+        for kind in ("full", "spread", "single")
+    )
+    return ProbeReadings(
+        throughput_infer_per_sec=reached * load.load_point.batch_size,
+        full_kernel=full,
+        spread_kernel=spread,
+        single_kernel=single,
+    )
+
+
+def turns_beside(
+    driven: DrivenModel, probe: KernelProbe, *, requests_per_s: float
+) -> TurnReadings | None:
+    """Run the probe of processes that take turns; see ``probe_beside``.
+
+    The model is measured again between the runs of the busy process, by turns: a host
+    whose speed moves would else be taken for a wait.
+    """
+    process = driven.process
+    duration_s = min(
+        max(_MIN_ROUND_S, _NUM_REQUESTS / _NUM_ROUNDS / requests_per_s), MAX_RUN_S
+    )
+    settle_s = max(_SETTLE_S, 1 / requests_per_s)
+    rates: dict[str, list[float]] = {"alone": [], "beside": []}
+    with probe:
+        taken_us = np.array(probe.turns(_TURNS_S, meanwhile=process.collect))
+        for _ in range(_NUM_ROUNDS):
+            begin_ns = time.monotonic_ns()
+            _drive(driven, duration_s + settle_s)
+            middle_ns = time.monotonic_ns()
+            probe.run("busy", duration_s + settle_s, meanwhile=process.collect)
+            end_ns = time.monotonic_ns()
+            settle_ns = round(1e9 * settle_s)
+            for name, first_ns, last_ns in (
+                ("alone", begin_ns + settle_ns, middle_ns),
+                ("beside", middle_ns + settle_ns, end_ns),
+            ):
+                rate = _requests_per_s(driven, first_ns, last_ns)
+                if rate is not None:
+                    rates[name].append(rate)
+        process.stop()
+        alone_us = float(np.median(probe.turns(_ALONE_S)))
+    if not (rates["alone"] and rates["beside"]):
+        return None
+    low_us, high_us = np.percentile(taken_us, [LOW_PERCENT, HIGH_PERCENT])
+    batch_size = driven.load.load_point.batch_size
+    alone, beside = (
+        batch_size * len(rates[name]) / sum(1 / rate for rate in rates[name])
+        for name in ("alone", "beside")
+    )
+    return TurnReadings(
+        kernel_alone_us=alone_us,
+        kernel_low_us=float(low_us),
+        kernel_mean_us=float(taken_us.mean()),
+        kernel_high_us=float(high_us),
+        throughput_alone_infer_per_sec=alone,
+        throughput_infer_per_sec=beside,
+    )
+
+
+def _drive(driven: DrivenModel, duration_s: float) -> None:
+    end_s = time.monotonic() + duration_s
+    while time.monotonic() < end_s:
+        wait_any([driven.process], _POLL_S)
+        driven.process.collect()
+
+
+def _requests_per_s(driven: DrivenModel, begin_ns: int, end_ns: int) -> float | None:
+    ends, _ = driven.process.trace.completions()
+    return throughput_requests_per_s(ends[(ends >= begin_ns) & (ends <= end_ns)])
