@@ -57,7 +57,7 @@ class LoadedModels:
         device: What is read.
         names: Of the models that did load.
         sharing: How they share the GPU; None on the host.
-        probe: The kernel probe, where models share by MPS.
+        probe: The kernel probe, on a GPU that processes share.
     """
 
     server: TritonServer
@@ -126,8 +126,16 @@ def loaded_models(
             device,
             tuple(name for name in loaded if name is not None),
             sharing,
-            KernelProbe(daemon.environment) if daemon else None,
+            _probe(sharing, daemon),
         )
+
+
+def _probe(sharing: SharingMode | None, daemon: MpsDaemon | None) -> KernelProbe | None:
+    if daemon is not None:
+        return KernelProbe(daemon.environment)
+    if sharing is SharingMode.TIME_SLICING:
+        return KernelProbe(in_turns=True)
+    return None
 
 
 class SetRecorder:
