@@ -26,11 +26,7 @@ from gpupack.profiling.measuring.kept_schedule import (
     verdict_on_schedule,
 )
 from gpupack.profiling.measuring.measure_options import MeasureOptions
-from gpupack.profiling.measuring.probing import (
-    KernelProbe,
-    probe_beside,
-    turns_beside,
-)
+from gpupack.profiling.measuring.probing import KernelProbe, readings_beside
 from gpupack.profiling.measuring.stability import (
     StoppingRule,
     Verdict,
@@ -236,20 +232,11 @@ def _probed(
     rate = measured.throughput_infer_per_sec
     if rate is None:
         return measurement
-    batch_size = model.load.load_point.batch_size
-    requests_per_s = rate / batch_size
     try:
-        if probe.in_turns:
-            turns = turns_beside(model, probe, requests_per_s=requests_per_s)
-            return replace(measurement, turns=turns)
-        found = probe_beside(model, probe, requests_per_s=requests_per_s)
+        found = readings_beside(model, probe, throughput_infer_per_sec=rate)
     except DeviceError as err:
         return replace(measurement, notes=(*measurement.notes, str(err)))
-    except ServerError as err:
-        raise LoadPointError(
-            str(err), stage="measure", model_name=model.model_name
-        ) from err
-    return replace(measurement, probe=found)
+    return replace(measurement, **found)
 
 
 def _warm_up(driven: Sequence[DrivenModel], duration_s: float) -> None:

@@ -1,4 +1,4 @@
 from .kernel_probe import KernelProbe
-from .readings import probe_beside, turns_beside
+from .readings import readings_beside
 
-__all__ = ["KernelProbe", "probe_beside", "turns_beside"]
+__all__ = ["KernelProbe", "readings_beside"]

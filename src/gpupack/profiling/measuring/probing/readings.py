@@ -17,10 +17,11 @@ feels a program's pressure, a "bubble" that shows its sensitivity.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from gpupack.errors import LoadPointError, ServerError
 from gpupack.profiling.load import wait_any
 from gpupack.profiling.measuring.interval import throughput_requests_per_s
 from gpupack.profiling.measuring.probing.kernel_probe import MAX_RUN_S
@@ -45,9 +46,16 @@ _POLL_S = 0.05
 LOW_PERCENT, HIGH_PERCENT = 10.0, 98.0
 
 
-def probe_beside(
-    driven: DrivenModel, probe: KernelProbe, *, requests_per_s: float
-) -> ProbeReadings | None:
+class Readings(TypedDict, total=False):
+    """What a probe reads, by name of the record's field."""
+
+    probe: ProbeReadings | None
+    turns: TurnReadings | None
+
+
+def readings_beside(
+    driven: DrivenModel, probe: KernelProbe, *, throughput_infer_per_sec: float
+) -> Readings:
     """Run the probe beside a model that is being driven, then alone.
 
     The model's loop is stopped in between. None where not even two requests ended.
@@ -55,12 +63,26 @@ def probe_beside(
     Args:
         driven: Alone on the GPU, its loop running.
         probe: Not entered.
-        requests_per_s: What the model reaches without the probe.
+        throughput_infer_per_sec: What the model reaches without the probe.
 
     Raises:
         DeviceError: The probe cannot use the GPU.
-        ServerError: The model failed.
+        LoadPointError: The model failed.
     """
+    requests_per_s = throughput_infer_per_sec / driven.load.load_point.batch_size
+    try:
+        if probe.in_turns:
+            return {"turns": _turns_beside(driven, probe, requests_per_s)}
+        return {"probe": _probe_beside(driven, probe, requests_per_s)}
+    except ServerError as err:
+        raise LoadPointError(
+            str(err), stage="measure", model_name=driven.model_name
+        ) from err
+
+
+def _probe_beside(
+    driven: DrivenModel, probe: KernelProbe, requests_per_s: float
+) -> ProbeReadings | None:
     load, process = driven.load, driven.process
     duration_s = min(max(_MIN_S, _NUM_REQUESTS / requests_per_s), MAX_RUN_S)
     with probe:
@@ -86,13 +108,13 @@ def probe_beside(
     )
 
 
-def turns_beside(
-    driven: DrivenModel, probe: KernelProbe, *, requests_per_s: float
+def _turns_beside(
+    driven: DrivenModel, probe: KernelProbe, requests_per_s: float
 ) -> TurnReadings | None:
-    """Run the probe of processes that take turns; see ``probe_beside``.
+    """Run the probe of processes that take turns.
 
-    The model is measured again between the runs of the busy process, by turns: a host
-    whose speed moves would else be taken for a wait.
+    The model is measured again between the runs of the busy process: a host whose
+    speed moves would else be taken for a wait.
     """
     process = driven.process
     duration_s = min(
