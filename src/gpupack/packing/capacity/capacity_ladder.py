@@ -40,6 +40,7 @@ from gpupack.packing.capacity.plan_programs import (
 from gpupack.packing.capacity.relaxing import (
     CLOSE_ENOUGH,
     BinCounts,
+    Relaxation,
     Relaxer,
     UnsolvedError,
     all_idle,
@@ -79,14 +80,19 @@ ENUMERATION_SHARE = 0.2
 """Of the time limit, for listing configurations at most."""
 RELAXATION_SHARE = 0.4
 SERVICE_SHARE = 0.45
+SERVICE_SHARE_BESIDE = 0.65
+"""The same where service counts: it is the only bound there is. The second where the
+plan is improved meanwhile."""
 SERVICE_GAP = 4e-4
-"""Of the relaxation where service counts: it is the only bound there is."""
+"""Of the relaxation, where service counts."""
 MIN_SHARE_SHARE = 0.1
 SEARCH_SHARE = 0.9
 PLAIN_SEARCH_SHARE = 0.4
 """The same where a plan is known and the plain model may yet prove it best."""
 DIVING_SHARE = 0.4
 """Of the time that is left, for column generation, local search, and diving at most."""
+NEARLY_ALL = 0.9
+"""Of everything, that the relaxation serves, to see then whether all can be served."""
 FULL_SHARE = 0.4
 """Of the time limit, to see whether everything can be served."""
 WARM_UP_SHARE = 0.5
@@ -359,23 +365,29 @@ class _Search:
             if is_large or self._best.status is PlanStatus.OPTIMAL:
                 return self._best
         kernels_are_ready(wait_s=0)  # starts loading them, if that was not done yet
-        shares = {Goal.MAX_SERVICE: SERVICE_SHARE, Goal.MAX_MIN_SHARE: MIN_SHARE_SHARE}
-        relaxer = Relaxer(
-            problem,
-            goal,
-            deadline=time.perf_counter()
-            + clock.remaining_s * shares.get(goal, RELAXATION_SHARE),
-            seed=self._seed,
+        is_alone = self._num_workers == 1
+        shares = {
+            Goal.MAX_SERVICE: SERVICE_SHARE if is_alone else SERVICE_SHARE_BESIDE,
+            Goal.MAX_MIN_SHARE: MIN_SHARE_SHARE,
+        }
+        deadline = time.perf_counter() + clock.remaining_s * shares.get(
+            goal, RELAXATION_SHARE
         )
+        relaxer = Relaxer(problem, goal, deadline=deadline, seed=self._seed)
         close = SERVICE_GAP if goal is Goal.MAX_SERVICE else CLOSE_ENOUGH
-        relaxation = relaxer.run(target_gap=max(self._target_gap / 2, close))
+        relaxation = self._relaxed(
+            relaxer, gap=max(self._target_gap / 2, close), deadline=deadline
+        )
         if relaxation.is_infeasible or (
             relaxation.bought_off and goal.is_in_full and self._is_hopeless(relaxer)
         ):
             return self._completion.without_plan(
                 PlanStatus.INFEASIBLE, "column generation"
             )
-        if not goal.is_in_full and relaxation.bound >= self._most_value() * (1 - 1e-9):
+        most = self._most_value()
+        is_open = relaxation.bound >= most * (1 - 1e-9)
+        # A bound that is open for want of time is no sign that all can be served.
+        if not goal.is_in_full and is_open and relaxation.value >= most * NEARLY_ALL:
             plan = self._in_full()
             if plan is not None:
                 return plan
@@ -412,6 +424,7 @@ class _Search:
                 relaxer,
                 bound,
                 known=() if self._best is None else uses_of(self._best.bins),
+                known_value=-math.inf if self._best is None else self._best.value,
                 deadline=time.perf_counter() + clock.remaining_s * self._search_share(),
             )
         if plan is None:
@@ -426,6 +439,39 @@ class _Search:
         if goal.is_in_full and plan.status is PlanStatus.FEASIBLE:
             plan = bin_by_bin(self._task, plan)
         return plan
+
+    def _relaxed(self, relaxer: Relaxer, *, gap: float, deadline: float) -> Relaxation:
+        """Return the relaxation; where service counts, improve the plan beside it."""
+        best = self._best
+        if (
+            best is None
+            or self._goal is not Goal.MAX_SERVICE
+            or self._num_workers == 1
+            or self._problem.rule is not None
+        ):
+            return relaxer.run(target_gap=gap)
+        # Imports searches that small problems do without.
+        from gpupack.packing.capacity.improving import relax_and_serve
+
+        relaxation, uses = relax_and_serve(
+            self._problem,
+            relaxer,
+            uses_of(best.bins),
+            bound=best.bound,
+            deadline=deadline,
+            gap=gap,
+            target_gap=self._target_gap,
+            seed=self._seed,
+        )
+        bins = self._completion.fill(uses)
+        if bins:
+            self._best = self._task.better(
+                best,
+                self._completion.plan(
+                    bins, best.bound, "local search", proved_by=best.proved_by
+                ),
+            )
+        return relaxation
 
     def _search_share(self) -> float:
         """Return the share of the time left for local search."""

@@ -8,6 +8,7 @@ from .completion import (
 )
 from .construction import first_plan
 from .local_search import LocalSearch
+from .neighborhoods import relax_and_serve
 from .plan_diving import dive
 from .small_plans import cheapest_plan
 
@@ -20,4 +21,5 @@ __all__ = [
     "dive",
     "first_plan",
     "is_worth_it",
+    "relax_and_serve",
 ]

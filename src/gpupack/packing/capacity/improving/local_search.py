@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 ASCENT_SHARE = 0.15
 """Of the time, for annealing where bins are reopened after it."""
+CLOSE = 0.02
+"""Relative distance from a plan to the bound up to which annealing is left out."""
 SMALL_MARGIN = 1.05
 """Above the bound: up to there the plain model must be small to be worth trying."""
 
@@ -68,7 +70,13 @@ class LocalSearch:
         self._target_gap = target_gap
 
     def run(
-        self, relaxer: Relaxer, bound: float, *, known: Uses = (), deadline: float
+        self,
+        relaxer: Relaxer,
+        bound: float,
+        *,
+        known: Uses = (),
+        known_value: float = -math.inf,
+        deadline: float,
     ) -> CapacityPlan | None:
         """Return the plan that the search comes to, None if it finds none.
 
@@ -76,6 +84,7 @@ class LocalSearch:
             relaxer: After its run.
             bound: Proven: no plan is better.
             known: A plan to start from.
+            known_value: Of that plan.
             deadline: On the clock of ``time.perf_counter``.
         """
         problem, goal = self._problem, self._goal
@@ -88,20 +97,27 @@ class LocalSearch:
                 seed=self._seed,
                 num_workers=self._num_workers,
             )
-            shares.run(deadline=deadline, target_gap=self._target_gap)
+            shares.run(
+                deadline=deadline,
+                target_gap=self._target_gap,
+                known=known,
+                guide=relaxer.guide(),
+            )
             return self._first_that_holds([shares.uses, known], shares.bound)
         if goal is Goal.MAX_SERVICE:
             now = time.perf_counter()
-            ascended = ascend(
-                problem,
-                relaxer.guide(),
-                deadline=now + (deadline - now) * ASCENT_SHARE,
-                target_gap=self._target_gap,
-                seed=self._seed,
-            )
+            start = known
+            if known_value < bound * (1 - CLOSE):
+                start = ascend(
+                    problem,
+                    relaxer.guide(),
+                    deadline=now + (deadline - now) * ASCENT_SHARE,
+                    target_gap=self._target_gap,
+                    seed=self._seed,
+                )
             found = Reassigner(
                 problem, bound=bound, seed=self._seed, num_workers=self._num_workers
-            ).run(ascended or known, deadline=deadline, target_gap=self._target_gap)
+            ).run(start or known, deadline=deadline, target_gap=self._target_gap)
             found = Reopener(
                 problem,
                 goal,
@@ -110,7 +126,7 @@ class LocalSearch:
                 seed=self._seed,
                 num_workers=self._num_workers,
             ).run(found, deadline=deadline, target_gap=self._target_gap)
-            plan = self._first_that_holds([found, ascended], bound)
+            plan = self._first_that_holds([found, start], bound)
             return self._spread(found, plan, bound)
         if not all(problem.prices(goal)):
             return None

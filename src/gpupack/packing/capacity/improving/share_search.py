@@ -11,22 +11,27 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpupack.packing.capacity.improving.neighborhoods import Reassigner
+from gpupack.packing.capacity.improving.neighborhoods import (
+    ShareRaiser,
+    scaled_to,
+    share_given,
+)
 from gpupack.packing.capacity.improving.refilling import Refiller
 from gpupack.packing.capacity.model import Goal
 from gpupack.packing.capacity.relaxing import (
     BinCounts,
-    CapacityProgram,
-    Measure,
     Relaxer,
     made_to_fit,
 )
+from gpupack.packing.runtime import call_all_until, call_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from gpupack.packing.capacity.model import CapacityProblem, Configuration
     from gpupack.packing.capacity.relaxing import Guide, Pattern
@@ -39,23 +44,31 @@ LEAST_SHARE = 1e-3
 PROBE_SHARE = 0.4
 PROBES_SHARE = 0.6
 """Of the time left, for one probe, and for all of them."""
+PROBES_SHARE_BESIDE = 0.85
+"""For all of them where the plan is improved meanwhile."""
 LEAST_PROBE_S = 0.5
 LEAST_SHARE_OF_PROBE = 0.3
 """Of the time for all probes, that one gets at least where it is short."""
-CLOSE = 0.004
+CLOSE = 0.002
 """Relative distance of shares at which probing ends."""
+FAR = 0.98
+"""Share of all demands at which a bound is lowered before it is found more closely."""
+AIM, AIM_SHARE = 0.75, 0.5
+"""Share of the way from what a relaxation has reached to the bound, of the demands to
+look at next: those below what is possible tell nothing. And of the time left, until
+one has told something."""
+NEAR = 0.03
+"""Distance to the bound up to which to look at that instead."""
 CLOSED = 1e-6
 FIRST_MOVES = 15_000
+FIRST_FILLS = 6
+"""Annealings before the plan is raised job by job."""
 MOVES = 40_000
 """Of the first annealing, of the next; more each further time."""
 MAX_TRIES = 60
 LEAST_STEP = 0.02
-MAX_VAIN = 24
-"""Steps of placing jobs anew in vain for one share."""
 MOST_BINS_TO_REASSIGN = 60
 """Beyond it a few jobs are too small a part; annealing then comes closer."""
-SHARE_LIMIT_S, LEAST_SHARE_S = 2.0, 0.1
-"""Of the program that says how much given bins can serve."""
 
 
 class ShareSearch:
@@ -91,13 +104,34 @@ class ShareSearch:
         self.bound = min(1.0, bound)
         self.share = -math.inf
         self.uses: Uses = ()
-        self._reassigned: Uses = ()
         self._most = tuple(one.count or 0 for one in problem.bin_types)
 
-    def run(self, *, deadline: float, target_gap: float) -> None:
-        """Raise ``share`` and lower ``bound`` until they are close, or the deadline."""
+    def run(
+        self,
+        *,
+        deadline: float,
+        target_gap: float,
+        known: Uses = (),
+        guide: Guide | None = None,
+    ) -> None:
+        """Raise ``share`` and lower ``bound`` until they are close, or the deadline.
+
+        Args:
+            deadline: On the clock of ``time.perf_counter``.
+            target_gap: Relative, at which to stop.
+            known: A plan to start from.
+            guide: From the relaxation in which the share is unknown.
+        """
         now = time.perf_counter()
-        self._probe_between(now + (deadline - now) * PROBES_SHARE, target_gap)
+        is_small = sum(self._most) <= MOST_BINS_TO_REASSIGN
+        if known and is_small and guide is not None and self._problem.budget is None:
+            raiser = ShareRaiser(self._problem, seed=self._seed)
+            raiser.start_from(known, deadline=deadline)
+            self.share, self.uses = raiser.share, raiser.uses
+            self._guides[1.0] = self._most, guide
+            self._bound_and_raise(raiser, deadline, target_gap)
+        else:
+            self._probe_between(now + (deadline - now) * PROBES_SHARE, target_gap)
         step = 0.5
         while self._guides and not self._is_closed(target_gap):
             if time.perf_counter() >= deadline or self._tries > MAX_TRIES:
@@ -105,12 +139,95 @@ class ShareSearch:
             low = max(self.share, 0.0)
             highest = max(low, min(self.bound, max(self._guides)))
             share = low + step * (highest - low)
-            if self._fill(
-                share, MOVES + MOVES * self._tries // 4, deadline
-            ) or self._reassign(low + step / 2 * (self.bound - low), deadline):
+            if self._fill(share, MOVES + MOVES * self._tries // 4, deadline):
                 step = min(0.5, 2 * step)
             else:
                 step = step / 2 if step > LEAST_STEP else 0.5
+
+    def _bound_and_raise(
+        self, raiser: ShareRaiser, deadline: float, target_gap: float
+    ) -> None:
+        """Lower the bound in one thread, and raise the plan's share in another."""
+        now = time.perf_counter()
+        is_alone = self._num_workers == 1
+        part = PROBES_SHARE if is_alone else PROBES_SHARE_BESIDE
+        until = now + (deadline - now) * part
+
+        def lower(stop: NDArray[np.int8]) -> None:
+            try:
+                self._lower_bound(until)
+            finally:
+                stop[0] = 1
+
+        def improve(stop: NDArray[np.int8]) -> None:
+            step = 0.5
+            for _ in range(FIRST_FILLS):
+                share = self.share + step * (self.bound - self.share)
+                if stop[0] or not self._fill(share, FIRST_MOVES, until):
+                    step /= 2
+            raiser.start_from(self.uses, deadline=until)
+            self._raise(raiser, until, target_gap, stop=stop)
+
+        if is_alone:
+            call_until(until, lower)
+            call_until(deadline, improve)
+        else:
+            call_all_until(until, [lower, improve], num_workers=2)
+        self._raise(raiser, deadline, target_gap, num_workers=self._num_workers)
+
+    def _lower_bound(self, deadline: float) -> None:
+        """Lower the bound by relaxations of demands that are scaled.
+
+        By a share between that of the plan and the bound. Each relaxation says by how
+        much all these demands must fall, or that they need not.
+        """
+        allowed, low, is_near = 0.0, FIRST_SHARE * self.bound, False
+        while self.bound - allowed > CLOSE / 2 * self.bound:
+            aim, now = low, time.perf_counter()
+            patience = now + (deadline - now) * AIM_SHARE
+            if is_near or self.bound - aim < NEAR * self.bound:
+                # From the bound itself on, whatever is found lowers it.
+                aim, patience = self.bound, deadline
+            else:
+                aim += AIM * (self.bound - aim)
+            if aim < LEAST_SHARE or now > deadline:
+                return
+            _, relaxer = self._relaxer(aim, deadline)
+            share, reached = relaxer.share(
+                self._most,
+                deadline=deadline,
+                patience=patience,
+                enough=FAR,
+                close=CLOSE / 4,
+            )
+            self._patterns = tuple(relaxer.promising())
+            self._share_of_patterns = aim
+            if reached >= 1 - CLOSE / 4:
+                allowed = aim
+            if aim == self.bound and share > 1 - CLOSE / 2:
+                return
+            is_near |= share == 1 and allowed < aim
+            self.bound = min(self.bound, aim * share if share < 1 else 1.0)
+            low = min(self.bound, aim * reached if share < 1 else aim)
+
+    def _raise(
+        self,
+        raiser: ShareRaiser,
+        deadline: float,
+        target_gap: float,
+        *,
+        num_workers: int = 1,
+        stop: NDArray[np.int8] | None = None,
+    ) -> None:
+        raiser.run(
+            bound=lambda: self.bound,
+            deadline=deadline,
+            target_gap=target_gap,
+            num_workers=num_workers,
+            stop=stop,
+        )
+        if raiser.share > self.share:
+            self.share, self.uses = raiser.share, raiser.uses
 
     def _is_closed(self, target_gap: float) -> bool:
         gap = max(target_gap, CLOSED) * max(self.share, 0.0)
@@ -132,30 +249,35 @@ class ShareSearch:
             if self._probe(share, now + left_s):
                 self.bound = share
             else:
-                if (
-                    max(self.share, 0.0) >= allowed
-                ):  # filling has kept up with probing so far
+                # As long as filling has kept up with probing.
+                if max(self.share, 0.0) >= allowed:
                     self._fill(share, FIRST_MOVES, deadline)
                 allowed = max(share, self.share)
             share = (self.bound + allowed) / 2
             if share < LEAST_SHARE:
                 break
 
-    def _scaled(self, share: float) -> CapacityProblem:
-        """Return the problem of serving this share of every demand in full."""
-        return replace(
-            self._problem,
-            jobs=tuple(
-                replace(job, demand=math.floor(share * job.demand))
-                if job.demand
-                else job
-                for job in self._problem.jobs
-            ),
-        )
-
     def _probe(self, share: float, deadline: float) -> bool:
         """Return whether it is proved that no plan gives so large a share."""
-        scaled = self._scaled(share)
+        scaled, relaxer = self._relaxer(share, deadline)
+        counts = self._counts_to_probe(scaled, relaxer, deadline)
+        while counts is not None:
+            cut = relaxer.probe(counts, deadline=deadline)
+            self._patterns = tuple(relaxer.promising())
+            self._share_of_patterns = share
+            if cut is None:
+                self._guides[share] = (counts, relaxer.guide())
+                return False
+            if self._problem.budget is None:
+                return True
+            counts = self._counts_to_probe(scaled, relaxer, deadline)
+        return True
+
+    def _relaxer(
+        self, share: float, deadline: float
+    ) -> tuple[CapacityProblem, Relaxer]:
+        """Return the problem of serving a share, and its relaxation with a start."""
+        scaled = scaled_to(self._problem, share)
         relaxer = Relaxer(scaled, Goal.MIN_BINS, deadline=deadline, seed=self._seed)
         relaxer.start_from(
             made_to_fit(
@@ -170,18 +292,7 @@ class ShareSearch:
             )
             for pattern in self._patterns
         )
-        counts = self._counts_to_probe(scaled, relaxer, deadline)
-        while counts is not None:
-            cut = relaxer.probe(counts, deadline=deadline)
-            self._patterns = tuple(relaxer.promising())
-            self._share_of_patterns = share
-            if cut is None:
-                self._guides[share] = (counts, relaxer.guide())
-                return False
-            if self._problem.budget is None:
-                return True
-            counts = self._counts_to_probe(scaled, relaxer, deadline)
-        return True
+        return scaled, relaxer
 
     def _counts_to_probe(
         self, scaled: CapacityProblem, relaxer: Relaxer, deadline: float
@@ -211,54 +322,10 @@ class ShareSearch:
             seed=self._seed + self._tries,
         )
         self._tries += 1
-        reached = self._share_given(found.uses, deadline)
+        reached = share_given(
+            self._problem, found.uses, seed=self._seed, deadline=deadline
+        )
         if reached <= self.share:
             return False
-        self.share, self.uses, self._reassigned = reached, found.uses, ()
+        self.share, self.uses = reached, found.uses
         return True
-
-    def _reassign(self, share: float, deadline: float) -> bool:
-        """Place jobs anew for a plan of this share; return whether it gives more.
-
-        What counts is the sum of what jobs get of this share, by which a plan that
-        gives a little more can be told from others long before the smallest is larger.
-        """
-        if not self.uses or sum(self._most) > MOST_BINS_TO_REASSIGN:
-            return False
-        scaled = self._scaled(share)
-        jobs = tuple(
-            replace(
-                job, weight=1 / job.demand if job.demand and not job.is_optional else 0
-            )
-            for job in scaled.jobs
-        )
-        found = Reassigner(
-            replace(scaled, jobs=jobs),
-            bound=float(sum(1 for job in jobs if job.weight)),
-            seed=self._seed + self._tries,
-            num_workers=self._num_workers,
-        ).run(
-            self._reassigned or self.uses,
-            deadline=deadline,
-            target_gap=0.0,
-            max_vain=MAX_VAIN,
-        )
-        # Where it was in vain, the next share goes on from there.
-        self._reassigned = found
-        reached = self._share_given(found, deadline)
-        if reached <= self.share:
-            return False
-        self.share, self.uses = reached, found
-        return True
-
-    def _share_given(self, uses: Uses, deadline: float) -> float:
-        """Return the largest share that these bins can give, < 0 if they miss a job."""
-        program = CapacityProgram(
-            self._problem, [one for one, _ in uses], in_full=False, seed=self._seed
-        )
-        program.fix([(place, count) for place, (_, count) in enumerate(uses)])
-        left_s = deadline - time.perf_counter()
-        result = program.solve(
-            Measure.SHARE, time_limit_s=max(LEAST_SHARE_S, min(SHARE_LIMIT_S, left_s))
-        )
-        return result.value if result.state in {"optimal", "feasible"} else -math.inf

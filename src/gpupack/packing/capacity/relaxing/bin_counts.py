@@ -45,15 +45,30 @@ class CountCut:
     Args:
         values: Per bin type, what one bin is worth at most.
         needed: What all the needs are worth.
+        in_share: What of it falls in proportion where all demands do.
     """
 
     values: tuple[float, ...]
     needed: float
+    in_share: float = 0.0
 
     def headroom(self, counts: Sequence[int]) -> float:
         """Return the share by which so many bins are worth more than is needed."""
         worth = sum(v * n for v, n in zip(self.values, counts, strict=True))
         return worth / self.needed - 1.0
+
+    def share(self, counts: Sequence[int]) -> float:
+        """Return a share of all demands that no plan of so many bins exceeds.
+
+        Up to all of them. A plan that gives every job a share of its demand gives as
+        much of what demands are worth; what copies must be there does not change.
+        """
+        if self.in_share <= 0:
+            return 1.0
+        worth = sum(v * n for v, n in zip(self.values, counts, strict=True))
+        fixed = self.needed - self.in_share
+        slack = SAFETY * (worth + abs(self.needed) + self.in_share)
+        return min(1.0, max(0.0, (worth - fixed + slack) / self.in_share))
 
 
 class BinCounts:

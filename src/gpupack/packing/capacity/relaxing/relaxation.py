@@ -53,8 +53,9 @@ STALE = 3e-4
 MAX_STALE = 4
 """Relative gain of bound and value in an exact round below which it was in vain, and
 rounds in vain in a row after which a relaxation that is only to be probed ends."""
-SMOOTHING = 0.5
-"""Share of the way towards the prices of the best bound, at which to price."""
+SMOOTHING, SERVICE_SMOOTHING = 0.5, 0.3
+"""Share of the way towards the prices of the best bound, at which to price; the second
+where service counts."""
 ENOUGH_SPARE = 1e-3
 """Spare share of every need at which bins count as enough for the relaxation."""
 PRICE_ROUNDING = Fraction(1, 2**52)
@@ -114,6 +115,7 @@ class Relaxer:
             PatternFinder(in_time, index) for index in range(len(problem.bin_types))
         ]
         self._pricing = PricingRounds(problem, seed=seed)
+        self._smoothing = SMOOTHING if goal.is_in_full else SERVICE_SMOOTHING
         self.cuts: list[CountCut] = []
         self.master = PlanMaster(problem, goal)
 
@@ -156,7 +158,9 @@ class Relaxer:
             bound, is_new = self._improve_exactly(duals, center, close=target_gap / 2)
             if bound > best_bound:
                 best_bound = bound
-                center = duals if center is None else duals.towards(center, SMOOTHING)
+                center = (
+                    duals if center is None else duals.towards(center, self._smoothing)
+                )
             if not is_new and center is not None:
                 bound, is_new = self._improve_exactly(duals, close=target_gap / 2)
                 if bound > best_bound:
@@ -236,6 +240,63 @@ class Relaxer:
                 is_new, last_node_limit=LAST_NODE_LIMIT if shortfall > 0 else 0
             ):
                 return None
+
+    def share(
+        self,
+        counts: Sequence[int],
+        *,
+        deadline: float,
+        patience: float,
+        enough: float,
+        close: float,
+    ) -> tuple[float, float]:
+        """Return a share of all demands that no plan of so many bins exceeds.
+
+        Up to all of them; and the share that the relaxation has reached. From then on
+        the master is that of these bins, as in ``probe``.
+
+        Args:
+            counts: Of bins, per type.
+            deadline: On the clock of ``time.perf_counter``.
+            patience: On the same clock, up to when to look for any such share below 1.
+            enough: A share that is low enough.
+            close: To what the relaxation has reached, at which a share is.
+        """
+        self._deadline = deadline
+        self._pricing.start_anew()
+        self.master.aim_at_shortfall(counts)
+        lowest, last = 1.0, math.inf
+        center: Duals | None = None
+        while True:
+            shortfall = self.master.solve(deadline=self._deadline)
+            reached = 1.0 - shortfall
+            until = deadline if lowest < 1 else patience
+            if time.perf_counter() > until or lowest - reached <= close:
+                return lowest, reached
+            duals = self.master.duals()
+            is_slow = last - shortfall < SLOW_SHORTFALL
+            last = shortfall
+            if not is_slow and self.improve_greedily(duals):
+                continue
+            is_new = False
+            for at in (center, None) if center is not None else (None,):
+                num_cuts = len(self.cuts)
+                _, is_new = self._improve_exactly(
+                    duals, at, close=(lowest - reached) / 2
+                )
+                share = min(
+                    (cut.share(counts) for cut in self.cuts[num_cuts:]), default=1.0
+                )
+                if share < lowest:
+                    lowest = share
+                    smoothing = SERVICE_SMOOTHING
+                    center = duals if at is None else duals.towards(at, smoothing)
+                if is_new or lowest <= enough:
+                    break
+            if lowest <= enough or not self._pricing.goes_on(
+                is_new, last_node_limit=LAST_NODE_LIMIT
+            ):
+                return lowest, reached
 
     def guide(self) -> Guide:
         """Return what the last solve says about where to look for a plan."""
@@ -341,7 +402,7 @@ class Relaxer:
         """
         true_duals, true_prices = duals, self.prices(duals)
         if center is not None:
-            duals = duals.towards(center, SMOOTHING)
+            duals = duals.towards(center, self._smoothing)
         prices = self.prices(duals)
         weights = [
             finder.weights(prices, deadline=self._deadline) for finder in self._finders
@@ -379,7 +440,12 @@ class Relaxer:
         if self._goal.is_in_full:
             needed = self._lagrangian.of_jobs(duals, 1.0)
             if needed > 0:
-                self.cuts.append(CountCut(tuple(values), needed))
+                in_share = math.fsum(
+                    duals.service[index]
+                    for index, job in enumerate(self._problem.jobs)
+                    if job.demand and not job.is_optional
+                )
+                self.cuts.append(CountCut(tuple(values), needed, in_share))
         bound = self._lagrangian.bound(duals, values, self.master.bin_prices)
         return bound, is_new
 

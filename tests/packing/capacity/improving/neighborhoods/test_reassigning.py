@@ -11,6 +11,7 @@ from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.construction import first_plan
 from gpupack.packing.capacity.improving.neighborhoods import reassigning
 from gpupack.packing.capacity.improving.neighborhoods.reassigning import Reassigner
+from gpupack.packing.capacity.improving.neighborhoods.share_raising import ShareRaiser
 from gpupack.packing.capacity.improving.share_search import ShareSearch
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
@@ -163,15 +164,37 @@ def test_reassigning_raises_the_smallest_share_by_pairing_busy_jobs_with_idle_on
         tuple(Job(demand=10) for _ in busy),
         tuple(Option(job, 0, (5, 0), (0, time_), 10) for job, time_ in enumerate(busy)),
     )
-    search = ShareSearch(problem, (), near=(2,), bound=1.0, seed=0)
-    search.uses = (
-        (Configuration(0, ((0, 1), (1, 1))), 1),
-        (Configuration(0, ((2, 1), (3, 1))), 1),
-    )
+    raiser = ShareRaiser(problem, seed=0)
     deadline = time.perf_counter() + 60
-    search.share = search._share_given(search.uses, deadline)
-    assert search.share == pytest.approx(10 / 18)
+    raiser.start_from(
+        (
+            (Configuration(0, ((0, 1), (1, 1))), 1),
+            (Configuration(0, ((2, 1), (3, 1))), 1),
+        ),
+        deadline=deadline,
+    )
+    assert raiser.share == pytest.approx(10 / 18)
 
-    assert search._reassign(1.0, deadline)
+    raiser.run(bound=lambda: 1.0, deadline=deadline, target_gap=0.0)
 
-    assert search.share == pytest.approx(1.0)
+    assert raiser.share == pytest.approx(1.0, rel=1e-5)
+
+
+@pytest.mark.parametrize(("busy", "best"), [(9, 1.0), (10, 10 / 11)])
+def test_relaxations_of_scaled_demands_never_refute_the_best_share(busy, best):
+    # Two bins, in each of which a busy job and an idle one share 10 units of time: of
+    # 9 + 1 that they want they get all, of 10 + 1 ten parts of eleven.
+    problem = CapacityProblem(
+        (BinType((10, 10), count=2),),
+        tuple(Job(demand=1000) for _ in range(4)),
+        tuple(
+            Option(job, 0, (5, 0), (0, time_), 1000)
+            for job, time_ in enumerate((busy, busy, 1, 1))
+        ),
+    )
+    search = ShareSearch(problem, (), near=(2,), bound=1.0, seed=0)
+
+    search._lower_bound(time.perf_counter() + 20)
+
+    assert search.bound == pytest.approx(best, rel=5e-3)
+    assert search.bound >= best * (1 - 1e-6)

@@ -55,6 +55,8 @@ CHAINED = 3
 MAX_VAIN = 120
 """Steps in vain after which to stop."""
 LEAST_GAIN = 1e-6
+WORTH_MORE = 1e-4
+"""Relative gains below which a step counts as one in vain."""
 LEAST_UNMET = 1e-6
 FIRST_LIMIT_S = 6.0
 """For sharing out the service of the plan to start from."""
@@ -109,6 +111,7 @@ class Reassigner:
         deadline: float,
         target_gap: float,
         max_vain: int | None = None,
+        stop: NDArray[np.int8] | None = None,
     ) -> Uses:
         """Return a plan that is at least as good.
 
@@ -118,6 +121,7 @@ class Reassigner:
             target_gap: Relative, at which to stop.
             max_vain: Steps in vain after which to stop; as many as it takes to have
                 tried the most jobs at a time if None.
+            stop: Ends the search, too, once its entry is not 0.
         """
         most_vain = MAX_VAIN if max_vain is None else max_vain
         plan = self._spread(uses)
@@ -128,6 +132,7 @@ class Reassigner:
         while (
             vain < most_vain
             and time.perf_counter() < deadline
+            and not (stop is not None and stop[0])
             and self._bound - plan.value > max(target_gap, LEAST_GAIN) * plan.value
         ):
             size = min(FEWEST_FREED + vain // VAIN_PER_SIZE, MOST_FREED)
@@ -142,10 +147,12 @@ class Reassigner:
                 num_workers=self._num_workers,
             )
             best = max(found, key=lambda one: one.value)
-            if best.value > plan.value * (1 + LEAST_GAIN):
-                plan, vain = best, max(0, vain - VAIN_PER_SIZE)
+            if best.value > plan.value * (1 + WORTH_MORE):
+                vain = max(0, vain - VAIN_PER_SIZE)
             else:
                 vain += CHAINED * self._num_workers
+            if best.value > plan.value:
+                plan = best
         return _merged(plan.bins) if plan.value > first else uses
 
     def _spread(self, uses: Uses) -> _Plan | None:
