@@ -325,6 +325,9 @@ class KernelTimes(Record):
 class ProbeReadings(Record):
     """A model and a probe of short kernels beside each other."""
 
+    throughput_alone_infer_per_sec: PositiveInferPerSec | None = None
+    """What the model reaches between the runs that the next is of; None of older
+    files, where it is what the record says."""
     throughput_infer_per_sec: PositiveInferPerSec
     """What the model reaches beside kernels that fill the GPU, one after the other."""
     full_kernel: KernelTimes

@@ -191,8 +191,9 @@ def probe_times(
         num_customers: Requests executed at once.
         gpu_share: Share of time that the model was on the GPU, 0–1.
     """
+    alone = readings.throughput_alone_infer_per_sec or throughput_infer_per_sec
     delay_s = batch_size * num_customers / readings.throughput_infer_per_sec
-    delay_s -= batch_size * num_customers / throughput_infer_per_sec
+    delay_s -= batch_size * num_customers / alone
     spread_s = 1e-6 * readings.spread_kernel.wait_us
     return ProbeTimes(
         request_delay_s=max(delay_s, _MIN_REQUEST_DELAY_S),

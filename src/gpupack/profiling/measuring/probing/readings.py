@@ -17,7 +17,7 @@ feels a program's pressure, a "bubble" that shows its sensitivity.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -31,15 +31,14 @@ if TYPE_CHECKING:
     from gpupack.profiling.load import DrivenModel
     from gpupack.profiling.measuring.probing.kernel_probe import KernelProbe
 
-_MIN_S = 0.5
-_NUM_REQUESTS = 15
-"""So many requests shall end beside full kernels, if they can within ``MAX_RUN_S``."""
+_NUM_REQUESTS = 30
+"""So many requests shall end beside kernels that fill the GPU, if they can within
+``MAX_RUN_S`` a round."""
 _WAIT_S = 0.35
 _ALONE_S = 0.1
 _TURNS_S = 0.6
-_NUM_ROUNDS = 3
-"""Of the model alone and beside a busy process, so that a drift of the host cancels."""
-_MIN_ROUND_S = 0.25
+_NUM_ROUNDS = 6
+_MIN_ROUND_S = 0.15
 _SETTLE_S = 0.03
 """Requests that began before a part of a round do not count."""
 _POLL_S = 0.05
@@ -83,25 +82,27 @@ def readings_beside(
 def _probe_beside(
     driven: DrivenModel, probe: KernelProbe, requests_per_s: float
 ) -> ProbeReadings | None:
-    load, process = driven.load, driven.process
-    duration_s = min(max(_MIN_S, _NUM_REQUESTS / requests_per_s), MAX_RUN_S)
+    process = driven.process
     with probe:
-        begin_ns = time.monotonic_ns()
-        beside_us = {"full": probe.run("full", duration_s, meanwhile=process.collect)}
-        end_ns = time.monotonic_ns()
-        for kind in ("spread", "single"):
-            beside_us[kind] = probe.run(kind, _WAIT_S, meanwhile=process.collect)
+        found = _by_turns(driven, probe, "full", requests_per_s)
+        beside_us = {
+            kind: probe.run(kind, _WAIT_S, meanwhile=process.collect)
+            for kind in ("spread", "single")
+        }
         process.stop()
-        alone_us = {kind: probe.run(kind, _ALONE_S) for kind in beside_us}
-    reached = _requests_per_s(driven, begin_ns, end_ns)
-    if reached is None:
+        alone_us = {
+            kind: probe.run(kind, _ALONE_S) for kind in ("full", "spread", "single")
+        }
+    if found is None:
         return None
+    beside_us["full"] = found.kernel_us
     full, spread, single = (
         KernelTimes(alone_us=alone_us[kind], beside_us=beside_us[kind])
         for kind in ("full", "spread", "single")
     )
     return ProbeReadings(
-        throughput_infer_per_sec=reached * load.load_point.batch_size,
+        throughput_alone_infer_per_sec=found.alone_infer_per_sec,
+        throughput_infer_per_sec=found.beside_infer_per_sec,
         full_kernel=full,
         spread_kernel=spread,
         single_kernel=single,
@@ -111,50 +112,71 @@ def _probe_beside(
 def _turns_beside(
     driven: DrivenModel, probe: KernelProbe, requests_per_s: float
 ) -> TurnReadings | None:
-    """Run the probe of processes that take turns.
-
-    The model is measured again between the runs of the busy process: a host whose
-    speed moves would else be taken for a wait.
-    """
     process = driven.process
-    duration_s = min(
-        max(_MIN_ROUND_S, _NUM_REQUESTS / _NUM_ROUNDS / requests_per_s), MAX_RUN_S
-    )
-    settle_s = max(_SETTLE_S, 1 / requests_per_s)
-    rates: dict[str, list[float]] = {"alone": [], "beside": []}
     with probe:
         taken_us = np.array(probe.turns(_TURNS_S, meanwhile=process.collect))
-        for _ in range(_NUM_ROUNDS):
-            begin_ns = time.monotonic_ns()
-            _drive(driven, duration_s + settle_s)
-            middle_ns = time.monotonic_ns()
-            probe.run("busy", duration_s + settle_s, meanwhile=process.collect)
-            end_ns = time.monotonic_ns()
-            settle_ns = round(1e9 * settle_s)
-            for name, first_ns, last_ns in (
-                ("alone", begin_ns + settle_ns, middle_ns),
-                ("beside", middle_ns + settle_ns, end_ns),
-            ):
-                rate = _requests_per_s(driven, first_ns, last_ns)
-                if rate is not None:
-                    rates[name].append(rate)
+        found = _by_turns(driven, probe, "busy", requests_per_s)
         process.stop()
         alone_us = float(np.median(probe.turns(_ALONE_S)))
-    if not (rates["alone"] and rates["beside"]):
+    if found is None:
         return None
     low_us, high_us = np.percentile(taken_us, [LOW_PERCENT, HIGH_PERCENT])
-    batch_size = driven.load.load_point.batch_size
-    alone, beside = (
-        batch_size * len(rates[name]) / sum(1 / rate for rate in rates[name])
-        for name in ("alone", "beside")
-    )
     return TurnReadings(
         kernel_alone_us=alone_us,
         kernel_low_us=float(low_us),
         kernel_mean_us=float(taken_us.mean()),
         kernel_high_us=float(high_us),
-        throughput_alone_infer_per_sec=alone,
-        throughput_infer_per_sec=beside,
+        throughput_alone_infer_per_sec=found.alone_infer_per_sec,
+        throughput_infer_per_sec=found.beside_infer_per_sec,
+    )
+
+
+class _Beside(NamedTuple):
+    """A model without and with kernels of a kind beside it."""
+
+    alone_infer_per_sec: float
+    beside_infer_per_sec: float
+    kernel_us: float
+
+
+def _by_turns(
+    driven: DrivenModel, probe: KernelProbe, kind: str, requests_per_s: float
+) -> _Beside | None:
+    """Measure the model alone and beside kernels of a kind, in rounds.
+
+    A host whose speed moves from second to second would else be taken for a delay, or
+    hide one. None where not even two requests ended in a part of any round.
+    """
+    duration_s = min(
+        max(_MIN_ROUND_S, _NUM_REQUESTS / _NUM_ROUNDS / requests_per_s), MAX_RUN_S
+    )
+    settle_s = min(max(_SETTLE_S, 1 / requests_per_s), MAX_RUN_S)
+    alone, beside, kernels_us = [], [], []
+    for _ in range(_NUM_ROUNDS):
+        begin_ns = time.monotonic_ns()
+        _drive(driven, duration_s + settle_s)
+        middle_ns = time.monotonic_ns()
+        kernels_us.append(
+            probe.run(kind, duration_s + settle_s, meanwhile=driven.process.collect)
+        )
+        end_ns = time.monotonic_ns()
+        settle_ns = round(1e9 * settle_s)
+        alone.append(_requests_per_s(driven, begin_ns + settle_ns, middle_ns))
+        beside.append(_requests_per_s(driven, middle_ns + settle_ns, end_ns))
+    pairs = [
+        (one, other)
+        for one, other in zip(alone, beside, strict=True)
+        if one is not None and other is not None
+    ]
+    if not pairs:
+        return None
+    batch_size = driven.load.load_point.batch_size
+    alone_infer_per_sec, beside_infer_per_sec = (
+        batch_size * len(pairs) / sum(1 / pair[which] for pair in pairs)
+        for which in (0, 1)
+    )
+    return _Beside(
+        alone_infer_per_sec, beside_infer_per_sec, sum(kernels_us) / _NUM_ROUNDS
     )
 
 
