@@ -108,6 +108,7 @@ def test_refilling_stops_within_a_bin_of_tiny_copies() -> None:
             0.0,
             7,
             flag(stop),
+            shifts_loads=False,
         )
         found[stop] = int(bins.number[0, 0]), loss
     # As many copies as one filling may put in; told to stop, none is put in.

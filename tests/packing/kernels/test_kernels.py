@@ -282,8 +282,8 @@ STRUCTS = (
     ("capacity/minimum_slack.c", minimum_slack._OFFERS),
     ("capacity/minimum_slack.c", minimum_slack._FILLINGS),
     ("capacity/pattern_bounds.h", pattern_bounds.MARKET),
-    ("capacity/refilling.c", refilling._CHOICES),
-    ("capacity/refilling.c", refilling._FILLING),
+    ("capacity/refilling.h", refilling._CHOICES),
+    ("capacity/refilling.h", refilling._FILLING),
 )
 C_TYPES = {
     "int64_t": ctypes.c_int64,

@@ -3,37 +3,27 @@
 #include <math.h>
 #include <string.h>
 
-#include "../scratch.h"
+#include "refilling.h"
 
-#define TINY 1e-9
 #define MAX_COPIES 2048 /* put in by one filling: those without room have no end */
 #define LEAST_LOAD 1e-6 /* share of a copy's rate below which it is not worth its room */
 
-/* What can be filled in; refilling.py says what each array holds. */
-typedef struct {
-    int64_t num_bins, num_dimensions, num_jobs, num_options;
-    const int64_t *bin_type;
-    const double *capacity, *weights;
-    const int64_t *options, *starts, *job;
-    const double *fixed, *loaded, *gain, *bonus, *worth, *must;
-    const int64_t *least, *most;
-    const uint8_t *whole;
-} choices;
+enum { NUM_DRAWN = 4096, NUM_LEVELS = 3 };
 
-/* What is filled in: slots by bin, and by job the share unmet and the copies. */
-typedef struct {
-    int64_t num_slots_of_bin;
-    int64_t *option, *number;
-    double *load;
-    int64_t *num_slots;
-    double *left;
-    int64_t *copies;
-} filling;
+/* Of the noise on values: log-normal, so many factors of each drawn beforehand, since
+   to draw one takes longer than to look at an option. */
+static const double LEVELS[NUM_LEVELS] = {0.02, 0.1, 0.4};
 
-/* Room to work in, for one bin. */
 typedef struct {
-    int64_t *candidates;
-    double *factors, *free;
+    int64_t option, job;
+    double factor;
+} candidate;
+
+/* Room to work in, for one bin; by option, what one share is in load, what a copy weighs
+   and what its load does. */
+typedef struct {
+    candidate *candidates;
+    double *ungained, *weight, *loaded_weight, *free, *noise;
     uint64_t state;
     const volatile int8_t *stop;
 } work;
@@ -72,29 +62,26 @@ static bool is_open(const choices *c, const filling *f, int64_t job)
            (f->left[job] > TINY && f->copies[job] < c->most[job]);
 }
 
-/* Return the load of one more copy, -1 if it has no room or is of no use. */
-static double load_that_fits(const choices *c, const filling *f, int64_t option,
-                             const double *free)
+/* Note what options weigh: a division and a sum that else every look at them takes. */
+static void weigh(const choices *c, work *w)
 {
-    int64_t job = c->job[option];
-    if (!is_open(c, f, job))
-        return -1.0;
-    double load = 1.0;
-    if (!c->whole[job]) {
-        load = 0.0;
-        if (c->gain[option] > 0)
-            load = lesser(1.0, greater(0.0, f->left[job]) / c->gain[option]);
+    int64_t num_dimensions = c->num_dimensions, num_types = 0;
+    for (int64_t bin = 0; bin < c->num_bins; bin++)
+        num_types = larger(num_types, c->bin_type[bin] + 1);
+    for (int64_t kind = 0; kind < num_types; kind++) {
+        const double *weights = c->weights + kind * num_dimensions;
+        for (int64_t at = c->starts[kind]; at < c->starts[kind + 1]; at++) {
+            int64_t option = c->options[at];
+            w->ungained[option] = c->gain[option] > 0 ? 1.0 / c->gain[option] : 0.0;
+            w->weight[option] = TINY;
+            w->loaded_weight[option] = 0.0;
+            for (int64_t d = 0; d < num_dimensions; d++) {
+                int64_t size = option * num_dimensions + d;
+                w->weight[option] += weights[d] * c->fixed[size];
+                w->loaded_weight[option] += weights[d] * c->loaded[size];
+            }
+        }
     }
-    const double *fixed = c->fixed + option * c->num_dimensions;
-    const double *loaded = c->loaded + option * c->num_dimensions;
-    for (int64_t d = 0; d < c->num_dimensions; d++) {
-        double left = free[d] - fixed[d];
-        if (left < 0)
-            return -1.0;
-        if (loaded[d] * load > left)
-            load = left / loaded[d];
-    }
-    return load < LEAST_LOAD && !is_needed(c, f, job) ? -1.0 : load;
 }
 
 /* Put one more copy into a bin; return whether there was a slot for it. */
@@ -116,46 +103,74 @@ static bool put(const filling *f, int64_t bin, int64_t option, double load)
     return true;
 }
 
+/* Return the load of one more copy in what is free, -1 if it has no room. */
+static inline double load_that_fits(const double *fixed, const double *loaded,
+                                    const double *free, int64_t num_dimensions,
+                                    double most)
+{
+    for (int64_t d = 0; d < num_dimensions; d++) {
+        double room = free[d] - fixed[d];
+        if (room < 0)
+            return -1.0;
+        if (loaded[d] * most > room)
+            most = room / loaded[d];
+    }
+    return most;
+}
+
 /* Fill an empty bin by value per weighted room; return how much loss that saves.
 
    A bin is left as full as it is once the search is to stop: one of many tiny copies
    takes long. */
-static double fill_bin(const choices *c, const filling *f, int64_t bin, double noise,
-                       work *w)
+static double fill_bin(const choices *c, const filling *f, int64_t bin,
+                       const double *noise, work *w)
 {
     int64_t kind = c->bin_type[bin], num_dimensions = c->num_dimensions;
-    const double *weights = c->weights + kind * num_dimensions;
     memcpy(w->free, c->capacity + kind * num_dimensions,
            (size_t)num_dimensions * sizeof *w->free);
-    int64_t num_candidates = 0;
-    for (int64_t at = c->starts[kind]; at < c->starts[kind + 1]; at++)
-        if (is_open(c, f, c->job[c->options[at]]))
-            w->candidates[num_candidates++] = c->options[at];
-    for (int64_t at = 0; at < num_candidates; at++)
-        w->factors[at] = noise > 0 ? exp(noise * normal(&w->state)) : 1.0;
+    /* Copied, as stores into other arrays might change what a pointer leads to. */
+    const choices here = *c;
+    const double *left = f->left;
+    double *free = w->free;
+    candidate *candidates = w->candidates;
+    int64_t num_candidates = 0, last_job = -1;
+    bool last_is_open = false;
+    for (int64_t at = here.starts[kind]; at < here.starts[kind + 1]; at++) {
+        int64_t option = here.options[at], job = here.job[option];
+        if (job != last_job) {
+            last_job = job;
+            last_is_open = is_open(c, f, job);
+        }
+        if (last_is_open)
+            candidates[num_candidates++] = (candidate){option, job, 1.0};
+    }
+    for (int64_t at = 0; noise && at < num_candidates; at++)
+        candidates[at].factor = noise[random_below(&w->state, NUM_DRAWN)];
     double saved = 0.0;
     f->num_slots[bin] = 0;
     for (int64_t num_copies = 0; num_copies < MAX_COPIES && !*w->stop; num_copies++) {
         int64_t best = -1;
         double best_density = 0.0, best_load = 0.0;
         for (int64_t at = 0; at < num_candidates;) {
-            int64_t option = w->candidates[at], job = c->job[option];
-            double load = load_that_fits(c, f, option, w->free);
-            if (load < 0) {
-                num_candidates--;
-                w->candidates[at] = w->candidates[num_candidates];
-                w->factors[at] = w->factors[num_candidates];
+            int64_t option = candidates[at].option, job = candidates[at].job;
+            bool needed = is_needed(c, f, job);
+            double load = -1.0;
+            if (needed || (left[job] > TINY && f->copies[job] < here.most[job])) {
+                double most = 1.0;
+                if (!here.whole[job])
+                    most = lesser(most, greater(0.0, left[job]) * w->ungained[option]);
+                load = load_that_fits(here.fixed + option * num_dimensions,
+                                      here.loaded + option * num_dimensions, free,
+                                      num_dimensions, most);
+            }
+            if (load < 0 || (load < LEAST_LOAD && !needed)) {
+                candidates[at] = candidates[--num_candidates];
                 continue;
             }
-            const double *fixed = c->fixed + option * num_dimensions;
-            const double *loaded = c->loaded + option * num_dimensions;
-            double value = c->worth[job] * load * c->gain[option] + c->bonus[option];
-            if (is_needed(c, f, job))
-                value += c->must[job];
-            double taken = TINY;
-            for (int64_t d = 0; d < num_dimensions; d++)
-                taken += weights[d] * (fixed[d] + load * loaded[d]);
-            double density = value / taken * w->factors[at];
+            double value = here.worth[job] * load * here.gain[option];
+            value += here.bonus[option] + (needed ? here.must[job] : 0.0);
+            double taken = w->weight[option] + load * w->loaded_weight[option];
+            double density = value / taken * candidates[at].factor;
             if (density > best_density) {
                 best = option;
                 best_density = density;
@@ -255,22 +270,31 @@ static void choose_bins(int64_t num_bins, int64_t num_chosen, int64_t *chosen,
    `stop` is not 0. */
 EXPORTED int64_t refill(const choices *c, const filling *f, const filling *best,
                const filling *kept, int64_t num_moves, int64_t most_emptied, double hot,
-               double cold, double target, uint64_t seed, double *lowest_loss,
+               double cold, double target, uint64_t seed, bool shifts_loads,
+               double *lowest_loss,
                const volatile int8_t *stop)
 {
     ROOM_OR_RETURN(room)
     int64_t num_bins = c->num_bins;
-    work w = {take_integers(room, c->num_options), take_reals(room, c->num_options),
+    work w = {take(room, c->num_options, sizeof(candidate)),
+              take_reals(room, c->num_options),
+              take_reals(room, c->num_options),
+              take_reals(room, c->num_options),
               take_reals(room, c->num_dimensions),
+              take_reals(room, NUM_LEVELS * NUM_DRAWN),
               UINT64_C(0x9E3779B97F4A7C15) + seed * UINT64_C(0xBF58476D1CE4E5B9), stop};
     int64_t *chosen = take_integers(room, most_emptied);
     w.state += w.state == 0;
+    weigh(c, &w);
     double loss = loss_of_all(c, f);
     for (int64_t bin = 0; bin < num_bins; bin++)
         if (f->num_slots[bin] == 0)
-            loss -= fill_bin(c, f, bin, 0.0, &w);
+            loss -= fill_bin(c, f, bin, NULL, &w);
     double lowest = loss;
     copy_all(c, f, best);
+    for (int64_t at = 0; at < NUM_LEVELS * NUM_DRAWN; at++)
+        w.noise[at] = exp(LEVELS[at / NUM_DRAWN] * normal(&w.state));
+    shifting *shifts = shifts_loads ? start_shifting(room, c, f) : NULL;
     for (int64_t move = 0; move < num_moves; move++) {
         if (lowest <= target || num_bins == 0 || *stop)
             break;
@@ -282,12 +306,19 @@ EXPORTED int64_t refill(const choices *c, const filling *f, const filling *best,
         copy_jobs(c, f, kept);
         for (int64_t index = 0; index < num_emptied; index++) {
             copy_bin(f, chosen[index], kept, index);
+            if (shifts)
+                unlist_copies(c, f, shifts, chosen[index]);
             changed += empty_bin(c, f, chosen[index]);
         }
         double draw = uniform(&w.state);
-        double noise = draw < 0.3 ? 0.02 : draw < 0.7 ? 0.1 : 0.4;
+        int64_t level = draw < 0.3 ? 0 : draw < 0.7 ? 1 : 2;
         for (int64_t index = 0; index < num_emptied; index++)
-            changed -= fill_bin(c, f, chosen[index], noise, &w);
+            changed -= fill_bin(c, f, chosen[index], w.noise + level * NUM_DRAWN, &w);
+        if (shifts) {
+            for (int64_t index = 0; index < num_emptied; index++)
+                list_copies(c, f, shifts, chosen[index]);
+            changed -= shift_loads(c, f, shifts);
+        }
         if (changed <= 0 || uniform(&w.state) < exp(-changed / temperature)) {
             loss += changed;
             if (loss < lowest - TINY) {
@@ -296,9 +327,16 @@ EXPORTED int64_t refill(const choices *c, const filling *f, const filling *best,
             }
             continue;
         }
+        if (shifts)
+            undo_shifts(f, shifts);
         copy_jobs(c, kept, f);
-        for (int64_t index = 0; index < num_emptied; index++)
+        for (int64_t index = 0; index < num_emptied; index++) {
+            if (shifts)
+                unlist_copies(c, f, shifts, chosen[index]);
             copy_bin(kept, index, f, chosen[index]);
+            if (shifts)
+                list_copies(c, f, shifts, chosen[index]);
+        }
     }
     copy_all(c, best, f);
     drop_scratch(room);

@@ -65,6 +65,7 @@ _refill = Kernel(
     *2 * (INTEGER,),
     *3 * (REAL,),
     ctypes.c_uint64,
+    ctypes.c_bool,
     ctypes.POINTER(REAL),
     STOP,
 )
@@ -82,6 +83,8 @@ def refill(
     target: float,
     seed: int,
     stop: NDArray[np.int8],
+    *,
+    shifts_loads: bool,
 ) -> float:
     """Anneal; ``filling`` then is the best found. Return its loss.
 
@@ -97,6 +100,8 @@ def refill(
         target: Loss that is low enough.
         seed: For every random choice, ≥ 0.
         stop: Ends the search once its entry is not 0.
+        shifts_loads: Whether after each move load is shifted between copies, also in
+            other bins, as far as that serves what is unmet.
     """
     structure = _CHOICES.of(
         choices,
@@ -117,6 +122,7 @@ def refill(
         cold,
         target,
         seed,
+        shifts_loads,
         loss,
         stop,
     )

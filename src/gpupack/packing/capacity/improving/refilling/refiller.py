@@ -4,7 +4,9 @@ How many bins of each type there are is fixed. Lost is what jobs need and do not
 at the prices of the relaxation; a move that loses no more is kept, one that loses
 more with a probability that falls (simulated annealing). A bin is filled by value
 per weighted room, with noise; as only what the other bins leave open can be filled
-in, a move takes microseconds, and a second tries tens of thousands.
+in, a move takes microseconds, and a second tries tens of thousands. Where all needs
+must be met, load is shifted between copies after every move, also in other bins: what
+is spare in one bin serves what another has no room for.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpupack.packing.capacity.model import Configuration, Goal, useful_options
+from gpupack.packing.capacity.improving.refilling.needs import Needs
+from gpupack.packing.capacity.model import Configuration, Goal
 from gpupack.packing.kernels.capacity import refilling as kernels
 from gpupack.packing.runtime import call_until
 
@@ -36,14 +39,12 @@ MAX_SLOTS = 64
 """Options in one bin."""
 MOST_EMPTIED = 3
 HOT, COLD = 0.04, 0.0007
-"""First and last temperature, as shares of what a bin is worth on average."""
+HOT_IN_FULL, COLD_IN_FULL = 0.02, 0.0003
+"""First and last temperature, as shares of what a bin is worth on average; the last two
+where every need must be met, and load is shifted for it."""
 MOVES_TO_TIME = 20
 MOVES_FIRST = 2_000
 """Moves after which the clock is looked at, once and again."""
-MISSING_COPY = 3.0
-"""Loss per copy that must be there, in bins' worths, where service is the goal."""
-SMALLEST_WORTH = 1e-3
-"""Worth of a need that costs nothing, as a share of the largest."""
 WORTH_ROUNDING = 0.4
 """Parts of bins in the relaxation that become a bin to start from."""
 EMPHASIS = 0.15
@@ -52,8 +53,6 @@ EMPHASIS_SHARE = 1 / 3
 """Of a need: that much unmet counts as all of it."""
 EMPHASIS_KEPT = 0.9
 """Of what needs were worth more than by the relaxation, in the next annealing."""
-MANY = 1 << 40
-ROUNDING = 1e-13
 SERVED = 2e-9
 """Share of needs and rates that rounding may lose."""
 
@@ -99,7 +98,7 @@ class Refiller:
     ) -> None:
         self._problem = problem
         self._goal = goal
-        self._factor = demand_factor
+        self._needs = Needs(problem, goal, demand_factor)
         self._emphasis = np.ones(len(problem.jobs)) if emphasis is None else emphasis
         self._fixed: dict[Configuration, int] = {}
         self._left = np.ones(len(problem.jobs))
@@ -109,99 +108,11 @@ class Refiller:
             count - sum(n for one, n in self._fixed.items() if one.bin_type == bin_type)
             for bin_type, count in enumerate(counts)
         ]
-        self._choices = self._make_choices(guide, free)
+        self._choices = self._needs.choices(guide, free, self._emphasis)
         self._filling = self._empty_filling(len(self._choices.bin_type))
         self._filling.left[:] = self._left
         self._filling.copies[:] = self._copies
         self._start_from(starting)
-
-    def _make_choices(self, guide: Guide, counts: Sequence[int]) -> kernels.Choices:
-        problem = self._problem
-        scale = np.array([one.capacity for one in problem.bin_types], dtype=float)
-        scale[scale == 0] = 1.0
-        types = np.array([one.bin_type for one in problem.options])
-        options: list[int] = []
-        starts = [0]
-        for bin_type in range(len(problem.bin_types)):
-            options.extend(useful_options(problem, bin_type))
-            starts.append(len(options))
-        jobs = problem.jobs
-        worth, must, bonus = self._worths(guide)
-        worth *= self._emphasis
-        average = max(worth.sum(), bonus.max(initial=0.0)) / max(1, sum(counts))
-        must[~np.isfinite(must)] = MISSING_COPY * average
-        capacity = np.array([one.capacity for one in problem.bin_types], dtype=float)
-        weights = np.array(guide.weights, dtype=float)
-        weights += 1e-3 * max(weights.max(), 1e-9)
-        return kernels.Choices(
-            bin_type=np.repeat(np.arange(len(counts)), counts),
-            capacity=capacity / scale,
-            weights=weights,
-            options=np.array(options, dtype=np.int64),
-            starts=np.array(starts, dtype=np.int64),
-            job=np.array([one.job for one in problem.options], dtype=np.int64),
-            # Sizes that are whole fit exactly: rounding may not keep them out.
-            fixed=np.array([one.fixed for one in problem.options], dtype=float)
-            / scale[types]
-            * (1 - ROUNDING),
-            loaded=np.array([one.proportional for one in problem.options], dtype=float)
-            / scale[types],
-            gain=np.array([self._gain(index) for index in range(len(problem.options))]),
-            bonus=bonus,
-            worth=worth,
-            must=must,
-            least=np.array(
-                [0 if job.is_optional else job.copies for job in jobs], dtype=np.int64
-            ),
-            most=np.array(
-                [
-                    job.copies
-                    if job.is_whole
-                    else MANY
-                    if job.max_copies is None
-                    else job.max_copies
-                    for job in jobs
-                ],
-                dtype=np.int64,
-            ),
-            whole=np.array([job.is_whole for job in jobs]),
-        )
-
-    def _gain(self, index: int) -> float:
-        option = self._problem.options[index]
-        job = self._problem.jobs[option.job]
-        if job.demand is None:
-            return 1.0 / job.copies
-        return option.rate / (job.demand * self._factor) if job.demand else 0.0
-
-    def _worths(self, guide: Guide) -> tuple[Array, Array, Array]:
-        """Return the worths of needs, of copies that must be there, of options."""
-        problem, duals = self._problem, guide.duals
-        bonus = np.zeros(len(problem.options))
-        if self._goal is Goal.MAX_SERVICE:
-            worth = np.array([job.weight * (job.demand or 0) for job in problem.jobs])
-            for index, option in enumerate(problem.options):
-                if problem.jobs[option.job].is_whole:
-                    bonus[index] = problem.jobs[option.job].weight * option.rate
-            return worth, np.full(len(problem.jobs), math.inf), bonus
-        worth = np.array(duals.service)
-        must = np.array(duals.copies)
-        for index, job in enumerate(problem.jobs):
-            if job.is_whole:
-                options = problem.options_by_job[index]
-                worth[index] = job.copies * max(
-                    (duals.option[one] for one in options), default=0.0
-                )
-            elif job.demand and job.copies == 1:
-                must[index] = 0.0  # its service implies it
-        floor = SMALLEST_WORTH * max(worth.max(), must.max(), 1e-9)
-        for index, job in enumerate(problem.jobs):
-            worth[index] = max(worth[index], floor) if job.demand != 0 else 0.0
-            if not job.is_whole and (job.copies > 1 or not job.demand):
-                must[index] = max(must[index], floor)
-            if job.is_optional:
-                worth[index] = 0.0
-        return worth, must, bonus
 
     def _rounded(
         self, guide: Guide, counts: Sequence[int]
@@ -237,7 +148,7 @@ class Refiller:
         self._fixed[one] = self._fixed.get(one, 0) + number
         for (option, copies), load in zip(one.counts, pattern.loads, strict=True):
             job = problem.options[option].job
-            self._left[job] -= number * load * self._gain(option)
+            self._left[job] -= number * load * self._needs.gain(option)
             self._copies[job] += number * copies
 
     def _empty_filling(self, num_bins: int) -> kernels.Filling:
@@ -284,7 +195,7 @@ class Refiller:
                 filling.num_slots[here] = slot
 
     def run(
-        self, *, num_moves: int, deadline: float, seed: int, hot: float = HOT
+        self, *, num_moves: int, deadline: float, seed: int, hot: float | None = None
     ) -> Refilled:
         """Anneal once, from the best so far; return it.
 
@@ -292,7 +203,8 @@ class Refiller:
             num_moves: Fewer if the deadline is near.
             deadline: On the clock of ``time.perf_counter``; the search stops there.
             seed: For every random choice.
-            hot: First temperature, as a share of what a bin is worth on average.
+            hot: First temperature, as a share of what a bin is worth on average; the
+                goal's own if left out.
         """
         return call_until(
             deadline,
@@ -308,7 +220,7 @@ class Refiller:
         deadline: float,
         seed: int,
         stop: NDArray[np.int8],
-        hot: float = HOT,
+        hot: float | None = None,
     ) -> Refilled:
         """Do what ``run`` does, in this thread; ``stop`` ends it once it is not 0."""
         total = float(self._choices.worth.sum())
@@ -316,6 +228,9 @@ class Refiller:
         heat = max(total, float(self._choices.bonus.max(initial=0.0))) / num_bins
         best = self._empty_filling(len(self._choices.bin_type))
         kept = self._empty_filling(MOST_EMPTIED)
+        cold = COLD_IN_FULL if self._goal.is_in_full else COLD
+        if hot is None:
+            hot = HOT_IN_FULL if self._goal.is_in_full else HOT
         target = SERVED * total if self._goal is not Goal.MAX_SERVICE else -math.inf
         started = time.perf_counter()
         loss = math.inf
@@ -340,10 +255,11 @@ class Refiller:
                 moves,
                 MOST_EMPTIED,
                 hot * heat,
-                COLD * heat,
+                cold * heat,
                 target,
                 seed,
                 stop,
+                shifts_loads=self._goal.is_in_full,
             )
         return Refilled(
             self._uses(),
