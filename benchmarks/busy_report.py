@@ -125,7 +125,37 @@ def read_busy(folder: Path) -> list[BusySession]:
         found.append(
             BusySession(half, mode, [*records.values()], _with_all_rounds(sets))
         )
-    return found
+    return _with_readings_apart(found)
+
+
+def _with_readings_apart(sessions: list[BusySession]) -> list[BusySession]:
+    """Return those with sets, with what the probe read where it alone was recorded.
+
+    That was done where the probe measured more rounds than when the sets were run.
+    """
+    apart = {
+        (one.half, one.sharing): {record.model_name: record for record in one.records}
+        for one in sessions
+        if not any(row["label"] != "alone" for row in one.sets)
+    }
+    kept = []
+    for session in sessions:
+        read = apart.get((session.half, session.sharing), {})
+        if not any(row["label"] != "alone" for row in session.sets):
+            continue
+        session.records = [
+            record
+            if record.model_name not in read
+            else record.model_copy(
+                update={
+                    "probe": read[record.model_name].probe,
+                    "turns": read[record.model_name].turns,
+                }
+            )
+            for record in session.records
+        ]
+        kept.append(session)
+    return kept
 
 
 def _with_all_rounds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -333,10 +363,15 @@ def _kept(session: BusySession) -> list[_Kept]:
     for one in session.of("closed"):
         counts = tuple(sorted((names.index(name), 1) for name in one["models"]))
         predicted = dict(
-            zip([item for item, _ in counts], rule.retentions(counts), strict=True)
+            zip(
+                [item for item, _ in counts],
+                rule.expected_retentions(counts),
+                strict=True,
+            )
         )
         promised = min(
-            cautious_retention(share, contention.margin) for share in predicted.values()
+            cautious_retention(share, contention.margin)
+            for share in rule.retentions(counts)
         )
         for index, name in enumerate(one["models"]):
             alone = [each["alone"][index] for each in one["rounds"]]

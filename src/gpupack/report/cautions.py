@@ -26,6 +26,8 @@ FAR_BELOW = 0.9
 """A model that keeps less than this of its throughput is told of."""
 KEPT_TOLERANCE = 1e-5
 """What a prediction may lack of a demand, as a share of it, and still keep it."""
+SIMULATED_TOLERANCE = 0.01
+"""So much a simulated retention may lack of a promise: it is not known better."""
 FULL_PERCENT = 100.0
 SUM_TOLERANCE = 1e-6
 """By which a sum of readings may exceed what there is, as a share of it."""
@@ -39,6 +41,7 @@ def cautions_of(placement: PlacementRecord) -> tuple[str, ...]:
         *overfull,
         *_broken_demands(placement),
         *_broken_latencies(placement),
+        *_broken_retentions(placement),
         # Where sums are too high, that models slow each other down is said with them.
         *(() if overfull else _slowed_down(placement)),
         *_shared(placement),
@@ -201,6 +204,32 @@ def _broken_latencies(placement: PlacementRecord) -> Iterator[str]:
             if is_condition
             else f"; {setting('latency', 'predicted')} makes it a condition"
         )
+    )
+
+
+def _broken_retentions(placement: PlacementRecord) -> Iterator[str]:
+    """Say that models keep less, as expected, than the planner's rule lets them.
+
+    A demand is told of as one.
+    """
+    asked = [
+        (share - floor, gpu.num_gpus, share, one)
+        for gpu in placement.gpus.runs
+        for one in gpu.assignments
+        if one.served_infer_per_sec is None
+        and (share := one.retention) is not None
+        and (floor := placement.min_retention.get(one.model_name)) is not None
+    ]
+    below = [entry for entry in asked if entry[0] < -SIMULATED_TOLERANCE]
+    if not below:
+        return
+    _, _, share, worst = min(below, key=lambda entry: entry[0])
+    yield (
+        f"{sum(number for _, number, _, _ in below)} of "
+        f"{sum(number for _, number, _, _ in asked)} promises of "
+        f"{setting('min_retention')}, kept by the planner's rule, are not kept as "
+        f"expected: {quoted(worst.model_name)} is expected to keep {share:.0%} of "
+        f"{placement.min_retention[worst.model_name]:.0%}"
     )
 
 

@@ -1,3 +1,4 @@
+# Long because the rule stands beside what is shown of what it allows.
 """From wishes about shared GPUs to a rule that the packing engine can follow.
 
 And what is predicted of a placement: what its models keep, in this way of sharing and
@@ -10,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -35,6 +37,12 @@ from gpupack.planning.contention.prediction import (
     has_all_readings,
 )
 from gpupack.planning.contention.sharing import Contention, resolve_contention
+from gpupack.planning.contention.turns import (
+    SIMULATED_EVENTS,
+    TurnTaker,
+    simulate_retentions,
+    turn_taker,
+)
 from gpupack.records.environment import SharingMode
 from gpupack.records.placement import SharingAlternative
 
@@ -56,6 +64,10 @@ MAX_KNOWN_SETS = 100_000
 """Predictions kept, so that none is made twice; some 100 MB at most."""
 MAX_TABLED = 300
 """Of so many records the delays are kept, of every two: some 10 MB."""
+SIMULATED_IN_ALL = 30 * SIMULATED_EVENTS
+"""Events simulated for all GPUs of a placement: some tenths of a second."""
+FEWEST_EVENTS = 20_000
+"""Of one GPU; where there are too many different GPUs for that, none is simulated."""
 MAX_PREDICTED_KINDS = 1_000
 """Different instances on one GPU; a prediction for so many takes half a second."""
 
@@ -114,6 +126,7 @@ class RetentionRule:
         latency: LatencyLimits | None = None,
     ) -> None:
         self._contention = contention
+        self._records = records
         self._classes = customer_classes(records, contention.factor, contention.shape)
         self._alone = [record.requests_per_sec or 0.0 for record in records]
         self._loads = list(loads or [1.0] * len(records))
@@ -206,6 +219,50 @@ class RetentionRule:
             return solo_shares
         return shares_of_traffic(solo_shares, [self._loads[item] for item, _ in counts])
 
+    def expected_retentions(
+        self, counts: Counts, *, num_events: int = SIMULATED_EVENTS
+    ) -> tuple[float, ...]:
+        """Return what an instance of each of these items is expected to keep.
+
+        Of models that take turns on the GPU as fast as they can, beside each of which
+        the probe was run, that is simulated, with about so many events, which is closer
+        to what is measured than ``retentions``, by which sets are allowed.
+        """
+        takers = [one for item, _ in counts if (one := self._in_turns[item])]
+        if (
+            not self._is_driven
+            or self._host is not None
+            or _is_alone(counts)
+            or len(takers) < len(counts)
+        ):
+            return self.retentions(counts)
+        # In one order, so that equal sets have equal figures.
+        order = sorted(range(len(counts)), key=lambda place: takers[place].rank)
+        found = simulate_retentions(
+            [takers[place] for place in order],
+            [counts[place][1] for place in order],
+            num_events=num_events,
+        )
+        if found is None:
+            return self.retentions(counts)
+        # A calibration's factor says how much longer waits are on its GPU.
+        factor = self._contention.factor
+        kept = dict(zip(order, found, strict=True))
+        return tuple(
+            1 / (1 + factor * (1 / kept[place] - 1)) if kept[place] > 0 else 0.0
+            for place in range(len(counts))
+        )
+
+    @cached_property
+    def _in_turns(self) -> list[TurnTaker | None]:
+        """What the simulation knows of each item, which a rule does without."""
+        if self._contention.shape.slices is None:
+            return [None] * len(self._classes)
+        return [
+            turn_taker(record, one)
+            for record, one in zip(self._records, self._classes, strict=True)
+        ]
+
     def reachable_shares(self, counts: Counts) -> tuple[float, ...]:
         """Return what share of its throughput alone an instance of each could reach.
 
@@ -291,7 +348,7 @@ class RetentionRule:
 def retentions_of(
     gpus: Sequence[SharedGpu], contention: Contention
 ) -> list[tuple[float, ...] | None]:
-    """Return what each instance on each GPU keeps beside the others there.
+    """Return what each instance on each GPU is expected to keep beside the others.
 
     None of a GPU of which that is unknown: a record lacks a reading, or more than
     ``MAX_PREDICTED_KINDS`` different instances share it.
@@ -306,13 +363,22 @@ def retentions_of(
         for gpu in gpus
     ]
     rule = RetentionRule(kinds.records, contention, {}, loads=kinds.loads)
+    num_events = SIMULATED_IN_ALL // max(1, len(gpus))
     found: list[tuple[float, ...] | None] = []
     for of_each in kinds_by_gpu:
         counts = Counter(of_each)
         if not 0 < len(counts) <= MAX_PREDICTED_KINDS:
             found.append(None)
             continue
-        kept = dict(zip(counts, rule.retentions(tuple(counts.items())), strict=True))
+        ordered = tuple(counts.items())
+        shares = (
+            rule.retentions(ordered)
+            if num_events < FEWEST_EVENTS
+            else rule.expected_retentions(
+                ordered, num_events=min(num_events, SIMULATED_EVENTS)
+            )
+        )
+        kept = dict(zip(counts, shares, strict=True))
         found.append(tuple([kept[kind] for kind in of_each]))
     return found
 
