@@ -84,3 +84,18 @@ def test_slow_downs_that_no_sum_shows_are_told_unless_they_were_asked_for() -> N
     assert "1 model is predicted to keep less than 90%" in caution
     assert "'slow' on GPU 0 keeps 64%" in caution
     assert cautions_of(asked) == ()
+
+
+def test_a_promise_that_the_simulation_does_not_keep_is_told() -> None:
+    placement = make_placement(
+        (
+            make_assignment("slow", predicted_infer_per_sec=64.0),
+            make_assignment("fast", predicted_infer_per_sec=95.0),
+        )
+    ).model_copy(update={"min_retention": {"slow": 0.7, "fast": 0.7}})
+    (caution,) = cautions_of(placement)
+    assert "1 of 2 promises of" in caution
+    assert "'slow' is expected to keep 64% of 70%" in caution
+    # What a simulation is not more certain of is none.
+    nearly = placement.model_copy(update={"min_retention": {"slow": 0.645}})
+    assert cautions_of(nearly) == ()

@@ -236,7 +236,7 @@ def _broken_retentions(placement: PlacementRecord) -> Iterator[str]:
 def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
     """Say that models are slow together, where no sum of utilizations shows it.
 
-    What somebody asked to be kept is no surprise: of those models nothing is said.
+    Of models of which somebody said what to keep, `_broken_retentions` does.
     """
     slow = [
         (share, gpu, one)
@@ -244,9 +244,8 @@ def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
         for one in gpu.assignments
         if one.served_infer_per_sec is None
         and (share := one.retention) is not None
-        and share < FAR_BELOW
-        and share
-        < placement.min_retention.get(one.model_name, FAR_BELOW) - KEPT_TOLERANCE
+        and share < FAR_BELOW - KEPT_TOLERANCE
+        and one.model_name not in placement.min_retention
     ]
     if not slow:
         return

@@ -38,6 +38,9 @@ _WAIT_S = 0.35
 _ALONE_S = 0.1
 _TURNS_S = 0.6
 _NUM_ROUNDS = 6
+_FEWEST_ROUNDS = 2
+_LONGEST_S = 8.0
+"""All rounds of a slow model take so long, where the fewest can."""
 _MIN_ROUND_S = 0.15
 _SETTLE_S = 0.03
 """Requests that began before a part of a round do not count."""
@@ -151,8 +154,10 @@ def _by_turns(
         max(_MIN_ROUND_S, _NUM_REQUESTS / _NUM_ROUNDS / requests_per_s), MAX_RUN_S
     )
     settle_s = min(max(_SETTLE_S, 1 / requests_per_s), MAX_RUN_S)
+    affordable = int(_LONGEST_S / (2 * (duration_s + settle_s)))
+    num_rounds = min(max(_FEWEST_ROUNDS, affordable), _NUM_ROUNDS)
     alone, beside, kernels_us = [], [], []
-    for _ in range(_NUM_ROUNDS):
+    for _ in range(num_rounds):
         begin_ns = time.monotonic_ns()
         _drive(driven, duration_s + settle_s)
         middle_ns = time.monotonic_ns()
@@ -176,7 +181,7 @@ def _by_turns(
         for which in (0, 1)
     )
     return _Beside(
-        alone_infer_per_sec, beside_infer_per_sec, sum(kernels_us) / _NUM_ROUNDS
+        alone_infer_per_sec, beside_infer_per_sec, sum(kernels_us) / num_rounds
     )
 
 
