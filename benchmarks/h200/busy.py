@@ -174,11 +174,9 @@ NEW = (
     BusyNetwork("new_repvgg", "timm/repvgg_a2", 224, 8, is_captured=True, wait_ms=5.0),
     BusyNetwork("new_dla", "timm/dla60", 224, 6, is_captured=True, wait_ms=7.0),
     BusyNetwork("new_rexnet", "timm/rexnet_150", 224, 8, is_captured=True, wait_ms=9.0),
+    # Copies from the host in its code keep it from being captured.
     BusyNetwork(
-        *("new_albert", "albert", 128, 12, (512,)),
-        is_captured=True,
-        wait_ms=8.0,
-        num_outputs=768,
+        *("new_albert", "albert", 128, 12, (512,)), wait_ms=8.0, num_outputs=768
     ),
     BusyNetwork("new_edgenext", "timm/edgenext_small", 256, 8),
     BusyNetwork("new_cspdarknet", "timm/cspdarknet53", 256, 6),
