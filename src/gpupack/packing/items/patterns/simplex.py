@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 REFACTOR_EVERY = 400
 """Pivots after which the inverse is computed afresh."""
-MAX_DUAL_LOOKS = 400
+DUAL_PIVOTS_PER_ROW = 4
+"""Dual pivots after a change of demand: where they end, they seldom take more. All
+patterns cost 1, so that dual pivots may go round without any gain."""
 
 
 class PatternMaster:
@@ -102,7 +104,7 @@ class PatternMaster:
             deadline: On the clock of ``time.perf_counter``.
         """
         while time.perf_counter() < deadline:
-            if self._pivot(is_dual=False):
+            if self._pivot(is_dual=False, most=REFACTOR_EVERY)[0]:
                 return True
         return False
 
@@ -115,15 +117,16 @@ class PatternMaster:
         """
         self.demand = demand.astype(np.float64)
         self._set_primal_values()
-        for _ in range(MAX_DUAL_LOOKS):
-            if time.perf_counter() > deadline:
-                break
-            if self._pivot(is_dual=True):
+        left = DUAL_PIVOTS_PER_ROW * self.num_rows
+        while left > 0 and time.perf_counter() < deadline:
+            done, pivots = self._pivot(is_dual=True, most=left)
+            if done:
                 return
+            left -= pivots
         self.restart()
 
-    def _pivot(self, *, is_dual: bool) -> bool:
-        """Pivot for about 50 ms; return whether nothing is left to do."""
+    def _pivot(self, *, is_dual: bool, most: int) -> tuple[bool, int]:
+        """Pivot for about 50 ms; return whether nothing is left to do, and pivots."""
         done, pivots = kernels.pivot(
             is_dual,
             self._inverse,
@@ -135,12 +138,12 @@ class PatternMaster:
             self._values,
             self.num_columns,
             self._in_basis,
-            min(REFACTOR_EVERY - self._pivots, self._pivots_per_look),
+            min(most, REFACTOR_EVERY - self._pivots, self._pivots_per_look),
         )
         self._pivots += pivots
         if not done and self._pivots >= REFACTOR_EVERY:
             self._refactor()
-        return bool(done)
+        return done, pivots
 
     def restart(self) -> None:
         """Go back to the basis of one pattern per item type."""
