@@ -1,4 +1,3 @@
-# Long because a request is resolved, and its contradictions refused, in one place.
 """What is asked of ``place()`` and ``frontier()``, resolved and checked."""
 
 from __future__ import annotations
@@ -8,12 +7,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from gpupack.errors import (
-    InvalidInputError,
     MissingReadingError,
-    UnknownNameError,
 )
 from gpupack.packing import Goal
-from gpupack.planning.composing import unmeasured_sharing
 from gpupack.planning.contention import (
     Contention,
     LatencyLimits,
@@ -22,17 +18,25 @@ from gpupack.planning.contention import (
 )
 from gpupack.planning.modeling.averages import with_averages, without_unmeasured
 from gpupack.planning.modeling.load_levels import FULL_LOAD, LoadLevel
-from gpupack.planning.modeling.supply import Supply, supplies_of
+from gpupack.planning.modeling.supply import (
+    Supply,
+    doubts_of,
+    require_throughput,
+    supplies_of,
+    unshared_of,
+)
 from gpupack.planning.modeling.translation import Translation, translate
 from gpupack.planning.modeling.variants import one_variant_each
 from gpupack.planning.request import (
     PRICE_UNITS,
     Wishes,
     allowed_records,
-    estimated_types,
-    named_setting,
-    named_wish,
+    left_out_of,
+    require_measured,
     require_prices,
+    require_profiles,
+    require_sense,
+    require_traffic_of_limits,
     resolve_fleet,
     resolve_headroom,
     told_where,
@@ -43,21 +47,17 @@ from gpupack.planning.request import (
     within_budget,
     within_latency_limits,
 )
-from gpupack.quoting import listed, quoted, quoted_all
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Headroom, Resource
-from gpupack.records.profile import RecordOrigin
 from gpupack.records.request import (
     Arrivals,
     ContentionRule,
     Fairness,
     LatencyRule,
     Objective,
-    as_path,
 )
-from gpupack.spelling import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from gpupack.packing import Rule
     from gpupack.profile_set import ProfileSet
@@ -257,14 +257,14 @@ def ask(
         InfeasibleError: If no load point of a model keeps its latency limit.
     """
     every_name = profiles.model_names
-    _require_profiles(request, every_name)
-    left_out = _left_out(request, every_name)
-    if left_out:
-        profiles = _without(left_out, profiles)
+    require_profiles(request, every_name)
+    if left_out := left_out_of(request, every_name):
+        kept = tuple(one for one in profiles.records if one.model_name not in left_out)
+        profiles = profiles.model_copy(update={"records": kept})
         every_name = profiles.model_names
     objective = request.objective
     wishes = wishes_of(request, every_name)
-    _require_sense(request, wishes)
+    require_sense(request, wishes)
     shares = resolve_headroom(
         # A demand says that models run at the same time: what they use then binds.
         Objective.MAX_THROUGHPUT if wishes.demand else objective,
@@ -279,14 +279,13 @@ def ask(
     if request.estimate_unmeasured:
         profiles = with_estimates(profiles, fleet)
     # What was asked in contradiction is told before what was not measured for it.
+    require_traffic_of_limits(request, wishes)
     latency_limits = _latency_limits(request, wishes)
     # A model that cannot serve its traffic answers later and later.
     keeps_demand = bool(wishes.demand) and (
         request.demand_met is ContentionRule.PREDICTED or latency_limits is not None
     )
-    _require_measured_for_promises(
-        request, wishes, fleet, profiles, keeps_demand=keeps_demand
-    )
+    require_measured(request, wishes, fleet, profiles, keeps_demand=keeps_demand)
     every = allowed_records(
         profiles,
         wishes.load_points,
@@ -335,7 +334,7 @@ def ask(
             optional=wishes.optional,
         )
     if objective is Objective.MAX_THROUGHPUT:
-        _require_throughput(supplies, wishes)
+        require_throughput(supplies, wishes)
     names = tuple(
         name
         for name in every_name
@@ -355,8 +354,8 @@ def ask(
         + stand_ins
         + doubts
         + of_supplies
-        + _doubts(supplies)
-        + (_unshared(supplies) if shares.memory is not None else ()),
+        + doubts_of(supplies)
+        + (unshared_of(supplies) if shares.memory is not None else ()),
         min_retention=_kept_shares(wishes, keeps_demand=keeps_demand),
         maximizes_predicted=request.contention is ContentionRule.PREDICTED,
         records_in_any_time=every,
@@ -370,24 +369,9 @@ def ask(
 
 
 def _latency_limits(request: Request, wishes: Wishes) -> LatencyLimits | None:
-    """Return what is to be kept of latency at planned traffic, None if nothing is.
-
-    Raises:
-        InvalidInputError: If a model has a limit that is to be predicted, but no
-            traffic that would be planned for.
-    """
+    """Return what is to be kept of latency at planned traffic, None if nothing is."""
     if request.latency is not LatencyRule.PREDICTED or not wishes.latency_limit_ms:
         return None
-    without = [
-        name for name in wishes.latency_limit_ms if not wishes.demand.get(name, 0.0)
-    ]
-    if without:
-        raise InvalidInputError(
-            f"{named_setting(request, 'latency', 'predicted')} is about requests that "
-            f"arrive: give "
-            f"{setting('demand')} above 0 for {listed(sorted(without))}, or leave the "
-            "limit of a model without traffic out"
-        )
     return LatencyLimits(
         {name: limit / 1000 for name, limit in wishes.latency_limit_ms.items()},
         frozenset(name for name, demand in wishes.demand.items() if demand > 0),
@@ -407,239 +391,9 @@ def _kept_shares(wishes: Wishes, *, keeps_demand: bool) -> dict[str, float]:
     return kept
 
 
-def _require_profiles(request: Request, model_names: Sequence[str]) -> None:
-    """Check that every model asked for has a profile.
-
-    Raises:
-        UnknownNameError: Naming those without, as the request's file does.
-    """
-    unknown = sorted(
-        name
-        for name, wishes in request.models.items()
-        # A placement holds no profiles of models that were left out of it.
-        if name not in model_names and not wishes.left_out
-    )
-    if unknown:
-        paths = listed(
-            [
-                request.place_of("models", name) or as_path(("models", name))
-                for name in unknown
-            ]
-        )
-        others = (
-            ". The request was made for other profiles: name those, or let "
-            "`gpupack init` write one for these"
-            if len(unknown) == len(request.models)
-            else ""
-        )
-        raise UnknownNameError(
-            f"{paths}: there is no profile of {quoted_all(unknown)}; there are "
-            f"profiles of {quoted_all(model_names) or 'nothing'}{others}"
-        )
-
-
-def _left_out(request: Request, model_names: Sequence[str]) -> set[str]:
-    """Return the models that are not planned for.
-
-    Raises:
-        InvalidInputError: If every model is left out.
-    """
-    left_out = {name for name in model_names if request.of_model(name).left_out}
-    if left_out and len(left_out) == len(model_names):
-        raise InvalidInputError(
-            f"{named_setting(request, 'without', model_names=left_out)} leaves out "
-            "every model: nothing is left to plan for"
-        )
-    return left_out
-
-
-def _without(left_out: set[str], profiles: ProfileSet) -> ProfileSet:
-    records = tuple(one for one in profiles.records if one.model_name not in left_out)
-    return profiles.model_copy(update={"records": records})
-
-
 def _headroom(request: Request) -> float | Headroom:
     """Return the headroom asked for, of memory alone where prediction counts."""
     share = request.headroom
     if request.contention is ContentionRule.PREDICTED and isinstance(share, float):
         return Headroom(memory=share)
     return share
-
-
-def _require_sense(request: Request, wishes: Wishes) -> None:
-    """Check that wishes do not contradict each other.
-
-    Raises:
-        InvalidInputError: If weights, fairness or prediction are asked for where
-            throughput is not the objective, so is a budget, or both budgets are,
-            max-min fairness without a demand, or more replicas at least than at most.
-    """
-    goal = request.objective
-    if request.contention is ContentionRule.PREDICTED and (
-        goal is not Objective.MAX_THROUGHPUT
-    ):
-        raise InvalidInputError(
-            f"{named_setting(request, 'contention', 'predicted')} is for "
-            "max_throughput; with other "
-            f"objectives, {setting('min_retention')} says what models shall keep"
-        )
-    budgets = [
-        name
-        for name in ("max_gpus", "max_price_per_hour")
-        if getattr(request, name) is not None
-    ]
-    if budgets and goal is not Objective.MAX_THROUGHPUT:
-        raise InvalidInputError(
-            f"{named_setting(request, budgets[0])} is what max_throughput may spend, "
-            "but the "
-            f"objective is {goal.value}, which spends the least; use "
-            f"{setting('objective', 'max_throughput')}, or count the GPUs there are: "
-            f"{_counted_gpus()}"
-        )
-    if len(budgets) > 1:
-        raise InvalidInputError(
-            f"{' and '.join(named_setting(request, one) for one in budgets)} are both "
-            "given; give one, and "
-            f"count the GPUs there are for the other: {_counted_gpus()}"
-        )
-    for name, most in wishes.most_replicas.items():
-        least = wishes.replicas.get(name, 1)
-        if least > most:
-            raise InvalidInputError(
-                f"{named_wish(request, 'max_replicas', name)} is {most}, but {least} "
-                f"replicas are asked for at least ("
-                f"{named_wish(request, 'replicas', name)}); raise the one or lower the "
-                "other"
-            )
-    if goal is not Objective.MAX_THROUGHPUT:
-        for argument, is_given in (
-            ("weights", bool(wishes.weights)),
-            ("fairness", wishes.fairness is not Fairness.SUM),
-        ):
-            if is_given:
-                named = named_setting(request, argument, model_names=wishes.weights)
-                raise InvalidInputError(
-                    f"{named} decides between models when throughput is "
-                    f"short, but the objective is {goal.value}; use "
-                    f"{setting('objective', 'max_throughput')}"
-                )
-    if wishes.fairness is Fairness.MAX_MIN and not any(
-        value > 0 and name not in wishes.optional
-        for name, value in wishes.demand.items()
-    ):
-        raise InvalidInputError(
-            f"{named_setting(request, 'fairness', 'max_min')} shares out the demand of "
-            "models that are not optional, but none is above 0; give "
-            + setting("demand", python="{model: infer/sec}", shell="MODEL=RATE")
-        )
-
-
-def _require_measured_for_promises(
-    request: Request,
-    wishes: Wishes,
-    fleet: Fleet,
-    profiles: ProfileSet,
-    *,
-    keeps_demand: bool,
-) -> None:
-    """Check that nothing is promised by estimates of another GPU type.
-
-    Raises:
-        InvalidInputError: Naming the promise and the type.
-    """
-    predicted = ContentionRule.PREDICTED
-    promises = [
-        (argument, value, model_names)
-        for argument, value, model_names, is_asked in (
-            ("demand_met", "predicted", (), keeps_demand),
-            ("min_retention", None, wishes.min_retention, bool(wishes.min_retention)),
-            (
-                "latency_limit_ms",
-                None,
-                wishes.latency_limit_ms,
-                bool(wishes.latency_limit_ms),
-            ),
-            ("contention", "predicted", (), request.contention is predicted),
-        )
-        if is_asked
-    ]
-    if not promises:
-        return
-    planned = {entry.gpu_type.name for entry in fleet.entries}
-    types = sorted(planned.intersection(estimated_types(profiles.records)))
-    if types:
-        told = [
-            named_setting(request, argument, value, model_names=model_names)
-            for argument, value, model_names in promises
-        ]
-        raise InvalidInputError(
-            f"{' and '.join(told)} cannot be promised on {listed(types)}: nothing "
-            "was measured there, and estimates by published figures promise nothing. "
-            f"Profile there, or leave it out of {setting('gpus')}"
-        )
-
-
-def _counted_gpus() -> str:
-    return setting("gpus", python="{name: count}", shell="NAME=COUNT")
-
-
-def _require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:
-    lacking = [
-        one
-        for one in _records(supplies)
-        if one.throughput_infer_per_sec is None and one.model_name not in wishes.demand
-    ]
-    if lacking:
-        names = ", ".join(dict.fromkeys(repr(record.model_name) for record in lacking))
-        raise MissingReadingError(
-            "max_throughput needs throughput_infer_per_sec, which is missing for "
-            f"{names}: {lacking[0].missing['throughput_infer_per_sec']}"
-        )
-
-
-def _doubts(supplies: Sequence[Supply]) -> tuple[str, ...]:
-    """Return warnings about measurements that are used all the same."""
-    below = [
-        f"{quoted(record.model_name)} used less memory than the server alone; its own "
-        "need is taken as 0"
-        for supply in supplies
-        for record in _records([supply])
-        if record.gpu_memory_used_bytes is not None
-        and record.gpu_memory_used_bytes < supply.server.of(Resource.MEMORY)
-    ]
-    unstable: dict[str, list[str]] = {}
-    for record in _records(supplies):
-        if record.is_stable is False:
-            unstable.setdefault(record.model_name, []).append(str(record.load_point))
-    never_settled = [
-        f"measurements of {quoted(model_name)} that never settled: "
-        f"{', '.join(dict.fromkeys(points))}"
-        for model_name, points in unstable.items()
-    ]
-    guessed = {
-        quoted(record.model_name): None
-        for record in _records(supplies)
-        if record.origin is RecordOrigin.ESTIMATED
-    }
-    told = [f"estimated from what ran, not measured: {', '.join(guessed)}"]
-    return (*dict.fromkeys(below), *never_settled, *(told if guessed else ()))
-
-
-def _unshared(supplies: Sequence[Supply]) -> tuple[str, ...]:
-    """Return warnings about composing models that may count more than once on a GPU."""
-    calling = [
-        records
-        for records in (_records([supply]) for supply in supplies)
-        if any(one.helpers for one in records)
-    ]
-    warnings = [text for records in calling for text in unmeasured_sharing(records)]
-    return tuple(dict.fromkeys(warnings))
-
-
-def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:
-    return [
-        record
-        for supply in supplies
-        for of_model in supply.records.values()
-        for record in of_model
-    ]

@@ -1,4 +1,7 @@
-"""GPU types of a fleet, each with the records that may be planned with on it."""
+"""GPU types of a fleet, each with the records that may be planned with on it.
+
+And what is to be said of those records: what they lack, and what may be doubted.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gpupack.errors import InvalidInputError
+from gpupack.errors import InvalidInputError, MissingReadingError
+from gpupack.planning.composing import unmeasured_sharing
 from gpupack.planning.modeling.sizes import (
     ServerNeeds,
     host_memory_of_server,
@@ -17,11 +21,13 @@ from gpupack.planning.modeling.sizes import (
 from gpupack.planning.request import is_unknown
 from gpupack.quoting import quoted
 from gpupack.records.gpu import UNKNOWN_GPU_TYPE, Resource, is_same_card
+from gpupack.records.profile import RecordOrigin
 from gpupack.spelling import in_words_of, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from gpupack.planning.request import Wishes
     from gpupack.profile_set import ProfileSet
     from gpupack.records.gpu import Fleet, FleetEntry, GpuType, Headroom
     from gpupack.records.profile import ProfileRecord
@@ -245,3 +251,70 @@ def _never_profiled(
             )
         warnings.append(f"optional model left out: {reason}")
     return warnings
+
+
+def require_throughput(supplies: Sequence[Supply], wishes: Wishes) -> None:
+    """Check that models without a demand were measured for the most throughput.
+
+    Raises:
+        MissingReadingError: Naming those whose throughput is missing, and why.
+    """
+    lacking = [
+        one
+        for one in _records(supplies)
+        if one.throughput_infer_per_sec is None and one.model_name not in wishes.demand
+    ]
+    if lacking:
+        names = ", ".join(dict.fromkeys(repr(record.model_name) for record in lacking))
+        raise MissingReadingError(
+            "max_throughput needs throughput_infer_per_sec, which is missing for "
+            f"{names}: {lacking[0].missing['throughput_infer_per_sec']}"
+        )
+
+
+def doubts_of(supplies: Sequence[Supply]) -> tuple[str, ...]:
+    """Return warnings about measurements that are used all the same."""
+    below = [
+        f"{quoted(record.model_name)} used less memory than the server alone; its own "
+        "need is taken as 0"
+        for supply in supplies
+        for record in _records([supply])
+        if record.gpu_memory_used_bytes is not None
+        and record.gpu_memory_used_bytes < supply.server.of(Resource.MEMORY)
+    ]
+    unstable: dict[str, list[str]] = {}
+    for record in _records(supplies):
+        if record.is_stable is False:
+            unstable.setdefault(record.model_name, []).append(str(record.load_point))
+    never_settled = [
+        f"measurements of {quoted(model_name)} that never settled: "
+        f"{', '.join(dict.fromkeys(points))}"
+        for model_name, points in unstable.items()
+    ]
+    guessed = {
+        quoted(record.model_name): None
+        for record in _records(supplies)
+        if record.origin is RecordOrigin.ESTIMATED
+    }
+    told = [f"estimated from what ran, not measured: {', '.join(guessed)}"]
+    return (*dict.fromkeys(below), *never_settled, *(told if guessed else ()))
+
+
+def unshared_of(supplies: Sequence[Supply]) -> tuple[str, ...]:
+    """Return warnings about composing models that may count more than once on a GPU."""
+    calling = [
+        records
+        for records in (_records([supply]) for supply in supplies)
+        if any(one.helpers for one in records)
+    ]
+    warnings = [text for records in calling for text in unmeasured_sharing(records)]
+    return tuple(dict.fromkeys(warnings))
+
+
+def _records(supplies: Iterable[Supply]) -> list[ProfileRecord]:
+    return [
+        record
+        for supply in supplies
+        for of_model in supply.records.values()
+        for record in of_model
+    ]

@@ -3,6 +3,13 @@ from .arguments import (
     request_of,
     takes_wishes,
 )
+from .contradictions import (
+    left_out_of,
+    require_measured,
+    require_profiles,
+    require_sense,
+    require_traffic_of_limits,
+)
 from .estimates import estimated_types, measured_types, with_estimates
 from .fleet import (
     require_prices,
@@ -45,6 +52,7 @@ __all__ = [
     "estimated_types",
     "is_unknown",
     "keeps_latency_limit",
+    "left_out_of",
     "measured_types",
     "named_setting",
     "named_wish",
@@ -53,7 +61,11 @@ __all__ = [
     "price_units",
     "profiles_of",
     "request_of",
+    "require_measured",
     "require_prices",
+    "require_profiles",
+    "require_sense",
+    "require_traffic_of_limits",
     "resolve_fleet",
     "resolve_headroom",
     "takes_wishes",
