@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpupack.cost import Cost, cost_of
-from gpupack.errors import MissingExtraError
+from gpupack.frames import frame_of
 from gpupack.records.placement import PlacementRecord
 from gpupack.report.summary import title_of
 from gpupack.report.text import (
@@ -118,10 +118,4 @@ class Placement(PlacementRecord):
         Raises:
             MissingExtraError: If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as err:
-            raise MissingExtraError(
-                "to_frame() needs pandas: pip install 'gpupack[frames]'"
-            ) from err
-        return pd.DataFrame(placement_rows(self))
+        return frame_of(placement_rows(self))

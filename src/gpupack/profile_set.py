@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
 from pydantic import ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from gpupack.arguments import names, require_kind
-from gpupack.errors import MissingExtraError, ProfileDataError, UnknownNameError
+from gpupack.errors import ProfileDataError, UnknownNameError
+from gpupack.frames import frame_of
 from gpupack.quoting import quoted, quoted_all
 from gpupack.records.calibration import Calibration
 from gpupack.records.gpu import GpuType
@@ -218,12 +219,6 @@ class ProfileSet(Record):
         Raises:
             MissingExtraError: If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as err:
-            raise MissingExtraError(
-                "to_frame() needs pandas: pip install 'gpupack[frames]'"
-            ) from err
         nested = {"load_point", "gpu_type", "environment", "windows", "missing"}
         rows = [
             {
@@ -237,4 +232,4 @@ class ProfileSet(Record):
             | record.model_dump(exclude=nested | {"kind", "schema_version", "warnings"})
             for record in self.records
         ]
-        return pd.DataFrame(rows)
+        return frame_of(rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from gpupack.errors import MissingExtraError
+from gpupack.frames import frame_of
 from gpupack.placement import Placement
 from gpupack.quoting import printable_name
 from gpupack.records.frontier import FrontierRecord
@@ -109,13 +109,7 @@ class Frontier(FrontierRecord):
         Raises:
             MissingExtraError: If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as err:
-            raise MissingExtraError(
-                "to_frame() needs pandas: pip install 'gpupack[frames]'"
-            ) from err
-        return pd.DataFrame(
+        return frame_of(
             [
                 point.model_dump(exclude={"headroom"})
                 | {"utilization_headroom": _utilization_headroom(point)}

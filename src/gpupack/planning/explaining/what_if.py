@@ -271,17 +271,6 @@ def _as_placed(
         for one in gpu.assignments
     }
     return tuple(
-        replace(
-            supply,
-            records={
-                name: kept
-                for name, records in supply.records.items()
-                if (
-                    kept := tuple(
-                        one for one in records if (name, one.load_point) in used
-                    )
-                )
-            },
-        )
+        supply.with_records(lambda one: (one.model_name, one.load_point) in used)
         for supply in question.supplies
     )

@@ -5,7 +5,7 @@ And what is to be said of those records: what they lack, and what may be doubted
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from gpupack.records.profile import RecordOrigin
 from gpupack.spelling import in_words_of, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from gpupack.planning.request import Wishes
     from gpupack.profile_set import ProfileSet
@@ -54,6 +54,16 @@ class Supply:
     records: Mapping[str, tuple[ProfileRecord, ...]]
     is_carried_over: bool = False
     is_server_in_models: bool = False
+
+    def with_records(self, is_kept: Callable[[ProfileRecord], bool]) -> Supply:
+        """Return it with these records alone, of the models that have any of them."""
+        kept = {
+            name: tuple(filter(is_kept, records))
+            for name, records in self.records.items()
+        }
+        return replace(
+            self, records={name: records for name, records in kept.items() if records}
+        )
 
     @property
     def gpu_type(self) -> GpuType:

@@ -264,19 +264,8 @@ def _at_one_point(
     return replace(
         free,
         supplies=tuple(
-            replace(
-                supply,
-                records={
-                    name: kept
-                    for name, records in supply.records.items()
-                    if (
-                        kept := tuple(
-                            one
-                            for one in records
-                            if name not in points or one.load_point == points[name]
-                        )
-                    )
-                },
+            supply.with_records(
+                lambda one: points.get(one.model_name, one.load_point) == one.load_point
             )
             for supply in free.supplies
         ),

@@ -196,12 +196,7 @@ def install_server(
 
 def remove_server() -> bool:
     """Remove the embedded server from the cache; False if there was none."""
-    folder = installation_folder()
-    if not folder.exists():
-        return False
-    with locked(folder):
-        shutil.rmtree(folder)
-    return True
+    return removed(installation_folder())
 
 
 def _install(
@@ -297,6 +292,15 @@ def run_command(
             f"index in reach, {way_out}"
         )
     return done.stdout
+
+
+def removed(folder: Path) -> bool:
+    """Remove what was installed in a folder; return whether there was anything."""
+    if not folder.exists():
+        return False
+    with locked(folder):
+        shutil.rmtree(folder)
+    return True
 
 
 @contextmanager

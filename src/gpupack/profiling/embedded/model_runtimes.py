@@ -19,6 +19,7 @@ from gpupack.profiling.embedded.installation import (
     base_python,
     cache_folder,
     locked,
+    removed,
     run_command,
 )
 from gpupack.quoting import quoted
@@ -155,12 +156,7 @@ def install_runtimes(
 
 def remove_runtimes() -> bool:
     """Remove the runtimes from the cache; False if there were none."""
-    folder = runtimes_folder()
-    if not folder.exists():
-        return False
-    with locked(folder):
-        shutil.rmtree(folder)
-    return True
+    return removed(runtimes_folder())
 
 
 def _install(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-_MARKET = (
+_MARKET = (  # what `_market` returns
     *2 * (INTEGER,),
     *2 * (INTEGERS,),
     REALS,
@@ -148,21 +148,11 @@ def search(
     """
     recorded, value = INTEGER(), REAL()
     is_complete = _search(
-        *sizes.shape,
-        integers(sizes),
-        integers(capacities),
-        reals(duals),
-        integers(supply),
-        reals(shares),
-        reals(multipliers),
-        num_big,
+        *_market(sizes, capacities, duals, supply, shares, multipliers, num_big),
         threshold,
         node_limit,
         patience,
-        len(grids),
-        tables.shape[2],
-        integers(grids),
-        reals(tables),
+        *_with_grids(tables, grids),
         int(list_all),
         len(out),
         out,
@@ -194,20 +184,10 @@ def search_disjoint(
     ``search``.
     """
     return _search_disjoint(
-        *sizes.shape,
-        integers(sizes),
-        integers(capacities),
-        reals(duals),
-        integers(supply),
-        reals(shares),
-        reals(multipliers),
-        num_big,
+        *_market(sizes, capacities, duals, supply, shares, multipliers, num_big),
         threshold,
         node_limit,
-        len(grids),
-        tables.shape[2],
-        integers(grids),
-        reals(tables),
+        *_with_grids(tables, grids),
         len(out),
         out,
         stop,
@@ -313,3 +293,30 @@ def lift(
         uses,
         stop,
     )
+
+
+def _market(
+    sizes: Integers,
+    capacities: Integers,
+    duals: Reals,
+    supply: Integers,
+    shares: Reals,
+    multipliers: Reals,
+    num_big: int,
+) -> tuple[object, ...]:
+    """Return what there is to choose from as the C functions take it."""
+    return (
+        *sizes.shape,
+        integers(sizes),
+        integers(capacities),
+        reals(duals),
+        integers(supply),
+        reals(shares),
+        reals(multipliers),
+        num_big,
+    )
+
+
+def _with_grids(tables: Reals, grids: Integers) -> tuple[object, ...]:
+    """Return tables as the C functions take them."""
+    return len(grids), tables.shape[2], integers(grids), reals(tables)
