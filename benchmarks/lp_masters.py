@@ -1,8 +1,9 @@
 """Linear programs for column generation: the own simplex, GLOP and HiGHS compared.
 
 Item engine: the same column generation and the same dive, on the same packing, with
-the restricted master solved by the own simplex (``PatternMaster``), by GLOP, which
-keeps its basis between solves, and by HiGHS inside OR-Tools, which does not. Capacity
+the restricted master solved by the own simplex (``PatternMaster``), by GLOP with its
+presolve, by GLOP from its last basis (primal pivots after new columns, dual ones after
+another demand), and by HiGHS inside OR-Tools, which keeps no basis. Capacity
 engine: every linear program that its relaxation solves by GLOP is also solved by HiGHS,
 and by GLOP without what it remembers.
 
@@ -76,9 +77,16 @@ class CoveringSolver(Protocol):
 
 
 class GlopCovering:
-    """By GLOP through OR-Tools' wrapper of linear solvers; it keeps its last basis."""
+    """By GLOP through OR-Tools' wrapper of linear solvers.
 
-    def __init__(self, num_rows: int) -> None:
+    Args:
+        num_rows: As many as types.
+        goes_on: Whether to leave out what makes GLOP forget its last basis.
+    """
+
+    def __init__(self, num_rows: int, *, goes_on: bool = False) -> None:
+        self._goes_on = goes_on
+        self._is_other_demand = False
         self._lp = pywraplp.Solver.CreateSolver("GLOP")
         self._lp.Objective().SetMinimization()
         infinity = self._lp.infinity()
@@ -95,12 +103,20 @@ class GlopCovering:
 
     def demand(self, demand: NDArray[np.float64]) -> None:
         """Change the right-hand side."""
+        self._is_other_demand = True
         for row, copies in zip(self._rows, demand.tolist(), strict=True):
             row.SetLb(copies)
 
     def solve(self) -> tuple[list[float], list[float]]:
         """Return the duals of the rows and the values of the columns."""
-        assert self._lp.Solve() == pywraplp.Solver.OPTIMAL
+        given = pywraplp.MPSolverParameters()
+        if self._goes_on:
+            given.SetIntegerParam(given.SCALING, given.SCALING_OFF)
+            given.SetIntegerParam(given.PRESOLVE, given.PRESOLVE_OFF)
+            algorithm = given.DUAL if self._is_other_demand else given.PRIMAL
+            given.SetIntegerParam(given.LP_ALGORITHM, algorithm)
+        self._is_other_demand = False
+        assert self._lp.Solve(given) == pywraplp.Solver.OPTIMAL
         return (
             [row.dual_value() for row in self._rows],
             [column.solution_value() for column in self._columns],
@@ -231,6 +247,9 @@ def item_masters(
     return {
         "own simplex": lambda: PatternMaster(demand, most, generation.rng),
         "GLOP": lambda: SolvedMaster(GlopCovering, demand, most),
+        "GLOP going on": lambda: SolvedMaster(
+            partial(GlopCovering, goes_on=True), demand, most
+        ),
         "HiGHS": lambda: SolvedMaster(HighsCovering, demand, most),
     }
 
@@ -276,9 +295,11 @@ def solving_again(seconds: dict[str, float]) -> Iterator[None]:
     """Solve whatever the capacity engine's master solves by others as well."""
     solve_linear = plan_master.solve_linear
 
-    def timed(lp: pywraplp.Solver, *, deadline: float = math.inf) -> bool:
+    def timed(
+        lp: pywraplp.Solver, *, deadline: float = math.inf, grows: bool = False
+    ) -> bool:
         started = time.process_time()
-        found = solve_linear(lp, deadline=deadline)
+        found = solve_linear(lp, deadline=deadline, grows=grows)
         seconds["GLOP"] += time.process_time() - started
         seconds["num_solves"] += 1
         if not found:
@@ -321,7 +342,7 @@ def item_runs() -> Iterator[tuple[dict[str, object], Callable[[], dict[str, obje
     """Yield what each run of the item engine is, and the run."""
     for (num_types, num_items), seed in product(ITEM_INSTANCES, SEEDS):
         problem = gpu_like_problem(num_types, num_items, seed=seed)
-        for name in ("own simplex", "GLOP", "HiGHS"):
+        for name in ("own simplex", "GLOP", "GLOP going on", "HiGHS"):
             if name == "HiGHS" and num_types > MAX_HIGHS_TYPES:
                 continue
             what: dict[str, object] = {
