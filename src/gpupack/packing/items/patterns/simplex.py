@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 REFACTOR_EVERY = 400
 """Pivots after which the inverse is computed afresh."""
-DUAL_PIVOTS_PER_ROW = 4
-"""Dual pivots after a change of demand: where they end, they seldom take more. All
-patterns cost 1, so that dual pivots may go round without any gain."""
+SHIFT = 1e-6
+"""What costs are raised by in dual pivots: all patterns cost 1, so that these pivots
+would go round without any gain."""
+DUAL_PIVOTS_PER_ROW = 20
+"""Of them, after a change of demand. Where they end, they seldom take more than 4."""
+_NO_SHIFTS = np.zeros(0)
 
 
 class PatternMaster:
@@ -57,6 +60,8 @@ class PatternMaster:
         self.patterns: list[Pattern] = []
         self._known: set[Pattern] = set()
         self._pivots = 0
+        self._noise = np.random.default_rng(0)
+        self._shifts = _NO_SHIFTS
         # About 50 ms of pivots between looks at the clock.
         self._pivots_per_look = max(4, int(1e8 / (self.num_rows + 100) ** 2))
         self.add(
@@ -117,18 +122,33 @@ class PatternMaster:
         """
         self.demand = demand.astype(np.float64)
         self._set_primal_values()
-        left = DUAL_PIVOTS_PER_ROW * self.num_rows
-        while left > 0 and time.perf_counter() < deadline:
-            done, pivots = self._pivot(is_dual=True, most=left)
-            if done:
-                return
+        self._shifts = self._draw_shifts()
+        left, is_done = DUAL_PIVOTS_PER_ROW * self.num_rows, False
+        while left > 0 and not is_done and time.perf_counter() < deadline:
+            is_done, pivots = self._pivot(is_dual=True, most=left)
             left -= pivots
-        self.restart()
+        self._shifts = _NO_SHIFTS
+        if is_done:
+            self._set_duals()
+        else:
+            self.restart()
+
+    def _draw_shifts(self) -> NDArray[np.float64]:
+        """Return what raises costs, of slacks and then patterns outside the basis."""
+        num_costs = self.num_rows + self.num_columns
+        shifts = self._noise.uniform(0.5 * SHIFT, SHIFT, num_costs)
+        shifts[self._places_in_costs()] = 0.0  # so that no reduced cost is negative
+        return shifts
+
+    def _places_in_costs(self) -> NDArray[np.int64]:
+        """Return where costs of slacks and then patterns have those of the basis."""
+        return np.where(self.basis >= 0, self.num_rows + self.basis, -1 - self.basis)
 
     def _pivot(self, *, is_dual: bool, most: int) -> tuple[bool, int]:
         """Pivot for about 50 ms; return whether nothing is left to do, and pivots."""
         done, pivots = kernels.pivot(
             is_dual,
+            self._shifts,
             self._inverse,
             self._primal_values,
             self.basis,
@@ -180,9 +200,15 @@ class PatternMaster:
             self.restart()
             return
         self.basis = basis
-        self._duals = self._inverse @ (self.basis >= 0).astype(np.float64)
+        self._set_duals()
         self._set_primal_values()
         self._pivots = 0
+
+    def _set_duals(self) -> None:
+        costs = (self.basis >= 0).astype(np.float64)
+        if len(self._shifts):
+            costs += self._shifts[self._places_in_costs()]
+        self._duals = self._inverse @ costs
 
     def _set_primal_values(self) -> None:
         perturbed = np.where(self.demand > 0, self.demand + self._perturbation, 0.0)

@@ -185,10 +185,12 @@ static void consider(candidate *best, int64_t entering, double size, double cost
 
 /* Return the column that keeps all reduced costs ≥ 0; of infinite cost if none.
 
-   `line` is room for the leaving row of the inverse, which is a column of its array:
-   columns of the program read it in no order, so it is put side by side first. */
+   `shifts` are added to costs, of rows' slacks and then of columns. `line` is room for
+   the leaving row of the inverse, which is a column of its array: columns of the program
+   read it in no order, so it is put side by side first. */
 static candidate choose_dual(const program *p, const double *duals,
-                             const uint8_t *in_basis, int64_t leaving, double *line)
+                             const double *shifts, const uint8_t *in_basis,
+                             int64_t leaving, double *line)
 {
     candidate best = {0, INFINITY, 0.0, INFINITY};
     for (int64_t row = 0; row < p->num_rows; row++)
@@ -200,10 +202,11 @@ static candidate choose_dual(const program *p, const double *duals,
         for (int64_t at = p->starts[column]; at < p->starts[column + 1]; at++)
             size -= line[p->rows[at]] * p->column_values[at];
         if (size > 1e-9)
-            consider(&best, column, size, reduced_cost_of(p, duals, column));
+            consider(&best, column, size,
+                     reduced_cost_of(p, duals, column) + shifts[p->num_rows + column]);
     }
     for (int64_t row = 0; row < p->num_rows; row++)
-        consider(&best, -1 - row, line[row], duals[row]);
+        consider(&best, -1 - row, line[row], duals[row] + shifts[row]);
     return best;
 }
 
@@ -218,9 +221,10 @@ static int64_t lowest_of(const double *values, int64_t count)
 
 /* Pivot until none is left to do; return 1 if so, 0 at the limit. Sets the pivots.
 
-   Primal pivots while a column prices out, dual ones while a basic value is
-   negative. */
-EXPORTED int64_t pivot(int64_t kind, int64_t num_rows, double *inverse, double *values,
+   Primal pivots while a column prices out, dual ones, whose costs are shifted, while a
+   basic value is negative. */
+EXPORTED int64_t pivot(int64_t kind, int64_t num_rows, const double *shifts,
+              double *inverse, double *values,
               int64_t *basis, double *duals, const int64_t *starts,
               const int64_t *rows, const double *column_values, int64_t num_columns,
               uint8_t *in_basis, int64_t max_pivots, int64_t *pivots)
@@ -240,7 +244,7 @@ EXPORTED int64_t pivot(int64_t kind, int64_t num_rows, double *inverse, double *
                 is_done = true;
                 break;
             }
-            candidate chosen = choose_dual(&p, duals, in_basis, leaving, line);
+            candidate chosen = choose_dual(&p, duals, shifts, in_basis, leaving, line);
             if (chosen.cost == INFINITY) {
                 values[leaving] = 0.0;
                 continue;

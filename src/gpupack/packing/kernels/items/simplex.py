@@ -19,7 +19,7 @@ _invert = Kernel("invert", INTEGER, *3 * (INTEGERS,), *2 * (REALS,), INTEGERS)
 _pivot = Kernel(
     "pivot",
     *2 * (INTEGER,),
-    *2 * (REALS,),
+    *3 * (REALS,),
     INTEGERS,
     REALS,
     *2 * (INTEGERS,),
@@ -52,6 +52,7 @@ def invert(
 
 def pivot(
     is_dual: bool,
+    shifts: Reals,
     inverse: Reals,
     values: Reals,
     basis: Integers,
@@ -66,12 +67,14 @@ def pivot(
     """Pivot until none is left to do; return (whether so, pivots).
 
     Primal pivots while a column prices out, dual ones while a basic value is negative.
+    ``shifts`` are added to the costs of rows' slacks and then of columns in dual ones.
     ``inverse``, ``values``, ``basis``, ``duals`` and ``in_basis`` are written to.
     """
     pivots = INTEGER()
     is_done = _pivot(
         int(is_dual),
         len(values),
+        shifts,
         inverse,
         values,
         basis,
