@@ -213,12 +213,13 @@ def translate(
                 levels.append(level)
                 least_service.append(least[job])
                 places.append(place)
+    most_units = max(units, default=1)
     jobs = tuple(
         Job(
             demand=demands[job],
             copies=fixed.get(name, wishes.replicas.get(name, 1)),
             max_copies=fixed.get(name, wishes.most_replicas.get(name)),
-            weight=wishes.weights.get(name, 1.0) * (max(units) // units[job]),
+            weight=wishes.weights.get(name, 1.0) * (most_units // units[job]),
             is_optional=name in wishes.optional,
             name=f"model {name!r}",
         )

@@ -32,11 +32,12 @@ def require_profiles(request: Request, model_names: Sequence[str]) -> None:
     Raises:
         UnknownNameError: Naming those without, as the request's file does.
     """
+    known = frozenset(model_names)
     unknown = sorted(
         name
         for name, wishes in request.models.items()
         # A placement holds no profiles of models that were left out of it.
-        if name not in model_names and not wishes.left_out
+        if name not in known and not wishes.left_out
     )
     if unknown:
         paths = listed(
