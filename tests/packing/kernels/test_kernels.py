@@ -20,6 +20,7 @@ from gpupack.packing.kernels.capacity import (
     minimum_slack,
     pattern_bounds,
     refilling,
+    ruin_recreate,
 )
 from gpupack.packing.kernels.items import moves
 from gpupack.packing.runtime import warm_up
@@ -279,8 +280,9 @@ def test_arrays_that_are_written_to_are_not_copied_in_silence() -> None:
 
 
 STRUCTS = (
-    ("capacity/minimum_slack.c", minimum_slack._OFFERS),
+    ("capacity/offers.h", minimum_slack.OFFERS),
     ("capacity/minimum_slack.c", minimum_slack._FILLINGS),
+    ("capacity/ruin_recreate.c", ruin_recreate._PACKED),
     ("capacity/pattern_bounds.h", pattern_bounds.MARKET),
     ("capacity/refilling.h", refilling._CHOICES),
     ("capacity/refilling.h", refilling._FILLING),

@@ -11,6 +11,7 @@ from gpupack.packing.capacity.many_jobs import (
     RoomPricing,
     SlackSearch,
     minimum_slack,
+    ruin_recreate,
 )
 from gpupack.packing.capacity.model import (
     BinType,
@@ -189,3 +190,36 @@ def test_without_kernels_the_first_plan_is_by_first_fit(monkeypatch):
     plan = plan_capacity(drawn(7), Goal.MIN_COST, time_limit_s=1, num_workers=1)
     assert plan.status is PlanStatus.FEASIBLE
     assert plan.found_by == "first fit"
+
+
+def indivisible(seed, *, num_jobs=120):
+    """Return jobs of one option each, whose copies are a large part of a bin."""
+    rng = random.Random(seed)
+    jobs, options = [], []
+    for index in range(num_jobs):
+        jobs.append(Job(demand=rng.randint(1, 6_000)))
+        load = rng.choice([480, 520, 600, 790])
+        memory = rng.randint(30, 880)
+        options.append(Option(index, 0, (memory, 0), (0, load), 1_000))
+    return CapacityProblem((BinType((1_000, 1_000)),), tuple(jobs), tuple(options))
+
+
+def test_ruin_and_recreate_saves_bins_that_filling_anew_does_not(monkeypatch):
+    problem = indivisible(1)
+    search, bound = search_of(problem, Goal.MIN_BINS)
+    first = search.run()
+    with monkeypatch.context() as patched:
+        patched.setattr(SlackSearch, "_recreated", lambda *_: None)
+        without = search.improved(first, bound=bound, deadline=np.inf)
+    better = search.improved(first, bound=bound, deadline=np.inf)
+    check_plan(problem, search.filled(better), in_full=True)
+    assert better.cost < without.cost
+
+
+def test_bins_that_would_take_too_much_memory_are_left_as_they_are(monkeypatch):
+    monkeypatch.setattr(ruin_recreate, "MAX_PLACES", 10)
+    problem = indivisible(2)
+    search, _ = search_of(problem, Goal.MIN_BINS)
+    first = search.run()
+    assert ruin_recreate.PackedBins.of(first, OptionArrays.of(problem)) is None
+    assert search.improved(first, bound=0, deadline=np.inf).cost <= first.cost

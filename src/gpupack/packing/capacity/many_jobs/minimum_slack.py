@@ -1,3 +1,4 @@
+# Long because rounds in which bins are filled anew share prices and fillings.
 """A plan by filling bins one by one with little slack: for very many jobs.
 
 The copy that is largest of all that is open goes into an empty bin, and a short search
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpupack.packing.capacity.many_jobs.room_prices import UNLIMITED
+from gpupack.packing.capacity.many_jobs.ruin_recreate import PackedBins
 from gpupack.packing.capacity.many_jobs.slack_plan import SlackPlan, joined, nothing
 from gpupack.packing.capacity.model import Copies, FilledBin
 from gpupack.packing.kernels.capacity.minimum_slack import (
@@ -55,6 +57,15 @@ OPENED = 0.25
 """Share of the fillings that are emptied in a round: those that waste most."""
 NOISE, RANDOM = 0.5, 3.0
 """Of waste: a random factor around 1, and as a multiple of its median a random part."""
+TAKEN_AWAY = (0.2, 0.6)
+"""Share of all waste, in price of bins, that is taken away before ruin and recreate."""
+RECREATED_BLENDS = (0.4, 0.7)
+"""Of prices there: what is open counts for the room of a copy, too."""
+MOVES_PER_BIN = 200
+RECREATING = 0.9
+"""Share of the time left for it; then what is still open must find bins."""
+VAIN_RECREATED = 5
+"""Rounds that one of ruin and recreate counts for, which takes longer."""
 MAX_IN_VAIN = 30
 """Rounds without a gain after which no more are tried."""
 FACTORS = (0.5, 1.0, 2.0)
@@ -178,7 +189,9 @@ class SlackSearch:
         return best
 
     def improved(self, plan: SlackPlan, *, bound: float, deadline: float) -> SlackPlan:
-        """Return a plan that is no dearer, after rounds of filling the worst bins anew.
+        """Return a plan that is no dearer, after rounds in which bins are filled anew.
+
+        The worst ones in turns as at first, and by ruin and recreate.
 
         Args:
             plan: To start from.
@@ -186,34 +199,74 @@ class SlackSearch:
             deadline: On the clock of ``time.perf_counter``.
         """
         rng = np.random.default_rng(self._seed)
-        in_vain = 0
-        number = 0
+        in_vain = number = 0
         while (
             plan.cost > bound
             and in_vain <= MAX_IN_VAIN
             and time.perf_counter() < deadline
         ):
             number += 1
-            waste = self._waste(plan)
-            waste *= rng.uniform(1 - NOISE, 1 + NOISE, len(waste))
-            waste += rng.uniform(0, RANDOM, len(waste)) * np.median(waste)
-            num_kept = round(len(waste) * (1 - OPENED))
-            is_kept = np.zeros(len(waste), dtype=bool)
-            is_kept[np.argsort(waste, kind="stable")[:num_kept]] = True
-            kept = plan.of(is_kept, self._prices)
-            other = self._filled_up(
-                kept,
-                BLENDS[self._blend] * float(rng.choice(FACTORS)),
-                num_sampled=SAMPLED_MORE,
-                seed=self._seed + number * SEEDS_APART,
-                deadline=deadline,
+            other = (
+                self._with_worst_anew(plan, number, rng, deadline)
+                if number % 2
+                else self._recreated(plan, number, rng, deadline)
             )
-            in_vain += 1
+            in_vain += 1 if number % 2 else VAIN_RECREATED
             if other is not None and other.cost <= plan.cost:
                 if other.cost < plan.cost:
                     in_vain = 0
                 plan = other
         return plan
+
+    def _with_worst_anew(
+        self, plan: SlackPlan, number: int, rng: np.random.Generator, deadline: float
+    ) -> SlackPlan | None:
+        """Return a plan with the bins filled anew that waste most, None if in vain."""
+        waste = self._waste(plan)
+        waste *= rng.uniform(1 - NOISE, 1 + NOISE, len(waste))
+        waste += rng.uniform(0, RANDOM, len(waste)) * np.median(waste)
+        num_kept = round(len(waste) * (1 - OPENED))
+        is_kept = np.zeros(len(waste), dtype=bool)
+        is_kept[np.argsort(waste, kind="stable")[:num_kept]] = True
+        return self._filled_up(
+            plan.of(is_kept, self._prices),
+            BLENDS[self._blend] * float(rng.choice(FACTORS)),
+            num_sampled=SAMPLED_MORE,
+            seed=self._seed + number * SEEDS_APART,
+            deadline=deadline,
+        )
+
+    def _recreated(
+        self, plan: SlackPlan, number: int, rng: np.random.Generator, deadline: float
+    ) -> SlackPlan | None:
+        """Return a plan after ruin and recreate without the bins that waste most."""
+        waste = self._waste(plan) * plan.number
+        prices = self._prices[plan.bin_type]
+        price = float(prices @ plan.number) / max(1, int(plan.number.sum()))
+        worst = np.argsort(-waste / (prices * plan.number), kind="stable")
+        paid = np.cumsum((prices * plan.number)[worst])
+        least = float(rng.uniform(*TAKEN_AWAY)) * float(waste.sum())
+        is_kept = np.ones(len(waste), dtype=bool)
+        is_kept[worst[: max(1, int(np.searchsorted(paid, least)))]] = False
+        packed = PackedBins.of(plan.of(is_kept, self._prices), self._options)
+        if packed is None or not packed.is_open:
+            return None
+        blend = float(rng.choice(RECREATED_BLENDS))
+        packed.anneal(
+            self._offers(blend),
+            moves_per_bin=MOVES_PER_BIN,
+            price=price,
+            seed=self._seed + number * SEEDS_APART,
+            deadline=time.perf_counter()
+            + RECREATING * (deadline - time.perf_counter()),
+        )
+        return self._filled_up(
+            packed.plan(self._options, self._prices),
+            blend,
+            num_sampled=SAMPLED_MORE,
+            seed=self._seed + number * SEEDS_APART,
+            deadline=deadline,
+        )
 
     def _waste(self, plan: SlackPlan) -> Array:
         """Return what bins of each filling cost beyond what they serve."""

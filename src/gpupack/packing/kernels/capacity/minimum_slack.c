@@ -1,8 +1,9 @@
-/* Fill bins one by one, each from a sample of all that is open (see slack_kernel.py). */
+/* Fill bins one by one, each from a sample of all that is open (see minimum_slack.py). */
 
 #include <math.h>
 #include <string.h>
 
+#include "offers.h"
 #include "../scratch.h"
 
 enum {
@@ -13,22 +14,10 @@ enum {
     NO_BIN = -1,
 };
 
-#define LEAST_PART 0.05    /* of what a copy could serve: of less none is put in */
 #define COST_OF_PART 5e-4  /* of a bin's price, for a copy that is cut short */
 #define COST_OF_COPY 2e-3  /* of a bin's price: of two alike the larger goes first */
 #define COST_OF_IDLE 1e-2  /* of a bin's price */
 #define FIRST_MARGIN 0.02  /* of its cost, by which an option may be above the best */
-#define NOTHING 1e-12      /* share of a copy's service that is none */
-
-/* What can be filled in; slack_kernel.py says what each array holds. */
-typedef struct {
-    int64_t num_types, num_dimensions, num_jobs, num_options;
-    const double *capacity, *weights, *mix, *price;
-    const int64_t *starts;
-    const double *fixed, *loaded, *most, *cost, *unit_cost, *unit_worth, *fastest;
-    const int64_t *least, *limit;
-    const uint8_t *whole;
-} offers;
 
 /* What is open, and what is filled in. */
 typedef struct {
@@ -58,22 +47,6 @@ typedef struct {
     int64_t num_kept;
     const volatile int8_t *stop;
 } search;
-
-/* Return what a need costs at least, by its first copy and the rest in proportion. */
-static double worth_of(const offers *o, int64_t job, double need)
-{
-    if (need <= 0)
-        return 0.0;
-    double best = need * o->unit_worth[job], found = INFINITY;
-    int64_t end = o->starts[(job + 1) * o->num_types];
-    for (int64_t at = o->starts[job * o->num_types]; at < end; at++) {
-        double here = lesser(need, o->most[at]);
-        double cost = o->cost[at] + o->unit_cost[at] * here +
-                      (need - here) * o->unit_worth[job];
-        found = lesser(found, cost);
-    }
-    return greater(best, found);
-}
 
 /* Return about what room is lost: worth more than all that can be filled in there. */
 static double stranded(const search *s, const double *room)
@@ -106,31 +79,10 @@ static bool is_possible(const search *s, int64_t option, int64_t job,
 {
     const offers *o = s->o;
     const fillings *f = s->f;
-    double need = f->need[job];
-    double most = lesser(need, o->most[option]), service = most;
-    int64_t missing = o->least[job] - f->copies[job];
-    if (missing > 1 && !o->whole[job])
-        most = service = lesser(most, need / (double)missing);
-    const double *fixed = o->fixed + option * o->num_dimensions;
-    const double *loaded = o->loaded + option * o->num_dimensions;
-    for (int64_t d = 0; d < o->num_dimensions; d++) {
-        double left = room[d] - fixed[d];
-        if (left < 0)
-            return false;
-        if (loaded[d] * service > left)
-            service = left / loaded[d];
-    }
-    if (service < most && (o->whole[job] || service < LEAST_PART * most))
+    double most, service;
+    if (!fits(o, option, job, f->need[job], f->copies[job], room, &most, &service))
         return false;
-    double rest = need - service;
-    if (rest < NOTHING * o->most[option]) {
-        if (rest > 0)
-            service = need;
-        rest = 0.0;
-    }
-    int64_t left = o->limit[job] - f->copies[job] - 1;
-    if (left < 0 || (rest > 0 && (double)left * o->fastest[job] < rest))
-        return false;
+    double rest = service >= f->need[job] ? 0.0 : f->need[job] - service;
     found->option = option;
     found->job = job;
     found->service = service;

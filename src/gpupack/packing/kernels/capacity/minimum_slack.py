@@ -63,13 +63,13 @@ class Fillings(NamedTuple):
     service: NDArray[np.float64]
 
 
-_OFFERS = Struct(
+OFFERS = Struct(
     "offers", Offers, "num_types", "num_dimensions", "num_jobs", "num_options"
 )
 _FILLINGS = Struct("fillings", Fillings, "max_bins", "max_slots", is_written=True)
 _fill = Kernel(
     "fill_by_slack",
-    _OFFERS.pointer,
+    OFFERS.pointer,
     _FILLINGS.pointer,
     *2 * (INTEGER,),
     REAL,
@@ -103,7 +103,7 @@ def fill_by_slack(
         How many fillings were written; -1 if a job finds no bin.
     """
     num_types, num_dimensions = offers.capacity.shape
-    structure = _OFFERS.of(
+    structure = OFFERS.of(
         offers,
         num_types=num_types,
         num_dimensions=num_dimensions,
