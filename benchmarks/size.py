@@ -14,6 +14,8 @@ gap.
 ``--copies N``: 9 measured models with N copies in all, without a demand.
 ``--models N``: N models of one copy each. ``--drawn-models N``: with a demand each.
 ``--fleet-models N``: N models with a demand each, 3 load points on each of 3 GPU types.
+``--compare``: ``--gpus`` only; the placement is compared with one of 7 % more demand,
+in place of what else is done with it.
 """
 
 from __future__ import annotations
@@ -68,6 +70,9 @@ def main() -> None:
     parser.add_argument(
         "--only-place", action="store_true", help="leave out file, table and report"
     )
+    parser.add_argument(
+        "--compare", action="store_true", help="compare with one of 7 %% more demand"
+    )
     parser.add_argument("--label", default="", help="told in each line: before, after")
     parser.add_argument("--one", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--draw", nargs=2, type=Path, metavar=("LINES", "CHART"))
@@ -87,6 +92,7 @@ def main() -> None:
                     *("--time-limit", str(arguments.time_limit)),
                     *("--seed", str(arguments.seed), "--label", arguments.label),
                     *(["--only-place"] if arguments.only_place else []),
+                    *(["--compare"] if arguments.compare else []),
                 ],
                 check=True,
             )
@@ -110,7 +116,18 @@ def measure(kind: str, size: int, arguments: argparse.Namespace) -> dict[str, ob
         profiles, time_limit_s=arguments.time_limit, seed=arguments.seed, **asked
     )
     timed("place", started)
-    num_bytes = 0 if arguments.only_place else _kept(placement, timed)
+    compared: dict[str, object] = {}
+    if arguments.compare:
+        demand = {name: rate * 1.07 for name, rate in asked["demand"].items()}
+        later = gpupack.place(
+            profiles,
+            time_limit_s=arguments.time_limit,
+            seed=arguments.seed,
+            **{**asked, "demand": demand},
+        )
+        compared = _compared(placement, later, timed)
+    is_kept = not (arguments.only_place or arguments.compare)
+    num_bytes = _kept(placement, timed) if is_kept else 0
     return {
         "kind": kind,
         "size": size,
@@ -124,6 +141,7 @@ def measure(kind: str, size: int, arguments: argparse.Namespace) -> dict[str, ob
         "cpu_s": seconds,
         "wall_s": walls,
         "file_bytes": num_bytes,
+        **compared,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "environment": benchmark_environment(seed=arguments.seed).model_dump(
             mode="json", exclude_none=True
@@ -152,6 +170,24 @@ def _kept(
     placement.to_html()
     timed("report", started)
     return num_bytes
+
+
+def _compared(
+    placement: Placement,
+    later: Placement,
+    timed: Callable[[str, tuple[float, float]], tuple[float, float]],
+) -> dict[str, object]:
+    """Compare two placements, timing it; return how long that is, in two ways."""
+    started = time.process_time(), time.perf_counter()
+    comparison = gpupack.compare(placement, later)
+    written = comparison.to_json()
+    str(comparison)
+    timed("compare", started)
+    return {
+        "compared_gpus": [comparison.num_gpus_before, comparison.num_gpus_after],
+        "num_moves": len(comparison.moves),
+        "comparison_bytes": len(written.encode()),
+    }
 
 
 def _num_copies(placement: Placement) -> int:

@@ -2,7 +2,7 @@
 
 ``data/placement_v1.json`` and ``data/frontier_v1.json`` were written by the last
 version that did not keep what was asked, ``data/placement_v2.json`` by the last that
-wrote every GPU by itself.
+wrote every GPU by itself, and so was ``data/comparison_v1.json``.
 """
 
 import json
@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 import gpupack
+from gpupack.comparison import Comparison
 from gpupack.errors import InvalidInputError, StoreError
 from gpupack.records.request import Request
+from gpupack.report.page.comparing.moves import Change
 from gpupack.store import read_one
 from gpupack.trade_off import Frontier
 
@@ -88,6 +90,22 @@ def test_a_frontier_of_such_placements_is_read() -> None:
 
     assert len(found.placements) == len(found.points)
     assert {one.schema_version for one in found.placements} == {3}
+
+
+def test_a_comparison_with_an_entry_for_every_instance_is_read() -> None:
+    text = (DATA / "comparison_v1.json").read_text(encoding="utf-8")
+    written = json.loads(text)
+
+    comparison = Comparison.model_validate_json(text)
+
+    assert (written["schema_version"], comparison.schema_version) == (1, 2)
+    assert comparison.number_by_gpu_after == {
+        int(index): number for index, number in written["number_by_gpu_after"].items()
+    }
+    changes = [move["change"] for one in written["models"] for move in one["moves"]]
+    assert comparison.count(Change.MOVES) == changes.count("moves") > 0
+    assert comparison.count(Change.STAYS) == changes.count("stays") > 0
+    assert Comparison.model_validate_json(comparison.to_json()) == comparison
 
 
 def test_a_newer_placement_is_refused(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gpupack.arguments import require_kind
 from gpupack.records.placement import PlacementRecord
-from gpupack.report.page.changes import comparison_markdown, format_comparison
-from gpupack.report.page.comparison import compare_placements
-from gpupack.report.page.moves import ComparisonRecord
+from gpupack.report.page.comparing.changes import comparison_markdown, format_comparison
+from gpupack.report.page.comparing.comparison import compare_placements
+from gpupack.report.page.comparing.moves import ComparisonRecord
 
 
 class Comparison(ComparisonRecord):

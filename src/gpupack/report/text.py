@@ -21,7 +21,7 @@ from gpupack.report.markdown import markdown_name, markdown_text
 from gpupack.units import in_digits, mib_from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gpupack.cost import Cost
     from gpupack.records.placement import (
@@ -416,9 +416,13 @@ _MOST_RUNS = 8
 
 def gpu_numbers(group: PlacedGpus) -> str:
     """Return the indices of GPUs in few words: ``"0–6"``, ``"0–2, 5 and 9 more"``."""
+    return number_ranges(run.gpu_indices for run in group.runs)
+
+
+def number_ranges(ranges: Iterable[range]) -> str:
+    """Return numbers in few words; ranges that follow each other are told as one."""
     parts: list[range] = []
-    for run in group.runs:
-        here = run.gpu_indices
+    for here in ranges:
         if parts and parts[-1].stop == here.start:
             parts[-1] = range(parts[-1].start, here.stop)
         else:

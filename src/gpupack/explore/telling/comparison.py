@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpupack.comparison import compare
 from gpupack.records.record import Record
-from gpupack.report.page.moves import Change
+from gpupack.report.page.comparing.moves import Change
 from gpupack.report.text import format_price, format_rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpupack.records.placement import PlacementRecord
-    from gpupack.report.page.moves import ModelChange, ModelSide
+    from gpupack.report.page.comparing.moves import ModelChange, ModelSide
 
 
 class DifferenceView(Record):
@@ -133,7 +132,7 @@ def _moves(moves: int, added: int, removed: int, stays: int) -> str:
 
 
 def _changed(model: ModelChange) -> ChangedModel:
-    counts = Counter(one.change for one in model.moves)
+    counts = {change: model.count(change) for change in Change}
     parts = [
         f"{counts[change]:,} {change.value}"
         for change in (Change.MOVES, Change.ADDED, Change.REMOVED)

@@ -32,6 +32,7 @@ from gpupack.report.text import (
     format_price,
     format_rate,
     load_text,
+    number_ranges,
 )
 from gpupack.units import mib_from_bytes
 
@@ -131,6 +132,7 @@ def _jinja() -> jinja2.Environment:
         headroom_shares=headroom_shares,
         headroom_text=headroom_text,
         load_text=load_text,
+        number_ranges=number_ranges,
         objective_names=OBJECTIVE_NAMES,
         resource_names=RESOURCE_NAMES,
     )

@@ -15,7 +15,7 @@ from gpupack.report.bars import (
 )
 from gpupack.report.cautions import cautions_of, type_text
 from gpupack.report.page.circumstances import circumstances
-from gpupack.report.page.comparison import compare_placements
+from gpupack.report.page.comparing.comparison import compare_placements
 from gpupack.report.page.curves import ModelCurves, model_curves
 from gpupack.report.page.demand import demand_verdict
 from gpupack.report.page.measurements import MeasurementColumn, known_columns
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         PlacementRecord,
     )
     from gpupack.records.profile import ProfileRecord
-    from gpupack.report.page.moves import ComparisonRecord
+    from gpupack.report.page.comparing.moves import ComparisonRecord
 
 _MOST_CURVES = 60
 """Models whose curves are drawn; more would only make the file heavy."""

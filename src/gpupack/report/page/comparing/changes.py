@@ -8,19 +8,26 @@ from tabulate import tabulate
 
 from gpupack.quoting import printable_name
 from gpupack.report.markdown import markdown_name
-from gpupack.report.page.moves import Change
+from gpupack.report.page.comparing.moves import Change
 from gpupack.report.summary import count_of
-from gpupack.report.text import format_number, format_price, format_rate
+from gpupack.report.text import (
+    format_number,
+    format_price,
+    format_rate,
+    number_ranges,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gpupack.records.profile import LoadPoint
-    from gpupack.report.page.moves import ComparisonRecord, ModelChange, ModelSide
+    from gpupack.report.page.comparing.moves import (
+        ComparisonRecord,
+        ModelChange,
+        ModelSide,
+    )
 
 _NOTHING = "–"
-_MOST_PLACES = 8
-"""GPU numbers written out per model before the rest is only counted."""
 
 
 def format_comparison(comparison: ComparisonRecord) -> str:
@@ -52,7 +59,7 @@ def _told(
         parts.append(
             "GPU numbers are those of the first placement: a GPU is matched with the "
             "one of its type that holds most of the same models "
-            f"({comparison.num_matched_gpus} matched)."
+            f"({comparison.num_matched_gpus:,} matched)."
         )
     return "\n\n".join(parts)
 
@@ -141,8 +148,8 @@ def _models(
         [
             escape(one.model_name),
             _what(one),
-            _places([move.gpu_before for move in one.moves]),
-            _places([move.gpu_after for move in one.moves]),
+            _places(move.gpus_before for move in one.moves),
+            _places(move.gpus_after for move in one.moves),
             _from_to(
                 _points([move.load_point_before for move in one.moves]),
                 _points([move.load_point_after for move in one.moves]),
@@ -167,10 +174,8 @@ def _models(
 
 
 def _what(model: ModelChange) -> str:
-    counts = {
-        change: sum(move.change is change for move in model.moves) for change in Change
-    }
-    if len(model.moves) == 1 and counts[Change.STAYS] == 0:
+    counts = {change: model.count(change) for change in Change}
+    if sum(counts.values()) == 1 and counts[Change.STAYS] == 0:
         return model.moves[0].change.value
     told = [
         f"{count:,} {change.value}"
@@ -180,11 +185,14 @@ def _what(model: ModelChange) -> str:
     return ", ".join(told) or Change.STAYS.value
 
 
-def _places(gpus: Iterable[int | None]) -> str:
-    numbers = sorted({gpu for gpu in gpus if gpu is not None})
-    shown = ", ".join(map(str, numbers[:_MOST_PLACES])) or _NOTHING
-    more = len(numbers) - _MOST_PLACES
-    return f"{shown} and {more:,} more" if more > 0 else shown
+def _places(gpus: Iterable[range]) -> str:
+    """Return GPU numbers, each once however many instances are there."""
+    apart: list[range] = []
+    for one in sorted(filter(None, gpus), key=lambda numbers: numbers.start):
+        first = max(one.start, apart[-1].stop if apart else 0)
+        if first < one.stop:
+            apart.append(range(first, one.stop))
+    return number_ranges(apart) or _NOTHING
 
 
 def _points(points: Iterable[LoadPoint | None]) -> str:

@@ -1,0 +1,1 @@
+"""Two placements compared: GPUs matched, moves counted, and what is told of them."""
