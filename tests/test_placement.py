@@ -28,6 +28,17 @@ def test_the_frame_has_one_row_per_model_instance() -> None:
     assert frame["throughput_infer_per_sec"].sum() == PLACEMENT.throughput_infer_per_sec
 
 
+def test_the_frame_has_a_row_for_each_of_equal_gpus_too() -> None:
+    placement = gpupack.place(gpupack.load_example("medical"), "min_gpus", replicas=40)
+    assert len(placement.gpus.runs) < placement.num_gpus
+
+    frame = placement.to_frame()
+
+    assert list(zip(frame["gpu_index"], frame["model_name"], strict=True)) == [
+        (gpu.gpu_index, name) for gpu in placement.gpus for name in gpu.models
+    ]
+
+
 def test_hostile_names_are_text_everywhere() -> None:
     names = ["<script>alert(1)</script>", "a|b", "a\nb", "\x1b[2Jgone", "*bold*"]
     placement = gpupack.place(make_profiles(*(make_record(name) for name in names)))

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from gpupack.errors import InvalidInputError
-from gpupack.quoting import MAX_MESSAGE, MAX_QUOTED, listed, quoted, quoted_all
+from gpupack.quoting import (
+    MAX_MESSAGE,
+    MAX_QUOTED,
+    listed,
+    number_ranges,
+    quoted,
+    quoted_all,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +63,21 @@ def test_a_long_list_says_how_many_more_there_are() -> None:
 
 def test_no_message_is_endless() -> None:
     assert len(str(InvalidInputError("x" * 1_000_000))) == MAX_MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("ranges", "told"),
+    [
+        ([], ""),
+        ([range(3, 4)], "3"),
+        ([range(2), range(2, 7), range(9, 10)], "0–6, 9"),
+        (
+            [range(n, n + 1) for n in range(0, 22, 2)],
+            "0, 2, 4, 6, 8, 10, 12, 14 and 3 more",
+        ),
+    ],
+)
+def test_numbers_that_follow_each_other_are_told_as_a_range(
+    ranges: list[range], told: str
+) -> None:
+    assert number_ranges(ranges) == told

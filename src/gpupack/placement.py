@@ -118,4 +118,17 @@ class Placement(PlacementRecord):
         Raises:
             MissingExtraError: If pandas is not installed.
         """
-        return frame_of(placement_rows(self))
+        alike = placement_rows(self)
+        frame = frame_of([row for rows in alike for row in rows])
+        # Rows of equal GPUs are made once: 10⁵ GPUs would take 200 MiB as dicts.
+        first = 0
+        rows_of: list[int] = []
+        indices: list[int] = []
+        for gpu, rows in zip(self.gpus.runs, alike, strict=True):
+            rows_of += [*range(first, first + len(rows))] * gpu.num_gpus
+            indices += (index for index in gpu.gpu_indices for _ in rows)
+            first += len(rows)
+        if not frame.empty:
+            frame = frame.take(rows_of).reset_index(drop=True)
+            frame["gpu_index"] = indices
+        return frame

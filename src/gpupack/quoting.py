@@ -10,7 +10,7 @@ import reprlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
 MAX_QUOTED = 200
 """Characters of one value that a message repeats."""
@@ -18,6 +18,8 @@ MAX_NAME = 120
 """Characters of a name in a table or picture of text; Triton's own are file names."""
 MAX_LISTED = 20
 """Values that a message lists."""
+MAX_RANGES = 8
+"""Numbers, or ranges of them, that are told before the rest is only counted."""
 MAX_MESSAGE = 10_000
 """Characters of a whole message, such as one with the end of a server's log."""
 _ELLIPSIS = "…"
@@ -72,6 +74,25 @@ def listed(texts: Collection[str]) -> str:
 def _listed(shown: list[str], number: int) -> str:
     more = number - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")
+
+
+def number_ranges(ranges: Iterable[range]) -> str:
+    """Return numbers in few words; ranges that follow each other are told as one.
+
+    ``"0–6"``, or ``"0–2, 5 and 9 more"``.
+    """
+    parts: list[range] = []
+    for here in ranges:
+        if parts and parts[-1].stop == here.start:
+            parts[-1] = range(parts[-1].start, here.stop)
+        else:
+            parts.append(here)
+    shown = ", ".join(
+        f"{part.start}–{part[-1]}" if len(part) > 1 else f"{part.start}"
+        for part in parts[:MAX_RANGES]
+    )
+    more = sum(map(len, parts[MAX_RANGES:]))
+    return shown + (f" and {more:,} more" if more else "")
 
 
 def shortened(text: str, most: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from gpupack.quoting import listed, quoted, quoted_all
+from gpupack.quoting import number_ranges, quoted, quoted_all
 from gpupack.records.gpu import ResourceUnit
 from gpupack.records.profile import RecordOrigin
 from gpupack.records.request import LatencyRule
@@ -262,11 +262,11 @@ def _slowed_down(placement: PlacementRecord) -> Iterator[str]:
 
 def _shared(placement: PlacementRecord) -> Iterator[str]:
     """Say which models share a composing model, and so its instances."""
-    gpus: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    gpus: dict[tuple[str, tuple[str, ...]], list[range]] = {}
     for gpu in placement.gpus.runs:
         for one in gpu.shared_models:
-            of_set = gpus.setdefault((one.model_name, one.callers), [])
-            of_set += gpu.gpu_indices
+            where = gpus.setdefault((one.model_name, one.callers), [])
+            where.append(gpu.gpu_indices)
     if not gpus:
         return
     (name, callers), where = next(iter(gpus.items()))
@@ -275,7 +275,7 @@ def _shared(placement: PlacementRecord) -> Iterator[str]:
     more = ", and one more such set" if others == 1 else more
     yield (
         f"{quoted_all(callers)} share the composing model {quoted(name)} on GPU "
-        f"{listed([str(index) for index in where])}{more}: its memory counts once, and "
+        f"{number_ranges(where)}{more}: its memory counts once, and "
         "its instances serve all of them. Each throughput was measured with those to "
         "itself: do not count on all of them at once; gpupack verify measures them "
         "together"

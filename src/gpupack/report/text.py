@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from gpupack.cost import HOURS_PER_MONTH, cost_of
-from gpupack.quoting import for_people, printable, printable_name
+from gpupack.quoting import for_people, number_ranges, printable, printable_name
 from gpupack.records.gpu import Resource, ResourceUnit
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 from gpupack.report.cautions import cautions_of, other_warnings, type_text
@@ -21,7 +21,7 @@ from gpupack.report.markdown import markdown_name, markdown_text
 from gpupack.units import in_digits, mib_from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from gpupack.cost import Cost
     from gpupack.records.placement import (
@@ -344,12 +344,12 @@ def _served(placement: PlacementRecord, value: float) -> str:
     return f"{text} {unit.words}"
 
 
-def placement_rows(placement: PlacementRecord) -> list[dict[str, object]]:
-    """Return one flat row per model instance."""
-    rows: list[dict[str, object]] = []
-    for gpu in placement.gpus.runs:
-        alike: list[dict[str, object]] = [
+def placement_rows(placement: PlacementRecord) -> list[list[dict[str, object]]]:
+    """Return a flat row per model instance on one GPU, for each of ``gpus.runs``."""
+    return [
+        [
             {
+                "gpu_index": gpu.gpu_index,
                 "gpu_type": gpu.gpu_type.name,
                 "model_name": assignment.model_name,
                 "batch_size": assignment.load_point.batch_size,
@@ -360,10 +360,8 @@ def placement_rows(placement: PlacementRecord) -> list[dict[str, object]]:
             | assignment.model_dump(exclude={"model_name", "load_point"})
             for assignment in gpu.assignments
         ]
-        rows += [
-            {"gpu_index": index} | row for index in gpu.gpu_indices for row in alike
-        ]
-    return rows
+        for gpu in placement.gpus.runs
+    ]
 
 
 def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
@@ -410,29 +408,9 @@ def _gpu_table(placement: PlacementRecord, style: str, separator: str) -> str:
     )
 
 
-_MOST_RUNS = 8
-"""Indices in a row of equal GPUs, or ranges of them."""
-
-
 def gpu_numbers(group: PlacedGpus) -> str:
     """Return the indices of GPUs in few words: ``"0–6"``, ``"0–2, 5 and 9 more"``."""
     return number_ranges(run.gpu_indices for run in group.runs)
-
-
-def number_ranges(ranges: Iterable[range]) -> str:
-    """Return numbers in few words; ranges that follow each other are told as one."""
-    parts: list[range] = []
-    for here in ranges:
-        if parts and parts[-1].stop == here.start:
-            parts[-1] = range(parts[-1].start, here.stop)
-        else:
-            parts.append(here)
-    shown = ", ".join(
-        f"{part.start}–{part[-1]}" if len(part) > 1 else f"{part.start}"
-        for part in parts[:_MOST_RUNS]
-    )
-    more = sum(map(len, parts[_MOST_RUNS:]))
-    return shown + (f" and {more:,} more" if more else "")
 
 
 def times(group: Sequence[GpuPlacement]) -> str:

@@ -41,6 +41,9 @@ def test_a_sequence_of_gpus_is_what_a_tuple_of_them_is(contents: list[str]) -> N
     for place in range(-len(as_tuple), len(as_tuple)):
         assert gpus[place] == as_tuple[place]
         assert type(gpus[place]) is GpuPlacement
+    for start, stop in ((1, 4), (0, 2), (3, 3), (2, None), (-3, -1), (4, 1)):
+        assert tuple(gpus[start:stop]) == as_tuple[start:stop]
+        assert gpus[start:stop] == PlacedGpus(as_tuple[start:stop])
     assert tuple(gpus[1:7:2]) == as_tuple[1:7:2]
     assert tuple(gpus[::-1]) == as_tuple[::-1]
     assert gpus + as_tuple == as_tuple * 2 == gpus * 2

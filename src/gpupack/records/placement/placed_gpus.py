@@ -106,11 +106,22 @@ class PlacedGpus(Sequence[GpuPlacement]):
     def __getitem__(self, index: int | slice) -> GpuPlacement | PlacedGpus:
         """Return the GPU at a place, or those of a slice; no index is a GPU's own."""
         if isinstance(index, slice):
-            return PlacedGpus(self[place] for place in range(len(self))[index])
+            places = range(len(self))[index]
+            if places.step == 1:
+                return PlacedGpus(self._between(places.start, places.stop))
+            return PlacedGpus(self[place] for place in places)
         place = range(len(self))[index]
         number = bisect_right(self._ends, place)
         run = self.runs[number]
         return run.gpu(run.gpu_indices[place - self._ends[number]])
+
+    def _between(self, start: int, stop: int) -> Iterator[EqualGpus]:
+        """Yield the GPUs at these places, equal ones together."""
+        for run, end in zip(self.runs, self._ends, strict=True):
+            here = run.gpu_indices[max(0, start - end + run.num_gpus) :]
+            here = here[: max(0, stop - max(start, end - run.num_gpus))]
+            if here:
+                yield EqualGpus.of(run, gpu_index=here.start, num_gpus=len(here))
 
     def __len__(self) -> int:
         """Return the number of GPUs."""

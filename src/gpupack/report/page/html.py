@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InvalidInputError
-from gpupack.quoting import for_people, printable_name
+from gpupack.quoting import for_people, number_ranges, printable_name
 from gpupack.report.bars import RESOURCE_NAMES, format_amount
 from gpupack.report.page.rightsizing import (
     counted_models,
@@ -32,7 +32,6 @@ from gpupack.report.text import (
     format_price,
     format_rate,
     load_text,
-    number_ranges,
 )
 from gpupack.units import mib_from_bytes
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from gpupack.quoting import printable_name
+from gpupack.quoting import number_ranges, printable_name
 from gpupack.report.markdown import markdown_name
 from gpupack.report.page.comparing.moves import Change
 from gpupack.report.summary import count_of
@@ -14,7 +14,6 @@ from gpupack.report.text import (
     format_number,
     format_price,
     format_rate,
-    number_ranges,
 )
 
 if TYPE_CHECKING:
