@@ -49,7 +49,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("lines", type=Path)
     text = parser.parse_args().lines.read_text(encoding="utf-8")
-    print(table_of([json.loads(line) for line in text.splitlines()]))
+    lines = [json.loads(line) for line in text.splitlines()]
+    # Comparisons are told in a sentence.
+    print(table_of([one for one in lines if "compared_gpus" not in one]))
 
 
 if __name__ == "__main__":
