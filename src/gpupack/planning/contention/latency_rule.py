@@ -1,17 +1,42 @@
-"""Which models may share a GPU, by the latency that is predicted of each."""
+"""Which models may share a GPU, by the latency that is predicted of each.
+
+A record of a closed loop of one request per instance tells service times as they are:
+its latencies. One of an open loop, sent λ requests a second, holds waits in them, and
+its throughput is what was sent, not what the model can do. With the latency ``T``, the
+service ``S`` of n instances and the wait ``W``::
+
+    E[T] = O + E[S] + E[W],    Var[T] = Var[S] + Var[W]
+
+``E[S]`` is what the server counted for its requests, where it says that; ``O`` is then
+what is left of the latency. Else O is taken for 0, and ``E[S]`` is the one for which
+the queue has the mean latency that was measured. The variance of S is the one for which
+it has the variance that was measured. The wait is that of a GI/G/n queue: of one server
+that is n times as fast, exact for Poisson arrivals and gamma-distributed services (its
+mean Pollaczek and Khinchine's, its variance Takács's), scaled to others as Allen and
+Cunneen do. Levels of S are those of the latencies, drawn together to mean and variance.
+
+References:
+    As for ``latency_prediction``.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gpupack.planning.contention.host_station import host_class
 from gpupack.planning.contention.latency_prediction import (
+    MAX_BUSY_SHARE,
     ArrivingTraffic,
     LatencyLimits,
+    ServiceTimes,
     arriving_service_times,
     predict_percentiles,
+    service_times,
 )
 from gpupack.planning.contention.latency_simulation import (
     SIMULATED_REQUESTS,
@@ -19,11 +44,13 @@ from gpupack.planning.contention.latency_simulation import (
     simulate_percentiles,
     simulated_model,
 )
+from gpupack.records.gpu import DeviceKind
+from gpupack.records.profile import LoadPoint
+from gpupack.records.request.arrivals import Arrivals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from gpupack.planning.contention.delays import CustomerClass, SharingShape
@@ -32,6 +59,11 @@ if TYPE_CHECKING:
 
 MAX_KNOWN_ANSWERS = 100_000
 """Answers kept, so that none is found twice."""
+MAX_SERVICE_CV2 = 4.0
+"""Services that vary by more are not told from a queue."""
+_NUM_HALVINGS = 30
+_LEAST_LEVEL = 0.1
+"""Of the mean service: none is taken for shorter."""
 
 
 class LatencyRule:
@@ -63,7 +95,12 @@ class LatencyRule:
         self._limits = limits
         self._classes = classes
         self._names = [record.model_name for record in records]
-        self._services = [arriving_service_times(record) for record in records]
+        self._services = [
+            open_loop_service_times(record)
+            if is_of_arrivals(record)
+            else arriving_service_times(record)
+            for record in records
+        ]
         self._records = records
         self._traffic = [
             ArrivingTraffic(rate if name in limits.arriving else None, limits.gap_cv2)
@@ -79,9 +116,15 @@ class LatencyRule:
     @cached_property
     def _simulated(self) -> list[SimulatedModel | None]:
         """What the simulation knows of each item, which a rule does without."""
+        if not self._shape.is_round_robin:
+            return [None] * len(self._records)
         return [
-            simulated_model(record, one) if self._shape.is_round_robin else None
-            for record, one in zip(self._records, self._classes, strict=True)
+            open_loop_model(record, one, service)
+            if is_of_arrivals(record)
+            else simulated_model(record, one)
+            for record, one, service in zip(
+                self._records, self._classes, self._services, strict=True
+            )
         ]
 
     def latencies_s(
@@ -162,3 +205,157 @@ class LatencyRule:
                 self._known.clear()
             self._known[counts] = known
         return known
+
+
+def is_of_arrivals(record: ProfileRecord) -> bool:
+    """Whether a record's throughput is what was sent, and its latencies hold waits.
+
+    A server that did not keep up shows what it can do, and latencies of nothing.
+    """
+    told = record.open_loop
+    return record.load_point.requests_per_sec is not None and (
+        told is None or (told.is_kept_up and told.is_sent)
+    )
+
+
+def open_loop_service_times(record: ProfileRecord) -> ServiceTimes | None:
+    """Return the service times behind latencies of requests that arrived.
+
+    None without a throughput, or without latencies: then nothing is known.
+    """
+    latencies = _latency_levels(record)
+    rate = record.requests_per_sec
+    if latencies is None or not rate:
+        return None
+    num = max(record.num_model_instances or 1, 1)
+    queue = _Queue(rate, num, _gap_cv2(record))
+    mean_s, variance = float(latencies.mean()), float(latencies.var())
+    counted_s = _counted_service_s(record)
+    overhead_s = 0.0
+    if counted_s is not None:
+        waited_s = (record.server_queue_us or 0.0) / 1e6
+        overhead_s = max(0.0, mean_s - counted_s - waited_s)
+
+    def service_s(cv2: float) -> float:
+        """Return the mean service, if services vary by so much."""
+        if counted_s is not None:
+            return min(counted_s, queue.most_s)
+        return _root(
+            lambda one: one + queue.wait(one, cv2)[0] - mean_s,
+            0.0,
+            min(mean_s, queue.most_s),
+        )
+
+    def excess(cv2: float) -> float:
+        """Return by how much latencies would vary more than they do."""
+        one = service_s(cv2)
+        return cv2 * one**2 + queue.wait(one, cv2)[1] - variance
+
+    cv2 = 0.0 if excess(0.0) >= 0 else _root(excess, 0.0, MAX_SERVICE_CV2)
+    found_s = service_s(cv2)
+    share = min(1.0, (cv2 / variance) ** 0.5 * found_s) if variance > 0 else 0.0
+    levels = found_s + share * (latencies - mean_s)
+    levels = np.maximum(levels, _LEAST_LEVEL * found_s)
+    levels *= found_s / float(levels.mean())
+    return ServiceTimes(levels, overhead_s, num)
+
+
+def open_loop_model(
+    record: ProfileRecord, one: CustomerClass, service: ServiceTimes | None
+) -> SimulatedModel | None:
+    """Return what the simulation knows of a record of arrivals, None if nothing.
+
+    Nor of several instances, and of the host, which it does not simulate.
+    """
+    if (
+        service is None
+        or service.num_instances > 1
+        or record.gpu_type.kind is not DeviceKind.GPU
+    ):
+        return None
+    gpu_s = one.gpu_demand_s
+    host_s = np.maximum(service.levels_s - gpu_s, 0.0)
+    return SimulatedModel(host_s, gpu_s, service.overhead_s, wake_s=0.0)
+
+
+def _latency_levels(record: ProfileRecord) -> NDArray[np.float64] | None:
+    """Return equally likely latencies, as they were measured, in seconds."""
+    # Of a closed loop of one, of which the server says nothing, they are all service.
+    as_closed = record.model_copy(
+        update={
+            "open_loop": None,
+            "load_point": LoadPoint(batch_size=1, concurrency=1),
+            "server_compute_infer_us": None,
+        }
+    )
+    if record.latency_mean_us is None and record.latency_p50_us is None:
+        return None
+    found = service_times(as_closed)
+    return None if found is None else found.levels_s
+
+
+def _counted_service_s(record: ProfileRecord) -> float | None:
+    """Return the mean time for which requests had an instance, as the server says."""
+    parts = (
+        record.server_compute_input_us,
+        record.server_compute_infer_us,
+        record.server_compute_output_us,
+    )
+    known = [part for part in parts if part is not None]
+    total_s = sum(known) / 1e6
+    return total_s if len(known) == len(parts) and total_s > 0 else None
+
+
+def _gap_cv2(record: ProfileRecord) -> float:
+    """Return how uneven arrivals were; those of a file, and unknown ones, as chance."""
+    told = record.open_loop
+    named = None if told is None else Arrivals.by_name(told.arrivals)
+    return 1.0 if named is None else named.gap_cv2
+
+
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """Arrivals at instances that serve one request at a time, each."""
+
+    rate: float
+    num: int
+    gap_cv2: float
+
+    @property
+    def most_s(self) -> float:
+        """The longest mean service that it keeps up with."""
+        return MAX_BUSY_SHARE * self.num / self.rate
+
+    def wait(self, service_s: float, service_cv2: float) -> tuple[float, float]:
+        """Return mean and variance of the wait, for services of this mean and cv²."""
+        busy = self.rate * service_s / self.num
+        if busy <= 0:
+            return 0.0, 0.0
+        one_s = service_s / self.num
+        mean_s = busy * one_s * (1 + service_cv2) / (2 * (1 - busy))
+        cubed = one_s**3 * (1 + service_cv2) * (1 + 2 * service_cv2)
+        second = 2 * mean_s**2 + self.rate * cubed / (3 * (1 - busy))
+        uneven = (self.gap_cv2 + service_cv2) / (1 + service_cv2)
+        waits = _erlang_c(self.num, busy) / busy
+        mean_s *= waits * uneven
+        return mean_s, max(0.0, waits * uneven**2 * second - mean_s**2)
+
+
+def _root(excess: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a rising function is 0, or the end that is nearest to it."""
+    for _ in range(_NUM_HALVINGS):
+        middle = (low + high) / 2
+        if excess(middle) > 0:
+            high = middle
+        else:
+            low = middle
+    return (low + high) / 2
+
+
+def _erlang_c(num_servers: int, busy: float) -> float:
+    """Return the probability that a request waits, for Poisson arrivals."""
+    load = num_servers * busy
+    blocked = 1.0
+    for number in range(1, num_servers + 1):
+        blocked = load * blocked / (number + load * blocked)
+    return blocked / (1 - busy * (1 - blocked))
