@@ -93,7 +93,7 @@ from .records.running.observed_cluster import (
     ObservedGpu,
 )
 from .records.running.verification import GpuVerification, ModelVerdict
-from .report.page.moves import Change, ModelChange, ModelSide, Move
+from .report.page.comparing.moves import Change, ModelChange, ModelSide, Move
 from .request_file import read_request
 from .store import (
     read_deployment,
