@@ -19,6 +19,9 @@ DEFAULT_CONCURRENCY = (1, 2, 4)
 MAX_REQUEST_RATE = 1_000_000
 """More no client sends; what this one can is said when it was tried."""
 
+_RATE_DIGITS = 6
+"""Of the rate of recorded times, which names a load point."""
+
 
 def load_points(
     batch_sizes: Sequence[int],
@@ -89,7 +92,13 @@ def _rates(
                 f"{arrivals} arrivals need a rate: give request_rates "
                 "(--request-rate), in requests per second, such as 50,100"
             )
-        return [own]
+        if not own <= MAX_REQUEST_RATE:
+            raise InvalidInputError(
+                f"the times of {quoted(str(arrivals))} are {own:,.3g} requests a "
+                f"second, and no client sends more than {MAX_REQUEST_RATE:,}: are they "
+                "in seconds? Or give request_rates (--request-rate) to stretch them to"
+            )
+        return [float(f"{own:.{_RATE_DIGITS}g}")]
     given = several("request_rates", request_rates, "[50, 100]")
     numbers = [real_number(value) for value in given]
     for value, number in zip(given, numbers, strict=True):

@@ -71,7 +71,7 @@ class Arrivals(Record):
         named = cls.by_name(str(text))
         if named is not None:
             return named
-        if not Path(text).exists():
+        if not str(text).strip() or not Path(text).exists():
             raise InvalidInputError(
                 f"arrivals are {_WORDS}; there is no file {quoted(str(text))}"
             )
