@@ -11,11 +11,18 @@ from typer.testing import CliRunner
 import gpupack
 from benchmarks.noisy_models import NoisyModel
 from gpupack.cli.app import app
-from gpupack.errors import InvalidInputError
+from gpupack.errors import InvalidInputError, StoreError
 from gpupack.profiling.measuring.measure_options import MeasureOptions
 from gpupack.profiling.sweep.loads import merge_load, point_to_check
 from gpupack.profiling.sweep.sweep_store import SweepStore
-from gpupack.records.profile import BetweenLoads, FreshLoad, LoadPoint, ProfileRecord
+from gpupack.records.profile import (
+    BetweenLoads,
+    FreshLoad,
+    LatencyPercentile,
+    LoadPoint,
+    OpenLoop,
+    ProfileRecord,
+)
 from gpupack.store import read_profile_file
 from tests.factories import make_record
 from tests.profiling.conftest import installed  # noqa: F401 (a fixture)
@@ -193,6 +200,65 @@ def test_readings_of_loads_are_means_and_maxima() -> None:
     assert [one.latency_mean_us for one in three.loads] == [10.0, 20.0, 33.0]
     assert sum("differs from load" in one for one in three.warnings) == 1
     assert ProfileRecord.model_validate_json(three.model_dump_json()) == three
+
+
+def open_loop(*, is_kept_up: bool = True, arrivals: str = "poisson") -> OpenLoop:
+    return OpenLoop(
+        arrivals=arrivals,
+        asked_requests_per_sec=50.0,
+        offered_requests_per_sec=50.0,
+        sent_requests_per_sec=50.0,
+        late_share=0.0,
+        is_sent=True,
+        is_kept_up=is_kept_up,
+    )
+
+
+@pytest.mark.parametrize("is_first_behind", [True, False])
+def test_a_rate_that_one_load_did_not_keep_up_with_has_no_latency(
+    is_first_behind: bool,
+) -> None:
+    rate = LoadPoint.parse("1@50/s")
+    kept = make_record(
+        load_point=rate,
+        throughput_infer_per_sec=50.0,
+        latency_mean_us=10.0,
+        latency_p99_us=40.0,
+        latency_percentiles=(
+            LatencyPercentile(percentile=99, value_us=40, low_us=30, num_requests=700),
+        ),
+        open_loop=open_loop(),
+        is_stable=True,
+    )
+    behind = make_record(
+        load_point=rate,
+        throughput_infer_per_sec=30.0,
+        missing={"latency_p99_us": "they wait longer and longer"},
+        open_loop=open_loop(is_kept_up=False),
+        is_stable=False,
+    )
+    both = (behind, kept) if is_first_behind else (kept, behind)
+    found = merge_load(*both, allowed_ratio=0.1)
+    assert found.latency_mean_us is None
+    assert found.latency_p99_us is None
+    assert found.missing["latency_p99_us"] == "they wait longer and longer"
+    assert found.latency_percentiles == ()
+    assert found.is_stable is False
+    assert found.open_loop is not None
+    assert not found.open_loop.is_kept_up
+    # And further loads do not bring it back.
+    assert merge_load(found, kept, allowed_ratio=0.1).latency_p99_us is None
+
+
+def test_what_was_measured_with_other_arrivals_is_not_gone_on_with() -> None:
+    store = SweepStore(None)
+    point = LoadPoint.parse("1@50/s")
+    other = LoadPoint.parse("1@60/s")
+    store.add(make_record("m", load_point=point, open_loop=open_loop()))
+    store.check_arrivals([point], "poisson")
+    store.check_arrivals([other, LoadPoint.parse("1x1")], "gamma:0.1")
+    with pytest.raises(StoreError, match=r"1@50/s.*poisson arrivals.*gamma:0.1"):
+        store.check_arrivals([other, point], "gamma:0.1")
 
 
 def test_the_point_that_is_known_best_is_checked_once() -> None:

@@ -24,6 +24,7 @@ from gpupack.profiling.sweep import (
 )
 from gpupack.quoting import quoted
 from gpupack.records.gpu import GpuType, find_gpu_type
+from gpupack.records.request.arrivals import POISSON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +89,8 @@ def profile_on_ray(
         cluster_store.check(lambda one, _: one.check_inputs(sweep.inputs))
         cluster_store.check(lambda one, _: one.check_versions(sweep.versions))
         cluster_store.check(lambda one, _: one.check_sharing(sweep.sharing))
+        arrivals = str(sweep.arrivals or POISSON)
+        cluster_store.check(lambda one, _: one.check_arrivals(sweep.points, arrivals))
         dispatch = Dispatch(
             cluster=cluster,
             store=cluster_store,

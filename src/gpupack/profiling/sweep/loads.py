@@ -46,6 +46,8 @@ _HIGHEST = (
     "gpu_memory_used_bytes",
     "host_memory_bytes",
 )
+_LATENCIES = ("latency_mean_us", *(f"latency_p{one}_us" for one in (50, 90, 95, 99)))
+_FELL_BEHIND = "in one of the loads the rate was not kept up"
 _DIFFERS = "its throughput differs from load to load"
 
 
@@ -125,21 +127,30 @@ def merge_load(
             )
     stable = [one.is_stable for one in loads]
     kept_up = [one for one in (known.open_loop, new.open_loop) if one is not None]
+    reasons = known.missing | new.missing
+    percentiles = _highest((*known.latency_percentiles, *new.latency_percentiles))
+    behind = next(
+        (one for one in kept_up if not (one.is_sent and one.is_kept_up)), None
+    )
+    if behind is not None:
+        # In that load requests waited longer and longer: no latency is that of all.
+        percentiles = ()
+        of_it = known if behind is known.open_loop else new
+        for name in _LATENCIES:
+            values[name] = None
+            reasons[name] = of_it.missing.get(name, _FELL_BEHIND)
     values |= {
         "loads": loads,
         "windows": tuple(window for one in loads for window in one.windows),
         # Of each load's own reading; how far loads lie apart, the interval says.
         "is_stable": (
-            None if None in stable else 2 * stable.count(True) >= len(stable)
+            None
+            if None in stable
+            else behind is None and 2 * stable.count(True) >= len(stable)
         ),
         "is_client_limited": known.is_client_limited or new.is_client_limited,
-        "latency_percentiles": _highest(
-            (*known.latency_percentiles, *new.latency_percentiles)
-        ),
-        "open_loop": next(
-            (one for one in kept_up if not (one.is_sent and one.is_kept_up)),
-            new.open_loop,
-        ),
+        "latency_percentiles": percentiles,
+        "open_loop": behind or new.open_loop,
         "probe": known.probe or new.probe,
         "turns": known.turns or new.turns,
         "warnings": tuple(warnings),
@@ -151,7 +162,6 @@ def merge_load(
             }
         ),
     }
-    reasons = known.missing | new.missing
     return ProfileRecord.with_reason(
         "not measured in any load",
         **values,

@@ -155,6 +155,7 @@ def run_sweep(
     sweep_store.check_inputs(swept.inputs)
     sweep_store.check_versions(asked.versions)
     sweep_store.check_sharing(mode)
+    sweep_store.check_arrivals(asked.points, str(order.arrivals))
     if len(several_gpus) > 1:
         sweep_over_gpus(
             order,

@@ -20,7 +20,7 @@ from gpupack.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from gpupack.json_lines import JsonLinesFile
     from gpupack.profile_set import AnyRecord
@@ -152,6 +152,31 @@ class SweepStore:
                     f"through {there}, this sweep "
                     + (f"is through {sharing}" if sharing else "names no --sharing")
                     + ": give another --store, or the same --sharing"
+                )
+
+    def check_arrivals(self, load_points: Iterable[LoadPoint], arrivals: str) -> None:
+        """Refuse a file where these points were measured with other arrivals.
+
+        Args:
+            load_points: Of any variant of a model.
+            arrivals: As records of open loops name them.
+
+        Raises:
+            StoreError: One was.
+        """
+        wanted = list(load_points)
+        for record in self._records.values():
+            told = record.open_loop
+            if (
+                told is not None
+                and told.arrivals != arrivals
+                and any(record.load_point.is_one_of(one) for one in wanted)
+            ):
+                raise StoreError(
+                    f"{quoted(str(self.path))} holds {record.model_name} at "
+                    f"{record.load_point}, measured with {told.arrivals} arrivals, "
+                    f"this sweep is with {arrivals}: give another --store, or the same "
+                    "--arrivals"
                 )
 
     def warn_of_other_options(self, options: Mapping[str, str]) -> None:
