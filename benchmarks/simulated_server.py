@@ -73,6 +73,11 @@ class SimulatedServer:
         """How many clients' connections are open now."""
         return len(self._connections)
 
+    @property
+    def num_waiting(self) -> int:
+        """How many requests are not answered yet."""
+        return len(self._answers)
+
     def serve(self, stop: Any = None) -> None:
         """Serve until told to stop (an object with ``is_set``), or for ever."""
         clock = time.monotonic

@@ -20,6 +20,17 @@ def test_a_load_point_reads_what_it_writes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rate", "text"),
+    [(16.0, "16"), (0.5, "0.5"), (0.00001, "0.00001"), (1e9, "1000000000")],
+)
+def test_a_rate_is_written_out_so_that_it_can_be_read(rate: float, text: str) -> None:
+    point = LoadPoint(batch_size=2, requests_per_sec=rate)
+
+    assert str(point) == f"2@{text}/s"
+    assert LoadPoint.parse(str(point)) == point
+
+
+@pytest.mark.parametrize(
     "text", ["", "2", "x", "2x", "x4", "0x1", "-1x1", "2x4x8", "axb"]
 )
 def test_a_load_point_that_is_not_two_positive_numbers_is_refused(text: str) -> None:

@@ -8,6 +8,7 @@ import operator
 import re
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -109,7 +110,7 @@ class LoadPoint(Record):
         load = (
             f"{self.batch_size}x{self.concurrency}"
             if self.requests_per_sec is None
-            else f"{self.batch_size}@{self.requests_per_sec!r}/s".replace(".0/s", "/s")
+            else f"{self.batch_size}@{_written_out(self.requests_per_sec)}/s"
         )
         return load if self.variant is None else f"{self.variant}:{load}"
 
@@ -178,6 +179,11 @@ class LoadPoint(Record):
             self.concurrency or self.requests_per_sec or 0.0,
             "" if self.variant is None else str(self.variant),
         )
+
+
+def _written_out(rate: float) -> str:
+    """Return a rate without an exponent, which names of load points do not have."""
+    return f"{Decimal(repr(rate)):f}".removesuffix(".0")
 
 
 class MeasurementWindow(Record):
@@ -382,13 +388,15 @@ class OpenLoop(Record):
     offered_requests_per_sec: float = Field(ge=0)
     """Due in the measurement, as chance or the file had it."""
     sent_requests_per_sec: float = Field(ge=0)
+    held_back_requests_per_sec: float = Field(default=0.0, ge=0)
+    """Due, and not sent because all connections waited for the server."""
     late_share: Ratio
     """Share of the requests that the client itself sent late: by more than 1 ms, or a
     tenth of the 95th percentile of the latencies where that is more."""
     late_p99_us: Microseconds | None = None
     """By how much the client was late, at most in 99 of 100 requests."""
     is_sent: bool
-    """Whether the client sent as many as were due."""
+    """Whether the client sent as many as were due, but for those held back."""
     is_kept_up: bool
     """Whether the server answered as many as were due."""
 

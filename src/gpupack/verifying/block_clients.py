@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpupack.errors import LoadPointError
 from gpupack.profiling import BlockRule, DrivenModel, measure_driven
 from gpupack.records.gpu import DeviceKind
 from gpupack.verifying.measurement import model_loads
@@ -128,7 +129,7 @@ class Clients:
             warm_up_s = max(warm_up_s, _QUEUES_S)
         self._driven |= names
         rules = [self._rule(one, kind) for one in driven]
-        return measure_driven(
+        found = measure_driven(
             driven,
             rules,
             self._sampler,
@@ -137,6 +138,16 @@ class Clients:
             server_pid=self._gpu.server_pid,
             probe=probe,
         )
+        for one, num_left in zip(driven, found.num_unanswered, strict=True):
+            if num_left:
+                raise LoadPointError(
+                    f"{num_left} of its requests were still unanswered "
+                    f"{options.request_timeout_s:g} s after the last was sent, and "
+                    "would be computed into what is measured next",
+                    stage="measure",
+                    model_name=one.model_name,
+                )
+        return found
 
     def _rule(self, model: DrivenModel, kind: DeviceKind) -> BlockRule:
         options = self._gpu.options.measuring

@@ -352,12 +352,16 @@ def _pooled_schedule(blocks: Sequence[_BlockLoad]) -> OpenLoop | None:
         one.duration_s * found.offered_requests_per_sec for one, found in told
     )
     num_sent = sum(one.duration_s * found.sent_requests_per_sec for one, found in told)
+    num_held = sum(
+        one.duration_s * found.held_back_requests_per_sec for one, found in told
+    )
     num_ended = sum(len(one.load.latencies_us) for one, _ in told)
     late_us = [found.late_p99_us for _, found in told if found.late_p99_us is not None]
     return count_schedule(
         first,
         num_due=num_due,
         num_sent=num_sent,
+        num_held=num_held,
         num_ended=num_ended,
         duration_s=total_s,
         late_share=_mean([(one.duration_s, found.late_share) for one, found in told])

@@ -20,7 +20,7 @@ from gpupack.profiling import (
     TritonServer,
     measure,
 )
-from gpupack.profiling.load import LoadProcess
+from gpupack.profiling.load import LoadProcess, driven_model
 from gpupack.profiling.load.schedule import Schedule
 from gpupack.profiling.load.tensors import make_inputs
 from gpupack.profiling.server import ServerUrl
@@ -135,9 +135,89 @@ def test_a_server_that_falls_behind_is_told_with_figures() -> None:
     assert found.open_loop is not None
     assert not found.open_loop.is_kept_up
     assert not found.verdict.is_stable
-    assert "the server answers fewer than" in found.verdict.why
+    assert " requests a second that are due" in found.verdict.why
     assert found.throughput_infer_per_sec is not None
     assert found.throughput_infer_per_sec < 200
+
+
+@pytest.mark.parametrize(("service_s", "rate"), [(0.0, 1e-9), (5.0, 4.0)])
+def test_a_measurement_in_which_no_request_ended_has_not_settled(
+    service_s: float, rate: float
+) -> None:
+    # None was due, or few were and none was answered.
+    with serving(service_s, num_places=0) as url:
+        found = measured(url, rate)
+    assert found.throughput_infer_per_sec is None
+    assert not found.verdict.is_stable
+    assert "no request ended" in found.verdict.why
+
+
+def test_what_waits_for_the_server_is_not_the_clients_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Of 400 a second 50 are answered; sixteen more than that can be under way.
+    monkeypatch.setattr(driven_model, "RATE_IN_FLIGHT", 16)
+    with serving(0.02) as url:
+        found = measured(url, 400.0)
+    told = found.open_loop
+    assert told is not None
+    assert told.sent_requests_per_sec < 200
+    assert told.held_back_requests_per_sec == pytest.approx(
+        told.offered_requests_per_sec - told.sent_requests_per_sec, rel=0.05
+    )
+    assert told.is_sent
+    assert not told.is_kept_up
+    assert not found.is_client_limited
+    assert "the server answers" in found.verdict.why
+
+
+def overloaded(url: str, *, num_requests: int, timeout_s: float) -> LoadProcess:
+    """Return a client that has sent so many, and goes on."""
+    process = LoadProcess(ServerUrl.parse(url))
+    schedule = Schedule("constant", 1000.0)
+    process.start([REQUEST] * num_requests, timeout_s=timeout_s, schedule=schedule)
+    while len(process.trace.sendings()[1]) < num_requests:
+        time.sleep(0.02)
+        process.collect()
+    return process
+
+
+def test_a_loop_ends_when_the_server_has_answered_all_it_was_sent() -> None:
+    # Nearly three seconds of work: in a next measurement it would be in the way.
+    with (
+        running(0.05) as server,
+        overloaded(
+            f"http://127.0.0.1:{server.port}", num_requests=60, timeout_s=30
+        ) as process,
+    ):
+        assert process.stop() == 0
+        assert server.num_waiting == 0
+
+
+def test_a_loop_tells_how_many_requests_a_server_never_answered() -> None:
+    with (
+        running(0.2) as server,
+        overloaded(
+            f"http://127.0.0.1:{server.port}", num_requests=40, timeout_s=1
+        ) as process,
+    ):
+        num_left = process.stop()
+        assert 0 < num_left <= 40
+        assert server.num_waiting > 0
+
+
+def test_a_client_that_is_hopelessly_behind_still_hears_that_it_is_to_stop() -> None:
+    with (
+        serving(0.0, num_places=0) as url,
+        LoadProcess(ServerUrl.parse(url)) as process,
+    ):
+        # A thousand times what takes no time at all but to draw the gaps.
+        schedule = Schedule("poisson", 1e9, seed="1")
+        process.start([REQUEST] * 4, timeout_s=30, schedule=schedule)
+        while len(process.trace.completions()[0]) < 100:
+            time.sleep(0.02)
+            process.collect()
+        assert process.stop() == 0
 
 
 def test_a_rate_that_the_client_cannot_offer_is_told_with_figures() -> None:

@@ -1,6 +1,7 @@
 from .driven_model import (
     DrivenModel,
     ModelLoad,
+    stop_together,
 )
 from .input_options import InputOptions
 from .load_process import (
@@ -19,5 +20,6 @@ __all__ = [
     "LoadProcess",
     "ModelLoad",
     "make_request_inputs",
+    "stop_together",
     "wait_any",
 ]

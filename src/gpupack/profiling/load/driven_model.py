@@ -25,6 +25,8 @@ from gpupack.records.profile import RATE_IN_FLIGHT
 from gpupack.records.request.arrivals import POISSON, Arrivals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpupack.profiling.load.tensors import Tensors, Variation
     from gpupack.profiling.server import (
         ModelSignature,
@@ -175,6 +177,11 @@ class DrivenModel:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def num_connections(self) -> int:
+        """Requests in flight at most: those that are due beyond it wait for one."""
+        return len(self._requests)
+
     def start(self) -> None:
         """Begin the closed loop, or the open one, each time with other arrivals."""
         rate, arrivals = self.load.requests_per_s, self.load.arrivals
@@ -305,3 +312,25 @@ class DrivenModel:
     def _forget(self, region_name: str) -> None:
         with suppress(ServerError):  # a server that died has forgotten it
             self._server.unregister_shared_memory(region_name)
+
+
+def stop_together(driven: Sequence[DrivenModel]) -> tuple[int, ...]:
+    """End the loops of models that are driven together, none of them later.
+
+    Returns:
+        How many requests of each the server has left unanswered.
+
+    Raises:
+        LoadPointError: A loop failed, or did not stop.
+    """
+    num_left = []
+    for model in driven:
+        model.process.ask_to_stop()
+    for model in driven:
+        try:
+            num_left.append(model.process.stop())
+        except ServerError as err:
+            raise LoadPointError(
+                str(err), stage="measure", model_name=model.model_name
+            ) from err
+    return tuple(num_left)

@@ -33,6 +33,7 @@ CLIENT_NAME = "gpupack"
 LIMITED_SHARE = 0.9
 """From this share of the time on a CPU, or waiting for one, the client is the limit."""
 _STOP_TIMEOUT_S = 10.0
+"""How long a loop may take to stop, besides what its last requests may take."""
 
 
 @dataclass
@@ -102,6 +103,9 @@ class LoadProcess:
         self.url = url
         self.trace = LoadTrace()
         self._is_running = False
+        self._is_stopping = False
+        self._timeout_s = 0.0
+        self._num_left = 0
         tls_options = {
             "ca_path": str(options.ca_path) if options.ca_path else None,
             "certificate_path": (
@@ -195,7 +199,8 @@ class LoadProcess:
         if is_streamed:
             options["is_streamed"] = True
         self._send(("run", list(requests), timeout_s, schedule, options))
-        self._is_running = True
+        self._is_running, self._is_stopping = True, False
+        self._timeout_s, self._num_left = timeout_s, 0
 
     def collect(self) -> None:
         """Take in what was reported; does not wait.
@@ -206,19 +211,29 @@ class LoadProcess:
         while self._pipe.poll():
             self._take(self._receive())
 
-    def stop(self) -> None:
-        """End the loop and wait until no request is in flight."""
-        if not self._is_running:
-            return
-        self._send(("stop",))
-        deadline = time.monotonic() + _STOP_TIMEOUT_S
+    def ask_to_stop(self) -> None:
+        """Begin no further request; does not wait."""
+        if self._is_running and not self._is_stopping:
+            self._send(("stop",))
+            self._is_stopping = True
+
+    def stop(self) -> int:
+        """End the loop and wait until no request is in flight.
+
+        Returns:
+            How many requests the server has not answered even so, in as long as one may
+            take: it still works on them.
+        """
+        self.ask_to_stop()
+        stop_s = self._timeout_s + _STOP_TIMEOUT_S
+        deadline = time.monotonic() + stop_s
         while self._is_running:
             if not self._pipe.poll(max(0.0, deadline - time.monotonic())):
                 raise ServerError(
-                    f"{self.url}: the load process did not stop within "
-                    f"{_STOP_TIMEOUT_S:g} s"
+                    f"{self.url}: the load process did not stop within {stop_s:g} s"
                 )
             self._take(self._receive())
+        return self._num_left
 
     def _take(self, message: Any) -> None:
         if message[0] == "tick":
@@ -228,6 +243,7 @@ class LoadProcess:
                 self.trace.parts[name].append(part)
         elif message[0] == "stopped":
             self._is_running = False
+            self._num_left = message[1]
 
     def _send(self, message: Any) -> None:
         with contextlib.suppress(BrokenPipeError):  # the next receive says why

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpupack.profiling.load import LIMITED_SHARE
 from gpupack.records.profile import OpenLoop
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _REPORTED_NS = 150_000_000
 """A client reports several times as often."""
 _NUM_MISSED = 20
 """Arrivals expected in a gap that is none by chance."""
+_TAKEN_SHARE = 0.95
+"""Where so many of the connections wait for an answer, nothing can be sent."""
 _FEW_REQUESTS = 5
 """So many may be under way at the end of a measurement and prove nothing."""
 
@@ -43,10 +46,12 @@ def judge_schedule(
     if asked is None:
         return None
     due, sent, late = model.process.trace.sendings()
-    num_due = _num_between(due, begin_ns, end_ns) + _num_not_reached(
-        due, asked, begin_ns, end_ns
-    )
+    num_reached = _num_between(due, begin_ns, end_ns)
+    num_due = num_reached + _num_not_reached(due, asked, begin_ns, end_ns)
     first, last = np.searchsorted(sent, [begin_ns, end_ns])
+    num_held = 0.0
+    if _waits_for_server(model, begin_ns, end_ns):
+        num_held = max(0.0, float(num_reached - (last - first)))
     limit_ns = LATE_NS
     if len(latencies):
         limit_ns = max(limit_ns, int(LATE_RATIO * float(np.percentile(latencies, 95))))
@@ -62,6 +67,7 @@ def judge_schedule(
         ),
         num_due=num_due,
         num_sent=float(last - first),
+        num_held=num_held,
         num_ended=len(ends),
         duration_s=(end_ns - begin_ns) / 1e9,
         late_share=float((late[first:last] > limit_ns).mean()) if last > first else 0.0,
@@ -76,6 +82,7 @@ def count_schedule(
     *,
     num_due: float,
     num_sent: float,
+    num_held: float,
     num_ended: int,
     duration_s: float,
     late_share: float,
@@ -87,6 +94,7 @@ def count_schedule(
         asked: What was asked for; the rest of it is made anew.
         num_due: Requests that were due.
         num_sent: That the client sent.
+        num_held: That it did not send because all connections waited for the server.
         num_ended: That the server answered.
         duration_s: Of the measurements.
         late_share: See ``OpenLoop``.
@@ -96,9 +104,10 @@ def count_schedule(
         update={
             "offered_requests_per_sec": num_due / duration_s,
             "sent_requests_per_sec": num_sent / duration_s,
+            "held_back_requests_per_sec": num_held / duration_s,
             "late_share": late_share,
             "late_p99_us": late_p99_us,
-            "is_sent": num_due - num_sent
+            "is_sent": num_due - num_sent - num_held
             <= max(_FEW_REQUESTS, (1 - SENT_SHARE) * num_due),
             "is_kept_up": num_due - num_ended
             <= max(_FEW_REQUESTS, (1 - KEPT_UP_SHARE) * num_due),
@@ -106,9 +115,12 @@ def count_schedule(
     )
 
 
-def verdict_on_schedule(verdict: Verdict, open_loop: OpenLoop) -> Verdict:
+def verdict_on_schedule(
+    verdict: Verdict, open_loop: OpenLoop, ended_requests_per_s: float
+) -> Verdict:
     """Return the verdict with what the schedule says: stable only if it was kept."""
     why = verdict.why
+    is_known = ended_requests_per_s > 0
     if not open_loop.is_sent:
         why = (
             f"the client could send {open_loop.sent_requests_per_sec:,.1f} of the "
@@ -117,13 +129,18 @@ def verdict_on_schedule(verdict: Verdict, open_loop: OpenLoop) -> Verdict:
         )
     elif not open_loop.is_kept_up:
         why = (
-            f"the server answers fewer than the "
-            f"{open_loop.offered_requests_per_sec:,.1f} requests a second that it is "
-            "sent, so that they wait longer and longer: lower the rate"
+            f"the server answers {ended_requests_per_s:,.1f} of the "
+            f"{open_loop.offered_requests_per_sec:,.1f} requests a second that are "
+            "due, so that they wait longer and longer: lower the rate"
         )
-    return replace(
-        verdict, is_stable=open_loop.is_sent and open_loop.is_kept_up, why=why
-    )
+    elif not is_known:
+        why = (
+            f"no request ended of {open_loop.offered_requests_per_sec:,.3g} a second "
+            f"that were due ({open_loop.asked_requests_per_sec:,.3g} asked for): "
+            "measure longer (max_seconds), or raise the rate"
+        )
+    is_stable = is_known and open_loop.is_sent and open_loop.is_kept_up
+    return replace(verdict, is_stable=is_stable, why=why)
 
 
 def lateness_in_words(open_loop: OpenLoop) -> str | None:
@@ -175,6 +192,20 @@ def _num_not_reached(
     if end_ns - last_ns < _REPORTED_NS or number < _NUM_MISSED:
         return 0  # a report is on its way, or chance left a gap
     return int(number)
+
+
+def _waits_for_server(model: DrivenModel, begin_ns: int, end_ns: int) -> bool:
+    """Whether what was due at the end could not be sent for want of an answer.
+
+    A client that is busy all the time may have answers that it has not come to read.
+    """
+    trace = model.process.trace
+    ends, _ = trace.completions()
+    _, sent, _ = trace.sendings()
+    in_flight = int(np.searchsorted(sent, end_ns) - np.searchsorted(ends, end_ns))
+    shares = trace.cpu_shares(begin_ns, end_ns)
+    is_busy = shares is not None and shares[1] >= LIMITED_SHARE
+    return in_flight >= _TAKEN_SHARE * model.num_connections and not is_busy
 
 
 def _num_between(times_ns: npt.NDArray[np.int64], begin_ns: int, end_ns: int) -> int:

@@ -15,7 +15,13 @@ from gpupack.errors import (
     ServerError,
 )
 from gpupack.profiling.devices import ProcessFamily
-from gpupack.profiling.load import LIMITED_SHARE, DrivenModel, ModelLoad, wait_any
+from gpupack.profiling.load import (
+    LIMITED_SHARE,
+    DrivenModel,
+    ModelLoad,
+    stop_together,
+    wait_any,
+)
 from gpupack.profiling.measuring.interval import (
     confidence_ratio,
     throughput_requests_per_s,
@@ -106,6 +112,9 @@ class Measurement:
     probe: ProbeReadings | None = None
     turns: TurnReadings | None = None
     notes: tuple[str, ...] = field(default=())
+    num_unanswered: tuple[int, ...] = ()
+    """By load: requests that the server still works on, though the client waited for
+    them for as long as one may take."""
 
 
 def measure(
@@ -220,8 +229,7 @@ def measure_driven(
     measurement = _measure_window(driven, rules, sampler, server_pid, cap_s=cap_s)
     if probe is not None and len(driven) == 1 and driven[0].load.requests_per_s is None:
         measurement = _probed(measurement, driven[0], probe)
-    _stop(driven)
-    return measurement
+    return replace(measurement, num_unanswered=stop_together(driven))
 
 
 def _probed(
@@ -333,7 +341,8 @@ def _summarize(
     open_loop = judge_schedule(model, ends, latencies, begin_ns, end_ns)
     if open_loop is not None:
         is_limited = not open_loop.is_sent
-        verdict = verdict_on_schedule(verdict, open_loop)
+        ended_per_s = 1e9 * len(ends) / (end_ns - begin_ns)
+        verdict = verdict_on_schedule(verdict, open_loop, ended_per_s)
         rate, ci_ratio = served_requests_per_s(
             open_loop, ends, begin_ns, end_ns, ci_ratio
         )
@@ -382,16 +391,6 @@ def _statistics(driven: Sequence[DrivenModel]) -> list[ModelStatistics]:
     except ServerError as err:
         name = driven[0].model_name
         raise LoadPointError(str(err), stage="measure", model_name=name) from err
-
-
-def _stop(driven: Sequence[DrivenModel]) -> None:
-    for model in driven:
-        try:
-            model.process.stop()
-        except ServerError as err:
-            raise LoadPointError(
-                str(err), stage="measure", model_name=model.model_name
-            ) from err
 
 
 def _abandon(driven: Sequence[DrivenModel]) -> None:

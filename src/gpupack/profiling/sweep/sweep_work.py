@@ -342,8 +342,22 @@ class Sweep:
             if self.before_point is not None:
                 self.before_point()
             try:
-                self._measure_point(signature, point, warnings, is_warm=is_warm)
+                num_left = self._measure_point(
+                    signature, point, warnings, is_warm=is_warm
+                )
                 is_warm = True
+                if num_left and (left or not (is_last and self.session.is_owned)):
+                    # They would be computed into the next measurement.
+                    logger.warning(
+                        "%s at %s: %d requests were still unanswered %g s after the "
+                        "last was sent; the server is freed of them",
+                        name,
+                        point,
+                        num_left,
+                        self.options.request_timeout_s,
+                    )
+                    self._recover(name)
+                    signature, is_warm = None, False
             except InvalidInputError as err:
                 self._fail(name, point, INPUTS_STAGE, str(err))
             except NotAloneError as err:
@@ -424,7 +438,8 @@ class Sweep:
         warnings: tuple[str, ...],
         *,
         is_warm: bool,
-    ) -> None:
+    ) -> int:
+        """Measure and keep a point; return how many requests are left unanswered."""
         signature = self.inputs.with_batch_dim(signature)
         given = self.inputs.given_batch_size(signature)
         if given is not None and given not in self._batch_sizes:
@@ -432,7 +447,7 @@ class Sweep:
             asked, point = point, point.model_copy(update={"batch_size": given})
             self._taken[signature.name, asked] = point
             if not self._adds_load and self._is_finished(signature.name, point):
-                return
+                return 0
             self._tried.add((signature.name, point))
         tensors = make_request_inputs(self.inputs, signature, point.batch_size)
         self._helpers_of(signature.name)
@@ -476,6 +491,7 @@ class Sweep:
         self.store.add(record)
         if self.loads is not None or not self._adds_load:
             self.progress.finished(record)
+        return sum(measurement.num_unanswered)
 
     def _helpers_of(self, name: str) -> tuple[str, ...]:
         """Return what is loaded beside a model; raises if that is not all its own."""

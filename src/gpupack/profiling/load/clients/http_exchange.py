@@ -8,7 +8,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
-from gpupack.profiling.load.clients.load_report import DRAIN_S, LoadError
+from gpupack.profiling.load.clients.load_report import CLOSE_S, LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -206,8 +206,9 @@ def drain(
     exchanges: Mapping[int, Exchange],
     busy: set[int],
     pipe_fd: int,
-) -> None:
-    """Wait until no request is in flight, ``DRAIN_S`` at most.
+    timeout_s: float,
+) -> int:
+    """Wait until no request is in flight; return how many are left after a time-out.
 
     A server that is left with requests whose client is gone would still compute them,
     into the next measurement.
@@ -217,9 +218,10 @@ def drain(
         exchanges: By file descriptor.
         busy: Those with a request in flight.
         pipe_fd: Not listened to any more.
+        timeout_s: How long a request may take.
     """
     poller.unregister(pipe_fd)
-    deadline = time.monotonic() + DRAIN_S
+    deadline = time.monotonic() + max(timeout_s, CLOSE_S)
     while busy and time.monotonic() < deadline:
         for fd, event in poller.poll(0.05):
             exchange = exchanges[fd]
@@ -228,3 +230,4 @@ def drain(
             if exchange.receive() is not None:
                 busy.discard(fd)
                 poller.unregister(fd)
+    return len(busy)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from gpupack.profiling.load.clients.load_report import (
-    DRAIN_S,
+    CLOSE_S,
     TICK_NS,
     LoadError,
     Reporter,
 )
+from gpupack.profiling.load.clients.open_loop import MOST_DUE_AT_ONCE
 from gpupack.profiling.load.sequences import Sequence
 
 if TYPE_CHECKING:
@@ -74,11 +75,12 @@ class GrpcLoop:
         variation: Variation | None = None,
         sequences: SequencePlan | None = None,
         is_streamed: bool = False,
-    ) -> None:
+    ) -> int:
         """Drive the server until the pipe says stop; report every tick.
 
         In a closed loop, or in an open one where there is a ``schedule``: then what is
-        waited for is measured from when a request was due.
+        waited for is measured from when a request was due. Returns how many requests
+        were left unanswered.
         """
         ended: queue.SimpleQueue[tuple[int, int, int, Any]] = queue.SimpleQueue()
         clock = time.monotonic_ns
@@ -106,7 +108,9 @@ class GrpcLoop:
             )
 
         try:
-            self._drive(timeout_s, pipe, schedule, begin, ended, clients, own, streams)
+            return self._drive(
+                timeout_s, pipe, schedule, begin, ended, clients, own, streams
+            )
         finally:
             for stream in streams:
                 stream.close()
@@ -121,7 +125,7 @@ class GrpcLoop:
         clients: range,
         sequences: list[Sequence],
         streams: list[ResponseStream],
-    ) -> None:
+    ) -> int:
         clock = time.monotonic_ns
         report = Reporter(pipe)
         num_in_flight = 0
@@ -137,12 +141,15 @@ class GrpcLoop:
         next_tick = clock() + TICK_NS
         is_stopping = False
         deadline = 0.0
+        num_failed = 0
+        """Of those in flight when the loop was to stop."""
         while (num_in_flight or not is_stopping) and not (
             is_stopping and time.monotonic() > deadline
         ):
             next_ns: float = next_tick
             if schedule is not None and not is_stopping:
-                while schedule.next_ns <= clock():
+                most = len(report.due) + MOST_DUE_AT_ONCE
+                while schedule.next_ns <= clock() and len(report.due) < most:
                     waiting.append(int(schedule.next_ns))
                     report.due.append(int(schedule.next_ns))
                     schedule.advance()
@@ -161,9 +168,12 @@ class GrpcLoop:
                 pass
             else:
                 error = call.exception()
-                if error is not None:
+                if error is not None and not is_stopping:
                     raise LoadError(_words(error, timeout_s))
-                if is_stopping:
+                if error is not None:
+                    num_in_flight -= 1
+                    num_failed += 1
+                elif is_stopping:
                     if sequences and sequences[index].is_open:
                         begin(index, clock(), ends=True)
                     else:
@@ -183,12 +193,15 @@ class GrpcLoop:
                 report.tick()
                 next_tick = clock() + TICK_NS
                 overdue = next_tick - int(timeout_s * 1e9)
-                if any(stream.is_waiting_since(overdue) for stream in streams):
+                if not is_stopping and any(
+                    stream.is_waiting_since(overdue) for stream in streams
+                ):
                     raise LoadError(f"no last response within {timeout_s:g} s")
                 if not is_stopping and pipe.poll():
                     pipe.recv()
                     is_stopping = True
-                    deadline = time.monotonic() + DRAIN_S
+                    deadline = time.monotonic() + max(timeout_s, CLOSE_S)
+        return num_in_flight + num_failed
 
     def _first_of_stream(self, request: bytes, timeout_s: float) -> bytes:
         """Return the first response with an output; the stream is read to its end."""
@@ -272,7 +285,7 @@ class ResponseStream:
         """End the stream, whatever is still on it."""
         self._requests.put(None)
         # Triton may never unload a model whose stream was canceled under it.
-        self._thread.join(timeout=DRAIN_S)
+        self._thread.join(timeout=CLOSE_S)
         if self._thread.is_alive():
             self._responses.cancel()
 

@@ -21,7 +21,7 @@ from gpupack.profiling.load.clients.http_exchange import (
     open_socket,
 )
 from gpupack.profiling.load.clients.load_report import (
-    DRAIN_S,
+    CLOSE_S,
     TICK_NS,
     LoadError,
     Reporter,
@@ -82,10 +82,11 @@ class HttpLoop:
         schedule: Schedule | None = None,
         variation: Variation | None = None,
         sequences: SequencePlan | None = None,
-    ) -> None:
+    ) -> int:
         """Drive the server until the pipe says stop; report every tick.
 
-        In a closed loop, or in an open one where there is a ``schedule``.
+        In a closed loop, or in an open one where there is a ``schedule``. Returns how
+        many requests were left unanswered.
         """
         exchanges: dict[int, Exchange] = {}
 
@@ -105,7 +106,7 @@ class HttpLoop:
 
         try:
             if schedule is not None:
-                run_open_loop(
+                num_left = run_open_loop(
                     exchanges,
                     requests,
                     connect,
@@ -118,17 +119,18 @@ class HttpLoop:
             else:
                 for request in requests:
                     connect(request)
-                self._run_closed_loop(exchanges, timeout_s, pipe)
+                num_left = self._run_closed_loop(exchanges, timeout_s, pipe)
             for exchange in exchanges.values():
-                if isinstance(exchange, SequenceExchange):
-                    exchange.end_sequence(DRAIN_S)
+                if isinstance(exchange, SequenceExchange) and not num_left:
+                    exchange.end_sequence(CLOSE_S)
+            return num_left
         finally:
             for exchange in exchanges.values():
                 exchange.sock.close()
 
     def _run_closed_loop(
         self, exchanges: dict[int, Exchange], timeout_s: float, pipe: Connection
-    ) -> None:
+    ) -> int:
         poller = select.epoll()
         clock = time.monotonic_ns
         try:
@@ -148,9 +150,10 @@ class HttpLoop:
                 for fd, event in poller.poll(tick_s):
                     if fd == pipe_fd:
                         pipe.recv()
-                        drain(poller, exchanges, set(exchanges), pipe_fd)
+                        busy = set(exchanges)
+                        num_left = drain(poller, exchanges, busy, pipe_fd, timeout_s)
                         report.tick()
-                        return
+                        return num_left
                     exchange = exchanges[fd]
                     if event & select.EPOLLOUT and exchange.send_more():
                         poller.modify(fd, select.EPOLLIN)

@@ -16,8 +16,9 @@ REPORTED = (
     *("firsts", "counts", "gap_ends", "gaps"),
 )
 """What a tick may hold: arrays of ``Reporter``, by name, as bytes."""
-DRAIN_S = 2.0
-"""How long requests in flight may take to end after the loop was stopped."""
+CLOSE_S = 2.0
+"""How long sequences and streams may take to end after the last request, and what is in
+flight at least, however short a time a request may take."""
 
 
 class LoadError(Exception):

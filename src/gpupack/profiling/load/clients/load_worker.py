@@ -37,8 +37,8 @@ def serve(pipe: Connection) -> None:
                 pipe.send(("response", loop.once(*command[1:])))
             elif command[0] == "run":
                 _, requests, timeout_s, schedule, options = command
-                loop.run(requests, timeout_s, pipe, schedule, **options)
-                pipe.send(("stopped",))
+                num_left = loop.run(requests, timeout_s, pipe, schedule, **options)
+                pipe.send(("stopped", num_left))
         except LoadError as err:
             pipe.send(("failed", str(err)))
         except EOFError:
