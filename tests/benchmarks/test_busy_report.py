@@ -132,6 +132,7 @@ def test_networks_that_judge_anew_are_others_in_other_kinds() -> None:
     }
     assert len({one.name for one in NEW}) == len(NEW) == 15
     assert {one.name for one in NEW if has_host_work(one.name)} == {
+        "new_albert",
         "new_edgenext",
         "new_cspdarknet",
         "new_fbnet",

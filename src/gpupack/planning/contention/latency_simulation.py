@@ -37,6 +37,7 @@ from gpupack.planning.contention.latency_prediction import (
     NUM_LEVELS,
     service_times,
 )
+from gpupack.planning.contention.turns import turns_of
 from gpupack.records.gpu import DeviceKind
 
 if TYPE_CHECKING:
@@ -121,9 +122,28 @@ def simulated_model(record: ProfileRecord, one: CustomerClass) -> SimulatedModel
         slow = np.interp(SLOW_SHARE + (1 - SLOW_SHARE) * shares, shares, levels)
         levels = levels + min(1.0, at_work) * (slow - levels)
         wake_s = WAKE_S
+    turns = None
+    if record.turns is not None:
+        turns = turns_of(
+            record.turns,
+            record.load_point.batch_size,
+            one.gpu_demand_s,
+            one.elsewhere_s,
+        )
     gpu_s = one.gpu_demand_s
+    if turns is None:
+        return SimulatedModel(
+            np.maximum(levels - gpu_s, 0.0), gpu_s, service.overhead_s, wake_s
+        )
+    gpu_s = min(gpu_s, turns.most_gpu_s)
+    num_pieces = turns.num_pieces(gpu_s)
     return SimulatedModel(
-        np.maximum(levels - gpu_s, 0.0), gpu_s, service.overhead_s, wake_s
+        np.maximum(levels - gpu_s / num_pieces, 0.0),
+        gpu_s,
+        service.overhead_s,
+        wake_s,
+        turns.num_waits,
+        num_pieces,
     )
 
 
