@@ -6,7 +6,13 @@ import math
 
 import pytest
 
-from gpupack.planning.contention import RetentionRule, SharedGpu, retentions_of
+from gpupack import packing
+from gpupack.planning.contention import (
+    LatencyLimits,
+    RetentionRule,
+    SharedGpu,
+    retentions_of,
+)
 from gpupack.planning.contention.prediction import customer_class
 from gpupack.planning.contention.sharing import resolve_contention
 from gpupack.planning.contention.turns import (
@@ -157,3 +163,26 @@ def test_of_too_many_different_gpus_none_is_simulated() -> None:
     gpu = SharedGpu(records[0].gpu_type, tuple(records), (1.0, 1.0))
     by_formulas = RetentionRule(records, contention, {}).retentions(((0, 1), (1, 1)))
     assert retentions_of([gpu] * 700, contention) == [by_formulas] * 700
+
+
+def test_where_there_are_no_kernels_the_formulas_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    records = [
+        make_model(0.002, 0.0025, turn_s=0.002, delay_s=0.0018),
+        make_model(0.004, 0.010, turn_s=20e-6, delay_s=HALF_SLICE_S, name="ahead"),
+    ]
+    contention = resolve_contention(
+        ProfileSet(records=tuple(records)),
+        records[0].gpu_type,
+        SharingMode.TIME_SLICING,
+    )
+    limits = LatencyLimits({}, frozenset({"model", "ahead"}), percentile=99.0)
+    rule = RetentionRule(records, contention, {}, latency=limits)
+    lighter = RetentionRule(records, contention, {}, loads=[0.3, 0.3], latency=limits)
+    counts = ((0, 1), (1, 1))
+    simulated = lighter.latencies_s(counts, [99.0])
+    monkeypatch.setattr(packing, "kernels_are_ready", lambda *, wait_s: False)
+    assert rule.expected_retentions(counts) == rule.retentions(counts)
+    by_rule = lighter.latencies_by_rule_s(counts, [99.0])
+    assert lighter.latencies_s(counts, [99.0]) == by_rule != simulated

@@ -37,7 +37,7 @@ from gpupack.planning.contention.latency_prediction import (
     NUM_LEVELS,
     service_times,
 )
-from gpupack.planning.contention.turns import turns_of
+from gpupack.planning.contention.turns import KERNELS_S, turns_of
 from gpupack.records.gpu import DeviceKind
 
 if TYPE_CHECKING:
@@ -171,10 +171,11 @@ def simulate_percentiles(
     Returns:
         Seconds, by model and percentile; infinite where an instance is busy for more
         than ``MAX_BUSY_SHARE`` of the time, or has no traffic planned. None where
-        there are too many, or too little traffic to tell.
+        there are too many, or too little traffic to tell, or the compiled kernels
+        cannot be had here.
     """
     places = [place for place, number in enumerate(copies) for _ in range(number)]
-    if len(places) > MAX_MODELS:
+    if len(places) > MAX_MODELS or not packing.kernels_are_ready(wait_s=KERNELS_S):
         return None
     rates = [traffic[place].requests_per_s for place in places]
     total = sum(rate or 0.0 for rate in rates)

@@ -53,6 +53,8 @@ SIMULATED_EVENTS = 400_000
 """Pieces of work simulated of all models on a GPU together, about, at most: some ten
 milliseconds."""
 MAX_MODELS = 32
+KERNELS_S = 10.0
+"""Waited at most for kernels that are being built, where gpupack runs from sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +174,11 @@ def simulate_retentions(
         num_events: Simulated of all together, about, at most.
 
     Returns:
-        Throughput ÷ throughput alone; None where there are too many models.
+        Throughput ÷ throughput alone; None where there are too many models, or the
+        compiled kernels cannot be had here.
     """
     places = [place for place, number in enumerate(copies) for _ in range(number)]
-    if len(places) > MAX_MODELS:
+    if len(places) > MAX_MODELS or not packing.kernels_are_ready(wait_s=KERNELS_S):
         return None
     alone_s = [one.alone_s for one in models]
     events_per_s = sum(
