@@ -32,7 +32,7 @@ SHIFT = 1e-6
 """What costs are raised by in dual pivots: all patterns cost 1, so that these pivots
 would go round without any gain."""
 DUAL_PIVOTS_PER_ROW = 20
-"""Of them, after a change of demand. Where they end, they seldom take more than 4."""
+"""After a change of demand: those that come to an end seldom take more than 4."""
 _NO_SHIFTS = np.zeros(0)
 
 
