@@ -24,7 +24,7 @@ from gpupack.planning.contention.latency_simulation import (
     simulate_percentiles,
     simulated_model,
 )
-from gpupack.records.profile import LoadPoint, ProfileRecord
+from gpupack.records.profile import LoadPoint, ProfileRecord, TurnReadings
 from tests.factories import make_record
 
 
@@ -212,3 +212,37 @@ def test_many_pieces_do_not_make_the_simulation_long(
     simulated([many, steady(0.001, 0.001)], [200.0, 200.0])
 
     assert horizons == [pytest.approx(MAX_PIECES / (200.0 * (100 + 1)))]
+
+
+@pytest.mark.parametrize(
+    ("busy_share", "high_us"), [(0.2, 200.0), (0.95, 200.0), (0.95, 800.0)]
+)
+def test_who_launches_ahead_takes_as_long_alone_as_a_burst(
+    busy_share: float, high_us: float
+) -> None:
+    # Whether the host has more to do, or the GPU, and in many pieces or few.
+    record = make_record(
+        "m",
+        load_point=LoadPoint(batch_size=1, concurrency=1),
+        throughput_infer_per_sec=500.0,
+        latency_mean_us=2000.0,
+        latency_p50_us=2000.0,
+        gpu_utilization_mean_percent=100 * busy_share,
+    )
+    readings = TurnReadings(
+        kernel_alone_us=40.0,
+        kernel_low_us=170.0,
+        kernel_mean_us=190.0,
+        kernel_high_us=high_us,
+        throughput_alone_infer_per_sec=500.0,
+        throughput_infer_per_sec=400.0,
+    )
+    one = CustomerClass(0.002 * busy_share, 0.002 * (1 - busy_share))
+    burst = simulated_model(record, one)
+    ahead = simulated_model(record.model_copy(update={"turns": readings}), one)
+    assert burst is not None
+    assert ahead is not None
+    assert burst.num_pieces == 1 < ahead.num_pieces
+    ((alone,),) = simulated([burst], [0.1], (50.0,))
+    ((found,),) = simulated([ahead], [0.1], (50.0,))
+    assert found == pytest.approx(alone, rel=0.01)

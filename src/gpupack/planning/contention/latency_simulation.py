@@ -137,8 +137,11 @@ def simulated_model(record: ProfileRecord, one: CustomerClass) -> SimulatedModel
         )
     gpu_s = min(gpu_s, turns.most_gpu_s)
     num_pieces = turns.num_pieces(gpu_s)
+    # Alone a request takes as long as it does. When the host is done, the last piece is
+    # left; where the GPU has more to do, what goes before it all is the first piece.
+    behind, ahead = levels - gpu_s / num_pieces, num_pieces * (levels - gpu_s)
     return SimulatedModel(
-        np.maximum(levels - gpu_s / num_pieces, 0.0),
+        np.maximum(np.minimum(behind, ahead), 0.0),
         gpu_s,
         service.overhead_s,
         wake_s,
