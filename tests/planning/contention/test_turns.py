@@ -8,6 +8,7 @@ import pytest
 
 from gpupack import packing
 from gpupack.planning.contention import (
+    Contention,
     LatencyLimits,
     RetentionRule,
     SharedGpu,
@@ -186,3 +187,33 @@ def test_where_there_are_no_kernels_the_formulas_tell(
     assert rule.expected_retentions(counts) == rule.retentions(counts)
     by_rule = lighter.latencies_by_rule_s(counts, [99.0])
     assert lighter.latencies_s(counts, [99.0]) == by_rule != simulated
+
+
+def test_what_launches_ahead_is_promised_latencies_with_a_wider_margin() -> None:
+    ahead = make_model(0.002, 0.010, turn_s=20e-6, delay_s=HALF_SLICE_S, name="ahead")
+    burst = make_model(0.002, 0.010, turn_s=0.002, delay_s=HALF_SLICE_S, name="burst")
+    unread = burst.model_copy(update={"turns": None})
+    margins = []
+    for record in (ahead, unread, burst):
+        contention = resolve_contention(
+            ProfileSet(records=(record,)), record.gpu_type, SharingMode.TIME_SLICING
+        )
+
+        def rule(
+            limit_s: float,
+            record: ProfileRecord = record,
+            contention: Contention = contention,
+        ) -> RetentionRule:
+            names = frozenset({record.model_name})
+            limits = LatencyLimits({record.model_name: limit_s}, names, percentile=99.0)
+            return RetentionRule([record], contention, {}, loads=[0.3], latency=limits)
+
+        ((expected_s,),) = rule(1.0).latencies_by_rule_s(((0, 1),), [99.0])
+        margins.append(
+            next(
+                margin
+                for margin in (0.3, 0.4, 0.6, 0.7, 0.9, 1.0)
+                if rule(expected_s * (1 + margin)).is_allowed(((0, 1),))
+            )
+        )
+    assert margins == [1.0, 0.7, 0.4]

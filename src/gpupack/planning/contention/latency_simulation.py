@@ -37,7 +37,7 @@ from gpupack.planning.contention.latency_prediction import (
     NUM_LEVELS,
     service_times,
 )
-from gpupack.planning.contention.turns import KERNELS_S, turns_of
+from gpupack.planning.contention.turns import KERNELS_S, turns_of_record
 from gpupack.records.gpu import DeviceKind
 
 if TYPE_CHECKING:
@@ -122,14 +122,7 @@ def simulated_model(record: ProfileRecord, one: CustomerClass) -> SimulatedModel
         slow = np.interp(SLOW_SHARE + (1 - SLOW_SHARE) * shares, shares, levels)
         levels = levels + min(1.0, at_work) * (slow - levels)
         wake_s = WAKE_S
-    turns = None
-    if record.turns is not None:
-        turns = turns_of(
-            record.turns,
-            record.load_point.batch_size,
-            one.gpu_demand_s,
-            one.elsewhere_s,
-        )
+    turns = turns_of_record(record, one)
     gpu_s = one.gpu_demand_s
     if turns is None:
         return SimulatedModel(

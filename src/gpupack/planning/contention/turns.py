@@ -112,6 +112,15 @@ def turns_of(
     return Turns(False, turn_s, num_waits, num_slices * SLICE_S)
 
 
+def turns_of_record(record: ProfileRecord, one: CustomerClass) -> Turns | None:
+    """Return the same of a record; None where the probe was not run."""
+    if record.turns is None:
+        return None
+    return turns_of(
+        record.turns, record.load_point.batch_size, one.gpu_demand_s, one.elsewhere_s
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class TurnTaker:
     """What a request of a model does in a closed loop.
@@ -142,16 +151,14 @@ class TurnTaker:
 def turn_taker(record: ProfileRecord, one: CustomerClass) -> TurnTaker | None:
     """Return what a record says of a model in turns; None where it says too little."""
     service = service_times(record)
+    turns = turns_of_record(record, one)
     if (
         service is None
-        or record.turns is None
+        or turns is None
         or one.num_customers > 1
         or record.gpu_type.kind is not DeviceKind.GPU
     ):
         return None
-    turns = turns_of(
-        record.turns, record.load_point.batch_size, one.gpu_demand_s, one.elsewhere_s
-    )
     gpu_s = min(one.gpu_demand_s, turns.most_gpu_s)
     num_pieces = turns.num_pieces(gpu_s)
     cycles_s = service.levels_s + service.overhead_s
