@@ -12,6 +12,7 @@ from gpupack.planning.contention.latency_prediction import (
     DEFAULT_LATENCY_MARGINS,
     FORMER_ARRIVALS_SHARES,
     ROUND_ROBIN,
+    UNMEASURED_LATENCY_MARGIN,
 )
 from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
@@ -62,7 +63,7 @@ class Contention:
     factor: float
     shape: SharingShape = PROCESSOR_SHARING
     margin: float = 0.0
-    latency_margin: float = DEFAULT_LATENCY_MARGINS[SharingMode.TIME_SLICING]
+    latency_margin: float = UNMEASURED_LATENCY_MARGIN
     num_sets: int = 0
     law: int | None = None
     basis: str = ""
