@@ -202,7 +202,7 @@ def judged_latency(
     )
     placement = gpupack.place(
         profiles,
-        demand={"m": 30.0},
+        demand={"m": 20.0},
         latency_limit_ms=LIMIT_MS,
         latency="predicted",
         max_replicas=1,
@@ -221,8 +221,8 @@ def judged_latency(
         )
     model = reached(
         "m",
-        30.0,
-        offered_infer_per_sec=30.0,
+        20.0,
+        offered_infer_per_sec=20.0,
         latency_percentiles=percentiles,
         open_loop=open_loop(**more),
     )
