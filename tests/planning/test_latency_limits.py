@@ -51,12 +51,12 @@ def test_a_predicted_limit_puts_fewer_models_on_a_gpu_and_is_kept() -> None:
             assert one.predicted_latency_p50_us < one.predicted_latency_us <= 60_000
     assert kept.bound <= kept.num_gpus
     assert not any("latency limits" in text for text in kept.warnings)
-    assert placed(80, latency="predicted").num_gpus == alone.num_gpus
+    assert placed(90, latency="predicted").num_gpus == alone.num_gpus
 
 
 def test_bursts_want_more_gpus_than_even_arrivals() -> None:
     even, bursts = (
-        placed(90, latency="predicted", arrivals=arrivals).num_gpus
+        placed(101, latency="predicted", arrivals=arrivals).num_gpus
         for arrivals in ("constant", "gamma:0.5")
     )
     assert even < bursts
