@@ -1,10 +1,12 @@
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from ortools.linear_solver import pywraplp
 
 from gpupack.packing.capacity.model.capacity_problem import (
+    MAX_SIZE,
     BinType,
     CapacityProblem,
     Job,
@@ -127,6 +129,48 @@ def priced(problem, prices, *, expected=0.0):
         stop=new_flag(),
     )
     return found, max((prices.value(one) for one in found.patterns), default=0.0)
+
+
+def scaled(problem, factor):
+    """Return the problem in smaller units of room."""
+
+    def all_times(sizes):
+        return tuple(size * factor for size in sizes)
+
+    return CapacityProblem(
+        tuple(
+            replace(one, capacity=all_times(one.capacity)) for one in problem.bin_types
+        ),
+        problem.jobs,
+        tuple(
+            replace(
+                one,
+                fixed=all_times(one.fixed),
+                proportional=all_times(one.proportional),
+            )
+            for one in problem.options
+        ),
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_sizes_near_the_64_bit_limit_are_priced_as_small_ones(seed):
+    rng = random.Random(seed)
+    problem = random_problem(rng, num_jobs=5, num_options=3)
+    prices = random_prices(rng, problem)
+    most = max(
+        *problem.bin_types[0].capacity,
+        *(size for one in problem.options for size in (*one.fixed, *one.proportional)),
+    )
+
+    found, value = priced(problem, prices)
+    far = scaled(problem, MAX_SIZE // most)
+    far_found, far_value = priced(
+        far, Prices(far, prices.per_load, prices.per_copy, prices.per_wanted)
+    )
+
+    assert far_found.bound == pytest.approx(found.bound, rel=PRECISION, abs=PRECISION)
+    assert far_value == pytest.approx(value, rel=PRECISION, abs=PRECISION)
 
 
 def assert_fits(problem, pattern):

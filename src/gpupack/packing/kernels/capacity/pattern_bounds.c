@@ -354,6 +354,14 @@ static void earnings(const market *m, int64_t index, const double *prices, doubl
     }
 }
 
+/* Return how many of a dimension's parts an amount fills. Sizes have up to 62 bits, and
+   so their product has more than 64. */
+static int64_t whole_parts(const market *m, int64_t amount, int64_t dimension,
+                           int64_t grid)
+{
+    return (int64_t)((__int128)amount * grid / m->capacity[dimension]);
+}
+
 /* Fill the table with bounds by the sizes in full of one dimension. Returns 0.
 
    Entry [k, r] is the most that options from k on can be worth, at these prices of
@@ -380,8 +388,8 @@ EXPORTED int64_t fill_table(const market *m, const double *prices, int64_t dimen
             double gain, rest, share = m->share[index];
             earnings(m, index, prices, &gain, &rest);
             double each = m->whole[index] ? 0.0 : greater(0.0, rest) / share;
-            int64_t parts = m->sizes[index * m->num_sizes + dimension] * grid /
-                            m->capacity[dimension];
+            int64_t parts = whole_parts(
+                m, m->sizes[index * m->num_sizes + dimension], dimension, grid);
             /* Copies that take nothing here are taken together, and for nothing. */
             int64_t most_here = parts > 0 ? m->most[index] : 1;
             for (int64_t copies = 1; copies <= most_here; copies++) {
@@ -468,6 +476,6 @@ double table_bound(const market *m, const state *s, int64_t start,
         int64_t held = start >= end ? smaller(s->held[job], wanted) : wanted;
         total += m->bonus[job] * held;
     }
-    int64_t part = s->free[dimension] * grid / m->capacity[dimension];
+    int64_t part = whole_parts(m, s->free[dimension], dimension, grid);
     return total + table[at * (grid + 1) + part];
 }
