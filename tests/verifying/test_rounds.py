@@ -68,7 +68,7 @@ def test_planted_causes_are_named_rightly(tmp_path: Path) -> None:
         gpu="host",
         tolerance=0.33,
         precision=0.1,
-        max_seconds=20.0,
+        max_seconds=120.0,
     )
     (gpu,) = result.gpus
     outcomes = {one.model_name: one.outcome for one in gpu.models}
@@ -109,7 +109,7 @@ def test_a_server_that_loads_a_model_anew_in_between_leaves_nothing_known(
             gpu="host",
             store=store,
             precision=0.1,
-            max_seconds=20.0,
+            max_seconds=200.0,
             progress=disturb,
         )
     assert not result.is_kept
