@@ -9,6 +9,7 @@ identical types are one, so that item order cannot change the answer.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -329,7 +330,9 @@ class CanonicalProblem:
 
         Members are used up in original order, bins taken in sorted order.
         """
-        supply = [[list(member) for member in group] for group in self.members]
+        supply = [
+            deque(list(member) for member in group) for group in self.members
+        ]
         restored: dict[tuple[tuple[int, int], ...], int] = {}
         for one_bin in merge_bins(bins):
             left = one_bin.multiplicity
@@ -388,7 +391,7 @@ def merge_bins(bins: Iterable[Bin]) -> tuple[Bin, ...]:
 
 
 def _draw(
-    supply: Sequence[list[list[int]]],
+    supply: Sequence[deque[list[int]]],
     counts: tuple[tuple[int, int], ...],
     limit: int,
 ) -> tuple[tuple[tuple[int, int], ...], int]:
@@ -409,6 +412,8 @@ def _draw(
                 needed -= taken
     for member, taken in plan:
         member[1] -= taken * copies
-    for group in {merged for merged, _ in counts}:
-        supply[group][:] = [member for member in supply[group] if member[1]]
+    for merged, _ in counts:
+        # Members are used up from the first on: what is left begins in the last drawn.
+        while supply[merged] and not supply[merged][0][1]:
+            supply[merged].popleft()
     return tuple(sorted(drawn.items())), copies

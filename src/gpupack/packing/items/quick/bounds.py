@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,22 +74,29 @@ def dual_feasible_bound(problem: PackingProblem) -> int:
         pairs: dict[int, int] = {}
         for size, count in zip(sizes, counts, strict=True):
             pairs[size] = pairs.get(size, 0) + count
-        thresholds = sorted(size for size in pairs if 0 < 2 * size <= capacity)
+        ordered = sorted(pairs)
+        # Number and total size of the items before each size.
+        numbers = [0, *accumulate(pairs[size] for size in ordered)]
+        totals = [0, *accumulate(size * pairs[size] for size in ordered)]
+        last = bisect_right(ordered, capacity // 2)
+        thresholds = [size for size in ordered[:last] if size > 0]
         for threshold in _thin(thresholds):
             # U^(ε): small sizes vanish, sizes above capacity - ε fill the bin.
-            total = sum(
-                count * (capacity if size > capacity - threshold else size)
-                for size, count in pairs.items()
-                if size >= threshold
-            )
+            least = bisect_left(ordered, threshold)
+            large = bisect_right(ordered, capacity - threshold)
+            total = totals[large] - totals[least]
+            total += capacity * (numbers[-1] - numbers[large])
             best = max(best, -(-total // capacity))
         for k in range(1, 21):
             # u^(k): multiples of 1/(k+1) stay, others round down to 1/k; in
             # units of 1/(k(k+1)) of the bin.
             total = 0
-            for size, count in pairs.items():
-                whole, rest = divmod(size * (k + 1), capacity)
-                total += count * (whole * k if rest == 0 else whole * (k + 1))
+            for multiple in range(1, k + 2):
+                least, rest = divmod(multiple * capacity, k + 1)
+                place = bisect_left(ordered, least + (rest > 0))
+                total += (k + 1) * (numbers[-1] - numbers[place])
+                if rest == 0:
+                    total -= multiple * pairs.get(least, 0)
             best = max(best, -(-total // (k * (k + 1))))
     return best
 

@@ -21,7 +21,12 @@ from gpupack.packing.items.quick import (
     pack_into,
 )
 from gpupack.packing.items.search.cpsat import improve_by_assignment
-from gpupack.packing.runtime import kernels_are_coming, kernels_are_ready, weaknesses
+from gpupack.packing.runtime import (
+    Deadline,
+    kernels_are_coming,
+    kernels_are_ready,
+    weaknesses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,7 +142,7 @@ def _climb_cheap(ladder: Ladder) -> None:
         for name, bound in named_bounds(problem):
             ladder.raise_bound(bound, by=name)
     with ladder.rung("heuristics"):
-        for bins in constructive_packings(problem):
+        for bins in constructive_packings(problem, Deadline(ladder.deadline)):
             ladder.offer(bins)
             if ladder.is_closed:
                 return
