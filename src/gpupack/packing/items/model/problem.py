@@ -330,9 +330,7 @@ class CanonicalProblem:
 
         Members are used up in original order, bins taken in sorted order.
         """
-        supply = [
-            deque(list(member) for member in group) for group in self.members
-        ]
+        supply = [deque(list(member) for member in group) for group in self.members]
         restored: dict[tuple[tuple[int, int], ...], int] = {}
         for one_bin in merge_bins(bins):
             left = one_bin.multiplicity
