@@ -17,6 +17,7 @@ from gpupack.packing import (
     Goal,
     Job,
     Option,
+    PlanStatus,
     plan_capacity,
     with_fewer_copies,
 )
@@ -211,3 +212,31 @@ def test_what_may_not_share_a_bin_still_does_not(seed: int) -> None:
     check_plan(ruled, fewer.bins, in_full=True)  # the rule included
     assert (fewer.value, fewer.num_bins) == (plan.value, plan.num_bins)
     assert num_copies(fewer.bins) <= num_copies(plan.bins)
+
+
+def test_plans_of_very_many_fillings_are_not_asked_one_copy_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = CapacityProblem(
+        (BinType((10, 10)),),
+        (Job(demand=10),),
+        (Option(job=0, bin_type=0, fixed=(1, 0), proportional=(0, 10), rate=10),),
+    )
+    spread = CapacityPlan(
+        bins=(
+            FilledBin(0, (Copies(0, 2, 6.0),)),
+            FilledBin(0, (Copies(0, 1, 4.0),)),
+        ),
+        value=2.0,
+        bound=2.0,
+        status=PlanStatus.OPTIMAL,
+        method="",
+        seconds=0.0,
+    )
+
+    fewer = with_fewer_copies(problem, Goal.MIN_BINS, spread, time_limit_s=0.0)
+    monkeypatch.setattr(fewer_copies, "MOST_FILLINGS", 1)
+    same = with_fewer_copies(problem, Goal.MIN_BINS, spread, time_limit_s=0.0)
+
+    assert num_copies(fewer.bins) < num_copies(spread.bins)
+    assert same is spread

@@ -1,5 +1,6 @@
 """place() with min_retention and sharing, against every partition of the models."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -17,7 +18,7 @@ from gpupack.errors import (
     UnknownNameError,
 )
 from gpupack.planning.contention.delays import CustomerClass
-from gpupack.planning.contention.network import rates
+from gpupack.planning.contention.network import Neighbors, limits_of_each, rates
 from gpupack.planning.contention.prediction import (
     DEFAULT_CONTENTION_FACTORS,
     DEFAULT_RETENTION_MARGINS,
@@ -777,3 +778,55 @@ def test_equal_gpus_are_predicted_once() -> None:
 
     assert placement.num_gpus == 30
     assert contended == [2]
+
+
+@pytest.mark.parametrize("mode", [SharingMode.TIME_SLICING, SharingMode.MPS])
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_many_sets_keep_what_each_keeps_by_itself(mode: SharingMode, seed: int) -> None:
+    rng = random.Random(seed)
+    records = [
+        make_record(
+            f"model{index}",
+            load_point=LoadPoint(batch_size=1, concurrency=rng.choice([1, 1, 4])),
+            num_model_instances=rng.choice([1, 2]),
+            throughput_infer_per_sec=rng.uniform(10, 500),
+            gpu_utilization_percent=rng.uniform(1, 100),
+        )
+        for index in range(8)
+    ]
+    loads = [rng.choice([0.0, 1.0, rng.random()]) for _ in records]
+    contention = resolve_contention(ProfileSet(records=tuple(records)), GPU, mode)
+    sets = [
+        tuple(
+            (item, rng.choice([1, 1, 2]))
+            for item in sorted(rng.sample(range(8), rng.choice([1, 2, 3, 5])))
+        )
+        for _ in range(60)
+    ]
+
+    together = RetentionRule(records, contention, {}, loads=loads)
+    alone = RetentionRule(records, contention, {}, loads=loads)
+
+    for found, counts in zip(together.retentions_of_each(sets), sets, strict=True):
+        assert found == pytest.approx(alone.retentions(counts), rel=1e-12)
+
+
+def test_equal_gpus_of_thousands_are_solved_once_and_together() -> None:
+    pair = tuple(make_record(name, gpu_utilization_percent=60.0) for name in ("a", "b"))
+    contention = resolve_contention(
+        ProfileSet(records=pair), GPU, SharingMode.TIME_SLICING
+    )
+    gpus = [SharedGpu(GPU, pair, (1.0, 1 / (1 + n % 3))) for n in range(3000)]
+    asked: list[int] = []
+
+    def counting(gpus: Sequence[Neighbors], **given: Any) -> list[tuple[float, ...]]:
+        asked.append(len(gpus))
+        return limits_of_each(gpus, **given)
+
+    with mock.patch("gpupack.planning.contention.retention.limits_of_each", counting):
+        found = retentions_of(gpus, contention)
+
+    assert asked == [3]
+    assert found[:3] * 1000 == found
+    assert len(set(found)) == 3

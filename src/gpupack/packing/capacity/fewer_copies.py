@@ -3,9 +3,9 @@
 A plan may share out a demand over many copies, some of which serve next to nothing.
 Without a rule of who may share a bin, and for few bins, the plain model asks for the
 fewest copies, and of those plans for few copies beside another of their job, which one
-failing bin takes along. In any case copies are then taken out one by one, those that
-serve least first, as long as the others can serve what they did, and copies beside
-another of their job are moved to bins without.
+failing bin takes along. Copies are then taken out one by one, those that serve least
+first, as long as the others can serve what they did, and copies beside another of their
+job are moved to bins without. Plans of thousands of fillings stay as they are.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ LEAST_LIMIT_S = 0.1
 """Beyond the time limit, where that is used up."""
 LIMIT_SHARE = 0.2
 """Of the time limit, for taking out and moving copies one by one."""
+MOST_FILLINGS = 2_000
+"""Different fillings up to which copies are taken out one by one: whether one may go is
+a linear program over all of them, and of 10,000 fillings one such takes seconds."""
 MODEL_SHARE = 0.6
 """Of the time limit, for the plain model at most: so much that its effort ends it."""
 MODEL_EFFORT = 0.4
@@ -64,7 +67,8 @@ def with_fewer_copies(
     """Return a plan of the same value with no more copies, and fewer where found.
 
     Neither the number of bins nor their cost nor what jobs of whole copies yield gets
-    worse. Plans whose goal is service stay as they are.
+    worse. Plans whose goal is service stay as they are, and so do those of more than
+    ``MOST_FILLINGS`` different fillings.
 
     Args:
         problem: What was planned.
@@ -76,7 +80,7 @@ def with_fewer_copies(
         seed: For every random choice.
         num_workers: Threads; as many as cores may be used if None.
     """
-    if not plan.is_found or not goal.is_in_full:
+    if not plan.is_found or not goal.is_in_full or len(plan.bins) > MOST_FILLINGS:
         return plan
     least = _least_copies(problem, plan.bins)
     if _rank(problem, plan.bins) <= (least, 0):

@@ -34,6 +34,9 @@ LOOP_STEPS_PER_SIZE = 25
 """Steps of a plain loop that take as long as all populations of one size by arrays."""
 MAX_KNOWN_SHAPES = 64
 """Of networks, whose populations are kept in order of size."""
+CLASSES_AT_ONCE = 96
+"""Of GPUs solved together: their delays are taken from one table of all classes, which
+numpy fills in less time than one of each GPU."""
 _FIXED_POINT_TOLERANCE = 1e-12
 """Relative, of the queues."""
 _HALVINGS = 60
@@ -112,6 +115,91 @@ def exact_rates(
         at_gpu_s = one.gpu_demand_s + sum(waits_s)
         found.append(one.num_customers / (driven.elsewhere_s + at_gpu_s))
     return tuple(found)
+
+
+def rates_of_each(
+    gpus: Sequence[tuple[Sequence[CustomerClass], Sequence[CustomerClass]]],
+    *,
+    contention_factor: float,
+    shape: SharingShape = PROCESSOR_SHARING,
+) -> list[tuple[float, ...]]:
+    """Return ``rates`` of many GPUs: those of as many customers are solved together.
+
+    Args:
+        gpus: The classes of each, and what each class is while its own rate is asked
+            for.
+        contention_factor: ``c``.
+        shape: Of the sharing mode.
+    """
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for place, (classes, _) in enumerate(gpus):
+        customers = tuple([one.num_customers for one in classes])
+        alike.setdefault(customers, []).append(place)
+    found: list[tuple[float, ...]] = [()] * len(gpus)
+    for customers, places in alike.items():
+        num_at_once = max(1, CLASSES_AT_ONCE // len(customers))
+        is_exact = math.prod(one + 1 for one in customers) <= MAX_EXACT_POPULATIONS
+        for first in range(0, len(places), num_at_once):
+            here = places[first : first + num_at_once]
+            if is_exact and len(here) > 1:
+                solved = _exact_rates_of_each(
+                    [gpus[place] for place in here], customers, contention_factor, shape
+                )
+            else:
+                solved = [
+                    rates(
+                        gpus[place][0],
+                        contention_factor=contention_factor,
+                        shape=shape,
+                        own=gpus[place][1],
+                    )
+                    for place in here
+                ]
+            for place, one in zip(here, solved, strict=True):
+                found[place] = one
+    return found
+
+
+def _exact_rates_of_each(
+    gpus: Sequence[tuple[Sequence[CustomerClass], Sequence[CustomerClass]]],
+    num_customers: tuple[int, ...],
+    contention_factor: float,
+    shape: SharingShape,
+) -> list[tuple[float, ...]]:
+    """Return the rates of GPUs whose classes have these numbers of customers."""
+    num_gpus, num_classes = len(gpus), len(num_customers)
+    numbers = np.arange(num_gpus)
+
+    def by_gpu(table: NDArray[np.float64]) -> NDArray[np.float64]:
+        blocks = table.reshape(num_gpus, num_classes, num_gpus, num_classes)
+        found: NDArray[np.float64] = blocks[numbers, :, numbers, :]
+        return found
+
+    classes = [one for here, _ in gpus for one in here]
+    own = [one for _, here in gpus for one in here]
+    most = shape.most_table(classes)
+    queues = _queues_of_each(
+        num_customers,
+        _by_class(num_gpus, [one.gpu_demand_s for one in classes]),
+        _by_class(num_gpus, [one.elsewhere_s for one in classes]),
+        by_gpu(contention_factor * shape.delay_table(classes)),
+        None if most is None else by_gpu(contention_factor * most),
+    )
+    waits_s = by_gpu(contention_factor * shape.delay_table(own, classes)) * queues
+    if most is not None:
+        others = np.array(num_customers) - np.eye(num_classes)
+        waits_s = np.minimum(waits_s, by_gpu(contention_factor * most) * others)
+    at_gpu_s = _by_class(num_gpus, [one.gpu_demand_s for one in classes])
+    at_gpu_s = at_gpu_s + waits_s.sum(axis=2)
+    driven_s = _by_class(num_gpus, [one.elsewhere_s for one in own])
+    return [
+        tuple(row) for row in (np.array(num_customers) / (driven_s + at_gpu_s)).tolist()
+    ]
+
+
+def _by_class(num_gpus: int, values: Sequence[float]) -> NDArray[np.float64]:
+    """Return values of the classes of GPUs, one row for each GPU."""
+    return np.array(values).reshape(num_gpus, -1)
 
 
 class Delays(NamedTuple):
@@ -210,21 +298,45 @@ def _queues_by_size(
     most: Sequence[Sequence[float]] | None,
 ) -> list[list[float]]:
     """Return the same, all populations of one size at a time."""
-    demand_s = np.array([one.gpu_demand_s for one in classes])
-    elsewhere_s = np.array([one.elsewhere_s for one in classes])
-    sizes, last = _populations(tuple(one.num_customers for one in classes))
-    queues = np.zeros((int(last.max()) + 2, len(classes)))
-    table = np.array(delays)
-    bounds = None if most is None else np.array(most)
-    without_one = np.eye(len(classes))
+    (found,) = _queues_of_each(
+        tuple(one.num_customers for one in classes),
+        _by_class(1, [one.gpu_demand_s for one in classes]),
+        _by_class(1, [one.elsewhere_s for one in classes]),
+        np.array(delays)[None],
+        None if most is None else np.array(most)[None],
+    ).tolist()
+    queues: list[list[float]] = found
+    return queues
+
+
+def _queues_of_each(
+    num_customers: tuple[int, ...],
+    demand_s: NDArray[np.float64],
+    elsewhere_s: NDArray[np.float64],
+    delays: NDArray[np.float64],
+    most: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """Return the queues as each class finds them, on GPUs with as many customers.
+
+    Args:
+        num_customers: Of each class.
+        demand_s: GPU time of a request, GPU by class.
+        elsewhere_s: Likewise, outside the GPU.
+        delays: Who waits how long for whom, GPU by class by neighbor.
+        most: At most for each customer; None without such a bound.
+    """
+    sizes, last = _populations(num_customers)
+    num_classes = len(num_customers)
+    queues = np.zeros((len(demand_s), int(last.max()) + 2, num_classes))
+    without_one = np.eye(num_classes)
     for places, counts, places_before in sizes:
-        waits_s = queues[places_before] * table
-        if bounds is not None:
+        waits_s = queues[:, places_before] * delays[:, None]
+        if most is not None:
             others = np.maximum(0.0, counts[:, None, :] - without_one)
-            waits_s = np.minimum(waits_s, bounds * others)
-        at_gpu_s = demand_s + waits_s.sum(axis=2)
-        queues[places] = counts * at_gpu_s / (elsewhere_s + at_gpu_s)
-    found: list[list[float]] = queues[last].tolist()
+            waits_s = np.minimum(waits_s, most[:, None] * others)
+        at_gpu_s = demand_s[:, None] + waits_s.sum(axis=3)
+        queues[:, places] = counts * at_gpu_s / (elsewhere_s[:, None] + at_gpu_s)
+    found: NDArray[np.float64] = queues[:, last]
     return found
 
 
@@ -481,6 +593,46 @@ def limits_beside(
                 shape=shape,
             )[0]
     return tuple(found[index] for index in range(len(driven)))
+
+
+class Neighbors(NamedTuple):
+    """What shares a GPU: the arguments of ``limits_beside``, of one GPU."""
+
+    driven: Sequence[CustomerClass]
+    at_traffic: Sequence[CustomerClass | None]
+    copies: Sequence[int]
+
+
+def limits_of_each(
+    gpus: Sequence[Neighbors], *, contention_factor: float, shape: SharingShape
+) -> list[tuple[float, ...]]:
+    """Return ``limits_beside`` of many GPUs, most of which are solved together."""
+    networks = {}
+    for place, (driven, at_traffic, copies) in enumerate(gpus):
+        together = [
+            _of_copies(one, count)
+            for own, one, count in zip(driven, at_traffic, copies, strict=True)
+            # Others need a network for each model.
+            if one is not None and (own.num_customers == 1 or own is one)
+        ]
+        if len(together) == len(driven):
+            networks[place] = together, driven
+    of_all = rates_of_each(
+        list(networks.values()), contention_factor=contention_factor, shape=shape
+    )
+    solved = dict(zip(networks, of_all, strict=True))
+    return [
+        tuple(map(operator.truediv, solved[place], one.copies))
+        if place in solved
+        else limits_beside(
+            one.driven,
+            one.at_traffic,
+            contention_factor=contention_factor,
+            shape=shape,
+            copies=one.copies,
+        )
+        for place, one in enumerate(gpus)
+    ]
 
 
 def _of_copies(one: CustomerClass, copies: int) -> CustomerClass:

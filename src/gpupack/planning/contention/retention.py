@@ -26,9 +26,11 @@ from gpupack.planning.contention.latency_prediction import LatencyLimits
 from gpupack.planning.contention.latency_rule import LatencyRule
 from gpupack.planning.contention.latency_simulation import SIMULATED_REQUESTS
 from gpupack.planning.contention.network import (
+    Neighbors,
     classes_at_load,
     delays_among,
     limits_beside,
+    limits_of_each,
     shares_of_traffic,
 )
 from gpupack.planning.contention.prediction import (
@@ -217,7 +219,48 @@ class RetentionRule:
         solo_shares = self._solo_shares(counts)
         if self._is_driven:
             return solo_shares
-        return shares_of_traffic(solo_shares, [self._loads[item] for item, _ in counts])
+        return shares_of_traffic(solo_shares, self._loads_of(counts))
+
+    def retentions_of_each(self, sets: Sequence[Counts]) -> list[tuple[float, ...]]:
+        """Return ``retentions`` of many sets, equal ones solved once, many together."""
+        open_sets = [
+            one
+            for one in dict.fromkeys(sets)
+            if self._host is None and not _is_alone(one)
+        ]
+        limits = limits_of_each(
+            [
+                Neighbors(
+                    [self._classes[item] for item, _ in counts],
+                    [self._at_traffic[item] for item, _ in counts],
+                    [copies for _, copies in counts],
+                )
+                for counts in open_sets
+            ],
+            contention_factor=self._contention.factor,
+            shape=self._contention.shape,
+        )
+        solved = {
+            counts: shares_of_traffic(
+                self._shares_alone(counts, found), self._loads_of(counts)
+            )
+            for counts, found in zip(open_sets, limits, strict=True)
+        }
+        return [solved.get(one) or self.retentions(one) for one in sets]
+
+    def _loads_of(self, counts: Counts) -> list[float]:
+        return [self._loads[item] for item, _ in counts]
+
+    def _shares_alone(
+        self, counts: Counts, limits: Sequence[float]
+    ) -> tuple[float, ...]:
+        """Return requests per second of each item ÷ its rate alone, at most 1."""
+        return tuple(
+            [
+                min(1.0, limit / self._alone[item])
+                for limit, (item, _) in zip(limits, counts, strict=True)
+            ]
+        )
 
     def expected_retentions(
         self, counts: Counts, *, num_events: int = SIMULATED_EVENTS
@@ -290,7 +333,7 @@ class RetentionRule:
         cautious = [
             cautious_retention(share, margin) for share in self._solo_shares(counts)
         ]
-        kept = shares_of_traffic(cautious, [self._loads[item] for item, _ in counts])
+        kept = shares_of_traffic(cautious, self._loads_of(counts))
         return all(
             share >= self._floors[item]
             for share, (item, _) in zip(kept, counts, strict=True)
@@ -335,10 +378,7 @@ class RetentionRule:
                     delays_s,
                     [self._classes[item].gpu_demand_s for item in items],
                 )
-            known = tuple(
-                min(1.0, limit / self._alone[item])
-                for limit, item in zip(limits, items, strict=True)
-            )
+            known = self._shares_alone(counts, limits)
             if len(self._known) >= MAX_KNOWN_SETS:
                 self._known.clear()
             self._known[counts] = known
@@ -364,21 +404,22 @@ def retentions_of(
     ]
     rule = RetentionRule(kinds.records, contention, {}, loads=kinds.loads)
     num_events = SIMULATED_IN_ALL // max(1, len(gpus))
+    counted = [tuple(Counter(of_each).items()) for of_each in kinds_by_gpu]
+    sets = [one for one in counted if 0 < len(one) <= MAX_PREDICTED_KINDS]
+    shares = iter(
+        rule.retentions_of_each(sets)
+        if num_events < FEWEST_EVENTS
+        else [
+            rule.expected_retentions(one, num_events=min(num_events, SIMULATED_EVENTS))
+            for one in sets
+        ]
+    )
     found: list[tuple[float, ...] | None] = []
-    for of_each in kinds_by_gpu:
-        counts = Counter(of_each)
+    for of_each, counts in zip(kinds_by_gpu, counted, strict=True):
         if not 0 < len(counts) <= MAX_PREDICTED_KINDS:
             found.append(None)
             continue
-        ordered = tuple(counts.items())
-        shares = (
-            rule.retentions(ordered)
-            if num_events < FEWEST_EVENTS
-            else rule.expected_retentions(
-                ordered, num_events=min(num_events, SIMULATED_EVENTS)
-            )
-        )
-        kept = dict(zip(counts, shares, strict=True))
+        kept = dict(zip(dict(counts), next(shares), strict=True))
         found.append(tuple([kept[kind] for kind in of_each]))
     return found
 

@@ -3,10 +3,15 @@
 
 Written apart from the planner: from the records that the placement holds and what was
 asked, in exact fractions of decimals as written, without the integers that were packed.
+What floating point shows to be within a limit, beyond all rounding, needs no fractions:
+they are formed where it does not (a floating-point filter: Shewchuk, "Adaptive
+precision floating-point arithmetic and fast robust geometric predicates", 1997).
 """
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -25,7 +30,7 @@ from gpupack.records.gpu import Resource, is_same_card
 from gpupack.records.placement import Objective, ObjectiveUnit, PlacementStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from gpupack.planning.contention import Contention
     from gpupack.planning.modeling import CapacityQuestion
@@ -40,6 +45,8 @@ PRICE_UNIT = Fraction(1, 10**6)
 PROVED_TOLERANCE = 1.1e-6
 """Gap up to which what is served counts as proved."""
 RETENTION_TOLERANCE = 1e-5
+ROUNDING_ROOM = 1e-9
+"""Relative: sums in floating point of parts ≥ 0 are closer, up to a million parts."""
 READINGS = {
     Resource.GPU_UTILIZATION: "gpu_utilization_percent",
     Resource.MEMORY_UTILIZATION: "memory_utilization_percent",
@@ -73,16 +80,33 @@ def _where(gpu: GpuPlacement, one: Assignment) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Instance:
-    """An assignment, the record it stands for, and its traffic ÷ throughput."""
+    """An assignment, and the record it stands for."""
 
     assignment: Assignment
     record: ProfileRecord
     is_carried_over: bool
-    load: Fraction
 
     @property
     def name(self) -> str:
         return self.assignment.model_name
+
+    @property
+    def load(self) -> Fraction:
+        """Traffic ÷ throughput, exactly."""
+        served = self.assignment.served_infer_per_sec
+        if served is None:
+            return Fraction(1)
+        rate = self.record.throughput_infer_per_sec or 0.0
+        return Fraction(repr(served)) / Fraction(repr(rate)) if rate else Fraction(0)
+
+    @property
+    def load_ratio(self) -> float:
+        """Traffic ÷ throughput, to a rounding."""
+        served = self.assignment.served_infer_per_sec
+        if served is None:
+            return 1.0
+        rate = self.record.throughput_infer_per_sec
+        return served / rate if rate else 0.0
 
 
 class _Check:
@@ -92,12 +116,15 @@ class _Check:
         self._question = question
         self._wishes = question.wishes
         self._instances: Counter[str] = Counter()
-        self._served: dict[str, Fraction] = dict.fromkeys(
-            question.wishes.demand, Fraction(0)
-        )
-        self._at_full_rate = Fraction(0)
+        self._served: dict[str, list[tuple[float, int]]] = {
+            name: [] for name in question.wishes.demand
+        }
+        self._at_full_rate: Counter[tuple[float, float]] = Counter()
         self._predicted = 0.0
-        self._wholes: dict[tuple[int, Resource], Fraction | None] = {}
+        # By identity: to compare types and load points takes longer than what is
+        # looked up, and the placement, which lives as long, holds them.
+        self._limits: dict[tuple[int, Resource], Fraction | None] = {}
+        self._measured: dict[tuple[int, str, int], ProfileRecord] = {}
         self._contention: dict[str, Contention] = {}
         self._records: dict[str, list[ProfileRecord]] = {}
         for record in placement.profiles:
@@ -165,32 +192,33 @@ class _Check:
             served = one.assignment.served_infer_per_sec
             weight = self._wishes.weights.get(one.name, 1.0)
             if served is not None:
-                self._served[one.name] += Fraction(repr(served)) * multiplicity
+                self._served[one.name].append((served, multiplicity))
             elif one.record.throughput_infer_per_sec is not None:
-                rate = Fraction(repr(one.record.throughput_infer_per_sec))
-                self._at_full_rate += rate * Fraction(repr(weight)) * multiplicity
+                rate = one.record.throughput_infer_per_sec
+                self._at_full_rate[rate, weight] += multiplicity
             predicted = one.assignment.predicted_infer_per_sec
             self._predicted += (predicted or 0.0) * weight * multiplicity
         for resource, share in self._shares:
-            # By identity: to compare types takes longer than to look one up anew.
-            kind = id(gpu.gpu_type), resource
-            if kind not in self._wholes:
-                self._wholes[kind] = self._capacity(gpu.gpu_type, resource)
-            whole = self._wholes[kind]
-            if whole is None:
+            limit = self._limit(gpu.gpu_type, resource, share)
+            if limit is None:
                 continue  # of the host, and nobody said how much there is
-            used = (
-                self._memory(gpu, instances)
-                if resource is Resource.MEMORY
-                else self._host_memory(instances)
-                if resource is Resource.HOST_MEMORY
-                else _utilization(instances, resource)
-            )
-            limit = Fraction(repr(share)) * whole
-            if resource not in MEMORIES:
-                limit *= 1 + READING_TOLERANCE
-                if any(one.load < 1 for one in instances):
+            if resource in MEMORIES:
+                used = Fraction(
+                    self._memory(gpu, instances)
+                    if resource is Resource.MEMORY
+                    else self._host_memory(instances)
+                )
+            else:
+                readings = _readings(instances, resource)
+                loads = [one.load_ratio for one in instances]
+                if min(loads) < 1:
                     limit *= 1 + TRAFFIC_TOLERANCE
+                if _is_within(list(map(operator.mul, readings, loads)), limit):
+                    continue
+                used = _sum(
+                    Fraction(repr(reading)) * one.load
+                    for reading, one in zip(readings, instances, strict=True)
+                )
             if used > limit:
                 raise CheckError(
                     f"GPU {gpu.gpu_index} ({_names(instances)}) uses {float(used)} of "
@@ -200,6 +228,19 @@ class _Check:
             self._check_retention(gpu, instances)
         if self._question.latency_limits is not None:
             self._check_latency(gpu, instances)
+
+    def _limit(
+        self, gpu_type: GpuType, resource: Resource, share: float
+    ) -> Fraction | None:
+        """Return how much may be used, readings' precision included; None if unsaid."""
+        kind = id(gpu_type), resource
+        if kind not in self._limits:
+            whole = self._capacity(gpu_type, resource)
+            slack = 0 if resource in MEMORIES else READING_TOLERANCE
+            self._limits[kind] = (
+                None if whole is None else Fraction(repr(share)) * whole * (1 + slack)
+            )
+        return self._limits[kind]
 
     def _check_latency(self, gpu: GpuPlacement, instances: Sequence[_Instance]) -> None:
         """Check what the rule predicts of latency against the limits, as asked for."""
@@ -228,7 +269,7 @@ class _Check:
             [one.record for one in instances],
             self._contention_on(gpu, instances),
             {},
-            loads=[float(one.load) for one in instances],
+            loads=[one.load_ratio for one in instances],
             latency=limits,
         )
         found = rule.latencies_by_rule_s(
@@ -256,7 +297,35 @@ class _Check:
         Raises:
             CheckError: If the model may not run there so, or not serve so much.
         """
-        record, is_carried_over = self._record_of(gpu, one)
+        place = id(gpu.gpu_type), one.model_name, id(one.load_point)
+        record = self._measured.get(place)
+        is_carried_over = False
+        if record is None:
+            record, is_carried_over = self._record_of(gpu, one)
+            self._require_allowed(gpu, one, record)
+            if not is_carried_over:
+                self._measured[place] = record
+        served = one.served_infer_per_sec
+        if (one.model_name in self._wishes.demand) is not (served is not None):
+            raise CheckError(f"{_where(gpu, one)} serves {served} infer/sec")
+        rate = record.throughput_infer_per_sec or 0.0
+        # Of two numbers as written the larger one is the larger float.
+        if served is not None and served > rate:
+            most = Fraction(repr(rate)) * (1 + TRAFFIC_TOLERANCE)
+            if Fraction(repr(served)) > most:
+                raise CheckError(
+                    f"{_where(gpu, one)} serves {served} infer/sec, more than {rate}"
+                )
+        return _Instance(one, record, is_carried_over)
+
+    def _require_allowed(
+        self, gpu: GpuPlacement, one: Assignment, record: ProfileRecord
+    ) -> None:
+        """Check that a model may run at the load point of a record.
+
+        Raises:
+            CheckError: If it was not to run there so, or its latency is not allowed.
+        """
         if not any(
             allowed.load_point == one.load_point
             and allowed.gpu_type.name == record.gpu_type.name
@@ -276,22 +345,6 @@ class _Check:
                     f"{_where(gpu, one)} has a p{percentile} of {latency_us} µs, "
                     f"not within {limit_ms} ms"
                 )
-        has_demand = one.model_name in self._wishes.demand
-        if has_demand is not (one.served_infer_per_sec is not None):
-            raise CheckError(
-                f"{_where(gpu, one)} serves {one.served_infer_per_sec} infer/sec"
-            )
-        load = Fraction(1)
-        if one.served_infer_per_sec is not None:
-            served = Fraction(repr(one.served_infer_per_sec))
-            rate = Fraction(repr(record.throughput_infer_per_sec or 0.0))
-            if served > rate * (1 + TRAFFIC_TOLERANCE):
-                raise CheckError(
-                    f"{_where(gpu, one)} serves {float(served)} infer/sec, more than "
-                    f"{float(rate)}"
-                )
-            load = served / rate if rate else Fraction(0)
-        return _Instance(one, record, is_carried_over, load)
 
     def _record_of(
         self, gpu: GpuPlacement, one: Assignment
@@ -325,7 +378,7 @@ class _Check:
             baseline = gpu.baseline_memory_bytes
         return max(0, (record.gpu_memory_used_bytes or 0) - baseline)
 
-    def _memory(self, gpu: GpuPlacement, instances: Sequence[_Instance]) -> Fraction:
+    def _memory(self, gpu: GpuPlacement, instances: Sequence[_Instance]) -> int:
         baseline = max(
             self._baselines.get(one.record.gpu_type.name) or gpu.baseline_memory_bytes
             for one in instances
@@ -344,9 +397,9 @@ class _Check:
                 f"GPU {gpu.gpu_index} ({_names(instances)}) saves {saved} bytes by "
                 f"what its models share, not {told}"
             )
-        return Fraction(baseline + sum(own) - saved)
+        return baseline + sum(own) - saved
 
-    def _host_memory(self, instances: Sequence[_Instance]) -> Fraction:
+    def _host_memory(self, instances: Sequence[_Instance]) -> int:
         """Return what the server and its models hold of the host's memory, in bytes.
 
         Raises:
@@ -361,7 +414,7 @@ class _Check:
             if held is None:
                 raise CheckError(f"{one.name!r}: host_memory is not known")
             total += max(0, held - of_server)
-        return Fraction(total)
+        return total
 
     def _capacity(self, gpu_type: GpuType, resource: Resource) -> Fraction | None:
         """Return what there is, of the host as the fleet says it; None if unsaid."""
@@ -384,7 +437,7 @@ class _Check:
             [one.record for one in instances],
             contention_factor=contention.factor,
             shape=contention.shape,
-            loads=[float(one.load) for one in instances],
+            loads=[one.load_ratio for one in instances],
             host_cores=contention.host_cores,
         )
         for one, share in zip(instances, kept, strict=True):
@@ -410,7 +463,9 @@ class _Check:
                 raise CheckError(f"{name!r} has {number} instances, not {asked}")
             if demand is None:
                 continue
-            wanted, served = Fraction(repr(demand)), self._served[name]
+            if self._is_served_closely(name, demand):
+                continue
+            wanted, served = Fraction(repr(demand)), self._served_exactly(name)
             slack = wanted * TRAFFIC_TOLERANCE
             if served > wanted + slack:
                 raise CheckError(f"{name!r} serves {float(served)}, more than {demand}")
@@ -419,6 +474,19 @@ class _Check:
         unknown = set(self._instances) - set(self._question.model_names)
         if unknown:
             raise CheckError(f"{', '.join(map(repr, sorted(unknown)))} was not asked")
+
+    def _is_served_closely(self, name: str, demand: float) -> bool:
+        """Return whether a demand is met to half of the tolerance, beyond rounding."""
+        parts = [rate * number for rate, number in self._served[name]]
+        is_plain = min(parts, default=-1.0) >= 0
+        return is_plain and math.isclose(
+            math.fsum(parts), demand, rel_tol=float(TRAFFIC_TOLERANCE) / 2
+        )
+
+    def _served_exactly(self, name: str) -> Fraction:
+        return _sum(
+            Fraction(repr(rate)) * number for rate, number in self._served[name]
+        )
 
     def _check_value(self) -> None:
         """Check the value against what runs, and that it does not beat the bound."""
@@ -457,7 +525,7 @@ class _Check:
                 for name, demand in wishes.demand.items()
                 if demand > 0 and name not in wishes.optional
             }
-            share = min(self._served[name] / demands[name] for name in demands)
+            share = min(self._served_exactly(name) / demands[name] for name in demands)
             return float(share), float(TRAFFIC_TOLERANCE * share)
         if self._question.maximizes_predicted:
             return self._predicted, RETENTION_TOLERANCE * self._predicted
@@ -465,27 +533,32 @@ class _Check:
             name: Fraction(repr(wishes.weights.get(name, 1.0)))
             for name in wishes.demand
         }
-        total = self._at_full_rate + _sum(
-            weights[name] * served for name, served in self._served.items()
-        )
+        total = _sum(
+            Fraction(repr(rate)) * Fraction(repr(weight)) * number
+            for (rate, weight), number in self._at_full_rate.items()
+        ) + _sum(weights[name] * self._served_exactly(name) for name in self._served)
         return float(total), float(TRAFFIC_TOLERANCE * total)
 
 
-def _utilization(instances: Sequence[_Instance], resource: Resource) -> Fraction:
-    """Return the total of a utilization, in percent, at the traffic served.
+def _is_within(parts: Sequence[float], limit: Fraction) -> bool:
+    """Return whether a sum is within a limit whatever the parts' rounding."""
+    is_plain = min(parts, default=0.0) >= 0
+    return is_plain and math.fsum(parts) <= float(limit) * (1 - ROUNDING_ROOM)
+
+
+def _readings(instances: Sequence[_Instance], resource: Resource) -> list[float]:
+    """Return a utilization of each, in percent, as measured.
 
     Raises:
         CheckError: If one holds for another GPU type, or was not measured.
     """
-
-    def parts() -> Iterator[Fraction]:
-        for one in instances:
-            value = _reading(one.record, resource)
-            if value is None or one.is_carried_over:
-                raise CheckError(f"{one.name!r}: {resource.value} is not known there")
-            yield Fraction(repr(value)) * one.load
-
-    return _sum(parts())
+    found = []
+    for one in instances:
+        value = _reading(one.record, resource)
+        if value is None or one.is_carried_over:
+            raise CheckError(f"{one.name!r}: {resource.value} is not known there")
+        found.append(value)
+    return found
 
 
 def _reading(record: ProfileRecord, resource: Resource) -> float | None:
