@@ -49,6 +49,7 @@ from .runtime import (
     build_kernels,
     kernels_are_ready,
     load_solvers,
+    passing_interrupts_on,
     simulate_round_robin,
 )
 
@@ -93,6 +94,7 @@ __all__ = [
     "most_bins",
     "most_service",
     "parse_vbp",
+    "passing_interrupts_on",
     "plan_capacity",
     "simulate_round_robin",
     "solve",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from gpupack.errors import InvalidInputError
 from gpupack.given_numbers import real_number, whole_number
+from gpupack.packing import passing_interrupts_on
 from gpupack.planning.modeling import CapacityQuestion, ask
 from gpupack.planning.request import (
     ProfilesLike,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 
 @takes_wishes
+@passing_interrupts_on()
 def frontier(
     profiles: ProfilesLike,
     request: Request | None = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError
-from gpupack.packing import Deadline
+from gpupack.packing import Deadline, passing_interrupts_on
 from gpupack.planning.explaining import (
     EXPLANATION_LIMIT_S,
     WhatIf,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gpupack.records.request import Request
 
 
+@passing_interrupts_on()
 def explain(
     placement: Placement,
     profiles: ProfilesLike | None = None,
@@ -120,6 +121,7 @@ def _profiles(placement: Placement, given: ProfilesLike | None) -> ProfileSet:
     return profiles
 
 
+@passing_interrupts_on()
 def explain_question(
     placement: PlacementRecord,
     question: CapacityQuestion,

@@ -18,7 +18,6 @@ from ortools.sat.python import cp_model
 
 from gpupack.packing.items.patterns.pricing import Pricer
 from gpupack.packing.runtime.stoppable import (
-    SCIP_PARAMETERS,
     call_all_until,
     call_until,
     ended_by,
@@ -175,17 +174,43 @@ def test_ctrl_c_is_still_pythons_after_cp_sat():
         time.sleep(60)
 
 
-def test_ctrl_c_ends_scip_and_reaches_the_caller():
+def hard_program(num_uses, room):
+    """A knapsack of many dimensions, which takes SCIP minutes if large."""
     rng = random.Random(3)
     solver = pywraplp.Solver.CreateSolver("SCIP")
-    solver.SetSolverSpecificParametersAsString(SCIP_PARAMETERS)
-    uses = [solver.BoolVar("") for _ in range(400)]
-    for _ in range(5):
-        solver.Add(sum(rng.randint(20, 60) * use for use in uses) <= 5000)
+    uses = [solver.BoolVar("") for _ in range(num_uses)]
+    for _ in range(25):
+        solver.Add(sum(rng.randint(20, 60) * use for use in uses) <= room)
     solver.Maximize(sum(rng.randint(20, 60) * use for use in uses))
+    return solver, uses
+
+
+def test_ctrl_c_ends_scip_and_reaches_the_caller():
+    solver, _ = hard_program(3_000, 50_007)
 
     with ctrl_c(0.3), pytest.raises(KeyboardInterrupt):
         solve_program(solver)
+
+
+def test_ctrl_c_ends_scip_when_a_program_was_changed_and_is_solved_again():
+    solver, uses = hard_program(3_000, 50_007)
+    solver.SetTimeLimit(50)
+    solve_program(solver, settings="randomization/randomseedshift = 5\n")
+    solver.Add(uses[0] <= 0)
+    solver.SetTimeLimit(3_600_000)
+
+    with ctrl_c(0.3), pytest.raises(KeyboardInterrupt):
+        solve_program(solver, settings="randomization/randomseedshift = 6\n")
+
+
+def test_scip_keeps_to_the_settings_of_every_solve():
+    solver, uses = hard_program(60, 900)
+
+    for left_out in uses[:3]:
+        # One node is not enough to prove it; OPTIMAL without the setting.
+        first = "limits/totalnodes = 1\n"
+        assert solve_program(solver, settings=first) == pywraplp.Solver.FEASIBLE
+        solver.Add(left_out <= 0)
 
 
 def test_a_thread_that_is_to_end_ends_what_it_calls():

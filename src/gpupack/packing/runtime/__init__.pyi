@@ -5,11 +5,12 @@ from .deadline import (
 )
 from .round_robin import simulate_round_robin
 from .stoppable import (
-    SCIP_PARAMETERS,
     call_all_until,
     call_until,
     ended_by,
     new_flag,
+    passes_interrupts_on,
+    passing_interrupts_on,
     solve_cp_model,
     solve_linear,
     solve_program,
@@ -24,7 +25,6 @@ from .warm_up import (
 )
 
 __all__ = [
-    "SCIP_PARAMETERS",
     "Clock",
     "Deadline",
     "OutOfTimeError",
@@ -37,6 +37,8 @@ __all__ = [
     "load_solvers",
     "most_true",
     "new_flag",
+    "passes_interrupts_on",
+    "passing_interrupts_on",
     "simulate_round_robin",
     "solve_cp_model",
     "solve_linear",

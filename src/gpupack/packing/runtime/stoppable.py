@@ -32,7 +32,7 @@ _thread = threading.local()
 MAX_LINEAR_S, LEAST_LINEAR_S = 1.0, 0.3
 """Of one try at a linear program, which usually takes some milliseconds."""
 
-SCIP_PARAMETERS = "misc/catchctrlc = FALSE\n"
+_LEAVE_CTRL_C = "misc/catchctrlc = FALSE\n"
 """What every program for SCIP is given: Ctrl-C is for ``solve_program`` to hear."""
 
 
@@ -49,6 +49,26 @@ def ended_by(event: threading.Event) -> Iterator[None]:
         yield
     finally:
         del _thread.event
+
+
+@contextmanager
+def passing_interrupts_on() -> Iterator[None]:
+    """Let Ctrl-C in this thread end whatever goes on, not one search of several.
+
+    Searches that return what they have when interrupted raise it instead: who asks
+    several questions would take that for an answer, and ask the next.
+    """
+    before = passes_interrupts_on()
+    _thread.passes_on = True
+    try:
+        yield
+    finally:
+        _thread.passes_on = before
+
+
+def passes_interrupts_on() -> bool:
+    """Return whether this thread is within ``passing_interrupts_on``."""
+    return getattr(_thread, "passes_on", False)
 
 
 def call_until(
@@ -120,17 +140,24 @@ def solve_cp_model(
 
 
 def solve_program(
-    solver: pywraplp.Solver, parameters: pywraplp.MPSolverParameters | None = None
+    solver: pywraplp.Solver,
+    parameters: pywraplp.MPSolverParameters | None = None,
+    *,
+    settings: str = "",
 ) -> int:
     """Return SCIP's status; its own limits end it, and Ctrl-C does.
 
     Args:
-        solver: Was given ``SCIP_PARAMETERS``.
+        solver: A program for SCIP.
         parameters: Of OR-Tools, for this solve.
+        settings: Of SCIP, for this solve: lines of its own parameter files. OR-Tools
+            makes SCIP anew once a program was changed, and then remembers the last
+            text of settings alone: so all of them are given here, each time.
 
     Raises:
         KeyboardInterrupt: If it comes meanwhile; the solve has then ended.
     """
+    solver.SetSolverSpecificParametersAsString(_LEAVE_CTRL_C + settings)
     given = () if parameters is None else (parameters,)
     return _run(lambda: int(solver.Solve(*given)), solver.InterruptSolve)
 

@@ -6,7 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpupack.errors import InfeasibleError, NotFoundInTimeError
-from gpupack.packing import Deadline, PackingProblem, items_apart, solve, solve_allowed
+from gpupack.packing import (
+    Deadline,
+    PackingProblem,
+    items_apart,
+    passing_interrupts_on,
+    solve,
+    solve_allowed,
+)
 from gpupack.planning.infeasible.clash import DIAGNOSIS_LIMIT_S, infeasible
 from gpupack.quoting import quoted_all
 from gpupack.spelling import setting
@@ -24,6 +31,7 @@ STEP_LIMIT_S = 1.0
 """For one proof."""
 
 
+@passing_interrupts_on()
 def shortage(
     question: CapacityQuestion,
     records: Sequence[ProfileRecord],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Unpack
 
-from gpupack.packing import Deadline
+from gpupack.packing import Deadline, passing_interrupts_on
 from gpupack.planning.modeling import ask
 from gpupack.planning.placing import place
 from gpupack.planning.reasons import explain_question
@@ -58,6 +58,7 @@ _NUM_STEPS = 5
 
 
 @takes_wishes
+@passing_interrupts_on()
 def recommend(
     profiles: ProfilesLike,
     request: Request | None = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpupack.arguments import by_name, require_kind
 from gpupack.errors import InfeasibleError, InvalidInputError, MissingReadingError
 from gpupack.observed_cluster import ObservedCluster
+from gpupack.packing import passing_interrupts_on
 from gpupack.planning.placing import place
 from gpupack.planning.rightsizing.giving_back import settle
 from gpupack.planning.rightsizing.movable import Movable, same_type, sort_out
@@ -58,6 +59,7 @@ class Rightsizing(RightsizingRecord):
         return self.model_dump_json(indent=2, exclude_none=True)
 
 
+@passing_interrupts_on()
 def rightsize(
     cluster: ObservedCluster,
     profiles: ProfileSet | None = None,

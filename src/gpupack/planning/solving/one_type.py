@@ -136,6 +136,8 @@ def pack_one_type(
             max_sets=None if room is None else MAX_SHARING_SETS,
         )
         if available is not None and packed.num_bins > available:
+            if packed.is_interrupted:
+                raise KeyboardInterrupt  # there is nothing to hand back
             if is_proved_impossible:
                 packed = replace(packed, bound=max(packed.bound, available + 1))
             # Needs all of planning by capacity, which no other packing does.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gpupack.packing.runtime import SCIP_PARAMETERS, solve_cp_model, solve_program
+from gpupack.packing.runtime import solve_cp_model, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,7 +223,6 @@ class BinCounts:
 
         problem = self._problem
         mip = pywraplp.Solver.CreateSolver("SCIP")
-        mip.SetSolverSpecificParametersAsString(SCIP_PARAMETERS)
         bins = [mip.IntVar(0, most, "") for most in most_bins(problem)]
         if problem.budget is not None:
             costs = [one.cost for one in problem.bin_types]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from gpupack.packing.capacity.model import fixed_room_left
 from gpupack.packing.capacity.relaxing.cost_rows import CostRows
 from gpupack.packing.capacity.relaxing.measures import Measure, reaches, scales
-from gpupack.packing.runtime import SCIP_PARAMETERS, solve_program
+from gpupack.packing.runtime import solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,10 +100,7 @@ class CapacityProgram:
         self._configurations = configurations
         self._in_full = in_full
         self._mip = pywraplp.Solver.CreateSolver("SCIP")
-        self._mip.SetSolverSpecificParametersAsString(SCIP_PARAMETERS + PRECISE)
-        self._mip.SetSolverSpecificParametersAsString(
-            f"randomization/randomseedshift = {seed % 2**31}"
-        )
+        self._settings = f"{PRECISE}randomization/randomseedshift = {seed % 2**31}\n"
         self._infinity = self._mip.infinity()
         self._smallest: pywraplp.Variable | None = None
         self._reach = [
@@ -338,11 +335,10 @@ class CapacityProgram:
                 for no such limit.
         """
         started = time.perf_counter()
+        settings = self._settings
         if vain_nodes is not None:
-            self._mip.SetSolverSpecificParametersAsString(
-                f"limits/stallnodes = {vain_nodes}\n"
-            )
-        result = self._solve(measure, time_limit_s, gap)
+            settings += f"limits/stallnodes = {vain_nodes}\n"
+        result = self._solve(measure, time_limit_s, gap, settings)
         for _ in range(MAX_RESCALED):
             # What is worth most may not be possible, and then hides all the rest.
             is_tiny = result.value < RESCALED_BELOW * self._scales[measure]
@@ -352,14 +348,14 @@ class CapacityProgram:
             if not is_tiny or left_s <= 0:
                 break
             self._scales[measure] *= RESCALED_BELOW
-            again = self._solve(measure, left_s, gap)
+            again = self._solve(measure, left_s, gap, settings)
             if again.state != "optimal":
                 break
             result = again
         return result
 
     def _solve(
-        self, measure: Measure, time_limit_s: float, gap: float
+        self, measure: Measure, time_limit_s: float, gap: float, settings: str
     ) -> ProgramResult:
         from ortools.linear_solver import pywraplp
 
@@ -376,7 +372,7 @@ class CapacityProgram:
             pywraplp.Solver.OPTIMAL: "optimal",
             pywraplp.Solver.FEASIBLE: "feasible",
             pywraplp.Solver.INFEASIBLE: "infeasible",
-        }.get(solve_program(mip, parameters), "unknown")
+        }.get(solve_program(mip, parameters, settings=settings), "unknown")
         scale = self._scales[measure]
         if state not in {"optimal", "feasible"}:
             return ProgramResult(state, 0.0, 0.0, (), ())

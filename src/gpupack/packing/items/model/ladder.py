@@ -103,6 +103,8 @@ class Ladder:
         self.rungs: list[RungReport] = []
         self.backgrounds: tuple[Correspondence, ...] = ()
         """Work in other threads that may have found a packing."""
+        self.is_interrupted = False
+        """Whether Ctrl-C has ended the climb."""
         self._rung_name = ""
 
     @property

@@ -240,6 +240,7 @@ class PackingResult:
         found_by: The rung that found the packing.
         proved_by: What proved the bound; a heuristic proves nothing.
         warnings: Why a better packing might be found elsewhere, in words.
+        is_interrupted: Whether Ctrl-C ended the search.
     """
 
     bins: tuple[Bin, ...]
@@ -250,6 +251,7 @@ class PackingResult:
     found_by: str = ""
     proved_by: str = ""
     warnings: tuple[str, ...] = ()
+    is_interrupted: bool = False
 
     @property
     def num_bins(self) -> int:

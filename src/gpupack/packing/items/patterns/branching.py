@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.packing.runtime import SCIP_PARAMETERS, solve_program
+from gpupack.packing.runtime import solve_program
 
 if TYPE_CHECKING:
     from gpupack.packing.items.patterns.column_generation import ColumnGeneration
@@ -25,10 +25,10 @@ MARGIN_SHARE = 1e-5
 tolerance, which is 1e-6 of a number."""
 MAX_SURE_BINS = 50_000
 """Where half a bin is less than that, SCIP's infeasibility proves nothing."""
-PARAMETERS = f"""{SCIP_PARAMETERS}\
+SETTINGS = """\
 limits/solutions = 1
-limits/totalnodes = {{node_limit}}
-randomization/randomseedshift = {{seed}}
+limits/totalnodes = {node_limit}
+randomization/randomseedshift = {seed}
 """
 
 
@@ -56,9 +56,6 @@ def branch(
     demand = generation.demand.tolist()
     solver = pywraplp.Solver.CreateSolver("SCIP")
     solver.SetTimeLimit(max(1, int(1000 * ladder.remaining_s)))
-    solver.SetSolverSpecificParametersAsString(
-        PARAMETERS.format(node_limit=node_limit, seed=ladder.seed % 2**31)
-    )
     margin = min(0.5, max(MARGIN, num_bins * MARGIN_SHARE))
     total = solver.Constraint(0.0, num_bins + margin)
     covers = [solver.Constraint(float(needed), solver.infinity()) for needed in demand]
@@ -73,7 +70,10 @@ def branch(
             covers[item].SetCoefficient(use, float(count))
         uses.append(use)
     objective.SetMinimization()
-    status = solve_program(solver)
+    status = solve_program(
+        solver,
+        settings=SETTINGS.format(node_limit=node_limit, seed=ladder.seed % 2**31),
+    )
     if status == pywraplp.Solver.INFEASIBLE:
         if num_bins > MAX_SURE_BINS:
             return False

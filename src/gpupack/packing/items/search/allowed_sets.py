@@ -27,7 +27,13 @@ from gpupack.packing.items.model import (
 )
 from gpupack.packing.items.search.packing_solve import solve
 from gpupack.packing.items.search.set_cover import cover_by_program, search_cover
-from gpupack.packing.runtime import Clock, Deadline, OutOfTimeError, most_true
+from gpupack.packing.runtime import (
+    Clock,
+    Deadline,
+    OutOfTimeError,
+    most_true,
+    passing_interrupts_on,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,16 +94,20 @@ def solve_allowed(
         max_bins: Stop as soon as a packing into this many bins is found, or proved
             impossible.
         clock: That the limit is on.
+
+    Raises:
+        KeyboardInterrupt: If it comes meanwhile.
     """
     started = clock()
     deadline = Deadline(started + time_limit_s, clock)
-    without_rule = solve(
-        problem,
-        time_limit_s=time_limit_s * RULELESS_END,
-        seed=seed,
-        num_workers=num_workers,
-        max_bins=max_bins,
-    )
+    with passing_interrupts_on():
+        without_rule = solve(
+            problem,
+            time_limit_s=time_limit_s * RULELESS_END,
+            seed=seed,
+            num_workers=num_workers,
+            max_bins=max_bins,
+        )
     bins, bound = without_rule.bins, without_rule.bound
     found_by, proved_by = without_rule.found_by, without_rule.proved_by
     method = ""

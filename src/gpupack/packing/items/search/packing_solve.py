@@ -25,6 +25,7 @@ from gpupack.packing.runtime import (
     Deadline,
     kernels_are_coming,
     kernels_are_ready,
+    passes_interrupts_on,
     weaknesses,
 )
 
@@ -54,7 +55,8 @@ def solve(
     """Return a checked packing into few bins and a proven bound.
 
     An anytime solver: at the time limit it returns the best packing and bound
-    that it has, and so it does when interrupted. A limit of 0 gives a heuristic
+    that it has, and so it does when interrupted (but within
+    ``passing_interrupts_on``). A limit of 0 gives a heuristic
     packing with its bound, or the best of a handful of items. The answer does not
     depend on the order of the item types.
 
@@ -97,6 +99,7 @@ def solve(
             found_by=ladder.found_by,
             proved_by=ladder.proved_by,
             warnings=() if ladder.is_closed else weaknesses(),
+            is_interrupted=ladder.is_interrupted,
         )
 
     def tell(ladder: Ladder) -> None:
@@ -131,8 +134,9 @@ def climb(ladder: Ladder) -> None:
         if not ladder.is_closed and ladder.remaining_s > 0:
             _climb_dear(ladder)
     except KeyboardInterrupt:
-        if not ladder.bins:
+        if not ladder.bins or passes_interrupts_on():
             raise
+        ladder.is_interrupted = True
 
 
 def _climb_cheap(ladder: Ladder) -> None:

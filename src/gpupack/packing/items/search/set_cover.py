@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.packing.items.model import Bin, merge_bins
 from gpupack.packing.items.patterns import drop_surplus
-from gpupack.packing.runtime import SCIP_PARAMETERS, solve_cp_model, solve_program
+from gpupack.packing.runtime import solve_cp_model, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,9 +202,6 @@ class SetProgram:
     def solve(self, time_limit_s: float, seed: int) -> str:
         """Solve and return the status: OPTIMAL, FEASIBLE, INFEASIBLE or UNKNOWN."""
         self._solver.SetTimeLimit(max(1, int(1000 * time_limit_s)))
-        self._solver.SetSolverSpecificParametersAsString(
-            f"{SCIP_PARAMETERS}randomization/randomseedshift = {seed}\n"
-        )
         names = {
             self._solver.OPTIMAL: "OPTIMAL",
             self._solver.FEASIBLE: "FEASIBLE",
@@ -213,7 +210,12 @@ class SetProgram:
         parameters = self._pywraplp.MPSolverParameters()
         # OR-Tools' default takes an answer for optimal that is 0.01 % worse.
         parameters.SetDoubleParam(parameters.RELATIVE_MIP_GAP, 1e-9)
-        return names.get(solve_program(self._solver, parameters), "UNKNOWN")
+        status = solve_program(
+            self._solver,
+            parameters,
+            settings=f"randomization/randomseedshift = {seed % 2**31}\n",
+        )
+        return names.get(status, "UNKNOWN")
 
     @property
     def bound(self) -> float:

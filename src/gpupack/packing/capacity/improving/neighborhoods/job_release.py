@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.packing.runtime import SCIP_PARAMETERS, solve_program
+from gpupack.packing.runtime import solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,8 +82,8 @@ class JobRelease:
         self._jobs = tuple(jobs)
         self._unit = unit
         self._mip = pywraplp.Solver.CreateSolver("SCIP")
-        self._mip.SetSolverSpecificParametersAsString(
-            f"{SCIP_PARAMETERS}{EFFORT}limits/stallnodes = {VAIN_NODES}\n"
+        self._settings = (
+            f"{EFFORT}limits/stallnodes = {VAIN_NODES}\n"
             f"randomization/randomseedshift = {seed % 2**31}\n"
         )
         self._objective = self._mip.Objective()
@@ -220,7 +220,7 @@ class JobRelease:
         mip.SetTimeLimit(round(1000 * max(LEAST_S, min(LIMIT_S, limit_s))))
         parameters = pywraplp.MPSolverParameters()
         parameters.SetDoubleParam(parameters.RELATIVE_MIP_GAP, CHOICE_GAP)
-        state = solve_program(mip, parameters)
+        state = solve_program(mip, parameters, settings=self._settings)
         if state not in {pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE}:
             return None
         gain = (self._objective.Value() - self._start_value) * self._unit
