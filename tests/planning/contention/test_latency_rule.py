@@ -12,10 +12,15 @@ import pytest
 import gpupack
 from gpupack.planning.contention.delays import CustomerClass, SharingShape
 from gpupack.planning.contention.latency_prediction import (
+    ROUND_ROBIN,
     ArrivingTraffic,
+    LatencyLimits,
     predict_percentiles,
 )
 from gpupack.planning.contention.latency_rule import (
+    MOST_PLANNED,
+    SATURATION_MARGIN,
+    LatencyRule,
     is_of_arrivals,
     open_loop_service_times,
 )
@@ -157,3 +162,35 @@ def test_traffic_that_was_measured_is_planned_with_the_latency_it_had(
     assert one.predicted_latency_us == pytest.approx(
         1e6 * float(np.percentile(measured, 99)), rel=0.15
     )
+
+
+def rule_at(rate: float, shape: SharingShape) -> LatencyRule:
+    """Three models of 2 ms at the GPU of a request of 5 ms, the last one driven."""
+    records = [make_record(model_name=name) for name in ("first", "second", "driven")]
+    return LatencyRule(
+        LatencyLimits({}, frozenset({"first", "second"})),
+        records,
+        [CustomerClass(0.002, 0.003)] * 3,
+        [rate, rate, 0.0],
+        contention_factor=1.0,
+        shape=shape,
+        margin=0.4,
+    )
+
+
+def test_in_turns_the_margin_grows_with_what_little_is_left_of_the_gpu() -> None:
+    rule = rule_at(100.0, ROUND_ROBIN)
+    (alone,) = rule.margins(((0, 1),))  # 20 % of the GPU is planned
+    assert alone == pytest.approx(0.4 * (1 + SATURATION_MARGIN * 0.2 / 0.8))
+    beside = rule.margins(((0, 1), (1, 2)))  # two of the other: 60 %
+    assert beside == pytest.approx([0.4 * (1 + SATURATION_MARGIN * 0.6 / 0.4)] * 2)
+    driven = rule.margins(((0, 1), (2, 1)))  # a driven one has the GPU for 2 of 5 ms
+    assert driven == pytest.approx(beside)
+    full = rule_at(1000.0, ROUND_ROBIN).margins(((0, 1), (1, 1)))
+    most = MOST_PLANNED / (1 - MOST_PLANNED)
+    assert full == pytest.approx([0.4 * (1 + SATURATION_MARGIN * most)] * 2)
+
+
+def test_side_by_side_the_margin_is_the_same_however_busy_the_gpu_is() -> None:
+    rule = rule_at(100.0, SharingShape())
+    assert rule.margins(((0, 1), (1, 2))) == [0.4, 0.4]

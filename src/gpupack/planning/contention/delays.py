@@ -67,6 +67,11 @@ class CustomerClass:
     dram_share: float = TYPICAL_DRAM_SHARE
     probe: ProbeTimes | None = None
 
+    @property
+    def most_requests_per_s(self) -> float:
+        """How many requests it makes alone, driven as fast as it answers."""
+        return self.num_customers / (self.gpu_demand_s + self.elsewhere_s)
+
 
 def _harmonic(first: Numbers, second: Numbers) -> Numbers:
     return 1 / (1 / first + 1 / second)

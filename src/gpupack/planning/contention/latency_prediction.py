@@ -55,14 +55,15 @@ if TYPE_CHECKING:
 
 UNMEASURED_LATENCY_MARGIN = 0.47
 DEFAULT_LATENCY_MARGINS = {
-    SharingMode.TIME_SLICING: 0.64,
+    SharingMode.TIME_SLICING: 0.4,
     SharingMode.MPS: 0.45,
     SharingMode.STREAMS: UNMEASURED_LATENCY_MARGIN,
 }
-"""By this share of itself a predicted latency is to be below its limit: 95 of 100 then
-keep it, over all networks that keep the GPU busy, recorded on H200s (96 through MPS),
-see the documentation. Streams, and the host, were not measured: they have the margin
-that time slicing had by the first recordings."""
+"""By this share of itself a predicted latency is to be below its limit, in turns more
+the busier the GPU is (``LatencyRule.margins``). Over networks that keep an H200 busy 95
+of 100 and more then keep even the tightest limits that are promised, see the
+documentation. Streams, and the host, were not measured: they have the margin that time
+slicing had by the first recordings."""
 
 ROUND_ROBIN = SharingShape(slice_s=SLICE_S, is_round_robin=True)
 """Whom a request that arrives waits for under time slicing."""
@@ -400,7 +401,7 @@ def _sojourns(
     busy = rate * mean_s / num
     if busy >= MAX_BUSY_SHARE:
         return (math.inf,) * len(percentiles)
-    waits = _erlang_c(num, busy)
+    waits = erlang_c(num, busy)
     spread = float(levels.var()) / mean_s**2
     mean_wait_s = (gap_cv2 + spread) / 2 * waits * mean_s / (num * (1 - busy))
     decay = _decay_rate(levels / num, rate, gap_cv2)
@@ -435,7 +436,7 @@ def _tail(
     return float(np.where(left_s < 0, 1.0, waiting).mean())
 
 
-def _erlang_c(num_servers: int, busy: float) -> float:
+def erlang_c(num_servers: int, busy: float) -> float:
     """Return the probability that a request waits, for Poisson arrivals."""
     if num_servers == 1:
         return busy

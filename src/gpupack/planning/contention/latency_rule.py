@@ -35,6 +35,7 @@ from gpupack.planning.contention.latency_prediction import (
     LatencyLimits,
     ServiceTimes,
     arriving_service_times,
+    erlang_c,
     predict_percentiles,
     service_times,
 )
@@ -58,9 +59,15 @@ if TYPE_CHECKING:
     from gpupack.planning.contention.host_station import HostStation
     from gpupack.records.profile import ProfileRecord
 
-AHEAD_MARGIN, BURST_MARGIN = 1.44, 0.55
+AHEAD_MARGIN, BURST_MARGIN = 2.0, 0.25
 """Of the margin of requests in turns: what launches ahead waits for the host, which
-nobody predicts, and needs 0.92; what does not, 0.35 (95 of 100 over all recordings)."""
+nobody predicts, and needs 0.8; what does not, 0.1."""
+SATURATION_MARGIN = 0.625
+"""Of the same margin, for each ``U / (1 - U)`` of a GPU in turns that is planned to be
+at work for the share U of the time: waits go with 1 / (1 - U), so an error of the
+capacity weighs the more the less is left of it."""
+MOST_PLANNED = 0.95
+"""For U: beyond, rounds are longer than any margin."""
 MAX_KNOWN_ANSWERS = 100_000
 """Answers kept, so that none is found twice."""
 MAX_SERVICE_CV2 = 4.0
@@ -89,7 +96,7 @@ class LatencyRule:
         contention_factor: Of the GPU type and sharing mode.
         shape: Of the sharing mode.
         margin: By this share of itself a predicted latency is to be below its limit,
-            where nothing is known of the kind of a model.
+            where nothing is known of the kind of a model; in turns on an idle GPU.
         host: The host's cores; None where they do not run out.
     """
 
@@ -123,16 +130,26 @@ class LatencyRule:
         self._on_host = [host_class(record) for record in records]
         self._factor = contention_factor
         self._shape = shape
+        self._planned = [
+            one.gpu_demand_s * (sent.requests_per_s or one.most_requests_per_s)
+            for one, sent in zip(classes, self._traffic, strict=True)
+        ]
+        self._margin = margin
         self._margins = [
             margin * _share_of_margin(record, one)
             for record, one in zip(records, classes, strict=True)
         ]
         self._known: dict[tuple[tuple[int, int], ...], bool] = {}
 
+    @property
+    def is_in_turns(self) -> bool:
+        """Whether processes take turns on the GPU."""
+        return self._shape.is_round_robin
+
     @cached_property
     def _simulated(self) -> list[SimulatedModel | None]:
         """What the simulation knows of each item, which a rule does without."""
-        if not self._shape.is_round_robin:
+        if not self.is_in_turns:
             return [None] * len(self._records)
         return [
             open_loop_model(record, one, service)
@@ -204,6 +221,19 @@ class LatencyRule:
             for index in range(len(counts))
         ]
 
+    def margins(self, counts: Sequence[tuple[int, int]]) -> list[float]:
+        """Return by which share of itself each predicted latency is to be shorter.
+
+        In turns it is the more the less of the GPU is left, so it only grows with every
+        model that is added.
+        """
+        more = 0.0
+        if self.is_in_turns:
+            planned = sum(number * self._planned[item] for item, number in counts)
+            planned = min(planned, MOST_PLANNED)
+            more = SATURATION_MARGIN * self._margin * planned / (1 - planned)
+        return [self._margins[item] + more for item, _ in counts]
+
     def is_kept(self, counts: tuple[tuple[int, int], ...]) -> bool:
         """Return whether every model of a set keeps its limit, with the margin."""
         limits_s = self._limits.limits_s
@@ -213,9 +243,10 @@ class LatencyRule:
         if known is None:
             found = self.latencies_by_rule_s(counts, [self._limits.percentile])
             known = all(
-                latency_s * (1 + self._margins[item])
-                <= limits_s.get(self._names[item], math.inf)
-                for (latency_s,), (item, _) in zip(found, counts, strict=True)
+                latency_s * (1 + margin) <= limits_s.get(self._names[item], math.inf)
+                for (latency_s,), (item, _), margin in zip(
+                    found, counts, self.margins(counts), strict=True
+                )
             )
             if len(self._known) >= MAX_KNOWN_ANSWERS:
                 self._known.clear()
@@ -352,7 +383,7 @@ class _Queue:
         cubed = one_s**3 * (1 + service_cv2) * (1 + 2 * service_cv2)
         second = 2 * mean_s**2 + self.rate * cubed / (3 * (1 - busy))
         uneven = (self.gap_cv2 + service_cv2) / (1 + service_cv2)
-        waits = _erlang_c(self.num, busy) / busy
+        waits = erlang_c(self.num, busy) / busy
         mean_s *= waits * uneven
         return mean_s, max(0.0, waits * uneven**2 * second - mean_s**2)
 
@@ -366,12 +397,3 @@ def _root(excess: Callable[[float], float], low: float, high: float) -> float:
         else:
             low = middle
     return (low + high) / 2
-
-
-def _erlang_c(num_servers: int, busy: float) -> float:
-    """Return the probability that a request waits, for Poisson arrivals."""
-    load = num_servers * busy
-    blocked = 1.0
-    for number in range(1, num_servers + 1):
-        blocked = load * blocked / (number + load * blocked)
-    return blocked / (1 - busy * (1 - blocked))

@@ -152,6 +152,8 @@ def simulate_percentiles(
     host_delays: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
     | None = None,
     num_requests: int = SIMULATED_REQUESTS,
+    window_s: float | None = None,
+    seed: int = 0,
 ) -> list[tuple[float, ...]] | None:
     """Return the latency percentiles of each model that shares a GPU with the others.
 
@@ -163,6 +165,9 @@ def simulate_percentiles(
         host_delays: What waiting for the host's cores adds to a request of each, and
             with which probability; nothing if left out.
         num_requests: Simulated of all models together, about.
+        window_s: Simulate so long instead, from an empty GPU, as a measurement sees it:
+            at the planned rates, however few requests that is.
+        seed: Of arrivals and draws.
 
     Returns:
         Seconds, by model and percentile; infinite where an instance is busy for more
@@ -190,17 +195,20 @@ def simulate_percentiles(
     )
     if driven * duration_s > MAX_DRIVEN_REQUESTS:
         duration_s = MAX_DRIVEN_REQUESTS / driven
+    duration_s = duration_s if window_s is None else window_s
+    seeds = [seed] if seed else []
     arrivals: list[NDArray[np.float64] | None] = []
     before = []
     for number, (place, rate) in enumerate(zip(places, rates, strict=True)):
-        chance = np.random.default_rng([number, SIMULATED_REQUESTS])
+        chance = np.random.default_rng([number, SIMULATED_REQUESTS, *seeds])
         if rate is None:
             arrivals.append(None)
             num_jobs = NUM_LEVELS
         else:
             one = models[place]
             busy_s = one.gpu_s + float(one.host_s.mean())
-            rate = max(rate, min(LEAST_REQUESTS / duration_s, RARE_SHARE / busy_s))
+            if window_s is None:
+                rate = max(rate, min(LEAST_REQUESTS / duration_s, RARE_SHARE / busy_s))
             times = _arrivals(rate, traffic[place].gap_cv2, duration_s, chance)
             arrivals.append(times)
             num_jobs = len(times)
