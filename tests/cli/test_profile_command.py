@@ -109,7 +109,7 @@ def test_how_to_go_on_is_told_for_what_did_not_settle_and_what_failed(
     write_model(models, "sleeper", execute="time.sleep(0.002)")
     # No interval is as narrow as a millionth.
     options = [f"--model-repository={models}", "--batch=1", "--concurrency=1,2", "-q"]
-    options += ["--max-seconds=0.2", "--percentile=50", "--precision=0.0001"]
+    options += ["--max-seconds=0.2", "--percentile=50", "--precision=0.0001%"]
 
     by_default = run("profile", *options)
     named = run("profile", *options, f"--store={tmp_path / 'store.jsonl'}")
@@ -120,6 +120,16 @@ def test_how_to_go_on_is_told_for_what_did_not_settle_and_what_failed(
         assert "again with --retry-unstable and a higher --max-seconds" in done.stderr
         assert "2 load points failed: " in done.stderr
         assert "again with --retry-failed" in done.stderr
+
+
+def test_a_precision_below_1_without_a_percent_sign_is_told_how_it_is_read() -> None:
+    options = ["--url=http://127.0.0.1:9", "--batch=1"]
+    told = run("profile", *options, "--precision=0.5").stderr
+    assert "warning: --precision 0.5 is a share, 50%" in told
+    assert "it was 0.5% in earlier versions" in told
+    for text in ("0.5%", "5", "5%"):
+        told = run("profile", *options, f"--precision={text}").stderr
+        assert "is a share" not in told
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,11 @@ def test_a_precision_or_time_that_there_is_none_of_is_refused(
         RoundOptions.of(precision, max_seconds, 0, None)
 
 
+@pytest.mark.parametrize("precision", [0.03, "3%", " 3 % "])
+def test_a_precision_is_a_share_or_a_text_of_percent(precision: float | str) -> None:
+    assert RoundOptions.of(precision, None, 0, None).precision == 0.03
+
+
 def test_a_stopping_rule_of_one_measurement_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="measures in rounds"):
         RoundOptions.of(None, None, 0, MeasureOptions(stopping_rule="three_windows"))

@@ -83,7 +83,7 @@ def verify(
     gpu: int | str | None = None,
     store: Path | str | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
-    precision: float | None = None,
+    precision: float | str | None = None,
     max_seconds: float | None = None,
     strict: bool = False,
     options: MeasureOptions | None = None,
@@ -113,9 +113,9 @@ def verify(
         tolerance: Share of a promised throughput that may be missing, and points of
             retention; 0.1 allows for the noise of a shared host.
         precision: Rounds go on until the 95 % interval of what every model keeps of its
-            throughput alone is at most so much to either side, and while a promise is
-            undecided until a quarter of it. By default the half-width that ``options``
-            ask for, 0.03 without options.
+            throughput alone is at most so much to either side (0.03 or ``"3%"``), and
+            while a promise is undecided until a quarter of it. By default the
+            half-width that ``options`` ask for, 0.03 without options.
         max_seconds: For so long at most per GPU, loading left aside; by default 110.
         strict: Refuse to measure beside other processes on the GPU.
         options: How to measure in each block of a round: warm-up, timeouts, the

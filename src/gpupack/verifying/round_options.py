@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpupack.arguments import require_kind
 from gpupack.errors import InvalidInputError
-from gpupack.given_numbers import real_number
+from gpupack.given_numbers import real_number, share_number
 from gpupack.profiling import MeasureOptions
 from gpupack.quoting import quoted
 
@@ -48,7 +48,7 @@ class RoundOptions:
     @classmethod
     def of(
         cls,
-        precision: float | None,
+        precision: float | str | None,
         max_seconds: float | None,
         seed: int,
         measuring: MeasureOptions | None,
@@ -74,7 +74,7 @@ class RoundOptions:
             )
         if precision is None:
             precision = measuring.half_width_ratio if measuring else DEFAULT_PRECISION
-        share = real_number(precision)
+        share = share_number(precision)
         if share is None or not 0 < share < 1:
             raise InvalidInputError(
                 f"a precision is a share above 0 and below 1, such as 0.03 or 3%, got "

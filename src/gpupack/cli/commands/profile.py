@@ -184,6 +184,13 @@ def profile_command(
             "model files get a repository and a server of their own: leave out --url, "
             "--model-repository and --models, or the files"
         )
+    if measuring.is_bare_share and measuring.precision is not None:
+        share = measuring.precision
+        print_warning(
+            f"--precision {share:g} is a share, {100 * share:g}%, as in gpupack "
+            f"verify; it was {share:g}% in earlier versions: write it with a percent "
+            "sign"
+        )
     asked = {
         name: value
         for name, value in {

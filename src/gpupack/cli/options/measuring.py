@@ -11,6 +11,7 @@ import typer
 
 from gpupack.cli.options.groups import takes_options
 from gpupack.errors import InvalidInputError
+from gpupack.given_numbers import share_number
 from gpupack.quoting import quoted
 
 if TYPE_CHECKING:
@@ -90,10 +91,10 @@ StabilityOption = Annotated[
 PrecisionOption = Annotated[
     str | None,
     typer.Option(
-        metavar="PERCENT",
-        help="Half-width asked for of the 95 % interval: of a point's throughput, in "
-        "percent (profile: 5 if left out), or of what each model keeps of its "
-        "throughput alone, also as a share (verify: 0.03 if left out).",
+        metavar="SHARE",
+        help="Half-width asked for of the 95 % interval, as 3%, 3 or 0.03: of a "
+        "point's throughput (profile: 5% if left out), or of what each model keeps of "
+        "its throughput alone (verify: 3% if left out).",
     ),
 ]
 PercentileOption = Annotated[
@@ -151,7 +152,7 @@ TlsInsecureOption = Annotated[
 ]
 
 
-_PRECISION_PERCENT, _MAX_SECONDS = 5.0, 10.0
+_PRECISION, _MAX_SECONDS = 0.05, 10.0
 """Of a load point, where they are not said."""
 
 
@@ -165,8 +166,9 @@ class Measuring:
     strict: bool
     arrivals: Arrivals | None
     precision: float | None = None
-    """A share: what is written below 1 counts as one, and in percent else. None if it
-    is not said."""
+    """A share. None if it is not said."""
+    is_bare_share: bool = False
+    """Whether the precision was written as a number below 1, without a percent sign."""
     max_seconds: float | None = None
     """None if it is not said."""
 
@@ -215,7 +217,7 @@ def measuring_options(
     )
     from gpupack.records.request.arrivals import Arrivals
 
-    half_width_percent = None if precision is None else _precision(precision)
+    half_width_ratio = None if precision is None else _precision(precision)
     _check_seconds(
         min_seconds=min_seconds,
         max_seconds=_MAX_SECONDS if max_seconds is None else max_seconds,
@@ -244,9 +246,8 @@ def measuring_options(
         options=MeasureOptions(
             stopping_rule=stability,
             half_width_ratio=(
-                _PRECISION_PERCENT if half_width_percent is None else half_width_percent
-            )
-            / 100,
+                _PRECISION if half_width_ratio is None else half_width_ratio
+            ),
             percentile=percentile,
             min_duration_s=min_seconds,
             max_duration_s=_MAX_SECONDS if max_seconds is None else max_seconds,
@@ -265,7 +266,10 @@ def measuring_options(
         ),
         strict=strict,
         arrivals=None if arrivals is None else Arrivals.parse(arrivals),
-        precision=_share_of(precision),
+        precision=half_width_ratio,
+        is_bare_share=(
+            precision is not None and "%" not in precision and float(precision) < 1
+        ),
         max_seconds=max_seconds,
     )
 
@@ -281,28 +285,24 @@ takes_round_options = takes_options(
 
 
 def _precision(text: str) -> float:
-    """Return a number of percent.
+    """Return a precision as a share: of 3%, 3 and 0.03 the same.
 
     Raises:
-        InvalidInputError: It is none above 0.
+        InvalidInputError: It is none above 0 and below 1.
     """
-    try:
-        value = float(text.strip().removesuffix("%"))
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 100:
+    share = share_number(text)
+    if share is None:
+        try:
+            number = float(text)
+        except ValueError:
+            number = 0.0
+        # By the decimal point, as 3% is, so that both are the same number.
+        share = share_number(f"{text}%") if number >= 1 else number
+    if share is None or not 0 < share < 1:
         raise InvalidInputError(
             f"--precision {text}: give a number above 0 and below 100, such as 3%"
         )
-    return value
-
-
-def _share_of(precision: str | None) -> float | None:
-    """Return a precision as a share, which it is below 1 without a percent sign."""
-    if precision is None:
-        return None
-    value = _precision(precision)
-    return value if value < 1 and "%" not in precision else value / 100
+    return share
 
 
 def _check_seconds(
