@@ -26,6 +26,8 @@ MAX_FITTED_JOBS = 4_000
 """Beyond it first fit takes long, and comes to no better plan."""
 KERNELS_WAIT_S = 60.0
 """For kernels that are being built, where first fit would take as long."""
+LAST_IN_VAIN = 150
+"""Rounds without a gain after which the last search ends."""
 MAX_FILLED = 600
 """Different fillings and jobs of a first plan up to which a program shares out its
 service anew."""
@@ -104,17 +106,29 @@ class SlackPlans:
         self._found = self._search.run(deadline=self._task.clock.deadline)
         return self._plan()
 
-    def improved(self, best: CapacityPlan, *, deadline: float) -> CapacityPlan:
+    @property
+    def is_searched(self) -> bool:
+        """Whether there is such a plan, which can be improved."""
+        return self._found is not None
+
+    def improved(
+        self, best: CapacityPlan, *, deadline: float, is_last: bool
+    ) -> CapacityPlan:
         """Return a plan that is no worse than the best.
 
         Args:
             best: Known so far.
             deadline: On the clock of ``time.perf_counter``.
+            is_last: Whether no other search follows, which would have what is left of
+                the time after many rounds in vain.
         """
         if self._search is None or self._found is None:
             return best
         least = self._bound / max(1e-9, 1 - self._task.target_gap)
-        found = self._search.improved(self._found, bound=least, deadline=deadline)
+        patience = {"max_in_vain": LAST_IN_VAIN} if is_last else {}
+        found = self._search.improved(
+            self._found, bound=least, deadline=deadline, **patience
+        )
         if found is self._found or found.cost >= best.value:
             return best
         self._found = found

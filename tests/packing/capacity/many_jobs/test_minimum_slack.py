@@ -176,8 +176,9 @@ def test_equal_copies_by_the_million_are_counted():
 
 
 def test_many_jobs_are_planned_without_a_linear_program_over_fillings(monkeypatch):
-    monkeypatch.setattr(capacity_ladder, "MAX_GENERATED_JOBS", 400)
+    monkeypatch.setattr(capacity_ladder, "MAX_RELAXED_JOBS", 400)
     monkeypatch.setattr(starting, "MAX_FITTED_JOBS", 400)
+    monkeypatch.setattr(starting, "LAST_IN_VAIN", 20)
     problem = drawn(6, num_jobs=500, is_mixed=False)
     plan = plan_capacity(problem, Goal.MIN_COST, time_limit_s=20, num_workers=1)
     assert plan.found_by == "minimum slack"

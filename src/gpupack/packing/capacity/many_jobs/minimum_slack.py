@@ -30,6 +30,7 @@ import numpy as np
 
 from gpupack.packing.capacity.many_jobs.room_prices import UNLIMITED
 from gpupack.packing.capacity.many_jobs.ruin_recreate import PackedBins
+from gpupack.packing.capacity.many_jobs.service_sharing import shared_anew
 from gpupack.packing.capacity.many_jobs.slack_plan import SlackPlan, joined, nothing
 from gpupack.packing.capacity.model import Copies, FilledBin
 from gpupack.packing.kernels.capacity.minimum_slack import (
@@ -57,7 +58,7 @@ OPENED = 0.25
 """Share of the fillings that are emptied in a round: those that waste most."""
 NOISE, RANDOM = 0.5, 3.0
 """Of waste: a random factor around 1, and as a multiple of its median a random part."""
-TAKEN_AWAY = (0.2, 0.6)
+TAKEN_AWAY = (0.3, 0.9)
 """Share of all waste, in price of bins, that is taken away before ruin and recreate."""
 RECREATED_BLENDS = (0.4, 0.7)
 """Of prices there: what is open counts for the room of a copy, too."""
@@ -67,7 +68,7 @@ RECREATING = 0.9
 VAIN_RECREATED = 5
 """Rounds that one of ruin and recreate counts for, which takes longer."""
 MAX_IN_VAIN = 30
-"""Rounds without a gain after which no more are tried."""
+"""Rounds without a gain after which no more are tried, where other searches follow."""
 FACTORS = (0.5, 1.0, 2.0)
 """Of the blend, in rounds."""
 NEGLIGIBLE = 1e-12
@@ -188,7 +189,14 @@ class SlackSearch:
                 self._blend += step
         return best
 
-    def improved(self, plan: SlackPlan, *, bound: float, deadline: float) -> SlackPlan:
+    def improved(
+        self,
+        plan: SlackPlan,
+        *,
+        bound: float,
+        deadline: float,
+        max_in_vain: int = MAX_IN_VAIN,
+    ) -> SlackPlan:
         """Return a plan that is no dearer, after rounds in which bins are filled anew.
 
         The worst ones in turns as at first, and by ruin and recreate.
@@ -197,12 +205,13 @@ class SlackSearch:
             plan: To start from.
             bound: Cost at which to stop.
             deadline: On the clock of ``time.perf_counter``.
+            max_in_vain: Rounds without a gain after which no more are tried.
         """
         rng = np.random.default_rng(self._seed)
         in_vain = number = 0
         while (
             plan.cost > bound
-            and in_vain <= MAX_IN_VAIN
+            and in_vain <= max_in_vain
             and time.perf_counter() < deadline
         ):
             number += 1
@@ -248,20 +257,28 @@ class SlackSearch:
         least = float(rng.uniform(*TAKEN_AWAY)) * float(waste.sum())
         is_kept = np.ones(len(waste), dtype=bool)
         is_kept[worst[: max(1, int(np.searchsorted(paid, least)))]] = False
+        blend = float(rng.choice(RECREATED_BLENDS))
+        offers = self._offers(blend)
         packed = PackedBins.of(plan.of(is_kept, self._prices), self._options)
         if packed is None or not packed.is_open:
             return None
-        blend = float(rng.choice(RECREATED_BLENDS))
         packed.anneal(
-            self._offers(blend),
+            offers,
             moves_per_bin=MOVES_PER_BIN,
             price=price,
             seed=self._seed + number * SEEDS_APART,
             deadline=time.perf_counter()
             + RECREATING * (deadline - time.perf_counter()),
         )
-        return self._filled_up(
+        shared = shared_anew(
             packed.plan(self._options, self._prices),
+            self._options,
+            offers.unit_worth,
+            self._prices,
+            deadline=deadline,
+        )
+        return self._filled_up(
+            shared,
             blend,
             num_sampled=SAMPLED_MORE,
             seed=self._seed + number * SEEDS_APART,

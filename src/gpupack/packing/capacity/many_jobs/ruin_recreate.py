@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 HOT, COLD = 2e-3, 1e-4
 """First and last temperature, as shares of the price of a bin on average."""
-THRIFT = 0.2
+THRIFT = 0.1
 """Share of the price of room that a copy takes in full, which counts as lost: copies
 that are not needed make room for others."""
 SPARE_SLOTS = 3

@@ -66,3 +66,25 @@ def joined(parts: list[SlackPlan]) -> SlackPlan:
         np.concatenate([one.option for one in parts]),
         np.concatenate([one.service for one in parts]),
     )
+
+
+def without_slots(
+    plan: SlackPlan, is_out: NDArray[np.bool_], prices: Integers
+) -> SlackPlan:
+    """Return a plan without some of its slots, and without bins that are then empty.
+
+    Args:
+        plan: What the bins hold.
+        is_out: Whether each slot's copy is taken out.
+        prices: Of bins.
+    """
+    sums = np.concatenate([[0], np.cumsum(~is_out)])
+    fewer = SlackPlan(
+        plan.cost,
+        plan.bin_type,
+        plan.number,
+        sums[plan.end],
+        plan.option[~is_out],
+        plan.service[~is_out],
+    )
+    return fewer.of(np.diff(fewer.end, prepend=0) > 0, prices)
