@@ -12,9 +12,11 @@ import pytest
 import gpupack
 from gpupack.planning.contention.delays import CustomerClass, SharingShape
 from gpupack.planning.contention.latency_prediction import (
+    NUM_LEVELS,
     ROUND_ROBIN,
     ArrivingTraffic,
     LatencyLimits,
+    ServiceTimes,
     predict_percentiles,
 )
 from gpupack.planning.contention.latency_rule import (
@@ -162,6 +164,55 @@ def test_traffic_that_was_measured_is_planned_with_the_latency_it_had(
     assert one.predicted_latency_us == pytest.approx(
         1e6 * float(np.percentile(measured, 99)), rel=0.15
     )
+
+
+@pytest.mark.parametrize("gap_cv2", [0.0, 0.25, 4.0])
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_traffic_split_by_chance_waits_as_the_arrivals_of_its_part_do(
+    gap_cv2: float, share: float
+) -> None:
+    chance = np.random.default_rng(11)
+    rate = 60.0 / share  # at all replicas together; 60 at this one
+    number = int(60_000 / share)
+    gaps = np.full(number, 1 / rate)
+    if gap_cv2:
+        gaps = chance.gamma(1 / gap_cv2, gap_cv2 / rate, number)
+    due = np.cumsum(gaps)[chance.random(number) < share]
+    parts = np.diff(due)
+    limits = LatencyLimits(
+        {}, frozenset({"model"}), gap_cv2=gap_cv2, demand={"model": 2 * rate}
+    )
+    sent = limits.traffic_of("model", 60.0, batch_size=2)
+    assert sent.requests_per_s == 60.0
+    assert float((parts.std() / parts.mean()) ** 2) == pytest.approx(
+        sent.gap_cv2, abs=0.02 + 0.03 * sent.gap_cv2
+    )
+    free, taken = 0.0, []
+    for begin in due:
+        free = max(free, begin) + SERVICE_S
+        taken.append(free - begin)
+    service = ServiceTimes(np.full(NUM_LEVELS, SERVICE_S), 0.0, 1)
+    ((late_s,),) = predict_percentiles(
+        [CustomerClass(SERVICE_S / 2, SERVICE_S / 2)],
+        [service],
+        [sent],
+        [99.0],
+        contention_factor=1.0,
+        shape=ROUND_ROBIN,
+    )
+    # Gaps with two moments of the true ones: of uneven sums of even gaps too cautious.
+    assert 0.95 <= late_s / np.percentile(taken, 99) <= 1.2
+
+
+def test_poisson_arrivals_stay_poisson_and_one_replica_has_all_bursts() -> None:
+    limits = LatencyLimits({}, frozenset({"model"}), demand={"model": 100.0})
+    assert limits.traffic_of("model", 30.0, 1).gap_cv2 == 1.0
+    bursts = LatencyLimits(
+        {}, frozenset({"model"}), gap_cv2=4.0, demand={"model": 100.0}
+    )
+    assert bursts.traffic_of("model", 100.0, 1).gap_cv2 == 4.0
+    assert bursts.traffic_of("model", 25.0, 1).gap_cv2 == 1.75
+    assert bursts.traffic_of("other", 25.0, 1).gap_cv2 == 4.0
 
 
 def rule_at(rate: float, shape: SharingShape) -> LatencyRule:

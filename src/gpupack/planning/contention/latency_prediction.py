@@ -36,7 +36,7 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,12 +126,30 @@ class LatencyLimits:
             driven as fast as they answer.
         percentile: Of the latencies, in percent.
         gap_cv2: Squared coefficient of variation of the gaps between arrivals.
+        demand: In infer/sec, of all replicas of a model together; of models that are
+            not there each replica has arrivals of its own.
     """
 
     limits_s: Mapping[str, float]
     arriving: frozenset[str]
     percentile: float = 99.0
     gap_cv2: float = 1.0
+    demand: Mapping[str, float] = field(default_factory=dict)
+
+    def traffic_of(
+        self, model_name: str, requests_per_s: float, batch_size: int
+    ) -> ArrivingTraffic:
+        """Return what a replica is sent that is to answer so many requests.
+
+        Requests go to replicas by chance: gaps are sums of a geometric number of those
+        of all arrivals, so that bursts are thinned out, and even arrivals are uneven.
+        """
+        whole = self.demand.get(model_name)
+        share = min(1.0, requests_per_s * batch_size / whole) if whole else 1.0
+        return ArrivingTraffic(
+            requests_per_s if model_name in self.arriving else None,
+            1 + share * (self.gap_cv2 - 1),
+        )
 
 
 @dataclass(frozen=True, slots=True)

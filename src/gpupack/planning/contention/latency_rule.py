@@ -31,7 +31,6 @@ import numpy as np
 from gpupack.planning.contention.host_station import host_class
 from gpupack.planning.contention.latency_prediction import (
     MAX_BUSY_SHARE,
-    ArrivingTraffic,
     LatencyLimits,
     ServiceTimes,
     arriving_service_times,
@@ -123,8 +122,8 @@ class LatencyRule:
         ]
         self._records = records
         self._traffic = [
-            ArrivingTraffic(rate if name in limits.arriving else None, limits.gap_cv2)
-            for name, rate in zip(self._names, requests_per_s, strict=True)
+            limits.traffic_of(record.model_name, rate, record.load_point.batch_size)
+            for record, rate in zip(records, requests_per_s, strict=True)
         ]
         self._host = host
         self._on_host = [host_class(record) for record in records]

@@ -377,6 +377,7 @@ def _latency_limits(request: Request, wishes: Wishes) -> LatencyLimits | None:
         frozenset(name for name, demand in wishes.demand.items() if demand > 0),
         percentile=float(wishes.latency_percentile),
         gap_cv2=Arrivals.parse(request.arrivals).gap_cv2,
+        demand=wishes.demand,
     )
 
 

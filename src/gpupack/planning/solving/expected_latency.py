@@ -86,6 +86,7 @@ def expected_latencies_s(
             ),
             percentile=percentile,
             gap_cv2=Arrivals.parse(request.arrivals).gap_cv2,
+            demand=wishes.demand,
         ),
     )
     counts = tuple((item, 1) for item in range(len(records)))

@@ -203,10 +203,16 @@ def _trials(
 
 def _judged_by_the_least(question: CapacityQuestion) -> CapacityQuestion:
     """Return the question in which all that is possible may share a GPU, and more."""
+    limits = question.latency_limits
+    if limits is not None and limits.gap_cv2 < 1:
+        # Even arrivals are the less even the less of them a replica gets: as even as
+        # they can be is what is possible.
+        limits = replace(limits, demand={})
     return replace(
         question,
         keeps_demand_as_predicted=False,
         load_levels=levels_above(*_BOUND_LEVELS),
+        latency_limits=limits,
     )
 
 
