@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,8 +33,30 @@ _OPEN_LOOP_BLOCK_S = 2.0
 _LONGEST_BLOCK_S = 5.0
 _WARM_BLOCK_S = {DeviceKind.HOST: 0.0, DeviceKind.GPU: 0.25}
 """To drive a model before a block, where it was driven seconds ago."""
-_QUEUES_S = 0.5
-"""The same where requests arrive: queues have to build up."""
+LEAST_LEAD_S, MOST_LEAD_S = 0.5, 5.0
+"""The same where requests arrive: queues have to build up, which takes the longer the
+busier the server is."""
+_FULL = 0.98
+"""Share of the time from which a queue builds up for longer than anybody waits."""
+
+
+def lead_in_s(service_s: float, busy_share: float) -> float:
+    """Return how long requests arrive before those whose latencies count.
+
+    That is one relaxation time of the queue, ``S / (1 − √ρ)²``: after it a percentile
+    of the latencies that follow is within a few percent of the one that they have in
+    the long run (M/M/1, M/D/1).
+
+    Args:
+        service_s: How long a request is served.
+        busy_share: Of the time that is planned to be taken by requests, ρ.
+
+    References:
+        Cohen, "The Single Server Queue", 1982, III.7.3.
+    """
+    busy = min(_FULL, max(0.0, busy_share))
+    relaxed_s = service_s / (1 - math.sqrt(busy)) ** 2
+    return min(MOST_LEAD_S, max(LEAST_LEAD_S, relaxed_s))
 
 
 @dataclass(frozen=True)
@@ -54,6 +77,7 @@ class MeasuredGpu:
         server_pid: The server's process, for its CPU share.
         probe: Run beside each model that is alone, once.
         own_pids: Processes that are no strangers on the device.
+        lead_s: How long requests of planned traffic arrive before they count.
     """
 
     gpu_index: int
@@ -69,6 +93,7 @@ class MeasuredGpu:
     server_pid: int | None = None
     probe: KernelProbe | None = None
     own_pids: tuple[int, ...] = ()
+    lead_s: float = LEAST_LEAD_S
 
 
 class Clients:
@@ -126,7 +151,7 @@ class Clients:
         if names <= self._driven:
             warm_up_s = min(warm_up_s, _WARM_BLOCK_S[kind])
         if any(one.load.requests_per_s is not None for one in driven):
-            warm_up_s = max(warm_up_s, _QUEUES_S)
+            warm_up_s = max(warm_up_s, self._gpu.lead_s)
         self._driven |= names
         rules = [self._rule(one, kind) for one in driven]
         found = measure_driven(

@@ -15,7 +15,7 @@ from gpupack.profiling import (
     can_set_up,
     wait_until_settled,
 )
-from gpupack.verifying.block_clients import MeasuredGpu
+from gpupack.verifying.block_clients import MeasuredGpu, lead_in_s
 from gpupack.verifying.round_options import Member
 from gpupack.verifying.rounds import RestartedError, Rounds
 from gpupack.verifying.verdict import driven_assignments
@@ -55,6 +55,23 @@ def gpu_members(gpu: GpuPlacement) -> tuple[Member, ...]:
         )
         for one in driven_assignments(gpu)
     )
+
+
+def lead_of(gpu: GpuPlacement) -> float:
+    """Return how long planned traffic arrives before a block, by what is planned.
+
+    By the slowest of its models, and by what all take of the GPU together.
+    """
+    busy_of_gpu, longest_s, busiest = 0.0, 0.0, 0.0
+    for one in driven_assignments(gpu):
+        sent, most = one.served_infer_per_sec, one.throughput_infer_per_sec
+        if not sent or not most:
+            continue
+        longest_s = max(longest_s, one.load_point.batch_size / most)
+        busiest = max(busiest, sent / most)
+        # Utilizations are those of the traffic.
+        busy_of_gpu += (one.gpu_utilization_percent or 0.0) / 100
+    return lead_in_s(longest_s, max(busiest, busy_of_gpu))
 
 
 @dataclass(frozen=True)
@@ -129,6 +146,7 @@ def run_gpu(
                 say,
                 watch,
                 arrivals=arrivals,
+                lead_s=lead_of(gpu),
                 server_pid=session.server_pid,
                 probe=probe,
                 own_pids=session.own_pids,
@@ -204,6 +222,7 @@ def run_deployed_gpu(
                 say,
                 watch,
                 arrivals=arrivals,
+                lead_s=lead_of(gpu),
                 servers=servers,
             ),
             members,

@@ -200,8 +200,9 @@ def test_traffic_split_by_chance_waits_as_the_arrivals_of_its_part_do(
         contention_factor=1.0,
         shape=ROUND_ROBIN,
     )
-    # Gaps with two moments of the true ones: of uneven sums of even gaps too cautious.
-    assert 0.95 <= late_s / np.percentile(taken, 99) <= 1.2
+    # By two moments of the gaps: sums of equal gaps wait less than others with these.
+    longest = 1.25 if gap_cv2 or share == 1 else 1.7
+    assert 0.85 <= late_s / np.percentile(taken, 99) <= longest
 
 
 def test_poisson_arrivals_stay_poisson_and_one_replica_has_all_bursts() -> None:
