@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from gpupack.records.placement import GpuPlacement
-from gpupack.verifying.block_clients import LEAST_LEAD_S, MOST_LEAD_S, lead_in_s
+from gpupack.records.profile import LoadPoint
+from gpupack.records.request.arrivals import Arrivals
+from gpupack.verifying.block_clients import (
+    LEAST_LEAD_S,
+    MOST_LEAD_S,
+    MeasuredGpu,
+    lead_in_s,
+)
 from gpupack.verifying.gpu_run import lead_of
+from gpupack.verifying.round_options import Member
 from tests.factories import make_record
 
 SERVICE_S = 0.002
@@ -94,3 +104,15 @@ def test_the_lead_in_is_by_the_busiest_of_models_and_gpu() -> None:
     together = lead_of(placement_of(600.0, 600.0, 600.0))
     assert together == pytest.approx(lead_in_s(0.002, 0.9))
     assert lead_of(placement_of(None, None)) == LEAST_LEAD_S
+
+
+def test_a_replica_is_sent_its_part_of_bursts_and_one_alone_all_of_them() -> None:
+    bursts = Arrivals.parse("gamma:0.25")
+    point = LoadPoint(batch_size=1, concurrency=1)
+    gpu: Any = object()
+    measured = MeasuredGpu(
+        *[gpu] * 8, arrivals=bursts, demand={"split": 200.0, "whole": 50.0}
+    )
+    assert measured.arrivals_at(Member("split", point, 50.0)).gap_cv2 == 1.75
+    assert measured.arrivals_at(Member("whole", point, 50.0)) == bursts
+    assert measured.arrivals_at(Member("driven", point, None)) == bursts

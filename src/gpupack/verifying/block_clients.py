@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gpupack.errors import LoadPointError
 from gpupack.profiling import BlockRule, DrivenModel, measure_driven
 from gpupack.records.gpu import DeviceKind
+from gpupack.records.request.arrivals import POISSON
 from gpupack.verifying.measurement import model_loads
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class MeasuredGpu:
         probe: Run beside each model that is alone, once.
         own_pids: Processes that are no strangers on the device.
         lead_s: How long requests of planned traffic arrive before they count.
+        demand: In infer/sec, of all replicas of a model together, wherever they are.
     """
 
     gpu_index: int
@@ -94,6 +96,13 @@ class MeasuredGpu:
     probe: KernelProbe | None = None
     own_pids: tuple[int, ...] = ()
     lead_s: float = LEAST_LEAD_S
+    demand: Mapping[str, float] = field(default_factory=dict)
+
+    def arrivals_at(self, member: Member) -> Arrivals:
+        """Return how requests arrive at one instance: its part of the model's."""
+        arrivals, sent = self.arrivals or POISSON, member.offered_infer_per_sec
+        whole = self.demand.get(member.model_name)
+        return arrivals.part(sent / whole) if sent and whole else arrivals
 
 
 class Clients:
@@ -194,7 +203,7 @@ class Clients:
             offered_infer_per_sec=[one.offered_infer_per_sec for one in members],
             inputs=gpu.inputs,
             servers=gpu.servers,
-            arrivals=gpu.arrivals,
+            arrivals=[gpu.arrivals_at(one) for one in members],
         )
         driven = [
             DrivenModel(

@@ -117,6 +117,7 @@ def verify_deployment(
                     options=rounds,
                     find_undecided=undecided_places(placement, one, tolerance),
                     arrivals=arrivals,
+                    demand=placement.served_infer_per_sec,
                     say=progress or (lambda text: None),
                 )
                 result = judge_gpu(

@@ -105,6 +105,7 @@ def run_gpu(
     helpers: Collection[str] = (),
     probe: KernelProbe | None = None,
     arrivals: Arrivals | None = None,
+    demand: Mapping[str, float] | None = None,
     say: Callable[[str], None],
 ) -> GpuRun:
     """Load exactly one GPU's models, and measure each alone and all together.
@@ -123,6 +124,7 @@ def run_gpu(
         helpers: Models that are loaded first, because others call them.
         probe: Runs beside each model that is measured alone; None for none.
         arrivals: How the requests of planned traffic arrive.
+        demand: In infer/sec, of all replicas of a model together.
         say: Called in words with what is being done.
     """
     members = gpu_members(gpu)
@@ -147,6 +149,7 @@ def run_gpu(
                 watch,
                 arrivals=arrivals,
                 lead_s=lead_of(gpu),
+                demand=demand or {},
                 server_pid=session.server_pid,
                 probe=probe,
                 own_pids=session.own_pids,
@@ -181,6 +184,7 @@ def run_deployed_gpu(
     options: RoundOptions,
     find_undecided: FindUndecided,
     arrivals: Arrivals | None = None,
+    demand: Mapping[str, float] | None = None,
     say: Callable[[str], None],
 ) -> GpuRun:
     """Measure one GPU's models where they run: nothing is loaded or unloaded.
@@ -194,6 +198,7 @@ def run_deployed_gpu(
         options: Until when to measure.
         find_undecided: Which promises the measurements so far do not decide.
         arrivals: How requests of planned traffic arrive.
+        demand: In infer/sec, of all replicas of a model together.
         say: Told what is being done.
     """
     members = gpu_members(gpu)
@@ -223,6 +228,7 @@ def run_deployed_gpu(
                 watch,
                 arrivals=arrivals,
                 lead_s=lead_of(gpu),
+                demand=demand or {},
                 servers=servers,
             ),
             members,

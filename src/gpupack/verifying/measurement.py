@@ -102,7 +102,7 @@ def measure_set(
         offered_infer_per_sec=offered_infer_per_sec,
         inputs=inputs or InputOptions(shapes=shapes or {}),
         servers=servers,
-        arrivals=arrivals,
+        arrivals=None if arrivals is None else [arrivals] * len(models),
     )
     measurement = measure_together(
         server,
@@ -126,12 +126,16 @@ def model_loads(
     offered_infer_per_sec: Sequence[float | None] | None,
     inputs: InputOptions,
     servers: Mapping[str, TritonServer] | None,
-    arrivals: Arrivals | None,
+    arrivals: Sequence[Arrivals] | None,
 ) -> list[ModelLoad]:
-    """Return what each model of a set is given; arguments as of ``measure_set``."""
+    """Return what each model of a set is given; arguments as of ``measure_set``.
+
+    There are arrivals for each.
+    """
     loads: list[ModelLoad] = []
     rates = offered_infer_per_sec or [None] * len(models)
-    for (name, load_point), rate in zip(models, rates, strict=True):
+    each = arrivals or [POISSON] * len(models)
+    for (name, load_point), rate, own_arrivals in zip(models, rates, each, strict=True):
         own = (servers or {}).get(name, server)
         signature = inputs.with_batch_dim(own.signature(name))
         tensors = make_request_inputs(inputs, signature, load_point.batch_size)
@@ -142,7 +146,7 @@ def model_loads(
                 tensors,
                 rate,
                 own,
-                arrivals=arrivals or POISSON,
+                arrivals=own_arrivals,
                 # Neighbors, and replicas, are not in step.
                 seed=f"{inputs.seed}/{label}/{len(loads)}",
                 sequence_length=inputs.sequence_length,

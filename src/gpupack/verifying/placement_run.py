@@ -276,6 +276,7 @@ def verify(
                     helpers=helpers,
                     probe=probe,
                     arrivals=how,
+                    demand=placement.served_infer_per_sec,
                     say=progress or (lambda text: None),
                 )
                 result = judge_gpu(

@@ -146,6 +146,21 @@ class Arrivals(Record):
             return pvariance(gaps) / fmean(gaps) ** 2
         return 1.0
 
+    def part(self, share: float) -> Arrivals:
+        """Return the arrivals at a replica of several, to which requests go by chance.
+
+        Gaps are sums of a geometric number of those of all: bursts are thinned out,
+        and even arrivals are uneven. Recorded times are replayed as they are.
+
+        Args:
+            share: Of all requests, in (0, 1].
+        """
+        is_poisson = self.process is ArrivalProcess.POISSON
+        if share >= 1 or is_poisson or self.process is ArrivalProcess.TIMES:
+            return self
+        gap_cv2 = 1 + share * (self.gap_cv2 - 1)
+        return Arrivals(process=ArrivalProcess.GAMMA, burstiness=1 / gap_cv2)
+
 
 POISSON = Arrivals()
 
