@@ -22,7 +22,7 @@ import typer
 from typer.core import TyperGroup
 
 import gpupack
-from gpupack.cli import EXIT_INTERRUPTED
+from gpupack.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from gpupack.cli.console import log_to_stderr, print_error, print_warning
 from gpupack.errors import GpupackError
 from gpupack.quoting import quoted
@@ -31,7 +31,6 @@ from gpupack.spelling import speak_shell
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-EXIT_BAD_INPUT = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What standard output fails with when the disk behind it is full or gone."""
 NO_MEMORY = (

@@ -53,7 +53,12 @@ from gpupack.packing.capacity.relaxing import (
 from gpupack.packing.capacity.starting import SlackPlans, starting_plan
 from gpupack.packing.capacity.task import Task, uses_of
 from gpupack.packing.capacity.under_rule import under_rule
-from gpupack.packing.runtime import kernels_are_ready, weaknesses
+from gpupack.packing.runtime import (
+    NO_MEMORY,
+    fitting_threads,
+    kernels_are_ready,
+    weaknesses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,12 +182,12 @@ def plan_capacity(
         goal,
         clock,
         seed=seed,
-        num_workers=num_workers or count_usable_cpus(),
+        num_workers=fitting_threads(num_workers or count_usable_cpus()),
         target_gap=target_gap,
         tell=tell,
     ).run()
     if plan.status not in {PlanStatus.OPTIMAL, PlanStatus.INFEASIBLE}:
-        plan = replace(plan, warnings=weaknesses())
+        plan = replace(plan, warnings=plan.warnings + weaknesses())
     return restored(plan)
 
 
@@ -252,6 +257,12 @@ class _Search:
             # Floating point was not enough for this problem; what is checked stays.
             _logger.debug("a search of plans was given up", exc_info=err)
             plan = self._completion.without_plan(PlanStatus.UNKNOWN, "rounding")
+        except MemoryError as err:
+            if self._best is None:
+                raise
+            _logger.debug("a search of plans ran out of memory", exc_info=err)
+            is_proved = self._best.status is PlanStatus.OPTIMAL
+            return replace(self._best, warnings=() if is_proved else (NO_MEMORY,))
         return self._task.better(self._best, plan)
 
     def _searched(self) -> CapacityPlan:

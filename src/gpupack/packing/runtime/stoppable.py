@@ -16,6 +16,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from gpupack.packing.runtime.memory import (
+    TooLittleMemoryError,
+    fitting_threads,
+    require_memory,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -134,9 +140,26 @@ def solve_cp_model(
 
     Raises:
         KeyboardInterrupt: If it comes meanwhile; the solve has then ended.
+        TooLittleMemoryError: If there is not enough for it.
     """
+    require_memory()
     solver.parameters.catch_sigint_signal = False
+    if solver.parameters.num_workers > 1:
+        workers = fitting_threads(solver.parameters.num_workers)
+        solver.parameters.num_workers = workers
     return _run(lambda: solver.solve(model), solver.stop_search)
+
+
+def new_program() -> pywraplp.Solver:
+    """Return an empty program for SCIP.
+
+    Raises:
+        TooLittleMemoryError: If there is not enough for it; SCIP would end the process.
+    """
+    require_memory()
+    from ortools.linear_solver import pywraplp
+
+    return pywraplp.Solver.CreateSolver("SCIP")
 
 
 def solve_program(
@@ -210,6 +233,18 @@ def solve_linear(
     return solver.Solve(unscaled) in solved
 
 
+def start(thread: threading.Thread) -> None:
+    """Start a thread.
+
+    Raises:
+        TooLittleMemoryError: If there is no room for its stack.
+    """
+    try:
+        thread.start()
+    except RuntimeError as err:
+        raise TooLittleMemoryError(f"{err}: out of memory; raise its limit") from err
+
+
 def _run(
     function: Callable[[], Result],
     stop: Callable[[], object],
@@ -231,7 +266,7 @@ def _run(
             future.set_exception(err)
 
     try:
-        threading.Thread(target=run, daemon=True, name="gpupack-search").start()
+        start(threading.Thread(target=run, daemon=True, name="gpupack-search"))
         _await(future, timeout_s)
     finally:
         # Not by Thread.join(): interrupted once, it takes the thread for ended

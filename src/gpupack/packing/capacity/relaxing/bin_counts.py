@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gpupack.packing.runtime import solve_cp_model, solve_program
+from gpupack.packing.runtime import new_program, solve_cp_model, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -219,10 +219,9 @@ class BinCounts:
         return model, bins
 
     def _program(self) -> tuple[pywraplp.Solver, list[pywraplp.Variable]]:
-        from ortools.linear_solver import pywraplp
 
         problem = self._problem
-        mip = pywraplp.Solver.CreateSolver("SCIP")
+        mip = new_program()
         bins = [mip.IntVar(0, most, "") for most in most_bins(problem)]
         if problem.budget is not None:
             costs = [one.cost for one in problem.bin_types]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from gpupack.packing.capacity.model import fixed_room_left
 from gpupack.packing.capacity.relaxing.cost_rows import CostRows
 from gpupack.packing.capacity.relaxing.measures import Measure, reaches, scales
-from gpupack.packing.runtime import solve_program
+from gpupack.packing.runtime import new_program, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,12 +94,11 @@ class CapacityProgram:
         in_full: bool,
         seed: int,
     ) -> None:
-        from ortools.linear_solver import pywraplp
 
         self._problem = problem
         self._configurations = configurations
         self._in_full = in_full
-        self._mip = pywraplp.Solver.CreateSolver("SCIP")
+        self._mip = new_program()
         self._settings = f"{PRECISE}randomization/randomseedshift = {seed % 2**31}\n"
         self._infinity = self._mip.infinity()
         self._smallest: pywraplp.Variable | None = None

@@ -16,6 +16,7 @@ from gpupack.packing.items.model.problem import (
     check_packing,
     count_bins,
 )
+from gpupack.packing.runtime import fitting_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,6 +106,7 @@ class Ladder:
         """Work in other threads that may have found a packing."""
         self.is_interrupted = False
         """Whether Ctrl-C has ended the climb."""
+        self.ran_out_of_memory = False
         self._rung_name = ""
 
     @property
@@ -119,7 +121,7 @@ class Ladder:
     @cached_property
     def num_workers(self) -> int:
         """Threads a rung may use; small problems never ask."""
-        return self._num_workers or count_usable_cpus()
+        return fitting_threads(self._num_workers or count_usable_cpus())
 
     @property
     def has_many_copies(self) -> bool:

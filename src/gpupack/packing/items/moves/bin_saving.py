@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gpupack.packing.items.model import Correspondence, Letterbox, count_bins
 from gpupack.packing.items.moves.annealing import AnnealingSearch
 from gpupack.packing.items.moves.ejection import EjectionSearch
-from gpupack.packing.runtime import new_flag
+from gpupack.packing.runtime import new_flag, start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +100,7 @@ class BackgroundSearch:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> BackgroundSearch:
-        self._thread.start()
+        start(self._thread)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,6 +108,10 @@ class BackgroundSearch:
         self._thread.join()
 
     def _run(self) -> None:
+        with suppress(MemoryError):  # the search that this is beside goes on
+            self._search_on()
+
+    def _search_on(self) -> None:
         search = self._search
         while not self._stop[0] and search.num_bins > 0:
             better = self._better.take()

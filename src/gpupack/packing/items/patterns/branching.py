@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpupack.packing.runtime import solve_program
+from gpupack.packing.runtime import new_program, solve_program
 
 if TYPE_CHECKING:
     from gpupack.packing.items.patterns.column_generation import ColumnGeneration
@@ -54,7 +54,7 @@ def branch(
 
     ladder = generation.ladder
     demand = generation.demand.tolist()
-    solver = pywraplp.Solver.CreateSolver("SCIP")
+    solver = new_program()
     solver.SetTimeLimit(max(1, int(1000 * ladder.remaining_s)))
     margin = min(0.5, max(MARGIN, num_bins * MARGIN_SHARE))
     total = solver.Constraint(0.0, num_bins + margin)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ from gpupack.packing.items.patterns.column_generation import (
     THOROUGH_NODES,
     ColumnGeneration,
 )
-from gpupack.packing.runtime import ended_by
+from gpupack.packing.runtime import ended_by, start
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,7 +130,7 @@ class BackgroundDives:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> BackgroundDives:
-        self._thread.start()
+        start(self._thread)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,7 +145,11 @@ class BackgroundDives:
         completing = CompletionSearch(
             ladder.problem, seed=ladder.seed, deadline=ladder.deadline
         )
-        with ended_by(self._stop), ladder.rung(self.source.name):
+        with (
+            ended_by(self._stop),
+            suppress(MemoryError),  # the search that this is beside goes on
+            ladder.rung(self.source.name),
+        ):
             generation = ColumnGeneration(ladder)
             num_known = 0
             while not ladder.is_closed and ladder.remaining_s > 0:

@@ -22,6 +22,7 @@ from gpupack.packing.items.quick import (
 )
 from gpupack.packing.items.search.cpsat import improve_by_assignment
 from gpupack.packing.runtime import (
+    NO_MEMORY,
     Deadline,
     kernels_are_coming,
     kernels_are_ready,
@@ -98,7 +99,7 @@ def solve(
             rungs=tuple(ladder.rungs),
             found_by=ladder.found_by,
             proved_by=ladder.proved_by,
-            warnings=() if ladder.is_closed else weaknesses(),
+            warnings=() if ladder.is_closed else _weaknesses(ladder),
             is_interrupted=ladder.is_interrupted,
         )
 
@@ -127,6 +128,11 @@ def solve(
     return result
 
 
+def _weaknesses(ladder: Ladder) -> tuple[str, ...]:
+    """Return why a better packing might be found elsewhere."""
+    return ((NO_MEMORY,) if ladder.ran_out_of_memory else ()) + weaknesses()
+
+
 def climb(ladder: Ladder) -> None:
     """Run rung after rung until nothing is left to find out or time is up."""
     try:
@@ -137,6 +143,10 @@ def climb(ladder: Ladder) -> None:
         if not ladder.bins or passes_interrupts_on():
             raise
         ladder.is_interrupted = True
+    except MemoryError:
+        if not ladder.bins:
+            raise
+        ladder.ran_out_of_memory = True
 
 
 def _climb_cheap(ladder: Ladder) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpupack.packing.items.model import Bin, merge_bins
 from gpupack.packing.items.patterns import drop_surplus
-from gpupack.packing.runtime import solve_cp_model, solve_program
+from gpupack.packing.runtime import new_program, solve_cp_model, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,7 +164,7 @@ class SetProgram:
 
         self._sets = sets
         self._pywraplp = pywraplp
-        self._solver = pywraplp.Solver.CreateSolver("SCIP")
+        self._solver = new_program()
         self._uses = [
             self._solver.IntVar(0, problem.num_items, "") for _ in range(len(sets))
         ]

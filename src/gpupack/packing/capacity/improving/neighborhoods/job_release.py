@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpupack.packing.runtime import solve_program
+from gpupack.packing.runtime import new_program, solve_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,14 +74,13 @@ class JobRelease:
         unit: float,
         seed: int,
     ) -> None:
-        from ortools.linear_solver import pywraplp
 
         self._problem = problem
         self._options = options
         self._bins = bins
         self._jobs = tuple(jobs)
         self._unit = unit
-        self._mip = pywraplp.Solver.CreateSolver("SCIP")
+        self._mip = new_program()
         self._settings = (
             f"{EFFORT}limits/stallnodes = {VAIN_NODES}\n"
             f"randomization/randomseedshift = {seed % 2**31}\n"
