@@ -27,6 +27,26 @@ from tests.factories import BIG, GPU, make_baseline, make_profiles
 from tests.factories import make_load_point as record
 
 
+def test_more_threads_than_can_be_counted_are_no_matter() -> None:
+    placed = gpupack.place(
+        "medical", demand={"classification_breast": 50_000}, workers=10**18
+    )
+    assert placed.status is PlacementStatus.OPTIMAL
+
+
+def test_what_is_out_of_range_is_told_by_its_range() -> None:
+    with pytest.raises(InvalidInputError, match="max_gpus is .* at most a billion"):
+        gpupack.place("medical", max_gpus=10**18)
+    with pytest.raises(InvalidInputError, match="gpus is .* at most a billion"):
+        gpupack.place("medical", gpus=10**18)
+
+
+@pytest.mark.parametrize("gpus", [None, 3, "T4", {"T4": 2}])
+def test_without_profiles_there_is_nothing_to_place(gpus: Any) -> None:
+    with pytest.raises(InvalidInputError, match="there are no profiles"):
+        gpupack.place(ProfileSet(records=()), gpus=gpus)
+
+
 def test_an_optional_model_is_left_out_where_not_all_its_replicas_fit() -> None:
     # Three replicas of 400 MiB beside 100 MiB are more than the 1000 MiB of the GPU.
     profiles = make_profiles(record("big", mib=400), record("small", rate=4.0))

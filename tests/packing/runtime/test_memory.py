@@ -36,7 +36,8 @@ def test_without_a_limit_memory_is_not_looked_at() -> None:
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
         pytest.skip("this process has a limit")
     assert memory.spare_bytes() is None
-    assert memory.fitting_threads(1_000) == 1_000
+    assert memory.fitting_threads(100) == 100
+    assert memory.fitting_threads(10**18) == memory.MAX_THREADS
 
 
 def test_as_many_threads_are_started_as_memory_suffices_for(

@@ -28,6 +28,7 @@ from gpupack.packing.capacity.model import (
     check_plan,
     fixed_room_left,
 )
+from gpupack.packing.runtime import fitting_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ def with_fewer_copies(
             time_limit_s=MODEL_SHARE * limit_s,
             effort=MODEL_EFFORT,
             seed=seed,
-            num_workers=num_workers or count_usable_cpus(),
+            num_workers=fitting_threads(num_workers or count_usable_cpus()),
         )
         if found.uses is not None:
             fewer = _filled(problem, completion, found.uses)

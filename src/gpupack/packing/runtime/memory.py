@@ -14,6 +14,8 @@ SOLVER_BYTES = 96 * 2**20
 for small programs: a stack of 8 MiB, and an arena that is aligned to 64 MiB."""
 THREAD_BYTES = 80 * 2**20
 """For each further thread: its stack and arena."""
+MAX_THREADS = 512
+"""More than any machine has cores for; solvers count threads in 32 bits."""
 NO_MEMORY = (
     "the search ended early, out of memory: raise the limit of this process "
     "(ulimit -v) for a better answer"
@@ -53,7 +55,11 @@ def require_memory() -> None:
 
 
 def fitting_threads(wanted: int) -> int:
-    """Return how many threads there is memory for, from 1 to as many as wanted."""
+    """Return how many threads there is memory for, from 1 to as many as wanted.
+
+    At most ``MAX_THREADS``.
+    """
+    wanted = min(wanted, MAX_THREADS)
     spare = spare_bytes()
     if spare is None:
         return wanted

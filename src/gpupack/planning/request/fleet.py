@@ -142,6 +142,8 @@ def measured_type(profiles: ProfileSet) -> GpuType:
         InvalidInputError: If there are several, or none.
     """
     types = profiles.gpu_types
+    if not profiles.records:
+        raise InvalidInputError("there are no profiles: nothing to place")
     if len(types) != 1:
         found = ", ".join(gpu_type.name for gpu_type in types) or "none"
         raise InvalidInputError(

@@ -174,11 +174,13 @@ class Request(Record):
         ]
         | None,
         BeforeValidator(supply_by_name),
-        Must("a whole number ≥ 1, or GPU types by name"),
+        Must("a whole number ≥ 1, of at most a billion, or GPU types by name"),
     ] = None
     """The supply by GPU type; or how many there are of the type that the profiles were
     measured on, None for as many of those as needed."""
-    max_gpus: Annotated[NumGpus | None, Must("a whole number ≥ 1")] = None
+    max_gpus: Annotated[
+        NumGpus | None, Must("a whole number ≥ 1, of at most a billion")
+    ] = None
     """GPUs of all types together, at most."""
     max_price_per_hour: Annotated[
         PositiveNumber | None, Must("a finite price per hour, > 0")
