@@ -69,7 +69,12 @@ def test_a_hundred_quick_moves_leave_one_solve_and_the_right_answer(
         }"""
     )
 
-    assert medical.busy() <= 1, "of one page at most one question is being answered"
+    # One that was given up is interrupted, which takes a busy machine a moment.
+    until = time.monotonic() + 30
+    while (busy := medical.busy()) > 1:
+        assert busy < 5, "each move has begun to be answered"
+        assert time.monotonic() < until, "of one page two questions are being answered"
+        time.sleep(0.02)
     expected = gpupack.place("medical", headroom=0.8)
     expect(page.locator("#num-gpus")).to_have_text(str(expected.num_gpus))
     expect(page.locator("#command")).to_have_value(
