@@ -18,7 +18,12 @@ from gpupack.packing.items.model.problem import (
     max_copies,
 )
 from gpupack.packing.items.moves.ejection import EjectionSearch
-from gpupack.packing.items.patterns import diving, pattern_ladder, pattern_program
+from gpupack.packing.items.patterns import (
+    diving,
+    pattern_ladder,
+    pattern_program,
+    simplex,
+)
 from gpupack.packing.items.patterns.column_generation import ColumnGeneration
 from gpupack.packing.items.patterns.pattern_ladder import climb_patterns
 from gpupack.packing.items.patterns.pattern_pool import drop_surplus
@@ -195,6 +200,29 @@ def test_a_changed_demand_is_solved_from_the_last_basis():
     master.optimize()
 
     assert master.value == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_without_demand_that_are_perturbed_leave_the_optimum(seed, monkeypatch):
+    """They are where pivots went round, late in a dive."""
+    values = []
+    for pivots_per_row in (simplex.PRIMAL_PIVOTS_PER_ROW, 0):
+        monkeypatch.setattr(simplex, "PRIMAL_PIVOTS_PER_ROW", pivots_per_row)
+        rng = np.random.default_rng(seed)
+        master = PatternMaster(np.full(20, 3), np.full(20, 2), rng)
+        master._pivots_per_look = 1
+        master.optimize()
+        master.set_demand(np.where(np.arange(20) < 6, 2, 0))
+        master.add(
+            tuple((int(item), 1) for item in sorted(rng.permutation(20)[:4]))
+            for _ in range(80)
+        )
+        assert master.optimize()
+        assert bool(master._idle) is (pivots_per_row == 0)
+        values.append(master.value)
+        used = [value for _, value in master.solution()]
+        assert sum(used) == pytest.approx(master.value, abs=1e-4)
+    assert values[0] == pytest.approx(values[1], abs=1e-5)
 
 
 def test_farleys_bound_is_void_when_pricing_was_cut():

@@ -33,6 +33,11 @@ SHIFT = 1e-6
 would go round without any gain."""
 DUAL_PIVOTS_PER_ROW = 20
 """After a change of demand: those that come to an end seldom take more than 4."""
+PRIMAL_PIVOTS_PER_ROW = 50
+"""After which rows without demand are perturbed, too: where many of them are 0, pivots
+move nothing, and were seen to go round two million times."""
+IDLE = 1e-2
+"""Of the perturbation of rows with demand: too little to count as a pattern in use."""
 _NO_SHIFTS = np.zeros(0)
 
 
@@ -60,6 +65,7 @@ class PatternMaster:
         self.patterns: list[Pattern] = []
         self._known: set[Pattern] = set()
         self._pivots = 0
+        self._idle = 0.0
         self._noise = np.random.default_rng(0)
         self._shifts = _NO_SHIFTS
         # About 50 ms of pivots between looks at the clock.
@@ -108,9 +114,15 @@ class PatternMaster:
         Args:
             deadline: On the clock of ``time.perf_counter``.
         """
+        left = PRIMAL_PIVOTS_PER_ROW * self.num_rows
         while time.perf_counter() < deadline:
-            if self._pivot(is_dual=False, most=REFACTOR_EVERY)[0]:
+            is_done, pivots = self._pivot(is_dual=False, most=REFACTOR_EVERY)
+            if is_done:
                 return True
+            left -= pivots
+            if left < 0 and not self._idle:
+                self._idle = IDLE
+                self._set_primal_values()
         return False
 
     def set_demand(
@@ -121,6 +133,7 @@ class PatternMaster:
         If that takes too many pivots, it starts again from one pattern per type.
         """
         self.demand = demand.astype(np.float64)
+        self._idle = 0.0
         self._set_primal_values()
         self._shifts = self._draw_shifts()
         left, is_done = DUAL_PIVOTS_PER_ROW * self.num_rows, False
@@ -211,5 +224,5 @@ class PatternMaster:
         self._duals = self._inverse @ costs
 
     def _set_primal_values(self) -> None:
-        perturbed = np.where(self.demand > 0, self.demand + self._perturbation, 0.0)
-        self._primal_values = perturbed @ self._inverse
+        share = np.where(self.demand > 0, 1.0, self._idle)
+        self._primal_values = (self.demand + share * self._perturbation) @ self._inverse
