@@ -19,6 +19,7 @@ from gpupack.packing import (
     PlanStatus,
     plan_capacity,
     solve,
+    solve_allowed,
 )
 from gpupack.packing.capacity import capacity_ladder
 from gpupack.packing.items.model import Bin, Ladder, check_result
@@ -96,6 +97,27 @@ def test_a_packing_search_without_memory_hands_back_what_it_has(
     monkeypatch.setattr(packing_solve, "_climb_cheap", without)
     with pytest.raises(MemoryError):
         solve(problem)
+
+
+def test_a_packing_under_a_rule_is_handed_back_without_memory_for_a_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Too many items for a search without a solver; no two of a kind may share a bin,
+    # and of three kinds no bin may hold all.
+    problem = PackingProblem((10,), tuple(ItemType((3,), 10) for _ in range(3)))
+
+    def may(counts: tuple[tuple[int, int], ...]) -> bool:
+        return len(counts) < 3 and all(number == 1 for _, number in counts)
+
+    leave(monkeypatch, 0)
+    result = solve_allowed(problem, may)
+
+    check_result(problem, result)
+    assert all(may(one.counts) for one in result.bins)
+    assert result.num_bins > result.bound
+    assert NO_MEMORY in result.warnings
+    leave(monkeypatch, None)
+    assert solve_allowed(problem, may).num_bins == 15
 
 
 def _first_packing(ladder: Ladder) -> None:

@@ -28,7 +28,7 @@ from gpupack.packing.capacity.model import (
     check_plan,
     fixed_room_left,
 )
-from gpupack.packing.runtime import fitting_threads
+from gpupack.packing.runtime import NO_MEMORY, fitting_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,12 +95,15 @@ def with_fewer_copies(
             problem, goal, max_value=round(plan.value), lower_bound=0
         )
         model.ask_for_fewest_copies(bins)
-        found = model.solve(
-            time_limit_s=MODEL_SHARE * limit_s,
-            effort=MODEL_EFFORT,
-            seed=seed,
-            num_workers=fitting_threads(num_workers or count_usable_cpus()),
-        )
+        try:
+            found = model.solve(
+                time_limit_s=MODEL_SHARE * limit_s,
+                effort=MODEL_EFFORT,
+                seed=seed,
+                num_workers=fitting_threads(num_workers or count_usable_cpus()),
+            )
+        except MemoryError:
+            return replace(plan, warnings=(*plan.warnings, NO_MEMORY))
         if found.uses is not None:
             fewer = _filled(problem, completion, found.uses)
             if fewer and _rank(problem, fewer) < _rank(problem, bins):

@@ -26,8 +26,9 @@ from gpupack.packing.items.model import (
     merge_bins,
 )
 from gpupack.packing.items.search.packing_solve import solve
-from gpupack.packing.items.search.set_cover import cover_by_program, search_cover
+from gpupack.packing.items.search.set_cover import Cover, cover_by_program, search_cover
 from gpupack.packing.runtime import (
+    NO_MEMORY,
     Clock,
     Deadline,
     OutOfTimeError,
@@ -110,6 +111,7 @@ def solve_allowed(
         )
     bins, bound = without_rule.bins, without_rule.bound
     found_by, proved_by = without_rule.found_by, without_rule.proved_by
+    warnings = without_rule.warnings
     method = ""
 
     def is_settled() -> bool:
@@ -149,13 +151,17 @@ def solve_allowed(
     if listed is not None:
         maximal = _maximal(listed)
         most = count_bins(bins)
-        cover = search_cover(problem, maximal, bound, most) or cover_by_program(
-            problem,
-            maximal,
-            time_limit_s=deadline.remaining_s,
-            seed=seed,
-            most_bins=most,
-        )
+        try:
+            cover = search_cover(problem, maximal, bound, most) or cover_by_program(
+                problem,
+                maximal,
+                time_limit_s=deadline.remaining_s,
+                seed=seed,
+                most_bins=most,
+            )
+        except MemoryError:
+            cover = Cover((), 0)
+            warnings = (*warnings, NO_MEMORY)
         method = "listed sets"
         if cover.bound > bound:
             bound, proved_by = cover.bound, ALL_SETS
@@ -169,7 +175,7 @@ def solve_allowed(
         rungs=without_rule.rungs,
         found_by=found_by,
         proved_by=proved_by,
-        warnings=without_rule.warnings if count_bins(bins) > bound else (),
+        warnings=warnings if count_bins(bins) > bound else (),
     )
     check_result(problem, result)
     return result
