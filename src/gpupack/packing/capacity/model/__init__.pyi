@@ -20,6 +20,7 @@ from .faster_options import (
     raise_rates,
     with_faster_options,
 )
+from .knapsack import Knapsack
 from .open_bins import (
     Content,
     OpenBins,
@@ -49,6 +50,7 @@ __all__ = [
     "FilledBin",
     "Goal",
     "Job",
+    "Knapsack",
     "OpenBins",
     "Option",
     "Overlap",

@@ -6,13 +6,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import islice
-from operator import gt, mul
+from operator import gt
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from gpupack.packing.capacity.model import Configuration, fixed_room_left, shapes_of
-from gpupack.packing.runtime import solve_linear
+from gpupack.packing.capacity.model import (
+    Configuration,
+    Knapsack,
+    fixed_room_left,
+    shapes_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -216,13 +220,22 @@ class PatternFinder:
         self._problem = problem
         self._bin_type = bin_type
         self._shapes = shapes = shapes_of(problem, bin_type)
-        self._sizes = np.array(
-            [
-                [fixed + loaded for fixed, loaded in zip(*both, strict=True)]
-                for index in shapes.options
-                for both in [(shapes.fixed[index], shapes.loaded[index])]
-            ]
-        ).reshape(len(shapes.options), problem.num_dimensions)
+        shape = len(shapes.options), problem.num_dimensions
+        self._fixed, self._loaded = (
+            np.array([sizes[index] for index in shapes.options]).reshape(shape)
+            for sizes in (shapes.fixed, shapes.loaded)
+        )
+        self._sizes = self._fixed + self._loaded
+        self._options = np.array(shapes.options, dtype=np.int64)
+        self._jobs = np.array(
+            [problem.options[index].job for index in shapes.options], dtype=np.int64
+        )
+        self._most, self._most_load = (
+            np.array([most[index] for index in shapes.options], dtype=np.float64)
+            for most in (shapes.most, shapes.most_load)
+        )
+        useful = np.minimum(self._most, self._most_load)
+        self._knapsack = Knapsack(self._sizes, np.where(useful > 0, useful, self._most))
         self._rows: dict[int, _Row] = {}
         for index in shapes.options:
             job = problem.options[index].job
@@ -257,10 +270,8 @@ class PatternFinder:
                 all of it if left out.
         """
         options = self._shapes.options
-        jobs = [self._problem.options[index].job for index in options]
-        worth = np.array([prices.per_load[index] for index in options])
-        worth += [prices.per_copy[index] for index in options]
-        worth += [prices.per_wanted[job] for job in jobs]
+        of_load, of_copy = self._worth(prices)
+        worth = of_load + of_copy
         density = worth / np.maximum(self._sizes @ np.asarray(weights), LEAST_ROOM)
         order = np.argsort(-density, kind="stable")  # of equal ones the first
         ranked = [options[at] for at in order.tolist() if worth[at] > 0]
@@ -283,29 +294,10 @@ class PatternFinder:
             prices: Of loads and copies.
             deadline: On the clock of ``time.perf_counter``.
         """
-        from ortools.linear_solver import pywraplp
-
-        lp = pywraplp.Solver.CreateSolver("GLOP")
-        rows = [
-            lp.RowConstraint(-lp.infinity(), 1.0, "")
-            for _ in range(self._problem.num_dimensions)
-        ]
-        objective = lp.Objective()
-        objective.SetMaximization()
-        for index in self._shapes.options:
-            worth = prices.per_load[index] + prices.of_first_copy(index)
-            if worth <= 0:
-                continue
-            most = min(float(self._shapes.most[index]), self._shapes.most_load[index])
-            copies = lp.NumVar(0, most if most > 0 else self._shapes.most[index], "")
-            objective.SetCoefficient(copies, worth)
-            for row, fixed, loaded in zip(
-                rows, self._shapes.fixed[index], self._shapes.loaded[index], strict=True
-            ):
-                row.SetCoefficient(copies, fixed + loaded)
-        if not solve_linear(lp, deadline=deadline):
-            return [1.0] * len(rows)  # weights steer a search; any will do
-        return [max(0.0, row.dual_value()) for row in rows]
+        of_load, of_copy = self._worth(prices)
+        return self._knapsack.room_prices(
+            np.maximum(of_load + of_copy, 0.0), deadline=deadline
+        )
 
     def bound(self, prices: Prices, weights: Sequence[float]) -> float:
         """Return a value that no pattern exceeds, from what room is worth.
@@ -313,18 +305,22 @@ class PatternFinder:
         Any weights ≥ 0 give one: room for the weights buys the whole bin, and each
         option adds at most what it earns beyond the room that it takes.
         """
-        earned = [math.fsum(weights)]
-        for index in self._shapes.options:
-            fixed, loaded = self._shapes.fixed[index], self._shapes.loaded[index]
-            of_copy = prices.of_first_copy(index) - sum(map(mul, weights, fixed))
-            of_load = prices.per_load[index] - sum(map(mul, weights, loaded))
-            most = float(self._shapes.most[index])
-            most_load = min(most, self._shapes.most_load[index])
-            if of_copy > 0:
-                earned.append(of_copy * most + max(0.0, of_load) * most_load)
-            elif of_copy + of_load > 0:
-                earned.append((of_copy + of_load) * most_load)
-        return math.fsum(earned) * (1 + ROUNDING)
+        of_load, of_copy = self._worth(prices)
+        of_copy = of_copy - self._fixed @ np.asarray(weights)
+        of_load = of_load - self._loaded @ np.asarray(weights)
+        most_load = np.minimum(self._most, self._most_load)
+        earned = np.where(
+            of_copy > 0,
+            of_copy * self._most + np.maximum(0.0, of_load) * most_load,
+            np.maximum(0.0, of_copy + of_load) * most_load,
+        )
+        return (math.fsum(weights) + float(earned.sum())) * (1 + ROUNDING)
+
+    def _worth(self, prices: Prices) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what options earn by serving, and what their first copies do."""
+        per_load = np.asarray(prices.per_load)[self._options]
+        per_copy = np.asarray(prices.per_copy)[self._options]
+        return per_load, per_copy + np.asarray(prices.per_wanted)[self._jobs]
 
     def _fill(
         self,

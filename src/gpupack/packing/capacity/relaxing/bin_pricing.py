@@ -77,6 +77,72 @@ class PricedPatterns:
     is_cut: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _WholeMarket:
+    """All that there is of a ``Market`` before prices; everything by option.
+
+    Args:
+        options: Their indices, those of a job beside each other.
+        jobs: Index of each one's job.
+        sizes: As in ``Market``, as the following are.
+        capacity: Of the bin.
+        fixed: As shares of the bin.
+        loaded: The same.
+        most: Copies.
+        share: Of the job's need.
+        whole: Whether there are no part loads.
+        wanted: Of its job.
+        limit: Of its job.
+    """
+
+    options: NDArray[np.int64]
+    jobs: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    capacity: NDArray[np.int64]
+    fixed: NDArray[np.float64]
+    loaded: NDArray[np.float64]
+    most: NDArray[np.int64]
+    share: NDArray[np.float64]
+    whole: NDArray[np.bool_]
+    wanted: NDArray[np.int64]
+    limit: NDArray[np.int64]
+
+    def market(
+        self,
+        at: NDArray[np.int64],
+        per_load: NDArray[np.float64],
+        per_copy: NDArray[np.float64],
+        bonus: NDArray[np.float64],
+    ) -> pattern_bounds.Market:
+        """Return what the options at some places are at some prices.
+
+        Args:
+            at: Places, those of a job beside each other.
+            per_load: Per option, of all of them.
+            per_copy: The same.
+            bonus: The same, of its job.
+        """
+        jobs = self.jobs[at]
+        is_first = np.append(True, jobs[1:] != jobs[:-1])
+        first = np.flatnonzero(is_first)
+        return pattern_bounds.Market(
+            job=np.cumsum(is_first) - 1,
+            first=np.append(first, len(at)),
+            sizes=self.sizes[at],
+            capacity=self.capacity,
+            fixed=self.fixed[at],
+            loaded=self.loaded[at],
+            most=self.most[at],
+            share=self.share[at],
+            per_load=per_load[at],
+            per_copy=per_copy[at],
+            whole=self.whole[at],
+            bonus=bonus[at][first],
+            wanted=self.wanted[at][first],
+            limit=self.limit[at][first],
+        )
+
+
 class CompiledPricer:
     """Finds valuable patterns of one bin type, and what none can exceed.
 
@@ -94,6 +160,8 @@ class CompiledPricer:
             for dimension in range(problem.num_dimensions)
             if dimension not in self._shapes.implied
         ]
+        self._all = self._whole_market()
+        self._table_room = np.empty(0)
 
     def best(
         self,
@@ -118,29 +186,23 @@ class CompiledPricer:
             stop: Ends the search once its entry is not 0.
             close: Relative distance to the price at which a bound above it will do.
         """
-        options = [
-            index
-            for index in self._shapes.options
-            if self._shapes.most[index] > 0
-            and (
-                prices.per_load[index] > NOTHING
-                or prices.of_first_copy(index) > NOTHING
-            )
-        ]
-        if not options:
+        every = self._all
+        per_load = np.asarray(prices.per_load)[every.options]
+        per_copy = np.asarray(prices.per_copy)[every.options]
+        bonus = np.asarray(prices.per_wanted)[every.jobs]
+        first_copy = per_copy + bonus
+        at = np.flatnonzero((per_load > NOTHING) | (first_copy > NOTHING))
+        if not len(at):
             return PricedPatterns((), 0.0, is_cut=False)
-        top = max(
-            max(prices.per_load[index], prices.of_first_copy(index))
-            for index in options
-        )
+        top = float(max(per_load[at].max(), first_copy[at].max()))
+        earned = per_load / top, per_copy / top, bonus / top
         best = known / top
         room = np.array([weights[dimension] for dimension in self._dimensions]) / top
-        by_job = sorted(options, key=lambda index: self._problem.options[index].job)
-        market = self._market(by_job, prices, top)
+        market = every.market(at, *earned)
         bound: float = pattern_bounds.root_prices(market, room, best)
-        order = _order(market, room)
-        options = [by_job[place] for place in order]
-        market = self._market(options, prices, top)
+        at = at[_order(market, room)]
+        options = every.options[at].tolist()
+        market = every.market(at, *earned)
         dimension, table_prices, tables = self._tables(market, room, stop)
         for scaled, table in zip(table_prices, tables, strict=True):
             bound = min(bound, float(scaled.sum() + table[0, -1]))
@@ -169,8 +231,8 @@ class CompiledPricer:
                 stop,
             )
             for place in range(max(0, recorded - MAX_PATTERNS), recorded):
-                at = place % MAX_PATTERNS
-                found.append(self._pattern(options, counts[at], loads[at]))
+                row = place % MAX_PATTERNS
+                found.append(self._pattern(options, counts[row], loads[row]))
             bound = min(bound, proved)
             is_cut = not np.isfinite(proved)
             if is_cut:
@@ -179,25 +241,29 @@ class CompiledPricer:
         bound = (bound + ROUNDING * (len(options) + abs(bound))) * top
         return PricedPatterns(tuple(found), bound, is_cut=is_cut)
 
-    def _market(
-        self, options: Sequence[int], prices: Prices, top: float
-    ) -> pattern_bounds.Market:
+    def _whole_market(self) -> _WholeMarket:
         problem, shapes = self._problem, self._shapes
+        options = sorted(
+            (index for index in shapes.options if shapes.most[index] > 0),
+            key=lambda index: problem.options[index].job,
+        )
         rows = [problem.options[index] for index in options]
         jobs = [problem.jobs[row.job] for row in rows]
-        owners = list(dict.fromkeys(row.job for row in rows))
-        place = {job: at for at, job in enumerate(owners)}
-        job = np.array([place[row.job] for row in rows], dtype=np.int64)
         at = self._dimensions
-        return pattern_bounds.Market(
-            job=job,
-            first=np.searchsorted(job, np.arange(len(owners) + 1)),
+        shape = len(options), len(at)
+        return _WholeMarket(
+            options=np.array(options, dtype=np.int64),
+            jobs=np.array([row.job for row in rows], dtype=np.int64),
             sizes=np.array([row.fixed for row in rows], dtype=np.int64),
             capacity=np.array(
                 problem.bin_types[self._bin_type].capacity, dtype=np.int64
             ),
-            fixed=np.array([[shapes.fixed[i][d] for d in at] for i in options]),
-            loaded=np.array([[shapes.loaded[i][d] for d in at] for i in options]),
+            fixed=np.array([[shapes.fixed[i][d] for d in at] for i in options]).reshape(
+                shape
+            ),
+            loaded=np.array(
+                [[shapes.loaded[i][d] for d in at] for i in options]
+            ).reshape(shape),
             most=np.array([shapes.most[i] for i in options], dtype=np.int64),
             share=np.array(
                 [
@@ -209,19 +275,12 @@ class CompiledPricer:
                     for row, one in zip(rows, jobs, strict=True)
                 ]
             ),
-            per_load=np.array([prices.per_load[i] / top for i in options]),
-            per_copy=np.array([prices.per_copy[i] / top for i in options]),
-            whole=np.array([one.is_whole for one in jobs]),
-            bonus=np.array([prices.per_wanted[one] / top for one in owners]),
-            wanted=np.array(
-                [problem.jobs[one].copies for one in owners], dtype=np.int64
-            ),
+            whole=np.array([one.is_whole for one in jobs], dtype=np.bool_),
+            wanted=np.array([one.copies for one in jobs], dtype=np.int64),
             limit=np.array(
                 [
-                    problem.jobs[one].copies
-                    if problem.jobs[one].is_whole
-                    else problem.jobs[one].max_copies or MANY
-                    for one in owners
+                    one.copies if one.is_whole else one.max_copies or MANY
+                    for one in jobs
                 ],
                 dtype=np.int64,
             ),
@@ -247,7 +306,11 @@ class CompiledPricer:
         finest = MAX_ENTRIES // (len(TABLE_SCALES) * (len(market.share) + 1))
         grid = int(min(MAX_GRID, max(1, finest), capacity[dimension]))
         prices = np.array([own * scale for scale in TABLE_SCALES])
-        tables = np.empty((len(prices), len(market.share) + 1, grid + 1))
+        shape = len(prices), len(market.share) + 1, grid + 1
+        if len(self._table_room) < math.prod(shape):
+            # Kept: megabytes of memory that is new are filled far more slowly.
+            self._table_room = np.empty(math.prod(shape))
+        tables = self._table_room[: math.prod(shape)].reshape(shape)
         for one, table in zip(prices, tables, strict=True):
             pattern_bounds.fill_table(market, one, dimension, table, stop)
         return dimension, prices, tables

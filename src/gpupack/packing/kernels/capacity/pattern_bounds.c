@@ -362,6 +362,24 @@ static int64_t whole_parts(const market *m, int64_t amount, int64_t dimension,
     return (int64_t)((__int128)amount * grid / m->capacity[dimension]);
 }
 
+/* Raise entries to those of another row and a value. */
+static void raise_entries(double *restrict row, const double *restrict beyond,
+                          double value, int64_t number)
+{
+    for (int64_t part = 0; part < number; part++)
+        row[part] = greater(row[part], value + beyond[part]);
+}
+
+/* Raise entries to the lesser of two such sums. */
+static void raise_entries_with_more(double *restrict row, const double *restrict after,
+                                    const double *restrict beyond, double value,
+                                    double with_more, int64_t number)
+{
+    for (int64_t part = 0; part < number; part++)
+        row[part] = greater(row[part],
+                            lesser(value + after[part], with_more + beyond[part]));
+}
+
 /* Fill the table with bounds by the sizes in full of one dimension. Returns 0.
 
    Entry [k, r] is the most that options from k on can be worth, at these prices of
@@ -406,15 +424,10 @@ EXPORTED int64_t fill_table(const market *m, const double *prices, int64_t dimen
                    need. */
                 double more = met * greater(0.0, later - each) + (1.0 - met) * later;
                 more += (wanted - credited) * bonus;
-                for (int64_t part = taken; part < width; part++) {
-                    double best = value + beyond[part - taken];
-                    if (index < end - 1 && part >= taken + least)
-                        best = greater(
-                            best, lesser(value + after[part - taken],
-                                         value + more + beyond[part - taken - least]));
-                    if (best > row[part])
-                        row[part] = best;
-                }
+                raise_entries(row + taken, beyond, value, width - taken);
+                if (index < end - 1)
+                    raise_entries_with_more(row + taken + least, after + least, beyond,
+                                            value, value + more, width - taken - least);
             }
             if (*stop)
                 for (int64_t part = 0; part < width; part++)
