@@ -16,7 +16,7 @@ from gpupack.packing.capacity.improving.ascent import affordable_bins, ascend
 from gpupack.packing.capacity.improving.assignment import is_worth_it
 from gpupack.packing.capacity.improving.descent import Descent
 from gpupack.packing.capacity.improving.neighborhoods import Reassigner, Reopener
-from gpupack.packing.capacity.improving.share_search import ShareSearch
+from gpupack.packing.capacity.improving.share_search import MOST_KEPT, ShareSearch
 from gpupack.packing.capacity.model import MAX_ENUMERATED, Goal, PlanStatus, taken_apart
 
 if TYPE_CHECKING:
@@ -91,9 +91,11 @@ class LocalSearch:
         if goal is Goal.MAX_MIN_SHARE:
             shares = ShareSearch(
                 problem,
-                tuple(relaxer.promising()),
+                tuple(relaxer.promising(MOST_KEPT)),
                 near=affordable_bins(problem, relaxer.guide()),
                 bound=bound,
+                likely=relaxer.value,
+                center=relaxer.center,
                 seed=self._seed,
                 num_workers=self._num_workers,
             )

@@ -13,12 +13,14 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gpupack.packing.capacity.improving.neighborhoods import (
     ShareRaiser,
     scaled_to,
     share_given,
 )
-from gpupack.packing.capacity.improving.refilling import Refiller
+from gpupack.packing.capacity.improving.refilling import Refiller, emphasized
 from gpupack.packing.capacity.model import Goal
 from gpupack.packing.capacity.relaxing import (
     BinCounts,
@@ -30,16 +32,17 @@ from gpupack.packing.runtime import call_all_until, call_until
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from gpupack.packing.capacity.model import CapacityProblem, Configuration
-    from gpupack.packing.capacity.relaxing import Guide, Pattern
+    from gpupack.packing.capacity.relaxing import Duals, Guide, Pattern
 
     Uses = tuple[tuple[Configuration, int], ...]
 
 FIRST_SHARE = 0.7
-"""Of the bound, where to begin."""
+"""Of the bound, where to begin, at least."""
+MOST_KEPT = 1_500
+"""Patterns that a relaxation starts with from the one of other demands."""
 LEAST_SHARE = 1e-3
 PROBE_SHARE = 0.4
 PROBES_SHARE = 0.6
@@ -51,18 +54,17 @@ LEAST_SHARE_OF_PROBE = 0.3
 """Of the time for all probes, that one gets at least where it is short."""
 CLOSE = 0.002
 """Relative distance of shares at which probing ends."""
-FAR = 0.98
-"""Share of all demands at which a bound is lowered before it is found more closely."""
-AIM, AIM_SHARE = 0.75, 0.5
+AIM, AIM_FIRST, AIM_SHARE = 0.75, 0.925, 0.5
 """Share of the way from what a relaxation has reached to the bound, of the demands to
-look at next: those below what is possible tell nothing. And of the time left, until
-one has told something."""
+look at next: those below what is possible tell nothing. Of the bound, the first where
+none is likely. And of the time left, until one has told something."""
 NEAR = 0.03
 """Distance to the bound up to which to look at that instead."""
 CLOSED = 1e-6
 FIRST_MOVES = 15_000
-FIRST_FILLS = 6
-"""Annealings before the plan is raised job by job."""
+FIRST_MOVES_IN_FULL, MAX_VAIN_FILLS, LEAST_FILL_STEP = 30_000, 3, 0.1
+"""Of an annealing before the plan is raised job by job. After so many in vain for one
+share a lower one is looked for, with twice the moves, unless it is that near."""
 MOVES = 40_000
 """Of the first annealing, of the next; more each further time."""
 MAX_TRIES = 60
@@ -79,6 +81,8 @@ class ShareSearch:
         patterns: To start from.
         near: Numbers of bins that are likely, where a budget leaves a choice.
         bound: Proven on the share.
+        likely: Share that the relaxation gives in which the share is unknown.
+        center: Prices of jobs there.
         seed: For every random choice.
         num_workers: Threads.
     """
@@ -90,6 +94,8 @@ class ShareSearch:
         *,
         near: Sequence[float],
         bound: float,
+        likely: float | None = None,
+        center: Duals | None = None,
         seed: int,
         num_workers: int = 1,
     ) -> None:
@@ -97,11 +103,16 @@ class ShareSearch:
         self._problem = problem
         self._patterns = patterns
         self._share_of_patterns = 1.0
+        self._center = center
         self._near = near
         self._seed = seed
         self._tries = 0
         self._guides: dict[float, tuple[tuple[int, ...], Guide]] = {}
         self.bound = min(1.0, bound)
+        if likely is None:
+            likely = AIM_FIRST * self.bound
+        # Where time was short, it says little.
+        self._likely = min(self.bound, max(likely, FIRST_SHARE * self.bound))
         self.share = -math.inf
         self.uses: Uses = ()
         self._most = tuple(one.count or 0 for one in problem.bin_types)
@@ -160,11 +171,7 @@ class ShareSearch:
                 stop[0] = 1
 
         def improve(stop: NDArray[np.int8]) -> None:
-            step = 0.5
-            for _ in range(FIRST_FILLS):
-                share = self.share + step * (self.bound - self.share)
-                if stop[0] or not self._fill(share, FIRST_MOVES, until):
-                    step /= 2
+            self._fill_in_full(until, stop)
             raiser.start_from(self.uses, deadline=until)
             self._raise(raiser, until, target_gap, stop=stop)
 
@@ -175,40 +182,86 @@ class ShareSearch:
             call_all_until(until, [lower, improve], num_workers=2)
         self._raise(raiser, deadline, target_gap, num_workers=self._num_workers)
 
+    def _fill_in_full(self, deadline: float, stop: NDArray[np.int8]) -> None:
+        """Anneal for shares between the plan's and what the relaxation gives.
+
+        To serve a share of all demands in full, load is shifted between copies after
+        every move, and what goes unmet is worth more the next time.
+        """
+        counts, guide = self._guides[1.0]
+        emphasis = np.ones(len(self._problem.jobs))
+        step, vain, num_moves = 0.5, 0, FIRST_MOVES_IN_FULL
+        while step >= LEAST_FILL_STEP and not stop[0]:
+            highest = max(self.share, min(self.bound, self._likely))
+            share = self.share + step * (highest - self.share)
+            if share < LEAST_SHARE or time.perf_counter() >= deadline:
+                return
+            found = Refiller(
+                scaled_to(self._problem, share),
+                Goal.MIN_BINS,
+                guide,
+                counts,
+                emphasis=emphasis,
+            ).run(
+                num_moves=num_moves,
+                deadline=deadline,
+                seed=self._seed + self._tries,
+            )
+            self._tries += 1
+            emphasis = emphasized(emphasis, found.unmet)
+            if self._keep(found.uses, deadline) and not found.loss:
+                vain = 0
+                continue
+            vain += 1
+            if vain == MAX_VAIN_FILLS:
+                step, vain, num_moves = step / 2, 0, 2 * num_moves
+
     def _lower_bound(self, deadline: float) -> None:
         """Lower the bound by relaxations of demands that are scaled.
 
         By a share between that of the plan and the bound. Each relaxation says by how
         much all these demands must fall, or that they need not.
         """
-        allowed, low, is_near = 0.0, FIRST_SHARE * self.bound, False
+        allowed, is_near = 0.0, False
+        # Of smaller demands copies can serve less, and so the bound is lower: probably
+        # below what is likely.
+        aim = min(self.bound, self._likely * (1 + CLOSE))
         while self.bound - allowed > CLOSE / 2 * self.bound:
-            aim, now = low, time.perf_counter()
-            patience = now + (deadline - now) * AIM_SHARE
-            if is_near or self.bound - aim < NEAR * self.bound:
-                # From the bound itself on, whatever is found lowers it.
-                aim, patience = self.bound, deadline
-            else:
-                aim += AIM * (self.bound - aim)
+            now = time.perf_counter()
             if aim < LEAST_SHARE or now > deadline:
                 return
             _, relaxer = self._relaxer(aim, deadline)
-            share, reached = relaxer.share(
+
+            def tell(share: float, aim: float = aim) -> None:
+                if share < 1:
+                    self.bound = min(self.bound, aim * share)
+
+            found = relaxer.share(
                 self._most,
                 deadline=deadline,
-                patience=patience,
-                enough=FAR,
+                patience=deadline if is_near else now + (deadline - now) * AIM_SHARE,
                 close=CLOSE / 4,
+                center=self._center,
+                tell=tell,
             )
-            self._patterns = tuple(relaxer.promising())
+            self._center = found.center
+            self._patterns = tuple(relaxer.promising(MOST_KEPT))
             self._share_of_patterns = aim
-            if reached >= 1 - CLOSE / 4:
-                allowed = aim
-            if aim == self.bound and share > 1 - CLOSE / 2:
+            if found.most < 1:
+                # The bound of demands at the bound itself is lower by about half of
+                # what these fell by.
+                if found.most > 1 - CLOSE:
+                    return
+                is_near, aim = True, self.bound
+            elif found.reached >= 1 - CLOSE / 4:
+                allowed = max(allowed, aim)
+                is_near = self.bound - aim < NEAR * self.bound
+                aim = self.bound if is_near else aim + AIM * (self.bound - aim)
+            elif is_near:
                 return
-            is_near |= share == 1 and allowed < aim
-            self.bound = min(self.bound, aim * share if share < 1 else 1.0)
-            low = min(self.bound, aim * reached if share < 1 else aim)
+            else:
+                # From the bound itself on, whatever is found lowers it.
+                is_near, aim = True, self.bound
 
     def _raise(
         self,
@@ -322,10 +375,12 @@ class ShareSearch:
             seed=self._seed + self._tries,
         )
         self._tries += 1
-        reached = share_given(
-            self._problem, found.uses, seed=self._seed, deadline=deadline
-        )
+        return self._keep(found.uses, deadline)
+
+    def _keep(self, uses: Uses, deadline: float) -> bool:
+        """Keep a plan that gives a larger share; return whether it does."""
+        reached = share_given(self._problem, uses, seed=self._seed, deadline=deadline)
         if reached <= self.share:
             return False
-        self.share, self.uses = reached, found.uses
+        self.share, self.uses = reached, uses
         return True

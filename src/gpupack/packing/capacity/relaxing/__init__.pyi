@@ -18,6 +18,7 @@ from .goals import (
 )
 from .measures import Measure, most_service
 from .plan_master import (
+    Duals,
     Guide,
     UnsolvedError,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "SAFETY",
     "BinCounts",
     "CapacityProgram",
+    "Duals",
     "Guide",
     "Measure",
     "Pattern",

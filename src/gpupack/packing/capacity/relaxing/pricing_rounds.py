@@ -95,8 +95,21 @@ class PricingRounds:
             self._compiled_pricers[bin_type] = CompiledPricer(self._problem, bin_type)
         return self._compiled_pricers[bin_type]
 
-    def goes_on(self, is_new: bool, *, last_node_limit: int) -> bool:
-        """Return whether to price again: at new prices, or with more patience."""
+    def goes_on(
+        self, is_new: bool, *, last_node_limit: int, is_better: bool | None = None
+    ) -> bool:
+        """Return whether to price again: at new prices, or with more patience.
+
+        Args:
+            is_new: Patterns were found.
+            last_node_limit: Of a search, at most.
+            is_better: The bound moved. Where that is asked for, searches that were cut
+                and did not move it get more patience, also at new prices.
+        """
+        if is_better is not None:
+            if self.is_cut and not is_better:
+                self._node_limit = min(2 * self._node_limit, last_node_limit)
+            return is_new or (self.is_cut and self._node_limit <= last_node_limit)
         if is_new:
             self._node_limit = FIRST_NODE_LIMIT
             return True

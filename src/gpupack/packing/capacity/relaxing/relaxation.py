@@ -34,7 +34,7 @@ from gpupack.packing.capacity.relaxing.pricing_rounds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gpupack.packing.capacity.model import CapacityProblem, Configuration, Counts
     from gpupack.packing.capacity.relaxing.bin_patterns import Pattern
@@ -61,6 +61,8 @@ ENOUGH_SPARE = 1e-3
 PRICE_ROUNDING = Fraction(1, 2**52)
 SMALLEST_EXCESS = Fraction(1, 10**6)
 """In bins of the dearest type, by which a bound must be above what all bins cost."""
+NEWER = 0.5
+"""Of what demands at the bound are lower by: about what the bound gains from them."""
 MAX_PROMISING = 300
 MANY_TYPES = 20
 MAX_STARTS = 8
@@ -86,6 +88,21 @@ class Relaxation:
     num_used: int
     bought_off: bool
     is_infeasible: bool
+
+
+@dataclass(frozen=True)
+class ShareFound:
+    """What is known of the share of all demands that bins can serve.
+
+    Args:
+        most: No plan gives a larger one; at most 1.
+        reached: The relaxation gives it.
+        center: The prices that prove it, None if there are none yet.
+    """
+
+    most: float
+    reached: float
+    center: Duals | None
 
 
 class Relaxer:
@@ -117,6 +134,10 @@ class Relaxer:
         self._pricing = PricingRounds(problem, seed=seed)
         self._smoothing = SMOOTHING if goal.is_in_full else SERVICE_SMOOTHING
         self.cuts: list[CountCut] = []
+        self.center: Duals | None = None
+        """After a run: prices that prove its bound."""
+        self.value = math.inf
+        """After a run: of the relaxation, in the units of the goal."""
         self.master = PlanMaster(problem, goal)
 
     def _is_allowed_in_time(self, bin_type: int, counts: Counts) -> bool:
@@ -179,15 +200,18 @@ class Relaxer:
                 is_new, last_node_limit=last_node_limit
             ) or value - best_bound <= target_gap * max(1.0, abs(value)):
                 break
-        return self._result(best_bound)
+        self.center = center
+        result = self._result(best_bound)
+        self.value = result.value
+        return result
 
     def start_from(self, patterns: Iterable[Pattern]) -> None:
         """Add patterns beside the first ones, instead of a ``run``."""
         for pattern in (*self._first_patterns(), *patterns):
             self.master.add(pattern)
 
-    def promising(self) -> list[Pattern]:
-        """Return patterns that the relaxation uses, or hardly does not."""
+    def promising(self, most: int = MAX_PROMISING) -> list[Pattern]:
+        """Return so many patterns that the relaxation uses, or hardly does not."""
         self.master.solve(deadline=self._deadline)  # patterns may have been added since
         columns = self.master.patterns
         cost = {
@@ -195,7 +219,7 @@ class Relaxer:
             for pattern, column in columns.items()
         }
         ranked = sorted(columns, key=lambda one: (cost[one], one.configuration))
-        return ranked[:MAX_PROMISING]
+        return ranked[:most]
 
     def probe(self, counts: Sequence[int], *, deadline: float) -> CountCut | None:
         """Return an inequality that so many bins of each type break, None if none.
@@ -247,56 +271,69 @@ class Relaxer:
         *,
         deadline: float,
         patience: float,
-        enough: float,
         close: float,
-    ) -> tuple[float, float]:
-        """Return a share of all demands that no plan of so many bins exceeds.
+        center: Duals | None = None,
+        tell: Callable[[float], None],
+    ) -> ShareFound:
+        """Bound the share of all demands that a plan of so many bins can give.
 
-        Up to all of them; and the share that the relaxation has reached. From then on
-        the master is that of these bins, as in ``probe``.
+        From then on the master is that of these bins, as in ``probe``. It ends as soon
+        as less is to be gained here than from the demands that the bound allows.
 
         Args:
             counts: Of bins, per type.
             deadline: On the clock of ``time.perf_counter``.
             patience: On the same clock, up to when to look for any such share below 1.
-            enough: A share that is low enough.
             close: To what the relaxation has reached, at which a share is.
+            center: Prices to start from, that bounded the share of other demands.
+            tell: Called with each share that is lower than those before.
         """
-        self._deadline = deadline
+        self._deadline, self._smoothing = deadline, SERVICE_SMOOTHING
         self._pricing.start_anew()
         self.master.aim_at_shortfall(counts)
-        lowest, last = 1.0, math.inf
-        center: Duals | None = None
+        lowest, tightest, last = 1.0, math.inf, math.inf
+        if center is not None:
+            cut, _ = self._cut_at(center, None, close=0.0)
+            lowest, tightest = cut.share(counts), cut.headroom(counts)
+            tell(lowest)
         while True:
             shortfall = self.master.solve(deadline=self._deadline)
             reached = 1.0 - shortfall
             until = deadline if lowest < 1 else patience
-            if time.perf_counter() > until or lowest - reached <= close:
-                return lowest, reached
+            near = max(close, NEWER * (1 - lowest))
+            if time.perf_counter() > until or lowest - reached <= near:
+                break
             duals = self.master.duals()
             is_slow = last - shortfall < SLOW_SHORTFALL
             last = shortfall
             if not is_slow and self.improve_greedily(duals):
                 continue
-            is_new = False
+            is_new = is_tighter = False
             for at in (center, None) if center is not None else (None,):
-                num_cuts = len(self.cuts)
-                _, is_new = self._improve_exactly(
-                    duals, at, close=(lowest - reached) / 2
-                )
-                share = min(
-                    (cut.share(counts) for cut in self.cuts[num_cuts:]), default=1.0
-                )
-                if share < lowest:
-                    lowest = share
-                    smoothing = SERVICE_SMOOTHING
-                    center = duals if at is None else duals.towards(at, smoothing)
-                if is_new or lowest <= enough:
+                cut, is_new = self._cut_at(duals, at, close=(lowest - reached) / 2)
+                if cut.headroom(counts) < tightest:
+                    tightest, is_tighter = cut.headroom(counts), True
+                    center = duals if at is None else duals.towards(at, self._smoothing)
+                if cut.share(counts) < lowest:
+                    lowest = cut.share(counts)
+                    tell(lowest)
+                if is_new:
                     break
-            if lowest <= enough or not self._pricing.goes_on(
-                is_new, last_node_limit=LAST_NODE_LIMIT
+            if not self._pricing.goes_on(
+                is_new, last_node_limit=LAST_NODE_LIMIT, is_better=is_tighter
             ):
-                return lowest, reached
+                break
+        return ShareFound(lowest, reached, center)
+
+    def _cut_at(
+        self, duals: Duals, at: Duals | None, *, close: float
+    ) -> tuple[CountCut, bool]:
+        """Add patterns; return the inequality of the prices, and if any is new."""
+        num_cuts = len(self.cuts)
+        _, is_new = self._improve_exactly(duals, at, close=close)
+        if len(self.cuts) == num_cuts:  # nothing that is needed has a price
+            return CountCut((), 1.0), is_new
+        return self.cuts[-1], is_new
 
     def guide(self) -> Guide:
         """Return what the last solve says about where to look for a plan."""

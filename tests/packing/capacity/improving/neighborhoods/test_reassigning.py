@@ -11,7 +11,10 @@ from gpupack.packing.capacity.capacity_ladder import plan_capacity
 from gpupack.packing.capacity.improving.construction import first_plan
 from gpupack.packing.capacity.improving.neighborhoods import reassigning
 from gpupack.packing.capacity.improving.neighborhoods.reassigning import Reassigner
-from gpupack.packing.capacity.improving.neighborhoods.share_raising import ShareRaiser
+from gpupack.packing.capacity.improving.neighborhoods.share_raising import (
+    ShareRaiser,
+    scaled_to,
+)
 from gpupack.packing.capacity.improving.share_search import ShareSearch
 from gpupack.packing.capacity.model.capacity_problem import (
     BinType,
@@ -26,7 +29,9 @@ from gpupack.packing.capacity.model.configurations import (
 )
 from gpupack.packing.capacity.relaxing.measures import Measure
 from gpupack.packing.capacity.relaxing.program import CapacityProgram
+from gpupack.packing.capacity.relaxing.relaxation import Relaxer
 from gpupack.packing.capacity.task import uses_of
+from gpupack.packing.runtime.stoppable import new_flag
 from gpupack.packing.runtime.warm_up import kernels_are_ready
 
 
@@ -180,11 +185,9 @@ def test_reassigning_raises_the_smallest_share_by_pairing_busy_jobs_with_idle_on
     assert raiser.share == pytest.approx(1.0, rel=1e-5)
 
 
-@pytest.mark.parametrize(("busy", "best"), [(9, 1.0), (10, 10 / 11)])
-def test_relaxations_of_scaled_demands_never_refute_the_best_share(busy, best):
-    # Two bins, in each of which a busy job and an idle one share 10 units of time: of
-    # 9 + 1 that they want they get all, of 10 + 1 ten parts of eleven.
-    problem = CapacityProblem(
+def crowded(busy):
+    """Two bins, in each of which a busy job and an idle one share 10 units of time."""
+    return CapacityProblem(
         (BinType((10, 10), count=2),),
         tuple(Job(demand=1000) for _ in range(4)),
         tuple(
@@ -192,9 +195,60 @@ def test_relaxations_of_scaled_demands_never_refute_the_best_share(busy, best):
             for job, time_ in enumerate((busy, busy, 1, 1))
         ),
     )
-    search = ShareSearch(problem, (), near=(2,), bound=1.0, seed=0)
+
+
+@pytest.mark.parametrize("likely", [None, 0.3, 0.9, 1.0])
+@pytest.mark.parametrize(("busy", "best"), [(9, 1.0), (10, 10 / 11)])
+def test_relaxations_of_scaled_demands_never_refute_the_best_share(busy, best, likely):
+    # Of 9 + 1 that they want they get all, of 10 + 1 ten parts of eleven.
+    search = ShareSearch(crowded(busy), (), near=(2,), bound=1.0, likely=likely, seed=0)
 
     search._lower_bound(time.perf_counter() + 20)
 
     assert search.bound == pytest.approx(best, rel=5e-3)
     assert search.bound >= best * (1 - 1e-6)
+
+
+def test_prices_of_other_demands_bound_the_share_before_a_relaxation_is_solved():
+    def shares(demand_factor, center):
+        told = []
+        relaxer = Relaxer(
+            scaled_to(crowded(10), demand_factor),
+            Goal.MIN_BINS,
+            deadline=time.perf_counter() + 20,
+            seed=0,
+        )
+        relaxer.start_from(())
+        deadline = time.perf_counter() + (20 if center is None else 0)
+        found = relaxer.share(
+            (2,),
+            deadline=deadline,
+            patience=deadline,
+            close=1e-4,
+            center=center,
+            tell=told.append,
+        )
+        return found, told
+
+    first, _ = shares(1.0, None)
+    assert first.most == pytest.approx(10 / 11, rel=1e-3)
+
+    second, told = shares(0.95, first.center)
+
+    assert told == [second.most]
+    assert 0.95 * second.most == pytest.approx(10 / 11, rel=1e-2)
+
+
+def test_annealing_for_a_share_in_full_finds_the_plan_that_gives_it():
+    problem = crowded(10)
+    relaxer = Relaxer(
+        problem, Goal.MAX_MIN_SHARE, deadline=time.perf_counter() + 20, seed=0
+    )
+    relaxer.run()
+    search = ShareSearch(problem, (), near=(2,), bound=10 / 11, likely=10 / 11, seed=0)
+    search._guides[1.0] = (2,), relaxer.guide()
+    search.share = 0.1
+
+    search._fill_in_full(time.perf_counter() + 20, new_flag())
+
+    assert search.share == pytest.approx(10 / 11, rel=0.05)
