@@ -21,6 +21,7 @@ from gpupack.verifying.paired import retention_interval
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from gpupack.profiling import Measurement
     from gpupack.records.colocation import CoLocation
     from gpupack.verifying.block_clients import MeasuredGpu
     from gpupack.verifying.round_options import Member
@@ -66,6 +67,8 @@ class Rounds:
         self._begin_s = time.monotonic()
         self._round_index = 0
         self._strangers: Counter[str] = Counter()
+        self._answered: Counter[str] = Counter()
+        """Requests by model, in the blocks of this round."""
         self._round_s = 0.0
         """How long the last round took."""
 
@@ -175,7 +178,8 @@ class Rounds:
         if self._gpu.own_pids:
             found = self._gpu.device.foreign_processes(self._gpu.own_pids)
             self._strangers.update(found)
-        restart = self._gpu.watch.find_restart()
+        restart = self._gpu.watch.find_restart(self._answered)
+        self._answered.clear()
         if restart is not None:
             raise RestartedError(restart)
 
@@ -186,9 +190,7 @@ class Rounds:
 
     def _measure_alone(self, session: Clients, member: Member) -> None:
         self._say(f"{member.model_name} alone")
-        self._alone[member].append(
-            Block(self._round_index, session.measure_alone(member))
-        )
+        self._alone[member].append(self._block(session.measure_alone(member)))
 
     def _measure_together(self, session: Clients, num_unknown: int) -> None:
         names = ", ".join(one.model_name for one in self._members)
@@ -199,7 +201,12 @@ class Rounds:
                 f"±{100 * self._gpu.options.precision:g} %"
             )
         self._say(f"{names} together{left}")
-        self._together.append(Block(self._round_index, session.measure_together()))
+        self._together.append(self._block(session.measure_together()))
+
+    def _block(self, measured: Measurement) -> Block:
+        for one in measured.loads:
+            self._answered[one.load.signature.name] += len(one.latencies_us)
+        return Block(self._round_index, measured)
 
     def _say(self, text: str) -> None:
         self._gpu.say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     from gpupack.profiling.server import TritonServer
 
 
+SETTLING_S = 0.5
+"""Until a request that was answered is surely counted."""
+
+
 class RestartWatch:
     """Watches the servers of some models, each by its counters and its process.
 
-    A server counts the requests of a model from its start on, so that a count which is
-    lower than before shows a restart, also of a server on another host; one on this
-    host has another process.
+    A server counts the requests of a model from its start on, so that a count which
+    lacks requests that it had counted, or has answered since, shows a restart, also of
+    a server on another host; one on this host has another process.
 
     Args:
         servers: By model, the one that has it loaded.
@@ -41,10 +46,14 @@ class RestartWatch:
         """Take note that a model was loaded anew, which begins its counts anew."""
         self._counts[name] = self._servers[name].statistics(name).num_requests
 
-    def find_restart(self) -> str | None:
+    def find_restart(self, answered: Mapping[str, int] | None = None) -> str | None:
         """Return what shows that a server was restarted, in words; None if nothing.
 
         A server that does not answer shows nothing.
+
+        Args:
+            answered: Requests by model that have been answered since this was last
+                asked, or fewer.
         """
         for server in {str(one.url): one for one in self._servers.values()}.values():
             before, now = self._processes[str(server.url)], _process(server)
@@ -55,11 +64,15 @@ class RestartWatch:
                 )
         for name, server in self._servers.items():
             with suppress(ServerError):
+                least = self._counts[name] + (answered or {}).get(name, 0)
                 now_counted = server.statistics(name).num_requests
-                if now_counted < self._counts[name]:
+                if now_counted < least:
+                    time.sleep(SETTLING_S)
+                    now_counted = server.statistics(name).num_requests
+                if now_counted < least:
                     return (
                         f"the server at {server.url} was restarted, or {name} loaded "
-                        f"anew: it had counted {self._counts[name]:,} requests of "
+                        f"anew: it had counted or answered {least:,} requests of "
                         f"{name}, and has counted {now_counted:,} now"
                     )
                 self._counts[name] = now_counted
