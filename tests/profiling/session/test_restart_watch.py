@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from gpupack.profiling.server import TritonServer
 
 
+ELSEWHERE = ServerUrl.parse("http://192.0.2.1:8000")
+
+
 @dataclass
 class Counting:
     """A server elsewhere whose counters read as given, the last one from then on."""
 
     readings: list[int]
-    url: ServerUrl = ServerUrl.parse("http://192.0.2.1:8000")
+    url: ServerUrl = ELSEWHERE
     asked: list[str] = field(default_factory=list)
 
     def statistics(self, name: str) -> SimpleNamespace:
