@@ -1,5 +1,7 @@
 """What is told of a placement before all else."""
 
+from gpupack.records.placement import Assignment
+from gpupack.records.request import Request
 from gpupack.report.cautions import cautions_of
 from gpupack.report.text import (
     format_placement,
@@ -99,3 +101,35 @@ def test_a_promise_that_the_simulation_does_not_keep_is_told() -> None:
     # What a simulation is not more certain of is none.
     nearly = placement.model_copy(update={"min_retention": {"slow": 0.645}})
     assert cautions_of(nearly) == ()
+
+
+def test_predicted_latencies_near_saturation_are_told_with_the_busiest_gpu() -> None:
+    def asked(name: str, busy: float, predicted_ms: float = 40.0) -> Assignment:
+        return make_assignment(
+            name,
+            gpu_utilization_percent=busy,
+            served_infer_per_sec=30.0,
+            predicted_infer_per_sec=30.0,
+        ).model_copy(
+            update={
+                "latency_limit_ms": 50.0,
+                "predicted_latency_us": 1000 * predicted_ms,
+            }
+        )
+
+    placement = make_placement(
+        (asked("half", 50.0), asked("other", 35.0)),
+        (asked("most", 60.0), asked("rest", 32.0)),
+        (asked("nearly", 88.0),),
+        (asked("late", 99.0, predicted_ms=60.0),),
+    ).model_copy(update={"request": Request(latency="predicted")})
+
+    late, near = cautions_of(placement)
+
+    assert late.startswith("1 of 6 latency limits")
+    assert near.startswith("3 of 5 predicted latencies are of GPUs")
+    assert "more than 85 % of the time: 'most' on GPU 1 (92 %)" in near
+    assert "find a p99 that is more than 20 % off" in near
+
+    calm = make_placement((asked("half", 50.0), asked("other", 35.0)))
+    assert cautions_of(calm.model_copy(update={"request": placement.request})) == ()

@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gpupack.quoting import number_ranges, quoted, quoted_all
-from gpupack.records.gpu import ResourceUnit
+from gpupack.records.gpu import Resource, ResourceUnit
 from gpupack.records.profile import RecordOrigin
 from gpupack.records.request import LatencyRule
 from gpupack.spelling import setting
@@ -29,6 +29,9 @@ KEPT_TOLERANCE = 1e-5
 SIMULATED_TOLERANCE = 0.01
 """So much a simulated retention may lack of a promise: it is not known better."""
 FULL_PERCENT = 100.0
+NEAR_SATURATION_PERCENT = 85.0
+"""Of the time that a GPU is planned to be at work: beyond it half of the p99 measured
+for 18 s are within 20 % of what they are in the long run (see the documentation)."""
 SUM_TOLERANCE = 1e-6
 """By which a sum of readings may exceed what there is, as a share of it."""
 
@@ -42,6 +45,7 @@ def cautions_of(placement: PlacementRecord) -> tuple[str, ...]:
         *_broken_demands(placement),
         *_broken_latencies(placement),
         *_broken_retentions(placement),
+        *_near_saturation(placement),
         # Where sums are too high, that models slow each other down is said with them.
         *(() if overfull else _slowed_down(placement)),
         *_shared(placement),
@@ -204,6 +208,43 @@ def _broken_latencies(placement: PlacementRecord) -> Iterator[str]:
             if is_condition
             else f"; {setting('latency', 'predicted')} makes it a condition"
         )
+    )
+
+
+def _near_saturation(placement: PlacementRecord) -> Iterator[str]:
+    """Say which limits are of latencies that nobody can know well.
+
+    Those of GPUs that are planned to be at work nearly all the time; those that are
+    predicted to be broken are told of as such.
+    """
+    limited = [
+        (gpu, one)
+        for gpu in placement.gpus.runs
+        for one in gpu.assignments
+        if one.latency_limit_ms is not None
+        and one.served_infer_per_sec
+        and one.predicted_latency_us is not None
+        and one.predicted_latency_us <= 1000 * one.latency_limit_ms
+    ]
+    near = [
+        (use.used, gpu, one)
+        for gpu, one in limited
+        for use in gpu.resources
+        if use.resource is Resource.GPU_UTILIZATION
+        and NEAR_SATURATION_PERCENT < use.used <= FULL_PERCENT * (1 + SUM_TOLERANCE)
+    ]
+    if not near or placement.request is None:
+        return
+    busy, where, worst = max(near, key=lambda entry: entry[0])
+    percentile = placement.request.latency_percentile
+    yield (
+        f"{sum(gpu.num_gpus for _, gpu, _ in near)} of "
+        f"{sum(gpu.num_gpus for gpu, _ in limited)} predicted latencies are of GPUs "
+        f"that are planned to be at work for more than {NEAR_SATURATION_PERCENT:.0f} % "
+        f"of the time: {quoted(worst.model_name)} on GPU {where.gpu_index} "
+        f"({busy:.0f} %). Queues are long there for seconds on end: half of all "
+        f"measurements of 20 s find a p{percentile} that is more than 20 % off; a "
+        f"lower {setting('headroom')} keeps clear of it"
     )
 
 
