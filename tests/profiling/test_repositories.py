@@ -196,7 +196,10 @@ def test_what_two_units_share_is_measured_by_itself_and_there_once(
         assert shared.saved_bytes > 2 * BALLAST_MIB * MIB
         assert placement.gpus[0].memory_bytes <= room
 
-        verification = verify(placement, server=server.url, options=PATIENT)
+        # Its memory is asked for: rates need not be known well.
+        verification = verify(
+            placement, server=server.url, precision=0.5, options=PATIENT
+        )
 
     (verified,) = verification.gpus
     assert verified.memory_predicted_bytes == placement.gpus[0].memory_bytes
@@ -254,7 +257,10 @@ def test_a_placement_of_a_caller_is_verified_with_what_it_calls(tmp_path: Path) 
 
     with EmbeddedServer(tmp_path) as server:
         verification = verify(
-            place(profiles, allow_unstable=True), server=server.url, options=PATIENT
+            place(profiles, allow_unstable=True),
+            server=server.url,
+            precision=0.5,
+            options=PATIENT,
         )
         assert TritonServer(server.url).ready_models() == frozenset()
 

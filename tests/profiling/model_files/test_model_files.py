@@ -266,6 +266,7 @@ def test_precision_provider_and_instances_are_variants_that_verify_loads(
     verification = gpupack.verify(
         placement,
         server=ServerOptions(model_repository=kept, python=found.python),
+        precision=0.5,
         options=PATIENT,
     )
     (gpu,) = verification.gpus
