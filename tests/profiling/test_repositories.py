@@ -580,7 +580,16 @@ def test_a_repository_of_twelve_kinds_is_profiled_by_one_command(
         *("--models", ",".join(KINDS)),
         *("--model-repository", str(repository), "--batch", "1,2"),
         *("--concurrency", "1"),
-        *("--min-seconds", "0.1", "--max-seconds", "0.2", "--warm-up", "0"),
+        *(
+            "--min-seconds",
+            "0.1",
+            "--max-seconds",
+            "0.2",
+            "--warm-up",
+            "0",
+            "--loads",
+            "1",
+        ),
     ]
 
     done = subprocess.run(

@@ -231,7 +231,7 @@ def test_mps_is_a_daemon_for_the_measured_gpu_under_the_server(
     done = host.profile(
         tmp_path,
         *("--model-repository", str(repository), "--models", "witness"),
-        *("--gpu", "0", "--sharing", "mps"),
+        *("--gpu", "0", "--sharing", "mps", "--loads", "1"),
     )
 
     assert done.returncode == 0, done.stderr
