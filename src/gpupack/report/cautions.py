@@ -20,7 +20,12 @@ from gpupack.units import in_digits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpupack.records.placement import Assignment, GpuPlacement, PlacementRecord
+    from gpupack.records.placement import (
+        Assignment,
+        EqualGpus,
+        GpuPlacement,
+        PlacementRecord,
+    )
 
 FAR_BELOW = 0.9
 """A model that keeps less than this of its throughput is told of."""
@@ -165,17 +170,22 @@ def _broken_demands(placement: PlacementRecord) -> Iterator[str]:
     )
 
 
+def _with_limits(
+    placement: PlacementRecord,
+) -> Iterator[tuple[EqualGpus, Assignment]]:
+    """Yield what has a latency limit and planned traffic, and where it is."""
+    for gpu in placement.gpus.runs:
+        for one in gpu.assignments:
+            if one.latency_limit_ms is not None and one.served_infer_per_sec:
+                yield gpu, one
+
+
 def _broken_latencies(placement: PlacementRecord) -> Iterator[str]:
     """Say which limit is predicted to be broken at the planned traffic.
 
     One that was a condition may be, too: the rule and the prediction differ.
     """
-    limited = [
-        (gpu.num_gpus, one)
-        for gpu in placement.gpus.runs
-        for one in gpu.assignments
-        if one.latency_limit_ms is not None and one.served_infer_per_sec
-    ]
+    limited = [(gpu.num_gpus, one) for gpu, one in _with_limits(placement)]
     late = [
         (
             (one.predicted_latency_us or math.inf) / 1000 / (one.latency_limit_ms or 1),
@@ -219,12 +229,9 @@ def _near_saturation(placement: PlacementRecord) -> Iterator[str]:
     """
     limited = [
         (gpu, one)
-        for gpu in placement.gpus.runs
-        for one in gpu.assignments
-        if one.latency_limit_ms is not None
-        and one.served_infer_per_sec
-        and one.predicted_latency_us is not None
-        and one.predicted_latency_us <= 1000 * one.latency_limit_ms
+        for gpu, one in _with_limits(placement)
+        if one.predicted_latency_us is not None
+        and one.predicted_latency_us <= 1000 * (one.latency_limit_ms or math.inf)
     ]
     near = [
         (use.used, gpu, one)
